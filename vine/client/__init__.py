@@ -1,0 +1,1 @@
+"""The user's face: managers, executors, files and tasks."""

@@ -1,0 +1,78 @@
+"""How much, how long, how often: every limit of the system, with its unit and its reason."""
+
+from __future__ import annotations
+
+# Every program imports this module, so here is where a package that mixes ours with Celery's
+# `vine` (promises.py and others in the same folder) is found out.
+from vine.mixed import refuse_mixed_install
+
+refuse_mixed_install()
+
+protocol_version = 1  # Peers of another version are refused at their hello.
+
+# --- control messages ---
+control_bytes_max = 4 << 20  # A frame on a control socket; libzmq allocates what a peer announces.
+batch_bytes_target = 256 << 10  # Senders close a batch here: large enough to amortise, small enough to interleave.
+name_chars_max = 255  # As in file systems.
+path_chars_max = 4096  # PATH_MAX on Linux.
+text_chars_max = 8192  # Messages for people and environment variables.
+command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longer arguments.
+inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
+inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
+stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
+nesting_max = 12  # Deepest nesting that a decoder follows; our deepest message has 7.
+
+# --- sessions ---
+resend_after_s = 1.0  # An envelope without an acknowledgement for so long is sent again.
+ack_after_s = 0.05  # The longest that a receiver waits for an answer to carry its acknowledgement.
+ack_after_envelopes = 32  # ... or so many envelopes.
+window_envelopes = 1024  # In flight at most: below ZeroMQ's high-water mark, so that nothing is dropped there.
+unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
+
+# --- liveness ---
+heartbeat_interval_s = 1.0  # Every process says something at least so often.
+worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
+manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
+connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
+stop_grace_s = 2.0  # From SIGTERM to SIGKILL for what we started.
+zmq_heartbeat_ms = 2000  # ZMTP pings; a half-open connection is closed after three.
+zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzmq's default is 30 s.
+
+# --- data plane ---
+chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
+chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.
+chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
+small_object_bytes = 64_000_000
+medium_object_bytes = 8_000_000_000
+chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
+source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
+manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
+small_object_chunks = 4  # Objects of fewer chunks are pulled from one source without a plan.
+credit_chunks = 8  # Wanted and not yet received, an edge.
+credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.
+edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
+busy_retry_s = 0.2  # A source that was busy is asked again after this.
+bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
+data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
+data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
+edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.
+store_threads = 2  # Hash and write chunks beside the socket thread; both release the GIL.
+
+# --- scheduling ---
+prefetch_target_s = 0.2  # Queue this much work on a worker ahead of time, so that short calls run back to back.
+prefetch_tasks_max = 64  # ... and at most so many tasks a slot.
+no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
+worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
+transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
+placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
+recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
+
+# --- the store ---
+disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
+
+# --- journal ---
+journal_commit_s = 0.05  # The longest that a record waits for its group commit.
+statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
+
+# --- client ---
+queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.

@@ -1,0 +1,1 @@
+"""What objects are made of and how a node keeps them."""

@@ -1,0 +1,1 @@
+"""Software as data: packing it."""

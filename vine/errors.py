@@ -1,0 +1,119 @@
+"""What can go wrong that is not our own mistake: every error that a user or a peer can cause."""
+
+from __future__ import annotations
+
+import enum
+
+
+class ExitCode(enum.IntEnum):
+    """What the commands' exit codes mean."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    CANNOT_BIND = 3
+    REFUSED = 4
+    MANAGER_LOST = 5
+    NO_SPACE = 6
+
+
+class VineError(Exception):
+    """The root of all errors that vine raises on purpose; the message names the thing and the remedy."""
+
+    exit_code = ExitCode.FAILED
+
+
+class MalformedMessage(VineError):  # noqa: N818 - it is about a message, counted and dropped, and rarely raised to a user
+    """A peer sent what no message is: counted and dropped."""
+
+
+class UsageError(VineError, ValueError):
+    """An argument or option that cannot be what was meant."""
+
+    exit_code = ExitCode.USAGE
+
+
+class ConnectionFileError(VineError):
+    """A connection file that is missing, unreadable, or readable by others."""
+
+    exit_code = ExitCode.USAGE
+
+
+class CannotBind(VineError):  # noqa: N818 - the family reads as what happened
+    """The address is in use or not ours."""
+
+    exit_code = ExitCode.CANNOT_BIND
+
+
+class ConnectionRefused(VineError):  # noqa: N818 - as above
+    """The manager does not admit us: wrong key, wrong role, wrong version."""
+
+    exit_code = ExitCode.REFUSED
+
+
+class ManagerLost(VineError):  # noqa: N818 - as above
+    """The manager has not been heard for too long, or could not be started."""
+
+    exit_code = ExitCode.MANAGER_LOST
+
+
+class DiskFull(VineError):  # noqa: N818 - as above
+    """The data do not fit into the space that there is."""
+
+    exit_code = ExitCode.NO_SPACE
+
+
+class FileChanged(VineError):  # noqa: N818 - as above
+    """A local file is no longer what it was when it was declared."""
+
+
+class FileMissing(VineError, FileNotFoundError):  # noqa: N818 - as above
+    """A declared file does not exist or cannot be read."""
+
+
+class UnsafeArchive(VineError):  # noqa: N818 - as above
+    """An archive with a member that would leave its folder or is not a plain file, folder or link."""
+
+
+class NotSerialisable(VineError, TypeError):  # noqa: N818 - as above
+    """A function, argument or result that neither pickle nor dill can carry."""
+
+
+class TaskFailed(VineError):  # noqa: N818 - as above
+    """A task did not succeed for a reason that is not an exception of its own function."""
+
+
+class TaskCancelled(TaskFailed):
+    """The task was cancelled."""
+
+
+class NoWorkerFits(TaskFailed):
+    """The task asks for more than any worker that could come has."""
+
+
+class InputMissing(TaskFailed):
+    """An input of the task does not exist."""
+
+
+class InputChanged(TaskFailed):
+    """An input of the task is no longer what was declared."""
+
+
+class InputAltered(TaskFailed):
+    """The task wrote to an input that it shares with others."""
+
+
+class DependencyFailed(TaskFailed):
+    """A task whose result this one takes did not succeed."""
+
+
+class WorkerLost(TaskFailed):
+    """Every allowed attempt of the task ended with the loss of its worker."""
+
+
+class TimeLimitExceeded(TaskFailed):
+    """The task ran longer than its time limit."""
+
+
+class OutOfDisk(TaskFailed):
+    """The task's data did not fit on any worker tried."""

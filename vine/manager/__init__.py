@@ -1,0 +1,1 @@
+"""The manager process around the core."""

@@ -1,0 +1,1 @@
+"""How objects get from node to node."""

@@ -1,0 +1,1 @@
+"""The language of the processes: messages, their encoding, sessions, sockets and keys."""
