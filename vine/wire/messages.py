@@ -22,7 +22,7 @@ Hash = Annotated[ObjectId, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-Count = Annotated[int, msgspec.Meta(ge=0, lt=2**63)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Token = Annotated[bytes, msgspec.Meta(min_length=16, max_length=32)]
 
 
@@ -109,7 +109,7 @@ class TreeEntry(Part, frozen=True):
 
     path: Path
     mode: Annotated[int, msgspec.Meta(ge=0, le=0o777)]
-    size: Annotated[int, msgspec.Meta(ge=-1, lt=2**63)]
+    size: Annotated[int, msgspec.Meta(ge=-1, le=2**63 - 1)]
     target: Annotated[str, msgspec.Meta(max_length=config.path_chars_max)] | None = None
 
 
