@@ -70,6 +70,7 @@ recovery_depth_max = 100  # Producers that are run again for one lost temporary 
 
 # --- the store ---
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
+mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
