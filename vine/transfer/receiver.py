@@ -101,7 +101,8 @@ class Receiver:
     def start(self, now: float) -> list[Action]:
         actions: list[Action] = []
         for edge in self._edges:
-            actions += self._proceed(edge, now)
+            edge.ended = edge.done()  # It has never heard of us and need not hear the end.
+            actions += self._want(edge, now)
         return actions or self._complete()
 
     def chunk(self, index: int, have: int, now: float) -> list[Action]:
