@@ -160,7 +160,7 @@ class TransferNode:
         )
 
     def close(self) -> None:
-        """Stop at once; fetches that run get no event any more."""
+        """Stop: fetches that run end as ABANDONED, those that are just being committed without an event."""
         self._mailbox.post(self._stop)
         self._thread.join()
         self._readers.close()
@@ -170,6 +170,7 @@ class TransferNode:
     # --- the thread ---
 
     def _stop(self) -> None:
+        self._receiving.stop()
         self._closing = True
 
     def _landing_of(self, object_id: ObjectId) -> Landing | None:

@@ -132,6 +132,11 @@ class Receiving:
             self._stop(arrival.pull, "the object is not wanted any more")
         self._proceed(arrival)
 
+    def stop(self) -> None:
+        """Abandon everything, so that the sources hear the end at once."""
+        for transfer_id in list(self._pulls):
+            self.abandon(transfer_id)
+
     # --- what sources say ---
 
     def chunk(self, chunk: Chunk, payload: Buffer) -> None:
