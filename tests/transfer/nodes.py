@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
+import random
 import secrets
 import threading
 import time
@@ -16,14 +17,18 @@ import zmq
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import chunk_count, chunk_span, object_id
 from vine.content.store import Store
-from vine.names import ObjectId, TransferId, WorkerId
+from vine.names import ObjectId, RunId, TransferId, WorkerId
 from vine.transfer import tokens
 from vine.transfer.events import NodeEvent
 from vine.transfer.node import TransferNode
 from vine.transfer.objects import Buffer, PartialObject
-from vine.wire.keys import Connection
+from vine.wire.keys import Connection, RunKeys, load_connection, new_run_keys, write_run_files
 from vine.wire.messages import FetchObject, Manifest, Role, SourceEdge
+from vine.wire.sockets import Gate, make_context
 
+KIB = 1 << 10
+CHUNK = 256 * KIB
+DATA = random.Random(1).randbytes(5000 * KIB + 17)  # 20 chunks, the last one short
 RUN_SECRET = b"r" * 32
 WAIT_S = 30.0  # Only a test that fails waits so long.
 
@@ -108,7 +113,7 @@ class Peer:
         self.events: queue.Queue[NodeEvent] = queue.Queue()
         key = tokens.source_key(RUN_SECRET, self.id)
         self.node = TransferNode(
-            net.context, net.connections[role], role, "127.0.0.1", key, objects, self.events.put,
+            net.context, net.keys[role], role, "127.0.0.1", key, objects, self.events.put,
             curve=net.curve, **options,
         )  # fmt: skip
 
@@ -119,9 +124,9 @@ class Peer:
 class Net:
     """A run's keys, and the orders that its manager would give."""
 
-    def __init__(self, context: zmq.Context, connections: dict[Role, Connection], curve: bool = True) -> None:
+    def __init__(self, context: zmq.Context, keys: dict[Role, RunKeys | Connection], curve: bool = True) -> None:
         self.context = context
-        self.connections = connections
+        self.keys = keys
         self.curve = curve
         self.peers: list[Peer] = []
         self.transfers = 0
@@ -155,15 +160,22 @@ class Net:
             peer.node.close()
 
 
+def worker(net: Net, folder: Path, name: str, **options: int) -> Peer:
+    """A worker's node with a store of its own."""
+    return net.add(name, StoreObjects(folder / name), **options)
+
+
 @contextmanager
 def open_net(run_dir: Path, curve: bool = True) -> Iterator[Net]:
     """A run's keys and sockets, closed in the end."""
-    context = zmq.Context()
-    pairs = {role: zmq.curve_keypair() for role in (Role.SERVER, Role.WORKER)}
-    connections = {role: Connection(pairs[role], pairs[Role.SERVER][0], pairs[Role.WORKER][0]) for role in pairs}
-    net = Net(context, connections, curve)
+    keys = new_run_keys()
+    write_run_files(keys, run_dir, RunId("test"), "tcp://127.0.0.1:9")
+    context = make_context()
+    gate = Gate(context, keys)
+    net = Net(context, {Role.SERVER: keys, Role.WORKER: load_connection(run_dir, Role.WORKER)}, curve)
     try:
         yield net
     finally:
         net.close()
+        gate.close()
         context.term()

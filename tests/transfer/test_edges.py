@@ -6,6 +6,7 @@ from collections.abc import Callable
 import zmq
 
 from vine import config
+from vine.errors import MalformedMessage
 from vine.transfer.edges import Edges, Parcel
 from vine.wire.messages import Role
 
@@ -113,10 +114,10 @@ def test_an_address_that_no_socket_can_be_made_for_is_told_of() -> None:
     def refuse(endpoint: str, role: Role) -> Socket:
         raise zmq.ZMQError(errno.EINVAL)
 
-    def no_key(endpoint: str, role: Role) -> Socket:
-        raise KeyError(role)
+    def no_node(endpoint: str, role: Role) -> Socket:
+        raise MalformedMessage("no node")
 
-    failing: list[Callable[[str, Role], Socket]] = [refuse, no_key]
+    failing: list[Callable[[str, Role], Socket]] = [refuse, no_node]
     for connect in failing:
         edges = Edges(connect, Poller())
         edges.send(PEER, Role.WORKER, Parcel(b"a"), 0.0)

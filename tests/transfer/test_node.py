@@ -1,214 +1,151 @@
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
-from tests.transfer.nodes import BufferObjects, Net, Peer, StoreObjects, open_net, until
+from tests.transfer.nodes import DATA, Net, Peer, until, worker
 from vine import config
-from vine.errors import DiskFull, FileChanged
-from vine.transfer.events import Fetched, FetchFailed
+from vine.names import ObjectId, TransferId
+from vine.transfer import tokens
+from vine.transfer.events import Fetched, FetchFailed, NodeFailed
+from vine.transfer.node import TransferNode
+from vine.wire.codec import encode_one
+from vine.wire.data import Chunk, EndOfWants, RefusalReason, Want, WantRefused
 from vine.wire.messages import FetchFault, Role
+from vine.wire.sockets import connect_push
 
 pytestmark = pytest.mark.live
 
-KIB = 1 << 10
-DATA = random.Random(1).randbytes(5000 * KIB + 17)  # 20 chunks, the last one short
+NOBODY = "tcp://127.0.0.1:9"  # the discard service, which nobody runs
 
 
-@pytest.fixture
-def net(tmp_path: Path) -> Iterator[Net]:
-    with open_net(tmp_path / "run") as net:
-        yield net
+class Neighbour:
+    """A member of the run that says what no node would."""
+
+    def __init__(self, net: Net, node: TransferNode, endpoint: str) -> None:
+        keys = net.keys[Role.WORKER]
+        self.node = node
+        self.socket = connect_push(net.context, keys.own, keys.public(Role.WORKER), endpoint)
+
+    def say(self, *frames: bytes) -> None:
+        assert self.socket.poll(10_000, zmq.POLLOUT)
+        self.socket.send_multipart(frames)
 
 
-@pytest.fixture
-def source(net: Net) -> Peer:
-    return net.add("manager", BufferObjects(), Role.SERVER)
-
-
-def worker(net: Net, folder: Path, name: str, **options: int) -> Peer:
-    return net.add(name, StoreObjects(folder / name), **options)
-
-
-def test_an_object_is_fetched_verified_and_committed(net: Net, source: Peer, tmp_path: Path) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    what = source.objects.put(DATA)
-    order = net.order(what, wanter, source)
-    wanter.node.fetch(order)
-    event = wanter.event()
-    assert isinstance(event, Fetched)
-    assert (event.transfer_id, event.object_id, event.received_bytes) == (order.transfer_id, what[0], len(DATA))
-    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
-    assert not wanter.objects.store.altered(what[0])
-    assert source.node.stats().sent_bytes == len(DATA)
-
-
-def test_an_object_without_bytes_needs_no_source(net: Net, source: Peer, tmp_path: Path) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    what = source.objects.put(b"")
-    wanter.node.fetch(net.order(what, wanter))
-    assert isinstance(wanter.event(), Fetched)
-    assert wanter.objects.store.path(what[0]).read_bytes() == b""
-
-
-def test_what_is_here_already_is_not_fetched(net: Net, source: Peer, tmp_path: Path) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    what = wanter.objects.put(DATA)
-    wanter.node.fetch(net.order(what, wanter, source))
-    event = wanter.event()
-    assert isinstance(event, Fetched) and event.received_bytes == 0
-
-
-def test_chunks_come_from_several_sources(net: Net, tmp_path: Path) -> None:
-    sources = [worker(net, tmp_path, name) for name in ("w1", "w2", "w3")]
-    [what, _, _] = [source.objects.put(DATA) for source in sources]
-    wanter = worker(net, tmp_path, "w4")
-    wanter.node.fetch(net.order(what, wanter, *sources))
-    assert isinstance(wanter.event(), Fetched)
-    sent = [source.node.stats().sent_bytes for source in sources]
-    assert sum(sent) == len(DATA) and min(sent) >= 6 * 256 * KIB
-
-
-def test_a_node_that_still_receives_passes_on_what_it_has(net: Net, source: Peer, tmp_path: Path) -> None:
-    source.objects.held_back = True
-    what = source.objects.put(DATA)
+def test_what_is_no_message_is_counted_and_the_good_peer_is_still_served(
+    net: Net, source: Peer, tmp_path: Path
+) -> None:
     first, second = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
-    second.node.fetch(net.order(what, second, first))  # before `first` has heard of the object
-    first.node.fetch(net.order(what, first, source))
-    # Ten chunks only leave the source; the second node cannot have any but through the first.
-    source.objects.allowed.release(10)
-    until(lambda: second.node.stats().received_bytes == 10 * 256 * KIB)
-    assert first.node.stats().received_bytes == 10 * 256 * KIB
-    source.objects.allowed.release(100)
-    assert isinstance(first.event(), Fetched) and isinstance(second.event(), Fetched)
-    assert source.node.stats().sent_bytes == first.node.stats().sent_bytes == len(DATA)
-    assert second.objects.store.path(what[0]).read_bytes() == DATA
+    what = first.objects.put(DATA)
+    want = encode_one(Want(TransferId(1, 1), what[0], b"t" * 16, NOBODY, Role.WORKER, (0,)))
+    end = encode_one(EndOfWants(TransferId(1, 1), b"t" * 16))
+    neighbour = Neighbour(net, first.node, first.node.requests_endpoint)
+    bad = [
+        (b"",),
+        (b"\xc1",),
+        (b"\x91\xa4nope",),
+        (b"\xdd\xff\xff\xff\xff",),
+        (want, b""),
+        (end, b"", b""),
+        (want[:-1],),
+    ]
+    bad += [(b"\x91" * 10_000,), tuple([b""] * 1000)]
+    for frames in bad:
+        neighbour.say(*frames)
+    until(lambda: first.node.stats().malformed == len(bad))
+    listener = Neighbour(net, second.node, second.node.chunks_endpoint)
+    chunk = encode_one(Chunk(TransferId(1, 1), 0, 1))
+    bad_chunks = [(chunk,), (chunk, b"a", b"b"), (b"", b"x"), (want,)]
+    for frames in bad_chunks:
+        listener.say(*frames)
+    until(lambda: second.node.stats().malformed == len(bad_chunks))
+    second.node.fetch(net.order(what, second, first))
+    assert isinstance(second.event(), Fetched)
+    neighbour.socket.close()
+    listener.socket.close()
 
 
-def test_a_source_with_damaged_bytes_is_found_out_and_another_one_resumes(
-    net: Net, source: Peer, tmp_path: Path
+def test_chunks_and_refusals_of_no_transfer_are_ignored(net: Net, tmp_path: Path) -> None:
+    peer = worker(net, tmp_path, "w1")
+    neighbour = Neighbour(net, peer.node, peer.node.chunks_endpoint)
+    neighbour.say(encode_one(WantRefused(TransferId(9, 9), 0, RefusalReason.UNKNOWN)))
+    neighbour.say(encode_one(Chunk(TransferId(9, 9), 0, 1)), b"bytes")
+    until(lambda: peer.node.stats().stray == 1)
+    assert peer.events.empty()
+    neighbour.socket.close()
+
+
+def test_a_want_of_a_role_that_has_no_node_is_not_answered(net: Net, tmp_path: Path) -> None:
+    peer = worker(net, tmp_path, "w1", transfers_max=1)
+    what = peer.objects.put(DATA)
+    key = tokens.source_key(b"r" * 32, peer.id)
+    token = tokens.mint(key, TransferId(1, 1), what[0], NOBODY)
+    neighbour = Neighbour(net, peer.node, peer.node.requests_endpoint)
+    neighbour.say(encode_one(Want(TransferId(1, 1), what[0], token, NOBODY, Role.CLIENT, (0,))))
+    until(lambda: peer.node.stats().flows_out_max == 1)
+    until(lambda: peer.node.stats().flows_out == 0)
+    assert peer.node.stats().sent_bytes == 0
+    neighbour.socket.close()
+
+
+def test_a_source_that_is_not_there_is_gone(
+    net: Net, source: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    good, wanter = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
-    what = source.objects.put(DATA)
-    good.objects.put(DATA)
-    source.objects.damage = True
-    wanter.node.fetch(net.order(what, wanter, source))
-    event = wanter.event()
-    assert isinstance(event, FetchFailed)
-    assert (event.fault, event.source) == (FetchFault.BAD_CHUNKS, source.id)
-    wanter.node.fetch(net.order(what, wanter, good))
-    assert isinstance(wanter.event(), Fetched)
-    assert wanter.node.stats().bad_chunks >= config.bad_chunks_max
-
-
-def test_a_fetch_resumes_what_an_abandoned_one_had_got(net: Net, source: Peer, tmp_path: Path) -> None:
+    monkeypatch.setattr(config, "edge_silence_s", 0.2)
     wanter = worker(net, tmp_path, "w1")
-    source.objects.held_back = True
     what = source.objects.put(DATA)
     order = net.order(what, wanter, source)
+    source.node.close()
     wanter.node.fetch(order)
-    source.objects.allowed.release(4)
-    until(lambda: wanter.node.stats().received_bytes >= 4 * 256 * KIB)
+    event = wanter.event()
+    assert isinstance(event, FetchFailed)
+    assert (event.fault, event.source) == (FetchFault.SOURCE_GONE, source.id)
+
+
+def test_a_node_without_its_key_takes_every_want_for_a_strangers(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    what = source.objects.put(DATA)
+    key = tokens.source_key(b"r" * 32, source.id)
+    source.node.set_source_key(b"another key, which is too long...")
+    order = net.order(what, wanter, source)
+    wanter.node.fetch(order)
+    until(lambda: source.node.stats().unauthorised == 1)
+    source.node.set_source_key(key)
     wanter.node.abandon(order.transfer_id)
-    event = wanter.event()
-    assert isinstance(event, FetchFailed) and event.fault is FetchFault.ABANDONED
-    source.objects.allowed.release(1000)
-    wanter.node.fetch(net.order(what, wanter, source))
-    event = wanter.event()
-    assert isinstance(event, Fetched) and event.received_bytes <= len(DATA) - 3 * 256 * KIB
-    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
-
-
-def test_a_want_with_a_forged_token_gets_nothing(net: Net, source: Peer, tmp_path: Path) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    what = source.objects.put(DATA)
-    forged = net.order(what, wanter, source, forged=True)
-    wanter.node.fetch(forged)
-    until(lambda: source.node.stats().unauthorised > 0)
-    wanter.node.abandon(forged.transfer_id)
     assert isinstance(wanter.event(), FetchFailed)
-    assert source.node.stats().sent_bytes == 0 == wanter.node.stats().received_bytes
-
-
-def test_a_node_serves_no_more_than_its_cap_and_the_others_get_their_turn(net: Net, tmp_path: Path) -> None:
-    source = net.add("w0", BufferObjects(), transfers_max=1)
-    what = source.objects.put(DATA)
-    wanters = [worker(net, tmp_path, f"w{number}") for number in (1, 2, 3)]
-    for wanter in wanters:
-        wanter.node.fetch(net.order(what, wanter, source))
-    assert all(isinstance(wanter.event(), Fetched) for wanter in wanters)
-    assert source.node.stats().flows_out_max == 1
-
-
-def test_a_changed_file_at_the_source_is_told_as_such(net: Net, source: Peer, tmp_path: Path) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    what = source.objects.put(DATA)
-    source.objects.error = FileChanged("data.bin has changed since it was declared: declare it again")
-    wanter.node.fetch(net.order(what, wanter, source))
-    event = wanter.event()
-    assert isinstance(event, FetchFailed)
-    assert (event.fault, event.source) == (FetchFault.SOURCE_CHANGED, source.id)
-
-
-def test_a_full_disk_ends_the_fetch_and_not_the_node(net: Net, source: Peer, tmp_path: Path) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    what = source.objects.put(DATA)
-
-    def full(*_: object) -> None:
-        raise DiskFull("no room")
-
-    begin, wanter.objects.store.begin = wanter.objects.store.begin, full
-    wanter.node.fetch(net.order(what, wanter, source))
-    event = wanter.event()
-    assert isinstance(event, FetchFailed) and event.fault is FetchFault.DISK_FULL and event.source is None
-    wanter.objects.store.begin = begin
     wanter.node.fetch(net.order(what, wanter, source))
     assert isinstance(wanter.event(), Fetched)
 
 
-def test_forgetting_an_arriving_object_stops_it_and_leaves_nothing(net: Net, source: Peer, tmp_path: Path) -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_mistake_of_ours_ends_the_node_and_is_told(net: Net, tmp_path: Path) -> None:
+    peer = worker(net, tmp_path, "w1")
+
+    def mistaken(key: ObjectId) -> int:
+        raise ZeroDivisionError("our mistake")
+
+    peer.objects.chunk_count = mistaken
+    peer.node.object_complete(ObjectId("a" * 64))
+    event = peer.event()
+    assert isinstance(event, NodeFailed) and "our mistake" in event.message
+
+
+def test_a_node_that_closes_frees_its_slots_at_its_sources(net: Net, source: Peer, tmp_path: Path) -> None:
     wanter = worker(net, tmp_path, "w1")
     source.objects.held_back = True
     what = source.objects.put(DATA)
     wanter.node.fetch(net.order(what, wanter, source))
-    source.objects.allowed.release(3)
-    until(lambda: wanter.node.stats().received_bytes >= 3 * 256 * KIB)
-    wanter.node.forget(what[0])
+    until(lambda: source.node.stats().flows_out == 1)
+    wanter.node.close()
+    until(lambda: source.node.stats().flows_out == 0)
     event = wanter.event()
     assert isinstance(event, FetchFailed) and event.fault is FetchFault.ABANDONED
-    source.objects.allowed.release(1000)
-    wanter.node.fetch(net.order(what, wanter, source))  # waits for the discarding, then starts anew
-    event = wanter.event()
-    assert isinstance(event, Fetched) and event.received_bytes == len(DATA)
 
 
-def test_a_later_order_for_an_object_replaces_the_one_that_runs(net: Net, source: Peer, tmp_path: Path) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    source.objects.held_back = True
-    what = source.objects.put(DATA)
-    first, second = net.order(what, wanter, source), net.order(what, wanter, source)
-    wanter.objects.before_begin.clear()
-    wanter.node.fetch(first)
-    wanter.node.fetch(second)
-    wanter.objects.before_begin.set()
-    event = wanter.event()
-    assert isinstance(event, FetchFailed)
-    assert (event.transfer_id, event.fault) == (first.transfer_id, FetchFault.ABANDONED)
-    source.objects.allowed.release(1000)
-    event = wanter.event()
-    assert isinstance(event, Fetched) and event.transfer_id == second.transfer_id
-
-
-def test_an_object_can_be_fetched_to_a_place_of_its_own_and_is_not_served_from_there(
-    net: Net, source: Peer, tmp_path: Path
-) -> None:
-    wanter = worker(net, tmp_path, "w1")
-    elsewhere = StoreObjects(tmp_path / "elsewhere")
-    what = source.objects.put(DATA)
-    wanter.node.fetch(net.order(what, wanter, source), elsewhere.begin)
-    assert isinstance(wanter.event(), Fetched)
-    assert elsewhere.store.path(what[0]).read_bytes() == DATA
-    assert not wanter.objects.store.has(what[0])
+def test_a_node_may_be_closed_twice_and_told_things_afterwards(net: Net, tmp_path: Path) -> None:
+    peer = worker(net, tmp_path, "w1")
+    peer.node.close()
+    peer.node.forget(ObjectId("a" * 64))
+    peer.node.close()
