@@ -51,6 +51,11 @@ small_object_chunks = 4  # Objects of fewer chunks are pulled from one source wi
 credit_chunks = 8  # Wanted and not yet received, an edge.
 credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
+receiving_silence_s = (
+    15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
+)
+want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
+wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
 busy_retry_s = 0.2  # A source that was busy is asked again after this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
