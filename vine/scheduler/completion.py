@@ -107,9 +107,7 @@ def _task_result(state: State, record: TaskRecord, worker: WorkerRecord, result:
     )
 
 
-def _take_output(
-    state: State, record: TaskRecord, worker: WorkerRecord, attempt: Attempt, output: MadeOutput
-) -> None:
+def _take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt: Attempt, output: MadeOutput) -> None:
     """Let the output's file stand for what was made; a local file's content comes back to its path."""
     if output.file_id not in {mount.file_id for mount in record.spec.outputs}:
         state.strange += 1
@@ -289,9 +287,7 @@ def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> Non
     """End a task that has no attempt, with a result of the manager's own making."""
     assert record.attempt is None, f"task {record.task_id} still has an attempt"
     queue_s = max(0.0, (record.first_assigned_at or state.now) - record.submitted_at)
-    result = TaskResult(
-        record.task_id, outcome, message=message, attempts=record.attempts, queue_s=queue_s
-    )
+    result = TaskResult(record.task_id, outcome, message=message, attempts=record.attempts, queue_s=queue_s)
     commit(state, record, result)
 
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.content.manifest import manifest_of_bytes, object_id
+from vine.content.hashing import manifest_of_bytes
+from vine.content.manifest import object_id
 from vine.names import FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import recovery, staging
 from vine.scheduler.files import ObjectRecord

@@ -28,7 +28,9 @@ class Shape:
     request: Request
     features: tuple[str, ...]
     queue: list[tuple[float, int, TaskId]] = field(default_factory=list)  # heap of (-priority, sequence, task)
-    index: list[tuple[float, int, WorkerId, int]] = field(default_factory=list)  # heap of (load, joined, worker, version)
+    index: list[tuple[float, int, WorkerId, int]] = field(
+        default_factory=list
+    )  # heap of (load, joined, worker, version)
     allotments: dict[Resources, Resources] = field(default_factory=dict)  # by a worker's capacity
     mean_run_s: float | None = None
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come

@@ -157,9 +157,7 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: s
         state.transfers.wanting.setdefault(known.object_id, {})[node] = None
 
 
-def misplaced_or_uncollected(
-    state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str
-) -> None:
+def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     if node == MANAGER:
         completion.collecting_failed(state, known, outcome, message)
     elif node in state.workers:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -70,13 +70,6 @@ class Transfers:
             del self.receiving[transfer.object_id]
         self.flows_out[transfer.source] -= 1
 
-    def ancestors(self, node: WorkerId, object_id: ObjectId) -> Iterator[WorkerId]:
-        """Whom the node's copy comes from, from its parent to the root."""
-        receivers = self.receiving.get(object_id, {})
-        while (transfer_id := receivers.get(node)) is not None:
-            node = self.active[transfer_id].source
-            yield node
-
     def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
         return (node, object_id) in self.into or node in self.wanting.get(object_id, {})
 
@@ -127,22 +120,29 @@ def plan_all(state: State) -> None:
 
 
 def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId | None:
-    candidates = list(_candidates(state, known, node))
-    chosen = choose_source(candidates)
+    receivers = state.transfers.receiving.get(known.object_id, {})
+    sources_of = {receiver: (state.transfers.active[t].source,) for receiver, t in receivers.items()}
+    candidates = [
+        Candidate(source, complete=True, depth=0, free_slots=_free_slots(state, known, source))
+        for source in known.holders
+        if source != node and _may_serve(state, known, source, node)
+    ]
+    candidates += [
+        Candidate(source, complete=False, depth=depth, free_slots=_free_slots(state, known, source))
+        for source, depth in _depths(sources_of)
+        if source not in (node, MANAGER) and _may_serve(state, known, source, node)
+    ]
+    chosen = choose_source(known.object_id, node, candidates, sources_of)
     return None if chosen is None else chosen.node
 
 
-def _candidates(state: State, known: ObjectRecord, node: WorkerId) -> Iterator[Candidate]:
-    transfers = state.transfers
-    for source in sorted(known.holders):
-        if source != node and _may_serve(state, known, source, node):
-            yield Candidate(source, source == MANAGER, True, 0, _free_slots(state, known, source))
-    for source in transfers.receiving.get(known.object_id, {}):
-        if source in (node, MANAGER) or not _may_serve(state, known, source, node):
-            continue
-        above = list(transfers.ancestors(source, known.object_id))
-        if node not in above:
-            yield Candidate(source, False, False, len(above), _free_slots(state, known, source))
+def _depths(sources_of: Mapping[WorkerId, tuple[WorkerId, ...]]) -> Iterator[tuple[WorkerId, int]]:
+    """How many edges each receiver is from a complete holder."""
+    for receiver in sources_of:
+        depth, node = 0, receiver
+        while node in sources_of:
+            depth, node = depth + 1, sources_of[node][0]
+        yield receiver, depth
 
 
 def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId) -> bool:
@@ -162,9 +162,7 @@ def _free_slots(state: State, known: ObjectRecord, source: WorkerId) -> int:
 def _start(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId, destination: str | None) -> None:
     assert known.manifest is not None
     transfer_id = state.next_transfer()
-    state.transfers.add(
-        Transfer(transfer_id, known.object_id, source, node, state.now, known.manifest.size)
-    )
+    state.transfers.add(Transfer(transfer_id, known.object_id, source, node, state.now, known.manifest.size))
     edge = _edge(state, transfer_id, known.object_id, source, node)
     order = FetchObject(transfer_id, known.object_id, known.manifest, (edge,))
     if node == MANAGER:
@@ -174,9 +172,7 @@ def _start(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId, 
         state.tell_worker(node, order)
 
 
-def _edge(
-    state: State, transfer_id: TransferId, object_id: ObjectId, source: WorkerId, node: WorkerId
-) -> SourceEdge:
+def _edge(state: State, transfer_id: TransferId, object_id: ObjectId, source: WorkerId, node: WorkerId) -> SourceEdge:
     settings = state.settings
     reply_to = settings.chunks_endpoint if node == MANAGER else state.workers[node].hello.chunks_endpoint
     endpoint = settings.requests_endpoint if source == MANAGER else state.workers[source].hello.requests_endpoint

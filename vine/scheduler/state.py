@@ -45,6 +45,7 @@ class State:
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step
         self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
+        self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
         self.clients_seen = 0
         self.remaking = 0  # depth of the chain of producers that is being started again

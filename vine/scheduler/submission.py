@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vine.content.manifest import check_manifest, manifest_of_bytes, object_id
+from vine.content.hashing import manifest_of_bytes
+from vine.content.manifest import check_manifest, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, ObjectId, TaskId, client_index_of
 from vine.scheduler import completion, dispatch, recovery
@@ -45,7 +46,9 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
 def _declare_unpacked(state: State, record: FileRecord) -> None:
     archive = None if record.spec.source is None else state.files.by_id.get(record.spec.source)
     if archive is None:
-        completion.file_failed(state, record, Outcome.INPUT_MISSING, f"the archive of {record.spec.label} is not declared")
+        completion.file_failed(
+            state, record, Outcome.INPUT_MISSING, f"the archive of {record.spec.label} is not declared"
+        )
         return
     archive.unpacked.append(record.file_id)
     if archive.failure is not None:
@@ -126,7 +129,12 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
         file = state.files.by_id[file_id]
         if file.failure is not None:
             return file.failure
-        if file.spec.kind is FileKind.LOCAL and is_output_only(file) and file.object_id is None and file.producer is None:
+        if (
+            file.spec.kind is FileKind.LOCAL
+            and is_output_only(file)
+            and file.object_id is None
+            and file.producer is None
+        ):
             message = f"input file {file.spec.label} does not exist: create it before it is declared"
             return Outcome.INPUT_MISSING, message
     for task_id in record.spec.depends:
@@ -198,4 +206,3 @@ def _stop_attempt(state: State, record: TaskRecord) -> None:
         state.tasks.drop_attempt(record)
     else:
         recovery.withdraw(state, record)
-

@@ -8,6 +8,7 @@ from vine.names import AttemptId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.messages import Request, Resources, WorkerHello, WorkerStatus
 
+_NOTHING = Resources()
 _ROUNDING = 1e-6  # Fractional cores add up with rounding errors.
 
 
@@ -19,7 +20,7 @@ class WorkerRecord:
     hello: WorkerHello
     joined_at: float
     heard_at: float
-    used: Resources = Resources()
+    used: Resources = _NOTHING
     attempts: dict[AttemptId, Resources] = field(default_factory=dict)
     holds: set[ObjectId] = field(default_factory=set)
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
@@ -48,7 +49,7 @@ class WorkerRecord:
     def release(self, attempt: AttemptId, now: float) -> None:
         self.used = _add(self.used, self.attempts.pop(attempt), -1)
         if not self.attempts:
-            self.used = Resources()  # No rounding errors pile up over the worker's life.
+            self.used = _NOTHING  # No rounding errors pile up over the worker's life.
             self.idle_since = now
 
     @property
