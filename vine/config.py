@@ -72,6 +72,9 @@ disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: othe
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
+journal_retry_s = 1.0  # After a write that failed (a full disk, say) it is tried again.
+journal_records_waiting_max = 500_000  # Above this, about 500 MB, a journal that cannot be written is given up.
+statistics_rows_kept = 600  # Of the views' rows, one a second: ten minutes of curves.
 statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
 
 # --- client ---
