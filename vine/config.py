@@ -52,6 +52,11 @@ small_object_chunks = 4  # Objects of fewer chunks are pulled from one source wi
 credit_chunks = 8  # Wanted and not yet received, an edge.
 credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
+receiving_silence_s = (
+    15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
+)
+want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
+wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
 busy_retry_s = 0.2  # A source that was busy is asked again after this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
@@ -66,6 +71,8 @@ no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a lar
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
+dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
+idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
 # --- the store ---
