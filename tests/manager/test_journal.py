@@ -63,7 +63,7 @@ def written(path: Path, records: Sequence[Record]) -> Path:
     journal = Journal(path / file_name, RUN)
     for at_s, record in enumerate(records):
         journal.record(record, float(at_s))
-    journal.close()
+    journal.close("done")
     return path / file_name
 
 
@@ -146,7 +146,7 @@ def test_each_manager_of_a_run_has_an_epoch_of_its_own(tmp_path: Path) -> None:
     for _ in range(3):
         journal = Journal(tmp_path / file_name, RUN)
         epochs.append(journal.epoch)
-        journal.close()
+        journal.close("done")
     assert epochs == [1, 2, 3]
     assert replay(tmp_path / file_name).epoch == 3
 
@@ -156,7 +156,7 @@ def test_only_the_latest_statistics_are_kept(tmp_path: Path, monkeypatch: pytest
     for number in range(5):
         journal = Journal(tmp_path / file_name, RUN)
         journal.statistics({"n": number}, float(number))
-        journal.close()
+        journal.close("done")
     with sqlite3.connect(tmp_path / file_name) as connection:
         assert [at for (at,) in connection.execute("SELECT at_s FROM statistics")] == [2.0, 3.0, 4.0]
 
@@ -164,7 +164,7 @@ def test_only_the_latest_statistics_are_kept(tmp_path: Path, monkeypatch: pytest
 def test_the_journal_can_be_read_while_it_is_written(tmp_path: Path) -> None:
     first = Journal(tmp_path / file_name, RUN)
     assert replay(tmp_path / file_name).tasks == {}
-    first.close()
+    first.close("done")
 
 
 def test_the_journal_is_private(tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_a_write_that_fails_is_tried_again_and_loses_nothing(tmp_path: Path, mon
         journal.record(record, 1.0)
     while len(failures) < 2:
         journal._thread.join(0.01)
-    journal.close()
+    journal.close("done")
     run = replay(path)
     assert run.tasks[TaskId(1)].outcome is Outcome.SUCCESS
     assert run.workers == (WORKER,)
@@ -221,7 +221,7 @@ def test_a_journal_that_cannot_be_written_is_given_up_loudly_at_the_end(
     monkeypatch.setattr(Batch, "write", fails)
     journal = Journal(tmp_path / file_name, RUN)
     journal.record(TaskReady(TaskId(1)), 0.0)
-    journal.close()
+    journal.close("done")
     journal.record(TaskReady(TaskId(2)), 0.0)
     assert "database or disk is full" in caplog.text
     assert "this run cannot be resumed" in caplog.text

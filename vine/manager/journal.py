@@ -35,6 +35,7 @@ class Journal:
         self._records: list[tuple[float, Record]] = []
         self._snapshots: list[tuple[float, dict[str, Any]]] = []
         self._task_of: dict[AttemptId, TaskId] = {}
+        self._end: tuple[tuple[str, object], ...] = ()
         self._given_up = False
         self._wake = threading.Event()
         self._closing = threading.Event()
@@ -54,8 +55,9 @@ class Journal:
             self._snapshots.append((at_s, snapshot))
             self._wake.set()
 
-    def close(self) -> None:
-        """Commit what has been recorded and end."""
+    def close(self, reason: str) -> None:
+        """Commit what has been recorded and that the run has ended, and why."""
+        self._end = (("ended_s", time.time()), ("end_reason", reason))
         self._closing.set()
         self._wake.set()
         self._thread.join()
@@ -77,6 +79,7 @@ class Journal:
                 break
             else:
                 self._closing.wait(config.journal_retry_s)
+        self._note_end()
         self._connection.close()
 
     def _take(self) -> Batch:
@@ -104,6 +107,12 @@ class Journal:
             _log.error("the journal cannot be written: %s; the run goes on, and it is tried again", error)
             return False
         return True
+
+    def _note_end(self) -> None:
+        try:
+            self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", self._end)
+        except sqlite3.Error as error:
+            _log.error("the journal cannot be written: %s; it ends without a word of the run's end", error)
 
     def _give_up(self) -> None:
         self._given_up = True
@@ -136,5 +145,6 @@ def _begin_epoch(connection: sqlite3.Connection, path: Path, run_id: RunId) -> i
     epoch = int((connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone() or (0,))[0]) + 1
     facts = [("epoch", epoch), ("run_id", run_id), ("started_s", time.time())]
     connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)
+    connection.execute("DELETE FROM facts WHERE name IN ('ended_s', 'end_reason')")
     connection.execute("COMMIT")
     return epoch
