@@ -70,8 +70,8 @@ class AbandonLocal:
 
 
 @dataclass(frozen=True, slots=True)
-class LinkFile:
-    """Give the file at `path` a second name, which its reader may remove."""
+class CopyFile:
+    """Copy what lies at `path` (where the file system can, without copying bytes)."""
 
     path: str
     second: str
@@ -91,7 +91,7 @@ class EndRun:
     reason: str
 
 
-Action = Send | Forget | Journal | Serve | StopServing | Fetch | AbandonLocal | LinkFile | RemoveFile | EndRun
+Action = Send | Forget | Journal | Serve | StopServing | Fetch | AbandonLocal | CopyFile | RemoveFile | EndRun
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from vine.names import TaskId
-from vine.scheduler import actions, completion, dispatch, fleet, reasons, recovery, staging, submission
+from vine.scheduler import actions, collecting, completion, dispatch, fleet, reasons, recovery, staging, submission
 from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.settings import Settings
@@ -99,7 +99,8 @@ class Scheduler:
             state.transfers.remove(transfer)
             if isinstance(event, LocalFetched):
                 state.transfers.done += 1
-                completion.collected(state, event.object_id)
+                assert transfer.path is not None
+                collecting.collected(state, event.object_id, transfer.path)
             elif isinstance(event, LocalFetchFailed):
                 state.transfers.failed += 1
                 recovery.fetch_failed(state, transfer, event.fault, event.message)
@@ -247,7 +248,7 @@ class Scheduler:
         if file is None or file.client != client.peer:
             self.state.send(client.peer, m.FileBrought(message.file_id, None, "this file is not declared (any more)"))
         else:
-            completion.bring(self.state, client.peer, file)
+            collecting.bring(self.state, client.peer, file)
 
     def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
         for task_id in message.task_ids:

@@ -127,10 +127,9 @@ def _make_object(state: State, dependency: TaskRecord) -> None:
         assert dependency.value is not None
         manifest = manifest_of_bytes(dependency.value)
         identity = object_id(manifest)
-        state.files.objects.setdefault(
-            identity, ObjectRecord(identity, manifest, f"result of task {dependency.task_id}", data=dependency.value)
-        )
-        dependency.value_object, dependency.value_manifest = identity, manifest
+        new = ObjectRecord(identity, manifest, f"result of task {dependency.task_id}", data=dependency.value)
+        state.files.objects.setdefault(identity, new).results.add(dependency.task_id)
+        dependency.value_object = identity
 
 
 def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: Resources) -> Assignment:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.content.manifest import chunk_count, derived_id
-from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
+from vine.names import FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.messages import FileKind, FileSpec, Manifest, Outcome
 
@@ -46,7 +46,8 @@ class ObjectRecord:
     archive: ObjectId | None = None  # what it is unpacked from
     peer_transfer: bool = True
     holders: set[WorkerId] = field(default_factory=set)  # complete and verified there; MANAGER: served there
-    files: set[FileId] = field(default_factory=set)
+    files: set[FileId] = field(default_factory=set)  # that stand for it
+    results: set[TaskId] = field(default_factory=set)  # tasks that returned it
 
     @property
     def is_small(self) -> bool:
@@ -85,7 +86,7 @@ class FileTable:
             return None
         known = self.objects[object_id]
         known.files.discard(record.file_id)
-        if known.files:
+        if known.files or known.results:
             return None
         del self.objects[object_id]
         return known
@@ -129,7 +130,3 @@ def unpacked_id(archive: ObjectId) -> ObjectId:
 def is_output_only(record: FileRecord) -> bool:
     """Whether the file can only come to exist as a task's output."""
     return record.spec.kind is FileKind.TEMP or (record.spec.kind is FileKind.LOCAL and not record.spec.exists)
-
-
-def held_by_manager(known: ObjectRecord) -> bool:
-    return MANAGER in known.holders

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import completion, dispatch, staging
+from vine.scheduler import collecting, completion, dispatch, existence, staging, upkeep
 from vine.scheduler.actions import Forget
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import AttemptEnded, WorkerLeft
@@ -56,7 +56,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
 
 def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
     assert record.attempt is not None
-    completion.stop_collecting(state, record)
+    collecting.stop_collecting(state, record)
     attempt = state.tasks.drop_attempt(record)
     state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
     record.losses += 1
@@ -77,7 +77,7 @@ def source_lost(state: State, transfer: Transfer) -> None:
     if known is not None and transfer.destination != MANAGER:
         state.transfers.wanting.setdefault(transfer.object_id, {})[transfer.destination] = None
     elif known is not None:
-        completion.collect_again(state, known)
+        collecting.collect_again(state, known)
 
 
 def replica_gone(state: State, known: ObjectRecord) -> None:
@@ -139,7 +139,7 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: s
     if known is None or fault is FetchFault.ABANDONED:
         return
     if fault is FetchFault.SOURCE_CHANGED:
-        completion.files_failed(state, known, Outcome.INPUT_CHANGED, message)
+        existence.files_failed(state, known, Outcome.INPUT_CHANGED, message)
         return
     if fault is FetchFault.DISK_FULL:
         misplaced_or_uncollected(state, node, known, Outcome.DISK_FULL, message)
@@ -152,14 +152,14 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: s
         state.transfers.shunned -= {pair for pair in state.transfers.shunned if pair[1] == known.object_id}
         misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
-        completion.collect_again(state, known)
+        collecting.collect_again(state, known)
     elif node in state.workers:
         state.transfers.wanting.setdefault(known.object_id, {})[node] = None
 
 
 def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     if node == MANAGER:
-        completion.collecting_failed(state, known, outcome, message)
+        collecting.collecting_failed(state, known, outcome, message)
     elif node in state.workers:
         misplaced(state, node, known, outcome, message)
 
@@ -173,7 +173,7 @@ def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFaul
         worker.holds.discard(known.object_id)
         known.holders.discard(source)
         state.tell_worker(source, DropObjects((known.object_id,)))
-        replica_gone(state, known)
+        copy_gone(state, worker, known)
     elif not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
         # Everybody has failed once: better ask again than wait for ever.
         state.transfers.shunned -= {(holder, known.object_id) for holder in known.holders}
@@ -192,6 +192,11 @@ def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, mess
         outcome = Outcome.DISK_FULL if disk_full else Outcome.TRANSFER_FAILED
         misplaced(state, worker.worker_id, known, outcome, message)
         return
+    copy_gone(state, worker, known)
+
+
+def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """A worker that is still there has lost its copy: what waits for it there needs it again."""
     replica_gone(state, known)
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
         if record.state is TaskState.STAGED and known in dispatch.needed_objects(state, record):
@@ -209,17 +214,17 @@ def remake(state: State, file: FileRecord) -> None:
         return  # It is on its way again.
     if state.remaking >= config.recovery_depth_max:
         message = f"{file.spec.label} was lost, and so were {state.remaking} generations of what it is made from"
-        completion.file_failed(state, file, Outcome.INPUT_MISSING, message)
+        existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
         return
     if not _can_run_again(state, producer):
         message = f"{file.spec.label} was lost, and task {producer.task_id}, which made it, cannot run again: "
         message += "its inputs were undeclared or their results forgotten; keep them while the file is needed"
-        completion.file_failed(state, file, Outcome.INPUT_MISSING, message)
+        existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
         return
-    completion.unbind(state, file)
+    upkeep.unbind(state, file)
     producer.recovering = True
     producer.unmet.clear()
-    completion.hold_inputs(state, producer)
+    upkeep.hold_inputs(state, producer)
     state.tasks.move(producer, TaskState.WAITING)
     state.remaking += 1
     dispatch.wait_for_missing(state, producer)

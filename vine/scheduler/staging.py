@@ -37,6 +37,7 @@ class Transfer:
     destination: WorkerId
     began_at: float
     size_bytes: int
+    path: str | None  # where it comes to, in a flow to the manager
 
 
 class Transfers:
@@ -162,7 +163,9 @@ def _free_slots(state: State, known: ObjectRecord, source: WorkerId) -> int:
 def _start(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId, destination: str | None) -> None:
     assert known.manifest is not None
     transfer_id = state.next_transfer()
-    state.transfers.add(Transfer(transfer_id, known.object_id, source, node, state.now, known.manifest.size))
+    state.transfers.add(
+        Transfer(transfer_id, known.object_id, source, node, state.now, known.manifest.size, destination)
+    )
     edge = _edge(state, transfer_id, known.object_id, source, node)
     order = FetchObject(transfer_id, known.object_id, known.manifest, (edge,))
     if node == MANAGER:

@@ -8,7 +8,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import check_manifest, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, ObjectId, TaskId, client_index_of
-from vine.scheduler import completion, dispatch, recovery
+from vine.scheduler import collecting, completion, dispatch, existence, recovery, upkeep
 from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.files import FileRecord, is_output_only, unpacked_id
 from vine.scheduler.peers import ClientRecord
@@ -46,13 +46,13 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
 def _declare_unpacked(state: State, record: FileRecord) -> None:
     archive = None if record.spec.source is None else state.files.by_id.get(record.spec.source)
     if archive is None:
-        completion.file_failed(
+        existence.file_failed(
             state, record, Outcome.INPUT_MISSING, f"the archive of {record.spec.label} is not declared"
         )
         return
     archive.unpacked.append(record.file_id)
     if archive.failure is not None:
-        completion.file_failed(state, record, *archive.failure)
+        existence.file_failed(state, record, *archive.failure)
     elif archive.object_id is not None:
         _bind_unpacked(state, record, archive.object_id)
 
@@ -60,7 +60,7 @@ def _declare_unpacked(state: State, record: FileRecord) -> None:
 def _bind_unpacked(state: State, record: FileRecord, archive: ObjectId) -> None:
     known = state.files.bind(record, unpacked_id(archive), None)
     known.archive = archive
-    completion.file_exists(state, record)
+    existence.file_exists(state, record)
 
 
 def bind(state: State, client: ClientRecord, message: FileBound) -> None:
@@ -77,7 +77,7 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
         known.holders.add(MANAGER)
         state.do(Serve(message.object_id, message.manifest, message.path, message.signature))
     state.record(ObjectBound(record.file_id, message.object_id, message.manifest))
-    completion.file_exists(state, record)
+    existence.file_exists(state, record)
     for file_id in record.unpacked:
         unpacked = state.files.by_id.get(file_id)
         if unpacked is not None and unpacked.object_id is None:
@@ -87,7 +87,7 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
 def unreadable(state: State, client: ClientRecord, message: FileUnreadable) -> None:
     record = _own_file(state, client, message.file_id)
     if record is not None and record.object_id is None and record.failure is None:
-        completion.file_failed(state, record, Outcome.INPUT_MISSING, message.message)
+        existence.file_failed(state, record, Outcome.INPUT_MISSING, message.message)
 
 
 def _own_file(state: State, client: ClientRecord, file_id: FileId) -> FileRecord | None:
@@ -113,7 +113,7 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
         return
     for mount in spec.outputs:
         state.files.by_id[mount.file_id].producer = spec.task_id
-    completion.hold_inputs(state, record)
+    upkeep.hold_inputs(state, record)
     dispatch.wait_for_missing(state, record)
     if not record.unmet:
         dispatch.make_ready(state, record)
@@ -171,14 +171,14 @@ def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
     record = _own_file(state, client, file_id)
     if record is not None:
         record.forgotten = True
-        completion.drop_if_unneeded(state, record)
+        upkeep.drop_if_unneeded(state, record)
 
 
 def forget_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
     record = state.tasks.by_id.get(task_id)
     if record is not None and record.client == client.peer:
         record.result_forgotten = True
-        completion.forget_if_unneeded(state, record)
+        upkeep.forget_if_unneeded(state, record)
 
 
 def client_left(state: State, peer: PeerKey) -> None:
@@ -189,7 +189,7 @@ def client_left(state: State, peer: PeerKey) -> None:
         record.result_forgotten = True
         record.recovering = False if record.state.ended else record.recovering
         if record.state.ended:
-            completion.forget_if_unneeded(state, record)
+            upkeep.forget_if_unneeded(state, record)
             continue
         if record.attempt is not None:
             _stop_attempt(state, record)
@@ -197,12 +197,12 @@ def client_left(state: State, peer: PeerKey) -> None:
     for file in list(state.files.of_client(peer)):
         file.forgotten = True
         if file.file_id in state.files.by_id:
-            completion.drop_if_unneeded(state, file)
+            upkeep.drop_if_unneeded(state, file)
 
 
 def _stop_attempt(state: State, record: TaskRecord) -> None:
     if record.state is TaskState.COLLECTING:
-        completion.stop_collecting(state, record)
+        collecting.stop_collecting(state, record)
         state.tasks.drop_attempt(record)
     else:
         recovery.withdraw(state, record)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.messages import Manifest, Outcome, TaskResult, TaskSpec
+from vine.wire.messages import Outcome, TaskResult, TaskSpec
 
 
 class TaskState(enum.Enum):
@@ -84,7 +84,6 @@ class TaskRecord:
     outcome: Outcome | None = None
     value: bytes | None = None  # kept for dependants until the client forgets the result
     value_object: ObjectId | None = None  # ... or, where it is large, a file of the staging folder
-    value_manifest: Manifest | None = None
     value_path: str | None = None
     result_forgotten: bool = False
     recovering: bool = False  # runs again only to make lost outputs; its result is already committed
