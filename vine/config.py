@@ -62,6 +62,9 @@ bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no s
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
 data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
 edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.
+edge_linger_ms = 200  # Its last words may take so long to leave.
+node_batch_messages = 32  # A transfer node takes so many of one kind before it looks at the others.
+node_tick_s = 0.1  # While anything is under way it looks at its deadlines so often.
 store_threads = 2  # Hash and write chunks beside the socket thread; both release the GIL.
 
 # --- scheduling ---
