@@ -99,5 +99,9 @@ journal_records_waiting_max = 500_000  # Above this, about 500 MB, a journal tha
 statistics_rows_kept = 600  # Of the views' rows, one a second: ten minutes of curves.
 statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
 
+# --- the manager's end ---
+farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; those far away end without being heard.
+linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
+
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
