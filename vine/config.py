@@ -97,7 +97,14 @@ pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
+journal_retry_s = 1.0  # After a write that failed (a full disk, say) it is tried again.
+journal_records_waiting_max = 500_000  # Above this, about 500 MB, a journal that cannot be written is given up.
+statistics_rows_kept = 600  # Of the views' rows, one a second: ten minutes of curves.
 statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
+
+# --- the manager's end ---
+farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; those far away end without being heard.
+linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NewType
 
 from vine.names import ObjectId, TransferId
+from vine.names import PeerKey as PeerKey
 from vine.scheduler.records import Record
 from vine.wire.messages import FetchFault, FetchObject, Manifest, Message, Signature
-
-PeerKey = NewType("PeerKey", str)  # One session of a client, worker or factory, as the driver names it.
 
 
 @dataclass(frozen=True, slots=True)
