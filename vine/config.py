@@ -67,6 +67,14 @@ transfer_failures_max = 5  # Failed sources of one object on one worker, before 
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
+# --- function hosts ---
+calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: more than a wake-up of the worker takes.
+calls_ahead_max = 64  # ... and at most so many.
+call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's socket must hold all that it is handed.
+host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
+results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
+results_pause_from = 4  # ... that is, after a round that brought so many.
+
 # --- the store ---
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 
