@@ -34,6 +34,7 @@ heartbeat_interval_s = 1.0  # Every process says something at least so often.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
+spawner_start_max_s = 30.0  # The worker's helper program takes milliseconds; a machine that swaps, seconds.
 stop_grace_s = 2.0  # From SIGTERM to SIGKILL for what we started.
 zmq_heartbeat_ms = 2000  # ZMTP pings; a half-open connection is closed after three.
 zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzmq's default is 30 s.
@@ -72,6 +73,7 @@ calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: mo
 calls_ahead_max = 64  # ... and at most so many.
 call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's socket must hold all that it is handed.
 host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
+host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
 results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
 results_pause_from = 4  # ... that is, after a round that brought so many.
 

@@ -83,8 +83,9 @@ class Collect:
     """Take what the attempt left, check its inputs, remove its sandbox; answered by `Collected`."""
 
     assignment: Assignment
-    succeeded: bool
-    value_path: str | None
+    succeeded: bool  # its outputs are to be kept
+    value_path: str | None  # a value over the inline limit
+    value_wanted: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
 INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
 
+NUMBER = struct.Struct("<xQ")  # where both kinds of frames have the call's number
+SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
 CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
 BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
 ANSWER_HEAD = struct.Struct("<Qccd")  # number, what it brings, INLINE or AT_PATH, seconds that the body ran
@@ -68,11 +70,6 @@ class Call:
             at += BLOB_HEAD.size
             self.blobs.append((where, bytes(frame[at : at + length])))
             at += length
-
-
-def number_of(frame: bytes) -> int | None:
-    """The number of the call in a frame, or None where the frame only names a file."""
-    return CALL_HEAD.unpack_from(frame)[1] if frame[:1] == CALL else None
 
 
 def read_blob(blob: Blob) -> bytes:
@@ -145,7 +142,7 @@ class Host:
                 return 0
             frame = self._buffer[:length]
             if frame[:1] == SPILLED:
-                path = bytes(frame[1:])
+                path = bytes(frame[SPILLED_HEAD.size :])
                 frame = memoryview(read_blob((AT_PATH, path)))
                 os.unlink(path)
             exit_code = self._run(Call(frame))

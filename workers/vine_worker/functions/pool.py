@@ -27,6 +27,7 @@ class HostRecord:
 
     number: int
     kind: HostKind
+    born_s: float
     calls: deque[AttemptId] = field(default_factory=deque)
     grant: Grant | None = None  # held while it has calls
     started_s: float = 0.0  # when its first call started
@@ -51,9 +52,9 @@ class HostPool:
                 return self._idle.pop(number)
         return None
 
-    def add(self, kind: HostKind) -> HostRecord:
+    def add(self, kind: HostKind, now: float) -> HostRecord:
         self._last_number += 1
-        host = HostRecord(self._last_number, kind)
+        host = HostRecord(self._last_number, kind, now)
         self.hosts[host.number] = host
         return host
 
@@ -107,9 +108,23 @@ class HostPool:
             if len(host.calls) > 1 and not host.recalled and now - host.started_s >= config.calls_ahead_s:
                 yield host
 
-    def next_overdue_s(self) -> float | None:
-        waiting = [host.started_s for host in self.hosts.values() if len(host.calls) > 1 and not host.recalled]
-        return min(waiting) + config.calls_ahead_s if waiting else None
+    def stuck(self, now: float) -> list[HostRecord]:
+        """Hosts whose interpreter does not come up."""
+        return [
+            host
+            for host in self.hosts.values()
+            if not host.ready and not host.ending and now - host.born_s >= config.host_start_max_s
+        ]
+
+    def next_deadline(self) -> float | None:
+        """When a host is overdue or stuck, if nothing comes before."""
+        times = []
+        for host in self.hosts.values():
+            if len(host.calls) > 1 and not host.recalled:
+                times.append(host.started_s + config.calls_ahead_s)
+            if not host.ready and not host.ending:
+                times.append(host.born_s + config.host_start_max_s)
+        return min(times, default=None)
 
     def check(self) -> None:
         for host in self._idle.values():
