@@ -53,11 +53,19 @@ small_object_chunks = 4  # Objects of fewer chunks are pulled from one source wi
 credit_chunks = 8  # Wanted and not yet received, an edge.
 credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
+receiving_silence_s = (
+    15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
+)
+want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
+wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
 busy_retry_s = 0.2  # A source that was busy is asked again after this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
 data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
 edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.
+edge_linger_ms = 200  # Its last words may take so long to leave.
+node_batch_messages = 32  # A transfer node takes so many of one kind before it looks at the others.
+node_tick_s = 0.1  # While anything is under way it looks at its deadlines so often.
 store_threads = 2  # Hash and write chunks beside the socket thread; both release the GIL.
 
 # --- scheduling ---
