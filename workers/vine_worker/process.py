@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vine import config
+from vine.errors import DiskFull
 from vine.wire.messages import Outcome, Resources
 from vine_worker.actions import Ending
 from vine_worker.functions import host
@@ -29,7 +31,12 @@ def command_arguments(command: str) -> list[str]:
 
 def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Path, once: bool) -> list[str]:
     """How the function host is started; `{fd}` is filled in by the spawner."""
-    python = sys.executable if environment is None else str(environment / "bin" / "python")
+    python = sys.executable
+    if environment is not None:
+        names = ("python", "python3")
+        python = str(next((environment / "bin" / name for name in names if (environment / "bin" / name).exists()), ""))
+        if not python:
+            raise FileNotFoundError("its environment has no bin/python; pack one that has")
     limits = ["--frame-bytes", str(config.host_frame_bytes_max), "--inline-bytes", str(config.inline_bytes_max)]
     folders = ["--dill", str(dill_folder), "--spill", str(spill_folder)]
     return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *(["--once"] if once else [])]
@@ -118,3 +125,8 @@ def last_line(path: Path) -> str:
     except FileNotFoundError:
         return ""
     return lines[-1] if lines else ""
+
+
+def is_disk_full(why: BaseException) -> bool:
+    """Whether it is for want of space, by our budget or the file system's."""
+    return isinstance(why, DiskFull) or (isinstance(why, OSError) and why.errno in (errno.ENOSPC, errno.EDQUOT))
