@@ -33,7 +33,9 @@ class _Body:
 class Bodies:
     """The commands and fresh interpreters that run now; outputs are collected on threads."""
 
-    def __init__(self, places: Places, programs: Programs, writer: CallWriter, report: Callable[[object], None]) -> None:
+    def __init__(
+        self, places: Places, programs: Programs, writer: CallWriter, report: Callable[[object], None]
+    ) -> None:
         self._places = places
         self._programs = programs
         self._writer = writer

@@ -196,7 +196,8 @@ class WorkerCore:
     def _on_drop(self, message: wire.DropObjects) -> None:
         for object_id in message.object_ids:
             self._end_hosts_of(object_id)
-            self._remove(self.inventory.drop(object_id))
+            arriving = object_id in self._unpacks or object_id in self._fetches.values()
+            self._remove(self.inventory.drop(object_id, arriving))
 
     def _on_end(self, message: wire.EndWorker) -> None:
         self._actions.append(act.End(message.reason))
@@ -208,6 +209,9 @@ class WorkerCore:
 
     def _on_fetch_ended(self, event: wire.FetchEnded) -> None:
         self._fetches.pop(event.transfer_id, None)
+        if event.fault is wire.FetchFault.NONE and self.inventory.refused(event.object_id):
+            self._remove((event.object_id,))
+            event = msgspec.structs.replace(event, fault=wire.FetchFault.ABANDONED)
         self._actions.append(act.Send(event))
         if event.fault is wire.FetchFault.NONE:
             self._arrived(event.object_id)
@@ -224,6 +228,8 @@ class WorkerCore:
         """Tells the manager of an object that was to be made here."""
         if message:
             self._actions.append(act.Send(wire.ObjectsLost((object_id,), message, disk_full)))
+        elif self.inventory.refused(object_id):
+            self._remove((object_id,))
         else:
             self._actions.append(act.Send(wire.ObjectsHeld((object_id,))))
             self._arrived(object_id)

@@ -49,19 +49,26 @@ class Inventory:
     def users(self, object_id: ObjectId) -> list[User]:
         return list(self._users.get(object_id, ()))
 
-    def drop(self, object_id: ObjectId) -> list[ObjectId]:
+    def drop(self, object_id: ObjectId, arriving: bool) -> list[ObjectId]:
         """It is to go, as soon as nobody uses it; returns what is to be removed now."""
-        if object_id in self._users:
+        if object_id in self._users or arriving:
             self._doomed.add(object_id)
-            return []
-        return self._forget(object_id)
+        return [] if object_id in self._users else self._forget(object_id)
 
     def wanted_again(self, object_id: ObjectId) -> None:
         """It may stay after all."""
         self._doomed.discard(object_id)
 
     def doomed(self, object_id: ObjectId) -> bool:
+        """Whether it is to go."""
         return object_id in self._doomed
+
+    def refused(self, object_id: ObjectId) -> bool:
+        """Whether it has arrived in vain: it was to go meanwhile, and nobody uses it."""
+        if object_id not in self._doomed or object_id in self._users:
+            return False
+        self._doomed.discard(object_id)
+        return True
 
     def lost(self, object_id: ObjectId) -> list[User]:
         """It is not here any more; returns who uses it."""
@@ -69,8 +76,7 @@ class Inventory:
         return self.users(object_id)
 
     def _forget(self, object_id: ObjectId) -> list[ObjectId]:
-        self._doomed.discard(object_id)
-        if object_id not in self.held:
-            return []
-        self.held.remove(object_id)
-        return [object_id]
+        if object_id in self.held:
+            self._doomed.discard(object_id)
+            self.held.remove(object_id)
+        return [object_id]  # One that is arriving is to stop doing so.

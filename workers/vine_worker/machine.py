@@ -6,8 +6,6 @@ import os
 import socket
 from pathlib import Path
 
-import psutil
-
 from vine import config
 from vine.names import HostId
 
@@ -40,7 +38,7 @@ def cores() -> float:
 
 def memory_mb() -> float:
     """The machine's memory, or the control group's limit where that is less."""
-    total = psutil.virtual_memory().total
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         try:
             text = Path(name).read_text(encoding="ascii").strip()
@@ -49,6 +47,20 @@ def memory_mb() -> float:
         if text.isdigit():
             total = min(total, int(text))
     return float(total // _MB)
+
+
+def gpus() -> float:
+    """NVIDIA devices; others are told by `--gpus`."""
+    return float(sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia[0-9]*")))
+
+
+def address_towards(endpoint: str) -> str:
+    """The address of the interface through which an endpoint is reached: peers can reach us there too."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(address)  # Of a datagram socket: nothing is sent.
+        return str(probe.getsockname()[0])
 
 
 def disk_mb(folder: Path) -> float:

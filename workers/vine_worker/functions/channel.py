@@ -65,7 +65,7 @@ class HostChannel:
 
     def receive(self) -> list[Answer]:
         """The answers that have come."""
-        answers = []
+        answers: list[Answer] = []
         head_bytes = host.ANSWER_HEAD.size
         while True:
             try:
