@@ -22,17 +22,18 @@ _PREFIX = "vine-worker-"
 class Places:
     """One worker's folder: it is made at the start and removed at the end."""
 
-    def __init__(self, base: Path, worker_id: WorkerId, logs: Path | None, store_bytes: int | None) -> None:
+    def __init__(self, base: Path, worker_id: WorkerId, logs: Path | None, capacity: Resources) -> None:
+        self.capacity = capacity
         self.folder = base / f"{_PREFIX}{worker_id}"
         try:
             base.mkdir(parents=True, exist_ok=True)
+            remove_abandoned(base)
             self.folder.mkdir(mode=0o700)
         except OSError as why:
             raise UsageError(f"{self.folder} cannot be made ({why.strerror}): give another --workspace") from why
         self._lock = take_lock(self.folder)
-        self.store = Store(self.folder / "store", store_bytes)
+        self.store = Store(self.folder / "store", int(capacity.disk_mb * 1_000_000))
         self.holdings = Holdings(self.store)
-        self.capacity = Resources()
         self.spill = self._make("spill")
         self.hosts = self._make("hosts")
         self.dill = self._make("dill")
