@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import importlib.util
 import os
 from pathlib import Path
-
-import dill
 
 from vine.content.folders import remove
 from vine.content.store import Store
@@ -41,7 +40,9 @@ class Places:
         self.logs = logs or base
         self._worker_id = worker_id
         # Only dill itself shows through to environments that lack it, not what lies beside it here.
-        os.symlink(Path(dill.__file__).parent, self.dill / "dill")
+        dill = importlib.util.find_spec("dill")  # Importing it would take a worker's start twice as long.
+        assert dill is not None and dill.origin is not None, "dill is one of our requirements"
+        os.symlink(Path(dill.origin).parent, self.dill / "dill")
 
     def _make(self, name: str) -> Path:
         folder = self.folder / name
