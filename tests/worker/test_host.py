@@ -142,7 +142,7 @@ def test_values_of_other_tasks_take_the_place_of_their_references(host: RunningH
     with path.open("wb") as file:
         Pickler(file).dump((("the second", {"nested": ["the second"]}), {}))
     function = tmp_path / "function"
-    function.write_bytes(b"D" + dill.dumps(lambda x, y: (x, y, x is y["nested"][0])))
+    function.write_bytes(b"D" + dill.dumps(lambda x, y: (x, y, x is y["nested"][0]), recurse=True))
     values = (b"P" + pickle.dumps("no"), b"P" + pickle.dumps([1, 2]))
     host.call_payload(function, b"P" + path.read_bytes(), values=values)
     assert value_of(host.answer()) == ([1, 2], {"nested": [[1, 2]]}, True)
@@ -178,7 +178,7 @@ def test_calls_that_were_not_read_are_taken_back_exactly(host: RunningHost, tmp_
     gate = tmp_path / "gate"
     os.mkfifo(gate)
     assert host.result(lambda: 0) == 0
-    host.call(lambda path: open(path).read(), str(gate))
+    host.call(lambda path: Path(path).read_text(), str(gate))
     with gate.open("w") as opened:  # Opens when the call has: it runs.
         host.call(lambda: "second")
         host.call(lambda data: "third", b"x" * (2 * config.host_frame_bytes_max))

@@ -6,6 +6,7 @@ import enum
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from vine import config
 from vine.names import AttemptId, ObjectId
 from vine.wire.messages import Assignment, AttemptResult, MadeOutput, Outcome, TaskKind, Times
 from vine_worker.actions import Collected, Ending
@@ -110,7 +111,7 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
         value_object=kept.value_object if outcome is ending.outcome else None,
         value_manifest=kept.value_manifest if outcome is ending.outcome else None,
         outputs=outputs,
-        message=message,
+        message=message[: config.text_chars_max],
         stdout=kept.stdout,
         stderr=kept.stderr,
         truncated=kept.truncated,

@@ -209,6 +209,7 @@ class WorkerCore:
 
     def _on_fetch_ended(self, event: wire.FetchEnded) -> None:
         self._fetches.pop(event.transfer_id, None)
+        event = msgspec.structs.replace(event, message=event.message[: config.text_chars_max])
         if event.fault is wire.FetchFault.NONE and self.inventory.refused(event.object_id):
             self._remove((event.object_id,))
             event = msgspec.structs.replace(event, fault=wire.FetchFault.ABANDONED)
@@ -227,7 +228,8 @@ class WorkerCore:
     def _made(self, object_id: ObjectId, message: str, disk_full: bool) -> None:
         """Tells the manager of an object that was to be made here."""
         if message:
-            self._actions.append(act.Send(wire.ObjectsLost((object_id,), message, disk_full)))
+            short = message[: config.text_chars_max]
+            self._actions.append(act.Send(wire.ObjectsLost((object_id,), short, disk_full)))
         elif self.inventory.refused(object_id):
             self._remove((object_id,))
         else:

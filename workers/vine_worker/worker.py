@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -25,7 +26,7 @@ from vine.names import WorkerId
 from vine.transfer.events import Fetched, FetchFailed, NodeFailed
 from vine.transfer.node import TransferNode
 from vine.wire import messages as wire
-from vine.wire.keys import load_connection
+from vine.wire.keys import Connection, load_connection
 from vine.wire.link import Link
 from vine.wire.messages import Resources, Role
 from vine.wire.sockets import Gate, make_context
@@ -86,7 +87,7 @@ class Worker:
 
     # --- building ---
 
-    def _build(self, connection: Any) -> None:
+    def _build(self, connection: Connection) -> None:
         settings = self._settings
         disk_mb = machine.disk_mb(nearest_folder(settings.workspace)) if settings.disk_mb is None else settings.disk_mb
         self.capacity = Resources(
@@ -134,11 +135,11 @@ class Worker:
             act.End: lambda action: self._end(action.reason),
         }
 
-    def _connect(self, connection: Any) -> None:
+    def _connect(self, connection: Connection) -> None:
         address = self._settings.address or machine.address_towards(connection.endpoint)
         self._context = make_context()
         self._closers.append(self._context.term)
-        gate = Gate(self._context, connection, Role.WORKER)
+        gate = Gate(self._context, connection)
         self._closers.append(gate.close)
         self._node = TransferNode(
             self._context, connection, Role.WORKER, address, None, self._places.holdings, self._post
@@ -193,7 +194,7 @@ class Worker:
 
     def _new_poller(self) -> zmq.Poller:
         poller = zmq.Poller()
-        for readable in (self._link.socket, self._programs, self._woken):
+        for readable in (*self._link.sockets, self._programs, self._woken):
             poller.register(readable, zmq.POLLIN)
         if self._settings.parent_fd is not None:
             poller.register(self._settings.parent_fd, zmq.POLLIN)
@@ -270,10 +271,8 @@ class Worker:
     def _post(self, event: object) -> None:
         """Hands an event to the loop; for any thread."""
         self._posted.put(event)
-        try:
+        with contextlib.suppress(BlockingIOError):  # Enough wake-ups are on their way.
             self._wakes.send(b"\0")
-        except BlockingIOError:
-            pass  # Enough wake-ups are on their way.
 
     def _feed(self, event: Any) -> None:
         """Gives an event to the core and does what it asks for; events that come of that wait for their turn."""
@@ -331,7 +330,7 @@ class Worker:
             received_bytes=stats.received_bytes,
             flows_out=stats.flows_out,
             flows_out_max=stats.flows_out_max,
-            malformed=self._link.malformed + stats.malformed + stats.unauthorised,
+            malformed=self._link.malformed.total() + stats.malformed + stats.unauthorised,
         )
 
     def _idle_end_s(self) -> float | None:
