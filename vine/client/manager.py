@@ -23,8 +23,8 @@ from vine.client.session import Session
 from vine.client.tasks import Task
 from vine.host import host_id
 from vine.names import FileId, HostId, TaskId
-from vine.wire.keys import Role, load_connection
-from vine.wire.messages import ForgetFiles, RunState
+from vine.wire.keys import load_connection
+from vine.wire.messages import ForgetFiles, Role, RunState
 
 
 class Manager:

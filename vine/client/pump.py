@@ -15,13 +15,13 @@ from vine.client.outbox import Outbox
 from vine.wire import sockets
 from vine.wire.keys import Connection
 from vine.wire.link import Link
-from vine.wire.messages import ClientBye, ClientHello, ToClient
+from vine.wire.messages import ClientBye, ClientHello, Message, ToClient
 
 
 class Listener(Protocol):
     """Who hears what the manager says; called on the pump's thread, so it must not wait for anything."""
 
-    def heard(self, message: ToClient) -> None: ...
+    def heard(self, message: Message) -> None: ...
 
     def lost(self, error: errors.VineError) -> None: ...
 

@@ -18,7 +18,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from vine import errors
 from vine.client.outbox import Outbox
@@ -32,12 +32,11 @@ from vine.wire.messages import (
     FileBrought,
     FileSpec,
     FromClient,
-    Refused,
+    Message,
     RunState,
     TaskResult,
     TasksEnded,
     TaskSpec,
-    ToClient,
 )
 
 
@@ -73,12 +72,11 @@ class Session:
         self._client_index = 0
         self._news = threading.Condition()
         self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
-        self._on = {
+        self._on: dict[type[Message], Callable[[Any], None]] = {
             ClientWelcome: self._on_welcome,
             TasksEnded: self._on_ended,
             FileBrought: self._on_brought,
             RunState: self._on_state,
-            Refused: self._on_refused,
         }
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         hello = ClientHello(ClientId(uuid.uuid4().hex), host_id, version)
@@ -183,8 +181,10 @@ class Session:
 
     # --- for the pump's thread ---
 
-    def heard(self, message: ToClient) -> None:
-        self._on[type(message)](message)  # type: ignore[operator]
+    def heard(self, message: Message) -> None:
+        handle = self._on.get(type(message))
+        if handle is not None:  # A `Refused` is for the link to tell.
+            handle(message)
 
     def lost(self, error: errors.VineError) -> None:
         with self._news:
@@ -212,9 +212,6 @@ class Session:
         with self._news:
             self.state = message
             self._news.notify_all()
-
-    def _on_refused(self, message: Refused) -> None:
-        raise errors.ConnectionRefused(message.message)
 
     # --- the completion thread ---
 
