@@ -74,5 +74,12 @@ disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: othe
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
 statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
 
+# --- the factory ---
+idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
+worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
+launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
+launch_backoff_max_s = 60.0  # ... up to this: a repaired machine is noticed within a minute.
+worker_stop_grace_s = 15.0  # From SIGTERM to SIGKILL for a worker: it stops its tasks and clears its disk first.
+
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
