@@ -205,7 +205,7 @@ class FleetPolicy:
 
     def _back_off(self, worker: _Worker, now: float) -> None:
         """Hold launches back after a young death; a wave that was launched together doubles the pause once."""
-        if worker.launched_at >= self._backed_off_at:
+        if worker.launched_at > self._backed_off_at:
             self._young_deaths += 1
             self._backed_off_at = now
         pause_s = config.launch_backoff_s * 2.0 ** min(self._young_deaths - 1, 30)  # The bound avoids an overflow.
@@ -214,7 +214,7 @@ class FleetPolicy:
     def _forgive(self, now: float) -> None:
         """Forget young deaths once a worker that was launched after them has grown old."""
         for worker in self._in(WorkerState.CONNECTED):
-            if worker.launched_at >= self._backed_off_at and now - worker.launched_at >= config.worker_young_s:
+            if worker.launched_at > self._backed_off_at and now - worker.launched_at >= config.worker_young_s:
                 self._young_deaths = 0
 
     def _wanted(self) -> int:

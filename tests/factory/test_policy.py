@@ -179,8 +179,8 @@ def test_workers_that_were_launched_together_and_die_together_count_once() -> No
     fleet = policy(minimum=4, maximum=4)
     fleet.tick(0.0)
     for number in range(1, 5):
-        assert fleet.ended(WorkerId(f"local-{number}"), 0.1 * number) == []
-    assert fleet.next_deadline() == 0.4 + config.launch_backoff_s
+        assert fleet.ended(WorkerId(f"local-{number}"), 0.0) == []
+    assert fleet.next_deadline() == 0.0 + config.launch_backoff_s
 
 
 def test_a_straggler_of_a_wave_that_died_is_not_replaced_at_once_either() -> None:
