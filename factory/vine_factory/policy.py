@@ -111,7 +111,7 @@ class FleetPolicy:
         everything = workers_for((*demand.waiting, *demand.running), self._limits.capacity)
         # All work over the workers' size is too much where others' workers do a part of it; the
         # waiting work beside those of ours that are busy is too much where these have room left.
-        self._needed = max(busy, min(everything, busy + waiting))
+        self._needed = min(everything, busy + waiting)
         return self.tick(now)
 
     def ended(self, worker_id: WorkerId, now: float) -> list[Action]:
