@@ -263,5 +263,4 @@ def tasks_per_worker(request: Request, capacity: Resources) -> int:
         (request.gpus, capacity.gpus),
     )
     fits = [math.floor(have / asked + _ROUNDING) for asked, have in pairs if asked]
-    # A task that names nothing gets a core, as the scheduler does it.
-    return min(fits) if fits else max(1, math.floor(capacity.cores + _ROUNDING))
+    return min(fits, default=1)  # A task that names nothing is given the whole worker.

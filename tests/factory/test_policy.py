@@ -225,7 +225,7 @@ def test_an_old_worker_from_before_the_deaths_ends_no_pause() -> None:
         (Request(disk_mb=10_000), 1),
         (Request(cores=5), 0),
         (Request(gpus=1), 0),
-        (Request(), 4),
+        (Request(), 1),
         (Request(cores=0, memory_mb=4_000), 2),
     ],
 )
