@@ -79,7 +79,7 @@ idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it
 worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
 launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
 launch_backoff_max_s = 60.0  # ... up to this: a repaired machine is noticed within a minute.
-worker_stop_grace_s = 15.0  # From SIGTERM to SIGKILL for a worker: it stops its tasks and clears its disk first.
+worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops its tasks and clears its disk first.
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
