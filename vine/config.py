@@ -75,6 +75,7 @@ journal_commit_s = 0.05  # The longest that a record waits for its group commit.
 statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
 
 # --- the factory ---
+workers_max = 100_000  # Of one factory; ten times what the manager is measured with, so more is a slip of the finger.
 idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
 worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
 launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
