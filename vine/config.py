@@ -54,6 +54,7 @@ chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/
 chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
 small_object_bytes = 64_000_000  # Below this the small chunk size, from here on the medium one ...
 medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
+manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
@@ -79,6 +80,10 @@ recovery_depth_max = 100  # Producers that are run again for one lost temporary 
 
 # --- the store ---
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
+mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
+archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.
+pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
+pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
@@ -94,3 +99,11 @@ worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops i
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
+drained_items_max = 4096  # Of the queue to the manager, a turn of the IO thread, so that answers are read in between.
+functions_kept_max = 1024  # Serialised functions that stay declared; the least recently called is forgotten first.
+unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed; `submit` blocks above.
+unread_bytes_max = 64 << 20  # What the manager has not acknowledged yet: above, submissions wait in our queue.
+staging_threads = 2  # Write, hash and pack what was declared; packing an environment must not hold up a file.
+manager_start_timeout_s = 30.0  # Until a started manager says that it is ready; a cold shared filesystem is slow.
+farewell_s = 1.0  # A closing client waits so long for its last words to be acknowledged.
+run_end_s = 10.0  # From the end of a run until what it started is stopped by signals: workers clean up meanwhile.
