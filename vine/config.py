@@ -53,8 +53,8 @@ zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzm
 chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
 chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.
 chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
-small_object_bytes = 64_000_000
-medium_object_bytes = 8_000_000_000
+small_object_bytes = 64_000_000  # Below this the small chunk size, from here on the medium one ...
+medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
 manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
@@ -115,6 +115,14 @@ statistics_interval_s = 1.0  # A row for the views, and news for the client, at 
 # --- the manager's end ---
 farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; those far away end without being heard.
 linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
+
+# --- the factory ---
+workers_max = 100_000  # Of one factory; ten times what the manager is measured with, so more is a slip of the finger.
+idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
+worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
+launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
+launch_backoff_max_s = 60.0  # ... up to this: a repaired machine is noticed within a minute.
+worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops its tasks and clears its disk first.
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
