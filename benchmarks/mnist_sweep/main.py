@@ -1,0 +1,67 @@
+"""The sweep from its command line to its files: prepare, run, report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from benchmarks.mnist_sweep import packing, report
+from benchmarks.mnist_sweep.options import Options, parse
+from benchmarks.mnist_sweep.run import sweep
+from vine.errors import ExitCode, VineError
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        return _run(options)
+    except VineError as error:
+        print(f"mnist_sweep: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("mnist_sweep: interrupted before the first task", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(options: Options) -> int:
+    start_s = time.perf_counter()
+    print("preparing the environment and the dataset (kept in the cache for the next time)", flush=True)
+    packages = packing.prepare(options.cache, options.mnist)
+    if options.distribution == "vine-hot":
+        packages.pack_missing()
+    prepare_s = time.perf_counter() - start_s
+    print(
+        f"{options.tasks} combinations on {options.workers} workers, {options.distribution}: {options.images:,} images, "
+        f"{options.epochs} epochs each",
+        flush=True,
+    )
+    run = sweep(options, packages)
+    run.figures["prepare_s"] = prepare_s
+    report.write(run, options.out)
+    print(closing(run, options))
+    if run.figures["interrupted"]:
+        return _INTERRUPTED
+    return ExitCode.OK if len(run.succeeded) == options.tasks else ExitCode.FAILED
+
+
+def closing(run: report.Run, options: Options) -> str:
+    """What a person wants to know at the end."""
+    failed = [row for row in run.rows if not row.succeeded]
+    lines = ["", f"{len(run.succeeded)} of {options.tasks} tasks succeeded in {run.figures['run_s']:.1f} s"]
+    lines += [f"  task {row.number} ended as '{row.outcome}': {row.message}" for row in failed[:5]]
+    if len(failed) > 5:
+        lines.append(f"  ... and {len(failed) - 5} more; see tasks.csv")
+    for name in ("environment", "dataset"):
+        sizes = run.figures[name]
+        lines.append(
+            f"{name}: {sizes['packed_bytes'] / 1e6:.1f} MB packed, {sizes['unpacked_bytes'] / 1e6:.1f} MB unpacked"
+        )
+    lines.append(
+        f"moved: {run.figures['mb_from_manager']:.1f} MB from the manager, {run.figures['mb_from_peers']:.1f} MB from peers"
+    )
+    lines += ["", report.tables(run), "The best combinations:", "", report.best_table(run)]
+    lines.append(f"results: {options.out.resolve()}")
+    return "\n".join(lines)
