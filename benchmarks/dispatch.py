@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import vine
 from benchmarks.figures import Figure, show
-from vine.errors import VineError
+from vine.errors import ExitCode, VineError
 
 SLOTS = 2
 _READY_S = 60.0  # The most that a worker on this machine may take to come.
@@ -88,10 +88,12 @@ def commands(at: Bench, rounds: int, count: int) -> list[Figure]:
     def ours(count: int) -> float:
         start_s = time.perf_counter()
         for _ in range(count):
-            at.manager.submit(vine.Task("true").set_cores(1))
+            task = vine.Task("true")
+            task.set_cores(1)
+            at.manager.submit(task)
         for _ in range(count):
-            task = at.manager.wait(timeout=_RESULT_S)
-            assert task is not None and task.successful() and task.exit_code == 0, "a command failed"
+            ended = at.manager.wait(timeout=_RESULT_S)
+            assert ended is not None and ended.successful() and ended.exit_code == 0, "a command failed"
         return time.perf_counter() - start_s
 
     ours(count=20)
@@ -136,9 +138,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             for name in options.benchmarks:
                 measure, count = _BENCHMARKS[name]
                 figures += measure(at, options.rounds, count)
-    except VineError as error:
+    except (VineError, TimeoutError) as error:
         print(f"dispatch: {error}", file=sys.stderr)
-        return error.exit_code
+        return getattr(error, "exit_code", ExitCode.FAILED)
     show(figures, as_json=options.json)
     return 0
 

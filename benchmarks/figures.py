@@ -32,8 +32,7 @@ def show(figures: Iterable[Figure], *, as_json: bool) -> None:
         return
     table = Table("figure", "value", "unit", "of")
     for figure in figures:
+        value = f"{figure.value:,.4g}" if figure.value < 1e4 else f"{figure.value:,.0f}"
         params = ", ".join(f"{name} {value}" for name, value in figure.params.items())
-        table.add_row(
-            figure.name, f"{figure.value:,.4g}" if figure.value < 1e4 else f"{figure.value:,.0f}", figure.unit, params
-        )
+        table.add_row(figure.name, value, figure.unit, params)
     Console().print(table)

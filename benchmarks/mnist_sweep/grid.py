@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TypeAlias
 
 Value: TypeAlias = "float | str | tuple[int, ...]"
 Combination: TypeAlias = "dict[str, Value]"
 
 # 8 x 2 x 2 x 4 x 4 x 4 = 2,048, the paper's number. The first axis varies slowest.
-AXES: Mapping[str, Sequence[Value]] = {
+AXES: dict[str, Sequence[Value]] = {
     "hidden_layers": ((32,), (64,), (128,), (256,), (64, 64), (128, 64), (128, 128), (256, 128)),
     "activation": ("relu", "tanh"),
     "solver": ("adam", "sgd"),

@@ -12,6 +12,7 @@ from benchmarks.mnist_sweep.run import sweep
 from vine.errors import ExitCode, VineError
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_FAILURES_SHOWN = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,8 +35,8 @@ def _run(options: Options) -> int:
         packages.pack_missing()
     prepare_s = time.perf_counter() - start_s
     print(
-        f"{options.tasks} combinations on {options.workers} workers, {options.distribution}: {options.images:,} images, "
-        f"{options.epochs} epochs each",
+        f"{options.tasks} combinations on {options.workers} workers, {options.distribution}: "
+        f"{options.images:,} images, {options.epochs} epochs each",
         flush=True,
     )
     run = sweep(options, packages)
@@ -50,17 +51,16 @@ def _run(options: Options) -> int:
 def closing(run: report.Run, options: Options) -> str:
     """What a person wants to know at the end."""
     failed = [row for row in run.rows if not row.succeeded]
-    lines = ["", f"{len(run.succeeded)} of {options.tasks} tasks succeeded in {run.figures['run_s']:.1f} s"]
-    lines += [f"  task {row.number} ended as '{row.outcome}': {row.message}" for row in failed[:5]]
-    if len(failed) > 5:
-        lines.append(f"  ... and {len(failed) - 5} more; see tasks.csv")
+    figures = run.figures
+    lines = ["", f"{len(run.succeeded)} of {options.tasks} tasks succeeded in {figures['run_s']:.1f} s"]
+    lines += [f"  task {row.number} ended as '{row.outcome}': {row.message}" for row in failed[:_FAILURES_SHOWN]]
+    if len(failed) > _FAILURES_SHOWN:
+        lines.append(f"  ... and {len(failed) - _FAILURES_SHOWN} more; see tasks.csv")
     for name in ("environment", "dataset"):
-        sizes = run.figures[name]
-        lines.append(
-            f"{name}: {sizes['packed_bytes'] / 1e6:.1f} MB packed, {sizes['unpacked_bytes'] / 1e6:.1f} MB unpacked"
-        )
+        packed_mb, unpacked_mb = (figures[name][size] / 1e6 for size in ("packed_bytes", "unpacked_bytes"))
+        lines.append(f"{name}: {packed_mb:.1f} MB packed, {unpacked_mb:.1f} MB unpacked")
     lines.append(
-        f"moved: {run.figures['mb_from_manager']:.1f} MB from the manager, {run.figures['mb_from_peers']:.1f} MB from peers"
+        f"moved: {figures['mb_from_manager']:.1f} MB from manager, {figures['mb_from_peers']:.1f} MB from peers"
     )
     lines += ["", report.tables(run), "The best combinations:", "", report.best_table(run)]
     lines.append(f"results: {options.out.resolve()}")

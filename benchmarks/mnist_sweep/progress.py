@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TextIO
@@ -37,9 +38,10 @@ class Standing:
 class PlainView:
     """A line when something has changed, but not more often than somebody would read."""
 
-    def __init__(self, out: TextIO) -> None:
+    def __init__(self, out: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
-        self._start_s = time.monotonic()
+        self._clock = clock
+        self._start_s = clock()
         self._said_s = -_PLAIN_INTERVAL_S
         self._said: Standing | None = None
 
@@ -50,7 +52,7 @@ class PlainView:
         self._out.flush()
 
     def show(self, standing: Standing) -> None:
-        now_s = time.monotonic() - self._start_s
+        now_s = self._clock() - self._start_s
         ended = standing.done + standing.failed == standing.total
         if standing == self._said or (now_s - self._said_s < _PLAIN_INTERVAL_S and not ended):
             return

@@ -67,10 +67,6 @@ def shown(value: object) -> str:
     return "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
-def described(combination: Combination) -> str:
-    return ", ".join(f"{name} {shown(combination[name])}" for name in AXES)
-
-
 # --- files ---------------------------------------------------------------------------------------
 
 
@@ -154,12 +150,7 @@ def summary(run: Run) -> dict[str, Any]:
         "body_s": moments([row.run_s for row in run.succeeded]),
         "prefixes": sorted({row.prefix for row in run.succeeded}),
         "best": [
-            {
-                "number": row.number,
-                "accuracy": row.accuracy,
-                "test_accuracy": row.test_accuracy,
-                **{name: shown(value) for name, value in row.combination.items()},
-            }
+            {"number": row.number, "accuracy": row.accuracy, "test_accuracy": row.test_accuracy, **row.combination}
             for row in run.best
         ],
         **run.figures,
