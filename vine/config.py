@@ -44,6 +44,7 @@ chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/
 chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
 small_object_bytes = 64_000_000
 medium_object_bytes = 8_000_000_000
+manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
@@ -69,6 +70,10 @@ recovery_depth_max = 100  # Producers that are run again for one lost temporary 
 
 # --- the store ---
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
+mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
+archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.
+pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
+pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
