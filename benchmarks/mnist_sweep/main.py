@@ -22,6 +22,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except VineError as error:
         print(f"mnist_sweep: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:  # A full disk, a folder that is not ours: the user's to mend.
+        print(f"mnist_sweep: {error}", file=sys.stderr)
+        return ExitCode.FAILED
     except KeyboardInterrupt:
         print("mnist_sweep: interrupted before the first task", file=sys.stderr)
         return _INTERRUPTED
@@ -29,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: Options) -> int:
     start_s = time.perf_counter()
+    options.out.mkdir(parents=True, exist_ok=True)  # Now, and not after an hour, is the time to hear that it cannot be.
     print("preparing the environment and the dataset (kept in the cache for the next time)", flush=True)
     packages = packing.prepare(options.cache, options.mnist)
     if options.distribution == "vine-hot":

@@ -72,7 +72,6 @@ def shown(value: object) -> str:
 
 def write(run: Run, out: Path) -> None:
     """Write every file of the report into the folder."""
-    out.mkdir(parents=True, exist_ok=True)
     write_tasks(run.rows, out / "tasks.csv")
     (out / "table1.md").write_text(tables(run))
     (out / "best.md").write_text(best_table(run))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import vine
@@ -28,12 +27,17 @@ def sweep(options: Options, packages: Packages) -> Run:
     """The whole run, packing included where the distribution says so; an interrupt ends it early."""
     start_s = time.perf_counter()
     pack_s = packages.pack() if options.distribution == "vine" else 0.0
-    with vine.Manager(run_info_path=str(options.out / "vine-run-info")) as manager:
+    with (
+        TemporaryDirectory(prefix="vine-sweep-", ignore_cleanup_errors=True) as folder,
+        vine.Manager(run_info_path=options.out / "vine-run-info") as manager,
+    ):
+        workspace = Path(folder).resolve()  # Each worker makes a folder of its own in it.
+        workers = options.workers
         with vine.Executor(
-            manager, min_workers=options.workers, max_workers=options.workers, cores=options.worker_cores
+            manager, min_workers=workers, max_workers=workers, cores=options.worker_cores, workspace=workspace
         ) as executor:
             futures = submit(manager, executor, options, packages)
-            rows, interrupted = collect(manager, futures, packages)
+            rows, interrupted = collect(manager, futures, workspace)
             run_s = time.perf_counter() - start_s
             moved = standing(manager, len(futures), rows)
             if interrupted:
@@ -42,6 +46,8 @@ def sweep(options: Options, packages: Packages) -> Run:
         "interrupted": interrupted,
         "images": options.images,
         "epochs": options.epochs,
+        "worker_cores": options.worker_cores,
+        "task_cores": options.task_cores,
         "run_s": run_s,
         "pack_s": pack_s,
         "mb_from_manager": moved.manager_mb,
@@ -56,22 +62,21 @@ def submit(
     manager: vine.Manager, executor: vine.Executor, options: Options, packages: Packages
 ) -> dict[Future[Any], int]:
     """One call a combination; which future has which."""
-    environment = manager.declare_environment(str(packages.environment.tarball))
-    dataset = manager.declare_untar(manager.declare_file(str(packages.dataset.tarball)))
+    environment = manager.declare_environment(packages.environment.tarball)
+    dataset = manager.declare_untar(manager.declare_file(packages.dataset.tarball))
     bound = executor.options(cores=options.task_cores, environment=environment, inputs={"mnist": dataset})
     train = network.by_value(network.train)
     fixed = (options.images, options.epochs, options.task_cores)
     return {bound.submit(train, number, combination(number), *fixed): number for number in draw(options.tasks)}
 
 
-def collect(manager: vine.Manager, futures: Mapping[Future[Any], int], packages: Packages) -> tuple[list[Row], bool]:
+def collect(manager: vine.Manager, futures: Mapping[Future[Any], int], workspace: Path) -> tuple[list[Row], bool]:
     """The rows of the tasks in the order drawn, and whether somebody interrupted before the last one."""
     rows: dict[Future[Any], Row] = {}
-    strangers = (Path(sys.prefix), Path(sys.base_prefix), packages.environment.folder)
     try:
         with view() as shown:
             for ended in batches(futures):
-                rows.update((future, row_of(futures[future], future, strangers)) for future in ended)
+                rows.update((future, row_of(futures[future], future, workspace)) for future in ended)
                 shown.show(standing(manager, len(futures), rows.values()))
     except KeyboardInterrupt:
         pass
@@ -100,7 +105,7 @@ def standing(manager: vine.Manager, total: int, rows: Collection[Row]) -> Standi
     )
 
 
-def row_of(number: int, future: Future[Any], strangers: Iterable[Path]) -> Row:
+def row_of(number: int, future: Future[Any], workspace: Path) -> Row:
     """What an ended call says of itself, and what the runtime says of it."""
     row = Row(number, combination(number), outcome="cancelled")
     result: TaskResult | None = getattr(future, "task", None)  # None: it never got as far as a manager's answer.
@@ -125,15 +130,16 @@ def row_of(number: int, future: Future[Any], strangers: Iterable[Path]) -> Row:
         )
     found = future.result()
     row = replace(row, **{name: found[name] for name in ("fit_s", "prefix", "python", "numpy", "sklearn")})
-    if (why := foreign(found["prefix"], found["folder"], strangers)) is not None:
+    if (why := foreign(found["prefix"], found["folder"], workspace)) is not None:
         return replace(row, outcome=WRONG_ENVIRONMENT, message=why)
     return replace(row, accuracy=found["accuracy"], test_accuracy=found["test_accuracy"])
 
 
-def foreign(prefix: str, sandbox: str, strangers: Iterable[Path]) -> str | None:
-    """Why the interpreter of this prefix is not the one unpacked in the sandbox's own workspace; None if it is."""
-    workspace = Path(os.path.commonpath((prefix, sandbox)))
-    for stranger in strangers:
-        if stranger.is_relative_to(workspace):
-            return f"ran in {prefix}, which is not in the workspace of its sandbox {sandbox}"
-    return None
+def foreign(prefix: str, sandbox: str, workspace: Path) -> str | None:
+    """Why the interpreter of this prefix is none that the sandbox's own worker has unpacked; None if it is."""
+    workers = [
+        path.relative_to(workspace).parts[:1] for path in map(Path, (prefix, sandbox)) if path.is_relative_to(workspace)
+    ]
+    if len(workers) == 2 and workers[0] and workers[0] == workers[1]:
+        return None
+    return f"ran in {prefix}, which is not where its worker unpacks: its sandbox was {sandbox}"
