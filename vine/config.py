@@ -20,13 +20,17 @@ command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longe
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
-nesting_max = 12  # Deepest nesting that a decoder follows; our deepest message has 7.
+message_bytes_max = 256 << 20  # One message, put together from as many envelopes as it needs (a folder of 10^6 files).
 
 # --- sessions ---
 resend_after_s = 1.0  # An envelope without an acknowledgement for so long is sent again.
 ack_after_s = 0.05  # The longest that a receiver waits for an answer to carry its acknowledgement.
 ack_after_envelopes = 32  # ... or so many envelopes.
 window_envelopes = 1024  # In flight at most: below ZeroMQ's high-water mark, so that nothing is dropped there.
+window_bytes = 16 << 20  # ... or so many bytes: more than any network holds, and little to send twice.
+control_hwm_envelopes = 4096  # Above the window, its re-sends and acknowledgements: a full queue is a slow network.
+blocked_retry_s = 0.02  # A socket whose queue was full is tried again after this.
+drain_envelopes_max = 256  # Taken from a socket at once, so that timers and other sockets get their turn.
 unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 
 # --- liveness ---
@@ -36,6 +40,12 @@ manager_lost_after_s = 60.0  # Client, workers and factory give up a silent mana
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
 stop_grace_s = 2.0  # From SIGTERM to SIGKILL for what we started.
 zmq_heartbeat_ms = 2000  # ZMTP pings; a half-open connection is closed after three.
+handshake_check_s = 0.02  # Until the manager has welcomed us, the fate of the handshake is looked at so often.
+handshake_failures_max = 3  # A wrong server key shows as connections that close in the handshake: so many in a row.
+reconnect_first_ms = 50  # libzmq tries again after this, then doubles ...
+reconnect_max_ms = 1000  # ... up to this: a restarted manager is found within a second.
+zmq_connect_ms = 3000  # An address that swallows packets; the kernel's own limit is two minutes.
+zmq_backlog = 4096  # Workers of a large job connect at the same moment.
 zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzmq's default is 30 s.
 
 # --- data plane ---

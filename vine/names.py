@@ -7,6 +7,7 @@ from typing import NamedTuple, NewType
 RunId = NewType("RunId", str)
 ClientId = NewType("ClientId", str)
 WorkerId = NewType("WorkerId", str)
+PeerKey = NewType("PeerKey", str)  # One session on the manager's control socket; a peer that comes back has a new one.
 HostId = NewType("HostId", str)  # Workers of one host share its network link; see `machine.host_id`.
 
 TaskId = NewType("TaskId", int)  # client index << TASK_BITS | the client's own counter, from 1
