@@ -94,6 +94,7 @@ queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks
 drained_items_max = 4096  # Of the queue to the manager, a turn of the IO thread, so that answers are read in between.
 functions_kept_max = 1024  # Serialised functions that stay declared; the least recently called is forgotten first.
 unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed; `submit` blocks above.
+unread_bytes_max = 64 << 20  # What the manager has not acknowledged yet: above, submissions wait in our queue.
 staging_threads = 2  # Write, hash and pack what was declared; packing an environment must not hold up a file.
 manager_start_timeout_s = 30.0  # Until a started manager says that it is ready; a cold shared filesystem is slow.
 farewell_s = 1.0  # A closing client waits so long for its last words to be acknowledged.

@@ -80,6 +80,14 @@ class File:
         return f"<vine.File {self.kind.value} {self.label!r}>"
 
 
+def _is_text(path: str) -> bool:
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # Bytes that Python could not decode; they cannot travel.
+        return False
+    return True
+
+
 class Stager:
     """Threads that write, hash and pack what has been declared, and then tell the manager what it is."""
 
@@ -150,23 +158,23 @@ class Stager:
                 self._changed.notify_all()
 
     def _bind_path(self, spec: FileSpec) -> None:
-        from vine.content import hashing
+        from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
 
         assert spec.path is not None
         signature: Signature | None = None
         if os.path.isdir(spec.path):
-            manifest = hashing.manifest_of_tree(Path(spec.path))
+            manifest = manifest_of_tree(Path(spec.path))
         else:
-            manifest, signature = hashing.manifest_of_file(Path(spec.path))
+            manifest, signature = manifest_of_file(Path(spec.path))
         self._bind(spec, manifest, signature)
 
     def _bind_bytes(self, spec: FileSpec, data: bytes, used_once: bool) -> None:
-        from vine.content import hashing
+        from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
 
         assert spec.path is not None
         with open(spec.path, "xb") as file:
             file.write(data)
-        self._bind(spec, hashing.manifest_of_bytes(data), None)
+        self._bind(spec, manifest_of_bytes(data), None)
         if used_once:
             self._session.say(ForgetFiles((spec.file_id,)))
 
@@ -186,8 +194,8 @@ class Declarer:
 
     def path(self, path: str | os.PathLike[str], cache: str | bool, peer_transfer: bool) -> File:
         full = os.path.abspath(os.fspath(path))
-        if len(os.fsencode(full)) > config.path_chars_max or "\0" in full:
-            raise errors.UsageError(f"the path {full[:80]!r}... is longer than the system's limit, or has a NUL in it")
+        if len(full) > config.path_chars_max or "\0" in full or not _is_text(full):
+            raise errors.UsageError(f"the path {full[:80]!r} is too long, or not valid UTF-8: use another name")
         exists = os.path.lexists(full)
         spec = FileSpec(
             self._session.number_file(),

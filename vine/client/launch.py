@@ -65,16 +65,18 @@ class Program:
         self._watcher = threading.Thread(target=self._watch, name=f"vine-watch-{self.pid}", daemon=True)
 
     def first_line(self, timeout_s: float) -> str | None:
-        """What it says first; None if it ends or the time is up before."""
+        """What it says first; "" if it ends before, None if the time is up."""
         assert self._process.stdout is not None
         fd = self._process.stdout.fileno()
         deadline = time.monotonic() + timeout_s
         line = b""
         while not line.endswith(b"\n"):
             readable, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
-            part = os.read(fd, 1) if readable else b""
-            if not part:
+            if not readable:
                 return None
+            part = os.read(fd, 1)
+            if not part:
+                return ""
             line += part
         return line.decode(errors="replace").strip()
 
@@ -142,12 +144,14 @@ def start_manager(
     line = program.first_line(config.manager_start_timeout_s)
     if line is not None and line.startswith(_READY):
         return program, line[len(_READY) :]
-    if line is None and program.exit_code is None:
+    if line is None:
         program.stop(0)
         raise errors.ManagerLost(
             f"the manager was not ready after {config.manager_start_timeout_s:g} s: "
             f"look whether {os.path.abspath(run_info_path)} answers, and try again"
         )
+    if line:
+        program.stop(0)
     words = program.last_words()
     kind = _CODE_ERRORS.get(program.exit_code or 0, errors.ManagerLost)
     program.stop(0)

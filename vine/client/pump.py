@@ -66,30 +66,44 @@ class Pump:
         finally:
             self._outbox.close()
             if link is not None:
-                link.close(0)
+                link.close()
             context.term()
 
     def _serve(self, link: Link) -> None:
         poller = zmq.Poller()
-        poller.register(link.socket, zmq.POLLIN)
+        for socket in link.sockets:
+            poller.register(socket, zmq.POLLIN)
         poller.register(self._outbox.wake_fd, zmq.POLLIN)
         while True:
             now = time.monotonic()
-            for message in self._outbox.take():
-                link.send(message)
+            held_up = link.backlog_bytes > config.unread_bytes_max
+            if not held_up:
+                for message in self._outbox.take():
+                    link.send(message)
             link.flush(now)
             for answer in link.receive(now):
                 self._listener.heard(answer)
-            if self._cause is not None:
-                raise self._cause
-            link.check(now)
-            if self._end_at is not None and (now >= self._end_at or link.idle()):
+            self._check(link, now)
+            if self._end_at is not None and (now >= self._end_at or self._all_said(link)):
                 return
-            self._sleep(poller, link)
+            may_sleep = self._outbox.may_sleep() or held_up
+            wait_s = self._wait_s(link) if may_sleep else 0.0
+            poller.poll(math.ceil(wait_s * 1000))
+            self._outbox.awake()
 
-    def _sleep(self, poller: zmq.Poller, link: Link) -> None:
-        wait_s = max(0.0, link.deadline() - time.monotonic()) if self._outbox.may_sleep() else 0.0
-        if self._end_at is not None:
-            wait_s = min(wait_s, max(0.0, self._end_at - time.monotonic()))
-        poller.poll(math.ceil(wait_s * 1000))
-        self._outbox.awake()
+    def _check(self, link: Link, now: float) -> None:
+        if self._cause is not None:
+            raise self._cause
+        link.check(now)
+        if link.sessions_opened > 1:
+            raise errors.ManagerLost(
+                f"the manager at {self._connection.endpoint} does not know this client any more: it was restarted, or "
+                "heard nothing from us for too long; start the run again"
+            )
+
+    def _all_said(self, link: Link) -> bool:
+        return len(self._outbox) == 0 and link.backlog_bytes == 0
+
+    def _wait_s(self, link: Link) -> float:
+        due = link.deadline() if self._end_at is None else min(link.deadline(), self._end_at)
+        return max(0.0, due - time.monotonic())

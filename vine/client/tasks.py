@@ -274,10 +274,10 @@ def checked(spec: TaskSpec) -> TaskSpec:
 
     The payload is not: who serialised it has seen to its size.
     """
-    plain = msgspec.to_builtins(msgspec.structs.replace(spec, payload=b""), builtin_types=(bytes,))
     try:
-        msgspec.convert(plain, TaskSpec)
-    except msgspec.ValidationError as error:
+        packed = msgspec.msgpack.encode(msgspec.structs.replace(spec, payload=b""))
+        msgspec.msgpack.decode(packed, type=TaskSpec)
+    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, OverflowError) as error:
         raise errors.UsageError(f"the task '{spec.label[:60]}' cannot be submitted as it is: {error}") from None
     return spec
 
