@@ -1,4 +1,4 @@
-"""`python -m benchmarks.mnist_sweep`."""
+"""What `python -m benchmarks.mnist_sweep` runs."""
 
 import sys
 

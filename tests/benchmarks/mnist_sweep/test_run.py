@@ -75,7 +75,7 @@ def test_a_cancelled_call_is_a_row_too() -> None:
 @pytest.mark.parametrize(
     "prefix",
     [
-        "/home/ada/project/.venv",
+        "/opt/project/.venv",
         "/tmp/vine-sweep-1",
         "/tmp/vine-sweep-11/worker-1/store/abc",
         "/tmp/vine-sweep-1/worker-2/store/abc",
