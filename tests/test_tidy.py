@@ -7,6 +7,7 @@ import configparser
 import io
 import re
 import tokenize
+from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -283,6 +284,13 @@ def limits() -> dict[str, ast.Assign]:
     """The constants of config.py, and where each is set."""
     settings = [node for node in tree_of(MODULES["vine.config"]).body if isinstance(node, ast.Assign)]
     return {target.id: node for node in settings for target in node.targets if isinstance(target, ast.Name)}
+
+
+def test_no_limit_is_set_twice() -> None:
+    settings = [node for node in tree_of(MODULES["vine.config"]).body if isinstance(node, ast.Assign)]
+    names = Counter(ast.unparse(target) for node in settings for target in node.targets)
+    twice = [name for name, times in names.items() if times > 1]
+    assert not twice, f"{twice} are set again further down, and the first reason is void"
 
 
 @cache
