@@ -16,7 +16,7 @@ from vine.mixed import refuse_mixed_install
 PACKAGE = Path(vine.mixed.__file__).parent
 
 
-@pytest.mark.parametrize("module", ["vine.config", "vine.wire.messages", "vine.names, vine.config"])
+@pytest.mark.parametrize("module", ["vine", "vine.config", "vine.wire.messages"])
 def test_importing_from_a_mixed_folder_says_what_is_wrong_and_what_to_do(tmp_path: Path, module: str) -> None:
     # Given our package with a file of the other project in its folder, as two installations leave it
     shutil.copytree(PACKAGE, tmp_path / "vine", ignore=shutil.ignore_patterns("__pycache__"))

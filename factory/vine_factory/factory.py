@@ -72,6 +72,7 @@ class Factory:
 
     def run(self) -> None:
         """Keeps the fleet until somebody says that it is the end; VineError where that is not as it should be."""
+        logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s vine-factory: %(message)s")
         wake_fd, signal_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listen_to_signals(signal_fd)
         reason = "the factory failed"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import math
 import sys
 from collections.abc import Sequence
@@ -67,7 +66,6 @@ def amount(text: str) -> float:
 
 def main(argv: Sequence[str] | None = None) -> int:
     settings = parse(argv)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s vine-factory: %(message)s")
     try:
         Factory(settings).run()
     except VineError as why:

@@ -81,9 +81,7 @@ def test_an_exception_comes_back_as_itself(executor: Executor) -> None:
         executor.submit(add, future).result(30)
 
 
-def test_long_arguments_and_values_go_by_files_that_do_not_stay(
-    executor: Executor, scripted: ScriptedManager
-) -> None:
+def test_long_arguments_and_values_go_by_files_that_do_not_stay(executor: Executor, scripted: ScriptedManager) -> None:
     size = config.inline_bytes_max + 1
     assert executor.submit(len, b"a" * size).result(30) == size
     assert executor.submit(blob, size).result(30) == blob(size)
