@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import zmq
 
 from vine import config
+from vine.errors import MalformedMessage
 from vine.transfer.objects import Buffer
 from vine.wire.messages import Role
+from vine.wire.sockets import Socket
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +26,7 @@ class Parcel:
 
 @dataclass(slots=True)
 class _Edge:
-    socket: zmq.Socket[bytes]
+    socket: Socket
     used_at: float
     outbox: deque[Parcel] = field(default_factory=deque)
     blocked_since: float | None = None
@@ -36,7 +38,7 @@ class Edges:
     A socket takes nothing before it is connected, so what is sent to nobody stays here and is seen.
     """
 
-    def __init__(self, connect: Callable[[str, Role], zmq.Socket[bytes]], poller: zmq.Poller) -> None:
+    def __init__(self, connect: Callable[[str, Role], Socket], poller: zmq.Poller) -> None:
         self._connect = connect
         self._poller = poller
         self._edges: dict[str, _Edge] = {}
@@ -48,7 +50,7 @@ class Edges:
         if edge is None:
             try:
                 edge = self._edges[endpoint] = _Edge(self._connect(endpoint, role), now)
-            except (zmq.ZMQError, KeyError):  # No such address, no socket to be had, or a role that serves nothing.
+            except (MalformedMessage, zmq.ZMQError):  # It is no address of a node, or no socket is to be had.
                 self._lost.append(endpoint)
                 return
         edge.outbox.append(parcel)

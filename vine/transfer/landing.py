@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from vine.content.hashing import chunk_is_good
-
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.messages import Manifest
 

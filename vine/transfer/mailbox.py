@@ -31,8 +31,8 @@ class Mailbox:
         self._rung = True
         try:
             self._writer.send(b"\0")
-        except (BlockingIOError, BrokenPipeError):
-            return  # It is full of rings already, or the reader has ended and takes no calls any more.
+        except BlockingIOError:
+            return  # It is full of rings already.
 
     def make_calls(self) -> None:
         """Make the calls posted so far, in order."""
@@ -46,5 +46,7 @@ class Mailbox:
             self._calls.popleft()()
 
     def close(self) -> None:
+        """Calls that are posted from now on are never made."""
+        self._rung = True
         self._reader.close()
         self._writer.close()

@@ -11,9 +11,6 @@ import time
 from collections.abc import Callable
 
 import zmq
-from vine.wire.codec import Decoder
-from vine.wire.keys import Connection
-from vine.wire.sockets import bind_pull, connect_push
 
 from vine import config
 from vine.errors import MalformedMessage
@@ -27,8 +24,11 @@ from vine.transfer.objects import BeginPartial, ObjectSource
 from vine.transfer.receiving import Receiving
 from vine.transfer.sender import Sender
 from vine.transfer.serving import Serving
+from vine.wire.codec import Decoder
 from vine.wire.data import Chunk, EndOfWants, ToReceiver, ToSource, Want, WantRefused
+from vine.wire.keys import Connection, RunKeys
 from vine.wire.messages import FetchObject, Role
+from vine.wire.sockets import Context, Socket, bind_pull, connect_push
 
 _Taker = tuple[int, Callable[..., None]]  # frames of the message, and who takes it and what follows it
 
@@ -36,10 +36,10 @@ _Taker = tuple[int, Callable[..., None]]  # frames of the message, and who takes
 class _Inlet:
     """A bound socket, what its messages may be, and who takes them."""
 
-    def __init__(self, socket: zmq.Socket[bytes], union: object, takers: dict[type, _Taker]) -> None:
+    def __init__(self, socket: Socket, union: object, takers: dict[type, _Taker]) -> None:
         self.socket = socket
         self.malformed = 0
-        self._decoder = Decoder(union)
+        self._decoder: Decoder[ToSource | ToReceiver] = Decoder(union)
         self._takers = takers
 
     def drain(self) -> None:
@@ -70,8 +70,8 @@ class TransferNode:
 
     def __init__(
         self,
-        context: zmq.Context[zmq.Socket[bytes]],
-        connection: Connection,
+        context: Context,
+        keys: RunKeys | Connection,
         role: Role,
         host: str,
         source_key: bytes | None,
@@ -81,15 +81,12 @@ class TransferNode:
         curve: bool = True,
     ) -> None:
         self._on_event = on_event
-        self._peer_keys = {Role.SERVER: connection.server_public, Role.WORKER: connection.worker_public}
-        self._connect = lambda endpoint, peer: connect_push(
-            context, connection.pair, self._peer_keys[peer], endpoint, curve=curve
-        )
-        requests, self.requests_endpoint = bind_pull(context, connection.pair, host, curve=curve)
-        chunks, self.chunks_endpoint = bind_pull(context, connection.pair, host, curve=curve)
+        self._context, self._keys, self._curve = context, keys, curve
+        requests, self.requests_endpoint = bind_pull(context, keys.own, host, curve=curve)
+        chunks, self.chunks_endpoint = bind_pull(context, keys.own, host, curve=curve)
         self._mailbox = Mailbox()
         self._poller = zmq.Poller()
-        self._edges = Edges(self._connect, self._poller)
+        self._edges = Edges(self._open_edge, self._poller)
         # Reads have a thread of their own: what is asked of us does not wait behind the hashing of what we asked.
         self._readers = Jobs(self._mailbox, 1, "vine-read")
         self._writers = Jobs(self._mailbox, config.store_threads, "vine-store")
@@ -160,7 +157,7 @@ class TransferNode:
         )
 
     def close(self) -> None:
-        """Stop at once; fetches that run get no event any more."""
+        """Stop: fetches that run end as ABANDONED, those that are just being committed without an event."""
         self._mailbox.post(self._stop)
         self._thread.join()
         self._readers.close()
@@ -170,7 +167,13 @@ class TransferNode:
     # --- the thread ---
 
     def _stop(self) -> None:
+        self._receiving.stop()
         self._closing = True
+
+    def _open_edge(self, endpoint: str, role: Role) -> Socket:
+        if role not in (Role.SERVER, Role.WORKER):
+            raise MalformedMessage(f"a {role.value} has no transfer node")
+        return connect_push(self._context, self._keys.own, self._keys.public(role), endpoint, curve=self._curve)
 
     def _landing_of(self, object_id: ObjectId) -> Landing | None:
         return self._receiving.landing_of(object_id)

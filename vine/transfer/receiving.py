@@ -13,8 +13,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from vine.content.manifest import chunk_count
-from vine.wire.codec import encode_one
-
 from vine.errors import DiskFull, MalformedMessage
 from vine.names import ObjectId, TransferId
 from vine.transfer.edges import Edges, Parcel
@@ -24,6 +22,7 @@ from vine.transfer.landing import Landing
 from vine.transfer.objects import BeginPartial, Buffer, ObjectSource, PartialObject
 from vine.transfer.receiver import Action, Complete, Fail, Receiver, SendEnd, SendWant, StoreChunk
 from vine.transfer.serving import Serving
+from vine.wire.codec import encode_one
 from vine.wire.data import Chunk, EndOfWants, Want, WantRefused
 from vine.wire.messages import FetchFault, FetchObject, Manifest, Role, SourceEdge
 
@@ -131,6 +130,11 @@ class Receiving:
         if arrival.pull is not None and arrival.state is not _State.COMMITTING:
             self._stop(arrival.pull, "the object is not wanted any more")
         self._proceed(arrival)
+
+    def stop(self) -> None:
+        """Abandon everything, so that the sources hear the end at once."""
+        for transfer_id in list(self._pulls):
+            self.abandon(transfer_id)
 
     # --- what sources say ---
 

@@ -6,8 +6,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 
-from vine.wire.codec import encode_one
-
 from vine.errors import FileChanged, FileMissing
 from vine.names import ObjectId
 from vine.transfer import sender, tokens
@@ -15,6 +13,7 @@ from vine.transfer.edges import Edges, Parcel
 from vine.transfer.jobs import Jobs
 from vine.transfer.landing import Landing
 from vine.transfer.objects import Buffer, ObjectSource
+from vine.wire.codec import encode_one
 from vine.wire.data import Chunk, EndOfWants, RefusalReason, Want, WantRefused
 
 
