@@ -1,0 +1,149 @@
+"""How do messages become bytes and come back checked: one pass of msgspec's MessagePack each way.
+
+Decoding is typed: what a field may be, how long it may get and how deep it nests is said by the
+messages' declarations, and nothing else is ever built. Lengths that a peer announces allocate
+nothing before their bytes are there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from vine import config
+from vine.errors import MalformedMessage
+from vine.wire.messages import Message
+
+M = TypeVar("M", bound=Message)
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+def encode_one(message: Message) -> bytes:
+    """A message as it travels on data sockets: alone in its frame."""
+    return _encode(message)
+
+
+def encode(messages: Sequence[Message]) -> bytes:
+    """Messages as they travel in an envelope."""
+    return _joined([_encode(message) for message in messages])
+
+
+def _joined(encoded: Sequence[bytes]) -> bytes:
+    """A MessagePack array of what is encoded already."""
+    count = len(encoded)
+    if count < 16:
+        head = bytes((0x90 | count,))
+    elif count < 1 << 16:
+        head = b"\xdc" + count.to_bytes(2, "big")
+    else:
+        head = b"\xdd" + count.to_bytes(4, "big")
+    return head + b"".join(encoded)
+
+
+class Decoder(Generic[M]):
+    """Admits the messages of one union; `union` is the type, as in `Decoder(FromWorker)`."""
+
+    def __init__(self, union: Any) -> None:
+        self._batch = msgspec.msgpack.Decoder(tuple[union, ...])
+        self._one = msgspec.msgpack.Decoder(union)
+        self._fields: dict[object, tuple[str, ...]] = {
+            kind.__struct_config__.tag: kind.__struct_fields__ for kind in getattr(union, "__args__", (union,))
+        }
+
+    def decode(self, data: bytes | memoryview) -> tuple[M, ...]:
+        """The messages of an envelope's payload; MalformedMessage if any of them is none."""
+        try:
+            messages: tuple[M, ...] = self._batch.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedMessage(self._explain(data, error)) from None
+        return messages
+
+    def decode_one(self, data: bytes | memoryview) -> M:
+        """The message that fills a data socket's frame."""
+        try:
+            message: M = self._one.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise MalformedMessage(f"{self._tag(data) or 'message'}: {error}") from None
+        return message
+
+    def _explain(self, data: bytes | memoryview, error: Exception) -> str:
+        """Which message of the batch it was, and which field of it."""
+        try:
+            raws = msgspec.msgpack.decode(data, type=list[msgspec.Raw])
+        except (msgspec.MsgspecError, RecursionError):
+            return f"batch: {error}"
+        for raw in raws:
+            try:
+                self.decode_one(memoryview(raw))
+            except MalformedMessage as malformed:
+                return str(malformed)
+        return f"batch: {error}"
+
+    def _tag(self, data: bytes | memoryview) -> str:
+        try:
+            raws = msgspec.msgpack.decode(data, type=list[msgspec.Raw])
+            tag = msgspec.msgpack.decode(raws[0], type=str) if raws else ""
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            return ""
+        return tag if tag in self._fields else f"unknown kind {tag[:40]!r}"
+
+
+class Outbox:
+    """Collects messages into payloads of about `batch_bytes_target`; a longer message is cut into several."""
+
+    def __init__(self) -> None:
+        self._open: list[bytes] = []
+        self._open_bytes = 0
+        self._closed: list[tuple[bytes, bool]] = []
+
+    def add(self, encoded: bytes) -> None:
+        if self._open_bytes + len(encoded) > config.batch_bytes_target:
+            self._close()
+        self._open.append(encoded)
+        self._open_bytes += len(encoded)
+
+    def take(self) -> list[tuple[bytes, bool]]:
+        """Payloads in order, each with whether the next one continues it."""
+        self._close()
+        closed, self._closed = self._closed, []
+        return closed
+
+    def _close(self) -> None:
+        if not self._open:
+            return
+        payload = _joined(self._open)
+        self._open, self._open_bytes = [], 0
+        step = config.batch_bytes_target
+        if len(payload) <= 2 * step:
+            self._closed.append((payload, False))
+            return
+        last = (len(payload) - 1) // step * step
+        self._closed.extend((payload[at : at + step], at < last) for at in range(0, len(payload), step))
+
+
+class Inbox:
+    """Puts payloads together again that an `Outbox` has cut."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._bytes = 0
+
+    def add(self, payload: bytes, more: bool) -> bytes | None:
+        """The whole payload, or None while more of it is to come."""
+        if not more and not self._parts:
+            return payload
+        self._bytes += len(payload)
+        if self._bytes <= config.message_bytes_max:
+            self._parts.append(payload)
+        else:
+            self._parts = [b""]  # Keeps the place until the end of the message, which is then no message.
+        if more:
+            return None
+        whole, too_long = b"".join(self._parts), self._bytes > config.message_bytes_max
+        self._parts, self._bytes = [], 0
+        if too_long:
+            raise MalformedMessage(f"a message of more than {config.message_bytes_max} bytes")
+        return whole
