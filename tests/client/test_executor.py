@@ -193,7 +193,7 @@ def test_options_that_cannot_be_meant_are_refused_at_once(
 
 def test_an_argument_that_cannot_be_sent_is_told_at_once(executor: Executor) -> None:
     with pytest.raises(errors.NotSerialisable, match="argument 1 of 'add'"):
-        executor.submit(add, (x for x in ()))
+        executor.submit(add, (x for x in range(2)))
     with pytest.raises(errors.UsageError, match="cannot be called"):
         executor.submit(42)  # type: ignore[arg-type]
 

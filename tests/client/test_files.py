@@ -68,7 +68,10 @@ def test_a_made_file_is_bound_when_it_is_made_and_a_failure_is_told(
     def fail(path: str) -> None:
         raise errors.FileMissing(f"no\npython in {path}")
 
-    declarer.made("environment", "env", lambda path: Path(path).write_bytes(b"packed") and None, "workflow")
+    def pack(path: str) -> None:
+        Path(path).write_bytes(b"packed")
+
+    declarer.made("environment", "env", pack, "workflow")
     (bound,) = session.wait_for(1)
     assert Path(bound.path).read_bytes() == b"packed"
     declarer.made("environment", "env", fail, "workflow")
@@ -83,9 +86,14 @@ def test_large_values_wait_for_room_instead_of_filling_the_memory(
     monkeypatch.setattr(config, "unstaged_bytes_max", 10)
     monkeypatch.setattr(config, "inline_bytes_max", 0)
     gate = threading.Event()
+
+    def make_slowly(path: str) -> None:
+        gate.wait(30)
+        Path(path).touch()
+
     declarer = Declarer(session, stager)
     for _ in range(config.staging_threads):
-        declarer.made("slow", "slow", lambda path: gate.wait(30) and Path(path).touch(), "task")
+        declarer.made("slow", "slow", make_slowly, "task")
     declarer.buffer(b"x" * 20)
     second = threading.Thread(target=lambda: declarer.buffer(b"y" * 20))
     second.start()
