@@ -50,12 +50,12 @@ class ScriptedManager:
 
     # --- processes ---
 
-    def start_worker(self, name: str = "w1", *options: str) -> subprocess.Popen[str]:
+    def start_worker(self, name: str = "w1", *options: str, keep: tuple[int, ...] = ()) -> subprocess.Popen[str]:
         arguments = [sys.executable, "-m", "vine_worker.main", "--connection", str(self.connection_file)]
         arguments += ["--worker-id", name, "--workspace", str(self.folder / "work"), "--host-name", f"host-{name}"]
         arguments += ["--cores", "2", "--memory", "1000", "--disk", "1000", "--gpus", "0", *options]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'workers'}"}
-        process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True, pass_fds=keep)
         self.processes.append(process)
         return process
 

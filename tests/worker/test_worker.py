@@ -65,9 +65,7 @@ def test_an_output_that_was_not_made_is_told_by_name(manager: ScriptedManager, w
 
 def test_a_task_cannot_write_to_its_input(manager: ScriptedManager, worker: WorkerId) -> None:
     data = manager.store(worker, b"hello")
-    result = manager.command(
-        worker, "echo more >> data; chmod 777 data; cat data", inputs=(ObjectMount(data, "data"),)
-    )
+    result = manager.command(worker, "echo more >> data; chmod 777 data; cat data", inputs=(ObjectMount(data, "data"),))
     assert b"Read-only file system" in result.stderr
     assert result.stdout == b"hello"
 
@@ -123,13 +121,14 @@ def test_a_command_and_all_that_it_started_is_killed_when_it_is_cancelled(
     manager: ScriptedManager, worker: WorkerId, tmp_path: Path
 ) -> None:
     pid_file = tmp_path / "pid"
-    command = f"(setsid sleep 60 & echo $! > {pid_file}.new; mv {pid_file}.new {pid_file}); sleep 60"
+    command = f"setsid sh -c 'echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 60; true' & sleep 60"
     assignment = manager.assignment(TaskKind.COMMAND, command=command)
     manager.say(worker, wire.RunAttempts((assignment,)))
     manager.until(pid_file.exists)
     manager.say(worker, wire.CancelAttempts((assignment.attempt,)))
     (result,) = manager.results_of(assignment)
     assert result.outcome is Outcome.CANCELLED
+    manager.until(lambda: not Path(f"/proc/{pid_file.read_text().strip()}").exists())
 
 
 def test_a_fresh_interpreter_returns_its_value_and_its_streams(manager: ScriptedManager, worker: WorkerId) -> None:
@@ -218,8 +217,7 @@ def sleepers() -> list[str]:
 
 def test_a_worker_without_its_parent_ends(manager: ScriptedManager) -> None:
     reading, writing = os.pipe()
-    os.set_inheritable(reading, True)
-    process = manager.start_worker("w1", "--parent-fd", str(reading))
+    process = manager.start_worker("w1", "--parent-fd", str(reading), keep=(reading,))
     manager.joined()
     os.close(writing)
     assert process.wait(10) == 0
