@@ -16,7 +16,6 @@ from vine import config, errors
 from vine.client.executor import Executor
 from vine.client.futures import RemoteTraceback, VineFuture
 from vine.client.manager import Manager
-from vine.client.pool import factory_options, fleet
 from vine.wire.messages import CacheLevel, CancelTasks, ForgetFiles, ForgetResults, Request, TaskSpec
 
 pytestmark = pytest.mark.live
@@ -194,7 +193,7 @@ def test_options_that_cannot_be_meant_are_refused_at_once(
 
 def test_an_argument_that_cannot_be_sent_is_told_at_once(executor: Executor) -> None:
     with pytest.raises(errors.NotSerialisable, match="argument 1 of 'add'"):
-        executor.submit(add, (x for x in ()))
+        executor.submit(add, (x for x in range(2)))
     with pytest.raises(errors.UsageError, match="cannot be called"):
         executor.submit(42)  # type: ignore[arg-type]
 
@@ -244,18 +243,3 @@ def test_results_of_dropped_futures_are_forgotten(executor: Executor, scripted: 
     del future
     executor.submit(add, 2).result(30)
     wait_until(lambda: any(task_id in message.task_ids for message in scripted.all(ForgetResults)))
-
-
-def test_the_fleet_is_what_was_asked_for() -> None:
-    assert fleet(None, None, None, needed=True) == (1, 1)
-    assert fleet(None, None, None, needed=False) == (0, 0)
-    assert fleet(3, None, None, needed=False) == (3, 3)
-    assert fleet(None, 2, None, needed=True) == (2, 2)
-    assert fleet(None, None, 8, needed=True) == (0, 8)
-    with pytest.raises(errors.UsageError, match="more than"):
-        fleet(None, 3, 2, needed=True)
-    with pytest.raises(errors.UsageError, match="fixed number"):
-        fleet(1, 1, None, needed=True)
-    assert factory_options(1, 2, "local", {"--cores": 2, "--memory": None}, "/w") == (
-        "--batch-type local --min-workers 1 --max-workers 2 --cores 2 --workspace /w".split()
-    )

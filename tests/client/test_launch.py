@@ -28,7 +28,7 @@ UNTIL_THE_LIFELINE_IS_CUT = """
 
 def program(folder: Path, text: str, lifeline: launch.Lifeline) -> launch.Program:
     (folder / "scripted.py").write_text(textwrap.dedent(text))
-    log = tempfile.TemporaryFile(dir=folder)
+    log = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the program closes it
     return launch.Program(["scripted"], lifeline, log, {"PYTHONPATH": str(folder)})
 
 

@@ -109,7 +109,7 @@ def test_a_failed_future_from_elsewhere_is_told_apart_from_what_cannot_be_serial
 
 
 def test_an_argument_that_nothing_can_carry_is_named_with_the_cause_in_one_line() -> None:
-    generator = (x for x in ())
+    generator = (x for x in range(2))
     with pytest.raises(NotSerialisable) as caught:
         serialise.dump_call((1, 2), {"data": generator}, "train", nobodys)
     message = str(caught.value)

@@ -158,7 +158,7 @@ class Stager:
                 self._changed.notify_all()
 
     def _bind_path(self, spec: FileSpec) -> None:
-        from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
+        from vine.content.hashing import manifest_of_file, manifest_of_tree
 
         assert spec.path is not None
         signature: Signature | None = None
@@ -169,7 +169,7 @@ class Stager:
         self._bind(spec, manifest, signature)
 
     def _bind_bytes(self, spec: FileSpec, data: bytes, used_once: bool) -> None:
-        from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
+        from vine.content.hashing import manifest_of_bytes
 
         assert spec.path is not None
         with open(spec.path, "xb") as file:

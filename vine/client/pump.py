@@ -41,10 +41,11 @@ class Pump:
 
     def close(self) -> None:
         """Say goodbye, see it acknowledged or give up soon, and let the socket go."""
-        if self._thread.is_alive() and self._end_at is None:
-            self._outbox.put(ClientBye())
-            self._end_at = time.monotonic() + config.farewell_s
-            self._outbox.wake()
+        if not self._thread.is_alive():
+            return
+        self._outbox.put(ClientBye())
+        self._end_at = time.monotonic() + config.farewell_s
+        self._outbox.wake()
         self._thread.join()
 
     def fail(self, cause: errors.VineError) -> None:

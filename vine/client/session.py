@@ -53,7 +53,8 @@ class OpenTask(Protocol):
         """The user closed the run before its end."""
 
 
-Completion = tuple[TaskResult, ...] | errors.VineError | None  # results; the end of the run; the end of the thread
+# Results; the end of the run; somebody waits until all before is done; the end of the thread.
+Completion = tuple[TaskResult, ...] | errors.VineError | threading.Event | None
 
 _log = logging.getLogger(__name__)
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -169,6 +170,10 @@ class Session:
         if self._closed or os.getpid() != self._process_id:
             return
         self._closed = True
+        on_completer = threading.current_thread() is self._completer  # It may be a callback that closes us.
+        if self._completer.is_alive() and not on_completer:
+            self._completions.put(delivered := threading.Event())
+            delivered.wait()
         for task_id, task in self.open_tasks():
             if self.claim(task_id) is not None:
                 self.cancel_task(task_id)
@@ -176,7 +181,7 @@ class Session:
         self._pump.close()
         self.lost(errors.ManagerLost("this manager has been closed: make another one"))
         self._completions.put(None)
-        if threading.current_thread() is not self._completer:  # It may be a callback that closes us.
+        if self._completer.is_alive() and not on_completer:
             self._completer.join()
 
     # --- for the pump's thread ---
@@ -219,6 +224,9 @@ class Session:
         while (completion := self._completions.get()) is not None:
             if isinstance(completion, errors.VineError):
                 self._break_all(completion)
+                continue
+            if isinstance(completion, threading.Event):
+                completion.set()
                 continue
             for result in completion:
                 try:

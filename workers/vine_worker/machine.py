@@ -7,24 +7,15 @@ import socket
 from pathlib import Path
 
 from vine import config
+from vine.host import host_id
 from vine.names import HostId
 
 _MB = 1_000_000
 
 
-def host_id(store: Path, host_name: str | None) -> HostId:
-    """Names the host, so that workers with the same store count as one: by boot id and the store's folder."""
-    if host_name is not None:
-        return HostId(host_name)
-    status = store.stat()
-    return HostId(f"{_boot_id()}.{status.st_dev:x}.{status.st_ino:x}")
-
-
-def _boot_id() -> str:
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return socket.gethostname()  # Not Linux, or no /proc: the name is the best there is.
+def host_of(store: Path, host_name: str | None) -> HostId:
+    """Names the host, so that workers with the same store count as one: by the kernel and the store's folder."""
+    return HostId(host_name) if host_name is not None else host_id(store)
 
 
 def hostname() -> str:

@@ -27,6 +27,7 @@ from typing import Any
 
 HEAD = struct.Struct("<II")
 DESCRIPTORS_MAX = 8
+MARK = "VINE_PROGRAM"  # The variable by which we know whose process it is that left its group.
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
@@ -203,7 +204,7 @@ class Spawner:
                 stdout=output,
                 stderr=errors,
                 cwd=request["folder"],
-                env=request["variables"],
+                env={**request["variables"], MARK: str(number)},
                 pass_fds=kept,
                 start_new_session=True,
             )
@@ -226,6 +227,7 @@ class Spawner:
             except ChildProcessError:
                 return
             if ended is None:
+                self._kill_strays()
                 return
             process = self._processes.pop(ended.si_pid, None)
             if process is not None:
@@ -237,16 +239,19 @@ class Spawner:
                 del self._pids[number]
                 send(self._channel, {"ended": number, "code": process.returncode})
 
+    def _kill_strays(self) -> None:
+        """Kills what left the group of a program that has ended; as an orphan it has become our child."""
+        for pid in children():
+            if pid not in self._processes and mark_of(pid) not in self._pids:
+                kill(pid)
+
     def _kill_all(self) -> None:
         for pid in self._processes:
             kill_group(pid)
         # What left its group has become our own child by now, or does when its parent dies.
         while True:
             for pid in children():
-                try:
-                    os.kill(pid, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
+                kill(pid)
             try:
                 os.waitpid(-1, 0)
             except ChildProcessError:
@@ -260,8 +265,24 @@ def kill_group(pid: int) -> None:
         return
 
 
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
 def children() -> list[int]:
     """The pids whose parent is this process."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except FileNotFoundError:
+        return children_by_search()
+
+
+def children_by_search() -> list[int]:
+    """The same where the kernel was built without that file."""
     found = []
     for name in os.listdir("/proc"):
         if name.isdigit():
@@ -273,6 +294,18 @@ def children() -> list[int]:
             if int(fields[1]) == os.getpid():
                 found.append(int(name))
     return found
+
+
+def mark_of(pid: int) -> int | None:
+    """The number of the program that a process descends from; None if it hides that, or is a zombie."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            variables = file.read().split(b"\0")
+    except OSError:
+        return None
+    prefix = MARK.encode() + b"="
+    marks = [variable[len(prefix) :] for variable in variables if variable.startswith(prefix)]
+    return int(marks[0]) if marks and marks[0].isdigit() else None
 
 
 def main() -> None:

@@ -152,7 +152,7 @@ class Worker:
         settings = self._settings
         return wire.WorkerHello(
             worker_id=settings.worker_id,
-            host_id=machine.host_id(self._places.store.root, settings.host_name),
+            host_id=machine.host_of(self._places.store.root, settings.host_name),
             hostname=machine.hostname(),
             pid=os.getpid(),
             capacity=self.capacity,

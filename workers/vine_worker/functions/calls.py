@@ -6,14 +6,18 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vine.names import ObjectId
 from vine.wire.messages import Assignment, DependencyValue
-from vine_worker.functions.host import AT_PATH, INLINE, Blob
+from vine_worker.functions.host import AT_PATH, INLINE
+
+if TYPE_CHECKING:
+    from vine_worker.functions.host import Blob
+
+    Parts = tuple[bytes, bytes, list[Blob]]
 
 _REMEMBERED_MAX = 1024
-
-Parts = tuple[bytes, bytes, list[Blob]]
 
 
 class CallWriter:
