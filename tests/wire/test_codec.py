@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import msgpack
 import msgspec
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 from vine import config
 from vine.errors import MalformedMessage
 from vine.names import AttemptId, ClientId, FileId, HostId, ObjectId, TaskId, TransferId
-from vine.wire.codec import Decoder, Inbox, Outbox, encode, encode_one
+from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode, encode_one
 from vine.wire.data import Chunk, ToReceiver, ToSource, Want
 from vine.wire.messages import (
     AttemptResult,
@@ -163,3 +165,12 @@ def test_a_message_without_end_is_dropped_and_the_next_one_is_taken() -> None:
     with pytest.raises(MalformedMessage, match="more than"):
         inbox.add(b"", False)
     assert inbox.add(b"next", False) == b"next"
+
+
+def test_the_counts_of_dropped_messages_do_not_grow_with_what_peers_say() -> None:
+    counts: Counter[str] = Counter()
+    for number in range(10 * config.malformed_kinds_max):
+        count_malformed(counts, MalformedMessage(f"unknown kind '{number}'" + "x" * 10_000))
+    assert len(counts) == config.malformed_kinds_max + 1
+    assert sum(counts.values()) == 10 * config.malformed_kinds_max
+    assert max(map(len, counts)) <= config.name_chars_max

@@ -7,7 +7,9 @@ nothing before their bytes are there.
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -16,6 +18,8 @@ import msgspec
 from vine import config
 from vine.errors import MalformedMessage
 from vine.wire.messages import Message
+
+log = logging.getLogger(__name__)
 
 M = TypeVar("M", bound=Message)
 
@@ -44,6 +48,16 @@ def _joined(encoded: Sequence[bytes]) -> bytes:
     else:
         head = b"\xdd" + count.to_bytes(4, "big")
     return head + b"".join(encoded)
+
+
+def count_malformed(counts: Counter[str], malformed: MalformedMessage) -> None:
+    """Count a dropped message by what was wrong with it; the first of each kind goes to the log."""
+    reason = str(malformed)[: config.name_chars_max]
+    if reason not in counts:
+        if len(counts) >= config.malformed_kinds_max:
+            reason = "others"
+        log.warning("dropped a message: %s", reason)
+    counts[reason] += 1
 
 
 class Decoder(Generic[M]):

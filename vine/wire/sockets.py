@@ -88,6 +88,8 @@ class Gate:
         try:
             while self._stopped not in dict(poller.poll()):
                 self._handler.send_multipart(self._answer(self._handler.recv_multipart()))
+        except zmq.ContextTerminated:
+            log.debug("the gate's context has ended before it")
         finally:
             self._handler.close(0)
             self._stopped.close(0)
@@ -100,7 +102,9 @@ class Gate:
         if role is not None:
             return [version, request_id, b"200", b"OK", role.value.encode(), b""]
         self.refused += 1
-        log.warning("refused a connection from %s: its key is none of this run's", address.decode(errors="replace"))
+        if self.refused & (self.refused - 1) == 0:  # A stranger that tries for ever must not fill the log.
+            stranger = address.decode(errors="replace")
+            log.warning("refused a connection from %s: its key has no place here (%d so far)", stranger, self.refused)
         return [version, request_id, b"400", b"unknown key", b"", b""]
 
 
