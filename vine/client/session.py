@@ -138,7 +138,7 @@ class Session:
     def check(self) -> None:
         """Raise why the run is over, if it is."""
         if self.error is not None:
-            raise _anew(self.error)
+            raise anew(self.error)
 
     def bring(self, file_id: FileId, timeout: float | None) -> FileBrought:
         """Have a file's content brought to where this process can read it."""
@@ -253,10 +253,10 @@ class Session:
         for task_id, _ in self.open_tasks():
             task = self.claim(task_id)
             if task is not None:
-                task.broken(_anew(error))
+                task.broken(anew(error))
 
 
-def _anew(error: errors.VineError) -> errors.VineError:
+def anew(error: errors.VineError) -> errors.VineError:
     """One of its own for each who is told: raising an exception lengthens its traceback."""
     return type(error)(*error.args)
 
