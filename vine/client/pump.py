@@ -44,7 +44,7 @@ class Pump:
         if not self._thread.is_alive():
             return
         self._outbox.put(ClientBye())
-        self._end_at = time.monotonic() + config.farewell_s
+        self._end_at = time.monotonic() + config.client_farewell_s
         self._outbox.wake()
         self._thread.join()
 
