@@ -91,6 +91,9 @@ recovery_depth_max = 100  # Producers that are run again for one lost temporary 
 # --- the store ---
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
+archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.
+pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
+pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.

@@ -133,6 +133,7 @@ def move(source: Path, destination: Path) -> None:
     status = os.lstat(source)
     if stat.S_ISLNK(status.st_mode):
         _copy(Path(os.path.realpath(source)), destination)
+        source.unlink()
         return
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
         _copy(source, destination)

@@ -248,19 +248,23 @@ class Store:
         """Make what lies at the path the object: read-only, with its version noted."""
         folders.protect(path, keep_times=layout is None)
         signatures = folders.signatures_within(path)
+        arrived = path == self._partial / key
         with self._lock:
             if key in self._held:  # Made here and fetched, or made twice: content is the same.
                 folders.remove(path)
-                self._forget_coming(key)
+                if arrived:
+                    self._forget_coming(key)
                 return
-            coming = self._coming.get(key)
+            # Its room was reserved when it began to come. What was made here needs room of its own, and a
+            # transfer of the same content that still runs ends by finding it held.
+            coming = self._coming.get(key) if arrived else None
             self._budget.reserve(size - (coming.size if coming is not None else 0), on_disk_already=True)
             place = self.objects / key
             os.rename(path, place)
             signatures[""] = folders.seal(place)
             self._held[key] = _Held(size, signatures, layout)
             if coming is not None:
-                del self._coming[key]  # Its bytes are the object's now.
+                del self._coming[key]
 
     def _forget_coming(self, key: ObjectId) -> None:
         coming = self._coming.pop(key, None)
