@@ -20,7 +20,7 @@ command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longe
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
-message_bytes_max = 256 << 20  # One message, put together from as many envelopes as it needs (a folder of 10^6 files).
+message_bytes_max = 128 << 20  # One message, in as many envelopes as it needs: the manifest of a folder of 10^6 files.
 
 # --- sessions ---
 resend_after_s = 1.0  # An envelope without an acknowledgement for so long is sent again.
@@ -31,6 +31,7 @@ window_bytes = 16 << 20  # ... or so many bytes: more than any network holds, an
 control_hwm_envelopes = 4096  # Above the window, its re-sends and acknowledgements: a full queue is a slow network.
 blocked_retry_s = 0.02  # A socket whose queue was full is tried again after this.
 drain_envelopes_max = 256  # Taken from a socket at once, so that timers and other sockets get their turn.
+malformed_kinds_max = 64  # Told apart in the counts of dropped messages; what is in them is the peer's choice.
 unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 
 # --- liveness ---
