@@ -78,8 +78,8 @@ def stop_collecting(state: State, record: TaskRecord) -> None:
             if transfer_id is not None:
                 staging.abandon(state, state.transfers.active[transfer_id])
     attempt.collecting.clear()
-    if record.value_object is not None and not record.state.ended and attempt.result is None:
-        upkeep.drop_value(state, record)
+    if not record.recovering:
+        upkeep.drop_value(state, record)  # A recovering producer's value was committed long ago.
 
 
 def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:

@@ -109,7 +109,9 @@ def finish_or_collect(state: State, record: TaskRecord) -> None:
         return
     result = attempt.result
     assert result is not None
-    collecting.stop_collecting(state, record)
+    worker = state.workers.get(attempt.worker)
+    if worker is not None:
+        worker.collecting.discard(record.task_id)
     state.tasks.drop_attempt(record)
     commit(state, record, result)
 

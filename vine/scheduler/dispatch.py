@@ -121,6 +121,11 @@ def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
             yield state.files.objects[dependency.value_object]
 
 
+def takes(state: State, record: TaskRecord, known: ObjectRecord) -> bool:
+    """Whether the task needs the object on its worker, be it to unpack it there."""
+    return any(needed is known or needed.archive == known.object_id for needed in needed_objects(state, record))
+
+
 def _make_object(state: State, dependency: TaskRecord) -> None:
     """Let a small result travel as an object, since an assignment with all of its kind were too long."""
     if dependency.value_object is None:

@@ -45,7 +45,7 @@ def files_failed(state: State, known: ObjectRecord, outcome: Outcome, message: s
     """What the manager serves is no longer what was declared: tasks that need it cannot run."""
     for worker in list(state.workers.values()):
         for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
-            if record.state is TaskState.STAGED and known in dispatch.needed_objects(state, record):
+            if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
                 recovery.withdraw(state, record)
                 state.doom(record.task_id, outcome, message)
     for file_id in sorted(known.files):

@@ -65,9 +65,7 @@ def _why_no_file(state: State, file: FileRecord) -> str:
 def why_shape(state: State, shape: Shape) -> str:
     """Why tasks of a shape wait for a worker."""
     if not state.workers:
-        coming = sum(f.status.starting for f in state.factories.values() if f.status is not None)
-        started = f"{coming} are starting" if coming else "start some with vine-worker or vine-factory"
-        return f"waits for a worker: none is connected; {started}"
+        return f"waits for a worker: none is connected; {_what_factories_do(state)}"
     fitting = [
         worker
         for worker in state.workers.values()
@@ -76,6 +74,14 @@ def why_shape(state: State, shape: Shape) -> str:
     if not fitting:
         return unfit_message(shape, sizes_that_could_come(state))
     return f"waits for room: all {len(fitting)} workers that fit it are busy"
+
+
+def _what_factories_do(state: State) -> str:
+    if not state.factories:
+        return "start some with vine-worker or vine-factory"
+    statuses = [factory.status for factory in state.factories.values() if factory.status is not None]
+    trouble = next((f" (its last trouble: {status.message})" for status in statuses if status.message), "")
+    return f"the factory is starting {sum(status.starting for status in statuses)}{trouble}"
 
 
 def _why_staged(state: State, record: TaskRecord) -> str:

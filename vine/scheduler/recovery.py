@@ -78,6 +78,7 @@ def source_lost(state: State, transfer: Transfer) -> None:
         state.transfers.wanting.setdefault(transfer.object_id, {})[transfer.destination] = None
     elif known is not None:
         collecting.collect_again(state, known)
+    staging.plan_object(state, transfer.object_id)
 
 
 def replica_gone(state: State, known: ObjectRecord) -> None:
@@ -94,7 +95,7 @@ def replica_gone(state: State, known: ObjectRecord) -> None:
 def _withdraw_users(state: State, known: ObjectRecord) -> None:
     """Tasks that are staged for an object that no longer exists go back; they will take the new one."""
     for record in [r for r in state.tasks.by_attempt.values() if r.state is TaskState.STAGED]:
-        if any(needed is known for needed in dispatch.needed_objects(state, record)):
+        if dispatch.takes(state, record, known):
             withdraw(state, record)
             dispatch.reconsider(state, record)
 
@@ -113,8 +114,12 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
+    products = [made for o in worker.making if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    for object_id in [product.object_id for product in products]:
+        worker.making.discard(object_id)
+        state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
-        if record.state is TaskState.STAGED and known in dispatch.needed_objects(state, record):
+        if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             withdraw(state, record)
             place_elsewhere(state, record, worker_id, outcome, message)
 
@@ -192,14 +197,22 @@ def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, mess
         outcome = Outcome.DISK_FULL if disk_full else Outcome.TRANSFER_FAILED
         misplaced(state, worker.worker_id, known, outcome, message)
         return
-    copy_gone(state, worker, known)
+    for task_id in sorted(state.collecting.get(object_id, {})):
+        record = state.tasks.by_id[task_id]
+        if record.attempt is not None and record.attempt.worker == worker.worker_id:
+            _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")
+    if object_id in state.files.objects:
+        copy_gone(state, worker, known)
 
 
 def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
-    """A worker that is still there has lost its copy: what waits for it there needs it again."""
+    """A worker that is still there has lost its copy: its receivers and what waits there need it again."""
+    for transfer in list(state.transfers.active.values()):
+        if transfer.object_id == known.object_id and transfer.source == worker.worker_id:
+            source_lost(state, transfer)
     replica_gone(state, known)
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
-        if record.state is TaskState.STAGED and known in dispatch.needed_objects(state, record):
+        if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             staging.need(state, worker.worker_id, known)
 
 

@@ -78,16 +78,19 @@ class Transfers:
 def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
     """See to it that the worker gets the object, unless it has it or it is on its way."""
     worker = state.workers[worker_id]
-    if known.object_id in worker.holds or known.object_id in worker.making:
+    if known.object_id in worker.holds:
+        return
+    if known.archive is not None:
+        need(state, worker_id, state.files.objects[known.archive])
+    if known.object_id in worker.making or state.transfers.is_coming(worker_id, known.object_id):
         return
     if known.data is not None:
         worker.making.add(known.object_id)
         state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data),)))
     elif known.archive is not None:
-        need(state, worker_id, state.files.objects[known.archive])
         worker.making.add(known.object_id)
         state.tell_worker(worker_id, UnpackObject(known.object_id, known.archive, known.label))
-    elif not state.transfers.is_coming(worker_id, known.object_id):
+    else:
         state.transfers.wanting.setdefault(known.object_id, {})[worker_id] = None
         plan_object(state, known.object_id)
 

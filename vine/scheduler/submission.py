@@ -108,11 +108,13 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     client.tasks.add(spec.task_id)
     state.record(TaskAccepted(spec))
     trouble = _trouble(state, record)
+    for mount in spec.outputs:
+        file = state.files.by_id.get(mount.file_id)
+        if file is not None:
+            file.producer = spec.task_id
     if trouble is not None:
         _reject(state, record, *trouble)
         return
-    for mount in spec.outputs:
-        state.files.by_id[mount.file_id].producer = spec.task_id
     upkeep.hold_inputs(state, record)
     dispatch.wait_for_missing(state, record)
     if not record.unmet:
