@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import queue
 import threading
 
 import pytest
@@ -63,15 +64,25 @@ def test_nothing_is_written_or_read_after_the_end() -> None:
         assert partial.ended == [end]
 
 
-def test_a_commit_waits_for_a_write_that_runs() -> None:
+def test_a_commit_waits_for_a_write_that_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: queue.Queue[str] = queue.Queue()
+
+    class Condition(threading.Condition):
+        def wait(self, timeout: float | None = None) -> bool:
+            waits.put(threading.current_thread().name)
+            return super().wait(timeout)
+
     partial = Partial()
-    landing = landing_of(partial)
     partial.go_on.clear()
+    monkeypatch.setattr("vine.transfer.landing.threading.Condition", Condition)
+    landing = landing_of(partial)
+    monkeypatch.undo()
     writer = threading.Thread(target=landing.write, args=(0, DATA))
     writer.start()
     partial.entered.wait(10)
-    committer = threading.Thread(target=landing.commit)
+    committer = threading.Thread(target=landing.commit, name="committer")
     committer.start()
+    assert waits.get(timeout=10) == "committer"
     assert partial.ended == []
     partial.go_on.set()
     committer.join(10)

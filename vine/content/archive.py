@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +15,7 @@ from vine.content.paths import fault_of_name, leads_out, parent_of
 from vine.content.tar_stream import BLOCK, Kind, Member, TarStream
 from vine.errors import DiskFull, UnsafeArchive, UsageError, VineError
 
+_NAMES_REFUSED = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # By the file system.
 _TIME_MAX_S = 1 << 33  # Beyond what some file systems can note; such times are taken as damaged, not as wrong.
 
 
@@ -42,6 +43,8 @@ def unpack(archive: Path, destination: Path, bytes_max: int | None = None) -> in
         message = str(error)
         raise error if str(archive) in message else UnsafeArchive(f"{archive}: {message}") from error
     except OSError as error:
+        if error.errno in _NAMES_REFUSED:
+            raise UnsafeArchive(f"{archive}: {error.strerror} ({error.filename}): rename that member") from error
         raise disk_full_or(error, destination / "", unpacker.written_bytes) from error
     return unpacker.written_bytes
 
@@ -81,8 +84,7 @@ class _Unpacker:
             )
         self._make_parents(parent_of(name))
         self._make_way(name, member.kind)
-        self._kinds[name] = member.kind
-        make(name, member, stream)
+        self._kinds[name] = make(name, member, stream)
 
     def check_links(self) -> None:
         """Where a link leads is known when all are: one may lead through others."""
@@ -108,7 +110,7 @@ class _Unpacker:
         elif old is not None and (old, kind) != (Kind.FOLDER, Kind.FOLDER):
             raise UnsafeArchive(f"the {kind.value} {name!r} is there already as a {old.value}: make it again")
 
-    def _make_file(self, name: str, member: Member, stream: TarStream) -> None:
+    def _make_file(self, name: str, member: Member, stream: TarStream) -> Kind:
         mode = 0o555 if member.mode & 0o100 else 0o444
         descriptor = os.open(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
         try:
@@ -120,25 +122,29 @@ class _Unpacker:
                 os.utime(descriptor, (member.mtime_s, member.mtime_s))
         finally:
             os.close(descriptor)
+        return Kind.FILE
 
-    def _make_folder(self, name: str, member: Member, stream: TarStream) -> None:
-        with contextlib.suppress(FileExistsError):  # It may come again, or after its first member.
+    def _make_folder(self, name: str, member: Member, stream: TarStream) -> Kind:
+        if name not in self._kinds:  # It may come again, or after its first member.
             os.mkdir(self._path(name))
+        return Kind.FOLDER
 
-    def _make_link(self, name: str, member: Member, stream: TarStream) -> None:
+    def _make_link(self, name: str, member: Member, stream: TarStream) -> Kind:
+        if not member.target or "\0" in member.target:
+            raise UnsafeArchive(f"the link {name!r} leads nowhere: leave it out")
         os.symlink(member.target, self._path(name))
-        self._kinds[name] = Kind.LINK  # A hard link to a link is one more link, and is judged as one.
         self._links[name] = member.target
+        return Kind.LINK
 
-    def _make_hard_link(self, name: str, member: Member, stream: TarStream) -> None:
+    def _make_hard_link(self, name: str, member: Member, stream: TarStream) -> Kind:
         first = _plain_name(member.target, "hard link to")
         kind = self._kinds.get(first)
-        if kind is Kind.LINK:
-            self._make_link(name, Member(name, Kind.LINK, 0, 0, 0.0, self._links[first]), stream)
-        elif kind in (Kind.FILE, Kind.HARD_LINK):
-            os.link(self._path(first), self._path(name), follow_symlinks=False)
-        else:
+        if kind is Kind.LINK:  # It becomes one more link, and is judged as one.
+            return self._make_link(name, Member(name, Kind.LINK, 0, 0, 0.0, self._links[first]), stream)
+        if kind not in (Kind.FILE, Kind.HARD_LINK):
             raise UnsafeArchive(f"the hard link {name!r} is to {first!r}, which is no file before it: make it again")
+        os.link(self._path(first), self._path(name), follow_symlinks=False)
+        return Kind.HARD_LINK
 
     def _path(self, name: str) -> str:
         return f"{self._destination}/{name}"

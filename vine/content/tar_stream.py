@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from vine.errors import UnsafeArchive
 
 BLOCK = 512
 _HEADER_TEXT_MAX = 1 << 20  # A long name or a pax header: names of PATH_MAX and some attributes.
+_OCTAL = re.compile(rb"[0-7]+")
 
 
 class Kind(enum.Enum):
@@ -153,14 +155,14 @@ def _number(field: bytes) -> int:
     if field[0] & 0x80:  # GNU: base 256, for what octal digits cannot hold.
         return int.from_bytes(field, "big", signed=False) & ((1 << (8 * len(field) - 1)) - 1)
     text = field.partition(b"\0")[0].strip()
-    try:
-        return int(text, 8) if text else 0
-    except ValueError as error:
-        raise UnsafeArchive(f"a number in a header is {text!r}: it is damaged, make it again") from error
+    if text and not _OCTAL.fullmatch(text):
+        raise UnsafeArchive(f"a number in a header is {text!r}: it is damaged, make it again")
+    return int(text, 8) if text else 0
 
 
 def _check_sum(header: bytes) -> None:
-    if sum(header) - sum(header[148:156]) + 8 * 32 != _number(header[148:156]):
+    noted = header[148:156].partition(b"\0")[0].strip()
+    if sum(header) - sum(header[148:156]) + 8 * ord(" ") != (int(noted, 8) if _OCTAL.fullmatch(noted) else None):
         raise UnsafeArchive("a header's checksum is wrong: it is damaged, or no tar archive")
 
 

@@ -110,7 +110,7 @@ def _frame(parts: list[_Part]) -> tuple[bytes, int, int]:
     pieces = [piece for part in parts for piece in _pieces(part)] if parts else [_END_OF_ARCHIVE]
     content = b"".join(pieces)
     ended = sum(part.offset + part.length == part.item.size for part in parts)
-    return zstandard.ZstdCompressor(level=_LEVEL).compress(content), len(content), ended
+    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(content), len(content), ended
 
 
 def _pieces(part: _Part) -> Iterator[bytes]:
