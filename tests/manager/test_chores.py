@@ -43,3 +43,43 @@ def test_nothing_outside_of_the_staging_folder_is_removed(tmp_path: Path, path: 
     with pytest.raises(AssertionError):
         Chores(staging).remove(os.path.join(staging, path))
     assert (tmp_path / "other").exists()
+
+
+def test_a_staged_file_gets_a_second_name_that_its_reader_may_remove(tmp_path: Path) -> None:
+    path, second = tmp_path / "value", tmp_path / "value.client"
+    path.write_bytes(b"value")
+    Chores(tmp_path).copy(str(path), str(second))
+    assert second.stat().st_ino == path.stat().st_ino
+    second.unlink()
+    assert path.read_bytes() == b"value"
+
+
+def test_a_user_s_file_is_copied_so_that_changing_one_leaves_the_other_alone(tmp_path: Path) -> None:
+    staging, path, second = tmp_path / "staging", tmp_path / "a", tmp_path / "b"
+    staging.mkdir()
+    path.write_bytes(b"value")
+    second.write_bytes(b"before")
+    Chores(staging).copy(str(path), str(second))
+    path.write_bytes(b"later")
+    assert second.read_bytes() == b"value"
+
+
+@pytest.mark.parametrize("staging", ["", "staging"])
+def test_folders_are_copied_too(tmp_path: Path, staging: str) -> None:
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    (tmp_path / "tree" / "sub" / "file").write_bytes(b"value")
+    (tmp_path / "tree" / "link").symlink_to("sub/file")
+    Chores(tmp_path / staging).copy(str(tmp_path / "tree"), str(tmp_path / "second"))
+    assert (tmp_path / "second" / "link").read_bytes() == b"value"
+    assert (tmp_path / "second" / "link").is_symlink()
+
+
+def test_a_copy_that_fails_is_told_to_the_log_and_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "value").write_bytes(b"value")
+    (tmp_path / "folder").mkdir()
+    Chores(tmp_path).copy(str(tmp_path / "value"), str(tmp_path / "folder"))
+    assert "cannot be copied" in caplog.text
+    assert sorted(os.listdir(tmp_path)) == ["folder", "value"]

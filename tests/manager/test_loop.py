@@ -13,13 +13,13 @@ import pytest
 
 from tests.manager import runs
 from tests.manager.runs import Manager, Player
+from tests.transfer.nodes import StoreObjects
 from vine.content.hashing import manifest_of_file
 from vine.content.manifest import object_id
-from vine.content.store import Store
 from vine.manager.journal import file_name
 from vine.manager.replay import replay
 from vine.names import FileId, TaskId
-from vine.transfer.events import Fetched, NodeEvent
+from vine.transfer.events import Fetched, FetchFailed, NodeEvent
 from vine.transfer.node import TransferNode
 from vine.views import status
 from vine.wire import messages as m
@@ -55,6 +55,59 @@ def worker(context: Context, manager: Manager) -> Iterator[Player]:
     player.hear(m.WorkerWelcome)
     yield player
     player.close()
+
+
+class RealWorker:
+    """A worker with a real store and transfer node; the test plays the rest."""
+
+    def __init__(self, context: Context, run_dir: Path, folder: Path) -> None:
+        connection = load_connection(run_dir, m.Role.WORKER)
+        self.objects = StoreObjects(folder)
+        self.store = self.objects.store
+        self._gate = Gate(context, connection)
+        self._events: queue.Queue[NodeEvent] = queue.Queue()
+        self.node = TransferNode(context, connection, m.Role.WORKER, "127.0.0.1", None, self.objects, self._events.put)
+        endpoints = (self.node.requests_endpoint, self.node.chunks_endpoint)
+        self.player = runs.worker(context, run_dir, "w1", endpoints)
+        self.node.set_source_key(self.player.hear(m.WorkerWelcome).source_key)
+
+    def fetch(self) -> tuple[m.FetchObject, NodeEvent]:
+        """Do the next order of the manager, and report to it."""
+        order = self.player.hear(m.FetchObject)
+        self.node.fetch(order)
+        event = self._events.get(timeout=runs.GIVE_UP_S)
+        fault, message = m.FetchFault.NONE, ""
+        if isinstance(event, FetchFailed):
+            fault, message = event.fault, event.message
+        self.player.say(m.FetchEnded(order.transfer_id, order.object_id, fault, 1, 0.1, message))
+        return order, event
+
+    def close(self) -> None:
+        self.player.close()
+        self.node.close()
+        self._gate.close()
+        self.store.close()
+
+
+@pytest.fixture
+def real_worker(context: Context, manager: Manager, tmp_path: Path) -> Iterator[RealWorker]:
+    worker = RealWorker(context, manager.run_dir, tmp_path / "store")
+    yield worker
+    worker.close()
+
+
+def local(number: int, path: Path, exists: bool = True) -> m.FileSpec:
+    return m.FileSpec(FileId(number), m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, str(path), path=str(path), exists=exists)
+
+
+def bound(number: int, path: Path) -> m.FileBound:
+    manifest, signature = manifest_of_file(path)
+    return m.FileBound(FileId(number), object_id(manifest), manifest, str(path), signature)
+
+
+def command(inputs: tuple[int, ...], outputs: tuple[int, ...] = ()) -> m.SubmitTasks:
+    mounts = [tuple(m.Mount(FileId(number), f"file{number}") for number in numbers) for numbers in (inputs, outputs)]
+    return m.SubmitTasks((m.TaskSpec(TaskId(1), m.TaskKind.COMMAND, "true", inputs=mounts[0], outputs=mounts[1]),))
 
 
 def end(assignment: m.Assignment, **fields: object) -> m.AttemptsEnded:
@@ -115,92 +168,49 @@ def test_a_signal_ends_the_run_in_order(manager: Manager, worker: Player, number
     assert manager.end() == (0, "")
 
 
-def test_a_local_file_is_served_to_a_worker_and_an_output_is_brought_to_its_path(
-    context: Context, manager: Manager, client: Player, tmp_path: Path
+def test_a_local_file_is_served_and_an_output_lies_at_its_path_when_its_task_has_ended(
+    client: Player, real_worker: RealWorker, tmp_path: Path
 ) -> None:
-    # given a worker with a real store and transfer node
-    connection = load_connection(manager.run_dir, m.Role.WORKER)
-    gate, store = Gate(context, connection), Store(tmp_path / "store")
-    events: queue.Queue[NodeEvent] = queue.Queue()
-    node = TransferNode(context, connection, m.Role.WORKER, "127.0.0.1", None, store, events.put)
-    worker = runs.worker(context, manager.run_dir, "w1", (node.requests_endpoint, node.chunks_endpoint))
-    node.set_source_key(worker.hear(m.WorkerWelcome).source_key)
-    # when a task takes a local file and makes another
     source, target = tmp_path / "in", tmp_path / "results" / "out"
     source.write_bytes(os.urandom(1_000_000))
-    manifest, signature = manifest_of_file(source)
-    known = (FileId(1), m.FileKind.LOCAL, m.CacheLevel.WORKFLOW)
-    client.say(
-        m.DeclareFiles(
-            (
-                m.FileSpec(*known, "in", path=str(source)),
-                m.FileSpec(FileId(2), *known[1:], "out", path=str(target), exists=False),
-            )
-        ),
-        m.FileBound(FileId(1), object_id(manifest), manifest, str(source), signature),
-        m.SubmitTasks(
-            (
-                m.TaskSpec(
-                    TaskId(1),
-                    m.TaskKind.COMMAND,
-                    command="cp in out",
-                    inputs=(m.Mount(FileId(1), "in"),),
-                    outputs=(m.Mount(FileId(2), "out"),),
-                ),
-            )
-        ),
-    )
-    order = worker.hear(m.FetchObject)
-    node.fetch(order)
-    fetched = events.get(timeout=runs.GIVE_UP_S)
-    assert isinstance(fetched, Fetched), fetched
-    worker.say(m.FetchEnded(order.transfer_id, order.object_id, m.FetchFault.NONE, fetched.received_bytes, 0.1))
-    assert store.path(order.object_id).read_bytes() == source.read_bytes()
-    (assignment,) = worker.hear(m.RunAttempts).assignments
-    made, made_manifest = store.adopt(_written(tmp_path / "made", b"made" * 100_000))
-    node.object_complete(made)
-    worker.say(end(assignment, outputs=(m.MadeOutput(FileId(2), made, made_manifest),)))
-    # then it lies at its path when the client hears of the task's end
+    files = (local(1, source), local(2, target, exists=False))
+    client.say(m.DeclareFiles(files), bound(1, source), command(inputs=(1,), outputs=(2,)))
+    order, event = real_worker.fetch()
+    assert isinstance(event, Fetched), event
+    assert real_worker.store.path(order.object_id).read_bytes() == source.read_bytes()
+    (assignment,) = real_worker.player.hear(m.RunAttempts).assignments
+    made, manifest = real_worker.objects.put(b"made" * 100_000)
+    real_worker.node.object_complete(made)
+    real_worker.player.say(end(assignment, outputs=(m.MadeOutput(FileId(2), made, manifest),)))
     assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.SUCCESS
     assert target.read_bytes() == b"made" * 100_000
-    assert sorted(os.listdir(target.parent)) == ["out"]
-    worker.close()
-    node.close()
-    gate.close()
+    assert os.listdir(target.parent) == ["out"]
 
 
-def _written(path: Path, data: bytes) -> Path:
-    path.write_bytes(data)
-    return path
-
-
-def test_a_local_file_that_changed_is_not_served(
-    context: Context, manager: Manager, client: Player, tmp_path: Path
+def test_a_large_value_is_brought_to_the_staging_folder_for_its_reader(
+    manager: Manager, client: Player, real_worker: RealWorker
 ) -> None:
-    connection = load_connection(manager.run_dir, m.Role.WORKER)
-    gate, store = Gate(context, connection), Store(tmp_path / "store")
-    events: queue.Queue[NodeEvent] = queue.Queue()
-    node = TransferNode(context, connection, m.Role.WORKER, "127.0.0.1", None, store, events.put)
-    worker = runs.worker(context, manager.run_dir, "w1", (node.requests_endpoint, node.chunks_endpoint))
-    worker.hear(m.WorkerWelcome)
-    source = _written(tmp_path / "in", b"declared" * 50_000)
-    manifest, signature = manifest_of_file(source)
-    spec = m.FileSpec(FileId(1), m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, str(source), path=str(source))
-    task = m.TaskSpec(TaskId(1), m.TaskKind.COMMAND, command="cat in", inputs=(m.Mount(FileId(1), "in"),))
+    client.say(m.SubmitTasks((runs.call(1),)))
+    (assignment,) = real_worker.player.hear(m.RunAttempts).assignments
+    value, manifest = real_worker.objects.put(b"P" + os.urandom(300_000))
+    real_worker.node.object_complete(value)
+    real_worker.player.say(end(assignment, value_object=value, value_manifest=manifest))
+    (result,) = client.hear(m.TasksEnded).results
+    assert result.value_path is not None
+    path = Path(result.value_path)
+    assert path.is_relative_to(manager.run_dir / "staging")
+    assert path.read_bytes() == real_worker.store.path(value).read_bytes()
+
+
+def test_a_local_file_that_changed_fails_its_task(client: Player, real_worker: RealWorker, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(b"declared" * 50_000)
+    declared = bound(1, source)
     source.write_bytes(b"replaced" * 50_000)
-    bound = m.FileBound(FileId(1), object_id(manifest), manifest, str(source), signature)
-    client.say(m.DeclareFiles((spec,)), bound, m.SubmitTasks((task,)))
-    order = worker.hear(m.FetchObject)
-    node.fetch(order)
-    failed = events.get(timeout=runs.GIVE_UP_S)
-    assert getattr(failed, "fault", None) is m.FetchFault.SOURCE_CHANGED, failed
-    worker.say(m.FetchEnded(order.transfer_id, order.object_id, m.FetchFault.SOURCE_CHANGED, 0, 0.1, "changed"))
-    result = client.hear(m.TasksEnded).results[0]
-    assert result.outcome is m.Outcome.INPUT_CHANGED
-    assert str(source) in result.message
-    worker.close()
-    node.close()
-    gate.close()
+    client.say(m.DeclareFiles((local(1, source),)), declared, command(inputs=(1,)))
+    _, event = real_worker.fetch()
+    assert isinstance(event, FetchFailed) and event.fault is m.FetchFault.SOURCE_CHANGED
+    assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.INPUT_CHANGED
 
 
 def test_a_peer_that_leaves_is_forgotten_and_its_task_goes_elsewhere(

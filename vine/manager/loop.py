@@ -72,6 +72,7 @@ class Loop:
             actions.StopServing: self._stop_serving,
             actions.Fetch: self._fetch,
             actions.AbandonLocal: self._abandon,
+            actions.CopyFile: self._copy,
             actions.RemoveFile: self._remove,
             actions.EndRun: self._end_run,
         }
@@ -204,6 +205,9 @@ class Loop:
 
     def _abandon(self, action: actions.AbandonLocal) -> None:
         self._node.abandon(action.transfer_id)
+
+    def _copy(self, action: actions.CopyFile) -> None:
+        self._chores.copy(action.path, action.second)
 
     def _remove(self, action: actions.RemoveFile) -> None:
         self._chores.remove(action.path)

@@ -13,7 +13,9 @@ CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
 CREATE TABLE tasks (
     task_id INTEGER PRIMARY KEY,
     state TEXT,
-    accepted_s REAL, ready_s REAL, ended_s REAL,  -- wall clock
+    accepted_s REAL,
+    ready_s REAL,  -- NULL if it was ready when it was accepted
+    ended_s REAL,  -- all three by the wall clock
     outcome TEXT, message TEXT, value BLOB, value_path TEXT,
     worker_id TEXT, task_s REAL, queue_s REAL,
     spec BLOB  -- msgpack of wire.messages.TaskSpec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,14 @@ class _Task:
         return f"task {self.task_id}{label}"
 
 
+@dataclass(frozen=True, slots=True)
+class _File:
+    spec: FileSpec
+    bound: bool  # it had content at least once
+    failure: str | None
+    maker: _Task | None  # of the content that it had
+
+
 def why(run: Run, number: str) -> list[str]:
     """The task's state and its reason, then one line for each thing that it waits for."""
     if not number.isdecimal():
@@ -42,9 +50,9 @@ def why(run: Run, number: str) -> list[str]:
         return [_ended(task)]
     heard = run.snapshot()
     snapshot = heard[1] if heard is not None else {}
-    reasons = _reasons_of_state[task.state](run.connection, snapshot, task)
-    first, *more = reasons
-    return [f"{task.title()}: {task.state}: {first}", *(f"  {line}" for line in more)]
+    state = _state(run.connection, task)
+    first, *more = _reasons_of_state[state](run.connection, snapshot, task)
+    return [f"{task.title()}: {state}: {first}", *(f"  {line}" for line in more)]
 
 
 def _find(connection: sqlite3.Connection, number: int) -> _Task | None:
@@ -58,6 +66,12 @@ def _find(connection: sqlite3.Connection, number: int) -> _Task | None:
     return _Task(task_id, state, outcome, message or "", worker_id, task_spec(spec))
 
 
+def _state(connection: sqlite3.Connection, task: _Task) -> str:
+    """The state as it is. That a task became ready is not always recorded: it has nothing to wait for any more."""
+    waits = task.state == "waiting" and (_unmet_tasks(connection, task.spec) or _unmet_files(connection, task.spec))
+    return "ready" if task.state == "waiting" and not waits else task.state
+
+
 def _ended(task: _Task) -> str:
     where = f" on {task.worker_id}" if task.worker_id else ""
     cause = f": {task.message}" if task.message else ""
@@ -68,15 +82,15 @@ def _ended(task: _Task) -> str:
 
 
 def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
-    lines = [*_unmet_tasks(connection, task.spec), *_unmet_files(connection, task.spec)]
-    if not lines:
-        return ["all that it waited for is there; the manager is about to make it ready"]
-    count = len(lines)
-    if count == 1:
-        return [f"waits for {lines[0]}"]
-    shown = [f"waits for {line}" for line in lines[:_named_max]]
-    rest = [f"and {count - _named_max} more"] if count > _named_max else []
-    return [f"waits for {count} results and files", *shown, *rest]
+    lines = [
+        f"waits for the result of {needed.title()}, which is {_state(connection, needed)}"
+        for needed in _unmet_tasks(connection, task.spec)
+    ]
+    lines += [f"waits for {_why_no_file(connection, file)}" for file in _unmet_files(connection, task.spec)]
+    if len(lines) == 1:
+        return lines
+    rest = [f"and {len(lines) - _named_max} more"] if len(lines) > _named_max else []
+    return [f"waits for {len(lines)} results and files", *lines[:_named_max], *rest]
 
 
 def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
@@ -103,6 +117,21 @@ def _why_collecting(connection: sqlite3.Connection, snapshot: dict[str, Any], ta
     return [f"has ended on {worker}: the manager brings its results from there, or is about to send it out again"]
 
 
+def _why_no_file(connection: sqlite3.Connection, file: _File) -> str:
+    label, kind = file.spec.label, file.spec.kind
+    if file.failure is not None:
+        return f"{label}, which cannot be had: {file.failure}"
+    if kind is FileKind.UNTAR:
+        return f"{label}: its archive is not there yet"
+    maker = file.maker or _maker_of(connection, file.spec.file_id)
+    if maker is not None:
+        again = " again, for its copies were lost" if maker.outcome is not None else ""
+        return f"{label}, which {maker.title()} makes{again}; that one is {_state(connection, maker)}"
+    if kind is FileKind.TEMP or not file.spec.exists:
+        return f"{label}, which no submitted task makes"
+    return f"{label}, which is being read and hashed by the client"
+
+
 _reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task], list[str]]] = {
     "waiting": _why_waiting,
     "ready": _why_ready,
@@ -121,34 +150,42 @@ def _worker_of(connection: sqlite3.Connection, task_id: TaskId) -> str:
     return str(row[0]) if row is not None else "a worker"
 
 
-def _unmet_tasks(connection: sqlite3.Connection, spec: TaskSpec) -> Iterator[str]:
-    for task_id in dict.fromkeys(spec.depends):
-        needed = _find(connection, task_id)
-        if needed is not None and needed.outcome is None:
-            yield f"the result of {needed.title()}, which is {needed.state}"
+def _unmet_tasks(connection: sqlite3.Connection, spec: TaskSpec) -> list[_Task]:
+    """Those whose results are not there."""
+    found = [_find(connection, task_id) for task_id in dict.fromkeys(spec.depends)]
+    return [needed for needed in found if needed is not None and needed.outcome is None]
 
 
-def _unmet_files(connection: sqlite3.Connection, spec: TaskSpec) -> Iterator[str]:
-    for file_id in dict.fromkeys(input_files(spec)):
-        row = connection.execute("SELECT object_id, failure, spec FROM files WHERE file_id = ?", (file_id,)).fetchone()
-        if row is None:
-            continue
-        object_id, failure, encoded = row
-        if failure is not None:
-            yield f"{file_spec(encoded).label}, which cannot be had: {failure}"
-        elif object_id is None:
-            yield _why_unbound(connection, file_spec(encoded))
+def _unmet_files(connection: sqlite3.Connection, spec: TaskSpec) -> list[_File]:
+    """Those that no worker could be given now."""
+    found = [_find_file(connection, file_id) for file_id in dict.fromkeys(input_files(spec))]
+    return [file for file in found if file is not None and not _is_there(connection, file)]
 
 
-def _why_unbound(connection: sqlite3.Connection, file: FileSpec) -> str:
-    if file.kind is FileKind.UNTAR:
-        return f"{file.label}: its archive is being read and hashed by the client"
-    maker = _maker_of(connection, file.file_id)
-    if maker is not None:
-        return f"{file.label}, which {maker.title()} makes; that one is {maker.state}"
-    if file.kind is FileKind.TEMP or not file.exists:
-        return f"{file.label}, which no submitted task makes"
-    return f"{file.label}, which is being read and hashed by the client"
+def _is_there(connection: sqlite3.Connection, file: _File) -> bool:
+    if file.failure is not None:
+        return False
+    if file.spec.source is not None:
+        archive = _find_file(connection, file.spec.source)
+        return archive is not None and _is_there(connection, archive)
+    if file.spec.data is not None:
+        return True
+    # Copies that were lost are made again by their producer, which has left its state `done` for that.
+    return file.bound and (file.maker is None or file.maker.state == "done")
+
+
+def _find_file(connection: sqlite3.Connection, file_id: FileId) -> _File | None:
+    query = (
+        "SELECT files.object_id, failure, spec, attempts.task_id FROM files LEFT JOIN attempts"
+        " ON attempts.epoch = attempt_epoch AND attempts.counter = attempt_counter WHERE file_id = ?"
+    )
+    row = connection.execute(query, (file_id,)).fetchone()
+    if row is None:
+        return None
+    object_id, failure, encoded, maker = row
+    return _File(
+        file_spec(encoded), object_id is not None, failure, None if maker is None else _find(connection, maker)
+    )
 
 
 def _maker_of(connection: sqlite3.Connection, file_id: FileId) -> _Task | None:
