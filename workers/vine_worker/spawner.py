@@ -242,7 +242,8 @@ class Spawner:
     def _kill_strays(self) -> None:
         """Kills what left the group of a program that has ended; as an orphan it has become our child."""
         for pid in children():
-            if pid not in self._processes and mark_of(pid) not in self._pids:
+            mark = None if pid in self._processes else mark_of(pid)
+            if mark is not None and mark not in self._pids:
                 kill(pid)
 
     def _kill_all(self) -> None:
