@@ -157,9 +157,10 @@ class Spawner:
         wakes.setblocking(False)
         woken.setblocking(False)
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, signal.SIG_IGN)  # The worker decides when the end is; its death is heard as EOF.
+        # The worker decides when the end is; its death is heard as EOF. Handlers that do nothing, not SIG_IGN:
+        # what is ignored here would be ignored in every program too.
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: None)
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
             selector.register(woken, selectors.EVENT_READ)
