@@ -371,7 +371,7 @@ class WorkerCore:
 
     def _end_host(self, host: HostRecord) -> None:
         if not host.ending:
-            host.ending = True
+            self.pool.withdraw(host)
             self._kill(act.EndHost(host.number, force=False), act.EndHost(host.number, force=True))
 
     def _kill(self, kill: act.KillBody | act.EndHost, force: act.KillBody | act.EndHost) -> None:
