@@ -20,7 +20,7 @@ command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longe
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
-message_bytes_max = 256 << 20  # One message, put together from as many envelopes as it needs (a folder of 10^6 files).
+message_bytes_max = 128 << 20  # One message, in as many envelopes as it needs: the manifest of a folder of 10^6 files.
 
 # --- sessions ---
 resend_after_s = 1.0  # An envelope without an acknowledgement for so long is sent again.
@@ -31,6 +31,7 @@ window_bytes = 16 << 20  # ... or so many bytes: more than any network holds, an
 control_hwm_envelopes = 4096  # Above the window, its re-sends and acknowledgements: a full queue is a slow network.
 blocked_retry_s = 0.02  # A socket whose queue was full is tried again after this.
 drain_envelopes_max = 256  # Taken from a socket at once, so that timers and other sockets get their turn.
+malformed_kinds_max = 64  # Told apart in the counts of dropped messages; what is in them is the peer's choice.
 unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 
 # --- liveness ---
@@ -53,8 +54,8 @@ zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzm
 chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
 chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.
 chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
-small_object_bytes = 64_000_000
-medium_object_bytes = 8_000_000_000
+small_object_bytes = 64_000_000  # Below this the small chunk size, from here on the medium one ...
+medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
 manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
@@ -85,6 +86,8 @@ no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a lar
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
+dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
+idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
 # --- function hosts ---
@@ -105,7 +108,22 @@ pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
+journal_retry_s = 1.0  # After a write that failed (a full disk, say) it is tried again.
+journal_records_waiting_max = 500_000  # Above this, about 500 MB, a journal that cannot be written is given up.
+statistics_rows_kept = 600  # Of the views' rows, one a second: ten minutes of curves.
 statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
+
+# --- the manager's end ---
+farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; those far away end without being heard.
+linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
+
+# --- the factory ---
+workers_max = 100_000  # Of one factory; ten times what the manager is measured with, so more is a slip of the finger.
+idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
+worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
+launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
+launch_backoff_max_s = 60.0  # ... up to this: a repaired machine is noticed within a minute.
+worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops its tasks and clears its disk first.
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
@@ -115,5 +133,5 @@ unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed;
 unread_bytes_max = 64 << 20  # What the manager has not acknowledged yet: above, submissions wait in our queue.
 staging_threads = 2  # Write, hash and pack what was declared; packing an environment must not hold up a file.
 manager_start_timeout_s = 30.0  # Until a started manager says that it is ready; a cold shared filesystem is slow.
-farewell_s = 1.0  # A closing client waits so long for its last words to be acknowledged.
+client_farewell_s = 0.25  # A closing client waits so long for an acknowledgement, then for the network.
 run_end_s = 10.0  # From the end of a run until what it started is stopped by signals: workers clean up meanwhile.

@@ -18,8 +18,10 @@ def test_a_job_runs_elsewhere_and_its_result_comes_back_here() -> None:
         results.append((future.result(), threading.get_ident()))
 
     jobs.run(threading.get_ident, done)
+    assert jobs.running == 1
     select.select([mailbox], [], [])
     mailbox.make_calls()
+    assert jobs.running == 0
     [(worked_on, told_on)] = results
     assert worked_on != told_on == threading.get_ident()
     jobs.close()

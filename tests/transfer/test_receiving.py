@@ -145,3 +145,56 @@ def test_an_object_can_be_fetched_to_a_place_of_its_own_and_is_not_served_from_t
     assert isinstance(wanter.event(), Fetched)
     assert elsewhere.store.path(what[0]).read_bytes() == DATA
     assert not wanter.objects.store.has(what[0])
+
+
+def test_a_fetch_to_a_place_of_its_own_leaves_nothing_there_when_the_node_closes(
+    net: Net, source: Peer, tmp_path: Path
+) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    elsewhere = StoreObjects(tmp_path / "elsewhere")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source), elsewhere.begin)
+    source.objects.allowed.release(3)
+    until(lambda: wanter.node.stats().received_bytes >= 3 * CHUNK)
+    wanter.node.close()
+    event = wanter.event()
+    assert isinstance(event, FetchFailed) and event.fault is FetchFault.ABANDONED
+    assert list((tmp_path / "elsewhere" / "partial").iterdir()) == []
+    assert elsewhere.store.used_bytes == 0
+
+
+def test_an_object_that_is_made_here_while_it_is_fetched_is_complete_once(
+    net: Net, source: Peer, tmp_path: Path
+) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source))
+    source.objects.allowed.release(3)
+    until(lambda: wanter.node.stats().received_bytes >= 3 * CHUNK)
+    (tmp_path / "output").write_bytes(DATA)
+    wanter.objects.store.adopt(tmp_path / "output")
+    wanter.node.object_complete(what[0])
+    source.objects.allowed.release(1000)
+    assert isinstance(wanter.event(), Fetched)
+    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
+    assert not wanter.objects.store.altered(what[0])
+
+
+def test_a_folder_is_fetched_as_one_object(net: Net, tmp_path: Path) -> None:
+    holder, wanter = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
+    folder = tmp_path / "folder"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "run").write_bytes(DATA)
+    (folder / "bin" / "run").chmod(0o755)
+    (folder / "empty").touch()
+    (folder / "link").symlink_to("bin/run")
+    key, manifest = holder.objects.store.adopt(folder)
+    holder.objects.manifests[key] = manifest
+    wanter.node.fetch(net.order((key, manifest), wanter, holder))
+    assert isinstance(wanter.event(), Fetched)
+    there = wanter.objects.store.path(key)
+    assert (there / "link").read_bytes() == DATA
+    assert (there / "bin" / "run").stat().st_mode & 0o111
+    assert (there / "empty").read_bytes() == b""

@@ -19,6 +19,7 @@ from vine.client.files import File
 from vine.client.futures import VineFuture
 from vine.client.manager import Manager
 from vine.client.pool import Pool, factory_options, fleet, opened
+from vine.client.session import anew
 from vine.names import FileId, TaskId
 from vine.wire.messages import Mount, Request, TaskKind, TaskSpec
 
@@ -159,7 +160,7 @@ class Executor(concurrent.futures.Executor):
         if pool.closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if pool.error is not None:
-            raise pool.error
+            raise anew(pool.error)
         if type(fn) is functools.partial:
             fn, args, kwargs = _opened(fn, args, kwargs)
         calls, session = pool.manager.calls, pool.manager.session

@@ -11,6 +11,7 @@ from vine import errors
 from vine.client import launch, tasks
 from vine.client.futures import VineFuture
 from vine.client.manager import Manager, close_all
+from vine.client.session import anew
 
 
 class Pool:
@@ -45,7 +46,7 @@ class Pool:
         for future in self.open_futures():
             if self.manager.session.claim(future.task_id) is not None:
                 self.manager.session.cancel_task(future.task_id)
-                future.broken(self.error)
+                future.broken(anew(self.error))
 
     def _close(self) -> None:
         self.closed = True

@@ -44,7 +44,7 @@ class Pump:
         if not self._thread.is_alive():
             return
         self._outbox.put(ClientBye())
-        self._end_at = time.monotonic() + config.farewell_s
+        self._end_at = time.monotonic() + config.client_farewell_s
         self._outbox.wake()
         self._thread.join()
 
@@ -67,7 +67,8 @@ class Pump:
         finally:
             self._outbox.close()
             if link is not None:
-                link.close()
+                leaving = self._end_at is not None and self._cause is None
+                link.close(config.client_farewell_s if leaving else 0.0)
             context.term()
 
     def _serve(self, link: Link) -> None:

@@ -108,7 +108,7 @@ class Session:
         self._open[task_id] = task
         # Looked at after the entry is made: the run's end either finds the entry or is seen here.
         if self.error is not None and self.claim(task_id) is not None:
-            raise self.error
+            self.check()
 
     def submit(self, spec: TaskSpec) -> None:
         self.outbox.put_task(spec)
@@ -138,7 +138,7 @@ class Session:
     def check(self) -> None:
         """Raise why the run is over, if it is."""
         if self.error is not None:
-            raise self.error
+            raise anew(self.error)
 
     def bring(self, file_id: FileId, timeout: float | None) -> FileBrought:
         """Have a file's content brought to where this process can read it."""
@@ -253,7 +253,12 @@ class Session:
         for task_id, _ in self.open_tasks():
             task = self.claim(task_id)
             if task is not None:
-                task.broken(error)
+                task.broken(anew(error))
+
+
+def anew(error: errors.VineError) -> errors.VineError:
+    """One of its own for each who is told: raising an exception lengthens its traceback."""
+    return type(error)(*error.args)
 
 
 def _disown_sessions() -> None:

@@ -17,13 +17,19 @@ class Jobs:
     def __init__(self, mailbox: Mailbox, threads: int, name: str) -> None:
         self._mailbox = mailbox
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
+        self.running = 0  # jobs whose outcome has not been told; only for the mailbox's thread
 
     def run(self, job: Callable[[], Result], done: Callable[[Future[Result]], None]) -> None:
         """Do the job on a thread, then call `done` with its outcome on the mailbox's.
 
         What `done` does not catch of the job's errors is our own mistake, and ends the mailbox's thread.
         """
-        self._pool.submit(job).add_done_callback(lambda future: self._mailbox.post(done, future))
+        self.running += 1
+        self._pool.submit(job).add_done_callback(lambda future: self._mailbox.post(self._tell, done, future))
+
+    def _tell(self, done: Callable[[Future[Result]], None], future: Future[Result]) -> None:
+        self.running -= 1
+        done(future)
 
     def close(self) -> None:
         """Drop the jobs that have not begun and wait for the others."""

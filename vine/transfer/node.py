@@ -157,7 +157,7 @@ class TransferNode:
         )
 
     def close(self) -> None:
-        """Stop: fetches that run end as ABANDONED, those that are just being committed without an event."""
+        """Stop: fetches that run end as ABANDONED, and what was to go elsewhere than the store is discarded."""
         self._mailbox.post(self._stop)
         self._thread.join()
         self._readers.close()
@@ -198,7 +198,7 @@ class TransferNode:
         }
         for readable in takers:
             self._poller.register(readable, zmq.POLLIN)
-        while not self._closing:
+        while not self._closing or self._writers.running:
             for ready, _ in self._poller.poll(self._patience_ms()):
                 take = takers.get(ready)
                 if take is not None:  # A sending socket that takes more is served by the flush.

@@ -193,7 +193,7 @@ class Receiver:
 
     def _want(self, edge: _Edge, now: float) -> list[Action]:
         """Use the free credit, a quarter of it at least, so that wants are fewer than chunks."""
-        room = config.credit_chunks - len(edge.wanted) - len(edge.storing)
+        room = config.credit_chunks - self.outstanding(edge.number)
         if edge.retry_at is not None or not edge.missing or room <= 0:
             return []
         if edge.wanted and room < config.credit_chunks // 4:

@@ -7,6 +7,9 @@ nothing before their bytes are there.
 
 from __future__ import annotations
 
+import logging
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
 
@@ -16,7 +19,11 @@ from vine import config
 from vine.errors import MalformedMessage
 from vine.wire.messages import Message
 
+log = logging.getLogger(__name__)
+
 M = TypeVar("M", bound=Message)
+
+_POSITION = re.compile(r"\$\[([1-9]\d*)\]")  # of a field in its message, behind the tag
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -43,6 +50,16 @@ def _joined(encoded: Sequence[bytes]) -> bytes:
     return head + b"".join(encoded)
 
 
+def count_malformed(counts: Counter[str], malformed: MalformedMessage) -> None:
+    """Count a dropped message by what was wrong with it; the first of each kind goes to the log."""
+    reason = str(malformed)[: config.name_chars_max]
+    if reason not in counts:
+        if len(counts) >= config.malformed_kinds_max:
+            reason = "others"
+        log.warning("dropped a message: %s", reason)
+    counts[reason] += 1
+
+
 class Decoder(Generic[M]):
     """Admits the messages of one union; `union` is the type, as in `Decoder(FromWorker)`."""
 
@@ -66,7 +83,7 @@ class Decoder(Generic[M]):
         try:
             message: M = self._one.decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            raise MalformedMessage(f"{self._tag(data) or 'message'}: {error}") from None
+            raise MalformedMessage(self._name(data, error)) from None
         return message
 
     def _explain(self, data: bytes | memoryview, error: Exception) -> str:
@@ -82,13 +99,18 @@ class Decoder(Generic[M]):
                 return str(malformed)
         return f"batch: {error}"
 
-    def _tag(self, data: bytes | memoryview) -> str:
+    def _name(self, data: bytes | memoryview, error: Exception) -> str:
+        """The error, with the message's kind, and with the field's name for its position."""
         try:
             raws = msgspec.msgpack.decode(data, type=list[msgspec.Raw])
             tag = msgspec.msgpack.decode(raws[0], type=str) if raws else ""
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            return ""
-        return tag if tag in self._fields else f"unknown kind {tag[:40]!r}"
+            tag = ""
+        fields = self._fields.get(tag)
+        if fields is None:
+            return f"unknown kind {tag[:40]!r}" if tag else f"message: {error}"
+        named = _POSITION.sub(lambda position: fields[int(position[1]) - 1], str(error), count=1)
+        return f"{tag}: {named}"
 
 
 class Outbox:

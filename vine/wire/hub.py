@@ -12,7 +12,7 @@ import zmq
 from vine import config
 from vine.errors import MalformedMessage
 from vine.names import PeerKey
-from vine.wire.codec import Decoder, Inbox, Outbox, encode_one
+from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode_one
 from vine.wire.keys import RunKeys
 from vine.wire.messages import FromClient, FromFactory, FromWorker, Message, Role, ToClient, ToFactory, ToWorker
 from vine.wire.session import MORE, Header, Session, Verdict, unknown_session, unpack_header
@@ -69,7 +69,7 @@ class Hub:
             except zmq.Again:
                 break
             except MalformedMessage as malformed:
-                self.malformed[str(malformed)] += 1
+                count_malformed(self.malformed, malformed)
                 continue
             if taken is not None:
                 received.append(taken)

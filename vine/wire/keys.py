@@ -231,13 +231,17 @@ def _read_private(path: Path) -> bytes:
             f"{path} does not exist: start the manager first, or name the connection file that it has written"
         ) from None
     except OSError as error:
-        raise ConnectionFileError(f"cannot read {path} ({error.strerror}): name the manager's file itself") from None
-    with open(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
+        raise ConnectionFileError(
+            f"cannot read {path} ({error.strerror}): name the file that the manager has written"
+        ) from None
+    try:
+        status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise ConnectionFileError(f"{path} is not a file: name the connection file that the manager has written")
         if status.st_uid != os.geteuid():
             raise ConnectionFileError(f"{path} belongs to another user: use a run of your own")
         if status.st_mode & 0o077:
             raise ConnectionFileError(f"{path} can be read by others, and with it the run's keys: `chmod 600 {path}`")
-        return file.read(_FILE_BYTES_MAX)
+        return os.read(descriptor, _FILE_BYTES_MAX)
+    finally:
+        os.close(descriptor)

@@ -12,7 +12,7 @@ import zmq
 
 from vine import config
 from vine.errors import ConnectionRefused, MalformedMessage, ManagerLost
-from vine.wire.codec import Decoder, Inbox, Outbox, encode_one
+from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode_one
 from vine.wire.keys import Connection
 from vine.wire.messages import FromClient, FromFactory, FromWorker, Message, Refused, Role
 from vine.wire.session import MORE, SESSION_BYTES, Header, Session, Verdict, unpack_header
@@ -74,7 +74,7 @@ class Link:
             try:
                 received.extend(self._take(frames, now))
             except MalformedMessage as malformed:
-                self.malformed[str(malformed)] += 1
+                count_malformed(self.malformed, malformed)
         return received
 
     def flush(self, now: float) -> None:

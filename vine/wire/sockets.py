@@ -88,6 +88,8 @@ class Gate:
         try:
             while self._stopped not in dict(poller.poll()):
                 self._handler.send_multipart(self._answer(self._handler.recv_multipart()))
+        except zmq.ContextTerminated:
+            log.debug("the gate's context has ended before it")
         finally:
             self._handler.close(0)
             self._stopped.close(0)
@@ -100,7 +102,9 @@ class Gate:
         if role is not None:
             return [version, request_id, b"200", b"OK", role.value.encode(), b""]
         self.refused += 1
-        log.warning("refused a connection from %s: its key is none of this run's", address.decode(errors="replace"))
+        if self.refused & (self.refused - 1) == 0:  # A stranger that tries for ever must not fill the log.
+            stranger = address.decode(errors="replace")
+            log.warning("refused a connection from %s: its key has no place here (%d so far)", stranger, self.refused)
         return [version, request_id, b"400", b"unknown key", b"", b""]
 
 
@@ -137,16 +141,14 @@ def connect_control(context: Context, connection: Connection) -> tuple[Socket, H
     """The DEALER of a client, worker or factory, and who watches its handshakes."""
     socket = _new(context, zmq.DEALER, config.control_bytes_max, config.control_hwm_envelopes)
     _introduce(socket, connection.own, connection.server_public)
-    socket.setsockopt(zmq.IPV6, "[" in connection.endpoint)
     watch = HandshakeWatch(socket)
     try:
-        socket.connect(connection.endpoint)
-    except zmq.ZMQError as error:
+        _connect(socket, connection.endpoint)
+    except MalformedMessage as error:
         watch.close()
         socket.close()
         raise ConnectionFileError(
-            f"{connection.run_dir} names {connection.endpoint}, to which nothing can connect ({error.strerror}): "
-            "use the connection file that the running manager has written"
+            f"{connection.run_dir}: {error}; use the connection file that the running manager has written"
         ) from None
     return socket, watch
 
@@ -165,15 +167,14 @@ def bind_pull(context: Context, own: KeyPair, host: str, port: int = 0, curve: b
 def connect_push(context: Context, own: KeyPair, peer_public: bytes, endpoint: str, curve: bool = True) -> Socket:
     """One edge to one peer. Send with DONTWAIT: until it is connected, and when its queue is full, it says EAGAIN."""
     socket = _new(context, zmq.PUSH, config.chunk_bytes_max + config.data_frame_slack_bytes, config.data_hwm_messages)
-    socket.setsockopt(zmq.IPV6, "[" in endpoint)
     socket.setsockopt(zmq.IMMEDIATE, 1)  # Nothing is queued for a peer that is not there.
     if curve:
         _introduce(socket, own, peer_public)
     try:
-        socket.connect(endpoint)
-    except zmq.ZMQError as error:
+        _connect(socket, endpoint)
+    except MalformedMessage:
         socket.close()
-        raise MalformedMessage(f"{endpoint!r} is no address to connect to ({error.strerror})") from None
+        raise
     return socket
 
 
@@ -238,6 +239,17 @@ _BIND_REMEDIES = {
     errno.ENODEV: "name an address of this machine",
     errno.EACCES: "name a port above 1023, or 0 for any free one",
 }
+
+
+def _connect(socket: Socket, endpoint: str) -> None:
+    socket.setsockopt(zmq.IPV6, "[" in endpoint)
+    port = endpoint.rpartition(":")[2]
+    if not (port.isdecimal() and 0 < int(port) < 1 << 16):  # libzmq would take such a port modulo 2^16.
+        raise MalformedMessage(f"{endpoint} is no address to connect to (no such port)")
+    try:
+        socket.connect(endpoint)
+    except zmq.ZMQError as error:
+        raise MalformedMessage(f"{endpoint} is no address to connect to ({error.strerror})") from None
 
 
 # --- how a connection fares ----------------------------------------------------------------------
