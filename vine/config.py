@@ -39,6 +39,7 @@ heartbeat_interval_s = 1.0  # Every process says something at least so often.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
+spawner_start_max_s = 30.0  # The worker's helper program takes milliseconds; a machine that swaps, seconds.
 stop_grace_s = 2.0  # From SIGTERM to SIGKILL for what we started.
 zmq_heartbeat_ms = 2000  # ZMTP pings; a half-open connection is closed after three.
 handshake_check_s = 0.02  # Until the manager has welcomed us, the fate of the handshake is looked at so often.
@@ -53,8 +54,9 @@ zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzm
 chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
 chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.
 chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
-small_object_bytes = 64_000_000
-medium_object_bytes = 8_000_000_000
+small_object_bytes = 64_000_000  # Below this the small chunk size, from here on the medium one ...
+medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
+manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
@@ -62,11 +64,19 @@ small_object_chunks = 4  # Objects of fewer chunks are pulled from one source wi
 credit_chunks = 8  # Wanted and not yet received, an edge.
 credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
+receiving_silence_s = (
+    15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
+)
+want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
+wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
 busy_retry_s = 0.2  # A source that was busy is asked again after this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
 data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
 edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.
+edge_linger_ms = 200  # Its last words may take so long to leave.
+node_batch_messages = 32  # A transfer node takes so many of one kind before it looks at the others.
+node_tick_s = 0.1  # While anything is under way it looks at its deadlines so often.
 store_threads = 2  # Hash and write chunks beside the socket thread; both release the GIL.
 
 # --- scheduling ---
@@ -76,14 +86,52 @@ no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a lar
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
+dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
+idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
+
+# --- function hosts ---
+calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: more than a wake-up of the worker takes.
+calls_ahead_max = 64  # ... and at most so many.
+call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's socket must hold all that it is handed.
+host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
+host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
+results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
+results_pause_from = 4  # ... that is, after a round that brought so many.
 
 # --- the store ---
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
+mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
+archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.
+pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
+pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
+journal_retry_s = 1.0  # After a write that failed (a full disk, say) it is tried again.
+journal_records_waiting_max = 500_000  # Above this, about 500 MB, a journal that cannot be written is given up.
+statistics_rows_kept = 600  # Of the views' rows, one a second: ten minutes of curves.
 statistics_interval_s = 1.0  # A row for the views, and news for the client, at most so often.
+
+# --- the manager's end ---
+farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; those far away end without being heard.
+linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
+
+# --- the factory ---
+workers_max = 100_000  # Of one factory; ten times what the manager is measured with, so more is a slip of the finger.
+idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
+worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
+launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
+launch_backoff_max_s = 60.0  # ... up to this: a repaired machine is noticed within a minute.
+worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops its tasks and clears its disk first.
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
+drained_items_max = 4096  # Of the queue to the manager, a turn of the IO thread, so that answers are read in between.
+functions_kept_max = 1024  # Serialised functions that stay declared; the least recently called is forgotten first.
+unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed; `submit` blocks above.
+unread_bytes_max = 64 << 20  # What the manager has not acknowledged yet: above, submissions wait in our queue.
+staging_threads = 2  # Write, hash and pack what was declared; packing an environment must not hold up a file.
+manager_start_timeout_s = 30.0  # Until a started manager says that it is ready; a cold shared filesystem is slow.
+client_farewell_s = 0.25  # A closing client waits so long for an acknowledgement, then for the network.
+run_end_s = 10.0  # From the end of a run until what it started is stopped by signals: workers clean up meanwhile.

@@ -53,9 +53,13 @@ class RefusalReason(enum.Enum):
 
 
 class WantRefused(Message, frozen=True, tag="want-refused"):
-    """Source to receiver: I do not serve this transfer. (A want without authority gets no answer.)"""
+    """Source to receiver: I do not serve this transfer. (A want without authority gets no answer.)
+
+    `index` is a chunk that was wanted of me, by which a receiver with several sources knows me.
+    """
 
     transfer_id: TransferId
+    index: ChunkIndex
     reason: RefusalReason
 
 

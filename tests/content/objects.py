@@ -1,0 +1,47 @@
+"""Objects for the tests of this room: bytes or trees, their manifests, their chunks."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from vine.content.hashing import manifest_of_bytes, manifest_of_tree
+from vine.content.manifest import chunk_count, chunk_span, object_id
+from vine.content.partial import Partial
+from vine.names import ObjectId
+from vine.wire.messages import Manifest
+
+
+class Made:
+    """An object whose every chunk is at hand."""
+
+    def __init__(self, manifest: Manifest, content: bytes) -> None:
+        self.manifest = manifest
+        self.content = content
+        self.key: ObjectId = object_id(manifest)
+        self.chunks = [
+            content[offset : offset + length]
+            for offset, length in (chunk_span(manifest, index) for index in range(chunk_count(manifest)))
+        ]
+
+    def feed(self, partial: Partial) -> None:
+        for index in set(range(len(self.chunks))) - partial.present:
+            partial.write(index, self.chunks[index])
+
+
+def made_of(size: int, seed: int = 0) -> Made:
+    content = random.Random(seed).randbytes(size)
+    return Made(manifest_of_bytes(content), content)
+
+
+def made_tree(folder: Path, sizes: list[int], seed: int = 0) -> Made:
+    """A tree with a folder, a link, a program and files of these sizes."""
+    dice = random.Random(seed)
+    (folder / "sub").mkdir(parents=True)
+    contents = [dice.randbytes(size) for size in sizes]
+    for number, content in enumerate(contents):
+        (folder / "sub" / f"{number:03}").write_bytes(content)
+    (folder / "link").symlink_to("sub/000")
+    (folder / "tool").write_bytes(b"#!/bin/sh\n")
+    (folder / "tool").chmod(0o755)
+    return Made(manifest_of_tree(folder), b"".join(contents) + b"#!/bin/sh\n")

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from vine.manager.chores import Chores
+
+
+def test_what_is_removed_is_gone_when_the_chores_are_done(tmp_path: Path) -> None:
+    (tmp_path / "value").write_bytes(b"x" * 1000)
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    (tmp_path / "tree" / "sub").chmod(0o500)
+    chores = Chores(tmp_path)
+    chores.remove(str(tmp_path / "value"))
+    chores.remove(str(tmp_path / "tree"))
+    chores.close()
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_name_is_free_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "value"
+    path.write_bytes(b"old")
+    chores = Chores(tmp_path)
+    chores.remove(str(path))
+    path.write_bytes(b"new")
+    chores.close()
+    assert path.read_bytes() == b"new"
+
+
+def test_what_its_reader_has_removed_already_is_fine(tmp_path: Path) -> None:
+    chores = Chores(tmp_path)
+    chores.remove(str(tmp_path / "value"))
+    chores.close()
+
+
+@pytest.mark.parametrize("path", ["../other", "/etc/passwd", ".", "sub/../../other"])
+def test_nothing_outside_of_the_staging_folder_is_removed(tmp_path: Path, path: str) -> None:
+    staging = tmp_path / "staging"
+    staging.mkdir()
+    (tmp_path / "other").write_bytes(b"")
+    with pytest.raises(AssertionError):
+        Chores(staging).remove(os.path.join(staging, path))
+    assert (tmp_path / "other").exists()
+
+
+def test_a_staged_file_gets_a_second_name_that_its_reader_may_remove(tmp_path: Path) -> None:
+    path, second = tmp_path / "value", tmp_path / "value.client"
+    path.write_bytes(b"value")
+    Chores(tmp_path).copy(str(path), str(second))
+    assert second.stat().st_ino == path.stat().st_ino
+    second.unlink()
+    assert path.read_bytes() == b"value"
+
+
+def test_a_user_s_file_is_copied_so_that_changing_one_leaves_the_other_alone(tmp_path: Path) -> None:
+    staging, path, second = tmp_path / "staging", tmp_path / "a", tmp_path / "b"
+    staging.mkdir()
+    path.write_bytes(b"value")
+    second.write_bytes(b"before")
+    Chores(staging).copy(str(path), str(second))
+    path.write_bytes(b"later")
+    assert second.read_bytes() == b"value"
+
+
+@pytest.mark.parametrize("staging", ["", "staging"])
+def test_folders_are_copied_too(tmp_path: Path, staging: str) -> None:
+    (tmp_path / "staging").mkdir()
+    (tmp_path / "tree" / "sub").mkdir(parents=True)
+    (tmp_path / "tree" / "sub" / "file").write_bytes(b"value")
+    (tmp_path / "tree" / "link").symlink_to("sub/file")
+    Chores(tmp_path / staging).copy(str(tmp_path / "tree"), str(tmp_path / "second"))
+    assert (tmp_path / "second" / "link").read_bytes() == b"value"
+    assert (tmp_path / "second" / "link").is_symlink()
+
+
+def test_a_copy_that_fails_is_told_to_the_log_and_leaves_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "value").write_bytes(b"value")
+    (tmp_path / "folder").mkdir()
+    Chores(tmp_path).copy(str(tmp_path / "value"), str(tmp_path / "folder"))
+    assert "cannot be copied" in caplog.text
+    assert sorted(os.listdir(tmp_path)) == ["folder", "value"]

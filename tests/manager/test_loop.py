@@ -1,0 +1,262 @@
+from __future__ import annotations
+
+import json
+import os
+import queue
+import signal
+import stat
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.manager import runs
+from tests.manager.runs import Manager, Player
+from tests.transfer.nodes import StoreObjects
+from vine.content.hashing import manifest_of_file
+from vine.content.manifest import object_id
+from vine.manager.journal import file_name
+from vine.manager.replay import replay
+from vine.names import FileId, TaskId
+from vine.transfer.events import Fetched, FetchFailed, NodeEvent
+from vine.transfer.node import TransferNode
+from vine.views import status
+from vine.wire import messages as m
+from vine.wire.keys import load_connection
+from vine.wire.sockets import Context, Gate
+
+pytestmark = pytest.mark.live
+
+
+@pytest.fixture
+def context() -> Iterator[Context]:
+    with runs.a_context() as context:
+        yield context
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    with runs.manager(tmp_path / "run") as manager:
+        yield manager
+
+
+@pytest.fixture
+def client(context: Context, manager: Manager) -> Iterator[Player]:
+    player = runs.client(context, manager.run_dir)
+    player.hear(m.ClientWelcome)
+    yield player
+    player.close()
+
+
+@pytest.fixture
+def worker(context: Context, manager: Manager) -> Iterator[Player]:
+    player = runs.worker(context, manager.run_dir)
+    player.hear(m.WorkerWelcome)
+    yield player
+    player.close()
+
+
+class RealWorker:
+    """A worker with a real store and transfer node; the test plays the rest."""
+
+    def __init__(self, context: Context, run_dir: Path, folder: Path) -> None:
+        connection = load_connection(run_dir, m.Role.WORKER)
+        self.objects = StoreObjects(folder)
+        self.store = self.objects.store
+        self._gate = Gate(context, connection)
+        self._events: queue.Queue[NodeEvent] = queue.Queue()
+        self.node = TransferNode(context, connection, m.Role.WORKER, "127.0.0.1", None, self.objects, self._events.put)
+        endpoints = (self.node.requests_endpoint, self.node.chunks_endpoint)
+        self.player = runs.worker(context, run_dir, "w1", endpoints)
+        self.node.set_source_key(self.player.hear(m.WorkerWelcome).source_key)
+
+    def fetch(self) -> tuple[m.FetchObject, NodeEvent]:
+        """Do the next order of the manager, and report to it."""
+        order = self.player.hear(m.FetchObject)
+        self.node.fetch(order)
+        event = self._events.get(timeout=runs.GIVE_UP_S)
+        fault, message = m.FetchFault.NONE, ""
+        if isinstance(event, FetchFailed):
+            fault, message = event.fault, event.message
+        self.player.say(m.FetchEnded(order.transfer_id, order.object_id, fault, 1, 0.1, message))
+        return order, event
+
+    def close(self) -> None:
+        self.player.close()
+        self.node.close()
+        self._gate.close()
+        self.store.close()
+
+
+@pytest.fixture
+def real_worker(context: Context, manager: Manager, tmp_path: Path) -> Iterator[RealWorker]:
+    worker = RealWorker(context, manager.run_dir, tmp_path / "store")
+    yield worker
+    worker.close()
+
+
+def local(number: int, path: Path, exists: bool = True) -> m.FileSpec:
+    return m.FileSpec(FileId(number), m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, str(path), path=str(path), exists=exists)
+
+
+def bound(number: int, path: Path) -> m.FileBound:
+    manifest, signature = manifest_of_file(path)
+    return m.FileBound(FileId(number), object_id(manifest), manifest, str(path), signature)
+
+
+def command(inputs: tuple[int, ...], outputs: tuple[int, ...] = ()) -> m.SubmitTasks:
+    mounts = [tuple(m.Mount(FileId(number), f"file{number}") for number in numbers) for numbers in (inputs, outputs)]
+    return m.SubmitTasks((m.TaskSpec(TaskId(1), m.TaskKind.COMMAND, "true", inputs=mounts[0], outputs=mounts[1]),))
+
+
+def end(assignment: m.Assignment, **fields: object) -> m.AttemptsEnded:
+    return m.AttemptsEnded((m.AttemptResult(assignment.attempt, m.Outcome.SUCCESS, **fields),))  # type: ignore[arg-type]
+
+
+def test_a_call_goes_to_a_worker_and_its_result_to_the_client_and_both_into_the_journal(
+    manager: Manager, client: Player, worker: Player
+) -> None:
+    client.say(m.SubmitTasks((runs.call(1), runs.call(2, depends=(TaskId(1),)))))
+    (first,) = worker.hear(m.RunAttempts).assignments
+    assert first.payload == b"Pargs"
+    worker.say(end(first, value=b"P1"))
+    (second,) = worker.hear(m.RunAttempts).assignments
+    assert [value.value for value in second.values] == [b"P1"]
+    worker.say(end(second, value=b"P2"))
+    results = client.hear(m.TasksEnded).results
+    if len(results) < 2:
+        results += client.hear(m.TasksEnded).results
+    assert [(result.task_id, result.value) for result in results] == [(1, b"P1"), (2, b"P2")]
+    assert manager.end() == (0, "")
+    tasks = replay(manager.run_dir / file_name).tasks
+    assert [(task.state, task.value) for task in tasks.values()] == [("done", b"P1"), ("done", b"P2")]
+
+
+def test_it_says_ready_with_the_path_that_workers_connect_by(manager: Manager) -> None:
+    assert manager.ready == f"ready {manager.run_dir}/connection.json\n"
+    assert load_connection(manager.run_dir, m.Role.CLIENT).run_dir == manager.run_dir
+
+
+def test_the_run_s_directory_is_closed_to_others(manager: Manager) -> None:
+    assert stat.S_IMODE(manager.run_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE((manager.run_dir / "staging").stat().st_mode) == 0o700
+    keys = [path for path in manager.run_dir.iterdir() if path.suffix == ".json"]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
+    assert len(keys) == 4
+
+
+def test_when_its_parent_is_gone_it_tells_everybody_to_end_and_ends(
+    manager: Manager, context: Context, client: Player, worker: Player
+) -> None:
+    factory = runs.factory(context, manager.run_dir)
+    factory.hear(m.FactoryWelcome)
+    manager.cut_lifeline()
+    assert worker.hear(m.EndWorker).reason == "the program that started it has ended"
+    worker.say(m.WorkerBye("told to end"))
+    assert factory.hear(m.EndFactory)
+    assert manager.end() == (0, "")
+    assert not (manager.run_dir / "staging").exists()
+    factory.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_run_in_order(manager: Manager, worker: Player, number: signal.Signals) -> None:
+    manager.process.send_signal(number)
+    assert worker.hear(m.EndWorker).reason == f"the manager got {number.name}"
+    worker.say(m.WorkerBye("told to end"))
+    assert manager.end() == (0, "")
+
+
+def test_a_local_file_is_served_and_an_output_lies_at_its_path_when_its_task_has_ended(
+    client: Player, real_worker: RealWorker, tmp_path: Path
+) -> None:
+    source, target = tmp_path / "in", tmp_path / "results" / "out"
+    source.write_bytes(os.urandom(1_000_000))
+    files = (local(1, source), local(2, target, exists=False))
+    client.say(m.DeclareFiles(files), bound(1, source), command(inputs=(1,), outputs=(2,)))
+    order, event = real_worker.fetch()
+    assert isinstance(event, Fetched), event
+    assert real_worker.store.path(order.object_id).read_bytes() == source.read_bytes()
+    (assignment,) = real_worker.player.hear(m.RunAttempts).assignments
+    made, manifest = real_worker.objects.put(b"made" * 100_000)
+    real_worker.node.object_complete(made)
+    real_worker.player.say(end(assignment, outputs=(m.MadeOutput(FileId(2), made, manifest),)))
+    assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.SUCCESS
+    assert target.read_bytes() == b"made" * 100_000
+    assert os.listdir(target.parent) == ["out"]
+
+
+def test_a_large_value_is_brought_to_the_staging_folder_for_its_reader(
+    manager: Manager, client: Player, real_worker: RealWorker
+) -> None:
+    client.say(m.SubmitTasks((runs.call(1),)))
+    (assignment,) = real_worker.player.hear(m.RunAttempts).assignments
+    value, manifest = real_worker.objects.put(b"P" + os.urandom(300_000))
+    real_worker.node.object_complete(value)
+    real_worker.player.say(end(assignment, value_object=value, value_manifest=manifest))
+    (result,) = client.hear(m.TasksEnded).results
+    assert result.value_path is not None
+    path = Path(result.value_path)
+    assert path.is_relative_to(manager.run_dir / "staging")
+    assert path.read_bytes() == real_worker.store.path(value).read_bytes()
+
+
+def test_a_local_file_that_changed_fails_its_task(client: Player, real_worker: RealWorker, tmp_path: Path) -> None:
+    source = tmp_path / "in"
+    source.write_bytes(b"declared" * 50_000)
+    declared = bound(1, source)
+    source.write_bytes(b"replaced" * 50_000)
+    client.say(m.DeclareFiles((local(1, source),)), declared, command(inputs=(1,)))
+    _, event = real_worker.fetch()
+    assert isinstance(event, FetchFailed) and event.fault is m.FetchFault.SOURCE_CHANGED
+    assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.INPUT_CHANGED
+
+
+def test_a_peer_that_leaves_is_forgotten_and_its_task_goes_elsewhere(
+    context: Context, manager: Manager, client: Player, worker: Player
+) -> None:
+    client.say(m.SubmitTasks((runs.call(1),)))
+    worker.hear(m.RunAttempts)
+    other = runs.worker(context, manager.run_dir, "w2")
+    other.hear(m.WorkerWelcome)
+    worker.say(m.WorkerBye("the batch system wants its node back"))
+    (again,) = other.hear(m.RunAttempts).assignments
+    other.say(end(again, value=b"P1"))
+    assert client.hear(m.TasksEnded).results[0].worker_id == "w2"
+    other.close()
+
+
+def test_what_no_message_is_does_not_stop_it(manager: Manager, client: Player, worker: Player) -> None:
+    client.link._session.send(b"\xc1 no message", False)  # past the checks of our own end
+    client.say(m.SubmitTasks((runs.call(1),)))
+    (assignment,) = worker.hear(m.RunAttempts).assignments
+    worker.say(end(assignment, value=b"P1"))
+    assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.SUCCESS
+
+
+def test_the_status_of_a_run_is_seen_while_it_runs(
+    manager: Manager, client: Player, worker: Player, capsys: pytest.CaptureFixture[str]
+) -> None:
+    client.say(m.SubmitTasks((runs.call(1, request=m.Request(cores=2)), runs.call(2, request=m.Request(cores=2)))))
+    worker.hear(m.RunAttempts)
+    # A RunState comes with the same tick that lets the statistics be written.
+    client.hear(m.RunState, lambda state: state.workers == 1)
+    manager.end()
+    assert status.main(["--json", str(manager.run_dir)]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [shown["id"] for shown in found["workers"]] == ["w1"]
+    assert sum(found["tasks"].values()) == 2
+    assert found["manager"]["malformed"] == 0
+    assert found["end_reason"] == "the program that started it has ended"
+
+
+def test_the_manager_imports_no_pickle_of_others() -> None:
+    # The manager never unpickles: nothing of its own rooms or below names a loader.
+    import vine.manager.run  # noqa: F401 - so that all of it is loaded
+
+    loaded = [module for name, module in sys.modules.items() if name.startswith("vine.") and module is not None]
+    rooms = ("vine.manager", "vine.scheduler", "vine.transfer", "vine.wire", "vine.content")
+    ours = [module for module in loaded if module.__name__.startswith(rooms)]
+    assert ours
+    assert not [module.__name__ for module in ours if hasattr(module, "pickle") or hasattr(module, "dill")]

@@ -1,0 +1,155 @@
+"""Whatever happens in whatever order, the tables agree and every task ends once workers live."""
+
+from __future__ import annotations
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from tests.scheduler.world import World
+from vine.names import FileId, TaskId
+from vine.wire import messages as m
+
+_FAULTS = [f for f in m.FetchFault if f not in (m.FetchFault.NONE, m.FetchFault.SOURCE_CHANGED, m.FetchFault.ABANDONED)]
+_OUTCOMES = [
+    m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.EXCEPTION, m.Outcome.KILLED, m.Outcome.DISK_FULL,
+]  # fmt: skip
+
+
+class Run(RuleBasedStateMachine):
+    """Clients submit, workers come, work, fail and go; `World` checks the core after every step."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(workers=1)
+        self.files: list[FileId] = []
+        self.temps: list[FileId] = []
+        self.tasks: list[TaskId] = []
+        self.kept: list[TaskId] = []
+
+    # --- the client ------------------------------------------------------------------------------
+
+    @rule(kind=st.sampled_from(["buffer", "local", "untar", "unbound"]), level=st.sampled_from(list(m.CacheLevel)))
+    def declare(self, kind: str, level: m.CacheLevel) -> None:
+        name = f"file{len(self.files) % 4}"  # Some have equal content.
+        if kind == "buffer":
+            self.files.append(self.world.buffer(name.encode(), cache=level))
+        elif kind == "untar":
+            self.files.append(self.world.untar(self.world.local_file(name, cache=level)))
+        else:
+            self.files.append(self.world.local_file(name, bind=kind == "local", cache=level))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.files)
+    def bind(self, data: st.DataObject) -> None:
+        file = data.draw(st.sampled_from(self.files))
+        record = self.world.core.state.files.by_id.get(file)
+        if record is not None and record.spec.kind is m.FileKind.LOCAL and record.object_id is None:
+            if data.draw(st.booleans()):
+                self.world.bind(file, "late", 2)
+            else:
+                self.world.say(m.FileUnreadable(file, "no such file"))
+
+    @rule(data=st.data(), large=st.booleans(), retries=st.integers(0, 1), makes=st.booleans())
+    def submit(self, data: st.DataObject, large: bool, retries: int, makes: bool) -> None:
+        self.world.large_values = large
+        inputs = data.draw(st.lists(st.sampled_from(self.files + self.temps), max_size=3)) if self.files else []
+        depends = data.draw(st.lists(st.sampled_from(self.kept), max_size=2, unique=True)) if self.kept else []
+        outputs = ()
+        if makes:
+            outputs = (self.world.temp(),)
+            self.temps += outputs
+        task = self.world.submit(tuple(inputs), outputs, tuple(depends), retries=retries)
+        self.tasks.append(task)
+        self.kept.append(task)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.tasks)
+    def cancel(self, data: st.DataObject) -> None:
+        self.world.say(m.CancelTasks((data.draw(st.sampled_from(self.tasks)),)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.kept)
+    def forget_result(self, data: st.DataObject) -> None:
+        task = data.draw(st.sampled_from(self.kept))
+        self.kept.remove(task)
+        self.world.say(m.ForgetResults((task,)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.files or self.temps)
+    def forget_file(self, data: st.DataObject) -> None:
+        file = data.draw(st.sampled_from(self.files + self.temps))
+        (self.files if file in self.files else self.temps).remove(file)
+        self.world.say(m.ForgetFiles((file,)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.temps)
+    def bring(self, data: st.DataObject) -> None:
+        self.world.say(m.BringFile(data.draw(st.sampled_from(self.temps))))
+
+    # --- the fleet -------------------------------------------------------------------------------
+
+    @rule(cores=st.integers(1, 3))
+    @precondition(lambda self: len(self.world.workers) < 5)
+    def join(self, cores: int) -> None:
+        self.world.join(cores=cores)
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.world.workers)
+    def lose(self, data: st.DataObject) -> None:
+        self.world.lose(data.draw(st.sampled_from(sorted(self.world.workers))))
+
+    @rule(data=st.data(), outcome=st.sampled_from(_OUTCOMES))
+    def something_happens(self, data: st.DataObject, outcome: m.Outcome) -> None:
+        events = self.world.possible_events()
+        if events:
+            self.world.outcome = lambda assignment: outcome
+            self.world.happen(data.draw(st.sampled_from(events)))
+
+    @rule(data=st.data(), fault=st.sampled_from(_FAULTS))
+    def a_transfer_fails(self, data: st.DataObject, fault: m.FetchFault) -> None:
+        flows = [(worker, t) for worker in self.world.workers.values() for t in worker.fetching]
+        if flows:
+            worker, transfer = data.draw(st.sampled_from(flows))
+            self.world.fetch_ends(worker, transfer, fault)
+        elif self.world.local:
+            self.world.local_fetch_fails(next(iter(self.world.local)), fault)
+
+    @rule(data=st.data(), disk_full=st.booleans())
+    def a_worker_loses_an_object(self, data: st.DataObject, disk_full: bool) -> None:
+        for worker in self.world.workers.values():
+            lost = sorted(worker.holds)[:1] or worker.storing[:1]
+            if lost:
+                worker.holds -= set(lost)
+                worker.storing = [o for o in worker.storing if o not in lost]
+                self.world.say(m.ObjectsLost(tuple(lost), "disk error", disk_full), worker.peer)
+                return
+
+    @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.world.pass_time(seconds)
+
+    def teardown(self) -> None:
+        """Once the faults stop and workers live, everything that was submitted ends."""
+        world = self.world
+        world.outcome = lambda assignment: m.Outcome.SUCCESS
+        for _ in range(3):
+            world.join(cores=3)
+        for file, record in list(world.core.state.files.by_id.items()):
+            if record.spec.kind is m.FileKind.LOCAL and record.object_id is None and record.failure is None:
+                world.bind(file, "late", 2)
+        for _ in range(5):
+            world.settle()
+            world.pass_time(10)
+        assert set(self.tasks) <= set(world.results)
+        world.say(m.ClientBye())
+        world.settle()
+        state = world.core.state
+        assert not state.tasks.by_id and not state.files.by_id and not state.files.objects and not world.served
+        assert not state.transfers.active and not state.transfers.wanting and not state.collecting
+
+
+TestRun = Run.TestCase
+TestRun.settings = settings(
+    max_examples=2500, stateful_step_count=60, deadline=None, suppress_health_check=list(HealthCheck)
+)

@@ -1,0 +1,57 @@
+"""Which worker gets which task, told to the true scheduler."""
+
+from __future__ import annotations
+
+from tests.scheduler.world import World
+from vine.wire import messages as m
+
+
+def test_a_task_takes_the_worker_that_holds_its_input() -> None:
+    world = World(workers=2)
+    big = world.local_file()
+    first = world.submit((big,))
+    holder = world.worker_of(first)
+    world.settle()
+    second = world.submit((big,))
+    assert world.worker_of(second) == holder
+
+
+def test_without_data_the_emptiest_worker_is_taken() -> None:
+    world = World(workers=2, cores=2)
+    first, second = world.submit(), world.submit()
+    assert world.worker_of(first) != world.worker_of(second)
+
+
+def test_a_higher_priority_goes_first() -> None:
+    world = World(workers=1)
+    world.submit()
+    low, high = world.submit(priority=1), world.submit(priority=2)
+    order: list[object] = []
+    world.outcome = lambda assignment: order.append(assignment.task_id) or m.Outcome.SUCCESS  # type: ignore[func-returns-value]
+    world.settle()
+    assert order[1:] == [high, low]
+
+
+def test_short_tasks_are_queued_ahead_and_long_ones_are_not() -> None:
+    world = World(workers=1)
+    shape = {"function": world.buffer(b"f")}
+    world.submit(**shape)
+    world.settle()  # It took a second: nothing is queued ahead.
+    tasks = [world.submit(**shape) for _ in range(5)]
+    assert [world.state_of(task) for task in tasks].count("staged") == 1
+    world.settle()
+    next(iter(world.core.state.placement.shapes.values())).mean_run_s = 0.001
+    tasks = [world.submit(**shape) for _ in range(5)]
+    assert [world.state_of(task) for task in tasks].count("staged") == 5
+
+
+def test_the_papers_shape_fits_eight_tasks_on_a_worker() -> None:
+    world = World()
+    worker = world.join(cores=16, memory_mb=16_000)
+    assert worker.cores == 16
+    world.core.state.workers[worker.worker_id].hello = m.WorkerHello(
+        worker.worker_id, "h", "h", 1, m.Resources(16, 16_000, 16_000), (), "3", "tcp://a:1", "tcp://a:2"
+    )  # type: ignore[arg-type]
+    shape = m.Request(cores=2, memory_mb=2000, disk_mb=2000)
+    tasks = [world.submit(request=shape) for _ in range(9)]
+    assert [world.state_of(task) for task in tasks] == ["staged"] * 8 + ["ready"]

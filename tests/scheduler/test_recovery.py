@@ -1,0 +1,92 @@
+"""What is lost is found again, told to the true scheduler."""
+
+from __future__ import annotations
+
+from tests.scheduler.world import World
+from vine import config
+from vine.names import MANAGER
+from vine.wire import messages as m
+
+
+def test_a_failed_source_is_replaced_by_another() -> None:
+    world = World(workers=2)
+    big = world.local_file()
+    first = world.submit((big,))
+    world.settle()
+    holder = world.core.state.files.object_of(big).holders - {MANAGER}  # type: ignore[union-attr]
+    second = world.submit((big,))
+    third = world.submit((big,))
+    other = next(w for w in world.workers.values() if w.worker_id not in holder)
+    (transfer,) = other.fetching
+    assert other.fetching[transfer].sources[0].source in holder
+    world.fetch_ends(other, transfer, m.FetchFault.SOURCE_REFUSED)
+    (transfer,) = other.fetching
+    assert other.fetching[transfer].sources[0].source == MANAGER
+    world.settle()
+    assert {world.results[task].outcome for task in (first, second, third)} == {m.Outcome.SUCCESS}
+
+
+def test_tasks_of_a_lost_worker_run_elsewhere() -> None:
+    world = World(workers=2)
+    task = world.submit()
+    world.lose(world.worker_of(task))  # type: ignore[arg-type]
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].attempts == 2
+
+
+def test_a_task_that_loses_worker_after_worker_fails_and_says_so() -> None:
+    world = World(workers=config.worker_losses_max + 1)
+    task = world.submit()
+    for _ in range(config.worker_losses_max):
+        world.lose(world.worker_of(task))  # type: ignore[arg-type]
+    assert world.results[task].outcome is m.Outcome.WORKER_LOST
+    assert "killed" in world.results[task].message
+
+
+def test_a_lost_temporary_file_is_made_again_by_its_producer() -> None:
+    world = World(workers=1)
+    middle = world.temp()
+    producer = world.submit(outputs=(middle,), kind=m.TaskKind.COMMAND)
+    world.settle()
+    world.lose(next(iter(world.workers)))
+    world.join()
+    consumer = world.submit((middle,), kind=m.TaskKind.COMMAND)
+    world.settle()
+    assert world.results[consumer].outcome is m.Outcome.SUCCESS
+    assert world.runs[producer] == 2
+
+
+def test_a_chain_of_lost_temporary_files_is_made_again() -> None:
+    world = World(workers=1)
+    previous = world.temp()
+    world.submit(outputs=(previous,), kind=m.TaskKind.COMMAND)
+    for _ in range(5):
+        following = world.temp()
+        world.submit((previous,), (following,), kind=m.TaskKind.COMMAND)
+        previous = following
+    world.settle()
+    world.lose(next(iter(world.workers)))
+    world.join()
+    consumer = world.submit((previous,), kind=m.TaskKind.COMMAND)
+    world.settle()
+    assert world.results[consumer].outcome is m.Outcome.SUCCESS
+    assert sum(world.runs.values()) == 13
+
+
+def test_a_full_disk_sends_the_task_to_another_worker() -> None:
+    world = World(workers=2)
+    task = world.submit((world.local_file(),))
+    first = world.workers[world.worker_of(task)]  # type: ignore[index]
+    world.fetch_ends(first, next(iter(first.fetching)), m.FetchFault.DISK_FULL)
+    assert world.worker_of(task) not in (None, first.worker_id)
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+
+
+def test_a_task_whose_data_fit_nowhere_fails_and_does_not_hang() -> None:
+    world = World(workers=1)
+    task = world.submit((world.local_file(),))
+    only = next(iter(world.workers.values()))
+    world.fetch_ends(only, next(iter(only.fetching)), m.FetchFault.DISK_FULL)
+    assert world.results[task].outcome is m.Outcome.DISK_FULL

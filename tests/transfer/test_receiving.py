@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.transfer.nodes import CHUNK, DATA, Net, Peer, StoreObjects, until, worker
+from vine import config
+from vine.errors import DiskFull
+from vine.transfer.events import Fetched, FetchFailed
+from vine.wire.messages import FetchFault
+
+pytestmark = pytest.mark.live
+
+
+def test_an_object_is_fetched_verified_and_committed(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    what = source.objects.put(DATA)
+    order = net.order(what, wanter, source)
+    wanter.node.fetch(order)
+    event = wanter.event()
+    assert isinstance(event, Fetched)
+    assert (event.transfer_id, event.object_id, event.received_bytes) == (order.transfer_id, what[0], len(DATA))
+    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
+    assert not wanter.objects.store.altered(what[0])
+    assert source.node.stats().sent_bytes == len(DATA)
+
+
+def test_an_object_without_bytes_needs_no_source(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    what = source.objects.put(b"")
+    wanter.node.fetch(net.order(what, wanter))
+    assert isinstance(wanter.event(), Fetched)
+    assert wanter.objects.store.path(what[0]).read_bytes() == b""
+
+
+def test_what_is_here_already_is_not_fetched(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    what = wanter.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source))
+    event = wanter.event()
+    assert isinstance(event, Fetched) and event.received_bytes == 0
+
+
+def test_chunks_come_from_several_sources(net: Net, tmp_path: Path) -> None:
+    sources = [worker(net, tmp_path, name) for name in ("w1", "w2", "w3")]
+    [what, _, _] = [source.objects.put(DATA) for source in sources]
+    wanter = worker(net, tmp_path, "w4")
+    wanter.node.fetch(net.order(what, wanter, *sources))
+    assert isinstance(wanter.event(), Fetched)
+    sent = [source.node.stats().sent_bytes for source in sources]
+    assert sum(sent) == len(DATA) and min(sent) >= 6 * CHUNK
+
+
+def test_a_source_with_damaged_bytes_is_found_out_and_another_one_resumes(
+    net: Net, source: Peer, tmp_path: Path
+) -> None:
+    good, wanter = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
+    what = source.objects.put(DATA)
+    good.objects.put(DATA)
+    source.objects.damage = True
+    wanter.node.fetch(net.order(what, wanter, source))
+    event = wanter.event()
+    assert isinstance(event, FetchFailed)
+    assert (event.fault, event.source) == (FetchFault.BAD_CHUNKS, source.id)
+    wanter.node.fetch(net.order(what, wanter, good))
+    assert isinstance(wanter.event(), Fetched)
+    assert wanter.node.stats().bad_chunks >= config.bad_chunks_max
+
+
+def test_a_fetch_resumes_what_an_abandoned_one_had_got(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    order = net.order(what, wanter, source)
+    wanter.node.fetch(order)
+    source.objects.allowed.release(4)
+    until(lambda: wanter.node.stats().received_bytes >= 4 * CHUNK)
+    wanter.node.abandon(order.transfer_id)
+    event = wanter.event()
+    assert isinstance(event, FetchFailed) and event.fault is FetchFault.ABANDONED
+    source.objects.allowed.release(1000)
+    wanter.node.fetch(net.order(what, wanter, source))
+    event = wanter.event()
+    assert isinstance(event, Fetched) and event.received_bytes <= len(DATA) - 3 * CHUNK
+    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
+
+
+def test_a_full_disk_ends_the_fetch_and_not_the_node(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    what = source.objects.put(DATA)
+
+    def full(*_: object) -> None:
+        raise DiskFull("no room")
+
+    begin, wanter.objects.store.begin = wanter.objects.store.begin, full
+    wanter.node.fetch(net.order(what, wanter, source))
+    event = wanter.event()
+    assert isinstance(event, FetchFailed) and event.fault is FetchFault.DISK_FULL and event.source is None
+    wanter.objects.store.begin = begin
+    wanter.node.fetch(net.order(what, wanter, source))
+    assert isinstance(wanter.event(), Fetched)
+
+
+def test_forgetting_an_arriving_object_stops_it_and_leaves_nothing(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source))
+    source.objects.allowed.release(3)
+    until(lambda: wanter.node.stats().received_bytes >= 3 * CHUNK)
+    wanter.node.forget(what[0])
+    event = wanter.event()
+    assert isinstance(event, FetchFailed) and event.fault is FetchFault.ABANDONED
+    source.objects.allowed.release(1000)
+    wanter.node.fetch(net.order(what, wanter, source))  # waits for the discarding, then starts anew
+    event = wanter.event()
+    assert isinstance(event, Fetched) and event.received_bytes == len(DATA)
+
+
+def test_a_later_order_for_an_object_replaces_the_one_that_runs(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    first, second = net.order(what, wanter, source), net.order(what, wanter, source)
+    wanter.objects.before_begin.clear()
+    wanter.node.fetch(first)
+    wanter.node.fetch(second)
+    wanter.objects.before_begin.set()
+    event = wanter.event()
+    assert isinstance(event, FetchFailed)
+    assert (event.transfer_id, event.fault) == (first.transfer_id, FetchFault.ABANDONED)
+    source.objects.allowed.release(1000)
+    event = wanter.event()
+    assert isinstance(event, Fetched) and event.transfer_id == second.transfer_id
+
+
+def test_an_object_can_be_fetched_to_a_place_of_its_own_and_is_not_served_from_there(
+    net: Net, source: Peer, tmp_path: Path
+) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    elsewhere = StoreObjects(tmp_path / "elsewhere")
+    what = source.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source), elsewhere.begin)
+    assert isinstance(wanter.event(), Fetched)
+    assert elsewhere.store.path(what[0]).read_bytes() == DATA
+    assert not wanter.objects.store.has(what[0])
+
+
+def test_a_fetch_to_a_place_of_its_own_leaves_nothing_there_when_the_node_closes(
+    net: Net, source: Peer, tmp_path: Path
+) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    elsewhere = StoreObjects(tmp_path / "elsewhere")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source), elsewhere.begin)
+    source.objects.allowed.release(3)
+    until(lambda: wanter.node.stats().received_bytes >= 3 * CHUNK)
+    wanter.node.close()
+    event = wanter.event()
+    assert isinstance(event, FetchFailed) and event.fault is FetchFault.ABANDONED
+    assert list((tmp_path / "elsewhere" / "partial").iterdir()) == []
+    assert elsewhere.store.used_bytes == 0
+
+
+def test_an_object_that_is_made_here_while_it_is_fetched_is_complete_once(
+    net: Net, source: Peer, tmp_path: Path
+) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source))
+    source.objects.allowed.release(3)
+    until(lambda: wanter.node.stats().received_bytes >= 3 * CHUNK)
+    (tmp_path / "output").write_bytes(DATA)
+    wanter.objects.store.adopt(tmp_path / "output")
+    wanter.node.object_complete(what[0])
+    source.objects.allowed.release(1000)
+    assert isinstance(wanter.event(), Fetched)
+    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
+    assert not wanter.objects.store.altered(what[0])
+
+
+def test_a_folder_is_fetched_as_one_object(net: Net, tmp_path: Path) -> None:
+    holder, wanter = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
+    folder = tmp_path / "folder"
+    (folder / "bin").mkdir(parents=True)
+    (folder / "bin" / "run").write_bytes(DATA)
+    (folder / "bin" / "run").chmod(0o755)
+    (folder / "empty").touch()
+    (folder / "link").symlink_to("bin/run")
+    key, manifest = holder.objects.store.adopt(folder)
+    holder.objects.manifests[key] = manifest
+    wanter.node.fetch(net.order((key, manifest), wanter, holder))
+    assert isinstance(wanter.event(), Fetched)
+    there = wanter.objects.store.path(key)
+    assert (there / "link").read_bytes() == DATA
+    assert (there / "bin" / "run").stat().st_mode & 0o111
+    assert (there / "empty").read_bytes() == b""

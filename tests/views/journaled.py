@@ -1,0 +1,36 @@
+"""A world whose scheduler's records and snapshots go into a true journal, as the live loop's do."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.scheduler.world import World
+from vine.manager.journal import Journal, file_name
+from vine.names import RunId
+from vine.scheduler import actions
+
+START_S = 1_700_000_000.0  # the wall clock when the world begins
+
+
+class JournaledWorld(World):
+    """Write with `save`; views read `run_dir`."""
+
+    def __init__(self, run_dir: Path, workers: int = 0) -> None:
+        run_dir.mkdir(exist_ok=True)
+        self.run_dir = run_dir
+        self._records: list[tuple[float, actions.Journal]] = []
+        super().__init__(workers=workers)
+
+    def step(self, todo: list[actions.Action]) -> None:
+        self._records += [(START_S + self.now, action) for action in todo if isinstance(action, actions.Journal)]
+        super().step(todo)
+
+    def save(self, reason: str = "it was enough") -> Path:
+        """Everything up to now, with a row of statistics, in the journal of a manager that has ended."""
+        journal = Journal(self.run_dir / file_name, RunId("run-7"))
+        for at_s, action in self._records:
+            journal.record(action.record, at_s)
+        self._records.clear()
+        journal.statistics(self.core.snapshot(self.now), START_S + self.now)
+        journal.close(reason)
+        return self.run_dir

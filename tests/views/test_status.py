@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.views.journaled import START_S, JournaledWorld
+from vine.errors import ExitCode
+from vine.manager.journal import Journal, file_name
+from vine.names import RunId
+from vine.views import status
+from vine.views.reading import open_run
+from vine.views.status import main
+from vine.wire import messages as m
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> JournaledWorld:
+    return JournaledWorld(tmp_path / "run")
+
+
+def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    assert main(argv) == ExitCode.OK
+    said = capsys.readouterr()
+    assert said.err == ""
+    return said.out
+
+
+def test_a_run_is_shown_with_its_workers_tasks_transfers_and_reasons(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.join("w1")
+    world.submit(inputs=(world.local_file(label="/data/big"),))
+    world.submit(inputs=(world.temp(),))
+    said = shown(capsys, str(world.save()))
+    assert "run run-7 of " in said and "it was enough" in said
+    assert "tasks: 1 waiting, 1 staged\n" in said
+    assert "workers: 1\n" in said
+    assert "transfers: 1 now, 0 done, 0 failed; 0 B from the manager (0 B/s), 0 B from peers (0 B/s)" in said
+    (transfer,) = [line.split() for line in said.splitlines() if "2.1 MB" in line]
+    assert transfer[:3] == ["/data/big", "manager", "w1"]
+    assert "w1 receives /data/big from manager" in said
+
+
+def test_the_last_failures_are_shown_with_their_cause_and_log(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.join("w1")
+    world.outcome = lambda assignment: m.Outcome.EXIT_CODE
+    task = world.submit(label="sim")
+    world.settle()
+    said = shown(capsys, str(world.save()))
+    assert "last failures:" in said
+    assert f"{task} sim" in said and "exit-code" in said
+
+
+def test_json_holds_all_that_is_known(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    world.join("w1")
+    found = json.loads(shown(capsys, "--json", str(world.save())))
+    assert found["run_id"] == "run-7"
+    assert found["tasks"]["waiting"] == 0
+    assert [worker["id"] for worker in found["workers"]] == ["w1"]
+    assert found["ended_s"] is not None
+
+
+def test_why_is_answered_by_the_same_command(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    task = world.submit(label="inc")
+    said = shown(capsys, str(world.save()), "why", str(task))
+    assert said.startswith(f"task {task} (inc): ready: waits for a worker")
+
+
+def test_the_latest_run_is_found_by_default(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    info = tmp_path / "vine-run-info"
+    info.mkdir()
+    (info / "most-recent").symlink_to(world.save())
+    monkeypatch.chdir(tmp_path)
+    assert "run run-7" in shown(capsys)
+    assert "run run-7" in shown(capsys, "vine-run-info")
+
+
+def test_watching_ends_with_the_run(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "it was enough" in shown(capsys, "--watch", str(world.save()))
+
+
+def test_a_manager_that_was_killed_is_told_apart_from_one_that_ended(world: JournaledWorld) -> None:
+    world.save()
+    journal = Journal(world.run_dir / file_name, RunId("run-7"))  # which forgets that the one before has ended
+    with open_run(world.run_dir) as run:
+        soon, late = status.status(run, START_S + 1), status.status(run, START_S + 600)
+    journal.close("")
+    assert "runs for" in status.sections(soon)[0].title
+    assert "said nothing for 10 min 0 s" in status.sections(late)[0].title
+
+
+def test_rates_come_from_the_last_rows(world: JournaledWorld) -> None:
+    journal = Journal(world.run_dir / file_name, RunId("run-7"))
+    for second in range(20):
+        sent = {"bytes_from_manager": 0, "bytes_from_peers": 1000 * second if second > 10 else 0}
+        journal.statistics(sent, START_S + second)
+    journal.close("")
+    with open_run(world.run_dir) as run:
+        assert run.rates() == {"bytes_from_manager": 0.0, "bytes_from_peers": 1000.0}
+
+
+def test_a_run_without_statistics_yet_is_shown(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    Journal(world.run_dir / file_name, RunId("run-7")).close("at once")
+    said = shown(capsys, str(world.run_dir))
+    assert "tasks: none yet" in said
+
+
+def test_looking_changes_nothing(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    task = world.submit()
+    before = (world.save() / file_name).read_bytes()
+    shown(capsys, str(world.run_dir))
+    shown(capsys, str(world.run_dir), "why", str(task))
+    assert (world.run_dir / file_name).read_bytes() == before
+
+
+def test_a_killed_manager_s_last_commits_are_seen(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    # A copy of the files of a journal that is being written is what a kill leaves.
+    world.save()
+    connection = sqlite3.connect(world.run_dir / file_name)
+    connection.execute("PRAGMA wal_autocheckpoint = 0")
+    connection.execute("UPDATE facts SET value = 'renamed' WHERE name = 'run_id'")
+    connection.commit()
+    shutil.copytree(world.run_dir, tmp_path / "killed")
+    connection.close()
+    assert "run renamed" in shown(capsys, str(tmp_path / "killed"))
+
+
+@pytest.mark.parametrize(
+    ("argv", "complaint"),
+    [
+        (["nowhere"], "there is no run in nowhere: name the directory of a run"),
+        (["a", "b"], "'b' is one word too many"),
+        (["why"], "name one task"),
+        (["a", "b", "why", "1"], "name one task"),
+        (["why", "1", "2"], "name one task"),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_refused_in_one_line(
+    argv: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(argv) == ExitCode.USAGE
+    said = capsys.readouterr()
+    assert said.err.startswith(f"vine-status: {complaint}")
+    assert said.err.count("\n") == 1 and said.out == ""
+
+
+def test_many_rows_are_cut_and_the_cut_is_told(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(30):
+        world.join(f"node-{number:02}")
+    said = shown(capsys, str(world.save()))
+    assert "workers: 30 (the first 20 below)" in said
+    assert "node-19" in said and "node-20" not in said

@@ -1,0 +1,189 @@
+"""What do the records of one group commit amount to: one row for each task, attempt and file that they touch."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from vine import config
+from vine.manager import schema
+from vine.names import AttemptId, TaskId
+from vine.scheduler.records import (
+    AttemptAssigned,
+    AttemptEnded,
+    AttemptStarted,
+    FileDeclared,
+    FileFailed,
+    ObjectBound,
+    Record,
+    TaskAccepted,
+    TaskEnded,
+    TaskReady,
+    TaskWaits,
+    WorkerJoined,
+    WorkerLeft,
+)
+from vine.wire.messages import Outcome
+
+Row = list[Any]
+
+# Where things lie in a row.
+_T = {name: place for place, name in enumerate(schema.task_columns)}
+_STATE, _ACCEPTED, _READY, _ENDED = _T["state"], _T["accepted_s"], _T["ready_s"], _T["ended_s"]
+_A = {name: place for place, name in enumerate(schema.attempt_columns)}
+_F = {name: place for place, name in enumerate(schema.file_columns)}
+
+_TASKS = schema.Upsert("tasks", schema.task_columns, ["task_id"])
+_ATTEMPTS = schema.Upsert("attempts", schema.attempt_columns, ["epoch", "counter"])
+_FILES = schema.Upsert("files", schema.file_columns, ["file_id"])
+_OBJECTS = schema.Upsert("objects", schema.object_columns, ["object_id"])
+
+_END_STATE = {Outcome.SUCCESS: "done", Outcome.CANCELLED: "cancelled"}
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Batch:
+    """Folds records, in order, into rows; `write` puts them down, within the caller's transaction."""
+
+    def __init__(self, task_of: dict[AttemptId, TaskId]) -> None:
+        self._task_of = task_of  # of every attempt that has not ended; shared by a run's batches
+        self._tasks: dict[int, Row] = {}
+        self._attempts: dict[AttemptId, Row] = {}
+        self._files: dict[int, Row] = {}
+        self._objects: dict[str, tuple[str, bytes]] = {}
+        self._workers: list[tuple[str, tuple[object, ...]]] = []
+        self._statistics: list[tuple[float, str]] = []
+        self._on: dict[type, Callable[[Any, float], None]] = {
+            TaskAccepted: self._task_accepted,
+            TaskReady: self._task_ready,
+            TaskWaits: self._task_waits,
+            TaskEnded: self._task_ended,
+            AttemptAssigned: self._attempt_assigned,
+            AttemptStarted: self._attempt_started,
+            AttemptEnded: self._attempt_ended,
+            FileDeclared: self._file_declared,
+            FileFailed: self._file_failed,
+            ObjectBound: self._object_bound,
+            WorkerJoined: self._worker_joined,
+            WorkerLeft: self._worker_left,
+        }
+
+    def add(self, record: Record, at_s: float) -> None:
+        self._on[type(record)](record, at_s)
+
+    def write(self, connection: sqlite3.Connection) -> None:
+        _OBJECTS.write(connection, list(self._objects.values()))
+        _FILES.write(connection, list(self._files.values()))
+        _TASKS.write(connection, list(self._tasks.values()))
+        _ATTEMPTS.write(connection, list(self._attempts.values()))
+        for statement, values in self._workers:
+            connection.execute(statement, values)
+        if self._statistics:
+            connection.executemany("INSERT INTO statistics (at_s, snapshot) VALUES (?, ?)", self._statistics)
+            forget = "DELETE FROM statistics WHERE row <= (SELECT max(row) FROM statistics) - ?"
+            connection.execute(forget, (config.statistics_rows_kept,))
+
+    def add_statistics(self, snapshot: dict[str, Any], at_s: float) -> None:
+        self._statistics.append((at_s, msgspec.json.encode(snapshot).decode()))
+
+    # --- tasks -----------------------------------------------------------------------------------
+
+    def _task(self, task_id: TaskId) -> Row:
+        row = self._tasks.get(task_id)
+        if row is None:
+            row = self._tasks[task_id] = [task_id, *[None] * (len(schema.task_columns) - 1)]
+        return row
+
+    def _task_accepted(self, record: TaskAccepted, at_s: float) -> None:
+        row = self._task(record.spec.task_id)
+        row[_STATE] = "waiting"
+        row[_ACCEPTED] = at_s
+        row[-1] = _encode(record.spec)
+
+    def _task_ready(self, record: TaskReady, at_s: float) -> None:
+        row = self._task(record.task_id)
+        row[_STATE] = "ready"
+        row[_READY] = at_s
+
+    def _task_waits(self, record: TaskWaits, at_s: float) -> None:
+        self._task(record.task_id)[_STATE] = "waiting"
+
+    def _task_ended(self, record: TaskEnded, at_s: float) -> None:
+        row = self._task(record.task_id)
+        row[_STATE] = _END_STATE.get(record.outcome, "failed")
+        row[_ENDED:-1] = (
+            at_s, record.outcome.value, record.message, record.value, record.value_path,
+            record.worker_id, record.task_s, record.queue_s,
+        )  # fmt: skip
+
+    # --- attempts --------------------------------------------------------------------------------
+
+    def _attempt(self, attempt: AttemptId) -> Row:
+        row = self._attempts.get(attempt)
+        if row is None:
+            row = self._attempts[attempt] = [*attempt, *[None] * (len(schema.attempt_columns) - 2)]
+        return row
+
+    def _attempt_assigned(self, record: AttemptAssigned, at_s: float) -> None:
+        row = self._attempt(record.attempt)
+        row[_A["task_id"]], row[_A["worker_id"]], row[_A["assigned_s"]] = record.task_id, record.worker_id, at_s
+        self._task_of[record.attempt] = record.task_id
+        self._task(record.task_id)[_STATE] = "staged"
+
+    def _attempt_started(self, record: AttemptStarted, at_s: float) -> None:
+        self._attempt(record.attempt)[_A["started_s"]] = at_s
+        task_id = self._task_of.get(record.attempt)
+        if task_id is not None:
+            self._task(task_id)[_STATE] = "running"
+
+    def _attempt_ended(self, record: AttemptEnded, at_s: float) -> None:
+        row, times = self._attempt(record.attempt), record.times
+        row[_A["ended_s"] :] = (
+            at_s, record.outcome.value, record.message, times.stage_in_s, times.wait_s, times.run_s, times.collect_s,
+        )  # fmt: skip
+        task_id = self._task_of.pop(record.attempt, None)
+        if task_id is not None:
+            task = self._task(task_id)
+            task[_STATE] = "collecting" if task[_T["outcome"]] is None else "done"
+
+    # --- files -----------------------------------------------------------------------------------
+
+    def _file(self, file_id: int) -> Row:
+        row = self._files.get(file_id)
+        if row is None:
+            row = self._files[file_id] = [file_id, *[None] * (len(schema.file_columns) - 1)]
+        return row
+
+    def _file_declared(self, record: FileDeclared, at_s: float) -> None:
+        row = self._file(record.spec.file_id)
+        row[_F["declared_s"]], row[-1] = at_s, _encode(record.spec)
+
+    def _file_failed(self, record: FileFailed, at_s: float) -> None:
+        self._file(record.file_id)[_F["failure"]] = record.message
+
+    def _object_bound(self, record: ObjectBound, at_s: float) -> None:
+        if record.object_id not in self._objects:
+            self._objects[record.object_id] = (record.object_id, _encode(record.manifest))
+        row = self._file(record.file_id)
+        row[_F["object_id"]] = record.object_id
+        if record.attempt is not None:
+            row[_F["attempt_epoch"]], row[_F["attempt_counter"]] = record.attempt
+
+    # --- workers ---------------------------------------------------------------------------------
+
+    def _worker_joined(self, record: WorkerJoined, at_s: float) -> None:
+        has = record.capacity
+        statement = (
+            "INSERT INTO workers (worker_id, hostname, cores, memory_mb, disk_mb, gpus, log_path, joined_s)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        values = (record.worker_id, record.hostname, has.cores, has.memory_mb, has.disk_mb, has.gpus, record.log_path)
+        self._workers.append((statement, (*values, at_s)))
+
+    def _worker_left(self, record: WorkerLeft, at_s: float) -> None:
+        statement = "UPDATE workers SET left_s = ?, reason = ? WHERE worker_id = ? AND left_s IS NULL"
+        self._workers.append((statement, (at_s, record.reason, record.worker_id)))

@@ -1,0 +1,78 @@
+"""How are files copied and removed with as little as possible to wait for?"""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import shutil
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from vine.content.folders import remove
+
+_log = logging.getLogger(__name__)
+
+
+class Chores:
+    """The loop's errands among files. Links and renames take no time; freeing a large file's blocks does."""
+
+    def __init__(self, staging: Path) -> None:
+        self._staging = staging.resolve()
+        self._trashed = 0
+        self._trash: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def copy(self, path: str, second: str) -> None:
+        """Let what lies at `path` lie at `second` too when this returns.
+
+        Within the staging folder, where nobody changes files, a second name is enough. Users' files
+        are copied while the loop waits: it happens when two tasks leave the same bytes at two paths.
+        """
+        shared = self._is_staged(path) and self._is_staged(second)
+        fresh = f"{second}.new"
+        try:
+            _duplicate(path, fresh, os.link if shared else shutil.copyfile)
+            os.replace(fresh, second)
+        except OSError as error:
+            _log.error("%s cannot be copied to %s: %s", path, second, error)
+            if os.path.lexists(fresh):
+                remove(Path(fresh))
+
+    def remove(self, path: str) -> None:
+        """Remove a file or folder; its name is free when this returns. One that its reader has removed is fine."""
+        assert self._is_staged(path), f"{path} is not of the staging folder"
+        self._trashed += 1
+        trash = self._staging / f".trash-{self._trashed}"
+        try:
+            os.rename(path, trash)
+        except FileNotFoundError:
+            return
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._empty, name="chores", daemon=True)
+            self._thread.start()
+        self._trash.put(trash)
+
+    def close(self) -> None:
+        """Remove what is to be removed, and end."""
+        if self._thread is not None:
+            self._trash.put(None)
+            self._thread.join()
+
+    def _is_staged(self, path: str) -> bool:
+        return self._staging in Path(os.path.abspath(path)).parents
+
+    def _empty(self) -> None:
+        while (path := self._trash.get()) is not None:
+            try:
+                remove(path)
+            except OSError as error:
+                _log.warning("%s stays behind: %s", path, error)
+
+
+def _duplicate(path: str, second: str, duplicate_file: Callable[[str, str], object]) -> None:
+    if os.path.isdir(path):
+        shutil.copytree(path, second, symlinks=True, copy_function=duplicate_file)
+    else:
+        duplicate_file(path, second)

@@ -1,0 +1,150 @@
+"""What happened in this run: the record that outlives the manager, written by a thread of its own.
+
+The loop only appends to a list; the thread takes what has come in `journal_commit_s` and commits it
+as one transaction. SQLite in WAL mode lets views read at any time without disturbing the run.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from vine import config
+from vine.errors import UsageError
+from vine.manager import schema
+from vine.manager.batch import Batch
+from vine.names import AttemptId, RunId, TaskId
+from vine.scheduler.records import Record
+
+file_name = "journal.sqlite"
+
+_log = logging.getLogger(__name__)
+
+
+class Journal:
+    """Writes a run's records and the views' statistics. All methods return at once, but `close`."""
+
+    def __init__(self, path: Path, run_id: RunId) -> None:
+        self._connection = _open(path)
+        self.epoch = _begin_epoch(self._connection, path, run_id)
+        self._records: list[tuple[float, Record]] = []
+        self._snapshots: list[tuple[float, dict[str, Any]]] = []
+        self._task_of: dict[AttemptId, TaskId] = {}
+        self._end: tuple[tuple[str, object], ...] = ()
+        self._given_up = False
+        self._wake = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._write_until_closed, name="journal", daemon=True)
+        self._thread.start()
+
+    def record(self, record: Record, at_s: float) -> None:
+        """Write this down; `at_s` is the wall clock."""
+        if not self._given_up:
+            self._records.append((at_s, record))
+            if not self._wake.is_set():
+                self._wake.set()
+
+    def statistics(self, snapshot: dict[str, Any], at_s: float) -> None:
+        """Write a row for the views; it must not change any more."""
+        if not self._given_up:
+            self._snapshots.append((at_s, snapshot))
+            self._wake.set()
+
+    def close(self, reason: str) -> None:
+        """Commit what has been recorded and that the run has ended, and why."""
+        self._end = (("ended_s", time.time()), ("end_reason", reason))
+        self._closing.set()
+        self._wake.set()
+        self._thread.join()
+
+    # --- the writer's thread ---------------------------------------------------------------------
+
+    def _write_until_closed(self) -> None:
+        unwritten: Batch | None = None
+        while unwritten is not None or self._wake.is_set() or not self._closing.is_set():
+            if unwritten is None:
+                self._wake.wait()
+                self._closing.wait(config.journal_commit_s)  # so that a commit holds what comes in this time
+                self._wake.clear()
+                unwritten = self._take()
+            if self._commit(unwritten):
+                unwritten = None
+            elif self._closing.is_set() or len(self._records) > config.journal_records_waiting_max:
+                self._give_up()
+                break
+            else:
+                self._closing.wait(config.journal_retry_s)
+        self._note_end()
+        self._connection.close()
+
+    def _take(self) -> Batch:
+        # The loop appends meanwhile: what is beyond `count` belongs to the next batch.
+        count, snapshots = len(self._records), len(self._snapshots)
+        batch = Batch(self._task_of)
+        for at_s, record in self._records[:count]:
+            batch.add(record, at_s)
+        for at_s, snapshot in self._snapshots[:snapshots]:
+            batch.add_statistics(snapshot, at_s)
+        del self._records[:count], self._snapshots[:snapshots]
+        return batch
+
+    def _commit(self, batch: Batch) -> bool:
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                batch.write(self._connection)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+        except sqlite3.Error as error:
+            _log.error("the journal cannot be written: %s; the run goes on, and it is tried again", error)
+            return False
+        return True
+
+    def _note_end(self) -> None:
+        try:
+            self._connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", self._end)
+        except sqlite3.Error as error:
+            _log.error("the journal cannot be written: %s; it ends without a word of the run's end", error)
+
+    def _give_up(self) -> None:
+        self._given_up = True
+        self._records.clear()
+        self._snapshots.clear()
+        _log.error("the journal is given up: this run cannot be resumed, and views see its past only")
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, cached_statements=256)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+    except (OSError, sqlite3.Error) as error:
+        raise UsageError(
+            f"the journal {path} cannot be opened: {error}; choose a run directory on a local disk"
+        ) from None
+    return connection
+
+
+def _begin_epoch(connection: sqlite3.Connection, path: Path, run_id: RunId) -> int:
+    """Make the tables, or take them over from the manager before; each manager of a run has an epoch of its own."""
+    found = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found not in (0, schema.version):
+        raise UsageError(f"the journal {path} has version {found}, not {schema.version}: use the vine that wrote it")
+    if found == 0:
+        connection.executescript(f"BEGIN; {schema.script} PRAGMA user_version = {schema.version}; COMMIT;")
+    connection.execute("BEGIN IMMEDIATE")
+    epoch = int((connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone() or (0,))[0]) + 1
+    facts = [("epoch", epoch), ("run_id", run_id), ("started_s", time.time())]
+    connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)
+    connection.execute("DELETE FROM facts WHERE name IN ('ended_s', 'end_reason')")
+    connection.execute("COMMIT")
+    return epoch

@@ -1,0 +1,121 @@
+"""How is a manager put together and taken apart: sockets, threads, journal, scheduler, and their order."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import signal
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.content.folders import remove
+from vine.host import host_id
+from vine.manager.chores import Chores
+from vine.manager.journal import Journal, file_name
+from vine.manager.loop import Loop, World
+from vine.manager.objects import ServedFiles
+from vine.names import MANAGER
+from vine.scheduler.core import Scheduler
+from vine.scheduler.settings import Settings
+from vine.transfer.events import NodeEvent
+from vine.transfer.mailbox import Mailbox
+from vine.transfer.node import TransferNode
+from vine.transfer.tokens import source_key
+from vine.wire.hub import Hub
+from vine.wire.keys import RunKeys, new_run_keys, write_run_files
+from vine.wire.messages import Role
+from vine.wire.sockets import Context, Gate, make_context
+
+if TYPE_CHECKING:
+    from vine.manager.main import Options, RunPlace
+
+
+def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
+    """Be the manager of one run, from its directory to its end. What was opened is closed in reverse order."""
+    with ExitStack() as closing:
+        keys = new_run_keys()
+        context = make_context()
+        closing.callback(context.term)
+        closing.callback(Gate(context, keys).close)
+        hub = Hub(context, keys, options.host, options.port, time.monotonic())
+        closing.callback(hub.close, config.linger_s)
+        place = make_place()  # Only now, so that a port in use leaves no directory behind.
+        closing.callback(remove, place.staging_dir)  # What lies there was on its way to those who are gone by then.
+        _log_to(place.run_dir / "manager.log")
+        ending = _Ending(Journal(place.run_dir / file_name, place.run_id))
+        closing.callback(ending.write)
+        loop = _make_loop(options, place, context, keys, hub, ending.journal, closing)
+        connection_file = write_run_files(keys, place.run_dir, place.run_id, _endpoint(options.host, hub.port))
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda number, frame: loop.stop(f"the manager got {signal.Signals(number).name}"))
+        print(f"ready {connection_file}", flush=True)  # noqa: T201 - whoever started us waits for this line
+        ending.reason = loop.run()
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What the journal tells of the run's end."""
+
+    journal: Journal
+    reason: str = "the manager has failed"
+
+    def write(self) -> None:
+        self.journal.close(self.reason)
+
+
+def _make_loop(
+    options: Options,
+    place: RunPlace,
+    context: Context,
+    keys: RunKeys,
+    hub: Hub,
+    journal: Journal,
+    closing: ExitStack,
+) -> Loop:
+    secret = secrets.token_bytes(32)
+    files = ServedFiles()
+    mailbox = Mailbox()
+    closing.callback(mailbox.close)
+    events: deque[NodeEvent] = deque()
+    node = TransferNode(
+        context,
+        keys,
+        Role.SERVER,
+        options.host,
+        source_key(secret, MANAGER),
+        files,
+        lambda event: mailbox.post(events.append, event),
+        config.source_transfers_max,
+    )
+    closing.callback(node.close)
+    chores = Chores(place.staging_dir)
+    closing.callback(chores.close)
+    settings = Settings(
+        run_id=place.run_id,
+        epoch=journal.epoch,
+        run_dir=str(place.run_dir),
+        staging_dir=str(place.staging_dir),
+        host_id=host_id(place.run_dir),
+        run_secret=secret,
+        requests_endpoint=node.requests_endpoint,
+        chunks_endpoint=node.chunks_endpoint,
+        peer_transfers=options.peer_transfers,
+    )
+    world = World(hub, journal, files, node, events, mailbox, chores, options.parent_fd)
+    return Loop(world, Scheduler(settings))
+
+
+def _log_to(path: Path) -> None:
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[logging.FileHandler(path)]
+    )
+
+
+def _endpoint(host: str, port: int) -> str:
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"

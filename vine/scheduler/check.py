@@ -1,0 +1,94 @@
+"""Do the scheduler's tables agree with each other: an assertion for each invariant."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from vine import config
+from vine.names import MANAGER
+from vine.scheduler import reasons
+from vine.scheduler.state import State
+from vine.scheduler.tasks import TaskState, file_requirement, input_files
+from vine.scheduler.workers import amounts
+
+
+def check(state: State) -> None:
+    """Raise AssertionError if anything is not as it must be between two steps."""
+    _check_tasks(state)
+    _check_workers(state)
+    _check_objects(state)
+    _check_transfers(state)
+
+
+def _check_tasks(state: State) -> None:
+    alive = Counter(record.state for record in state.tasks.by_id.values() if not record.state.ended)
+    for task_state in TaskState:
+        if not task_state.ended:
+            assert alive[task_state] == state.tasks.counts[task_state], f"{task_state} is miscounted"
+    queued = {entry[2] for shape in state.placement.shapes.values() for entry in shape.queue}
+    for record in state.tasks.by_id.values():
+        assert (record.attempt is not None) == record.state.assigned, f"task {record.task_id}: {record.state}"
+        if record.attempt is not None:
+            assert state.tasks.by_attempt[record.attempt.attempt_id] is record
+        if record.state is TaskState.READY:
+            assert record.task_id in queued, f"task {record.task_id} is ready and in no queue"
+        if record.state is TaskState.WAITING:
+            assert record.unmet, f"task {record.task_id} waits for nothing"
+            for file_id in input_files(record.spec):
+                if file_requirement(file_id) in record.unmet:
+                    assert record.task_id in state.files.by_id[file_id].waiting
+        if not record.state.ended:
+            assert reasons.why(state, record), f"task {record.task_id} has no reason"
+    assert not state.doomed, "a doomed task outlived its step"
+
+
+def _check_workers(state: State) -> None:
+    for worker_id, worker in state.workers.items():
+        assert state.worker_of[worker.peer] == worker_id
+        for attempt in worker.attempts:
+            record = state.tasks.by_attempt[attempt]
+            assert record.attempt is not None and record.attempt.worker == worker_id
+            assert record.state in (TaskState.STAGED, TaskState.RUNNING)
+            for file_id in input_files(record.spec):
+                assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
+        totals = [sum(column) for column in zip(*(amounts(a) for a in worker.attempts.values()), strict=True)]
+        for total, used in zip(totals, amounts(worker.used), strict=False):
+            assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"
+    for record in state.tasks.by_attempt.values():
+        assert record.attempt is not None
+        worker_of = state.workers[record.attempt.worker]
+        assert record.attempt.attempt_id in worker_of.attempts or record.task_id in worker_of.collecting
+
+
+def _check_objects(state: State) -> None:
+    for object_id, known in state.files.objects.items():
+        for holder in known.holders - {MANAGER}:
+            assert object_id in state.workers[holder].holds, f"{holder} is said to hold {object_id}"
+        for file_id in known.files:
+            assert state.files.by_id[file_id].object_id == object_id
+    users: Counter[int] = Counter()
+    for record in state.tasks.by_id.values():
+        if not record.state.ended:
+            users.update(input_files(record.spec))
+    for file_id, file in state.files.by_id.items():
+        assert file.users == users[file_id], f"file {file_id}: {file.users} users counted, {users[file_id]} found"
+
+
+def _check_transfers(state: State) -> None:
+    transfers = state.transfers
+    flows = Counter(transfer.source for transfer in transfers.active.values())
+    for source, n in flows.items():
+        assert transfers.flows_out[source] == n
+        extra = config.manager_small_transfers if source == MANAGER else 0
+        assert n <= state.settings.transfers_max + extra, f"{source} has {n} flows"
+    for transfer in transfers.active.values():
+        for node in (transfer.source, transfer.destination):
+            assert node == MANAGER or node in state.workers, f"transfer {transfer.transfer_id} touches {node}"
+        assert transfers.into[transfer.destination, transfer.object_id] == transfer.transfer_id
+        seen = set()
+        node = transfer.destination
+        receivers = transfers.receiving.get(transfer.object_id, {})
+        while (transfer_id := receivers.get(node)) is not None:
+            assert node not in seen, f"{transfer.object_id} flows in a circle"
+            seen.add(node)
+            node = transfers.active[transfer_id].source

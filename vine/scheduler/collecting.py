@@ -1,0 +1,174 @@
+"""How does what a task left come to the manager: large values, local outputs, files that clients ask for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine.names import MANAGER, ObjectId
+from vine.scheduler import actions, completion, existence, recovery, staging, upkeep
+from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.records import ObjectBound
+from vine.scheduler.tasks import Attempt, TaskRecord
+from vine.scheduler.workers import WorkerRecord
+from vine.wire.messages import AttemptResult, DropObjects, FileBrought, FileKind, MadeOutput, Outcome, TaskResult
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+
+def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt: Attempt, output: MadeOutput) -> None:
+    """Let the output's file stand for what was made; a local file's content comes back to its path."""
+    if output.file_id not in {mount.file_id for mount in record.spec.outputs}:
+        state.strange += 1
+        return
+    file = state.files.by_id.get(output.file_id)
+    if file is None or file.forgotten:
+        state.tell_worker(worker.worker_id, DropObjects((output.object_id,)))
+        return
+    if file.object_id != output.object_id:
+        upkeep.unbind(state, file)
+        state.files.bind(file, output.object_id, output.manifest)
+    known = state.files.objects[output.object_id]
+    known.holders.add(worker.worker_id)
+    worker.holds.add(output.object_id)
+    state.record(ObjectBound(file.file_id, output.object_id, output.manifest, attempt.attempt_id))
+    if file.spec.kind is FileKind.LOCAL and not record.recovering:
+        assert file.spec.path is not None
+        _collect(state, record, worker, known, file.spec.path)
+    existence.file_exists(state, file)
+
+
+def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: Attempt, result: AttemptResult) -> None:
+    """A value over the inline limit comes to the manager's staging folder, and is kept nowhere else."""
+    if result.value_object is None or result.value_manifest is None:
+        return
+    label = f"result of task {record.task_id}"
+    new = ObjectRecord(result.value_object, result.value_manifest, label, peer_transfer=False)
+    known = state.files.objects.setdefault(result.value_object, new)
+    known.results.add(record.task_id)
+    known.holders.add(worker.worker_id)
+    worker.holds.add(result.value_object)
+    record.value_object = result.value_object
+    record.value_path = f"{state.settings.staging_dir}/result-{attempt.attempt_id}"
+    _collect(state, record, worker, known, record.value_path)
+
+
+def _collect(state: State, record: TaskRecord, worker: WorkerRecord, known: ObjectRecord, path: str) -> None:
+    assert record.attempt is not None
+    record.attempt.collecting.add(known.object_id)
+    worker.collecting.add(record.task_id)
+    state.collecting.setdefault(known.object_id, {})[record.task_id] = path
+    staging.bring_to_manager(state, known, path)
+
+
+def stop_collecting(state: State, record: TaskRecord) -> None:
+    """The task's attempt is over, or its worker gone: nothing of it is waited for any more."""
+    attempt = record.attempt
+    assert attempt is not None
+    worker = state.workers.get(attempt.worker)
+    if worker is not None:
+        worker.collecting.discard(record.task_id)
+    for object_id in attempt.collecting:
+        waiting = state.collecting.get(object_id, {})
+        waiting.pop(record.task_id, None)
+        if not waiting:
+            state.collecting.pop(object_id, None)
+            staging.cancel_wanting(state, MANAGER, object_id)
+            transfer_id = state.transfers.into.get((MANAGER, object_id))
+            if transfer_id is not None:
+                staging.abandon(state, state.transfers.active[transfer_id])
+    attempt.collecting.clear()
+    if not record.recovering:
+        upkeep.drop_value(state, record)  # A recovering producer's value was committed long ago.
+
+
+def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
+    """The manager's node has pulled an object that tasks or clients wait for."""
+    known = state.files.objects.get(object_id)
+    waiting = state.collecting.pop(object_id, {})
+    if known is None:
+        return
+    for task_id, path in waiting.items():
+        record = state.tasks.by_id[task_id]
+        attempt = record.attempt
+        assert attempt is not None and attempt.result is not None
+        if path != arrived_at:
+            state.do(actions.CopyFile(arrived_at, path))  # Two tasks left the same bytes.
+        attempt.collecting.discard(object_id)
+        if record.value_object == object_id:
+            _value_arrived(state, record, known, path)
+        completion.finish_or_collect(state, record)
+    for file_id in sorted(known.files):
+        _answer_bring(state, state.files.by_id[file_id], arrived_at)
+
+
+def _value_arrived(state: State, record: TaskRecord, known: ObjectRecord, path: str) -> None:
+    """Keep the value for tasks that take it; give the client a copy of its own, which it removes."""
+    attempt = record.attempt
+    assert attempt is not None and attempt.result is not None and known.manifest is not None
+    second = f"{path}.client"
+    state.do(actions.CopyFile(path, second))
+    if MANAGER not in known.holders:
+        known.holders.add(MANAGER)
+        state.do(actions.Serve(known.object_id, known.manifest, path, None))
+    if not known.files:
+        upkeep.drop_copies(state, known)
+    attempt.result = _with_path(attempt.result, second)
+
+
+def _with_path(result: TaskResult, path: str) -> TaskResult:
+    fields = {name: getattr(result, name) for name in result.__struct_fields__}
+    return TaskResult(**{**fields, "value_path": path})
+
+
+def collect_again(state: State, known: ObjectRecord) -> None:
+    """A flow to the manager failed: try again while somebody waits for it and somebody has it."""
+    for path in list(state.collecting.get(known.object_id, {}).values())[:1]:
+        staging.bring_to_manager(state, known, path)
+    if any(state.files.by_id[file_id].bring for file_id in known.files):
+        staging.bring_to_manager(state, known, bring_path(state, known))
+
+
+def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, message: str) -> None:
+    """The manager cannot get an object: the tasks that left it fail, and clients are told."""
+    for task_id in list(state.collecting.get(known.object_id, {})):
+        record = state.tasks.by_id[task_id]
+        assert record.attempt is not None
+        stop_collecting(state, record)
+        state.tasks.drop_attempt(record)
+        completion.end(state, record, outcome, f"its output {known.label} could not be brought back: {message}")
+    for file_id in sorted(known.files):
+        file = state.files.by_id[file_id]
+        for peer in file.bring:
+            state.send(peer, FileBrought(file_id, None, message))
+        file.bring.clear()
+
+
+def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
+    """A client asks for a file's content at a path that it can read."""
+    known = None if file.object_id is None else state.files.objects[file.object_id]
+    if file.failure is not None:
+        state.send(peer, FileBrought(file.file_id, None, file.failure[1]))
+    elif known is not None and known.archive is not None:
+        message = f"{file.spec.label} is unpacked on workers only: fetch its archive instead"
+        state.send(peer, FileBrought(file.file_id, None, message))
+    elif known is None or not state.files.can_be_had(known):
+        file.bring.append(peer)
+        recovery.remake(state, file)
+    elif file.path is not None:
+        state.send(peer, FileBrought(file.file_id, file.path))
+    else:
+        file.bring.append(peer)
+        staging.bring_to_manager(state, known, bring_path(state, known))
+
+
+def bring_path(state: State, known: ObjectRecord) -> str:
+    path = f"{state.settings.staging_dir}/brought-{known.object_id}"
+    state.brought_paths[known.object_id] = path
+    return path
+
+
+def _answer_bring(state: State, file: FileRecord, path: str) -> None:
+    for peer in file.bring:
+        state.send(peer, FileBrought(file.file_id, path))
+    file.bring.clear()

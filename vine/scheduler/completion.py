@@ -1,0 +1,185 @@
+"""How does a task end: its result is judged, what it left is collected, and the end is committed once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine.scheduler import collecting, dispatch, existence, recovery, upkeep
+from vine.scheduler.peers import Failure
+from vine.scheduler.records import AttemptEnded, TaskEnded
+from vine.scheduler.tasks import TaskRecord, TaskState
+from vine.scheduler.workers import WorkerRecord
+from vine.wire.messages import (
+    AttemptResult,
+    DropObjects,
+    Outcome,
+    TaskResult,
+)
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+_ELSEWHERE = frozenset({Outcome.DISK_FULL, Outcome.TRANSFER_FAILED})  # not the task's own doing
+_END_STATE = {Outcome.SUCCESS: TaskState.DONE, Outcome.CANCELLED: TaskState.CANCELLED}
+
+
+# --- an attempt has ended on its worker ------------------------------------------------------------
+
+
+def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> None:
+    """A worker reports an attempt's end; one that is not the task's own any more is ignored."""
+    record = state.tasks.by_attempt.get(result.attempt)
+    if record is None or result.attempt not in worker.attempts:
+        _drop_leftovers(state, worker, result)
+        return
+    state.placement.shape_of(record).observe(result.times.run_s)
+    worker.release(result.attempt, state.now)
+    state.placement.load_changed(worker)
+    state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times))
+    if result.outcome is Outcome.SUCCESS:
+        _succeeded(state, record, worker, result)
+    else:
+        _did_not_succeed(state, record, worker, result)
+
+
+def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -> None:
+    left = [output.object_id for output in result.outputs if output.object_id not in state.files.objects]
+    if result.value_object is not None:
+        left.append(result.value_object)
+    if left:
+        state.tell_worker(worker.worker_id, DropObjects(tuple(left)))
+
+
+def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
+    attempt = record.attempt
+    assert attempt is not None
+    attempt.result = _task_result(state, record, worker, result)
+    for output in result.outputs:
+        collecting.take_output(state, record, worker, attempt, output)
+    if not record.recovering:
+        collecting.take_value(state, record, worker, attempt, result)
+    finish_or_collect(state, record)
+
+
+def _did_not_succeed(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
+    attempt = record.attempt
+    assert attempt is not None
+    if result.outcome in _ELSEWHERE or (result.outcome is Outcome.CANCELLED and not record.cancel_requested):
+        state.tasks.drop_attempt(record)
+        recovery.place_elsewhere(state, record, worker.worker_id, result.outcome, result.message)
+        return
+    record.failures += 1
+    if record.failures <= record.spec.retries and not record.cancel_requested:
+        state.tasks.drop_attempt(record)
+        _drop_leftovers(state, worker, result)
+        dispatch.reconsider(state, record)
+        return
+    attempt.result = _task_result(state, record, worker, result)
+    collecting.take_value(state, record, worker, attempt, result)
+    finish_or_collect(state, record)
+
+
+def _task_result(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> TaskResult:
+    attempt = record.attempt
+    assert attempt is not None and record.first_assigned_at is not None
+    return TaskResult(
+        task_id=record.task_id,
+        outcome=result.outcome,
+        exit_code=result.exit_code,
+        value=result.value,
+        message=result.message,
+        stdout=result.stdout,
+        stderr=result.stderr,
+        truncated=result.truncated,
+        worker_id=worker.worker_id,
+        hostname=worker.hello.hostname,
+        attempts=record.attempts,
+        times=result.times,
+        task_s=max(0.0, state.now - attempt.assigned_at),
+        queue_s=max(0.0, attempt.assigned_at - record.submitted_at),
+    )
+
+
+def finish_or_collect(state: State, record: TaskRecord) -> None:
+    attempt = record.attempt
+    assert attempt is not None
+    if attempt.collecting:
+        if record.state is not TaskState.COLLECTING:
+            state.tasks.move(record, TaskState.COLLECTING)
+        return
+    result = attempt.result
+    assert result is not None
+    worker = state.workers.get(attempt.worker)
+    if worker is not None:
+        worker.collecting.discard(record.task_id)
+    state.tasks.drop_attempt(record)
+    commit(state, record, result)
+
+
+# --- the end, committed once ---------------------------------------------------------------------
+
+
+def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> None:
+    """End a task that has no attempt, with a result of the manager's own making."""
+    assert record.attempt is None, f"task {record.task_id} still has an attempt"
+    queue_s = max(0.0, (record.first_assigned_at or state.now) - record.submitted_at)
+    result = TaskResult(record.task_id, outcome, message=message, attempts=record.attempts, queue_s=queue_s)
+    commit(state, record, result)
+
+
+def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
+    """The task has ended: tell its client, and those who wait for it."""
+    state.tasks.move(record, _END_STATE.get(result.outcome, TaskState.FAILED))
+    upkeep.release_inputs(state, record)
+    if record.recovering:
+        _recovered(state, record, result)
+        return
+    record.outcome = result.outcome
+    record.value = result.value
+    state.record(
+        TaskEnded(
+            record.task_id, result.outcome, result.message, result.value, record.value_path,
+            result.worker_id, result.task_s, result.queue_s,
+        )
+    )  # fmt: skip
+    state.result(record, result)
+    if result.outcome not in _END_STATE:
+        _note_failure(state, record, result)
+    _fail_missing_outputs(state, record, result)
+    _wake_dependants(state, record, result)
+    upkeep.forget_if_unneeded(state, record)
+
+
+def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:
+    worker = None if result.worker_id is None else state.workers.get(result.worker_id)
+    log_path = "" if worker is None else worker.hello.log_path
+    state.failures.append(
+        Failure(record.task_id, record.spec.label, result.outcome, result.message, result.worker_id, log_path)
+    )
+
+
+def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
+    record.recovering = False
+    _fail_missing_outputs(state, record, result)
+    upkeep.forget_if_unneeded(state, record)
+
+
+def _fail_missing_outputs(state: State, record: TaskRecord, result: TaskResult) -> None:
+    for mount in record.spec.outputs:
+        file = state.files.by_id.get(mount.file_id)
+        if file is not None and file.producer == record.task_id and file.object_id is None and file.failure is None:
+            message = f"task {record.task_id} ({record.spec.label}), which makes {file.spec.label}, did not succeed"
+            existence.file_failed(
+                state, file, Outcome.DEPENDENCY_FAILED, f"{message}: {result.message or result.outcome.value}"
+            )
+
+
+def _wake_dependants(state: State, record: TaskRecord, result: TaskResult) -> None:
+    if result.outcome is Outcome.SUCCESS:
+        dispatch.requirement_met(state, record.task_id, record.dependants)
+        return
+    message = f"task {record.task_id} ({record.spec.label}), whose result it takes, ended with {result.outcome.value}"
+    for task_id in sorted(record.dependants):
+        dependant = state.tasks.by_id[task_id]
+        if not dependant.state.ended and task_id not in state.doomed:
+            state.doom(task_id, Outcome.DEPENDENCY_FAILED, f"{message}: {result.message}".rstrip(": "))

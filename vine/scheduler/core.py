@@ -1,0 +1,294 @@
+"""What does the manager do about each message: events go in, actions come out, nothing else happens.
+
+The live loop and the simulator are two drivers of equal rank. Every public method is one step: it
+takes the time as an argument and returns the actions that its driver must carry out in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from vine.names import TaskId
+from vine.scheduler import actions, collecting, completion, dispatch, fleet, reasons, recovery, staging, submission
+from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, PeerKey
+from vine.scheduler.peers import ClientRecord, FactoryRecord
+from vine.scheduler.settings import Settings
+from vine.scheduler.state import State
+from vine.scheduler.tasks import TaskState
+from vine.scheduler.workers import WorkerRecord
+from vine.wire import messages as m
+
+_Handler = Callable[[Any, Any], None]
+
+
+class Scheduler:
+    """The manager's pure core."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.state = State(settings)
+        self._hellos: dict[type[m.Message], Callable[[PeerKey, Any], None]] = {
+            m.ClientHello: self._on_client_hello,
+            m.WorkerHello: self._on_worker_hello,
+            m.FactoryHello: self._on_factory_hello,
+        }
+        self._from_client: dict[type[m.Message], _Handler] = {
+            m.DeclareFiles: self._on_declare_files,
+            m.FileBound: self._on_file_bound,
+            m.FileUnreadable: self._on_file_unreadable,
+            m.ForgetFiles: self._on_forget_files,
+            m.SubmitTasks: self._on_submit_tasks,
+            m.CancelTasks: self._on_cancel_tasks,
+            m.BringFile: self._on_bring_file,
+            m.ForgetResults: self._on_forget_results,
+            m.ClientBye: self._on_client_bye,
+        }
+        self._from_worker: dict[type[m.Message], _Handler] = {
+            m.TasksStarted: self._on_tasks_started,
+            m.AttemptsEnded: self._on_attempts_ended,
+            m.ObjectsHeld: self._on_objects_held,
+            m.ObjectsLost: self._on_objects_lost,
+            m.FetchEnded: self._on_fetch_ended,
+            m.WorkerStatus: self._on_worker_status,
+            m.WorkerBye: self._on_worker_bye,
+        }
+        self._from_factory: dict[type[m.Message], _Handler] = {m.FactoryStatus: self._on_factory_status}
+
+    # --- steps ---------------------------------------------------------------------------------
+
+    def handle(self, peer: PeerKey, message: m.Message, now: float) -> list[Action]:
+        """A message has come from a peer."""
+        state = self.state
+        state.now = now
+        self.heard(peer, now)
+        hello = self._hellos.get(type(message))
+        if hello is not None:
+            hello(peer, message)
+        elif (client := state.clients.get(peer)) is not None:
+            self._route(self._from_client, client, message)
+        elif (worker_id := state.worker_of.get(peer)) is not None:
+            self._route(self._from_worker, state.workers[worker_id], message)
+        elif (factory := state.factories.get(peer)) is not None:
+            self._route(self._from_factory, factory, message)
+        else:
+            state.strange += 1  # It has left, or never said hello.
+        return self._finish()
+
+    def heard(self, peer: PeerKey, now: float) -> None:
+        """The peer lives: silence is counted from now on anew."""
+        state = self.state
+        record: ClientRecord | WorkerRecord | FactoryRecord | None
+        record = state.clients.get(peer) or state.factories.get(peer)
+        if record is None and peer in state.worker_of:
+            record = state.workers[state.worker_of[peer]]
+        if record is not None:
+            record.heard_at = now
+
+    def peer_lost(self, peer: PeerKey, reason: str, now: float) -> list[Action]:
+        """The driver knows that the peer is gone."""
+        self.state.now = now
+        self._lose(peer, reason)
+        return self._finish()
+
+    def local(self, event: LocalEvent, now: float) -> list[Action]:
+        """The manager's own transfer node has finished something."""
+        state = self.state
+        state.now = now
+        transfer = state.transfers.active.get(event.transfer_id)
+        if transfer is not None:
+            state.transfers.remove(transfer)
+            if isinstance(event, LocalFetched):
+                state.transfers.done += 1
+                assert transfer.path is not None
+                collecting.collected(state, event.object_id, transfer.path)
+            elif isinstance(event, LocalFetchFailed):
+                state.transfers.failed += 1
+                recovery.fetch_failed(state, transfer, event.fault, event.message)
+            staging.plan_all(state)
+        return self._finish()
+
+    def tick(self, now: float) -> list[Action]:
+        """Time has passed: see who was silent too long, what fits nowhere, and who wants news."""
+        state = self.state
+        state.now = now
+        settings = state.settings
+        for worker in list(state.workers.values()):
+            if now - worker.heard_at > settings.worker_lost_after_s:
+                self._lose(worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
+        others: list[ClientRecord | FactoryRecord] = [*state.clients.values(), *state.factories.values()]
+        for other in others:
+            if now - other.heard_at > settings.client_lost_after_s:
+                self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
+        fleet.fail_what_fits_nowhere(state)
+        state.placement.discard_empty_shapes(state.tasks.by_id)
+        fleet.tell_news(state)
+        return self._finish()
+
+    def next_deadline(self) -> float:
+        """When to call `tick` at the latest."""
+        return self.state.news_at
+
+    def stop(self, reason: str, now: float) -> list[Action]:
+        """The run is over: everybody is told to end."""
+        state = self.state
+        state.now = now
+        state.stopping = True
+        for worker in state.workers.values():
+            state.send(worker.peer, m.EndWorker(reason))
+        for factory in state.factories.values():
+            state.send(factory.peer, m.EndFactory(reason))
+        for client in state.clients.values():
+            state.send(client.peer, m.Refused(f"the manager has ended: {reason}"))
+        state.do(actions.EndRun(reason))
+        return state.take_actions()
+
+    # --- questions -----------------------------------------------------------------------------
+
+    def snapshot(self, now: float) -> dict[str, Any]:
+        """The run as views show it: plain data."""
+        self.state.now = now
+        return reasons.snapshot(self.state)
+
+    def why(self, task_id: TaskId, now: float) -> str:
+        """Why the task is where it is."""
+        self.state.now = now
+        return reasons.why(self.state, self.state.tasks.by_id[task_id])
+
+    # --- within a step -------------------------------------------------------------------------
+
+    def _route(self, table: dict[type[m.Message], _Handler], record: object, message: m.Message) -> None:
+        handler = table.get(type(message))
+        if handler is None:
+            self.state.strange += 1
+        else:
+            handler(record, message)
+
+    def _finish(self) -> list[Action]:
+        state = self.state
+        while state.doomed:
+            task_id = next(iter(state.doomed))
+            outcome, message = state.doomed.pop(task_id)
+            record = state.tasks.by_id.get(task_id)
+            if record is not None and not record.state.ended and record.attempt is None:
+                completion.end(state, record, outcome, message)
+        dispatch.dispatch(state)
+        return state.take_actions()
+
+    def _lose(self, peer: PeerKey, reason: str) -> None:
+        state = self.state
+        if peer in state.worker_of:
+            recovery.worker_lost(state, state.workers[state.worker_of[peer]], reason)
+        elif peer in state.clients:
+            submission.client_left(state, peer)
+            state.do(actions.Forget(peer))
+        elif peer in state.factories:
+            del state.factories[peer]
+            state.do(actions.Forget(peer))
+
+    # --- hellos --------------------------------------------------------------------------------
+
+    def _on_client_hello(self, peer: PeerKey, hello: m.ClientHello) -> None:
+        state = self.state
+        if peer in state.clients:
+            return
+        settings = state.settings
+        client = ClientRecord(peer, hello.client_id, state.clients_seen, state.now)
+        state.clients_seen += 1
+        state.clients[peer] = client
+        same_host = hello.host_id == settings.host_id
+        welcome = m.ClientWelcome(
+            settings.run_id, settings.epoch, client.index, settings.run_dir, settings.staging_dir, same_host
+        )
+        state.send(peer, welcome)
+
+    def _on_worker_hello(self, peer: PeerKey, hello: m.WorkerHello) -> None:
+        state = self.state
+        if state.stopping:
+            state.send(peer, m.EndWorker("the run is over"))
+            return
+        known = state.workers.get(hello.worker_id)
+        if known is not None:
+            self._lose(known.peer, "came back as a new process")
+        worker = fleet.admit_worker(state, peer, hello)
+        if worker is not None:
+            staging.plan_all(state)
+
+    def _on_factory_hello(self, peer: PeerKey, hello: m.FactoryHello) -> None:
+        state = self.state
+        state.factories[peer] = FactoryRecord(peer, hello, state.now)
+        state.send(peer, m.FactoryWelcome(state.settings.run_id, state.settings.epoch))
+        state.news_at = state.now  # It starts workers as soon as it knows of work.
+
+    # --- clients -------------------------------------------------------------------------------
+
+    def _on_declare_files(self, client: ClientRecord, message: m.DeclareFiles) -> None:
+        for spec in message.files:
+            submission.declare(self.state, client, spec)
+
+    def _on_file_bound(self, client: ClientRecord, message: m.FileBound) -> None:
+        submission.bind(self.state, client, message)
+
+    def _on_file_unreadable(self, client: ClientRecord, message: m.FileUnreadable) -> None:
+        submission.unreadable(self.state, client, message)
+
+    def _on_forget_files(self, client: ClientRecord, message: m.ForgetFiles) -> None:
+        for file_id in message.file_ids:
+            submission.forget_file(self.state, client, file_id)
+
+    def _on_submit_tasks(self, client: ClientRecord, message: m.SubmitTasks) -> None:
+        for spec in message.tasks:
+            submission.submit(self.state, client, spec)
+
+    def _on_cancel_tasks(self, client: ClientRecord, message: m.CancelTasks) -> None:
+        for task_id in message.task_ids:
+            submission.cancel(self.state, client, task_id)
+
+    def _on_bring_file(self, client: ClientRecord, message: m.BringFile) -> None:
+        file = self.state.files.by_id.get(message.file_id)
+        if file is None or file.client != client.peer:
+            self.state.send(client.peer, m.FileBrought(message.file_id, None, "this file is not declared (any more)"))
+        else:
+            collecting.bring(self.state, client.peer, file)
+
+    def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
+        for task_id in message.task_ids:
+            submission.forget_result(self.state, client, task_id)
+
+    def _on_client_bye(self, client: ClientRecord, message: m.ClientBye) -> None:
+        self._lose(client.peer, "left")
+
+    # --- workers -------------------------------------------------------------------------------
+
+    def _on_tasks_started(self, worker: WorkerRecord, message: m.TasksStarted) -> None:
+        for attempt in message.attempts:
+            record = self.state.tasks.by_attempt.get(attempt)
+            if record is not None and record.state is TaskState.STAGED and attempt in worker.attempts:
+                self.state.tasks.move(record, TaskState.RUNNING)
+                self.state.record(fleet.started(attempt))
+
+    def _on_attempts_ended(self, worker: WorkerRecord, message: m.AttemptsEnded) -> None:
+        for result in message.results:
+            completion.attempt_ended(self.state, worker, result)
+
+    def _on_objects_held(self, worker: WorkerRecord, message: m.ObjectsHeld) -> None:
+        for object_id in message.object_ids:
+            fleet.holds(self.state, worker, object_id)
+        staging.plan_all(self.state)
+
+    def _on_objects_lost(self, worker: WorkerRecord, message: m.ObjectsLost) -> None:
+        for object_id in message.object_ids:
+            recovery.object_lost_at(self.state, worker, object_id, message.message, message.disk_full)
+
+    def _on_fetch_ended(self, worker: WorkerRecord, message: m.FetchEnded) -> None:
+        fleet.fetch_ended(self.state, worker, message)
+
+    def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
+        worker.status = message
+
+    def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
+        self._lose(worker.peer, message.reason or "left")
+
+    # --- factories -----------------------------------------------------------------------------
+
+    def _on_factory_status(self, factory: FactoryRecord, message: m.FactoryStatus) -> None:
+        factory.status = message

@@ -1,0 +1,173 @@
+"""What becomes of a ready task: it is paired with a worker, and its inputs are sent on their way."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.content.hashing import manifest_of_bytes
+from vine.content.manifest import object_id
+from vine.names import FileId, ObjectId, TaskId, WorkerId
+from vine.scheduler import recovery, staging
+from vine.scheduler.files import ObjectRecord
+from vine.scheduler.placement import few
+from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
+from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
+from vine.scheduler.workers import WorkerRecord
+from vine.wire.messages import Assignment, DependencyValue, ObjectMount, Resources
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+_COMING_WEIGHT = 0.5  # An input on its way counts half as much as one that is there.
+
+
+def make_ready(state: State, record: TaskRecord) -> None:
+    """Everything that the task waited for is there."""
+    state.tasks.move(record, TaskState.READY)
+    state.placement.push(record)
+    if record.attempts or record.spec.depends or record.unmet:
+        state.record(TaskReady(record.task_id))
+
+
+def reconsider(state: State, record: TaskRecord) -> None:
+    """A task that has lost its attempt: ready again, or waiting if an input is gone meanwhile."""
+    wait_for_missing(state, record)
+    if record.unmet:
+        if record.state is not TaskState.WAITING:
+            state.tasks.move(record, TaskState.WAITING)
+        state.record(TaskWaits(record.task_id))
+    else:
+        make_ready(state, record)
+
+
+def wait_for_missing(state: State, record: TaskRecord) -> None:
+    """Note what the task must wait for; lost temporary files are made again."""
+    for dependency in record.spec.depends:
+        needed = state.tasks.by_id[dependency]
+        if not needed.state.ended and not needed.recovering:
+            record.unmet.add(dependency)
+    for file_id in input_files(record.spec):
+        if not state.files.is_available(file_id):
+            record.unmet.add(file_requirement(file_id))
+            state.files.by_id[file_id].waiting.add(record.task_id)
+            recovery.remake(state, state.files.by_id[file_id])
+
+
+def requirement_met(state: State, requirement: TaskId | FileId, waiting: set[TaskId]) -> None:
+    """A result or a file has come to exist: tasks that waited for it last are ready."""
+    for task_id in sorted(waiting):
+        record = state.tasks.by_id.get(task_id)
+        if record is None or record.state is not TaskState.WAITING:
+            continue
+        record.unmet.discard(requirement)
+        if not record.unmet:
+            reconsider(state, record)
+
+
+def dispatch(state: State) -> None:
+    """Pair ready tasks with workers while there is room."""
+    if not state.stopping:
+        state.placement.next_pairs(
+            state.tasks.by_id,
+            lambda record: _held_bytes(state, record),
+            lambda record, worker, allotment: _assign(state, record, worker, allotment),
+        )
+
+
+def _held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
+    for file_id in input_files(record.spec):
+        known = state.files.object_of(file_id)
+        weight = 0 if known is None else state.files.weight_bytes(known)
+        if known is None or weight <= config.inline_bytes_max:
+            continue
+        for worker_id in few(known.holders):
+            yield worker_id, float(weight)
+        coming = state.transfers.receiving.get(known.archive or known.object_id, {})
+        for worker_id in few(set(coming)):
+            yield worker_id, weight * _COMING_WEIGHT
+
+
+def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
+    if any(not state.files.is_available(file_id) for file_id in input_files(record.spec)):
+        reconsider(state, record)  # An input was lost while the task was ready.
+        return
+    attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)
+    worker.take(attempt.attempt_id, allotment)
+    state.placement.load_changed(worker)
+    state.tasks.begin(record, attempt)
+    state.tasks.move(record, TaskState.STAGED)
+    for known in needed_objects(state, record):
+        staging.need(state, worker.worker_id, known)
+    state.give(worker.worker_id, _assignment(state, record, attempt, allotment))
+    state.record(AttemptAssigned(attempt.attempt_id, record.task_id, worker.worker_id))
+
+
+def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
+    """Every object that must be on a worker before the task's body starts there."""
+    for file_id in input_files(record.spec):
+        known = state.files.object_of(file_id)
+        assert known is not None, f"task {record.task_id} is staged without its input {file_id}"
+        yield known
+    inline_left = config.dependency_bytes_inline_max
+    for task_id in record.spec.depends:
+        dependency = state.tasks.by_id[task_id]
+        if dependency.value is not None:
+            inline_left -= len(dependency.value)
+            if inline_left < 0:
+                _make_object(state, dependency)
+        if dependency.value_object is not None:
+            yield state.files.objects[dependency.value_object]
+
+
+def takes(state: State, record: TaskRecord, known: ObjectRecord) -> bool:
+    """Whether the task needs the object on its worker, be it to unpack it there."""
+    return any(needed is known or needed.archive == known.object_id for needed in needed_objects(state, record))
+
+
+def _make_object(state: State, dependency: TaskRecord) -> None:
+    """Let a small result travel as an object, since an assignment with all of its kind were too long."""
+    if dependency.value_object is None:
+        assert dependency.value is not None
+        manifest = manifest_of_bytes(dependency.value)
+        identity = object_id(manifest)
+        new = ObjectRecord(identity, manifest, f"result of task {dependency.task_id}", data=dependency.value)
+        state.files.objects.setdefault(identity, new).results.add(dependency.task_id)
+        dependency.value_object = identity
+
+
+def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: Resources) -> Assignment:
+    spec = record.spec
+
+    def content(file_id: FileId | None) -> ObjectId | None:
+        return None if file_id is None else state.files.by_id[file_id].object_id
+
+    def bound(file_id: FileId) -> ObjectId:
+        identity = content(file_id)
+        assert identity is not None, f"input {file_id} has no content"
+        return identity
+
+    return Assignment(
+        attempt=attempt.attempt_id,
+        task_id=spec.task_id,
+        kind=spec.kind,
+        allotment=allotment,
+        command=spec.command,
+        function=content(spec.function),
+        payload=spec.payload,
+        payload_object=content(spec.payload_file),
+        values=tuple(_dependency_value(state.tasks.by_id[task_id]) for task_id in spec.depends),
+        inputs=tuple(ObjectMount(bound(mount.file_id), mount.name) for mount in spec.inputs),
+        outputs=spec.outputs,
+        variables=spec.variables,
+        environment=content(spec.environment),
+        time_limit_s=spec.time_limit_s,
+        label=spec.label,
+    )
+
+
+def _dependency_value(dependency: TaskRecord) -> DependencyValue:
+    if dependency.value_object is not None:
+        return DependencyValue(dependency.task_id, object_id=dependency.value_object)
+    return DependencyValue(dependency.task_id, value=dependency.value)

@@ -1,0 +1,62 @@
+"""Does a file exist: what happens when it comes to, and when it never will."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.names import TaskId
+from vine.scheduler import collecting, dispatch, recovery, staging
+from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.records import FileFailed
+from vine.scheduler.tasks import TaskState, file_requirement, input_files
+from vine.wire.messages import FileBrought, Outcome
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+
+def file_exists(state: State, file: FileRecord) -> None:
+    """The file has content: tasks that waited for it go on, and so do files unpacked from it."""
+    waiting, file.waiting = file.waiting, set()
+    dispatch.requirement_met(state, file_requirement(file.file_id), waiting)
+    if file.bring:
+        assert file.object_id is not None
+        known = state.files.objects[file.object_id]
+        staging.bring_to_manager(state, known, collecting.bring_path(state, known))
+
+
+def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) -> None:
+    """The file will never exist: whatever needs it fails."""
+    file.failure = (outcome, message[: config.text_chars_max])
+    state.record(FileFailed(file.file_id, message))
+    for peer in file.bring:
+        state.send(peer, FileBrought(file.file_id, None, message))
+    file.bring.clear()
+    waiting, file.waiting = file.waiting, set()
+    fail_waiting(state, waiting, outcome, message)
+    for file_id in file.unpacked:
+        unpacked = state.files.by_id.get(file_id)
+        if unpacked is not None and unpacked.failure is None:
+            file_failed(state, unpacked, outcome, message)
+
+
+def files_failed(state: State, known: ObjectRecord, outcome: Outcome, message: str) -> None:
+    """What the manager serves is no longer what was declared: tasks that need it cannot run."""
+    for worker in list(state.workers.values()):
+        for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
+            if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
+                recovery.withdraw(state, record)
+                state.doom(record.task_id, outcome, message)
+    for file_id in sorted(known.files):
+        file_failed(state, state.files.by_id[file_id], outcome, message)
+    for record in [r for r in state.tasks.by_id.values() if r.state in (TaskState.WAITING, TaskState.READY)]:
+        if any(state.files.by_id[f].failure is not None for f in input_files(record.spec)):
+            state.doom(record.task_id, outcome, message)
+
+
+def fail_waiting(state: State, task_ids: set[TaskId], outcome: Outcome, message: str) -> None:
+    for task_id in sorted(task_ids):
+        record = state.tasks.by_id.get(task_id)
+        if record is not None and not record.state.ended and record.attempt is None:
+            state.doom(task_id, outcome, message)

@@ -1,0 +1,132 @@
+"""What is each declared file, which object is its content, and who holds that object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vine import config
+from vine.content.manifest import chunk_count, derived_id
+from vine.names import FileId, ObjectId, TaskId, WorkerId
+from vine.scheduler.actions import PeerKey
+from vine.wire.messages import FileKind, FileSpec, Manifest, Outcome
+
+_UNPACKED_FACTOR = 4  # How much heavier a placement counts an unpacked archive: 4.4 GB for the paper's 908 MB.
+
+
+@dataclass(slots=True)
+class FileRecord:
+    """A declared file: a name that tasks use, and the object that it stands for at present."""
+
+    spec: FileSpec
+    client: PeerKey
+    object_id: ObjectId | None = None
+    failure: tuple[Outcome, str] | None = None  # why no task can ever use it
+    producer: TaskId | None = None  # the task that makes it
+    users: int = 0  # tasks not yet ended that take it
+    waiting: set[TaskId] = field(default_factory=set)  # tasks that wait for it to exist
+    unpacked: list[FileId] = field(default_factory=list)  # UNTAR files whose archive this is
+    bring: list[PeerKey] = field(default_factory=list)  # clients that asked for its content
+    path: str | None = None  # where the manager's node reads it
+    forgotten: bool = False
+
+    @property
+    def file_id(self) -> FileId:
+        return self.spec.file_id
+
+
+@dataclass(slots=True)
+class ObjectRecord:
+    """Some content, however many files stand for it."""
+
+    object_id: ObjectId
+    manifest: Manifest | None  # None for an unpacked archive, which is made and never sent
+    label: str
+    data: bytes | None = None  # where it is small enough to travel inline
+    archive: ObjectId | None = None  # what it is unpacked from
+    peer_transfer: bool = True
+    holders: set[WorkerId] = field(default_factory=set)  # complete and verified there; MANAGER: served there
+    files: set[FileId] = field(default_factory=set)  # that stand for it
+    results: set[TaskId] = field(default_factory=set)  # tasks that returned it
+
+    @property
+    def is_small(self) -> bool:
+        return self.manifest is not None and chunk_count(self.manifest) < config.small_object_chunks
+
+
+class FileTable:
+    """All files and objects of the run."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[FileId, FileRecord] = {}
+        self.objects: dict[ObjectId, ObjectRecord] = {}
+
+    def declare(self, spec: FileSpec, client: PeerKey) -> FileRecord:
+        assert spec.file_id not in self.by_id, f"file {spec.file_id} was declared twice"
+        record = FileRecord(spec, client)
+        self.by_id[spec.file_id] = record
+        return record
+
+    def bind(self, record: FileRecord, object_id: ObjectId, manifest: Manifest | None) -> ObjectRecord:
+        """Let the file stand for this content from now on."""
+        assert record.object_id is None, f"file {record.file_id} is bound already"
+        known = self.objects.get(object_id)
+        if known is None:
+            known = ObjectRecord(object_id, manifest, record.spec.label, peer_transfer=record.spec.peer_transfer)
+            self.objects[object_id] = known
+        known.peer_transfer = known.peer_transfer and record.spec.peer_transfer
+        known.files.add(record.file_id)
+        record.object_id = object_id
+        return known
+
+    def unbind(self, record: FileRecord) -> ObjectRecord | None:
+        """The file stands for nothing now; returns its object if no other file stands for it."""
+        object_id, record.object_id = record.object_id, None
+        if object_id is None:
+            return None
+        known = self.objects[object_id]
+        known.files.discard(record.file_id)
+        if known.files or known.results:
+            return None
+        del self.objects[object_id]
+        return known
+
+    def object_of(self, file_id: FileId) -> ObjectRecord | None:
+        object_id = self.by_id[file_id].object_id
+        return None if object_id is None else self.objects[object_id]
+
+    def is_available(self, file_id: FileId) -> bool:
+        """Whether a worker can be given the file now: it exists somewhere, or can be made there."""
+        known = self.object_of(file_id)
+        return known is not None and self.can_be_had(known)
+
+    def can_be_had(self, known: ObjectRecord) -> bool:
+        if known.data is not None or known.holders:
+            return True
+        archive = None if known.archive is None else self.objects.get(known.archive)
+        return archive is not None and self.can_be_had(archive)
+
+    def weight_bytes(self, known: ObjectRecord) -> int:
+        """How much it matters for placement that a worker holds this."""
+        if known.archive is not None:
+            archive = self.objects.get(known.archive)
+            return _UNPACKED_FACTOR * self.weight_bytes(archive) if archive is not None else 0
+        return 0 if known.manifest is None or known.data is not None else known.manifest.size
+
+    def is_used(self, known: ObjectRecord) -> bool:
+        """Whether a task that has not ended takes a file of this content, or one unpacked from it."""
+        records = [self.by_id[file_id] for file_id in known.files]
+        return any(record.users or any(self.by_id[u].users for u in record.unpacked) for record in records)
+
+    def of_client(self, client: PeerKey) -> Iterator[FileRecord]:
+        return (record for record in self.by_id.values() if record.client == client)
+
+
+def unpacked_id(archive: ObjectId) -> ObjectId:
+    """The identity of an unpacked archive: which archive, and that it is unpacked."""
+    return derived_id("untar", archive)
+
+
+def is_output_only(record: FileRecord) -> bool:
+    """Whether the file can only come to exist as a task's output."""
+    return record.spec.kind is FileKind.TEMP or (record.spec.kind is FileKind.LOCAL and not record.spec.exists)

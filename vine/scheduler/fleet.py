@@ -1,0 +1,165 @@
+"""How does the fleet stand: workers join, tell what they hold, and hear what the run needs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.names import MANAGER, AttemptId, ObjectId
+from vine.scheduler import recovery, staging
+from vine.scheduler.actions import PeerKey
+from vine.scheduler.placement import Shape
+from vine.scheduler.records import AttemptStarted, WorkerJoined
+from vine.scheduler.tasks import TaskState
+from vine.scheduler.workers import WorkerRecord, amounts, asked, could_fit, has_features
+from vine.transfer import tokens
+from vine.wire.messages import (
+    DropObjects,
+    FetchEnded,
+    FetchFault,
+    FleetDemand,
+    Outcome,
+    Request,
+    Resources,
+    RunState,
+    WorkDemand,
+    WorkerHello,
+    WorkerWelcome,
+)
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+_UNITS = ("cores", "MB memory", "MB disk", "gpus")
+
+
+def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> WorkerRecord | None:
+    worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
+    state.workers[hello.worker_id] = worker
+    state.worker_of[peer] = hello.worker_id
+    state.placement.add_worker(worker)
+    settings = state.settings
+    key = tokens.source_key(settings.run_secret, hello.worker_id)
+    state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
+    state.record(WorkerJoined(hello.worker_id, hello.hostname, hello.capacity, hello.log_path))
+    return worker
+
+
+def started(attempt: AttemptId) -> AttemptStarted:
+    return AttemptStarted(attempt)
+
+
+def holds(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
+    """A worker has an object complete and verified: it is a source from now on."""
+    known = state.files.objects.get(object_id)
+    if known is None:
+        state.tell_worker(worker.worker_id, DropObjects((object_id,)))  # Nobody needs it any more.
+        return
+    if object_id in worker.making and known.data is not None:
+        state.transfers.bytes_from_manager += len(known.data)
+    worker.making.discard(object_id)
+    worker.holds.add(object_id)
+    known.holders.add(worker.worker_id)
+
+
+def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None:
+    """A flow into a worker is over."""
+    transfer = state.transfers.active.get(message.transfer_id)
+    if transfer is None or transfer.destination != worker.worker_id:
+        return  # It was abandoned meanwhile.
+    state.transfers.remove(transfer)
+    if transfer.source == MANAGER:
+        state.transfers.bytes_from_manager += message.received_bytes
+    else:
+        state.transfers.bytes_from_peers += message.received_bytes
+    if message.fault is FetchFault.NONE:
+        state.transfers.done += 1
+        state.transfers.failures.pop((worker.worker_id, transfer.object_id), None)
+        holds(state, worker, transfer.object_id)
+    else:
+        state.transfers.failed += 1
+        recovery.fetch_failed(state, transfer, message.fault, message.message)
+    staging.plan_all(state)
+
+
+def sizes_that_could_come(state: State) -> list[Resources]:
+    sizes = [worker.capacity for worker in state.workers.values()]
+    return sizes + [factory.hello.capacity for factory in state.factories.values()]
+
+
+def fail_what_fits_nowhere(state: State) -> None:
+    """A task that no worker that could come can run is an error soon, not a hang."""
+    sizes = sizes_that_could_come(state)
+    for shape in list(state.placement.shapes.values()):
+        if not shape.queue or not sizes or _fits_somewhere(state, shape):
+            shape.unfit_since = None
+        elif shape.unfit_since is None:
+            shape.unfit_since = state.now
+        elif state.now - shape.unfit_since >= state.settings.no_fit_grace_s:
+            message = unfit_message(shape, sizes)
+            for _, _, task_id in shape.queue:
+                record = state.tasks.by_id.get(task_id)
+                if record is not None and record.state is TaskState.READY:
+                    state.doom(task_id, Outcome.NO_WORKER_FITS, message)
+
+
+def _fits_somewhere(state: State, shape: Shape) -> bool:
+    workers = state.workers.values()
+    return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in workers) or any(
+        could_fit(shape.request, factory.hello.capacity) for factory in state.factories.values()
+    )
+
+
+def unfit_message(shape: Shape, sizes: list[Resources]) -> str:
+    largest = max(sizes, key=lambda size: (size.cores, size.memory_mb))
+    needs = [f"{need:g} {unit}" for need, unit in zip(asked(shape.request), _UNITS, strict=True) if need is not None]
+    needs += [f"the feature {feature}" for feature in shape.features]
+    has = ", ".join(f"{amount:g} {unit}" for amount, unit in zip(amounts(largest), _UNITS, strict=True))
+    return (
+        f"no worker fits it: it asks for {', '.join(needs)}; the largest worker has {has}. "
+        "Ask for less, or start larger workers"
+    )
+
+
+def tell_news(state: State) -> None:
+    """Let clients and factories know how the run stands, if it has changed."""
+    if state.now < state.news_at:
+        return
+    state.news_at = state.now + config.statistics_interval_s
+    if state.clients:
+        news = run_state(state)
+        for client in state.clients.values():
+            if client.told != news:
+                client.told = news
+                state.send(client.peer, news)
+    if state.factories:
+        demand = fleet_demand(state)
+        for factory in state.factories.values():
+            if factory.told != demand:
+                factory.told = demand
+                state.send(factory.peer, demand)
+
+
+def run_state(state: State) -> RunState:
+    return RunState(
+        workers=len(state.workers),
+        cores=sum(worker.capacity.cores for worker in state.workers.values()),
+        tasks={task_state.value: n for task_state, n in state.tasks.counts.items()},
+        bytes_from_manager=state.transfers.bytes_from_manager,
+        bytes_from_peers=state.transfers.bytes_from_peers,
+    )
+
+
+def fleet_demand(state: State) -> FleetDemand:
+    waiting: Counter[Request] = Counter()
+    for shape in state.placement.shapes.values():
+        if shape.queue:
+            waiting[shape.request] += len(shape.queue)
+    running = Counter(record.spec.request for record in state.tasks.by_attempt.values())
+    return FleetDemand(
+        waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
+        running=tuple(WorkDemand(request, n) for request, n in running.items()),
+        connected=tuple(sorted(state.workers)),
+        idle=tuple(sorted(w.worker_id for w in state.workers.values() if not w.attempts and not w.collecting)),
+    )

@@ -1,0 +1,44 @@
+"""Who talks to the manager besides workers: its view of clients and factories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vine.names import ClientId, TaskId, WorkerId
+from vine.scheduler.actions import PeerKey
+from vine.wire.messages import FactoryHello, FactoryStatus, FleetDemand, Outcome, RunState
+
+
+@dataclass(slots=True)
+class ClientRecord:
+    """The manager's view of a client."""
+
+    peer: PeerKey
+    client_id: ClientId
+    index: int
+    heard_at: float
+    told: RunState | None = None
+    tasks: set[TaskId] = field(default_factory=set)  # that it may still ask for
+
+
+@dataclass(slots=True)
+class FactoryRecord:
+    """The manager's view of a factory."""
+
+    peer: PeerKey
+    hello: FactoryHello
+    heard_at: float
+    status: FactoryStatus | None = None
+    told: FleetDemand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A task that did not succeed, as views show it."""
+
+    task_id: TaskId
+    label: str
+    outcome: Outcome
+    message: str
+    worker_id: WorkerId | None
+    log_path: str

@@ -1,0 +1,192 @@
+"""Which ready task next, and on which worker: equal tasks are one shape, each shape an index of workers.
+
+A decision looks at the emptiest worker with room and at the holders of the task's inputs, never at
+all workers or all tasks: so its cost stays flat as both grow.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from vine import config
+from vine.names import TaskId, WorkerId
+from vine.scheduler.tasks import TaskRecord, TaskState, shape_key
+from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
+from vine.wire.messages import Request, Resources
+
+_HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
+_DURATION_WEIGHT = 0.2  # Of the newest duration in the running mean.
+
+
+@dataclass(slots=True)
+class Shape:
+    """Tasks that ask for the same and run the same function."""
+
+    key: str
+    request: Request
+    features: tuple[str, ...]
+    queue: list[tuple[float, int, TaskId]] = field(default_factory=list)  # heap of (-priority, sequence, task)
+    index: list[tuple[float, int, WorkerId, int]] = field(
+        default_factory=list
+    )  # heap of (load, joined, worker, version)
+    allotments: dict[Resources, Resources] = field(default_factory=dict)  # by a worker's capacity
+    mean_run_s: float | None = None
+    unfit_since: float | None = None  # when it was first seen to fit no worker that could come
+
+    def allotment(self, capacity: Resources) -> Resources:
+        known = self.allotments.get(capacity)
+        if known is None:
+            known = self.allotments[capacity] = allot(self.request, capacity)
+        return known
+
+    @property
+    def load_max(self) -> float:
+        """How far a worker may be loaded with tasks of this shape: 1, and more where they are short."""
+        if self.mean_run_s is None:
+            return 1.0
+        ahead = config.prefetch_target_s / max(self.mean_run_s, 1e-6)
+        return 1.0 + min(float(config.prefetch_tasks_max), float(int(ahead)))
+
+    def observe(self, run_s: float) -> None:
+        old = self.mean_run_s
+        self.mean_run_s = run_s if old is None else old + _DURATION_WEIGHT * (run_s - old)
+
+
+class Placement:
+    """The ready tasks and the workers with room for them."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, Shape] = {}
+        self.workers: dict[WorkerId, WorkerRecord] = {}
+        self._versions: dict[WorkerId, int] = {}
+        self._joined: dict[WorkerId, int] = {}
+        self._sequence = 0
+
+    # --- what changes -----------------------------------------------------------------------
+
+    def add_worker(self, worker: WorkerRecord) -> None:
+        self.workers[worker.worker_id] = worker
+        self._joined[worker.worker_id] = len(self._joined)
+        self.load_changed(worker)
+
+    def remove_worker(self, worker_id: WorkerId) -> None:
+        del self.workers[worker_id]
+        self._versions[worker_id] += 1
+
+    def load_changed(self, worker: WorkerRecord) -> None:
+        version = self._versions.get(worker.worker_id, 0) + 1
+        self._versions[worker.worker_id] = version
+        for shape in self.shapes.values():
+            self._enter(shape, worker, version)
+
+    def push(self, record: TaskRecord) -> None:
+        """The task is ready. One that was ready before keeps no place: it went first once already."""
+        self._sequence += 1
+        shape = self.shape_of(record)
+        heapq.heappush(shape.queue, (-record.spec.priority, self._sequence, record.task_id))
+
+    def shape_of(self, record: TaskRecord) -> Shape:
+        key = shape_key(record.spec)
+        shape = self.shapes.get(key)
+        if shape is None:
+            shape = self.shapes[key] = Shape(key, record.spec.request, record.spec.features)
+            for worker in self.workers.values():
+                self._enter(shape, worker, self._versions[worker.worker_id])
+        return shape
+
+    def discard_empty_shapes(self, tasks: dict[TaskId, TaskRecord]) -> None:
+        """Forget shapes without tasks, once there are so many that each change of load costs."""
+        if len(self.shapes) > config.idle_shapes_max:
+            in_use = {shape_key(record.spec) for record in tasks.values() if not record.state.ended}
+            self.shapes = {key: shape for key, shape in self.shapes.items() if key in in_use}
+
+    # --- what is decided ----------------------------------------------------------------------
+
+    def next_pairs(
+        self,
+        tasks: dict[TaskId, TaskRecord],
+        holders: Callable[[TaskRecord], Iterable[tuple[WorkerId, float]]],
+        assign: Callable[[TaskRecord, WorkerRecord, Resources], None],
+    ) -> None:
+        """Pair ready tasks with workers, best task first, until no shape finds room.
+
+        `holders` yields (worker, bytes of the task's inputs that it holds or will hold soon).
+        `assign` must load the worker with the allotment before it returns.
+        """
+        order = [(*shape.queue[0][:2], key) for key, shape in self.shapes.items() if shape.queue]
+        heapq.heapify(order)
+        put_aside: list[tuple[Shape, tuple[float, int, TaskId]]] = []
+        while order:
+            shape = self.shapes[heapq.heappop(order)[2]]
+            entry = heapq.heappop(shape.queue)
+            record = tasks.get(entry[2])
+            if record is not None and record.state is TaskState.READY:
+                worker = self.choose(shape, record, holders)
+                if worker is not None:
+                    assign(record, worker, shape.allotment(worker.capacity))
+                else:
+                    put_aside.append((shape, entry))
+                    if not record.avoid:
+                        continue  # Nobody has room for this shape: leave the rest of its queue.
+            if shape.queue:
+                heapq.heappush(order, (*shape.queue[0][:2], shape.key))
+        for shape, entry in put_aside:
+            heapq.heappush(shape.queue, entry)
+
+    def choose(
+        self,
+        shape: Shape,
+        record: TaskRecord,
+        holders: Callable[[TaskRecord], Iterable[tuple[WorkerId, float]]],
+    ) -> WorkerRecord | None:
+        """The worker with room now that holds most, else the emptiest, else one that may queue it."""
+        emptiest = self._emptiest(shape, record.avoid)
+        if emptiest is None:
+            return None
+        best, best_score = emptiest, (has_room(emptiest, shape.allotment(emptiest.capacity)), -1.0)
+        held: dict[WorkerId, float] = {}
+        for worker_id, size in holders(record):
+            held[worker_id] = held.get(worker_id, 0.0) + size
+        for worker_id in (emptiest.worker_id, *held):
+            worker = self.workers.get(worker_id)
+            if worker is None or worker_id in record.avoid or not self.usable(shape, worker):
+                continue
+            score = (has_room(worker, shape.allotment(worker.capacity)), held.get(worker_id, 0.0))
+            if score > best_score:
+                best, best_score = worker, score
+        return best
+
+    def usable(self, shape: Shape, worker: WorkerRecord) -> bool:
+        """Whether the worker may be given one more task of the shape, to run or to queue."""
+        if not could_fit(shape.request, worker.capacity) or not has_features(worker, shape.features):
+            return False
+        return has_room(worker, shape.allotment(worker.capacity)) or worker.load < shape.load_max - 1e-6
+
+    def _emptiest(self, shape: Shape, avoid: set[WorkerId]) -> WorkerRecord | None:
+        passed: list[tuple[float, int, WorkerId, int]] = []
+        found = None
+        while shape.index:
+            _, _, worker_id, version = shape.index[0]
+            worker = self.workers.get(worker_id)
+            if worker is None or self._versions[worker_id] != version or not self.usable(shape, worker):
+                heapq.heappop(shape.index)
+            elif worker_id in avoid:
+                passed.append(heapq.heappop(shape.index))
+            else:
+                found = worker
+                break
+        for entry in passed:
+            heapq.heappush(shape.index, entry)
+        return found
+
+    def _enter(self, shape: Shape, worker: WorkerRecord, version: int) -> None:
+        if self.usable(shape, worker):
+            entry = (worker.load, self._joined[worker.worker_id], worker.worker_id, version)
+            heapq.heappush(shape.index, entry)
+
+
+def few(holders: set[WorkerId]) -> Iterable[WorkerId]:
+    """The holders worth comparing, in a stable order; none where there are too many to tell apart."""
+    return sorted(holders) if len(holders) <= _HOLDERS_SCANNED_MAX else ()

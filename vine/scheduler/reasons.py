@@ -1,0 +1,220 @@
+"""Why does a task wait, and how does the run stand: answers for people, changing nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from vine.names import MANAGER
+from vine.scheduler import dispatch
+from vine.scheduler.files import FileRecord
+from vine.scheduler.fleet import sizes_that_could_come, unfit_message
+from vine.scheduler.placement import Shape
+from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement, input_files
+from vine.scheduler.workers import amounts, could_fit, has_features
+from vine.wire.messages import Resources
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+_STAGED_SHOWN_MAX = 1000
+
+
+def why(state: State, record: TaskRecord) -> str:
+    """Why the task is where it is, in one line; a waiting task always has a reason."""
+    if record.state is TaskState.WAITING:
+        return _why_waiting(state, record)
+    if record.state is TaskState.READY:
+        return why_shape(state, state.placement.shape_of(record))
+    if record.state is TaskState.STAGED:
+        return _why_staged(state, record)
+    if record.state is TaskState.RUNNING:
+        assert record.attempt is not None
+        return f"runs on {record.attempt.worker} since {state.now - record.attempt.assigned_at:.1f} s after assignment"
+    if record.state is TaskState.COLLECTING:
+        assert record.attempt is not None
+        return f"has ended on {record.attempt.worker}; the manager brings its results from there"
+    return f"has ended: {record.state.value}"
+
+
+def _why_waiting(state: State, record: TaskRecord) -> str:
+    tasks = sorted(task_id for task_id in record.spec.depends if task_id in record.unmet)
+    if tasks:
+        others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
+        needed = state.tasks.by_id[tasks[0]]
+        return f"waits for the result of task {tasks[0]} ({needed.spec.label}, {needed.state.value}){others}"
+    for file_id in input_files(record.spec):
+        if file_requirement(file_id) in record.unmet:
+            return _why_no_file(state, state.files.by_id[file_id])
+    raise AssertionError(f"task {record.task_id} waits for nothing")
+
+
+def _why_no_file(state: State, file: FileRecord) -> str:
+    label = file.spec.label
+    if file.spec.source is not None and file.object_id is None:
+        return f"waits for the archive of {label} to be read and hashed by the client"
+    if file.producer is not None:
+        producer = state.tasks.by_id.get(file.producer)
+        standing = "" if producer is None else f", {producer.state.value}"
+        return f"waits for {label}, which task {file.producer} makes{standing}"
+    if file.spec.exists and file.spec.path is not None:
+        return f"waits for {label} to be read and hashed by the client"
+    return f"waits for {label}, which no submitted task makes"
+
+
+def why_shape(state: State, shape: Shape) -> str:
+    """Why tasks of a shape wait for a worker."""
+    if not state.workers:
+        return f"waits for a worker: none is connected; {_what_factories_do(state)}"
+    fitting = [
+        worker
+        for worker in state.workers.values()
+        if could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
+    ]
+    if not fitting:
+        return unfit_message(shape, sizes_that_could_come(state))
+    return f"waits for room: all {len(fitting)} workers that fit it are busy"
+
+
+def _what_factories_do(state: State) -> str:
+    if not state.factories:
+        return "start some with vine-worker or vine-factory"
+    statuses = [factory.status for factory in state.factories.values() if factory.status is not None]
+    trouble = next((f" (its last trouble: {status.message})" for status in statuses if status.message), "")
+    return f"the factory is starting {sum(status.starting for status in statuses)}{trouble}"
+
+
+def _why_staged(state: State, record: TaskRecord) -> str:
+    attempt = record.attempt
+    assert attempt is not None
+    worker = state.workers[attempt.worker]
+    for known in dispatch.needed_objects(state, record):
+        if known.object_id in worker.holds:
+            continue
+        transfer_id = state.transfers.into.get((attempt.worker, known.object_id))
+        if transfer_id is not None:
+            return f"{attempt.worker} receives {known.label} from {state.transfers.active[transfer_id].source}"
+        if known.archive is not None and known.archive in worker.holds:
+            return f"{attempt.worker} unpacks {known.label}"
+        if known.object_id in state.transfers.wanting:
+            return f"{attempt.worker} waits for a source of {known.label} with a free slot"
+        return f"{attempt.worker} is about to have {known.label}"
+    return f"is queued on {attempt.worker} behind other tasks, or is starting there"
+
+
+def _resources(resources: Resources) -> dict[str, float]:
+    return dict(zip(("cores", "memory_mb", "disk_mb", "gpus"), amounts(resources), strict=True))
+
+
+def snapshot(state: State) -> dict[str, Any]:
+    """Plain data for the statistics row; see the keys below."""
+    shapes = {key: why_shape(state, shape) for key, shape in state.placement.shapes.items() if shape.queue}
+    return {
+        "at": state.now,
+        "epoch": state.settings.epoch,
+        "tasks": {task_state.value: state.tasks.counts[task_state] for task_state in TaskState},
+        "workers": [_worker(state, worker_id) for worker_id in sorted(state.workers)],
+        "clients": len(state.clients),
+        "factories": [_factory(state, peer) for peer in sorted(state.factories)],
+        "transfers": _transfers(state),
+        "transfers_done": state.transfers.done,
+        "transfers_failed": state.transfers.failed,
+        "transfers_wanting": sum(len(nodes) for nodes in state.transfers.wanting.values()),
+        "flows_out_max_allowed": state.settings.transfers_max,
+        "bytes_from_manager": state.transfers.bytes_from_manager,
+        "bytes_from_peers": state.transfers.bytes_from_peers,
+        "shapes": shapes,
+        "staged": _staged(state),
+        "reasons": _reasons(state, shapes),
+        "failures": [
+            {
+                "task": failure.task_id, "label": failure.label, "outcome": failure.outcome.value,
+                "message": failure.message, "worker": failure.worker_id, "log_path": failure.log_path,
+            }
+            for failure in state.failures
+        ],
+        "strange_messages": state.strange,
+    }  # fmt: skip
+
+
+def _worker(state: State, worker_id: str) -> dict[str, Any]:
+    worker = state.workers[worker_id]  # type: ignore[index]  # keys of that very table
+    status = worker.status
+    states = Counter(state.tasks.by_attempt[attempt].state for attempt in worker.attempts)
+    return {
+        "id": worker_id,
+        "hostname": worker.hello.hostname,
+        "pid": worker.hello.pid,
+        "capacity": _resources(worker.capacity),
+        "used": _resources(worker.used),
+        "running": states[TaskState.RUNNING],
+        "staged": states[TaskState.STAGED],
+        "objects": len(worker.holds),
+        "since_s": state.now - worker.joined_at,
+        "log_path": worker.hello.log_path,
+        "store_bytes": 0 if status is None else status.store_bytes,
+        "free_disk_bytes": 0 if status is None else status.free_disk_bytes,
+        "sent_bytes": 0 if status is None else status.sent_bytes,
+        "received_bytes": 0 if status is None else status.received_bytes,
+        "flows_out": state.transfers.flows_out[worker.worker_id],
+        "flows_out_max": 0 if status is None else status.flows_out_max,
+    }
+
+
+def _factory(state: State, peer: str) -> dict[str, Any]:
+    factory = state.factories[peer]  # type: ignore[index]  # as above
+    status = factory.status
+    return {
+        "batch_type": factory.hello.batch_type,
+        "min_workers": factory.hello.min_workers,
+        "max_workers": factory.hello.max_workers,
+        "starting": 0 if status is None else status.starting,
+        "running": 0 if status is None else status.running,
+        "message": "" if status is None else status.message,
+    }
+
+
+def _transfers(state: State) -> list[dict[str, Any]]:
+    rows = []
+    for transfer in state.transfers.active.values():
+        known = state.files.objects.get(transfer.object_id)
+        rows.append(
+            {
+                "transfer": str(transfer.transfer_id),
+                "object": transfer.object_id,
+                "label": "" if known is None else known.label,
+                "source": transfer.source,
+                "destination": transfer.destination,
+                "bytes": transfer.size_bytes,
+                "seconds": state.now - transfer.began_at,
+                "from_manager": transfer.source == MANAGER,
+            }
+        )
+    return rows
+
+
+def _staged(state: State) -> dict[str, str]:
+    shown: dict[str, str] = {}
+    for record in state.tasks.by_attempt.values():
+        if record.state is TaskState.STAGED:
+            shown[str(record.task_id)] = _why_staged(state, record)
+            if len(shown) == _STAGED_SHOWN_MAX:
+                break
+    return shown
+
+
+def _reasons(state: State, shapes: dict[str, str]) -> list[dict[str, Any]]:
+    """Why tasks wait, the commonest reason first; each with one task as an example."""
+    counts: Counter[str] = Counter()
+    example: dict[str, int] = {}
+    for key, reason in shapes.items():
+        shape = state.placement.shapes[key]
+        counts[reason] += len(shape.queue)
+        example.setdefault(reason, shape.queue[0][2])
+    waiting = state.tasks.counts[TaskState.WAITING]
+    if waiting:
+        counts["waits for results of other tasks, or for files"] += waiting
+    for task_id, reason in _staged(state).items():
+        counts[reason] += 1
+        example.setdefault(reason, int(task_id))
+    return [{"reason": reason, "tasks": n, "example": example.get(reason)} for reason, n in counts.most_common(10)]

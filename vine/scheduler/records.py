@@ -1,0 +1,116 @@
+"""What does the run's journal remember: every record that the scheduler writes, declared once."""
+
+from __future__ import annotations
+
+import msgspec
+
+from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
+from vine.wire.messages import FileSpec, Manifest, Outcome, Resources, TaskSpec, Times
+
+
+class FileDeclared(msgspec.Struct, frozen=True):
+    """A client declared a file."""
+
+    spec: FileSpec
+
+
+class FileFailed(msgspec.Struct, frozen=True):
+    """A declared file cannot be had."""
+
+    file_id: FileId
+    message: str
+
+
+class ObjectBound(msgspec.Struct, frozen=True):
+    """A file got its content: by declaration, or from the attempt that made it."""
+
+    file_id: FileId
+    object_id: ObjectId
+    manifest: Manifest
+    attempt: AttemptId | None = None
+
+
+class TaskAccepted(msgspec.Struct, frozen=True):
+    """A client submitted a task; from now on it will end."""
+
+    spec: TaskSpec
+
+
+class TaskReady(msgspec.Struct, frozen=True):
+    """All that the task waited for is there, for the first time or again after a lost attempt."""
+
+    task_id: TaskId
+
+
+class TaskWaits(msgspec.Struct, frozen=True):
+    """The task waits (again) for other tasks or files."""
+
+    task_id: TaskId
+
+
+class AttemptAssigned(msgspec.Struct, frozen=True):
+    """A worker was chosen."""
+
+    attempt: AttemptId
+    task_id: TaskId
+    worker_id: WorkerId
+
+
+class AttemptStarted(msgspec.Struct, frozen=True):
+    """The attempt's body runs. (Attempts that end within one report are not announced.)"""
+
+    attempt: AttemptId
+
+
+class AttemptEnded(msgspec.Struct, frozen=True):
+    """The attempt is over, however it ended."""
+
+    attempt: AttemptId
+    outcome: Outcome
+    message: str = ""
+    times: Times = Times()
+
+
+class TaskEnded(msgspec.Struct, frozen=True):
+    """The task's result is committed: it will never change."""
+
+    task_id: TaskId
+    outcome: Outcome
+    message: str = ""
+    value: bytes | None = None
+    value_path: str | None = None
+    worker_id: WorkerId | None = None
+    task_s: float = 0.0
+    queue_s: float = 0.0
+
+
+class WorkerJoined(msgspec.Struct, frozen=True):
+    """A worker was admitted."""
+
+    worker_id: WorkerId
+    hostname: str
+    capacity: Resources
+    log_path: str
+
+
+class WorkerLeft(msgspec.Struct, frozen=True):
+    """A worker left or was given up."""
+
+    worker_id: WorkerId
+    reason: str
+
+
+Record = (
+    FileDeclared
+    | FileFailed
+    | ObjectBound
+    | TaskAccepted
+    | TaskReady
+    | TaskWaits
+    | AttemptAssigned
+    | AttemptStarted
+    | AttemptEnded
+    | TaskEnded
+    | WorkerJoined
+    | WorkerLeft
+)

@@ -1,0 +1,257 @@
+"""What is to be done when something is lost: workers, copies of objects, sources, results under way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.names import MANAGER, ObjectId, WorkerId
+from vine.scheduler import collecting, completion, dispatch, existence, staging, upkeep
+from vine.scheduler.actions import Forget
+from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.records import AttemptEnded, WorkerLeft
+from vine.scheduler.staging import Transfer
+from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.scheduler.workers import WorkerRecord
+from vine.wire.messages import (
+    CancelAttempts,
+    DropObjects,
+    FetchFault,
+    FileKind,
+    Outcome,
+)
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+# The source is at fault: its copy does not count any more.
+_COPY_BAD = frozenset({FetchFault.BAD_CHUNKS, FetchFault.SOURCE_REFUSED})
+
+
+def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
+    """The worker is gone: its tasks run elsewhere, its copies do not count, its flows begin anew."""
+    worker_id = worker.worker_id
+    del state.workers[worker_id]
+    del state.worker_of[worker.peer]
+    state.placement.remove_worker(worker_id)
+    state.record(WorkerLeft(worker_id, reason))
+    state.do(Forget(worker.peer))
+    for transfer in [t for t in state.transfers.active.values() if t.destination == worker_id]:
+        state.transfers.remove(transfer)
+    for object_id in [o for o, nodes in state.transfers.wanting.items() if worker_id in nodes]:
+        staging.cancel_wanting(state, worker_id, object_id)
+    lost = [state.files.objects[object_id] for object_id in worker.holds if object_id in state.files.objects]
+    for known in lost:
+        known.holders.discard(worker_id)
+    for attempt_id in list(worker.attempts):
+        _attempt_lost(state, state.tasks.by_attempt[attempt_id], worker_id, reason)
+    for task_id in sorted(worker.collecting):
+        _attempt_lost(state, state.tasks.by_id[task_id], worker_id, reason)
+    for transfer in [t for t in state.transfers.active.values() if t.source == worker_id]:
+        source_lost(state, transfer)
+    for known in lost:
+        replica_gone(state, known)
+    staging.plan_all(state)
+
+
+def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
+    assert record.attempt is not None
+    collecting.stop_collecting(state, record)
+    attempt = state.tasks.drop_attempt(record)
+    state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
+    record.losses += 1
+    if record.cancel_requested:
+        completion.end(state, record, Outcome.CANCELLED, "cancelled")
+    elif record.losses >= config.worker_losses_max and not record.recovering:
+        times = "once" if record.losses == 1 else f"{record.losses} times"
+        message = f"its worker was lost {times}, last {worker_id} ({reason}); see that worker's log"
+        completion.end(state, record, Outcome.WORKER_LOST, message)
+    else:
+        dispatch.reconsider(state, record)
+
+
+def source_lost(state: State, transfer: Transfer) -> None:
+    """A flow's source is gone: want the object at its destination from somebody else."""
+    known = state.files.objects.get(transfer.object_id)
+    staging.abandon(state, transfer)
+    if known is not None and transfer.destination != MANAGER:
+        state.transfers.wanting.setdefault(transfer.object_id, {})[transfer.destination] = None
+    elif known is not None:
+        collecting.collect_again(state, known)
+    staging.plan_object(state, transfer.object_id)
+
+
+def replica_gone(state: State, known: ObjectRecord) -> None:
+    """A holder was struck off: if none is left and the object is a lost temporary file, remake it."""
+    if state.files.can_be_had(known) or state.transfers.receiving.get(known.object_id):
+        return
+    _withdraw_users(state, known)
+    for file_id in sorted(known.files):
+        record = state.files.by_id[file_id]
+        if record.waiting or record.bring:
+            remake(state, record)
+
+
+def _withdraw_users(state: State, known: ObjectRecord) -> None:
+    """Tasks that are staged for an object that no longer exists go back; they will take the new one."""
+    for record in [r for r in state.tasks.by_attempt.values() if r.state is TaskState.STAGED]:
+        if dispatch.takes(state, record, known):
+            withdraw(state, record)
+            dispatch.reconsider(state, record)
+
+
+def withdraw(state: State, record: TaskRecord) -> WorkerId:
+    """Take a task back from its worker; what the worker still says of that attempt is ignored."""
+    attempt = state.tasks.drop_attempt(record)
+    worker = state.workers[attempt.worker]
+    worker.release(attempt.attempt_id, state.now)
+    state.placement.load_changed(worker)
+    state.tell_worker(attempt.worker, CancelAttempts((attempt.attempt_id,)))
+    state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, "taken back"))
+    return attempt.worker
+
+
+def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
+    """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
+    worker = state.workers[worker_id]
+    products = [made for o in worker.making if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    for object_id in [product.object_id for product in products]:
+        worker.making.discard(object_id)
+        state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
+    for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
+        if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
+            withdraw(state, record)
+            place_elsewhere(state, record, worker_id, outcome, message)
+
+
+def place_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, outcome: Outcome, message: str) -> None:
+    """A task without an attempt, whose data could not be had on a worker."""
+    record.misplacements += 1
+    record.avoid.add(worker_id)
+    nowhere_left = not (state.workers.keys() - record.avoid)
+    if record.cancel_requested:
+        completion.end(state, record, Outcome.CANCELLED, "cancelled")
+    elif record.misplacements >= config.placements_failed_max or nowhere_left:
+        completion.end(state, record, outcome, message)
+    else:
+        dispatch.reconsider(state, record)
+
+
+def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: str) -> None:
+    """A flow (already struck off) ended without its object: blame, and try another source."""
+    known = state.files.objects.get(transfer.object_id)
+    node, source = transfer.destination, transfer.source
+    if known is None or fault is FetchFault.ABANDONED:
+        return
+    if fault is FetchFault.SOURCE_CHANGED:
+        existence.files_failed(state, known, Outcome.INPUT_CHANGED, message)
+        return
+    if fault is FetchFault.DISK_FULL:
+        misplaced_or_uncollected(state, node, known, Outcome.DISK_FULL, message)
+        return
+    if fault is not FetchFault.SOURCE_BUSY:
+        _blame(state, known, source, fault)
+    if known.object_id not in state.files.objects:
+        return  # Its last copy was a result's, and the task runs again.
+    state.transfers.failures[node, known.object_id] += 1
+    if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
+        del state.transfers.failures[node, known.object_id]
+        state.transfers.shunned -= {pair for pair in state.transfers.shunned if pair[1] == known.object_id}
+        misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
+    elif node == MANAGER:
+        collecting.collect_again(state, known)
+    elif node in state.workers:
+        state.transfers.wanting.setdefault(known.object_id, {})[node] = None
+
+
+def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
+    if node == MANAGER:
+        collecting.collecting_failed(state, known, outcome, message)
+    elif node in state.workers:
+        misplaced(state, node, known, outcome, message)
+
+
+def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFault) -> None:
+    worker = state.workers.get(source)
+    if worker is None:
+        return  # The manager is the origin of what it serves; a lost worker is no source any more.
+    state.transfers.shunned.add((source, known.object_id))
+    if fault in _COPY_BAD and known.object_id in worker.holds:
+        worker.holds.discard(known.object_id)
+        known.holders.discard(source)
+        state.tell_worker(source, DropObjects((known.object_id,)))
+        copy_gone(state, worker, known, fault.value)
+    elif not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
+        # Everybody has failed once: better ask again than wait for ever.
+        state.transfers.shunned -= {(holder, known.object_id) for holder in known.holders}
+
+
+def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, message: str, disk_full: bool) -> None:
+    """A worker says that it has not, or could not make, an object."""
+    known = state.files.objects.get(object_id)
+    was_making = object_id in worker.making
+    worker.making.discard(object_id)
+    worker.holds.discard(object_id)
+    if known is None:
+        return
+    known.holders.discard(worker.worker_id)
+    if was_making:
+        outcome = Outcome.DISK_FULL if disk_full else Outcome.TRANSFER_FAILED
+        misplaced(state, worker.worker_id, known, outcome, message)
+        return
+    copy_gone(state, worker, known, message)
+
+
+def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: str) -> None:
+    """A worker that is still there has lost its copy: its receivers and what waits there need it again."""
+    for task_id in sorted(state.collecting.get(known.object_id, {})):
+        record = state.tasks.by_id[task_id]
+        if record.attempt is not None and record.attempt.worker == worker.worker_id:
+            _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")
+    if known.object_id not in state.files.objects:
+        return  # It was that result.
+    for transfer in list(state.transfers.active.values()):
+        if transfer.object_id == known.object_id and transfer.source == worker.worker_id:
+            source_lost(state, transfer)
+    replica_gone(state, known)
+    for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
+        if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
+            staging.need(state, worker.worker_id, known)
+
+
+def remake(state: State, file: FileRecord) -> None:
+    """Run the producer of a lost temporary file again, and the producers of what that needs."""
+    if file.object_id is not None and state.files.is_available(file.file_id):
+        return
+    producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
+    if file.object_id is None or file.spec.kind is not FileKind.TEMP or producer is None:
+        return  # It was never made yet, or it is not ours to make.
+    if producer.state is not TaskState.DONE:
+        return  # It is on its way again.
+    if state.remaking >= config.recovery_depth_max:
+        message = f"{file.spec.label} was lost, and so were {state.remaking} generations of what it is made from"
+        existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
+        return
+    if not _can_run_again(state, producer):
+        message = f"{file.spec.label} was lost, and task {producer.task_id}, which made it, cannot run again: "
+        message += "its inputs were undeclared or their results forgotten; keep them while the file is needed"
+        existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
+        return
+    upkeep.unbind(state, file)
+    producer.recovering = True
+    producer.unmet.clear()
+    upkeep.hold_inputs(state, producer)
+    state.tasks.move(producer, TaskState.WAITING)
+    state.remaking += 1
+    dispatch.wait_for_missing(state, producer)
+    state.remaking -= 1
+    if not producer.unmet:
+        dispatch.make_ready(state, producer)
+
+
+def _can_run_again(state: State, producer: TaskRecord) -> bool:
+    files = [state.files.by_id.get(file_id) for file_id in input_files(producer.spec)]
+    results = [state.tasks.by_id.get(task_id) for task_id in producer.spec.depends]
+    return all(file is not None and file.failure is None for file in files) and all(
+        result is not None and (result.value is not None or result.value_object is not None) for result in results
+    )

@@ -1,0 +1,205 @@
+"""How do objects get to where tasks need them: who is to have what, and from whom it flows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.names import MANAGER, ObjectId, TransferId, WorkerId
+from vine.scheduler.actions import AbandonLocal, Fetch
+from vine.scheduler.files import ObjectRecord
+from vine.transfer import tokens
+from vine.transfer.plan import Candidate, choose_source
+from vine.wire.messages import (
+    AbandonFetch,
+    FetchObject,
+    InlineObject,
+    Role,
+    SourceEdge,
+    StoreObjects,
+    UnpackObject,
+)
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """A flow that was planned and has not ended."""
+
+    transfer_id: TransferId
+    object_id: ObjectId
+    source: WorkerId
+    destination: WorkerId
+    began_at: float
+    size_bytes: int
+    path: str | None  # where it comes to, in a flow to the manager
+
+
+class Transfers:
+    """All flows of the run, and those that wait for a source with a free slot."""
+
+    def __init__(self) -> None:
+        self.active: dict[TransferId, Transfer] = {}
+        self.into: dict[tuple[WorkerId, ObjectId], TransferId] = {}
+        self.receiving: dict[ObjectId, dict[WorkerId, TransferId]] = {}
+        self.wanting: dict[ObjectId, dict[WorkerId, str | None]] = {}  # value: the manager's destination path
+        self.flows_out: Counter[WorkerId] = Counter()
+        self.failures: Counter[tuple[WorkerId, ObjectId]] = Counter()
+        self.shunned: set[tuple[WorkerId, ObjectId]] = set()  # sources that failed for an object
+        self.bytes_from_manager = 0
+        self.bytes_from_peers = 0
+        self.done = 0
+        self.failed = 0
+
+    def add(self, transfer: Transfer) -> None:
+        self.active[transfer.transfer_id] = transfer
+        self.into[transfer.destination, transfer.object_id] = transfer.transfer_id
+        self.receiving.setdefault(transfer.object_id, {})[transfer.destination] = transfer.transfer_id
+        self.flows_out[transfer.source] += 1
+
+    def remove(self, transfer: Transfer) -> None:
+        del self.active[transfer.transfer_id]
+        del self.into[transfer.destination, transfer.object_id]
+        receivers = self.receiving[transfer.object_id]
+        del receivers[transfer.destination]
+        if not receivers:
+            del self.receiving[transfer.object_id]
+        self.flows_out[transfer.source] -= 1
+
+    def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
+        return (node, object_id) in self.into or node in self.wanting.get(object_id, {})
+
+
+def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
+    """See to it that the worker gets the object, unless it has it or it is on its way."""
+    worker = state.workers[worker_id]
+    if known.object_id in worker.holds:
+        return
+    if known.archive is not None:
+        need(state, worker_id, state.files.objects[known.archive])
+    if known.object_id in worker.making or state.transfers.is_coming(worker_id, known.object_id):
+        return
+    if known.data is not None:
+        worker.making.add(known.object_id)
+        state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data),)))
+    elif known.archive is not None:
+        worker.making.add(known.object_id)
+        state.tell_worker(worker_id, UnpackObject(known.object_id, known.archive, known.label))
+    else:
+        state.transfers.wanting.setdefault(known.object_id, {})[worker_id] = None
+        plan_object(state, known.object_id)
+
+
+def bring_to_manager(state: State, known: ObjectRecord, destination: str) -> None:
+    """See to it that the manager gets the object at this path."""
+    if not state.transfers.is_coming(MANAGER, known.object_id):
+        state.transfers.wanting.setdefault(known.object_id, {})[MANAGER] = destination
+        plan_object(state, known.object_id)
+
+
+def plan_object(state: State, object_id: ObjectId) -> None:
+    """Start every wanted flow of the object for which a source has a free slot."""
+    wanting = state.transfers.wanting.get(object_id)
+    known = state.files.objects.get(object_id)
+    if not wanting or known is None or known.manifest is None:
+        return
+    for node in list(wanting):
+        source = _source_for(state, known, node)
+        if source is None:
+            continue
+        _start(state, known, source, node, wanting.pop(node))
+    if not wanting:
+        del state.transfers.wanting[object_id]
+
+
+def plan_all(state: State) -> None:
+    """A slot or a holder has appeared: see who can use it."""
+    for object_id in list(state.transfers.wanting):
+        plan_object(state, object_id)
+
+
+def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId | None:
+    receivers = state.transfers.receiving.get(known.object_id, {})
+    sources_of = {receiver: (state.transfers.active[t].source,) for receiver, t in receivers.items()}
+    candidates = [
+        Candidate(source, complete=True, depth=0, free_slots=_free_slots(state, known, source))
+        for source in known.holders
+        if source != node and _may_serve(state, known, source, node)
+    ]
+    candidates += [
+        Candidate(source, complete=False, depth=depth, free_slots=_free_slots(state, known, source))
+        for source, depth in _depths(sources_of)
+        if source not in (node, MANAGER) and _may_serve(state, known, source, node)
+    ]
+    chosen = choose_source(known.object_id, node, candidates, sources_of)
+    return None if chosen is None else chosen.node
+
+
+def _depths(sources_of: Mapping[WorkerId, tuple[WorkerId, ...]]) -> Iterator[tuple[WorkerId, int]]:
+    """How many edges each receiver is from a complete holder."""
+    for receiver in sources_of:
+        depth, node = 0, receiver
+        while node in sources_of:
+            depth, node = depth + 1, sources_of[node][0]
+        yield receiver, depth
+
+
+def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId) -> bool:
+    if source == MANAGER:
+        return True
+    if (source, known.object_id) in state.transfers.shunned:
+        return False
+    sharing = state.settings.peer_transfers and known.peer_transfer
+    return node == MANAGER or sharing or MANAGER not in known.holders
+
+
+def _free_slots(state: State, known: ObjectRecord, source: WorkerId) -> int:
+    extra = config.manager_small_transfers if source == MANAGER and known.is_small else 0
+    return state.settings.transfers_max + extra - state.transfers.flows_out[source]
+
+
+def _start(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId, destination: str | None) -> None:
+    assert known.manifest is not None
+    transfer_id = state.next_transfer()
+    state.transfers.add(
+        Transfer(transfer_id, known.object_id, source, node, state.now, known.manifest.size, destination)
+    )
+    edge = _edge(state, transfer_id, known.object_id, source, node)
+    order = FetchObject(transfer_id, known.object_id, known.manifest, (edge,))
+    if node == MANAGER:
+        assert destination is not None
+        state.do(Fetch(order, destination))
+    else:
+        state.tell_worker(node, order)
+
+
+def _edge(state: State, transfer_id: TransferId, object_id: ObjectId, source: WorkerId, node: WorkerId) -> SourceEdge:
+    settings = state.settings
+    reply_to = settings.chunks_endpoint if node == MANAGER else state.workers[node].hello.chunks_endpoint
+    endpoint = settings.requests_endpoint if source == MANAGER else state.workers[source].hello.requests_endpoint
+    key = tokens.source_key(settings.run_secret, source)
+    token = tokens.mint(key, transfer_id, object_id, reply_to)
+    return SourceEdge(source, Role.SERVER if source == MANAGER else Role.WORKER, endpoint, token)
+
+
+def cancel_wanting(state: State, node: WorkerId, object_id: ObjectId) -> str | None:
+    """Nobody needs the object there any more; returns the manager's destination path, if it was one."""
+    wanting = state.transfers.wanting.get(object_id, {})
+    destination = wanting.pop(node, None)
+    if not wanting:
+        state.transfers.wanting.pop(object_id, None)
+    return destination
+
+
+def abandon(state: State, transfer: Transfer) -> None:
+    """Stop a flow whose end nobody waits for any more, or whose source is gone."""
+    state.transfers.remove(transfer)
+    if transfer.destination == MANAGER:
+        state.do(AbandonLocal(transfer.transfer_id))
+    else:
+        state.tell_worker(transfer.destination, AbandonFetch(transfer.transfer_id))

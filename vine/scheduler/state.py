@@ -1,0 +1,106 @@
+"""What does the scheduler know: the tables that its rooms share, and the actions of one step."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
+from vine.scheduler import actions
+from vine.scheduler.actions import Action, PeerKey
+from vine.scheduler.files import FileTable
+from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
+from vine.scheduler.placement import Placement
+from vine.scheduler.records import Record
+from vine.scheduler.settings import Settings
+from vine.scheduler.staging import Transfers
+from vine.scheduler.tasks import TaskRecord, TaskTable
+from vine.scheduler.workers import WorkerRecord
+from vine.wire.messages import (
+    Assignment,
+    Message,
+    Outcome,
+    RunAttempts,
+    TaskResult,
+    TasksEnded,
+)
+
+_FAILURES_KEPT = 10
+
+
+class State:
+    """The tables, and the outbox of the step that is being taken."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.now = 0.0
+        self.clients: dict[PeerKey, ClientRecord] = {}
+        self.workers: dict[WorkerId, WorkerRecord] = {}
+        self.worker_of: dict[PeerKey, WorkerId] = {}
+        self.factories: dict[PeerKey, FactoryRecord] = {}
+        self.tasks = TaskTable()
+        self.files = FileTable()
+        self.placement = Placement()
+        self.transfers = Transfers()
+        self.collecting: dict[ObjectId, dict[TaskId, str]] = {}  # tasks that left it, and the path it comes to
+        self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
+        self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step
+        self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
+        self.news_at = 0.0  # when clients and factories hear next how the run stands
+        self.stopping = False
+        self.clients_seen = 0
+        self.remaking = 0  # depth of the chain of producers that is being started again
+        self.strange = 0  # messages that were well formed and made no sense from that peer
+        self._counter = 0
+        self._out: list[Action] = []
+        self._results: dict[PeerKey, list[TaskResult]] = {}
+        self._assignments: dict[WorkerId, list[Assignment]] = {}
+
+    # --- the step's outbox ---------------------------------------------------------------------
+
+    def do(self, action: Action) -> None:
+        self._out.append(action)
+
+    def send(self, peer: PeerKey, message: Message) -> None:
+        self._out.append(actions.Send(peer, message))
+
+    def tell_worker(self, worker_id: WorkerId, message: Message) -> None:
+        """Send to a worker, if it is still there."""
+        worker = self.workers.get(worker_id)
+        if worker is not None:
+            self._out.append(actions.Send(worker.peer, message))
+
+    def record(self, record: Record) -> None:
+        self._out.append(actions.Journal(record))
+
+    def give(self, worker_id: WorkerId, assignment: Assignment) -> None:
+        """Batched with the step's other assignments to that worker, after everything else."""
+        self._assignments.setdefault(worker_id, []).append(assignment)
+
+    def result(self, record: TaskRecord, result: TaskResult) -> None:
+        """Batched with the step's other results for that client."""
+        if record.client in self.clients:
+            self._results.setdefault(record.client, []).append(result)
+
+    def take_actions(self) -> list[Action]:
+        """End the step."""
+        for worker_id, assignments in self._assignments.items():
+            self.tell_worker(worker_id, RunAttempts(tuple(assignments)))
+        for peer, results in self._results.items():
+            self.send(peer, TasksEnded(tuple(results)))
+        out, self._out = self._out, []
+        self._assignments, self._results = {}, {}
+        return out
+
+    def doom(self, task_id: TaskId, outcome: Outcome, message: str) -> None:
+        """End the task later in this step: failures spread along long chains, and must not recurse."""
+        self.doomed.setdefault(task_id, (outcome, message))
+
+    # --- identities ------------------------------------------------------------------------------
+
+    def next_attempt(self) -> AttemptId:
+        self._counter += 1
+        return AttemptId(self.settings.epoch, self._counter)
+
+    def next_transfer(self) -> TransferId:
+        self._counter += 1
+        return TransferId(self.settings.epoch, self._counter)

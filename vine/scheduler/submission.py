@@ -1,0 +1,210 @@
+"""What does a client want: its files and tasks are taken in, cancelled, and forgotten."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine.content.hashing import manifest_of_bytes
+from vine.content.manifest import check_manifest, object_id
+from vine.errors import MalformedMessage
+from vine.names import MANAGER, FileId, ObjectId, TaskId, client_index_of
+from vine.scheduler import collecting, completion, dispatch, existence, recovery, upkeep
+from vine.scheduler.actions import PeerKey, Serve
+from vine.scheduler.files import FileRecord, is_output_only, unpacked_id
+from vine.scheduler.peers import ClientRecord
+from vine.scheduler.records import FileDeclared, ObjectBound, TaskAccepted
+from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.wire.messages import (
+    CancelAttempts,
+    FileBound,
+    FileKind,
+    FileSpec,
+    FileUnreadable,
+    Outcome,
+    TaskSpec,
+)
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+
+def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
+    """A file exists from now on; small buffers have their content at once."""
+    if client_index_of(spec.file_id) != client.index or spec.file_id in state.files.by_id:
+        state.strange += 1
+        return
+    record = state.files.declare(spec, client.peer)
+    state.record(FileDeclared(spec))
+    if spec.data is not None:
+        manifest = manifest_of_bytes(spec.data)
+        known = state.files.bind(record, object_id(manifest), manifest)
+        known.data = spec.data
+    elif spec.kind is FileKind.UNTAR:
+        _declare_unpacked(state, record)
+
+
+def _declare_unpacked(state: State, record: FileRecord) -> None:
+    archive = None if record.spec.source is None else state.files.by_id.get(record.spec.source)
+    if archive is None:
+        existence.file_failed(
+            state, record, Outcome.INPUT_MISSING, f"the archive of {record.spec.label} is not declared"
+        )
+        return
+    archive.unpacked.append(record.file_id)
+    if archive.failure is not None:
+        existence.file_failed(state, record, *archive.failure)
+    elif archive.object_id is not None:
+        _bind_unpacked(state, record, archive.object_id)
+
+
+def _bind_unpacked(state: State, record: FileRecord, archive: ObjectId) -> None:
+    known = state.files.bind(record, unpacked_id(archive), None)
+    known.archive = archive
+    existence.file_exists(state, record)
+
+
+def bind(state: State, client: ClientRecord, message: FileBound) -> None:
+    """The client has hashed a declared file: the manager's node serves it from now on."""
+    record = _own_file(state, client, message.file_id)
+    if record is None or record.object_id is not None or record.failure is not None:
+        return
+    check_manifest(message.manifest)
+    if object_id(message.manifest) != message.object_id:
+        raise MalformedMessage("file-bound: the object's name is not the hash of its manifest")
+    known = state.files.bind(record, message.object_id, message.manifest)
+    record.path = message.path
+    if MANAGER not in known.holders and known.data is None:
+        known.holders.add(MANAGER)
+        state.do(Serve(message.object_id, message.manifest, message.path, message.signature))
+    state.record(ObjectBound(record.file_id, message.object_id, message.manifest))
+    existence.file_exists(state, record)
+    for file_id in record.unpacked:
+        unpacked = state.files.by_id.get(file_id)
+        if unpacked is not None and unpacked.object_id is None:
+            _bind_unpacked(state, unpacked, message.object_id)
+
+
+def unreadable(state: State, client: ClientRecord, message: FileUnreadable) -> None:
+    record = _own_file(state, client, message.file_id)
+    if record is not None and record.object_id is None and record.failure is None:
+        existence.file_failed(state, record, Outcome.INPUT_MISSING, message.message)
+
+
+def _own_file(state: State, client: ClientRecord, file_id: FileId) -> FileRecord | None:
+    record = state.files.by_id.get(file_id)
+    if record is None or record.client != client.peer:
+        state.strange += 1
+        return None
+    return record
+
+
+def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
+    """Take a task in. It is accepted from here on: it will end, with a result or a cause."""
+    if client_index_of(spec.task_id) != client.index or spec.task_id in state.tasks.by_id:
+        state.strange += 1
+        return
+    record = TaskRecord(spec, client.peer, state.now)
+    state.tasks.add(record)
+    client.tasks.add(spec.task_id)
+    state.record(TaskAccepted(spec))
+    trouble = _trouble(state, record)
+    for mount in spec.outputs:
+        file = state.files.by_id.get(mount.file_id)
+        if file is not None:
+            file.producer = spec.task_id
+    if trouble is not None:
+        _reject(state, record, *trouble)
+        return
+    upkeep.hold_inputs(state, record)
+    dispatch.wait_for_missing(state, record)
+    if not record.unmet:
+        dispatch.make_ready(state, record)
+
+
+def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
+    """Why the task can never run, if that is known already."""
+    for file_id in (*input_files(record.spec), *(mount.file_id for mount in record.spec.outputs)):
+        file = state.files.by_id.get(file_id)
+        if file is None or file.forgotten:
+            return Outcome.INPUT_MISSING, f"file {file_id} is not declared (any more): declare it before the task"
+    for file_id in input_files(record.spec):
+        file = state.files.by_id[file_id]
+        if file.failure is not None:
+            return file.failure
+        if (
+            file.spec.kind is FileKind.LOCAL
+            and is_output_only(file)
+            and file.object_id is None
+            and file.producer is None
+        ):
+            message = f"input file {file.spec.label} does not exist: create it before it is declared"
+            return Outcome.INPUT_MISSING, message
+    for task_id in record.spec.depends:
+        needed = state.tasks.by_id.get(task_id)
+        if needed is None or needed.result_forgotten:
+            return Outcome.DEPENDENCY_FAILED, f"the result of task {task_id}, which it takes, is gone: keep its future"
+        if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
+            ended = "" if needed.outcome is None else needed.outcome.value
+            message = f"task {task_id} ({needed.spec.label}), whose result it takes, ended with {ended}"
+            return Outcome.DEPENDENCY_FAILED, message
+    return None
+
+
+def _reject(state: State, record: TaskRecord, outcome: Outcome, message: str) -> None:
+    """End a task that holds nothing yet."""
+    kept = [file_id for file_id in input_files(record.spec) if file_id in state.files.by_id]
+    for file_id in kept:
+        state.files.by_id[file_id].users += 1  # `release_inputs` takes it back.
+    completion.end(state, record, outcome, message)
+
+
+def cancel(state: State, client: ClientRecord, task_id: TaskId) -> None:
+    record = state.tasks.by_id.get(task_id)
+    if record is None or record.client != client.peer or record.state.ended or record.recovering:
+        return
+    record.cancel_requested = True
+    if record.attempt is None:
+        state.doom(task_id, Outcome.CANCELLED, "cancelled")
+    elif record.state is not TaskState.COLLECTING:
+        state.tell_worker(record.attempt.worker, CancelAttempts((record.attempt.attempt_id,)))
+
+
+def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
+    record = _own_file(state, client, file_id)
+    if record is not None:
+        record.forgotten = True
+        upkeep.drop_if_unneeded(state, record)
+
+
+def forget_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
+    record = state.tasks.by_id.get(task_id)
+    if record is not None and record.client == client.peer:
+        record.result_forgotten = True
+        upkeep.forget_if_unneeded(state, record)
+
+
+def client_left(state: State, peer: PeerKey) -> None:
+    """Its tasks end, its results and files are dropped, except files of cache level `worker` on workers."""
+    client = state.clients.pop(peer)
+    for task_id in sorted(client.tasks):
+        record = state.tasks.by_id[task_id]
+        record.result_forgotten = True
+        record.recovering = False if record.state.ended else record.recovering
+        if record.state.ended:
+            upkeep.forget_if_unneeded(state, record)
+            continue
+        if record.attempt is not None:
+            _stop_attempt(state, record)
+        state.doom(task_id, Outcome.CANCELLED, "its client has left")
+    for file in list(state.files.of_client(peer)):
+        file.forgotten = True
+        if file.file_id in state.files.by_id:
+            upkeep.drop_if_unneeded(state, file)
+
+
+def _stop_attempt(state: State, record: TaskRecord) -> None:
+    if record.state is TaskState.COLLECTING:
+        collecting.stop_collecting(state, record)
+        state.tasks.drop_attempt(record)
+    else:
+        recovery.withdraw(state, record)

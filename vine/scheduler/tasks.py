@@ -1,0 +1,163 @@
+"""Where does each task stand: its record, its states and the only way to change them."""
+
+from __future__ import annotations
+
+import enum
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
+from vine.scheduler.actions import PeerKey
+from vine.wire.messages import Outcome, TaskResult, TaskSpec
+
+
+class TaskState(enum.Enum):
+    """A task is in exactly one of these."""
+
+    WAITING = "waiting"  # for results of other tasks, or for files to exist
+    READY = "ready"  # for a worker
+    STAGED = "staged"  # assigned; its inputs move, or it queues on its worker
+    RUNNING = "running"
+    COLLECTING = "collecting"  # its body has ended; results or outputs come back from the worker
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+    @property
+    def ended(self) -> bool:
+        return self in _ENDED
+
+    @property
+    def assigned(self) -> bool:
+        return self in _ASSIGNED
+
+
+_ENDED = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED})
+_ASSIGNED = frozenset({TaskState.STAGED, TaskState.RUNNING, TaskState.COLLECTING})
+
+_WAITING, _READY, _STAGED = TaskState.WAITING, TaskState.READY, TaskState.STAGED
+_RUNNING, _COLLECTING = TaskState.RUNNING, TaskState.COLLECTING
+
+# From DONE a task goes back only as a producer whose temporary outputs were lost.
+LEGAL: dict[TaskState, frozenset[TaskState]] = {
+    _WAITING: frozenset({_READY, TaskState.FAILED, TaskState.CANCELLED}),
+    _READY: frozenset({_WAITING, _STAGED, TaskState.FAILED, TaskState.CANCELLED}),
+    _STAGED: frozenset({_WAITING, _READY, _RUNNING, _COLLECTING, *_ENDED}),
+    _RUNNING: frozenset({_WAITING, _READY, _COLLECTING, *_ENDED}),
+    _COLLECTING: frozenset({_WAITING, _READY, *_ENDED}),
+    TaskState.DONE: frozenset({_WAITING, _READY}),
+    TaskState.FAILED: frozenset(),
+    TaskState.CANCELLED: frozenset(),
+}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try of a task on one worker, while it lasts."""
+
+    attempt_id: AttemptId
+    worker: WorkerId
+    assigned_at: float
+    collecting: set[ObjectId] = field(default_factory=set)  # what still comes back from the worker
+    result: TaskResult | None = None  # to be committed when nothing is collected any more
+
+
+@dataclass(slots=True)
+class TaskRecord:
+    """The manager's view of a task."""
+
+    spec: TaskSpec
+    client: PeerKey
+    submitted_at: float
+    state: TaskState = TaskState.WAITING
+    unmet: set[TaskId | FileId] = field(default_factory=set)  # tasks, and files by `file_requirement`
+    attempt: Attempt | None = None
+    attempts: int = 0
+    failures: int = 0  # of its own; compared with spec.retries
+    losses: int = 0  # workers lost under it
+    misplacements: int = 0  # workers where its data could not be had
+    avoid: set[WorkerId] = field(default_factory=set)
+    dependants: set[TaskId] = field(default_factory=set)  # tasks not yet ended that take its result
+    cancel_requested: bool = False
+    first_assigned_at: float | None = None
+    outcome: Outcome | None = None
+    value: bytes | None = None  # kept for dependants until the client forgets the result
+    value_object: ObjectId | None = None  # ... or, where it is large, a file of the staging folder
+    value_path: str | None = None
+    result_forgotten: bool = False
+    recovering: bool = False  # runs again only to make lost outputs; its result is already committed
+
+    @property
+    def task_id(self) -> TaskId:
+        return self.spec.task_id
+
+
+def file_requirement(file_id: FileId) -> FileId:
+    """How `TaskRecord.unmet` names a file: negative, since tasks and files number alike."""
+    return FileId(-file_id)
+
+
+def shape_key(spec: TaskSpec) -> str:
+    """Tasks of one shape can be placed on the same workers and last about equally long.
+
+    Views use it too, to find why a ready task waits.
+    """
+    request = spec.request
+    amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
+    asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
+    what = "" if spec.function is None else str(spec.function)
+    return "|".join((spec.kind.value, what, asked, ",".join(spec.features)))
+
+
+def input_files(spec: TaskSpec) -> Iterator[FileId]:
+    """Every file that must be on a worker before the task's body starts."""
+    if spec.function is not None:
+        yield spec.function
+    if spec.payload_file is not None:
+        yield spec.payload_file
+    if spec.environment is not None:
+        yield spec.environment
+    for mount in spec.inputs:
+        yield mount.file_id
+
+
+class TaskTable:
+    """All tasks of the run that somebody may still ask for, and how many are in each state."""
+
+    def __init__(self) -> None:
+        self.by_id: dict[TaskId, TaskRecord] = {}
+        self.by_attempt: dict[AttemptId, TaskRecord] = {}
+        self.counts: Counter[TaskState] = Counter()
+
+    def add(self, record: TaskRecord) -> None:
+        assert record.task_id not in self.by_id, f"task {record.task_id} was accepted twice"
+        self.by_id[record.task_id] = record
+        self.counts[record.state] += 1
+
+    def move(self, record: TaskRecord, state: TaskState) -> None:
+        """Change a task's state; the only place that does."""
+        assert state in LEGAL[record.state], f"task {record.task_id}: {record.state} -> {state} is not legal"
+        self.counts[record.state] -= 1
+        self.counts[state] += 1
+        record.state = state
+
+    def begin(self, record: TaskRecord, attempt: Attempt) -> None:
+        assert record.attempt is None, f"task {record.task_id} has an attempt already"
+        record.attempt = attempt
+        record.attempts += 1
+        if record.first_assigned_at is None:
+            record.first_assigned_at = attempt.assigned_at
+        self.by_attempt[attempt.attempt_id] = record
+
+    def drop_attempt(self, record: TaskRecord) -> Attempt:
+        attempt = record.attempt
+        assert attempt is not None, f"task {record.task_id} has no attempt to drop"
+        del self.by_attempt[attempt.attempt_id]
+        record.attempt = None
+        return attempt
+
+    def remove(self, record: TaskRecord) -> None:
+        """Nobody will ask for this task again. Its state stays counted: totals of a run never shrink."""
+        assert record.state.ended, f"task {record.task_id} is removed while {record.state}"
+        del self.by_id[record.task_id]

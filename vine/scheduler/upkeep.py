@@ -1,0 +1,120 @@
+"""What is still needed: inputs are held for tasks, and copies and results that nobody will ask for are dropped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine.names import MANAGER
+from vine.scheduler import actions, staging
+from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.tasks import TaskRecord, input_files
+from vine.wire.messages import CacheLevel, DropObjects
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+
+def hold_inputs(state: State, record: TaskRecord) -> None:
+    """The task will need its inputs: they are not dropped before it has ended."""
+    for file_id in input_files(record.spec):
+        state.files.by_id[file_id].users += 1
+    for task_id in record.spec.depends:
+        state.tasks.by_id[task_id].dependants.add(record.task_id)
+
+
+def release_inputs(state: State, record: TaskRecord) -> None:
+    for file_id in input_files(record.spec):
+        file = state.files.by_id.get(file_id)
+        if file is not None:
+            file.users -= 1
+            file.waiting.discard(record.task_id)
+            drop_if_unneeded(state, file)
+    for task_id in record.spec.depends:
+        dependency = state.tasks.by_id.get(task_id)
+        if dependency is not None:
+            dependency.dependants.discard(record.task_id)
+            forget_if_unneeded(state, dependency)
+
+
+def drop_if_unneeded(state: State, file: FileRecord) -> None:
+    """Drop the copies of a file that nobody will ask for; at cache level `task`, those on workers."""
+    if file.users or any(state.files.by_id[unpacked].users for unpacked in file.unpacked):
+        return
+    if file.forgotten:
+        unbind(state, file)
+        state.files.by_id.pop(file.file_id, None)
+        archive = state.files.by_id.get(file.spec.source) if file.spec.source is not None else None
+        if archive is not None:
+            archive.unpacked.remove(file.file_id)
+            drop_if_unneeded(state, archive)
+        producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
+        if producer is not None:
+            forget_if_unneeded(state, producer)
+    elif file.spec.cache is CacheLevel.TASK and file.object_id is not None:
+        known = state.files.objects[file.object_id]
+        if not state.files.is_used(known) and (MANAGER in known.holders or known.data is not None or known.archive):
+            drop_copies(state, known)
+
+
+def unbind(state: State, file: FileRecord) -> None:
+    """The file stands for nothing; if it was the last one of its object, that is dropped everywhere."""
+    known = state.files.unbind(file)
+    file.path = None
+    if known is not None:
+        drop_object(state, known, keep_on_workers=file.spec.cache is CacheLevel.WORKER)
+
+
+def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
+    for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
+        staging.abandon(state, transfer)
+    state.transfers.wanting.pop(known.object_id, None)
+    if MANAGER in known.holders:
+        known.holders.discard(MANAGER)
+        state.do(actions.StopServing(known.object_id))
+    brought = state.brought_paths.pop(known.object_id, None)
+    if brought is not None:
+        state.do(actions.RemoveFile(brought))
+    if not keep_on_workers:
+        drop_copies(state, known)
+
+
+def drop_copies(state: State, known: ObjectRecord) -> None:
+    for worker_id in sorted(state.workers):
+        worker = state.workers[worker_id]
+        if known.object_id in worker.holds or known.object_id in worker.making:
+            worker.holds.discard(known.object_id)
+            worker.making.discard(known.object_id)
+            known.holders.discard(worker_id)
+            state.tell_worker(worker_id, DropObjects((known.object_id,)))
+
+
+def forget_if_unneeded(state: State, record: TaskRecord) -> None:
+    """Forget an ended task whose result nobody takes and whose outputs need no remaking."""
+    if not (record.state.ended and record.result_forgotten) or record.dependants or record.recovering:
+        return
+    drop_value(state, record)
+    record.value = None
+    outputs = [state.files.by_id.get(mount.file_id) for mount in record.spec.outputs]
+    if not any(file is not None and file.producer == record.task_id for file in outputs):
+        state.tasks.remove(record)
+        client = state.clients.get(record.client)
+        if client is not None:
+            client.tasks.discard(record.task_id)
+
+
+def drop_value(state: State, record: TaskRecord) -> None:
+    """The task's large value is not needed: drop the object, unless other tasks left the same bytes."""
+    if record.value_object is None:
+        return
+    known = state.files.objects[record.value_object]
+    known.results.discard(record.task_id)
+    if not known.results and not known.files:
+        del state.files.objects[record.value_object]
+        drop_object(state, known)
+    elif MANAGER in known.holders and known.results:
+        other = state.tasks.by_id[min(known.results)]
+        if other.value_path is not None and known.manifest is not None:
+            state.do(actions.Serve(known.object_id, known.manifest, other.value_path, None))
+    if record.value_path is not None:
+        state.do(actions.RemoveFile(record.value_path))
+    record.value_object = record.value_path = None

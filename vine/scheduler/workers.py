@@ -1,0 +1,115 @@
+"""Who can run something: the workers that are connected, what they have and what of it is taken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vine.names import AttemptId, HostId, ObjectId, TaskId, WorkerId
+from vine.scheduler.actions import PeerKey
+from vine.wire.messages import Request, Resources, WorkerHello, WorkerStatus
+
+_NOTHING = Resources()
+_ROUNDING = 1e-6  # Fractional cores add up with rounding errors.
+
+
+@dataclass(slots=True)
+class WorkerRecord:
+    """The manager's view of a worker."""
+
+    peer: PeerKey
+    hello: WorkerHello
+    joined_at: float
+    heard_at: float
+    used: Resources = _NOTHING
+    attempts: dict[AttemptId, Resources] = field(default_factory=dict)
+    holds: set[ObjectId] = field(default_factory=set)
+    making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
+    collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
+    status: WorkerStatus | None = None
+    idle_since: float | None = None
+
+    @property
+    def worker_id(self) -> WorkerId:
+        return self.hello.worker_id
+
+    @property
+    def host_id(self) -> HostId:
+        return self.hello.host_id
+
+    @property
+    def capacity(self) -> Resources:
+        return self.hello.capacity
+
+    def take(self, attempt: AttemptId, allotment: Resources) -> None:
+        assert attempt not in self.attempts, f"attempt {attempt} was assigned twice"
+        self.attempts[attempt] = allotment
+        self.used = _add(self.used, allotment, 1)
+        self.idle_since = None
+
+    def release(self, attempt: AttemptId, now: float) -> None:
+        self.used = _add(self.used, self.attempts.pop(attempt), -1)
+        if not self.attempts:
+            self.used = _NOTHING  # No rounding errors pile up over the worker's life.
+            self.idle_since = now
+
+    @property
+    def load(self) -> float:
+        """The largest share of what it has that is taken; above 1 where work is queued ahead of time."""
+        return max(
+            (used / has for used, has in zip(amounts(self.used), amounts(self.capacity), strict=True) if has > 0),
+            default=0.0,
+        )
+
+
+def amounts(resources: Resources) -> tuple[float, float, float, float]:
+    return (resources.cores, resources.memory_mb, resources.disk_mb, resources.gpus)
+
+
+def asked(request: Request) -> tuple[float | None, float | None, float | None, float | None]:
+    return (request.cores, request.memory_mb, request.disk_mb, request.gpus)
+
+
+def _add(left: Resources, right: Resources, sign: int) -> Resources:
+    return Resources(
+        cores=max(0.0, left.cores + sign * right.cores),
+        memory_mb=max(0.0, left.memory_mb + sign * right.memory_mb),
+        disk_mb=max(0.0, left.disk_mb + sign * right.disk_mb),
+        gpus=max(0.0, left.gpus + sign * right.gpus),
+    )
+
+
+def could_fit(request: Request, capacity: Resources) -> bool:
+    """Whether an empty worker of this capacity could run the request."""
+    pairs = zip(asked(request), amounts(capacity), strict=True)
+    return all(need is None or need <= has + _ROUNDING for need, has in pairs)
+
+
+def allot(request: Request, capacity: Resources) -> Resources:
+    """What a task is given on a worker: what it names, and of the rest its share in proportion.
+
+    As in TaskVine: a task that names nothing gets the whole worker; one that names some gets of
+    the others the largest share that it asks of anything named. GPUs are given only if asked for.
+    """
+    pairs = zip(asked(request), amounts(capacity), strict=True)
+    shares = [need / has for need, has in pairs if need is not None and has]
+    share = min(1.0, max(shares)) if shares else 1.0
+
+    def amount(need: float | None, has: float) -> float:
+        return need if need is not None else has * share
+
+    return Resources(
+        cores=amount(request.cores, capacity.cores),
+        memory_mb=amount(request.memory_mb, capacity.memory_mb),
+        disk_mb=amount(request.disk_mb, capacity.disk_mb),
+        gpus=request.gpus or 0.0,
+    )
+
+
+def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
+    """Whether the allotment can run at once beside what the worker has already been given."""
+    triples = zip(amounts(allotment), amounts(worker.used), amounts(worker.capacity), strict=True)
+    return all(need == 0 or need <= has - used + _ROUNDING for need, used, has in triples)
+
+
+def has_features(worker: WorkerRecord, features: tuple[str, ...]) -> bool:
+    return all(feature in worker.hello.features for feature in features)

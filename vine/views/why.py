@@ -1,0 +1,196 @@
+"""Why is this task where it is: the answer for one task, from the journal alone."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from vine.errors import UsageError
+from vine.manager.replay import file_spec, task_spec
+from vine.names import FileId, TaskId
+from vine.scheduler.tasks import input_files, shape_key
+from vine.views.reading import Run
+from vine.wire.messages import FileKind, FileSpec, TaskSpec
+
+_named_max = 10  # Dependencies that are named one by one.
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    task_id: TaskId
+    state: str
+    outcome: str | None
+    message: str
+    worker_id: str | None
+    spec: TaskSpec
+
+    def title(self) -> str:
+        label = f" ({self.spec.label})" if self.spec.label else ""
+        return f"task {self.task_id}{label}"
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    spec: FileSpec
+    bound: bool  # it had content at least once
+    failure: str | None
+    maker: _Task | None  # of the content that it had
+
+
+def why(run: Run, number: str) -> list[str]:
+    """The task's state and its reason, then one line for each thing that it waits for."""
+    if not number.isdecimal():
+        raise UsageError(f"{number!r} is no task: name it by the number that `submit` returned")
+    task = _find(run.connection, int(number))
+    if task is None:
+        raise UsageError(f"the run in {run.run_dir} knows no task {number} (yet): see `vine-status` for what it knows")
+    if task.outcome is not None and task.state in ("done", "failed", "cancelled"):
+        return [_ended(task)]
+    heard = run.snapshot()
+    snapshot = heard[1] if heard is not None else {}
+    state = _state(run.connection, task)
+    first, *more = _reasons_of_state[state](run.connection, snapshot, task)
+    return [f"{task.title()}: {state}: {first}", *(f"  {line}" for line in more)]
+
+
+def _find(connection: sqlite3.Connection, number: int) -> _Task | None:
+    if number >= 1 << 63:
+        return None
+    columns = "task_id, state, outcome, message, worker_id, spec"
+    row = connection.execute(f"SELECT {columns} FROM tasks WHERE task_id = ?", (number,)).fetchone()  # noqa: S608
+    if row is None:
+        return None
+    task_id, state, outcome, message, worker_id, spec = row
+    return _Task(task_id, state, outcome, message or "", worker_id, task_spec(spec))
+
+
+def _state(connection: sqlite3.Connection, task: _Task) -> str:
+    """The state as it is. That a task became ready is not always recorded: it has nothing to wait for any more."""
+    waits = task.state == "waiting" and (_unmet_tasks(connection, task.spec) or _unmet_files(connection, task.spec))
+    return "ready" if task.state == "waiting" and not waits else task.state
+
+
+def _ended(task: _Task) -> str:
+    where = f" on {task.worker_id}" if task.worker_id else ""
+    cause = f": {task.message}" if task.message else ""
+    return f"{task.title()}: {task.state}{where} ({task.outcome}){cause}"
+
+
+# --- a reason for each state -----------------------------------------------------------------------
+
+
+def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+    lines = [
+        f"waits for the result of {needed.title()}, which is {_state(connection, needed)}"
+        for needed in _unmet_tasks(connection, task.spec)
+    ]
+    lines += [f"waits for {_why_no_file(connection, file)}" for file in _unmet_files(connection, task.spec)]
+    if len(lines) == 1:
+        return lines
+    rest = [f"and {len(lines) - _named_max} more"] if len(lines) > _named_max else []
+    return [f"waits for {len(lines)} results and files", *lines[:_named_max], *rest]
+
+
+def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+    reason = snapshot.get("shapes", {}).get(shape_key(task.spec))
+    if reason is not None:
+        return [reason]
+    if not snapshot.get("workers"):
+        return ["waits for a worker: none is connected; start some with vine-worker or vine-factory"]
+    return ["waits for room on a worker; the manager tells more within a second"]
+
+
+def _why_staged(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+    reason = snapshot.get("staged", {}).get(str(task.task_id))
+    worker = _worker_of(connection, task.task_id)
+    return [reason or f"is assigned to {worker}: its inputs are on their way there, or it queues behind other tasks"]
+
+
+def _why_running(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+    return [f"runs on {_worker_of(connection, task.task_id)}"]
+
+
+def _why_collecting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+    worker = _worker_of(connection, task.task_id)
+    return [f"has ended on {worker}: the manager brings its results from there, or is about to send it out again"]
+
+
+def _why_no_file(connection: sqlite3.Connection, file: _File) -> str:
+    label, kind = file.spec.label, file.spec.kind
+    if file.failure is not None:
+        return f"{label}, which cannot be had: {file.failure}"
+    if kind is FileKind.UNTAR:
+        return f"{label}: its archive is not there yet"
+    maker = file.maker or _maker_of(connection, file.spec.file_id)
+    if maker is not None:
+        again = " again, for its copies were lost" if maker.outcome is not None else ""
+        return f"{label}, which {maker.title()} makes{again}; that one is {_state(connection, maker)}"
+    if kind is FileKind.TEMP or not file.spec.exists:
+        return f"{label}, which no submitted task makes"
+    return f"{label}, which is being read and hashed by the client"
+
+
+_reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task], list[str]]] = {
+    "waiting": _why_waiting,
+    "ready": _why_ready,
+    "staged": _why_staged,
+    "running": _why_running,
+    "collecting": _why_collecting,
+}
+
+
+# --- what it waits for -----------------------------------------------------------------------------
+
+
+def _worker_of(connection: sqlite3.Connection, task_id: TaskId) -> str:
+    latest = "SELECT worker_id FROM attempts WHERE task_id = ? ORDER BY epoch DESC, counter DESC LIMIT 1"
+    row = connection.execute(latest, (task_id,)).fetchone()
+    return str(row[0]) if row is not None else "a worker"
+
+
+def _unmet_tasks(connection: sqlite3.Connection, spec: TaskSpec) -> list[_Task]:
+    """Those whose results are not there."""
+    found = [_find(connection, task_id) for task_id in dict.fromkeys(spec.depends)]
+    return [needed for needed in found if needed is not None and needed.outcome is None]
+
+
+def _unmet_files(connection: sqlite3.Connection, spec: TaskSpec) -> list[_File]:
+    """Those that no worker could be given now."""
+    found = [_find_file(connection, file_id) for file_id in dict.fromkeys(input_files(spec))]
+    return [file for file in found if file is not None and not _is_there(connection, file)]
+
+
+def _is_there(connection: sqlite3.Connection, file: _File) -> bool:
+    if file.failure is not None:
+        return False
+    if file.spec.source is not None:
+        archive = _find_file(connection, file.spec.source)
+        return archive is not None and _is_there(connection, archive)
+    if file.spec.data is not None:
+        return True
+    # Copies that were lost are made again by their producer, which has left its state `done` for that.
+    return file.bound and (file.maker is None or file.maker.state == "done")
+
+
+def _find_file(connection: sqlite3.Connection, file_id: FileId) -> _File | None:
+    query = (
+        "SELECT files.object_id, failure, spec, attempts.task_id FROM files LEFT JOIN attempts"
+        " ON attempts.epoch = attempt_epoch AND attempts.counter = attempt_counter WHERE file_id = ?"
+    )
+    row = connection.execute(query, (file_id,)).fetchone()
+    if row is None:
+        return None
+    object_id, failure, encoded, maker = row
+    return _File(
+        file_spec(encoded), object_id is not None, failure, None if maker is None else _find(connection, maker)
+    )
+
+
+def _maker_of(connection: sqlite3.Connection, file_id: FileId) -> _Task | None:
+    """Which open task promises this file. Looks through all of them: nobody asks this often."""
+    for task_id, encoded in connection.execute("SELECT task_id, spec FROM tasks WHERE outcome IS NULL"):
+        if any(mount.file_id == file_id for mount in task_spec(encoded).outputs):
+            return _find(connection, task_id)
+    return None
