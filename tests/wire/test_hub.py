@@ -184,7 +184,7 @@ def test_what_was_received_before_a_session_ends_is_acknowledged(run: Run) -> No
     run.drive(lambda: (peer, Role.CLIENT, ClientBye()) in run.at_hub)
     run.hub.forget(peer)
     run.drive(lambda: link.backlog_bytes == 0)
-    assert link.sessions_opened == 1
+    assert run.at_hub.count((peer, Role.CLIENT, ClientBye())) == 1  # It had no reason to say it again.
 
 
 def test_our_own_malformed_message_is_found_before_it_is_sent(run: Run) -> None:
