@@ -39,6 +39,7 @@ heartbeat_interval_s = 1.0  # Every process says something at least so often.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
+spawner_start_max_s = 30.0  # The worker's helper program takes milliseconds; a machine that swaps, seconds.
 stop_grace_s = 2.0  # From SIGTERM to SIGKILL for what we started.
 zmq_heartbeat_ms = 2000  # ZMTP pings; a half-open connection is closed after three.
 handshake_check_s = 0.02  # Until the manager has welcomed us, the fate of the handshake is looked at so often.
@@ -53,8 +54,8 @@ zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzm
 chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
 chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.
 chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
-small_object_bytes = 64_000_000
-medium_object_bytes = 8_000_000_000
+small_object_bytes = 64_000_000  # Below this the small chunk size, from here on the medium one ...
+medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
 manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
@@ -89,6 +90,15 @@ dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries fo
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
+# --- function hosts ---
+calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: more than a wake-up of the worker takes.
+calls_ahead_max = 64  # ... and at most so many.
+call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's socket must hold all that it is handed.
+host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
+host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
+results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
+results_pause_from = 4  # ... that is, after a round that brought so many.
+
 # --- the store ---
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
@@ -107,5 +117,21 @@ statistics_interval_s = 1.0  # A row for the views, and news for the client, at 
 farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; those far away end without being heard.
 linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
 
+# --- the factory ---
+workers_max = 100_000  # Of one factory; ten times what the manager is measured with, so more is a slip of the finger.
+idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
+worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
+launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
+launch_backoff_max_s = 60.0  # ... up to this: a repaired machine is noticed within a minute.
+worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops its tasks and clears its disk first.
+
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
+drained_items_max = 4096  # Of the queue to the manager, a turn of the IO thread, so that answers are read in between.
+functions_kept_max = 1024  # Serialised functions that stay declared; the least recently called is forgotten first.
+unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed; `submit` blocks above.
+unread_bytes_max = 64 << 20  # What the manager has not acknowledged yet: above, submissions wait in our queue.
+staging_threads = 2  # Write, hash and pack what was declared; packing an environment must not hold up a file.
+manager_start_timeout_s = 30.0  # Until a started manager says that it is ready; a cold shared filesystem is slow.
+client_farewell_s = 0.25  # A closing client waits so long for an acknowledgement, then for the network.
+run_end_s = 10.0  # From the end of a run until what it started is stopped by signals: workers clean up meanwhile.

@@ -57,6 +57,10 @@ class ManagerLost(VineError):  # noqa: N818 - as above
     exit_code = ExitCode.MANAGER_LOST
 
 
+class FactoryLost(VineError):  # noqa: N818 - as above
+    """The factory that the client started has ended, and no worker is left to run anything."""
+
+
 class DiskFull(VineError):  # noqa: N818 - as above
     """The data do not fit into the space that there is."""
 

@@ -24,7 +24,7 @@ def manifest(name: str, chunks: int = 8) -> m.Manifest:
     return m.Manifest(1, chunks * CHUNK, CHUNK, first * chunks)
 
 
-@dataclass
+@dataclass(repr=False)
 class FakeWorker:
     """Does what the messages say, one step when it is asked to."""
 
@@ -39,6 +39,9 @@ class FakeWorker:
     running: dict[object, m.Assignment | None] = field(default_factory=dict)
     ended: bool = False
     received: list[m.Message] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        return f"<{self.worker_id}>"  # Hypothesis prints it at each event of a failing run.
 
     def take(self, message: m.Message) -> None:
         self.received.append(message)

@@ -1,48 +1,76 @@
-"""The messages of the control sockets keep to the house's form."""
+"""Does every control message say what it means, and arrive as it was sent?"""
 
 from __future__ import annotations
 
-import typing
+import re
+from typing import Any, get_args
 
+import msgpack
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from tests.strategies import instances
+from vine.errors import MalformedMessage
 from vine.wire import messages
-from vine.wire.messages import FromClient, FromFactory, FromWorker, Message, Refused, ToClient, ToFactory, ToWorker
+from vine.wire.codec import Decoder, encode_one
 
 UNIONS = {
-    "from client": FromClient,
-    "to client": ToClient,
-    "from worker": FromWorker,
-    "to worker": ToWorker,
-    "from factory": FromFactory,
-    "to factory": ToFactory,
+    "Client to manager": messages.FromClient,
+    "Manager to client": messages.ToClient,
+    "Worker to manager": messages.FromWorker,
+    "Manager to worker": messages.ToWorker,
+    "Factory to manager": messages.FromFactory,
+    "Manager to factory": messages.ToFactory,
 }
-KINDS = [kind for kind in vars(messages).values() if isinstance(kind, type) and issubclass(kind, Message)]
+DECODERS: dict[str, Decoder[Any]] = {direction: Decoder(union) for direction, union in UNIONS.items()}
+ALL_KINDS = sorted({kind for union in UNIONS.values() for kind in get_args(union)}, key=lambda kind: kind.__name__)
 
 
-def members(union: object) -> tuple[type[Message], ...]:
-    return typing.get_args(union)
+@pytest.mark.parametrize("direction", UNIONS)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(data=st.data())
+def test_every_message_arrives_as_it_was_sent(direction: str, data: st.DataObject) -> None:
+    message = data.draw(st.sampled_from(get_args(UNIONS[direction])).flatmap(instances))
+    assert DECODERS[direction].decode_one(encode_one(message)) == message
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind is not Message])
-def test_a_message_is_a_frozen_array_with_a_tag_and_says_what_it_means(kind: type[Message]) -> None:
-    assert kind.__struct_config__.frozen
-    assert kind.__struct_config__.array_like
-    assert isinstance(kind.__struct_config__.tag, str)
-    assert " to " in (kind.__doc__ or "").partition(":")[0]
-
-
-def test_every_message_has_a_direction_and_only_a_refusal_has_several() -> None:
-    placed = [kind for union in UNIONS.values() for kind in members(union)]
-    assert set(placed) == set(KINDS) - {Message}
-    assert {kind for kind in placed if placed.count(kind) > 1} == {Refused}
+@pytest.mark.parametrize("direction", UNIONS)
+def test_every_message_says_from_whom_to_whom(direction: str) -> None:
+    for kind in get_args(UNIONS[direction]):
+        expected = "Manager to anyone" if kind is messages.Refused else direction
+        assert re.match(rf"{expected}: \w", kind.__doc__ or ""), f"{kind.__name__} should say {expected!r}"
 
 
 def test_no_two_messages_share_a_tag() -> None:
-    tags = [kind.__struct_config__.tag for kind in KINDS if kind is not Message]
-    assert len(tags) == len(set(tags))
+    tags = [kind.__struct_config__.tag for kind in ALL_KINDS]
+    assert len(set(tags)) == len(tags)
 
 
-@pytest.mark.parametrize("union", [ToClient, ToWorker, ToFactory])
-def test_everyone_can_be_refused(union: object) -> None:
-    assert Refused in members(union)
+def test_every_message_belongs_to_a_direction() -> None:
+    declared = {kind for kind in messages.Message.__subclasses__() if kind.__module__ == messages.__name__}
+    assert declared == set(ALL_KINDS)
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS, ids=lambda kind: kind.__name__)
+def test_messages_are_frozen_arrays_named_in_kebab_case(kind: Any) -> None:
+    config = kind.__struct_config__
+    assert config.frozen and config.array_like
+    assert config.tag == re.sub(r"(?<!^)(?=[A-Z])", "-", kind.__name__).lower()
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (["worker-bye", 7], "reason"),
+        (["factory-hello", "f", "local", -1, 4, [1, 1, 1, 0]], "min_workers"),
+        (["factory-hello", "f", "local", 0, 4, ["many", 1, 1, 0]], r"capacity\[0\]"),
+        (["factory-hello", "x" * 256, "local", 0, 4, [1, 1, 1, 0]], "factory_id"),
+        (["objects-held", ["not a hash"]], r"object_ids\[0\]"),
+        (["no-such-message"], "no-such-message"),
+    ],
+)
+def test_what_no_message_is_is_refused_with_the_path_to_the_field(message: list[Any], field: str) -> None:
+    decoder: Decoder[Any] = Decoder(messages.FromWorker | messages.FromFactory)
+    with pytest.raises(MalformedMessage, match=field):
+        decoder.decode_one(msgpack.packb(message))

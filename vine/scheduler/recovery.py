@@ -151,6 +151,8 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: s
         return
     if fault is not FetchFault.SOURCE_BUSY:
         _blame(state, known, source, fault)
+    if known.object_id not in state.files.objects:
+        return  # Its last copy was a result's, and the task runs again.
     state.transfers.failures[node, known.object_id] += 1
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
         del state.transfers.failures[node, known.object_id]
@@ -178,7 +180,7 @@ def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFaul
         worker.holds.discard(known.object_id)
         known.holders.discard(source)
         state.tell_worker(source, DropObjects((known.object_id,)))
-        copy_gone(state, worker, known)
+        copy_gone(state, worker, known, fault.value)
     elif not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
         # Everybody has failed once: better ask again than wait for ever.
         state.transfers.shunned -= {(holder, known.object_id) for holder in known.holders}
@@ -197,16 +199,17 @@ def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, mess
         outcome = Outcome.DISK_FULL if disk_full else Outcome.TRANSFER_FAILED
         misplaced(state, worker.worker_id, known, outcome, message)
         return
-    for task_id in sorted(state.collecting.get(object_id, {})):
+    copy_gone(state, worker, known, message)
+
+
+def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: str) -> None:
+    """A worker that is still there has lost its copy: its receivers and what waits there need it again."""
+    for task_id in sorted(state.collecting.get(known.object_id, {})):
         record = state.tasks.by_id[task_id]
         if record.attempt is not None and record.attempt.worker == worker.worker_id:
             _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")
-    if object_id in state.files.objects:
-        copy_gone(state, worker, known)
-
-
-def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
-    """A worker that is still there has lost its copy: its receivers and what waits there need it again."""
+    if known.object_id not in state.files.objects:
+        return  # It was that result.
     for transfer in list(state.transfers.active.values()):
         if transfer.object_id == known.object_id and transfer.source == worker.worker_id:
             source_lost(state, transfer)

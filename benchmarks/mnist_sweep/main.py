@@ -1,0 +1,72 @@
+"""The sweep from its command line to its files: prepare, run, report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+
+from benchmarks.mnist_sweep import packing, report
+from benchmarks.mnist_sweep.options import Options, parse
+from benchmarks.mnist_sweep.run import sweep
+from vine.errors import ExitCode, VineError
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+_FAILURES_SHOWN = 5
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        return _run(options)
+    except VineError as error:
+        print(f"mnist_sweep: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:  # A full disk, a folder that is not ours: the user's to mend.
+        print(f"mnist_sweep: {error}", file=sys.stderr)
+        return ExitCode.FAILED
+    except KeyboardInterrupt:
+        print("mnist_sweep: interrupted before the first task", file=sys.stderr)
+        return _INTERRUPTED
+
+
+def _run(options: Options) -> int:
+    start_s = time.perf_counter()
+    options.out.mkdir(parents=True, exist_ok=True)  # Now, and not after an hour, is the time to hear that it cannot be.
+    print("preparing the environment and the dataset (kept in the cache for the next time)", flush=True)
+    packages = packing.prepare(options.cache, options.mnist)
+    if options.distribution == "vine-hot":
+        packages.pack_missing()
+    prepare_s = time.perf_counter() - start_s
+    print(
+        f"{options.tasks} combinations on {options.workers} workers, {options.distribution}: "
+        f"{options.images:,} images, {options.epochs} epochs each",
+        flush=True,
+    )
+    run = sweep(options, packages)
+    run.figures["prepare_s"] = prepare_s
+    report.write(run, options.out)
+    print(closing(run, options))
+    if run.figures["interrupted"]:
+        return _INTERRUPTED
+    return ExitCode.OK if len(run.succeeded) == options.tasks else ExitCode.FAILED
+
+
+def closing(run: report.Run, options: Options) -> str:
+    """What a person wants to know at the end."""
+    failed = [row for row in run.rows if not row.succeeded]
+    figures = run.figures
+    cut = ", interrupted" if figures["interrupted"] else ""
+    lines = ["", f"{len(run.succeeded)} of {options.tasks} tasks succeeded in {figures['run_s']:.1f} s{cut}"]
+    lines += [f"  task {row.number} ended as '{row.outcome}': {row.message}" for row in failed[:_FAILURES_SHOWN]]
+    if len(failed) > _FAILURES_SHOWN:
+        lines.append(f"  ... and {len(failed) - _FAILURES_SHOWN} more; see tasks.csv")
+    for name in ("environment", "dataset"):
+        packed_mb, unpacked_mb = (figures[name][size] / 1e6 for size in ("packed_bytes", "unpacked_bytes"))
+        lines.append(f"{name}: {packed_mb:.1f} MB packed, {unpacked_mb:.1f} MB unpacked")
+    lines.append(
+        f"moved: {figures['mb_from_manager']:.1f} MB from manager, {figures['mb_from_peers']:.1f} MB from peers"
+    )
+    lines += ["", report.tables(run), "The best combinations:", "", report.best_table(run)]
+    lines.append(f"results: {options.out.resolve()}")
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""The sweep's command line says what is wrong with it."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.mnist_sweep.options import parse
+
+
+def test_without_arguments_it_is_the_sweep_of_the_readme() -> None:
+    options = parse([])
+    assert (options.workers, options.tasks, options.distribution) == (2, 32, "vine")
+    assert options.cache.name == ".cache"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--tasks", "0"],
+        ["--tasks", "2049"],
+        ["--workers", "none"],
+        ["--images", "50001"],
+        ["--distribution", "shared"],
+        ["--task-cores", "2"],
+    ],
+)
+def test_what_cannot_be_meant_is_refused_by_name(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(arguments)
+    assert caught.value.code == 2
+    assert arguments[0] in capsys.readouterr().err

@@ -1,0 +1,225 @@
+"""A manager and a worker in one thread: real sockets, and calls that run as soon as they can."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import zmq
+
+from vine import config
+from vine.client import serialise
+from vine.names import FileId, RunId, TaskId
+from vine.wire import sockets
+from vine.wire.hub import Hub
+from vine.wire.keys import new_run_keys, write_run_files
+from vine.wire.messages import (
+    BringFile,
+    CancelTasks,
+    ClientBye,
+    ClientHello,
+    ClientWelcome,
+    DeclareFiles,
+    FileBound,
+    FileBrought,
+    FileSpec,
+    FileUnreadable,
+    ForgetFiles,
+    ForgetResults,
+    Message,
+    Outcome,
+    Refused,
+    RunState,
+    SubmitTasks,
+    TaskKind,
+    TaskResult,
+    TasksEnded,
+    TaskSpec,
+)
+
+
+class ScriptedManager:
+    """Runs in this process, so that tests can look at what it was told.
+
+    Calls of functions named in `held` do not run until `release`.
+    """
+
+    def __init__(self, run_dir: Path, refuse: str = "") -> None:
+        self.heard: list[Message] = []
+        self.files: dict[FileId, FileSpec] = {}
+        self.bound: dict[FileId, FileBound] = {}
+        self.tasks: dict[TaskId, TaskSpec] = {}
+        self.values: dict[TaskId, bytes] = {}
+        self.failed: set[TaskId] = set()
+        self.held: set[str] = set()
+        self.staging = run_dir / "staging"
+        self._run_dir = run_dir
+        self._refuse = refuse
+        self._orders: list[Callable[[], None]] = []
+        self._stop = threading.Event()
+        self._ready = threading.Event()
+        self._peer: Any = None
+        self._on: dict[type[Message], Callable[[Any], None]] = {
+            ClientHello: self._hello,
+            DeclareFiles: self._declare,
+            FileBound: self._bind,
+            FileUnreadable: self._nothing,
+            ForgetFiles: self._nothing,
+            ForgetResults: self._nothing,
+            ClientBye: self._nothing,
+            SubmitTasks: self._submit,
+            CancelTasks: self._cancel,
+            BringFile: self._bring,
+        }
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+        assert self._ready.wait(30)
+
+    @property
+    def connection(self) -> Path:
+        return self._run_dir / "connection.json"
+
+    def all(self, kind: type[Any]) -> list[Any]:
+        return [message for message in list(self.heard) if isinstance(message, kind)]
+
+    def order(self, do: Callable[[], None]) -> None:
+        """Have something done on the manager's thread, soon."""
+        self._orders.append(do)
+
+    def release(self, name: str) -> None:
+        self.order(lambda: self.held.discard(name))
+
+    def say(self, message: Message) -> None:
+        self.order(lambda: self._hub.send(self._peer, message))
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        context = sockets.make_context()
+        keys = new_run_keys()
+        gate = sockets.Gate(context, keys)
+        self._hub = Hub(context, keys, "127.0.0.1", 0, time.monotonic())
+        self.staging.mkdir(parents=True)
+        write_run_files(keys, self._run_dir, RunId("run"), f"tcp://127.0.0.1:{self._hub.port}")
+        poller = zmq.Poller()
+        poller.register(self._hub.socket, zmq.POLLIN)
+        self._ready.set()
+        while not self._stop.is_set():
+            while self._orders:
+                self._orders.pop(0)()
+            for peer, _role, messages in self._hub.receive(time.monotonic()):
+                self._peer = peer
+                for message in messages:
+                    self.heard.append(message)
+                    self._on[type(message)](message)
+            self._run_calls()
+            self._hub.flush(time.monotonic())
+            poller.poll(5)  # Orders come without a wake-up.
+        self._hub.close()
+        gate.close()
+        context.term()
+
+    def _hello(self, hello: ClientHello) -> None:
+        if self._refuse:
+            self._hub.send(self._peer, Refused(self._refuse))
+            return
+        welcome = ClientWelcome(RunId("run"), 1, 3, str(self._run_dir), str(self.staging), True)
+        self._hub.send(self._peer, welcome)
+        self._hub.send(self._peer, RunState(2, 4.0, {}, 0, 0))
+
+    def _declare(self, message: DeclareFiles) -> None:
+        for spec in message.files:
+            self.files[spec.file_id] = spec
+
+    def _bind(self, message: FileBound) -> None:
+        self.bound[message.file_id] = message
+
+    def _nothing(self, message: Message) -> None:
+        """Only remembered."""
+
+    def _submit(self, message: SubmitTasks) -> None:
+        for spec in message.tasks:
+            self.tasks[spec.task_id] = spec
+
+    def _cancel(self, message: CancelTasks) -> None:
+        for task_id in message.task_ids:
+            if self.tasks.pop(task_id, None) is not None:
+                self._hub.send(self._peer, TasksEnded((TaskResult(task_id, Outcome.CANCELLED),)))
+
+    def _bring(self, message: BringFile) -> None:
+        spec = self.files[message.file_id]
+        if spec.data is None:
+            self._hub.send(self._peer, FileBrought(message.file_id, None, f"{spec.label} was never made"))
+            return
+        path = self.staging / f"brought-{message.file_id}"
+        path.write_bytes(spec.data)
+        self._hub.send(self._peer, FileBrought(message.file_id, str(path)))
+
+    def _run_calls(self) -> None:
+        progress = True
+        while progress:
+            progress = False
+            for spec in list(self.tasks.values()):
+                if self._can_run(spec):
+                    del self.tasks[spec.task_id]
+                    self._hub.send(self._peer, TasksEnded((self._result(spec),)))
+                    progress = True
+
+    def _can_run(self, spec: TaskSpec) -> bool:
+        known = all(task_id in self.values or task_id in self.failed for task_id in spec.depends)
+        staged = spec.payload_file is None or spec.payload_file in self.bound
+        return known and staged and spec.label not in self.held
+
+    def _result(self, spec: TaskSpec) -> TaskResult:
+        if any(task_id in self.failed for task_id in spec.depends):
+            self.failed.add(spec.task_id)
+            return TaskResult(spec.task_id, Outcome.DEPENDENCY_FAILED, message=f"'{spec.label}' takes a failed result")
+        if spec.kind is TaskKind.COMMAND:
+            return TaskResult(spec.task_id, Outcome.SUCCESS, exit_code=0, stdout=spec.command.encode(), hostname="here")
+        try:
+            value = serialise.dump(self._call(spec))
+        except Exception as error:  # noqa: BLE001 - it is the user's function
+            self.failed.add(spec.task_id)
+            value = serialise.dump((error, traceback.format_exc()))
+            return TaskResult(spec.task_id, Outcome.EXCEPTION, value=value)
+        self.values[spec.task_id] = value
+        if len(value) <= config.inline_bytes_max:
+            return TaskResult(spec.task_id, Outcome.SUCCESS, value=value)
+        path = self.staging / f"value-{spec.task_id}"
+        path.write_bytes(value)
+        return TaskResult(spec.task_id, Outcome.SUCCESS, value_path=str(path))
+
+    def _call(self, spec: TaskSpec) -> Any:
+        assert spec.function is not None
+        function = serialise.load(self._data(spec.function))
+        payload = spec.payload if spec.payload_file is None else self._data(spec.payload_file)
+        values = [serialise.load(self.values[task_id]) for task_id in spec.depends]
+
+        class HostUnpickler(pickle.Unpickler):
+            def persistent_load(self, reference: Any) -> object:
+                return values[reference[1]]
+
+        if payload[:1] == b"P":
+            args, kwargs = HostUnpickler(io.BytesIO(payload[1:])).load()
+        else:
+            args, kwargs = serialise.load(payload)
+        return function(*args, **kwargs)
+
+    def _data(self, file_id: FileId) -> bytes:
+        spec = self.files[file_id]
+        if spec.data is not None:
+            return spec.data
+        path = self.bound[file_id].path
+        data = Path(path).read_bytes()
+        if spec.cache.value == "task":
+            os.unlink(path)
+        return data

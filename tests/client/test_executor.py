@@ -1,0 +1,245 @@
+"""Is our executor a `concurrent.futures.Executor` in every respect that its users rely on?"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import threading
+import time
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+
+from tests.client.scripted import ScriptedManager
+from vine import config, errors
+from vine.client.executor import Executor
+from vine.client.futures import RemoteTraceback, VineFuture
+from vine.client.manager import Manager
+from vine.wire.messages import CacheLevel, CancelTasks, ForgetFiles, ForgetResults, Request, TaskSpec
+
+pytestmark = pytest.mark.live
+
+
+def add(left: Any, right: Any = 1) -> Any:
+    return left + right
+
+
+def divide(left: float, right: float) -> float:
+    return left / right
+
+
+def blob(size: int) -> bytes:
+    return b"v" * size
+
+
+def wait_here() -> str:
+    return "waited"
+
+
+def wait_until(seen: Any) -> None:
+    """For what the other threads will do soon; the test's time limit ends it otherwise."""
+    while not seen():
+        time.sleep(0.001)
+
+
+def submitted(scripted: ScriptedManager) -> list[TaskSpec]:
+    from vine.wire.messages import SubmitTasks
+
+    return [spec for message in scripted.all(SubmitTasks) for spec in message.tasks]
+
+
+def test_calls_come_back_with_their_values(executor: Executor) -> None:
+    futures = [executor.submit(add, number, right=2) for number in range(50)]
+    assert [future.result(30) for future in futures] == [number + 2 for number in range(50)]
+    assert list(executor.map(add, range(5), range(5))) == [0, 2, 4, 6, 8]
+
+
+def test_a_function_is_declared_once_however_often_it_is_called(executor: Executor, scripted: ScriptedManager) -> None:
+    calls = [executor.submit(add, 1), executor.submit(functools.partial(add, 5), 6), executor.submit(add, 2)]
+    assert [call.result(30) for call in calls] == [2, 11, 3]
+    assert len(scripted.files) == 1
+    assert len({spec.function for spec in submitted(scripted)}) == 1
+
+
+def test_futures_are_arguments_wherever_they_are_nested(executor: Executor, scripted: ScriptedManager) -> None:
+    first = executor.submit(add, 1, 1)
+    second = executor.submit(add, [first], [first])
+    assert executor.submit(add, {"k": second}["k"], [3]).result(30) == [2, 2, 3]
+    assert isinstance(first, VineFuture)
+    assert submitted(scripted)[1].depends == (first.task_id,)
+
+
+def test_an_exception_comes_back_as_itself(executor: Executor) -> None:
+    future = executor.submit(divide, 1, 0)
+    with pytest.raises(ZeroDivisionError) as caught:
+        future.result(30)
+    assert isinstance(caught.value.__cause__, RemoteTraceback)
+    assert "divide" in str(caught.value.__cause__)
+    with pytest.raises(errors.DependencyFailed):
+        executor.submit(add, future).result(30)
+
+
+def test_long_arguments_and_values_go_by_files_that_do_not_stay(executor: Executor, scripted: ScriptedManager) -> None:
+    size = config.inline_bytes_max + 1
+    assert executor.submit(len, b"a" * size).result(30) == size
+    assert executor.submit(blob, size).result(30) == blob(size)
+    wait_until(lambda: scripted.all(ForgetFiles))
+    (payload,) = (spec.payload_file for spec in submitted(scripted) if spec.payload_file is not None)
+    assert scripted.files[payload].cache is CacheLevel.TASK
+    assert scripted.all(ForgetFiles) == [ForgetFiles((payload,))]
+    assert list(scripted.staging.iterdir()) == []
+
+
+def test_an_open_future_from_elsewhere_is_waited_for_here(executor: Executor, scripted: ScriptedManager) -> None:
+    plain: Future[int] = Future()
+    waiting = executor.submit(add, plain, right=2)
+    after = executor.submit(add, waiting)
+    assert executor.submit(add, 1).result(30) == 2
+    assert not waiting.done()
+    plain.set_result(40)
+    assert waiting.result(30) == 42
+    assert after.result(30) == 43
+
+
+def test_a_failed_future_from_elsewhere_fails_the_call_with_its_cause(executor: Executor) -> None:
+    plain: Future[int] = Future()
+    waiting = executor.submit(add, plain)
+    plain.set_exception(OSError("over there"))
+    for future in (waiting, executor.submit(add, plain)):
+        with pytest.raises(errors.DependencyFailed, match="'add' takes the result of") as caught:
+            future.result(30)
+        assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_a_cancelled_call_that_waits_for_a_future_from_elsewhere_is_never_sent(
+    executor: Executor, scripted: ScriptedManager
+) -> None:
+    plain: Future[int] = Future()
+    waiting = executor.submit(add, plain)
+    assert waiting.cancel()
+    plain.set_result(1)
+    assert executor.submit(add, 1).result(30) == 2
+    assert len(submitted(scripted)) == 1
+
+
+def test_cancel_stops_a_call_wherever_it_is(executor: Executor, scripted: ScriptedManager) -> None:
+    scripted.held.add("wait_here")
+    future = executor.submit(wait_here)
+    assert future.cancel()
+    assert future.cancelled()
+    assert concurrent.futures.wait([future], 30).done == {future}
+    wait_until(lambda: scripted.all(CancelTasks))
+    assert scripted.all(CancelTasks)[0].task_ids == (future.task_id,)  # type: ignore[attr-defined]
+
+
+def test_callbacks_run_and_a_failing_one_harms_nobody(executor: Executor, caplog: pytest.LogCaptureFixture) -> None:
+    seen = threading.Event()
+    future = executor.submit(add, 1)
+    future.add_done_callback(lambda done: 1 / 0)
+    future.add_done_callback(lambda done: seen.set())
+    assert seen.wait(30)
+    assert executor.submit(add, 2).result(30) == 3
+
+
+def test_a_callback_may_submit_and_wait_may_be_for_the_first(executor: Executor, scripted: ScriptedManager) -> None:
+    scripted.held.add("wait_here")
+    slow = executor.submit(wait_here)
+    chained: Future[Any] = Future()
+    quick = executor.submit(add, 1)
+    quick.add_done_callback(
+        lambda done: executor.submit(add, done.result()).add_done_callback(lambda end: chained.set_result(end.result()))
+    )
+    assert chained.result(30) == 3
+    done, pending = concurrent.futures.wait([slow, quick], 30, concurrent.futures.FIRST_COMPLETED)
+    assert (done, pending) == ({quick}, {slow})
+    with pytest.raises(concurrent.futures.TimeoutError):
+        slow.result(0.01)
+    scripted.release("wait_here")
+    assert slow.result(30) == "waited"
+
+
+def test_options_are_of_the_calls_made_with_them(
+    executor: Executor, manager: Manager, scripted: ScriptedManager
+) -> None:
+    data = manager.declare_buffer(b"data")
+    special = executor.options(cores=2, memory=100, inputs={"./in/data": data}, priority=3, retries=1, time_limit=60)
+    more = special.options(gpus=1)
+    for one in (executor, special, more):
+        assert one.submit(add, 1).result(30) == 2
+    plain, first, second = submitted(scripted)
+    assert plain.request == Request(cores=1.0)
+    assert (first.request, first.priority, first.retries) == (Request(cores=2.0, memory_mb=100.0), 3, 1)
+    assert first.time_limit_s == 60
+    assert [(mount.file_id, mount.name) for mount in second.inputs] == [(data.file_id, "in/data")]
+    assert second.request == Request(cores=2.0, memory_mb=100.0, gpus=1.0)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"cores": -1}, "cores=-1 is no amount"),
+        ({"time_limit": -1.0}, "cannot be submitted as it is"),
+        ({"inputs": {"/etc/passwd": None}}, "is no file of this manager"),
+        ({"environment": "env.tar"}, "is no file of this manager"),
+    ],
+)
+def test_options_that_cannot_be_meant_are_refused_at_once(
+    executor: Executor, options: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(errors.UsageError, match=match):
+        executor.options(**options)
+
+
+def test_an_argument_that_cannot_be_sent_is_told_at_once(executor: Executor) -> None:
+    with pytest.raises(errors.NotSerialisable, match="argument 1 of 'add'"):
+        executor.submit(add, (x for x in range(2)))
+    with pytest.raises(errors.UsageError, match="cannot be called"):
+        executor.submit(42)  # type: ignore[arg-type]
+
+
+def test_shutdown_waits_for_the_calls_and_takes_no_more(executor: Executor, scripted: ScriptedManager) -> None:
+    scripted.held.add("wait_here")
+    future = executor.submit(wait_here)
+    scripted.release("wait_here")
+    executor.shutdown()
+    assert future.done()
+    with pytest.raises(RuntimeError, match="cannot schedule new futures after shutdown"):
+        executor.submit(add, 1)
+
+
+def test_shutdown_without_waiting_lets_the_calls_end(executor: Executor, scripted: ScriptedManager) -> None:
+    scripted.held.add("wait_here")
+    future = executor.submit(wait_here)
+    executor.shutdown(wait=False)
+    assert not future.done()
+    scripted.release("wait_here")
+    assert future.result(30) == "waited"
+
+
+def test_shutdown_can_cancel_what_is_open(executor: Executor, scripted: ScriptedManager) -> None:
+    scripted.held.add("wait_here")
+    future = executor.submit(wait_here)
+    executor.shutdown(cancel_futures=True)
+    assert future.cancelled()
+
+
+def test_two_executors_of_one_manager_end_each_for_itself(manager: Manager, scripted: ScriptedManager) -> None:
+    scripted.held.add("wait_here")
+    first, second = Executor(manager), Executor(manager)
+    slow = first.submit(wait_here)
+    second.shutdown()
+    assert not slow.done()
+    assert first.submit(add, 1).result(30) == 2
+    scripted.release("wait_here")
+    first.shutdown()
+    assert slow.result() == "waited"
+
+
+def test_results_of_dropped_futures_are_forgotten(executor: Executor, scripted: ScriptedManager) -> None:
+    future = executor.submit(add, 1)
+    future.result(30)
+    task_id = future.task_id  # type: ignore[attr-defined]
+    del future
+    executor.submit(add, 2).result(30)
+    wait_until(lambda: any(task_id in message.task_ids for message in scripted.all(ForgetResults)))

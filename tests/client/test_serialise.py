@@ -1,0 +1,182 @@
+"""How do functions, arguments and results become bytes, and bytes become them again?"""
+
+from __future__ import annotations
+
+import functools
+import io
+import operator
+import os
+import pickle
+import subprocess
+import sys
+import textwrap
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vine.client import serialise
+from vine.client.serialise import ForeignFailed
+from vine.errors import MalformedMessage, NotSerialisable
+from vine.names import TaskId
+
+
+def nobodys(future: Future[Any]) -> TaskId | None:
+    return None
+
+
+def load_on_worker(payload: bytes, values: list[object]) -> Any:
+    """As a function host reads a payload: dependency values filled in by position."""
+
+    class HostUnpickler(pickle.Unpickler):
+        def persistent_load(self, reference: Any) -> object:
+            kind, place = reference
+            assert kind == "vine.result"
+            return values[place]
+
+    assert payload[:1] == b"P"
+    return HostUnpickler(io.BytesIO(payload[1:])).load()
+
+
+def done(value: object) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_result(value)
+    return future
+
+
+def test_plain_arguments_are_pickled_and_come_back() -> None:
+    payload, links = serialise.dump_call((1, "two"), {"three": [3.0, None]}, "f", nobodys)
+    assert links is None
+    assert payload[:1] == b"P"
+    assert serialise.load(payload) == ((1, "two"), {"three": [3.0, None]})
+
+
+def test_importable_functions_go_by_name_and_lambdas_by_dill() -> None:
+    assert serialise.dump(operator.add)[:1] == b"P"
+    offset = 5
+    data = serialise.dump(lambda x: x + offset)
+    assert data[:1] == b"D"
+    assert serialise.load(data)(1) == 6
+
+
+def test_futures_of_the_run_become_references_wherever_they_are_nested() -> None:
+    first, second, tasks = Future[Any](), Future[Any](), {}
+    tasks[id(first)], tasks[id(second)] = TaskId(7), TaskId(9)
+    payload, links = serialise.dump_call(
+        ([first, {"deep": (second, first)}],), {"key": second}, "f", lambda future: tasks[id(future)]
+    )
+    assert links is not None
+    assert links.depends == (7, 9)
+    assert not links.awaited
+    args, kwargs = load_on_worker(payload, ["seven", "nine"])
+    assert args == (["seven", {"deep": ("nine", "seven")}],)
+    assert kwargs == {"key": "nine"}
+
+
+def test_futures_of_the_run_are_found_beside_what_only_dill_can_carry() -> None:
+    mine: Future[Any] = Future()
+    payload, links = serialise.dump_call((mine, lambda x: x), {}, "f", lambda future: TaskId(3))
+    assert payload[:1] == b"D"
+    assert links is not None
+    assert links.depends == (3,)
+    assert b"vine.result" in payload
+
+
+def test_a_done_future_from_elsewhere_is_replaced_by_its_value() -> None:
+    payload, links = serialise.dump_call(([done(41)],), {}, "f", nobodys)
+    assert links is not None
+    assert (links.depends, links.awaited) == ((), [])
+    assert load_on_worker(payload, []) == (([41],), {})
+
+
+def test_an_open_future_from_elsewhere_is_to_be_awaited() -> None:
+    open_one: Future[Any] = Future()
+    _, links = serialise.dump_call((done(1), open_one), {}, "f", nobodys)
+    assert links is not None
+    assert links.awaited == [open_one]
+
+
+def test_a_failed_future_from_elsewhere_is_told_apart_from_what_cannot_be_serialised() -> None:
+    failed: Future[Any] = Future()
+    failed.set_exception(ZeroDivisionError("there"))
+    with pytest.raises(ForeignFailed) as caught:
+        serialise.dump_call((failed,), {}, "f", nobodys)
+    error = serialise.foreign_failure("f", caught.value)
+    assert isinstance(error.__cause__, ZeroDivisionError)
+    assert "'f' takes the result of" in str(error)
+
+
+def test_an_argument_that_nothing_can_carry_is_named_with_the_cause_in_one_line() -> None:
+    generator = (x for x in range(2))
+    with pytest.raises(NotSerialisable) as caught:
+        serialise.dump_call((1, 2), {"data": generator}, "train", nobodys)
+    message = str(caught.value)
+    assert "argument 'data' of 'train' (a generator)" in message
+    assert "\n" not in message
+    assert caught.value.__cause__ is not None
+
+
+def test_a_function_that_nothing_can_carry_is_named() -> None:
+    stream = os.fdopen(os.dup(1), "wb")
+    lock = threading.local()
+    with stream, pytest.raises(NotSerialisable, match="function 'reads' cannot be serialised"):
+        serialise.dump_function(functools.partial(print, sys._getframe(), lock), "reads")
+
+
+def test_an_unknown_format_is_refused() -> None:
+    with pytest.raises(MalformedMessage, match="unknown format"):
+        serialise.load(b"X...")
+
+
+def run_script(tmp_path: Path, text: str) -> str:
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(text))
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_what_a_script_defines_travels_by_value_with_the_globals_that_it_names(tmp_path: Path) -> None:
+    written = tmp_path / "function"
+    run_script(
+        tmp_path,
+        f"""
+        import math
+        from vine.client import serialise
+
+        HALF = 0.5
+        UNPICKLABLE = (x for x in ())
+
+        def area(radius):
+            return HALF * math.floor(radius)
+
+        open({str(written)!r}, "wb").write(serialise.dump_function(area, "area"))
+        """,
+    )
+    assert serialise.load(written.read_bytes())(8.9) == 4.0
+
+
+def test_a_class_of_the_script_is_itself_again_when_its_objects_come_home(tmp_path: Path) -> None:
+    # A host sends classes of __main__ by value, since it has no such module.
+    output = run_script(
+        tmp_path,
+        """
+        from vine.client import serialise
+
+        class Failure(Exception):
+            pass
+
+        class Point:
+            def __init__(self, x):
+                self.x = x
+
+        data = serialise.dump(((Point(3), Failure("why")), "text"))
+        assert data[:1] == b"D"
+        (point, failure), _ = serialise.load(data)
+        print(isinstance(point, Point), isinstance(failure, Failure), point.x)
+        """,
+    )
+    assert output.split() == ["True", "True", "3"]

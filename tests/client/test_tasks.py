@@ -1,0 +1,143 @@
+"""Is a task told to the run as its user described it, and is nonsense refused?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from vine import errors
+from vine.client.files import File, cache_level
+from vine.client.tasks import PythonTask, Task, name_of, sandbox_name
+from vine.names import FileId, TaskId
+from vine.wire.messages import CacheLevel, FileKind, FileSpec, Mount, Request, TaskKind
+
+
+class FakeManager:
+    def check_own(self, file: File) -> None:
+        """All files are its own."""
+
+    def task_of(self, future: object) -> TaskId | None:
+        return TaskId(5)
+
+    def declare_function(self, function: object) -> FileId:
+        return FileId(77)
+
+
+def file(number: int) -> File:
+    session: Any = None
+    return File(session, FileSpec(FileId(number), FileKind.TEMP, CacheLevel.WORKFLOW, "temp"))
+
+
+def spec_of(task: Task) -> Any:
+    manager: Any = FakeManager()
+    return task.submitted(manager, TaskId(1))
+
+
+def test_everything_that_was_set_is_told() -> None:
+    task = Task("run $X")
+    task.add_input(file(2), "in/a")
+    task.add_output(file(3), "out")
+    task.set_cores(2)
+    task.set_memory(100)
+    task.set_disk(200)
+    task.set_gpus(1)
+    task.set_env_var("X", "1")
+    task.set_environment(file(4))
+    task.set_tag("t")
+    task.set_retries(3)
+    task.set_time_max(60)
+    task.set_priority(2.5)
+    task.add_feature("fast")
+    spec = spec_of(task)
+    assert (spec.kind, spec.command, spec.label) == (TaskKind.COMMAND, "run $X", "run $X")
+    assert spec.inputs == (Mount(FileId(2), "in/a"),)
+    assert spec.outputs == (Mount(FileId(3), "out"),)
+    assert spec.request == Request(2.0, 100.0, 200.0, 1.0)
+    assert (spec.variables, spec.environment, spec.tag) == ({"X": "1"}, 4, "t")
+    assert (spec.retries, spec.time_limit_s, spec.priority, spec.features) == (3, 60, 2.5, ("fast",))
+
+
+def test_a_python_task_is_a_function_with_its_arguments() -> None:
+    spec = spec_of(PythonTask(max, 1, 2))
+    assert (spec.kind, spec.function, spec.label, spec.command) == (TaskKind.PYTHON, 77, "max", "")
+    assert spec.payload[:1] == b"P"
+
+
+@pytest.mark.parametrize("name", ["", "/etc", "..", "../up", "a/../../up", "nul\0", ".", None])
+def test_a_name_that_leaves_the_sandbox_is_refused(name: str) -> None:
+    with pytest.raises(errors.UsageError, match="is no name for a file in a sandbox"):
+        sandbox_name(name)
+
+
+def test_a_name_is_taken_in_its_plainest_form() -> None:
+    assert sandbox_name("./a//b/../c") == "a/c"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        (lambda task: task.set_cores(-1), "cores=-1 is no amount"),
+        (lambda task: task.set_memory("1 GB"), "is no amount"),
+        (lambda task: task.set_gpus(True), "is no amount"),
+        (lambda task: task.set_env_var("A=B", "x"), "cannot be an environment variable"),
+        (lambda task: task.add_input("path", "name"), "is no declared file"),
+        (lambda task: task.exit_code, "has not ended"),
+    ],
+)
+def test_nonsense_is_refused_when_it_is_said(wrong: Any, match: str) -> None:
+    with pytest.raises(errors.UsageError, match=match):
+        wrong(Task("true"))
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda task: task.set_retries(-1),
+        lambda task: task.set_time_max("long"),
+        lambda task: task.set_tag("\udc80"),
+        lambda task: task.set_env_var("BIG", "x" * 10_000),
+        lambda task: task.set_retries(2**70),
+    ],
+)
+def test_what_the_wire_does_not_admit_is_refused_before_it_is_sent(break_it: Any) -> None:
+    task = Task("true")
+    break_it(task)
+    with pytest.raises(errors.UsageError, match="cannot be submitted as it is"):
+        spec_of(task)
+    assert task.id is None
+
+
+def test_two_inputs_of_one_name_are_refused() -> None:
+    task = Task("true")
+    task.add_input(file(1), "x")
+    task.add_input(file(2), "./x")
+    with pytest.raises(errors.UsageError, match="two files of one task have the name 'x'"):
+        spec_of(task)
+
+
+@pytest.mark.parametrize("command", ["", "  ", None, b"true"])
+def test_a_command_is_text(command: Any) -> None:
+    with pytest.raises(errors.UsageError, match="needs a shell command"):
+        Task(command)
+
+
+def test_cache_levels_have_taskvines_names_too() -> None:
+    assert [cache_level(name) for name in (False, True, "task", "workflow", "worker")] == [
+        CacheLevel.TASK,
+        CacheLevel.WORKFLOW,
+        CacheLevel.TASK,
+        CacheLevel.WORKFLOW,
+        CacheLevel.WORKER,
+    ]
+    with pytest.raises(errors.UsageError, match="cache='forever' is no cache level"):
+        cache_level("forever")
+
+
+def test_any_callable_has_a_name() -> None:
+    class Model:
+        def __call__(self) -> None:
+            """Nothing."""
+
+    assert name_of(len) == "len"
+    assert name_of(Model()).endswith("Model")

@@ -1,0 +1,31 @@
+"""The outbox of a step: batches come last, and nothing is said to who has left."""
+
+from __future__ import annotations
+
+from tests.scheduler.world import World
+from vine.names import WorkerId
+from vine.scheduler.actions import Send
+from vine.wire import messages as m
+
+
+def test_the_results_of_a_step_reach_a_client_in_one_message() -> None:
+    world = World(workers=1, cores=2)
+    first, second = world.submit(), world.submit()
+    world.say(m.CancelTasks((first, second)))
+    worker = next(iter(world.workers.values()))
+    ended = tuple(m.AttemptResult(attempt, m.Outcome.CANCELLED) for attempt in list(worker.running))  # type: ignore[arg-type]
+    before = len(world.sent(m.TasksEnded))
+    world.say(m.AttemptsEnded(ended), worker.peer)
+    assert len(world.sent(m.TasksEnded)) == before + 1
+
+
+def test_nothing_is_sent_to_a_worker_that_has_left() -> None:
+    world = World()
+    world.core.state.tell_worker(WorkerId("gone"), m.EndWorker("x"))
+    assert not [action for action in world.core.state.take_actions() if isinstance(action, Send)]
+
+
+def test_attempts_and_transfers_are_never_numbered_alike() -> None:
+    state = World().core.state
+    numbers = [state.next_attempt(), state.next_transfer(), state.next_attempt()]
+    assert len(set(numbers)) == 3

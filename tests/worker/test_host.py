@@ -1,0 +1,206 @@
+"""Does a warm interpreter run calls as it should, seen from the worker's end of its socket?"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dill
+import pytest
+
+from vine import config
+from vine_worker.functions import host as host_program
+from vine_worker.functions.channel import Answer, HostChannel
+
+pytestmark = pytest.mark.live
+
+
+class RunningHost:
+    """A host process with a function store of its own."""
+
+    def __init__(self, folder: Path, once: bool = False) -> None:
+        self.folder = folder
+        self.channel = HostChannel(folder)
+        arguments = [sys.executable, host_program.__file__, "--fd", str(self.channel.far_descriptor)]
+        arguments += ["--spill", str(folder), "--frame-bytes", str(config.host_frame_bytes_max)]
+        arguments += ["--inline-bytes", str(config.inline_bytes_max)] + ["--once"] * once
+        self.process = subprocess.Popen(arguments, pass_fds=[self.channel.far_descriptor], cwd=folder)
+        self.number = 0
+
+    def call(self, function: Any, *args: Any, settings: bytes = b"", values: tuple[bytes, ...] = ()) -> None:
+        path = self.folder / f"function-{self.number + 1}"
+        path.write_bytes(b"D" + dill.dumps(function, recurse=True))
+        self.call_payload(path, b"P" + pickle.dumps((args, {})), settings, values)
+
+    def call_payload(self, path: Path, payload: bytes, settings: bytes = b"", values: tuple[bytes, ...] = ()) -> None:
+        self.number += 1
+        blobs = [(host_program.INLINE, content) for content in (payload, *values)]
+        self.channel.send(self.number, os.fsencode(path), settings, blobs)
+
+    def answer(self) -> Answer:
+        return self.answers(1)[0]
+
+    def values(self, count: int) -> list[Any]:
+        return [value_of(answer) for answer in self.answers(count)]
+
+    def answers(self, count: int) -> list[Answer]:
+        """So many answers, besides the one that says that the interpreter is up."""
+        answers: list[Answer] = []
+        while len(answers) < count:
+            assert select.select([self.channel], [], [], 20)[0], "the host does not answer"
+            answers += (answer for answer in self.channel.receive() if answer.brings != host_program.READY)
+        return answers
+
+    def result(self, function: Any, *args: Any, **options: Any) -> Any:
+        self.call(function, *args, **options)
+        return value_of(self.answer())
+
+
+def value_of(answer: Answer) -> Any:
+    assert answer.brings == host_program.VALUE, value_or_text(answer)
+    return value_or_text(answer)
+
+
+def value_or_text(answer: Answer) -> Any:
+    content = Path(os.fsdecode(answer.content)).read_bytes() if answer.at_path else answer.content
+    return dill.loads(content[1:]) if content[:1] in (b"P", b"D") else content
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[RunningHost]:
+    running = RunningHost(tmp_path)
+    yield running
+    running.process.kill()
+    running.process.wait()
+    running.channel.close()
+
+
+def test_calls_are_answered_in_their_order(host: RunningHost) -> None:
+    for number in range(5):
+        host.call(lambda x: x + 1, number)
+    assert host.values(5) == [1, 2, 3, 4, 5]
+
+
+def test_an_exception_comes_back_as_itself_with_its_traceback_and_without_our_frames(host: RunningHost) -> None:
+    def divide(a: int, b: int) -> float:
+        return a / b
+
+    host.call(divide, 1, 0)
+    answer = host.answer()
+    error, text = value_or_text(answer)
+    assert answer.brings == host_program.EXCEPTION
+    assert type(error) is ZeroDivisionError
+    assert "in divide" in text
+    assert host_program.__file__ not in text
+
+
+def test_an_exception_that_cannot_travel_is_told_in_words(host: RunningHost) -> None:
+    def fail() -> None:
+        class Stubborn(Exception):  # noqa: N818
+            def __init__(self, one: int, two: int) -> None:
+                super().__init__(f"{one} and {two}")
+
+            def __reduce__(self) -> Any:
+                return (Stubborn, ())
+
+        raise Stubborn(1, 2)
+
+    host.call(fail)
+    error, text = value_or_text(host.answer())
+    assert type(error) is RuntimeError
+    assert "Stubborn: 1 and 2" in str(error)
+    assert "Stubborn" in text
+
+
+def test_exit_fails_the_call_alone(host: RunningHost) -> None:
+    host.call(lambda: sys.exit(3))
+    answer = host.answer()
+    assert (answer.brings, answer.content) == (host_program.EXIT, b"3")
+    assert host.result(lambda: "still here") == "still here"
+
+
+def test_a_result_that_cannot_be_serialised_is_an_error_that_names_its_type(host: RunningHost) -> None:
+    host.call(lambda: (n for n in range(3)))
+    error, _text = value_or_text(host.answer())
+    assert type(error) is TypeError
+    assert "generator" in str(error)
+
+
+def test_values_of_other_tasks_take_the_place_of_their_references(host: RunningHost, tmp_path: Path) -> None:
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, thing: Any) -> Any:
+            return ("vine.result", 1) if thing == "the second" else None
+
+    path = tmp_path / "payload"
+    with path.open("wb") as file:
+        Pickler(file).dump((("the second", {"nested": ["the second"]}), {}))
+    function = tmp_path / "function"
+    function.write_bytes(b"D" + dill.dumps(lambda x, y: (x, y, x is y["nested"][0]), recurse=True))
+    values = (b"P" + pickle.dumps("no"), b"P" + pickle.dumps([1, 2]))
+    host.call_payload(function, b"P" + path.read_bytes(), values=values)
+    assert value_of(host.answer()) == ([1, 2], {"nested": [[1, 2]]}, True)
+
+
+def test_long_arguments_and_results_go_by_files(host: RunningHost, tmp_path: Path) -> None:
+    long = b"x" * (3 * config.host_frame_bytes_max)
+    host.call(lambda data: data, long)
+    answer = host.answer()
+    assert answer.at_path
+    assert value_of(answer) == long
+    assert not list(tmp_path.glob("call-*")), "the call's file was left behind"
+
+
+def test_a_call_sees_its_folder_and_variables_and_the_next_one_does_not(host: RunningHost, tmp_path: Path) -> None:
+    def where() -> tuple[str, str | None]:
+        return os.getcwd(), os.environ.get("COLOUR")
+
+    folder = tmp_path / "sandbox"
+    folder.mkdir()
+    settings = f'{{"folder": "{folder}", "variables": {{"COLOUR": "red"}}}}'.encode()
+    assert host.result(where, settings=settings) == (str(folder), "red")
+    assert host.result(where) == (str(tmp_path), None)
+
+
+def test_functions_of_main_do_not_see_the_hosts_own_names(host: RunningHost) -> None:
+    names = host.result(lambda: sorted(name for name in vars(sys.modules["__main__"]) if not name.startswith("__")))
+    assert names == []
+
+
+def test_calls_that_were_not_read_are_taken_back_exactly(host: RunningHost, tmp_path: Path) -> None:
+    """The first blocks in the function, so that the others stay in the socket."""
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    assert host.result(lambda: 0) == 0
+    host.call(lambda path: Path(path).read_text(), str(gate))
+    with gate.open("w") as opened:  # Opens when the call has: it runs.
+        host.call(lambda: "second")
+        host.call(lambda data: "third", b"x" * (2 * config.host_frame_bytes_max))
+        assert host.channel.take_back() == [3, 4]
+        opened.write("go")
+    assert value_of(host.answer()) == "go"
+    assert host.result(lambda: "later") == "later"
+    assert not list(tmp_path.glob("call-*")), "the file of a call that was taken back was left behind"
+
+
+def test_answers_survive_the_death_of_their_host(host: RunningHost) -> None:
+    host.call(lambda: "before")
+    host.call(lambda: os.kill(os.getpid(), signal.SIGKILL))
+    host.call(lambda: "never read")
+    host.process.wait()
+    answers = host.channel.receive()
+    assert [answer.brings for answer in answers] == [host_program.READY, host_program.VALUE]
+    assert host.channel.take_back() == [3]
+
+
+def test_a_host_for_one_call_ends_after_it_with_its_exit_code(tmp_path: Path) -> None:
+    host = RunningHost(tmp_path, once=True)
+    host.call(lambda: sys.exit(7))
+    assert host.process.wait() == 7
+    host.channel.close()

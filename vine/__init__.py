@@ -1,0 +1,59 @@
+"""What may a program import from vine: managers, executors, tasks, files, futures and errors."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vine.mixed import refuse_mixed_install
+
+refuse_mixed_install()
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from vine.client.executor import Executor as Executor
+    from vine.client.files import File as File
+    from vine.client.futures import RemoteTraceback as RemoteTraceback
+    from vine.client.futures import VineFuture as VineFuture
+    from vine.client.manager import Manager as Manager
+    from vine.client.tasks import PythonTask as PythonTask
+    from vine.client.tasks import Task as Task
+    from vine.errors import VineError as VineError
+
+# Imported at first use: manager, workers and views import vine too, and need none of these.
+_HOMES = {
+    "Executor": "vine.client.executor",
+    "File": "vine.client.files",
+    "Manager": "vine.client.manager",
+    "PythonTask": "vine.client.tasks",
+    "RemoteTraceback": "vine.client.futures",
+    "Task": "vine.client.tasks",
+    "VineError": "vine.errors",
+    "VineFuture": "vine.client.futures",
+}
+
+__all__ = [
+    "Executor",
+    "File",
+    "Manager",
+    "PythonTask",
+    "RemoteTraceback",
+    "Task",
+    "VineError",
+    "VineFuture",
+    "__version__",
+]
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'vine' has no attribute {name!r}")
+    value = getattr(importlib.import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

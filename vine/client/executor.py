@@ -1,0 +1,241 @@
+"""How do plain function calls run on the workers: a `concurrent.futures.Executor`."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import itertools
+import os
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from vine import errors
+from vine.client import serialise, tasks
+from vine.client.calls import Function
+from vine.client.files import File
+from vine.client.futures import VineFuture
+from vine.client.manager import Manager
+from vine.client.pool import Pool, factory_options, fleet, opened
+from vine.client.session import anew
+from vine.names import FileId, TaskId
+from vine.wire.messages import Mount, Request, TaskKind, TaskSpec
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class CallOptions:
+    """What all calls of one executor have in common, in the form that goes out."""
+
+    cores: float | None = 1.0  # A call is one thread unless it says otherwise; None is shared out like the rest.
+    memory: float | None = None
+    disk: float | None = None
+    gpus: float | None = None
+    environment: File | None = None
+    inputs: tuple[Mount, ...] = ()
+    priority: float = 0.0
+    retries: int = 0
+    time_limit: float | None = None
+
+    def request(self) -> Request:
+        return Request(self.cores, self.memory, self.disk, self.gpus)
+
+
+class _Unset:
+    def __repr__(self) -> str:
+        return "as before"
+
+
+_UNSET: Any = _Unset()
+
+
+def _when_done(futures: list[Future[Any]], then: Callable[[], None]) -> None:
+    """Call `then` once, on the thread that ends the last of the futures; at once if there is none."""
+    left = itertools.count(len(futures), -1)  # One more than there are futures counts down: the last gets 0.
+
+    def one_done(future: Future[Any] | None = None) -> None:
+        if next(left) == 0:
+            then()
+
+    for future in futures:
+        future.add_done_callback(one_done)
+    one_done()
+
+
+def _opened(
+    partial: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]:
+    """The same call without the partial, so that its function is sent once and not with each argument."""
+    gap = getattr(functools, "Placeholder", None)  # of Python 3.14: filled in by the call's own arguments
+    if gap is not None and any(value is gap for value in partial.args):
+        return partial, args, kwargs
+    return partial.func, (*partial.args, *args), {**partial.keywords, **kwargs}
+
+
+class Executor(concurrent.futures.Executor):
+    """Runs calls on warm interpreters of the workers.
+
+    Without a manager it starts one and a local factory, and ends both at `shutdown`. With one it uses the
+    workers that the manager has, and starts a factory if `workers`, `min_workers` or `max_workers` is given;
+    `cores`, `memory`, `disk` and `gpus` are the size of each of the factory's workers. One call takes one core
+    unless `options` says otherwise.
+
+    Futures of the same run may be arguments, also inside of containers: their values go from worker to worker.
+    A future from elsewhere is waited for, and its value sent; such arguments are serialised only then.
+    """
+
+    def __init__(
+        self,
+        manager: Manager | None = None,
+        *,
+        workers: int | None = None,
+        min_workers: int | None = None,
+        max_workers: int | None = None,
+        cores: float | None = None,
+        memory: float | None = None,
+        disk: float | None = None,
+        gpus: float | None = None,
+        idle_timeout: float | None = None,
+        workspace: str | os.PathLike[str] | None = None,
+        batch_type: str = "local",
+        run_info_path: str | os.PathLike[str] = "vine-run-info",
+    ) -> None:
+        sizes = {"--cores": cores, "--memory": memory, "--disk": disk, "--gpus": gpus, "--idle-timeout": idle_timeout}
+        few, many = fleet(workers, min_workers, max_workers, needed=manager is None)
+        options = factory_options(few, many, batch_type, sizes, workspace)
+        owned = manager is None
+        manager = manager or Manager(run_info_path=run_info_path)
+        self._pool = Pool(manager, owned)
+        self._set_options(CallOptions())
+        if many:
+            try:
+                self._pool.start_factory(options)
+            except BaseException:
+                if owned:
+                    manager.close()
+                raise
+        opened(self._pool)
+
+    @property
+    def manager(self) -> Manager:
+        return self._pool.manager
+
+    def options(
+        self,
+        *,
+        cores: float | None = _UNSET,
+        memory: float | None = _UNSET,
+        disk: float | None = _UNSET,
+        gpus: float | None = _UNSET,
+        environment: File | None = _UNSET,
+        inputs: Mapping[str, File] = _UNSET,
+        priority: float = _UNSET,
+        retries: int = _UNSET,
+        time_limit: float | None = _UNSET,
+    ) -> Executor:
+        """The same executor, whose calls have these set; what is not named stays as it is here."""
+        given: dict[str, Any] = {"cores": cores, "memory": memory, "disk": disk, "gpus": gpus}
+        changes: dict[str, Any] = {
+            name: value if value is None else tasks.amount(name, value) for name, value in _set(given).items()
+        }
+        changes |= _set(
+            {"environment": environment, "priority": priority, "retries": retries, "time_limit": time_limit}
+        )
+        if inputs is not _UNSET:
+            for file in inputs.values():
+                self.manager.check_own(file)
+            changes["inputs"] = tasks.mounts([(file, tasks.sandbox_name(name)) for name, file in inputs.items()])
+        if changes.get("environment") is not None:
+            self.manager.check_own(changes["environment"])
+        other = object.__new__(type(self))
+        other._pool = self._pool
+        other._set_options(replace(self._options, **changes))
+        return other
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        pool = self._pool
+        if pool.closed:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+        if pool.error is not None:
+            raise anew(pool.error)
+        if type(fn) is functools.partial:
+            fn, args, kwargs = _opened(fn, args, kwargs)
+        calls, session = pool.manager.calls, pool.manager.session
+        function = calls.function(fn)
+        try:
+            payload, depends, awaited = calls.dump(args, kwargs, function.label)
+        except serialise.ForeignFailed:
+            awaited = []  # Told as any other failure of a future from elsewhere: by our future.
+            payload, depends = b"", ()
+        task_id = session.number_task()
+        future: VineFuture[T] = VineFuture(session, task_id, pool)
+        session.expect(task_id, future)
+        if payload and not awaited:
+            calls.submit(self._spec(task_id, function, payload, depends))
+        else:
+            _when_done(awaited, lambda: self._submit_late(future, function, args, kwargs))
+        return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Take no more calls. With `cancel_futures`, calls that run are stopped too: nobody here knows which do.
+
+        A manager that this executor started ends once the last call has.
+        """
+        self._pool.closed = True
+        if cancel_futures:
+            for future in self._pool.open_futures():
+                future.cancel()
+        if wait:
+            self._pool.await_and_end()
+        else:
+            threading.Thread(target=self._pool.await_and_end, daemon=True).start()
+
+    def _set_options(self, options: CallOptions) -> None:
+        self._options = options
+        self._request = options.request()
+        self._environment = None if options.environment is None else options.environment.file_id
+        # Checked once here, so that the calls need not be.
+        tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", ()))
+
+    def _spec(self, task_id: TaskId, function: Function, payload: bytes, depends: tuple[TaskId, ...]) -> TaskSpec:
+        options = self._options
+        return TaskSpec(
+            task_id,
+            TaskKind.CALL,
+            function=function.file_id,
+            payload=payload,
+            depends=depends,
+            inputs=options.inputs,
+            environment=self._environment,
+            request=self._request,
+            priority=options.priority,
+            retries=options.retries,
+            time_limit_s=options.time_limit,
+            label=function.label,
+        )
+
+    def _submit_late(
+        self, future: VineFuture[Any], function: Function, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        """The futures from elsewhere are done; this runs on the thread that has ended the last."""
+        session, calls = self.manager.session, self.manager.calls
+        if not session.is_open(future.task_id):
+            return  # Cancelled while it waited.
+        try:
+            payload, depends, _ = calls.dump(args, kwargs, function.label)
+        except serialise.ForeignFailed as failed:
+            error: errors.VineError = serialise.foreign_failure(function.label, failed)
+        except errors.VineError as unable:
+            error = unable
+        else:
+            calls.submit(self._spec(future.task_id, function, payload, depends))
+            return
+        if session.claim(future.task_id) is not None:
+            future.broken(error)
+
+
+def _set(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if value is not _UNSET}

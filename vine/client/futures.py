@@ -1,0 +1,147 @@
+"""What does a caller hold of a call that runs elsewhere?"""
+
+from __future__ import annotations
+
+import concurrent.futures
+from typing import Any, Protocol, TypeVar
+
+import msgspec
+
+from vine import errors
+from vine.client import serialise
+from vine.names import TaskId, WorkerId
+from vine.wire.messages import Outcome, TaskResult, Times
+
+T = TypeVar("T")
+
+
+class RemoteTraceback(Exception):  # noqa: N818 - it is the traceback of an error, not one
+    """Where on the worker an exception came from; it hangs on the exception as its `__cause__`."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self) -> str:
+        return f'\n"""\n{self.text}"""'
+
+
+class CallSession(Protocol):
+    """What a future needs of the session that its call belongs to."""
+
+    def claim(self, task_id: TaskId) -> object | None:
+        """Take the task out of the open ones; None if another has."""
+
+    def cancel_task(self, task_id: TaskId) -> None:
+        """Have the manager stop the task."""
+
+    def forget_result(self, task_id: TaskId) -> None:
+        """Nobody can pass the task's result on any more."""
+
+
+_ERRORS: dict[Outcome, type[errors.TaskFailed]] = {
+    Outcome.CANCELLED: errors.TaskCancelled,
+    Outcome.NO_WORKER_FITS: errors.NoWorkerFits,
+    Outcome.INPUT_MISSING: errors.InputMissing,
+    Outcome.INPUT_CHANGED: errors.InputChanged,
+    Outcome.INPUT_ALTERED: errors.InputAltered,
+    Outcome.DEPENDENCY_FAILED: errors.DependencyFailed,
+    Outcome.WORKER_LOST: errors.WorkerLost,
+    Outcome.TIME_LIMIT: errors.TimeLimitExceeded,
+    Outcome.DISK_FULL: errors.OutOfDisk,
+}
+
+
+def error_of(result: TaskResult, value: bytes | None) -> BaseException | None:
+    """The error that a task's end means to its user; None for success."""
+    if result.outcome is Outcome.SUCCESS:
+        return None
+    if result.outcome is Outcome.EXCEPTION and value is not None:
+        exception, text = serialise.load(value)
+        assert isinstance(exception, BaseException)
+        if text:
+            exception.__cause__ = RemoteTraceback(text)
+        return exception
+    kind = _ERRORS.get(result.outcome, errors.TaskFailed)
+    return kind(result.message or f"the task ended as '{result.outcome.value}'; the worker gave no cause")
+
+
+def read_outcome(result: TaskResult, value: bytes | None) -> tuple[Any, BaseException | None]:
+    """The value and the error of an ended task. Runs the user's code, as unpickling does."""
+    try:
+        error = error_of(result, value)
+        return (serialise.load(value) if error is None and value is not None else None), error
+    except BaseException as cause:  # noqa: BLE001 - whatever unpickling raises belongs to this task alone
+        what = "result" if result.outcome is Outcome.SUCCESS else "exception"
+        error = errors.NotSerialisable(
+            f"the {what} of task {result.task_id} cannot be read here ({type(cause).__name__}: {cause}): "
+            "make the modules that it needs importable in this process too"
+        )
+        error.__cause__ = cause
+        return None, error
+
+
+class VineFuture(concurrent.futures.Future[T]):
+    """The future of a call; other calls of the same run take it as an argument without fetching its value.
+
+    The client does not hear when a body starts, so a future is pending until it is done, `running()` is never
+    true, and `cancel()` succeeds until then: it stops a body that already runs.
+    """
+
+    task: TaskResult | None = None  # how the call ended: worker, times, attempts; without its value
+
+    def __init__(self, session: CallSession, task_id: TaskId, pool: object = None) -> None:
+        super().__init__()
+        self.session = session
+        self.pool = pool  # the executor that it came from
+        self.task_id = task_id
+
+    @property
+    def times(self) -> Times | None:
+        """Where the ended call's time on its worker went."""
+        return self.task.times if self.task is not None else None
+
+    @property
+    def worker(self) -> WorkerId | None:
+        """The worker that ran the ended call."""
+        return self.task.worker_id if self.task is not None else None
+
+    def cancel(self) -> bool:
+        # Whoever claims the task from the session is the one to resolve its future.
+        if self.session.claim(self.task_id) is None:
+            return self.cancelled()
+        self.session.cancel_task(self.task_id)
+        self._end_cancelled()
+        return True
+
+    def ended(self, result: TaskResult, value: bytes | None) -> None:
+        """The claimed task has ended; `value` is serialised."""
+        self.task = result if result.value is None else msgspec.structs.replace(result, value=None)
+        if result.outcome is Outcome.CANCELLED:
+            self._end_cancelled()
+            return
+        outcome, error = read_outcome(result, value)
+        if error is None:
+            self.set_result(outcome)
+        else:
+            self.set_exception(error)
+
+    def broken(self, error: BaseException) -> None:
+        """The claimed task will never be heard of again."""
+        self.set_exception(error)
+
+    def abandoned(self) -> None:
+        """The run was closed before the claimed task had ended."""
+        self._end_cancelled()
+
+    def _end_cancelled(self) -> None:
+        super().cancel()
+        self.set_running_or_notify_cancel()  # Tells those in `wait` and `as_completed`.
+
+    def __reduce__(self) -> Any:
+        # The serialiser takes this as the word to look for futures; nobody else can send one.
+        raise TypeError("a future can only be sent as an argument of a call in its own run")
+
+    def __del__(self) -> None:
+        # Not weakref.finalize, which costs a call about as much as the rest of its future.
+        self.session.forget_result(self.task_id)

@@ -1,0 +1,178 @@
+"""How does the client start a manager and a factory, and make sure that they end with it?"""
+
+from __future__ import annotations
+
+import collections
+import os
+import select
+import site
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from typing import IO
+
+from vine import config, errors
+
+_lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
+_READY = "ready "
+
+
+class Lifeline:
+    """A pipe whose only writing end is ours: those who hold the other end see its end when we are gone."""
+
+    def __init__(self) -> None:
+        self.read_fd, self._write_fd = os.pipe()  # Neither is inherited unless named in `pass_fds`.
+        _lifelines.add(self)
+
+    def cut(self) -> None:
+        """All programs that hold on to it are to end."""
+        for fd in (self.read_fd, self._write_fd):
+            if fd >= 0:
+                os.close(fd)
+        self.read_fd = self._write_fd = -1
+
+
+def _drop_lifelines() -> None:
+    # A forked child that kept the writing end open would keep a dead client's programs alive.
+    for lifeline in list(_lifelines):
+        lifeline.cut()
+
+
+os.register_at_fork(after_in_child=_drop_lifelines)
+
+
+class Program:
+    """One started process: its first line of output, its last line of complaint, its end."""
+
+    def __init__(self, arguments: Sequence[str], lifeline: Lifeline, log: IO[bytes], variables: dict[str, str]) -> None:
+        self._log = log
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", *arguments, "--parent-fd", str(lifeline.read_fd)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            pass_fds=(lifeline.read_fd,),
+            env={**os.environ, **variables},
+            # A Ctrl-C at the terminal is the client's to handle: it must not end the run under its hands.
+            start_new_session=True,
+        )
+        self.pid = self._process.pid
+        self._on_exit: Callable[[], None] | None = None
+        self._watcher = threading.Thread(target=self._watch, name=f"vine-watch-{self.pid}", daemon=True)
+
+    def first_line(self, timeout_s: float) -> str | None:
+        """What it says first; "" if it ends before, None if the time is up."""
+        assert self._process.stdout is not None
+        fd = self._process.stdout.fileno()
+        deadline = time.monotonic() + timeout_s
+        line = b""
+        while not line.endswith(b"\n"):
+            readable, _, _ = select.select([fd], [], [], max(0.0, deadline - time.monotonic()))
+            if not readable:
+                return None
+            part = os.read(fd, 1)
+            if not part:
+                return ""
+            line += part
+        return line.decode(errors="replace").strip()
+
+    def watch(self, on_exit: Callable[[], None]) -> None:
+        """Call this, on a thread of its own, when the process has ended."""
+        self._on_exit = on_exit
+        self._watcher.start()
+
+    def stop(self, patience_s: float) -> None:
+        """Wait for its own end so long, then ask by signal, then insist."""
+        steps: list[tuple[float, Callable[[], None]]] = [
+            (patience_s, self._process.terminate),
+            (config.run_end_s, self._process.kill),  # A factory stops its workers first.
+        ]
+        for wait_s, signal in steps:
+            try:
+                self._process.wait(wait_s)
+                break
+            except subprocess.TimeoutExpired:
+                signal()
+        self._process.wait()
+        if self._watcher.is_alive() and threading.current_thread() is not self._watcher:
+            self._watcher.join()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._log.close()
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def last_words(self) -> str:
+        """Its exit and the last line that it wrote to stderr, for an error message."""
+        code = self._process.wait()
+        how = f"exit code {code}" if code >= 0 else f"signal {-code}"
+        # The file is shared with the process, so its position is at the end; pread leaves it there.
+        size = os.fstat(self._log.fileno()).st_size
+        tail = os.pread(self._log.fileno(), 8192, max(0, size - 8192)).decode(errors="replace")
+        lines = [line.strip() for line in tail.splitlines() if line.strip()]
+        return f"{how}: {lines[-1]}" if lines else how
+
+    def _watch(self) -> None:
+        assert self._process.stdout is not None
+        collections.deque(self._process.stdout, maxlen=0)  # Whatever it says must not fill the pipe.
+        self._process.wait()
+        if self._on_exit is not None:
+            self._on_exit()
+
+
+_CODE_ERRORS: dict[int, type[errors.VineError]] = {
+    errors.ExitCode.USAGE: errors.UsageError,
+    errors.ExitCode.CANNOT_BIND: errors.CannotBind,
+    errors.ExitCode.NO_SPACE: errors.DiskFull,
+}
+
+
+def start_manager(
+    lifeline: Lifeline, run_info_path: str, host: str, port: int, name: str | None
+) -> tuple[Program, str]:
+    """A running manager, and the path of its connection file."""
+    arguments = ["vine.manager.main", "--run-info-path", run_info_path, "--bind", f"{host}:{port}"]
+    arguments += ["--name", name] if name else []
+    log = tempfile.TemporaryFile(prefix="vine-manager-")  # noqa: SIM115 - lives as long as the program
+    program = Program(arguments, lifeline, log, {})
+    line = program.first_line(config.manager_start_timeout_s)
+    if line is not None and line.startswith(_READY):
+        return program, line[len(_READY) :]
+    if line is None:
+        program.stop(0)
+        raise errors.ManagerLost(
+            f"the manager was not ready after {config.manager_start_timeout_s:g} s: "
+            f"look whether {os.path.abspath(run_info_path)} answers, and try again"
+        )
+    if line:
+        program.stop(0)
+    words = program.last_words()
+    kind = _CODE_ERRORS.get(program.exit_code or 0, errors.ManagerLost)
+    program.stop(0)
+    raise kind(f"the manager could not be started ({words})")
+
+
+def start_factory(lifeline: Lifeline, connection_file: str, log_path: str, options: Sequence[str]) -> Program:
+    """A running factory; its workers find the modules that the client's script finds beside itself."""
+    log = open(log_path, "ab+")  # noqa: SIM115 - lives as long as the program
+    arguments = ["vine_factory.main", "--connection", connection_file, *options]
+    return Program(arguments, lifeline, log, {"PYTHONPATH": own_module_path()})
+
+
+def own_module_path() -> str:
+    """PYTHONPATH for local workers: the folders that hold the user's own modules, then what it was."""
+    libraries = [*site.getsitepackages(), site.getusersitepackages(), sys.prefix, sys.base_prefix, sys.exec_prefix]
+    folders = [os.path.abspath(entry) for entry in sys.path if os.path.isdir(entry or os.curdir)]
+    own = [folder for folder in folders if not any(_is_below(folder, library) for library in libraries)]
+    given = [os.path.abspath(entry) for entry in os.environ.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    return os.pathsep.join(dict.fromkeys([*own, *given]))
+
+
+def _is_below(folder: str, parent: str) -> bool:
+    return folder == parent or folder.startswith(parent.rstrip(os.sep) + os.sep)

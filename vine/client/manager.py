@@ -1,0 +1,313 @@
+"""How does a program declare files, submit tasks and get them back: the manager as its users hold it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import msgspec
+
+from vine import config, errors
+from vine.client import launch
+from vine.client.calls import Calls
+from vine.client.files import Declarer, File, Stager
+from vine.client.session import Session
+from vine.client.tasks import Task
+from vine.host import host_id
+from vine.names import FileId, HostId, TaskId
+from vine.wire.keys import load_connection
+from vine.wire.messages import ForgetFiles, Role, RunState
+
+
+class Manager:
+    """A run: files that are declared, tasks that are submitted, and workers that come and go.
+
+    Starts a manager process that ends with this one, unless `connection` names the connection file (or run
+    directory) of a running manager. Tasks make progress whether or not anybody is in `wait()`.
+    """
+
+    def __init__(
+        self,
+        port: int = 0,
+        name: str | None = None,
+        host: str = "127.0.0.1",
+        run_info_path: str | os.PathLike[str] = "vine-run-info",
+        connection: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.name = name
+        self._lifeline = launch.Lifeline()
+        self._program: launch.Program | None = None
+        self._programs: list[launch.Program] = []
+        self._closing = threading.Lock()
+        self._closed = False
+        self._process_id = os.getpid()
+        self._before_close: list[Callable[[], None]] = []
+        self._outstanding: dict[TaskId, Task] = {}
+        self._finished: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        try:
+            if connection is None:
+                self._program, path = launch.start_manager(self._lifeline, os.fspath(run_info_path), host, port, name)
+                self._programs.append(self._program)
+            else:
+                path = os.fspath(connection)
+            self._connect(path)
+        except BaseException:
+            self._end_programs(0)
+            raise
+        _managers.add(self)
+
+    def _connect(self, path: str) -> None:
+        connection = load_connection(Path(path), Role.CLIENT)
+        self.run_directory = Path(connection.run_dir)
+        self.connection_file = self.run_directory / "connection.json"
+        self.port = int(connection.endpoint.rpartition(":")[2])
+        self._session = Session(connection, _host_id_of(self.run_directory))
+        if self._program is not None:
+            self._program.watch(self._on_exit)
+        try:
+            welcome = self._session.open()
+            if not welcome.same_host and not os.path.isdir(welcome.staging_dir):
+                raise errors.ConnectionRefused(
+                    f"the manager's run directory {welcome.run_dir} is not on this host: "
+                    "run this program on the manager's host, and workers anywhere"
+                )
+        except BaseException:
+            self._session.close()
+            raise
+        self._stager = Stager(self._session, welcome.staging_dir)
+        self._declarer = Declarer(self._session, self._stager)
+        self._calls = Calls(self._session, self._declarer)
+
+    # --- files ---
+
+    def declare_file(
+        self, path: str | os.PathLike[str], cache: str | bool = "workflow", peer_transfer: bool = True
+    ) -> File:
+        """A file or directory here, as an input; or where to bring an output."""
+        return self._declarer.path(path, cache, peer_transfer)
+
+    def declare_buffer(
+        self, data: bytes | str | None = None, cache: str | bool = "workflow", peer_transfer: bool = True
+    ) -> File:
+        """These bytes as a file; None for an output whose `contents()` are read afterwards."""
+        if data is None:
+            return self._declarer.temp(cache, peer_transfer)
+        raw = data.encode() if isinstance(data, str) else bytes(data)
+        return self._declarer.buffer(raw, cache=cache, peer_transfer=peer_transfer)
+
+    def declare_temp(self, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
+        """An output that stays on workers, to be other tasks' input."""
+        return self._declarer.temp(cache, peer_transfer)
+
+    def declare_untar(self, archive: File, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
+        """The directory that an archive unpacks to, on each worker that needs it."""
+        return self._declarer.untar(archive, cache, peer_transfer)
+
+    def declare_environment(
+        self, environment: str | os.PathLike[str] | File, cache: str | bool = "workflow", peer_transfer: bool = True
+    ) -> File:
+        """A software environment: a tarball with `bin/` on top, or a virtual environment's folder to pack."""
+        if isinstance(environment, File):
+            return self.declare_untar(environment, cache, peer_transfer)
+        path = os.path.abspath(os.fspath(environment))
+        if not os.path.isdir(path):
+            if not os.path.isfile(path):
+                raise errors.FileMissing(f"no environment at {path}: name a tarball or a virtual environment's folder")
+            return self.declare_untar(self.declare_file(path, cache, peer_transfer), cache, peer_transfer)
+        if not os.path.isfile(os.path.join(path, "pyvenv.cfg")):
+            raise errors.UsageError(
+                f"{path} is no virtual environment (it has no pyvenv.cfg): name one, or a tarball with bin/ on top"
+            )
+        archive = self._declarer.made("environment", path, lambda out: _pack(path, out), cache)
+        return self.declare_untar(archive, cache, peer_transfer)
+
+    def fetch_file(self, file: File, timeout: float | None = None) -> bytes:
+        """The content of a file, brought from a worker if need be."""
+        self.check_own(file)
+        data: bytes = file.contents(timeout=timeout)
+        return data
+
+    def undeclare_file(self, file: File) -> None:
+        """No task submitted from now on will use it: its copies may go when nothing needs them."""
+        self.check_own(file)
+        self._session.say(ForgetFiles((file.file_id,)))
+
+    # --- tasks ---
+
+    def submit(self, task: Task) -> TaskId:
+        """Have the task run; `wait` returns it when it has ended."""
+        self._session.check()
+        task_id = self._session.number_task()
+        spec = task.submitted(self, task_id)
+        self._outstanding[task_id] = task
+        try:
+            self._session.expect(task_id, task)
+        except errors.VineError:
+            self._outstanding.pop(task_id, None)
+            raise
+        self._calls.submit(spec)
+        return task_id
+
+    def wait(self, timeout: float | None = None) -> Task | None:
+        """The next task that has ended; None when the time is up, or no task is left."""
+        if not self._outstanding:
+            return None
+        try:
+            task = self._finished.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if task is None:
+            self._finished.put(None)  # For the next who waits.
+            self._session.check()
+            return None
+        assert task.id is not None
+        self._outstanding.pop(task.id, None)
+        return task
+
+    def empty(self) -> bool:
+        """Whether every submitted task has been returned by `wait`."""
+        return not self._outstanding
+
+    def cancel_by_task_id(self, task_id: TaskId) -> bool:
+        """Stop a task; it comes back through `wait` with the result 'cancelled', or what came first."""
+        if not self._session.is_open(task_id):
+            return False
+        self._session.cancel_task(task_id)
+        return True
+
+    def cancel_all(self) -> int:
+        """Stop all of this manager's tasks that have not ended; how many there were."""
+        return sum(self.cancel_by_task_id(task_id) for task_id in list(self._outstanding))
+
+    # --- the run ---
+
+    def wait_for_workers(self, count: int, timeout: float | None = None) -> None:
+        """Return when so many workers are connected; TimeoutError otherwise."""
+        if not self._session.await_news(lambda: self._session.state.workers >= count, timeout):
+            raise TimeoutError(
+                f"{self._session.state.workers} of {count} workers are connected after {timeout:g} s: "
+                f"start them with `vine-worker --connection {self.connection_file}`, or look at their logs"
+            )
+
+    @property
+    def stats(self) -> RunState:
+        """How the run stood a moment ago: workers, cores, tasks by state, bytes from manager and peers."""
+        return self._session.state
+
+    def status(self) -> dict[str, Any]:
+        """`stats` and where the run lies, as plain data."""
+        plain: dict[str, Any] = msgspec.structs.asdict(self._session.state)
+        return {**plain, "run_directory": str(self.run_directory), "port": self.port, "name": self.name}
+
+    def close(self) -> None:
+        """Leave the run: what has not ended is cancelled. A manager that was started here ends, with its workers."""
+        with self._closing:
+            if self.closed:
+                return
+            self._closed = True
+        _managers.discard(self)
+        for end in self._before_close:
+            end()
+        self._stager.close()
+        self._session.close()
+        self._finished.put(None)
+        self._end_programs(config.run_end_s)
+
+    def __enter__(self) -> Manager:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- for tasks and executors ---
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been closed, or is another process's."""
+        return self._closed or self._process_id != os.getpid()
+
+    @property
+    def session(self) -> Session:
+        return self._session
+
+    @property
+    def calls(self) -> Calls:
+        return self._calls
+
+    @property
+    def lifeline(self) -> launch.Lifeline:
+        return self._lifeline
+
+    def task_of(self, future: Future[Any]) -> TaskId | None:
+        return self._calls.task_of(future)
+
+    def declare_function(self, function: Callable[..., Any]) -> FileId:
+        return self._calls.function(function).file_id
+
+    def check_own(self, file: File) -> None:
+        if not isinstance(file, File) or not file.belongs_to(self._session):
+            raise errors.UsageError(
+                f"{file!r} is no file of this manager: declare it with this manager's declare_...()"
+            )
+
+    def task_ended(self, task: Task) -> None:
+        assert task.id is not None
+        self._session.forget_result(task.id)  # Only futures can be passed on.
+        self._finished.put(task)
+
+    def task_broken(self, task: Task) -> None:
+        self._finished.put(None)
+
+    def adopt(self, program: launch.Program, before_close: Callable[[], None]) -> None:
+        """A program that ends with the run; `before_close` is called before that."""
+        self._programs.append(program)
+        self._before_close.append(before_close)
+
+    def _on_exit(self) -> None:
+        assert self._program is not None
+        if not self._closed:
+            self._session.fail(errors.ManagerLost(f"the manager has ended ({self._program.last_words()})"))
+
+    def _end_programs(self, patience_s: float) -> None:
+        deadline = time.monotonic() + patience_s
+        self._lifeline.cut()
+        for program in self._programs:
+            program.stop(max(0.0, deadline - time.monotonic()))
+
+    def __repr__(self) -> str:
+        return f"<vine.Manager {self.name or ''} {self.run_directory}>"
+
+
+_managers: set[Manager] = set()
+
+
+def close_all() -> None:
+    """At the interpreter's end: nothing that was started may stay behind."""
+    for manager in list(_managers):
+        manager.close()
+
+
+atexit.register(close_all)
+
+
+def _host_id_of(folder: Path) -> HostId:
+    try:
+        return host_id(folder)
+    except OSError:
+        return HostId("elsewhere")  # The manager's answer to it tells the user what to do.
+
+
+def _pack(prefix: str, out: str) -> None:
+    from vine.environments.pack import pack_virtualenv
+
+    pack_virtualenv(Path(prefix), Path(out))

@@ -1,0 +1,119 @@
+"""What does an executor own, and when does it end: its manager, its factory, its open calls?"""
+
+from __future__ import annotations
+
+import atexit
+import concurrent.futures
+import os
+from typing import Any
+
+from vine import errors
+from vine.client import launch, tasks
+from vine.client.futures import VineFuture
+from vine.client.manager import Manager, close_all
+from vine.client.session import anew
+
+
+class Pool:
+    """What an executor and all that `options` made of it share: the manager, the factory, the end."""
+
+    def __init__(self, manager: Manager, owned: bool) -> None:
+        self.manager = manager
+        self.owned = owned
+        self.closed = False
+        self.error: errors.VineError | None = None
+        self.factory: launch.Program | None = None
+
+    def open_futures(self) -> list[VineFuture[Any]]:
+        found = (task for _, task in self.manager.session.open_tasks())
+        return [task for task in found if isinstance(task, VineFuture) and task.pool is self]
+
+    def start_factory(self, options: list[str]) -> None:
+        log_path = os.path.join(self.manager.run_directory, "factory.log")
+        connection_file = str(self.manager.connection_file)
+        self.factory = launch.start_factory(self.manager.lifeline, connection_file, log_path, options)
+        self.manager.adopt(self.factory, self._close)
+        self.factory.watch(self._factory_ended)
+
+    def _factory_ended(self) -> None:
+        assert self.factory is not None
+        if self.closed or self.manager.closed or self.manager.session.state.workers:
+            return  # Workers outlive their factory, and may be all that is needed.
+        self.error = errors.FactoryLost(
+            f"the factory has ended ({self.factory.last_words()}), and no worker is connected: "
+            f"see {self.manager.run_directory}/factory.log"
+        )
+        for future in self.open_futures():
+            if self.manager.session.claim(future.task_id) is not None:
+                self.manager.session.cancel_task(future.task_id)
+                future.broken(anew(self.error))
+
+    def _close(self) -> None:
+        self.closed = True
+
+    def await_and_end(self) -> None:
+        """The calls that are open may end; then what was started here is stopped."""
+        self.closed = True
+        concurrent.futures.wait(self.open_futures())
+        if self in _open_pools:
+            _open_pools.remove(self)
+        if self.manager.closed:
+            return
+        if self.owned:
+            self.manager.close()
+        elif self.factory is not None:
+            self.factory.stop(0)
+
+
+def fleet(workers: int | None, few: int | None, many: int | None, needed: bool) -> tuple[int, int]:
+    """The least and the most workers that a factory is to keep; 0, 0 for no factory."""
+    if workers is not None and (few is not None or many is not None):
+        raise errors.UsageError("workers= is for a fixed number: leave it out with min_workers= or max_workers=")
+    for number in (workers, few, many):
+        if number is not None and (not isinstance(number, int) or number < 0):
+            raise errors.UsageError(f"{number!r} is no number of workers")
+    if workers is not None:
+        few = many = workers
+    if few is None and many is None:
+        return (1, 1) if needed else (0, 0)
+    few = 0 if few is None else few
+    many = max(few, 1) if many is None else many
+    if few > many:
+        raise errors.UsageError(f"min_workers={few} is more than max_workers={many}: swap them")
+    return few, many
+
+
+def factory_options(
+    few: int,
+    many: int,
+    batch_type: str,
+    sizes: dict[str, float | None],
+    workspace: str | os.PathLike[str] | None,
+) -> list[str]:
+    options = ["--batch-type", batch_type, "--min-workers", str(few), "--max-workers", str(many)]
+    for name, size in sizes.items():
+        if size is not None:
+            options += [name, f"{tasks.amount(name.lstrip('-'), size):g}"]
+    if workspace is not None:
+        options += ["--workspace", os.path.abspath(os.fspath(workspace))]
+    return options
+
+
+_open_pools: list[Pool] = []
+
+
+def opened(pool: Pool) -> None:
+    """The interpreter's end waits for the calls of this one."""
+    _open_pools.append(pool)
+
+
+def _at_exit() -> None:
+    """As `concurrent.futures` promises: the program ends when the submitted calls have."""
+    try:
+        for pool in list(_open_pools):
+            pool.await_and_end()
+    finally:
+        close_all()
+
+
+atexit.register(_at_exit)

@@ -1,0 +1,283 @@
+"""What does this process have open with one manager: tasks, files asked for, and the state of the run?
+
+Three threads meet here. Any of the user's threads puts submissions into the outbox. The pump's thread hears the
+manager. The completion thread turns results into values and resolves futures, since that runs the user's code.
+Whoever claims a task from the table of open ones is the one to end it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import logging
+import os
+import queue
+import sys
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from vine import errors
+from vine.client.outbox import Outbox
+from vine.client.pump import Pump
+from vine.names import ClientId, FileId, HostId, TaskId, numbered
+from vine.wire.keys import Connection
+from vine.wire.messages import (
+    BringFile,
+    ClientHello,
+    ClientWelcome,
+    FileBrought,
+    FileSpec,
+    FromClient,
+    Message,
+    RunState,
+    TaskResult,
+    TasksEnded,
+    TaskSpec,
+)
+
+
+class OpenTask(Protocol):
+    """A submitted task that somebody waits for; whoever claimed it calls one of these, once."""
+
+    def ended(self, result: TaskResult, value: bytes | None) -> None:
+        """The manager has committed its end; `value` is serialised."""
+
+    def broken(self, error: BaseException) -> None:
+        """It will never be heard of again."""
+
+    def abandoned(self) -> None:
+        """The user closed the run before its end."""
+
+
+# Results; the end of the run; somebody waits until all before is done; the end of the thread.
+Completion = tuple[TaskResult, ...] | errors.VineError | threading.Event | None
+
+_log = logging.getLogger(__name__)
+_sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+
+
+class Session:
+    def __init__(self, connection: Connection, host_id: HostId) -> None:
+        self.error: errors.VineError | None = None  # why nothing more will come
+        self.welcome: ClientWelcome | None = None
+        self.state = RunState(workers=0, cores=0.0, tasks={}, bytes_from_manager=0, bytes_from_peers=0)
+        self.outbox = Outbox()
+        self._open: dict[TaskId, OpenTask] = {}
+        self._brought: dict[FileId, FileBrought] = {}
+        self._task_numbers = itertools.count(1)
+        self._file_numbers = itertools.count(1)
+        self._client_index = 0
+        self._news = threading.Condition()
+        self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
+        self._on: dict[type[Message], Callable[[Any], None]] = {
+            ClientWelcome: self._on_welcome,
+            TasksEnded: self._on_ended,
+            FileBrought: self._on_brought,
+            RunState: self._on_state,
+        }
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        hello = ClientHello(ClientId(uuid.uuid4().hex), host_id, version)
+        self._pump = Pump(connection, lambda: hello, self.outbox, self)
+        self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
+        self._process_id = os.getpid()
+        self._closed = False
+        _sessions.add(self)
+
+    def open(self) -> ClientWelcome:
+        """Connect; returns when the manager has admitted us, and raises why it has not."""
+        self._pump.start()
+        self._completer.start()
+        self.await_news(lambda: self.welcome is not None, None)
+        assert self.welcome is not None
+        return self.welcome
+
+    # --- for the user's threads ---
+
+    def number_task(self) -> TaskId:
+        return TaskId(numbered(self._client_index, next(self._task_numbers)))
+
+    def number_file(self) -> FileId:
+        return FileId(numbered(self._client_index, next(self._file_numbers)))
+
+    def expect(self, task_id: TaskId, task: OpenTask) -> None:
+        """The task is open from now on, though it may be submitted only later."""
+        self._open[task_id] = task
+        # Looked at after the entry is made: the run's end either finds the entry or is seen here.
+        if self.error is not None and self.claim(task_id) is not None:
+            self.check()
+
+    def submit(self, spec: TaskSpec) -> None:
+        self.outbox.put_task(spec)
+
+    def declare(self, spec: FileSpec) -> None:
+        self.check()
+        self.outbox.put(spec)
+
+    def say(self, message: FromClient) -> None:
+        self.outbox.put(message)
+
+    def claim(self, task_id: TaskId) -> OpenTask | None:
+        return self._open.pop(task_id, None)
+
+    def is_open(self, task_id: TaskId) -> bool:
+        return task_id in self._open
+
+    def open_tasks(self) -> list[tuple[TaskId, OpenTask]]:
+        return list(self._open.items())
+
+    def cancel_task(self, task_id: TaskId) -> None:
+        self.outbox.cancel(task_id)
+
+    def forget_result(self, task_id: TaskId) -> None:
+        self.outbox.forget(task_id)
+
+    def check(self) -> None:
+        """Raise why the run is over, if it is."""
+        if self.error is not None:
+            raise anew(self.error)
+
+    def bring(self, file_id: FileId, timeout: float | None) -> FileBrought:
+        """Have a file's content brought to where this process can read it."""
+        self.check()
+        self._brought.pop(file_id, None)
+        self.say(BringFile(file_id))
+        if not self.await_news(lambda: file_id in self._brought, timeout):
+            raise TimeoutError(f"file {file_id} did not arrive within {timeout} s: ask again, or wait longer")
+        return self._brought.pop(file_id)
+
+    def await_news(self, seen: Callable[[], bool], timeout: float | None) -> bool:
+        """Wait until the manager has said what makes `seen` true."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self._news:
+            while not seen():
+                self.check()
+                wait_s = None if deadline is None else deadline - time.monotonic()
+                if wait_s is not None and wait_s <= 0:
+                    return False
+                self._news.wait(wait_s)
+        return True
+
+    def fail(self, cause: errors.VineError) -> None:
+        """Nothing more will come from the manager: every open task ends with this error."""
+        self._pump.fail(cause)
+
+    def close(self) -> None:
+        """Leave the run; what is open is cancelled. Harmless when done twice, or in a forked child."""
+        if self._closed or os.getpid() != self._process_id:
+            return
+        self._closed = True
+        on_completer = threading.current_thread() is self._completer  # It may be a callback that closes us.
+        if self._completer.is_alive() and not on_completer:
+            self._completions.put(delivered := threading.Event())
+            delivered.wait()
+        for task_id, task in self.open_tasks():
+            if self.claim(task_id) is not None:
+                self.cancel_task(task_id)
+                task.abandoned()
+        self._pump.close()
+        self.lost(errors.ManagerLost("this manager has been closed: make another one"))
+        self._completions.put(None)
+        if self._completer.is_alive() and not on_completer:
+            self._completer.join()
+
+    # --- for the pump's thread ---
+
+    def heard(self, message: Message) -> None:
+        handle = self._on.get(type(message))
+        if handle is not None:  # A `Refused` is for the link to tell.
+            handle(message)
+
+    def lost(self, error: errors.VineError) -> None:
+        with self._news:
+            if self.error is None:
+                self.error = error
+                self._completions.put(error)
+            self._news.notify_all()
+
+    def _on_welcome(self, welcome: ClientWelcome) -> None:
+        with self._news:
+            if self.welcome is None:  # A later one follows a reconnect; our numbers go on.
+                self._client_index = welcome.client_index
+                self.welcome = welcome
+            self._news.notify_all()
+
+    def _on_ended(self, message: TasksEnded) -> None:
+        self._completions.put(message.results)
+
+    def _on_brought(self, message: FileBrought) -> None:
+        with self._news:
+            self._brought[message.file_id] = message
+            self._news.notify_all()
+
+    def _on_state(self, message: RunState) -> None:
+        with self._news:
+            self.state = message
+            self._news.notify_all()
+
+    # --- the completion thread ---
+
+    def _complete(self) -> None:
+        while (completion := self._completions.get()) is not None:
+            if isinstance(completion, errors.VineError):
+                self._break_all(completion)
+                continue
+            if isinstance(completion, threading.Event):
+                completion.set()
+                continue
+            for result in completion:
+                try:
+                    self._end(result)
+                except Exception:  # noqa: BLE001 - logged; one task's trouble is not that of the others
+                    # Someone resolved the future over our heads; the others must not suffer for it.
+                    _log.exception("the result of task %s could not be delivered", result.task_id)
+
+    def _end(self, result: TaskResult) -> None:
+        task = self.claim(result.task_id)
+        value = result.value
+        if result.value_path is not None:
+            try:
+                value = _take_value(result.value_path)
+            except OSError as cause:
+                error = errors.TaskFailed(f"the result of task {result.task_id} cannot be read: {cause}")
+                if task is not None:
+                    task.broken(error)
+                return
+        if task is not None:  # None: cancelled, and nobody waits for it.
+            task.ended(result, value)
+
+    def _break_all(self, error: errors.VineError) -> None:
+        for task_id, _ in self.open_tasks():
+            task = self.claim(task_id)
+            if task is not None:
+                task.broken(anew(error))
+
+
+def anew(error: errors.VineError) -> errors.VineError:
+    """One of its own for each who is told: raising an exception lengthens its traceback."""
+    return type(error)(*error.args)
+
+
+def _disown_sessions() -> None:
+    """In a forked child: its parent's threads are not here, and its sockets are not ours to touch."""
+    for session in list(_sessions):
+        session._news = threading.Condition()
+        session._open = {}
+        session.error = errors.ManagerLost(
+            f"this manager belongs to process {session._process_id}, of which this one is a fork: "
+            "make another manager here, or connect one to its connection file"
+        )
+
+
+os.register_at_fork(after_in_child=_disown_sessions)
+
+
+def _take_value(path: str) -> bytes:
+    with open(path, "rb") as file:
+        value = file.read()
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    return value

@@ -1,0 +1,288 @@
+"""What is to be run, and how did it go: the tasks that `Manager.submit` takes and `Manager.wait` returns."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from vine import errors
+from vine.client import futures, serialise
+from vine.client.files import File
+from vine.names import TaskId
+from vine.wire.messages import Mount, Outcome, Request, TaskKind, TaskResult, TaskSpec, Times
+
+if TYPE_CHECKING:
+    from vine.client.manager import Manager
+
+
+class Task:
+    """A shell command that runs in a sandbox of its own."""
+
+    def __init__(self, command: str) -> None:
+        if not isinstance(command, str) or not command.strip():
+            raise errors.UsageError(f"a task needs a shell command as text, not {command!r}")
+        self.command = command
+        self.id: TaskId | None = None
+        self.ended_as: TaskResult | None = None
+        self.error: BaseException | None = None  # what went wrong, as an exception; it is not raised
+        self._inputs: list[tuple[File, str]] = []
+        self._outputs: list[tuple[File, str]] = []
+        self._request: dict[str, float] = {}
+        self._variables: dict[str, str] = {}
+        self._environment: File | None = None
+        self._tag = ""
+        self._retries = 0
+        self._time_limit_s: float | None = None
+        self._priority = 0.0
+        self._features: list[str] = []
+        self._manager: Manager | None = None
+
+    # --- before submission ---
+
+    def add_input(self, file: File, name: str) -> None:
+        """The file's content is at `name` in the sandbox when the task starts; it is read-only."""
+        self._inputs.append((_a_file(file), sandbox_name(name)))
+
+    def add_output(self, file: File, name: str) -> None:
+        """What the task leaves at `name` in the sandbox becomes the file's content."""
+        self._outputs.append((_a_file(file), sandbox_name(name)))
+
+    def set_cores(self, cores: float) -> None:
+        self._request["cores"] = amount("cores", cores)
+
+    def set_memory(self, memory_mb: float) -> None:
+        self._request["memory_mb"] = amount("memory", memory_mb)
+
+    def set_disk(self, disk_mb: float) -> None:
+        self._request["disk_mb"] = amount("disk", disk_mb)
+
+    def set_gpus(self, gpus: float) -> None:
+        self._request["gpus"] = amount("gpus", gpus)
+
+    def set_env_var(self, name: str, value: str) -> None:
+        if not name or "=" in name or "\0" in name + value:
+            raise errors.UsageError(
+                f"{name!r} cannot be an environment variable: names have no '=', nor anything a NUL"
+            )
+        self._variables[name] = value
+
+    def set_environment(self, environment: File) -> None:
+        """Run with this environment's bin/ in front of PATH; from `declare_environment` or `declare_untar`."""
+        self._environment = _a_file(environment)
+
+    def set_tag(self, tag: str) -> None:
+        self._tag = tag
+
+    def set_retries(self, retries: int) -> None:
+        """So many more tries after failures of its own; losing a worker does not count."""
+        self._retries = retries
+
+    def set_time_max(self, seconds: float) -> None:
+        """Killed when it runs longer."""
+        self._time_limit_s = seconds
+
+    def set_priority(self, priority: float) -> None:
+        """Higher goes first."""
+        self._priority = priority
+
+    def add_feature(self, feature: str) -> None:
+        """Only workers that were started with this feature may run it."""
+        self._features.append(feature)
+
+    # --- after `wait` has returned it ---
+
+    @property
+    def tag(self) -> str:
+        return self._tag
+
+    @property
+    def result(self) -> str | None:
+        """How it ended, in a word: 'success', 'exit-code', 'time-limit', ...; None before."""
+        return None if self.ended_as is None else self.ended_as.outcome.value
+
+    def successful(self) -> bool:
+        return self.ended_as is not None and self.ended_as.outcome is Outcome.SUCCESS
+
+    def completed(self) -> bool:
+        return self.ended_as is not None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._ended().exit_code
+
+    @property
+    def std_output(self) -> str:
+        return self._ended().stdout.decode(errors="replace")
+
+    @property
+    def std_error(self) -> str:
+        return self._ended().stderr.decode(errors="replace")
+
+    @property
+    def output(self) -> Any:
+        return self.std_output
+
+    @property
+    def hostname(self) -> str:
+        return self._ended().hostname
+
+    @property
+    def worker(self) -> str | None:
+        return self._ended().worker_id
+
+    @property
+    def times(self) -> Times:
+        return self._ended().times
+
+    def _ended(self) -> TaskResult:
+        if self.ended_as is None:
+            raise errors.UsageError(f"{self!r} has not ended: it says how it went once Manager.wait() has returned it")
+        return self.ended_as
+
+    # --- for the manager ---
+
+    def submitted(self, manager: Manager, task_id: TaskId) -> TaskSpec:
+        """What the run is told; the task belongs to the manager from now on."""
+        if self.id is not None:
+            raise errors.UsageError(f"{self!r} has been submitted before: make a new task for each submission")
+        spec = checked(self._spec(manager, task_id))
+        self.id, self._manager = task_id, manager
+        return spec
+
+    def ended(self, result: TaskResult, value: bytes | None) -> None:
+        self._take(value, result)
+        self.ended_as = result if result.value is None else msgspec.structs.replace(result, value=None)
+        assert self._manager is not None
+        self._manager.task_ended(self)
+
+    def broken(self, error: BaseException) -> None:
+        self.error = error
+        assert self._manager is not None
+        self._manager.task_broken(self)
+
+    def abandoned(self) -> None:
+        self.broken(errors.TaskCancelled(f"{self!r} had not ended when its manager was closed"))
+
+    def _take(self, value: bytes | None, result: TaskResult) -> None:
+        self.error = futures.error_of(result, None)
+
+    def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
+        return self._common(manager, task_id, kind=TaskKind.COMMAND, command=self.command, label=self.command[:200])
+
+    def _common(self, manager: Manager, task_id: TaskId, **own: Any) -> TaskSpec:
+        given = [file for file, _ in (*self._inputs, *self._outputs)]
+        given += [self._environment] if self._environment is not None else []
+        for file in given:
+            manager.check_own(file)
+        return TaskSpec(
+            task_id,
+            inputs=mounts(self._inputs),
+            outputs=mounts(self._outputs),
+            variables=self._variables,
+            environment=None if self._environment is None else self._environment.file_id,
+            request=Request(**self._request),
+            priority=self._priority,
+            retries=self._retries,
+            time_limit_s=self._time_limit_s,
+            features=tuple(self._features),
+            tag=self._tag,
+            **own,
+        )
+
+    def __repr__(self) -> str:
+        number = "" if self.id is None else f" {self.id}"
+        return f"<vine.{type(self).__name__}{number} {self._label()!r}>"
+
+    def _label(self) -> str:
+        return self.command[:60]
+
+
+class PythonTask(Task):
+    """A function call in a fresh interpreter, that of its environment if it has one."""
+
+    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        if not callable(function):
+            raise errors.UsageError(f"a PythonTask needs a function, not {function!r}")
+        self.name = name_of(function)
+        self._call = (function, args, kwargs)
+        self._value: Any = None
+        super().__init__(self.name)
+
+    @property
+    def output(self) -> Any:
+        """What the function returned, or the exception that it, or its task, ended with."""
+        self._ended()
+        return self._value if self.error is None else self.error
+
+    def _take(self, value: bytes | None, result: TaskResult) -> None:
+        self._value, self.error = futures.read_outcome(result, value)
+
+    def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
+        function, args, kwargs = self._call
+        payload, links = serialise.dump_call(args, kwargs, self.name, manager.task_of)
+        if links is not None and links.awaited:
+            raise errors.UsageError(
+                f"'{self.name}' is given a future from outside this run that is not done: pass its result() instead"
+            )
+        return self._common(
+            manager,
+            task_id,
+            kind=TaskKind.PYTHON,
+            function=manager.declare_function(function),
+            payload=payload,
+            depends=() if links is None else links.depends,
+            label=self.name,
+        )
+
+    def _label(self) -> str:
+        return self.name
+
+
+def name_of(function: Callable[..., Any]) -> str:
+    """What messages call a function."""
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return str(name)[:200]
+
+
+def amount(what: str, value: float) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1e9:
+        raise errors.UsageError(f"{what}={value!r} is no amount: give a number of at least 0")
+    return float(value)
+
+
+def sandbox_name(name: str) -> str:
+    """A path inside the sandbox, in its plainest form."""
+    plain = posixpath.normpath(name) if isinstance(name, str) and name else ""
+    if not plain or plain in (".", "..") or plain.startswith(("/", "../")) or "\0" in plain:
+        raise errors.UsageError(f"{name!r} is no name for a file in a sandbox: use a relative path without '..'")
+    return plain
+
+
+def mounts(files: list[tuple[File, str]]) -> tuple[Mount, ...]:
+    names = [name for _, name in files]
+    for name in names:
+        if names.count(name) > 1:
+            raise errors.UsageError(f"two files of one task have the name {name!r}: give each a name of its own")
+    return tuple(Mount(file.file_id, name) for file, name in files)
+
+
+def checked(spec: TaskSpec) -> TaskSpec:
+    """The manager would drop a message that breaks the wire's limits, so they are looked at here.
+
+    The payload is not: who serialised it has seen to its size.
+    """
+    try:
+        packed = msgspec.msgpack.encode(msgspec.structs.replace(spec, payload=b""))
+        msgspec.msgpack.decode(packed, type=TaskSpec)
+    except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, OverflowError) as error:
+        raise errors.UsageError(f"the task '{spec.label[:60]}' cannot be submitted as it is: {error}") from None
+    return spec
+
+
+def _a_file(file: File) -> File:
+    if not isinstance(file, File):
+        raise errors.UsageError(f"{file!r} is no declared file: use what Manager.declare_... returns")
+    return file

@@ -1,0 +1,225 @@
+"""What does the worker's core ask of its driver, and what does the driver tell it: actions and local events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vine.names import AttemptId, ObjectId, TransferId
+from vine.wire.messages import (
+    Assignment,
+    FetchObject,
+    FromWorker,
+    InlineObject,
+    MadeOutput,
+    Manifest,
+    Outcome,
+)
+from vine_worker.functions.pool import HostKind
+from vine_worker.resources import Grant
+
+# --- actions -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    message: FromWorker
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The manager has welcomed us: wants are checked with this key, and so many flows served."""
+
+    source_key: bytes
+    transfers_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFetch:
+    order: FetchObject
+
+
+@dataclass(frozen=True, slots=True)
+class StopFetch:
+    transfer_id: TransferId
+
+
+@dataclass(frozen=True, slots=True)
+class KeepObject:
+    """Put these bytes into the store; answered by `Kept`."""
+
+    item: InlineObject
+
+
+@dataclass(frozen=True, slots=True)
+class StartUnpack:
+    """Answered by `Unpacked`."""
+
+    object_id: ObjectId
+    archive: ObjectId
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveObjects:
+    object_ids: tuple[ObjectId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StartBody:
+    """Make the sandbox and start the command or interpreter; answered by `BodyEnded`."""
+
+    assignment: Assignment
+    grant: Grant
+
+
+@dataclass(frozen=True, slots=True)
+class KillBody:
+    attempt: AttemptId
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Collect:
+    """Take what the attempt left, check its inputs, remove its sandbox; answered by `Collected`."""
+
+    assignment: Assignment
+    succeeded: bool  # its outputs are to be kept
+    value_path: str | None  # a value over the inline limit
+    value_wanted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StartHost:
+    """Answered by `HostReady`, later `HostEnded`."""
+
+    host: int
+    kind: HostKind
+
+
+@dataclass(frozen=True, slots=True)
+class RunCall:
+    """Give the call to the host; answered by `CallEnded`."""
+
+    host: int
+    assignment: Assignment
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBack:
+    """Take back the calls that the host has not begun; answered by `CallsReturned`."""
+
+    host: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndHost:
+    host: int
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """Stop everything, clean up, exit."""
+
+    reason: str
+
+
+Action = (
+    Send
+    | Admitted
+    | StartFetch
+    | StopFetch
+    | KeepObject
+    | StartUnpack
+    | RemoveObjects
+    | StartBody
+    | KillBody
+    | Collect
+    | StartHost
+    | RunCall
+    | TakeBack
+    | EndHost
+    | End
+)
+
+# --- local events --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    object_id: ObjectId
+    message: str = ""  # why it could not be kept
+    disk_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unpacked:
+    object_id: ObjectId
+    message: str = ""  # why it could not be unpacked
+    disk_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a body ended, before its outputs were looked at."""
+
+    outcome: Outcome
+    exit_code: int | None = None
+    message: str = ""
+    value: bytes | None = None
+    value_path: str | None = None  # where the body left a value over the inline limit
+    run_s: float | None = None  # by the body's own clock
+
+
+@dataclass(frozen=True, slots=True)
+class BodyEnded:
+    attempt: AttemptId
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What an attempt left; `outcome` is set when that changes how it ended."""
+
+    attempt: AttemptId
+    outcome: Outcome | None = None
+    message: str = ""
+    outputs: tuple[MadeOutput, ...] = ()
+    altered: tuple[ObjectId, ...] = ()
+    value_object: ObjectId | None = None
+    value_manifest: Manifest | None = None
+    stdout: bytes = b""
+    stderr: bytes = b""
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HostReady:
+    host: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    host: int
+    attempt: AttemptId
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class CallsReturned:
+    """These calls had not begun; what the host has besides is at most the call that it runs."""
+
+    host: int
+    attempts: tuple[AttemptId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HostEnded:
+    """The host's process is gone; `unread` are the calls that it had not begun."""
+
+    host: int
+    ending: Ending
+    unread: tuple[AttemptId, ...]
+
+
+LocalEvent = Kept | Unpacked | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded

@@ -1,0 +1,135 @@
+"""Where does each attempt on this worker stand: its record, its states, and how its result is put together."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from vine import config
+from vine.names import AttemptId, ObjectId
+from vine.wire.messages import Assignment, AttemptResult, MadeOutput, Outcome, TaskKind, Times
+from vine_worker.actions import Collected, Ending
+from vine_worker.functions.pool import HostKind
+from vine_worker.resources import Grant
+
+
+class State(enum.Enum):
+    STAGING = "staging"  # objects that it needs are not here yet
+    READY = "ready"  # waits for resources
+    HANDED = "handed"  # given to a host that still runs another call
+    RUNNING = "running"
+    COLLECTING = "collecting"  # the body has ended; its outputs are taken into the store
+    ENDED = "ended"
+
+
+_legal = {
+    State.STAGING: {State.READY, State.ENDED},
+    State.READY: {State.STAGING, State.HANDED, State.RUNNING, State.ENDED},
+    State.HANDED: {State.READY, State.RUNNING, State.ENDED},
+    # Back to ready: a call that its host had not begun, though it was the first in its queue.
+    State.RUNNING: {State.READY, State.COLLECTING, State.ENDED},
+    State.COLLECTING: {State.ENDED},
+    State.ENDED: set(),
+}
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt, from its arrival until its result is on its way."""
+
+    assignment: Assignment
+    order: int  # of arrival
+    arrived_s: float
+    state: State = State.STAGING
+    needs: tuple[ObjectId, ...] = ()
+    missing: set[ObjectId] = field(default_factory=set)
+    staged_s: float = 0.0
+    started_s: float = 0.0
+    ended_s: float = 0.0
+    grant: Grant | None = None  # of a command or interpreter; a call runs on its host's
+    host: int | None = None
+    stop: Outcome | None = None  # why it is being stopped
+    ending: Ending | None = None
+
+    @property
+    def attempt_id(self) -> AttemptId:
+        return self.assignment.attempt
+
+    @property
+    def plain(self) -> bool:
+        """A call without a sandbox: nothing is to be made before it and collected after it."""
+        assignment = self.assignment
+        return assignment.kind is TaskKind.CALL and not assignment.inputs and not assignment.outputs
+
+    def move(self, state: State) -> None:
+        assert state in _legal[self.state], f"attempt {self.attempt_id} cannot go from {self.state} to {state}"
+        self.state = state
+
+    def host_kind(self, grant: Grant) -> HostKind:
+        threads = max(1, int(grant.resources.cores))
+        return HostKind(self.assignment.environment, threads, grant.devices)
+
+
+def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
+    """Everything that must be complete here before the body may start."""
+
+    def named() -> Iterator[ObjectId | None]:
+        yield assignment.function
+        yield assignment.payload_object
+        yield assignment.environment
+        yield from (value.object_id for value in assignment.values)
+        yield from (mount.object_id for mount in assignment.inputs)
+
+    return tuple({object_id: None for object_id in named() if object_id is not None})
+
+
+_stop_words = {
+    Outcome.CANCELLED: "cancelled",
+    Outcome.TIME_LIMIT: "ran longer than its time limit of {limit:g} s; give it more time or less to do",
+}
+
+
+def result_of(attempt: Attempt, collected: Collected | None, now: float) -> AttemptResult:
+    """The attempt's one result. What we stopped counts as stopped, whatever its body made of that."""
+    ending = attempt.ending or Ending(Outcome.CANCELLED)
+    outcome, message, value = ending.outcome, ending.message, ending.value
+    outputs: tuple[MadeOutput, ...] = ()
+    if attempt.stop is not None:
+        limit = attempt.assignment.time_limit_s or 0.0
+        outcome, message, value = attempt.stop, _stop_words[attempt.stop].format(limit=limit), None
+    elif collected is not None:
+        outputs = collected.outputs
+        if collected.outcome is not None:
+            outcome, message, value = collected.outcome, collected.message, None
+    kept = collected or Collected(attempt.attempt_id)
+    return AttemptResult(
+        attempt=attempt.attempt_id,
+        outcome=outcome,
+        exit_code=ending.exit_code,
+        value=value,
+        value_object=kept.value_object if outcome is ending.outcome else None,
+        value_manifest=kept.value_manifest if outcome is ending.outcome else None,
+        outputs=outputs,
+        message=message[: config.text_chars_max],
+        stdout=kept.stdout,
+        stderr=kept.stderr,
+        truncated=kept.truncated,
+        times=times_of(attempt, now),
+    )
+
+
+def times_of(attempt: Attempt, now: float) -> Times:
+    if not attempt.staged_s:
+        return Times(stage_in_s=now - attempt.arrived_s)
+    staged_in_s = attempt.staged_s - attempt.arrived_s
+    if not attempt.started_s:
+        return Times(stage_in_s=staged_in_s, wait_s=now - attempt.staged_s)
+    ended_s = attempt.ended_s or now
+    measured_s = attempt.ending.run_s if attempt.ending is not None else None
+    return Times(
+        stage_in_s=staged_in_s,
+        wait_s=max(0.0, attempt.started_s - attempt.staged_s),
+        run_s=ended_s - attempt.started_s if measured_s is None else measured_s,
+        collect_s=now - ended_s,
+    )

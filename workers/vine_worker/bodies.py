@@ -1,0 +1,188 @@
+"""How do commands and fresh interpreters run, and what is taken from their sandboxes when they end?"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from vine.errors import DiskFull, FileChanged, FileMissing, VineError
+from vine.names import AttemptId, ObjectId
+from vine.wire.messages import Assignment, MadeOutput, Outcome, TaskKind
+from vine_worker import actions as act
+from vine_worker import process
+from vine_worker.functions.calls import CallWriter
+from vine_worker.functions.channel import HostChannel
+from vine_worker.functions.host import READY
+from vine_worker.places import Places
+from vine_worker.programs import ProgramEnded, Programs, open_null
+from vine_worker.sandbox import Sandbox
+
+
+@dataclass(slots=True)
+class _Body:
+    assignment: Assignment
+    sandbox: Sandbox
+    started_s: float
+    channel: HostChannel | None = None  # of a fresh interpreter
+
+
+class Bodies:
+    """The commands and fresh interpreters that run now; outputs are collected on threads."""
+
+    def __init__(
+        self, places: Places, programs: Programs, writer: CallWriter, report: Callable[[object], None]
+    ) -> None:
+        self._places = places
+        self._programs = programs
+        self._writer = writer
+        self._report = report  # takes local events, from any thread
+        self._null = open_null()
+        self._by_number: dict[int, _Body] = {}  # of the program
+        self._numbers: dict[AttemptId, int] = {}
+        self._threads = ThreadPoolExecutor(2, "collect")
+
+    def start(self, action: act.StartBody) -> None:
+        """Makes the sandbox and starts the program; what stands in the way is the attempt's end."""
+        assignment = action.assignment
+        sandbox = self._places.sandbox(assignment.attempt)
+        try:
+            sandbox.make(assignment, self._places.holdings.path)
+            self._launch(action, sandbox)
+        except (OSError, VineError) as why:
+            outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.START_FAILED
+            message = f"{assignment.label or 'the task'} could not be started: {why}"
+            self._report(act.BodyEnded(assignment.attempt, act.Ending(outcome, message=message)))
+
+    def _launch(self, action: act.StartBody, sandbox: Sandbox) -> None:
+        assignment, places = action.assignment, self._places
+        environment = places.environment(assignment.environment)
+        variables = process.interpreter_variables(
+            environment,
+            process.threads_of(assignment.allotment),
+            action.grant.devices,
+            places.capacity,
+            self._programs.protected,
+        )
+        variables["TMPDIR"] = str(sandbox.scratch)
+        variables.update(process.allotment_variables(assignment.allotment, assignment.variables))
+        body = _Body(assignment, sandbox, time.monotonic())
+        if assignment.kind is TaskKind.PYTHON:
+            body.channel = HostChannel(places.spill)
+            arguments = process.host_arguments(environment, places.dill, places.spill, once=True)
+            # A fresh interpreter gets its variables and folder from its start.
+            body.channel.send(1, *self._writer.parts(assignment, folder=None, variables={}))
+        else:
+            arguments = process.command_arguments(assignment.command)
+        with sandbox.stdout.open("wb") as stdout, sandbox.stderr.open("wb") as stderr:
+            streams = (self._null, stdout.fileno(), stderr.fileno())
+            far = (body.channel.far_descriptor,) if body.channel is not None else ()
+            number = self._programs.start(arguments, sandbox.work, variables, streams + far)
+        self._by_number[number] = body
+        self._numbers[assignment.attempt] = number
+
+    def kill(self, action: act.KillBody) -> None:
+        number = self._numbers.get(action.attempt)
+        if number is not None:
+            self._programs.kill(number, action.force)
+
+    def program_ended(self, ended: ProgramEnded) -> act.BodyEnded | None:
+        """The event, if the program was a body."""
+        body = self._by_number.pop(ended.number, None)
+        if body is None:
+            return None
+        del self._numbers[body.assignment.attempt]
+        what = body.assignment.label or "the task"
+        ending = process.ending_of_exit(ended.code, ended.message, what)
+        if body.channel is not None:
+            ending = self._ending_of_interpreter(body, ending)
+        return act.BodyEnded(body.assignment.attempt, ending)
+
+    @staticmethod
+    def _ending_of_interpreter(body: _Body, of_exit: act.Ending) -> act.Ending:
+        assert body.channel is not None, "a fresh interpreter has a channel"
+        answers = body.channel.receive()
+        body.channel.close()
+        for answer in answers:
+            if answer.brings != READY:
+                return process.ending_of_answer(answer)
+        if of_exit.outcome is Outcome.KILLED:
+            return of_exit
+        what = body.assignment.label or "the task"
+        if not answers:
+            said = of_exit.message or process.last_line(body.sandbox.stderr)
+            return act.Ending(Outcome.START_FAILED, message=f"the interpreter of {what} did not come up: {said}")
+        # os._exit in the function, of which sys.exit would have made an answer.
+        code = of_exit.exit_code
+        return act.Ending(Outcome.EXIT_CODE, exit_code=code, message=f"{what} ended its interpreter with code {code}")
+
+    # --- collecting ---
+
+    def collect(self, action: act.Collect) -> None:
+        """Takes outputs and streams on a thread, and removes the sandbox; reports `Collected`."""
+        self._threads.submit(self._collect, action)
+
+    def _collect(self, action: act.Collect) -> None:
+        sandbox = self._places.sandbox(action.assignment.attempt)
+        try:
+            collected = self._collected(action, sandbox)
+        except (OSError, VineError) as why:
+            outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
+            collected = act.Collected(action.assignment.attempt, outcome, str(why) or type(why).__name__)
+        except BaseException as why:
+            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
+            raise
+        sandbox.remove()
+        self._report(collected)
+
+    def _collected(self, action: act.Collect, sandbox: Sandbox) -> act.Collected:
+        assignment, holdings = action.assignment, self._places.holdings
+        stdout, stderr, truncated = sandbox.read_streams()
+        altered = () if self._programs.protected else self._altered_inputs(assignment)
+        outcome: Outcome | None = None
+        message = ""
+        outputs: list[MadeOutput] = []
+        if altered:
+            names = ", ".join(mount.name for mount in assignment.inputs if mount.object_id in altered)
+            outcome = Outcome.INPUT_ALTERED
+            message = f"{assignment.label or 'the task'} wrote to its input {names}, which others share; copy it first"
+        elif action.succeeded:
+            try:
+                for mount in assignment.outputs:
+                    outputs.append(MadeOutput(mount.file_id, *holdings.adopt(sandbox.take_output(mount.name))))
+            except (FileMissing, FileChanged, DiskFull, OSError) as why:
+                outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
+                message = str(why)
+        value_object = value_manifest = None
+        if action.value_path is not None:
+            if action.value_wanted and outcome is None:
+                value_object, value_manifest = holdings.post(Path(action.value_path))
+            else:
+                os.unlink(action.value_path)
+        return act.Collected(
+            assignment.attempt,
+            outcome,
+            message,
+            tuple(outputs),
+            altered,
+            value_object,
+            value_manifest,
+            stdout,
+            stderr,
+            truncated,
+        )
+
+    def _altered_inputs(self, assignment: Assignment) -> tuple[ObjectId, ...]:
+        """Inputs that are no longer what they were; they are out of the store before anyone else starts."""
+        store = self._places.holdings.store
+        altered = [key for key in {mount.object_id for mount in assignment.inputs} if store.altered(key)]
+        for key in altered:
+            store.quarantine(key)
+        return tuple(altered)
+
+    def close(self) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+        os.close(self._null)

@@ -1,0 +1,57 @@
+"""What of an assignment goes into a call's frame?"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vine.names import ObjectId
+from vine.wire.messages import Assignment, DependencyValue
+from vine_worker.functions.host import AT_PATH, INLINE
+
+if TYPE_CHECKING:
+    from vine_worker.functions.host import Blob
+
+    Parts = tuple[bytes, bytes, list[Blob]]
+
+_REMEMBERED_MAX = 1024
+
+
+class CallWriter:
+    """Says where function, arguments and values lie; remembers what is the same from call to call."""
+
+    def __init__(self, object_path: Callable[[ObjectId], Path]) -> None:
+        self._object_path = object_path
+        self._settings: dict[tuple[object, ...], bytes] = {}
+
+    def parts(self, assignment: Assignment, folder: Path | None, variables: Mapping[str, str]) -> Parts:
+        """Function, settings, and arguments with the values that they refer to."""
+        assert assignment.function is not None, "a call has a function"
+        function = os.fsencode(self._object_path(assignment.function))
+        return function, self._settings_of(folder, variables), self._blobs(assignment)
+
+    def _blobs(self, assignment: Assignment) -> list[Blob]:
+        if assignment.payload_object is not None:
+            payload = (AT_PATH, os.fsencode(self._object_path(assignment.payload_object)))
+        else:
+            payload = (INLINE, assignment.payload)
+        return [payload, *map(self._value, assignment.values)]
+
+    def _value(self, value: DependencyValue) -> Blob:
+        if value.object_id is not None:
+            return AT_PATH, os.fsencode(self._object_path(value.object_id))
+        assert value.value is not None, "a value is inline or an object"
+        return INLINE, value.value
+
+    def _settings_of(self, folder: Path | None, variables: Mapping[str, str]) -> bytes:
+        key = (folder, *variables.items())
+        settings = self._settings.get(key)
+        if settings is None:
+            if len(self._settings) >= _REMEMBERED_MAX:
+                self._settings.clear()
+            wanted = {"folder": str(folder) if folder is not None else None, "variables": variables}
+            settings = self._settings[key] = json.dumps(wanted).encode()
+        return settings

@@ -1,0 +1,110 @@
+"""How do calls get to a function host and its answers back: the worker's end of the host's socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vine import config
+from vine_worker.functions import host
+
+_socket_buffer_bytes = 4 * config.host_frame_bytes_max  # Asked for; the kernel may grant less.
+_buffer = memoryview(bytearray(2 * config.host_frame_bytes_max))
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    number: int
+    brings: bytes  # one of host.READY, VALUE, EXCEPTION, EXIT
+    at_path: bool  # the content is the path of the file that holds it
+    content: bytes
+    run_s: float
+
+
+class HostChannel:
+    """The socket pair of one host. The far end stays open here too, to take back what was not read there."""
+
+    def __init__(self, spill_folder: Path) -> None:
+        self._near, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        for end in (self._near, self._far):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _socket_buffer_bytes)
+        self._near.setblocking(False)
+        self._spill_folder = spill_folder
+        self._unsent: deque[tuple[int, bytes]] = deque()
+
+    def fileno(self) -> int:
+        return self._near.fileno()
+
+    @property
+    def far_descriptor(self) -> int:
+        return self._far.fileno()
+
+    def send(self, number: int, function: bytes, settings: bytes, blobs: Sequence[host.Blob]) -> None:
+        """Gives the host a call; a long one goes by a file."""
+        frame = host.call_frame(number, function, settings, blobs)
+        if len(frame) > config.host_frame_bytes_max:
+            path = self._spill_folder / f"call-{self.fileno()}-{number}"
+            path.write_bytes(frame)
+            frame = host.SPILLED_HEAD.pack(host.SPILLED, number) + os.fsencode(path)
+        self._unsent.append((number, frame))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Sends what the socket takes; tells whether something is left."""
+        while self._unsent:
+            try:
+                self._near.send(self._unsent[0][1])
+            except BlockingIOError:
+                return True
+            self._unsent.popleft()
+        return False
+
+    def receive(self) -> list[Answer]:
+        """The answers that have come."""
+        answers: list[Answer] = []
+        head_bytes = host.ANSWER_HEAD.size
+        while True:
+            try:
+                length = self._near.recv_into(_buffer)
+            except (BlockingIOError, ConnectionResetError):
+                return answers
+            if not length:
+                return answers
+            number, brings, where, run_s = host.ANSWER_HEAD.unpack_from(_buffer)
+            content = bytes(_buffer[head_bytes:length])
+            at_path = where == host.AT_PATH
+            if at_path and os.stat(content).st_size <= config.inline_bytes_max:
+                at_path, content = False, _take(content)
+            answers.append(Answer(number, brings, at_path, content, run_s))
+
+    def take_back(self) -> list[int]:
+        """The numbers of the calls that the host has not read; it never will."""
+        numbers = []
+        while True:
+            try:
+                length = self._far.recv_into(_buffer, 0, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            if not length:
+                break
+            numbers.append(host.NUMBER.unpack_from(_buffer)[0])
+            if _buffer[:1] == host.SPILLED:
+                os.unlink(bytes(_buffer[host.SPILLED_HEAD.size : length]))
+        numbers += (number for number, _frame in self._unsent)
+        self._unsent.clear()
+        return numbers
+
+    def close(self) -> None:
+        self._near.close()
+        self._far.close()
+
+
+def _take(path: bytes) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read()
+    os.unlink(path)
+    return data

@@ -1,0 +1,301 @@
+"""How does a warm interpreter run function calls: read one, run it, answer, read the next.
+
+This one file needs nothing but the standard library, because the interpreter of the user's software
+environment runs it. It also holds the frames' layout, which the worker's end imports.
+
+The socket is a SOCK_SEQPACKET pair, so that a frame is read whole or not at all: the worker keeps a
+copy of this end and can take back what has not been read yet. Every answer is sent at once: what has
+been answered survives the death of this process in the kernel's buffer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import pickle
+import socket
+import struct
+import sys
+import time
+import traceback
+import types
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
+    from collections.abc import Callable, Sequence
+    from typing import NoReturn
+
+    Blob = tuple[bytes, bytes]  # INLINE or AT_PATH, and the bytes or the path
+
+CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
+INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
+READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
+
+NUMBER = struct.Struct("<xQ")  # where both kinds of frames have the call's number
+SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
+CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
+BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
+ANSWER_HEAD = struct.Struct("<Qccd")  # number, what it brings, INLINE or AT_PATH, seconds that the body ran
+
+PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised
+PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
+FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
+
+
+def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[Blob]) -> bytes:
+    """The frame of one call: its arguments are the first blob, the values that they refer to follow."""
+    parts = [CALL_HEAD.pack(CALL, number, len(function), len(settings), len(blobs)), function, settings]
+    for where, content in blobs:
+        parts += (BLOB_HEAD.pack(where, len(content)), content)
+    return b"".join(parts)
+
+
+class Call:
+    """One call as it was read from its frame."""
+
+    __slots__ = ("blobs", "function", "number", "settings")
+
+    def __init__(self, frame: memoryview) -> None:
+        _kind, self.number, function_bytes, settings_bytes, blob_count = CALL_HEAD.unpack_from(frame)
+        at = CALL_HEAD.size
+        self.function = bytes(frame[at : at + function_bytes])
+        at += function_bytes
+        self.settings = bytes(frame[at : at + settings_bytes])
+        at += settings_bytes
+        self.blobs: list[Blob] = []
+        for _ in range(blob_count):
+            where, length = BLOB_HEAD.unpack_from(frame, at)
+            at += BLOB_HEAD.size
+            self.blobs.append((where, bytes(frame[at : at + length])))
+            at += length
+
+
+def read_blob(blob: Blob) -> bytes:
+    where, content = blob
+    if where == INLINE:
+        return content
+    with open(content, "rb") as file:
+        return file.read()
+
+
+class Serialiser:
+    """Pickle where it can, dill where it must; dill comes from the environment, else from beside the worker."""
+
+    def __init__(self, dill_folder: str | None) -> None:
+        self._dill_folder = dill_folder
+        self._dill: Any = None
+
+    def dill(self) -> Any:
+        if self._dill is None:
+            try:
+                import dill
+            except ImportError:
+                if self._dill_folder is None:
+                    raise
+                sys.path.append(self._dill_folder)
+                import dill
+            self._dill = dill
+        return self._dill
+
+    def load(self, data: bytes, persistent_load: Callable[[Any], Any] | None = None) -> Any:
+        """What was serialised; references to other tasks' results are asked of `persistent_load`."""
+        content = memoryview(data)[1:]
+        if persistent_load is None:
+            load: Any = pickle.loads if data[:1] == PICKLE else self.dill().loads
+            return load(content)
+        base: Any = pickle.Unpickler if data[:1] == PICKLE else self.dill().Unpickler
+        reader = type("Reader", (base,), {"persistent_load": staticmethod(persistent_load)})
+        return reader(io.BytesIO(content)).load()
+
+    def dump(self, value: Any) -> bytes:
+        try:
+            return PICKLE + pickle.dumps(value, PROTOCOL)
+        except Exception as why:  # noqa: BLE001 - reducers are the user's code and raise what they like
+            try:
+                return DILL + bytes(self.dill().dumps(value, PROTOCOL))
+            except ImportError:
+                raise why from None
+
+
+class Host:
+    """The loop: calls in, answers out, one at a time."""
+
+    def __init__(self, channel: socket.socket, serialiser: Serialiser, options: argparse.Namespace) -> None:
+        self._channel = channel
+        self._serialiser = serialiser
+        self._buffer = memoryview(bytearray(options.frame_bytes))
+        self._inline_bytes = options.inline_bytes
+        self._spill_folder = options.spill
+        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._home = os.getcwd()
+        self._settings = b""
+        self._replaced: dict[str, str | None] = {}  # what the call's variables hide
+
+    def serve(self, once: bool) -> int:
+        """Runs calls until the worker is gone, or one call only; returns the exit code."""
+        self._answer(0, READY, sys.version.split()[0].encode(), 0.0)
+        while True:
+            length = self._channel.recv_into(self._buffer)
+            if not length:
+                return 0
+            frame = self._buffer[:length]
+            if frame[:1] == SPILLED:
+                path = bytes(frame[SPILLED_HEAD.size :])
+                frame = memoryview(read_blob((AT_PATH, path)))
+                os.unlink(path)
+            exit_code = self._run(Call(frame))
+            if once:
+                return exit_code
+
+    def _run(self, call: Call) -> int:
+        started_s = time.perf_counter()
+        try:
+            if call.settings != self._settings:
+                self._apply(call.settings)
+            function = self._function(call.function)
+            args, kwargs = self._arguments(call.blobs)
+            started_s = time.perf_counter()
+            result = function(*args, **kwargs)
+            run_s = time.perf_counter() - started_s
+            self._answer(call.number, VALUE, self._dump_result(result), run_s)
+        except SystemExit as exit_request:
+            code = exit_code_of(exit_request)
+            self._answer(call.number, EXIT, str(code).encode(), time.perf_counter() - started_s)
+            return code
+        except BaseException as error:  # noqa: BLE001 - whatever the user's function raises is the call's result
+            run_s = time.perf_counter() - started_s
+            self._answer(call.number, EXCEPTION, self._dump_exception(error), run_s)
+        finally:
+            flush_output()
+        return 0
+
+    def _function(self, path: bytes) -> Callable[..., Any]:
+        function = self._functions.get(path)
+        if function is None:
+            loaded: Callable[..., Any] = self._serialiser.load(read_blob((AT_PATH, path)))
+            if len(self._functions) >= FUNCTIONS_MAX:
+                self._functions.pop(next(iter(self._functions)))
+            function = self._functions[path] = loaded
+        return function
+
+    def _arguments(self, blobs: list[Blob]) -> tuple[Sequence[Any], dict[str, Any]]:
+        payload = read_blob(blobs[0])
+        if len(blobs) == 1:
+            args, kwargs = self._serialiser.load(payload)
+            return args, kwargs
+        loaded: dict[int, Any] = {}  # a value that is named twice is one object, as it was at the client
+
+        def value_of(reference: tuple[str, int]) -> Any:
+            position = reference[1]
+            if position not in loaded:
+                loaded[position] = self._serialiser.load(read_blob(blobs[1 + position]))
+            return loaded[position]
+
+        args, kwargs = self._serialiser.load(payload, value_of)
+        return args, kwargs
+
+    def _apply(self, settings: bytes) -> None:
+        """Goes to the call's folder and sets its variables, after undoing those of the call before."""
+        for name, value in self._replaced.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._replaced = {}
+        self._settings = b""  # Should the next lines raise, the next call starts afresh.
+        wanted = json.loads(settings.decode()) if settings else {}
+        os.chdir(wanted.get("folder") or self._home)
+        for name, value in wanted.get("variables", {}).items():
+            self._replaced[name] = os.environ.get(name)
+            os.environ[name] = value
+        self._settings = settings
+
+    def _dump_result(self, result: Any) -> bytes:
+        try:
+            return self._serialiser.dump(result)
+        except Exception as why:
+            kind = type(result).__qualname__
+            raise TypeError(
+                f"the result, of type {kind}, cannot be serialised: {why}; return something that pickle or dill takes"
+            ) from why
+
+    def _dump_exception(self, error: BaseException) -> bytes:
+        """The exception with its traceback as text; one that does not survive the way is told in words."""
+        trace = error.__traceback__
+        while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
+            trace = trace.tb_next  # Our own frames above the function say nothing to its author.
+        text = "".join(traceback.format_exception(type(error), error, trace))
+        try:
+            data = self._serialiser.dump((error, text))
+            self._serialiser.load(data)  # Many exceptions go out and do not come in.
+        except Exception:  # noqa: BLE001 - as above: the user's own reducers
+            data = self._serialiser.dump((RuntimeError(safe_words(error)), text))
+        return data
+
+    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float) -> None:
+        where = INLINE
+        if len(content) > self._inline_bytes:
+            path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{number}").encode()
+            with open(path, "wb") as file:
+                file.write(content)
+            where, content = AT_PATH, path
+        self._channel.sendall(ANSWER_HEAD.pack(number, brings, where, run_s) + content)
+
+
+def exit_code_of(request: SystemExit) -> int:
+    """The code with which Python would have ended."""
+    if request.code is None:
+        return 0
+    if isinstance(request.code, int):
+        return request.code & 0xFF
+    sys.stderr.write(f"{request.code}\n")
+    return 1
+
+
+def safe_words(error: BaseException) -> str:
+    try:
+        return f"{type(error).__qualname__}: {error}"
+    except Exception:  # noqa: BLE001 - the user's __str__
+        return type(error).__qualname__
+
+
+def flush_output() -> None:
+    """The log shows what a call printed when the call is over."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, ValueError, OSError):
+            continue  # The call closed or replaced it: its own choice.
+
+
+def leave_main() -> None:
+    """Gives the name `__main__` to an empty module: functions that dill carried resolve their globals there."""
+    ours = sys.modules["__main__"]
+    ours.__name__ = "vine_function_host"
+    sys.modules["vine_function_host"] = ours
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    sys.path[0] = ""  # As with `python -c`: modules beside the call's inputs, not those beside this file.
+
+
+def main() -> NoReturn:
+    parser = argparse.ArgumentParser(description="Runs function calls for vine-worker; not for use by hand.")
+    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--dill")
+    parser.add_argument("--spill", required=True)
+    parser.add_argument("--frame-bytes", type=int, required=True)
+    parser.add_argument("--inline-bytes", type=int, required=True)
+    parser.add_argument("--once", action="store_true")
+    options = parser.parse_args()
+    leave_main()
+    channel = socket.socket(fileno=options.fd)
+    channel.set_inheritable(False)
+    exit_code = Host(channel, Serialiser(options.dill), options).serve(options.once)
+    flush_output()
+    # Threads and exit handlers that calls left behind must not hold up the worker.
+    os._exit(exit_code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""How do warm function hosts live: started, given calls, heard, asked to give calls back, ended?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from vine.errors import VineError
+from vine.names import AttemptId
+from vine.wire.messages import Assignment, Outcome
+from vine_worker import actions as act
+from vine_worker import process
+from vine_worker.functions.calls import CallWriter
+from vine_worker.functions.channel import Answer, HostChannel
+from vine_worker.functions.host import READY
+from vine_worker.places import Places
+from vine_worker.process import is_disk_full
+from vine_worker.programs import ProgramEnded, Programs, open_null
+
+
+@dataclass(slots=True)
+class LiveHost:
+    """One host's process and socket, with the attempts that it has been given and not answered."""
+
+    host: int
+    channel: HostChannel
+    log: Path
+    program: int = 0
+    ready: bool = False
+    calls: dict[int, AttemptId] = field(default_factory=dict)
+
+
+class Hosts:
+    """The hosts of this worker, as processes; which one runs what is the core's choice."""
+
+    def __init__(self, places: Places, programs: Programs, writer: CallWriter, feed: Callable[[object], None]) -> None:
+        self._places = places
+        self._programs = programs
+        self._writer = writer
+        self._feed = feed  # gives an event to the core and does what it asks for
+        self._null = open_null()
+        self._last_call = 0
+        self._hosts: dict[int, LiveHost] = {}
+        self._by_program: dict[int, LiveHost] = {}
+        self.by_descriptor: dict[int, LiveHost] = {}
+        self.changed = False  # the set of descriptors to poll
+
+    def start(self, action: act.StartHost) -> None:
+        host = LiveHost(action.host, HostChannel(self._places.spill), self._places.host_log(action.host))
+        try:
+            host.program = self._launch(action, host)
+        except OSError as why:
+            host.channel.close()
+            message = f"no interpreter for functions could be started: {why}"
+            self._feed(act.HostEnded(action.host, act.Ending(Outcome.START_FAILED, message=message), ()))
+            return
+        self._hosts[action.host] = self._by_program[host.program] = host
+        self.by_descriptor[host.channel.fileno()] = host
+        self.changed = True
+
+    def _launch(self, action: act.StartHost, host: LiveHost) -> int:
+        places, kind = self._places, action.kind
+        environment = places.environment(kind.environment)
+        variables = process.interpreter_variables(
+            environment, kind.threads, kind.devices, places.capacity, self._programs.protected
+        )
+        home = places.hosts / str(action.host)
+        home.mkdir()
+        arguments = process.host_arguments(environment, places.dill, places.spill, once=False)
+        with host.log.open("ab") as log:
+            streams = (self._null, log.fileno(), log.fileno(), host.channel.far_descriptor)
+            return self._programs.start(arguments, home, variables, streams)
+
+    def run(self, action: act.RunCall) -> None:
+        """Gives the host a call, with a sandbox if it has inputs or outputs."""
+        host, assignment = self._hosts.get(action.host), action.assignment
+        if host is None:
+            return  # It could not be started; the core is about to hear of it.
+        self._last_call += 1
+        try:
+            folder = self._make_sandbox(assignment) if assignment.inputs or assignment.outputs else None
+            variables = process.allotment_variables(assignment.allotment, assignment.variables)
+            host.channel.send(self._last_call, *self._writer.parts(assignment, folder, variables))
+            host.calls[self._last_call] = assignment.attempt
+        except (OSError, VineError) as why:
+            outcome = Outcome.DISK_FULL if is_disk_full(why) else Outcome.START_FAILED
+            message = f"{assignment.label or 'the call'} could not be started: {why}"
+            self._feed(act.CallEnded(action.host, assignment.attempt, act.Ending(outcome, message=message)))
+
+    def _make_sandbox(self, assignment: Assignment) -> Path:
+        sandbox = self._places.sandbox(assignment.attempt)
+        sandbox.remove()  # Left where a call was taken back.
+        sandbox.make(assignment, self._places.holdings.path)
+        return sandbox.work
+
+    def hear(self, host: LiveHost) -> int:
+        """Takes in what a host has answered; returns how many answers there were."""
+        answers = host.channel.receive()
+        for answer in answers:
+            self._take_in(host, answer)
+        host.channel.flush()
+        return len(answers)
+
+    def _take_in(self, host: LiveHost, answer: Answer) -> None:
+        if answer.brings == READY:
+            host.ready = True
+            self._feed(act.HostReady(host.host))
+        else:
+            attempt = host.calls.pop(answer.number)
+            self._feed(act.CallEnded(host.host, attempt, process.ending_of_answer(answer)))
+
+    def take_back(self, action: act.TakeBack) -> None:
+        """After this the host runs at most one call; what it had answered is told first."""
+        host = self._hosts.get(action.host)
+        if host is None:
+            return  # Its end is about to be told.
+        returned = tuple(host.calls.pop(number) for number in host.channel.take_back())
+        self.hear(host)
+        self._feed(act.CallsReturned(host.host, returned))
+
+    def end(self, action: act.EndHost) -> None:
+        host = self._hosts.get(action.host)
+        if host is not None:
+            self._programs.kill(host.program, action.force)
+
+    def program_ended(self, ended: ProgramEnded) -> bool:
+        """Whether the program was a host; then its last answers and its end are told."""
+        host = self._by_program.get(ended.number)
+        if host is None:
+            return False
+        self.hear(host)
+        unread = tuple(host.calls.pop(number) for number in host.channel.take_back())
+        ending = self._ending_of(host, ended)
+        del self._hosts[host.host], self._by_program[ended.number], self.by_descriptor[host.channel.fileno()]
+        self.changed = True
+        host.channel.close()
+        self._feed(act.HostEnded(host.host, ending, unread))
+        return True
+
+    def _ending_of(self, host: LiveHost, ended: ProgramEnded) -> act.Ending:
+        what = "the function's interpreter"
+        ending = process.ending_of_exit(ended.code, ended.message, what)
+        if not host.ready:
+            said = ended.message or process.last_line(host.log) or ending.message
+            message = f"{what} did not come up: {said} (log: {host.log})"
+            return act.Ending(Outcome.START_FAILED, message=message)
+        if ending.outcome is Outcome.KILLED:
+            return act.Ending(Outcome.KILLED, message=f"{ending.message} (log: {host.log})")
+        message = f"the function ended its interpreter with exit code {ended.code} (log: {host.log})"
+        return act.Ending(Outcome.EXIT_CODE, exit_code=ended.code, message=message)
+
+    def close(self) -> None:
+        for host in self._hosts.values():
+            host.channel.close()
+            if host.log.exists() and not host.log.stat().st_size:
+                host.log.unlink()
+        os.close(self._null)

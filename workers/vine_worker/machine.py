@@ -1,0 +1,60 @@
+"""What machine is this, and how much of it is there?"""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+from vine import config
+from vine.host import host_id
+from vine.names import HostId
+
+_MB = 1_000_000
+
+
+def host_of(store: Path, host_name: str | None) -> HostId:
+    """Names the host, so that workers with the same store count as one: by the kernel and the store's folder."""
+    return HostId(host_name) if host_name is not None else host_id(store)
+
+
+def hostname() -> str:
+    return socket.gethostname() or "unknown"
+
+
+def cores() -> float:
+    """The cores that this process may use, which a batch system or container may have cut down."""
+    return float(len(os.sched_getaffinity(0)))
+
+
+def memory_mb() -> float:
+    """The machine's memory, or the control group's limit where that is less."""
+    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(name).read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if text.isdigit():
+            total = min(total, int(text))
+    return float(total // _MB)
+
+
+def gpus() -> float:
+    """NVIDIA devices; others are told by `--gpus`."""
+    return float(sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia[0-9]*")))
+
+
+def address_towards(endpoint: str) -> str:
+    """The address of the interface through which an endpoint is reached: peers can reach us there too."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    family, kind, protocol, _, address = socket.getaddrinfo(host.strip("[]"), int(port), type=socket.SOCK_DGRAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(address)  # Of a datagram socket: nothing is sent.
+        return str(probe.getsockname()[0])
+
+
+def disk_mb(folder: Path) -> float:
+    """What is free where the workspace lies, less what others must find free there."""
+    status = os.statvfs(folder)
+    return float(max(0, status.f_bavail * status.f_frsize - config.disk_reserve_bytes) // _MB)

@@ -1,0 +1,132 @@
+"""With what arguments and variables does a body run, and what does its end mean?"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from vine import config
+from vine.errors import DiskFull
+from vine.wire.messages import Outcome, Resources
+from vine_worker.actions import Ending
+from vine_worker.functions import host
+from vine_worker.functions.channel import Answer
+
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
+
+
+def command_arguments(command: str) -> list[str]:
+    return ["/bin/sh", "-c", command]
+
+
+def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Path, once: bool) -> list[str]:
+    """How the function host is started; `{fd}` is filled in by the spawner."""
+    python = sys.executable
+    if environment is not None:
+        names = ("python", "python3")
+        python = str(next((environment / "bin" / name for name in names if (environment / "bin" / name).exists()), ""))
+        if not python:
+            raise FileNotFoundError("its environment has no bin/python; pack one that has")
+    limits = ["--frame-bytes", str(config.host_frame_bytes_max), "--inline-bytes", str(config.inline_bytes_max)]
+    folders = ["--dill", str(dill_folder), "--spill", str(spill_folder)]
+    return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *(["--once"] if once else [])]
+
+
+def interpreter_variables(
+    environment: Path | None, threads: int, devices: tuple[int, ...], capacity: Resources, protected: bool
+) -> dict[str, str]:
+    """The worker's own variables, with what a body's place on this worker changes in them."""
+    variables = dict(os.environ)
+    variables.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
+    if capacity.gpus:
+        # Bodies that were given no GPU see none: else they would share those of others.
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
+    if environment is not None:
+        # The worker's own modules must not show through.
+        for name in ("PYTHONPATH", "PYTHONHOME"):
+            variables.pop(name, None)
+        variables["VIRTUAL_ENV"] = str(environment)
+        variables["PATH"] = f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}"
+        if not protected:
+            variables["PYTHONDONTWRITEBYTECODE"] = "1"  # Into the environment, which others use too.
+    return variables
+
+
+def allotment_variables(allotment: Resources, extra: Mapping[str, str]) -> dict[str, str]:
+    """What a body may use, told to it; what the user wants set comes last."""
+    return {
+        "CORES": figure(allotment.cores),
+        "MEMORY": figure(allotment.memory_mb),
+        "DISK": figure(allotment.disk_mb),
+        "GPUS": figure(allotment.gpus),
+        **extra,
+    }
+
+
+def figure(amount: float) -> str:
+    return str(int(amount)) if amount == int(amount) else str(amount)
+
+
+def threads_of(allotment: Resources) -> int:
+    return max(1, int(allotment.cores))
+
+
+# --- ends ----------------------------------------------------------------------------------------
+
+
+def ending_of_exit(code: int | None, message: str, what: str) -> Ending:
+    """What the end of a process means; `what` names it to the user."""
+    if code is None:
+        return Ending(Outcome.START_FAILED, message=f"{what} could not be started: {message}")
+    if code < 0:
+        name = signal_name(-code)
+        hint = "; it may have used more memory than there is" if name == "SIGKILL" else ""
+        return Ending(Outcome.KILLED, message=f"{what} was killed by {name}{hint}")
+    if code:
+        return Ending(Outcome.EXIT_CODE, exit_code=code, message=f"{what} ended with exit code {code}")
+    return Ending(Outcome.SUCCESS, exit_code=0)
+
+
+def ending_of_answer(answer: Answer) -> Ending:
+    """What a function host's answer means."""
+    if answer.brings == host.EXIT:
+        code = int(answer.content)
+        message = f"the function called sys.exit({code}) instead of returning"
+        return Ending(Outcome.EXIT_CODE, exit_code=code, message=message, run_s=answer.run_s)
+    outcome = Outcome.SUCCESS if answer.brings == host.VALUE else Outcome.EXCEPTION
+    if answer.at_path:
+        return Ending(outcome, value_path=os.fsdecode(answer.content), run_s=answer.run_s)
+    return Ending(outcome, value=answer.content, run_s=answer.run_s)
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def last_line(path: Path) -> str:
+    """What a program said last, for a message about its end."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 2048))
+            lines = file.read().decode(errors="replace").strip().splitlines()
+    except FileNotFoundError:
+        return ""
+    return lines[-1] if lines else ""
+
+
+def is_disk_full(why: BaseException) -> bool:
+    """Whether it is for want of space, by our budget or the file system's."""
+    return isinstance(why, DiskFull) or (isinstance(why, OSError) and why.errno in (errno.ENOSPC, errno.EDQUOT))

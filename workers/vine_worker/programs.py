@@ -1,0 +1,107 @@
+"""How does the worker have programs started, watched and killed: its end of the spawner."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vine import config
+from vine.errors import VineError
+from vine_worker import spawner
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramEnded:
+    """`code` is None where it could not be started, negative where a signal ended it."""
+
+    number: int
+    code: int | None
+    message: str = ""
+
+
+class Programs:
+    """The programs that run for this worker; all of them end when it does, however it ends."""
+
+    def __init__(self, objects: Path, protect: str) -> None:
+        self._channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with far:
+            self._spawner = subprocess.Popen(
+                [sys.executable, "-I", "-S", spawner.__file__, str(far.fileno()), protect, str(objects)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[far.fileno()],
+            )
+        self._received = bytearray()
+        self._last_number = 0
+        self._channel.settimeout(config.spawner_start_max_s)
+        try:
+            greeting = spawner.receive(self._channel)
+        except TimeoutError:
+            greeting = None
+        if greeting is None:
+            self.close()
+            raise VineError(f"{sys.executable} could not run the worker's helper program: see the lines above")
+        self._channel.settimeout(None)
+        self.protected: bool = greeting[0]["protected"]
+        self.reason: str = greeting[0]["reason"]  # why inputs are not protected
+
+    def fileno(self) -> int:
+        return self._channel.fileno()
+
+    def start(
+        self, argv: Sequence[str], folder: Path, variables: Mapping[str, str], descriptors: tuple[int, ...]
+    ) -> int:
+        """Starts a program with these standard streams (and one descriptor more); returns its number."""
+        self._last_number += 1
+        request = {"start": self._last_number, "argv": argv, "folder": str(folder), "variables": variables}
+        spawner.send(self._channel, request, descriptors)
+        return self._last_number
+
+    def kill(self, number: int, force: bool) -> None:
+        """Asks the program and its whole group to end, or makes them."""
+        signal_number = signal.SIGKILL if force else signal.SIGTERM
+        spawner.send(self._channel, {"kill": number, "signal": int(signal_number)})
+
+    def receive(self) -> list[ProgramEnded]:
+        """Who has ended since; VineError if the spawner itself has."""
+        try:
+            while data := self._channel.recv(1 << 16, socket.MSG_DONTWAIT):
+                self._received += data
+        except BlockingIOError:
+            return self._parse()
+        raise VineError("the worker's helper program was killed, and with it what ran here")
+
+    def _parse(self) -> list[ProgramEnded]:
+        ended = []
+        while len(self._received) >= spawner.HEAD.size:
+            length, _descriptors = spawner.HEAD.unpack_from(self._received)
+            end = spawner.HEAD.size + length
+            if len(self._received) < end:
+                break
+            report = json.loads(self._received[spawner.HEAD.size : end])
+            del self._received[:end]
+            if "ended" in report:
+                ended.append(ProgramEnded(report["ended"], report["code"]))
+            elif "failed" in report:
+                ended.append(ProgramEnded(report["failed"], None, report["message"]))
+        return ended
+
+    def close(self) -> None:
+        """Ends everything that was started, and waits until it is gone."""
+        self._channel.close()
+        try:
+            self._spawner.wait(config.stop_grace_s)
+        except subprocess.TimeoutExpired:
+            # It waits for something that cannot be killed, such as a process in a hung file system.
+            self._spawner.kill()
+            self._spawner.wait()
+
+
+def open_null() -> int:
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,0 +1,97 @@
+"""What does an attempt see of the disk: a folder of its own, its inputs linked in, its outputs taken out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from vine import config
+from vine.content.folders import remove
+from vine.content.paths import fault_of_name
+from vine.errors import FileMissing, UsageError
+from vine.names import ObjectId
+from vine.wire.messages import Assignment
+
+
+class Sandbox:
+    """One attempt's folder: `work` is where the body runs; its streams lie beside it, out of its names' way."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.work = folder / "work"
+        self.scratch = folder / "tmp"
+        self.stdout = folder / "stdout"
+        self.stderr = folder / "stderr"
+
+    def make(self, assignment: Assignment, object_path: Callable[[ObjectId], Path]) -> None:
+        """Makes the folders and links the inputs; UsageError where names cannot be had."""
+        inputs = {mount.name: mount.object_id for mount in assignment.inputs}
+        check_names(inputs, (mount.name for mount in assignment.outputs))
+        self.folder.mkdir()
+        self.work.mkdir()
+        self.scratch.mkdir()
+        for name, object_id in inputs.items():
+            place = self.work / name
+            self._make_parents(place)
+            os.symlink(object_path(object_id), place)
+        for mount in assignment.outputs:
+            self._make_parents(self.work / mount.name)
+
+    def _make_parents(self, place: Path) -> None:
+        if place.parent != self.work:
+            place.parent.mkdir(parents=True, exist_ok=True)
+
+    def take_output(self, name: str) -> Path:
+        """The output as a file or folder that nobody else has; FileMissing if the body has not made it."""
+        place = self.work / name
+        try:
+            status = os.lstat(place)
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileMissing(f"the task made no output {name}; check that it writes to that name") from None
+        borrowed = stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1)
+        if not borrowed:
+            return place
+        # What a link leads to belongs to somebody else: to the store, if it is an input.
+        own = self.folder / "output"
+        remove(own)
+        if not place.exists():
+            raise FileMissing(f"the task's output {name} is a link to {os.readlink(place)}, which does not exist")
+        if place.is_dir():
+            shutil.copytree(place, own, symlinks=True)
+        else:
+            shutil.copyfile(place, own)
+        return own
+
+    def read_streams(self) -> tuple[bytes, bytes, bool]:
+        """The starts of stdout and stderr, and whether one of them was longer."""
+        stdout, more_stdout = _start_of(self.stdout)
+        stderr, more_stderr = _start_of(self.stderr)
+        return stdout, stderr, more_stdout or more_stderr
+
+    def remove(self) -> None:
+        remove(self.folder)
+
+
+def check_names(inputs: Iterable[str], outputs: Iterable[str]) -> None:
+    """Names must stay in the sandbox, and none may lie within an input: that would be in the store."""
+    linked = set(inputs)
+    for name in (*linked, *outputs):
+        fault = fault_of_name(name)
+        if fault is not None:
+            raise UsageError(f"the name {name!r} {fault}; give files relative names inside the sandbox")
+        parts = name.split("/")
+        for length in range(1, len(parts)):
+            if "/".join(parts[:length]) in linked:
+                raise UsageError(f"{name!r} lies within the input {'/'.join(parts[:length])!r}; name it elsewhere")
+
+
+def _start_of(path: Path) -> tuple[bytes, bool]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(config.stdio_bytes_max + 1)
+    except FileNotFoundError:
+        return b"", False  # A call: its host has the streams.
+    return data[: config.stdio_bytes_max], len(data) > config.stdio_bytes_max

@@ -1,0 +1,332 @@
+"""Who starts the commands, interpreters and function hosts: one small process with its own view of the mounts.
+
+The worker starts this file before anything else. Where the kernel allows it, its mount namespace shows the
+store's objects read-only, and so does everything that it starts. It watches what it started, and when its
+worker is gone, it kills all of it. It needs nothing but the standard library, and it has one thread.
+
+A request is `<II` (bytes of the JSON that follows, number of file descriptors), with the descriptors attached,
+then the JSON: {"start": number, "argv", "folder", "variables"} or {"kill": number, "signal"}. The first three
+descriptors become the standard streams, a fourth is kept, and `{fd}` in argv becomes its number. Reports are
+framed alike: {"started", "pid"}, {"failed", "message"}, {"ended", "code"}.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import errno
+import json
+import os
+import selectors
+import signal
+import socket
+import struct
+import subprocess
+import sys
+from typing import Any
+
+HEAD = struct.Struct("<II")
+DESCRIPTORS_MAX = 8
+MARK = "VINE_PROGRAM"  # The variable by which we know whose process it is that left its group.
+
+CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
+MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def send(channel: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+    """One framed message; the descriptors travel with its head."""
+    body = json.dumps(message).encode()
+    head = HEAD.pack(len(body), len(descriptors))
+    attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    sent = channel.sendmsg([head, body], attached)
+    if sent < len(head) + len(body):
+        channel.sendall((head + body)[sent:])
+
+
+def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """The next message with its descriptors; None when the other end is gone."""
+    head = b""
+    descriptors = array.array("i")
+    space = socket.CMSG_SPACE(DESCRIPTORS_MAX * descriptors.itemsize)
+    while len(head) < HEAD.size:
+        data, attached, _flags, _address = channel.recvmsg(HEAD.size - len(head), space)
+        if not data:
+            return None
+        head += data
+        for level, kind, content in attached:
+            if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+                descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+    length, count = HEAD.unpack(head)
+    assert count == len(descriptors), "descriptors were lost on the way"
+    body = bytearray()
+    while len(body) < length:
+        data = channel.recv(min(length - len(body), 1 << 16))
+        if not data:
+            return None
+        body += data
+    return json.loads(body.decode()), list(descriptors)
+
+
+# --- the mounts ----------------------------------------------------------------------------------
+
+
+class Kernel:
+    """The system calls that Python 3.10 does not have."""
+
+    def __init__(self) -> None:
+        self._library = ctypes.CDLL(None, use_errno=True)
+
+    def unshare(self, flags: int) -> None:
+        self._check(self._library.unshare(flags), "unshare")
+
+    def mount(self, source: str | None, target: str, flags: int) -> None:
+        origin = None if source is None else os.fsencode(source)
+        result = self._library.mount(origin, os.fsencode(target), None, ctypes.c_ulong(flags), None)
+        self._check(result, "mount")
+
+    def become_subreaper(self) -> None:
+        self._check(self._library.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+
+    @staticmethod
+    def _check(result: int, name: str) -> None:
+        if result != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, f"{name}: {os.strerror(number)}")
+
+
+def protect(kernel: Kernel, folder: str) -> None:
+    """Makes the folder read-only for this process and all that it starts; OSError where that cannot be."""
+    folder = os.path.realpath(folder)
+    try:
+        kernel.unshare(CLONE_NEWNS)
+    except OSError as why:
+        if why.errno != errno.EPERM:
+            raise
+        enter_user_namespace(kernel)
+    # Slave, not private: file systems that the host mounts later are to be seen here too.
+    kernel.mount(None, "/", MS_REC | MS_SLAVE)
+    kernel.mount(folder, folder, MS_BIND)
+    kernel.mount(None, folder, MS_REMOUNT | MS_BIND | MS_RDONLY | kept_flags(folder))
+    check_protected(folder)
+
+
+def enter_user_namespace(kernel: Kernel) -> None:
+    """The way for those who are not root: a namespace in which they may mount, with their own ids unchanged."""
+    user, group = os.geteuid(), os.getegid()
+    kernel.unshare(CLONE_NEWUSER | CLONE_NEWNS)
+    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(text)
+
+
+def kept_flags(folder: str) -> int:
+    """The mount's nosuid, nodev and noexec: a user namespace may not take them off. (Access times are kept unasked.)"""
+    flags = os.statvfs(folder).f_flag
+    named = ((os.ST_NOSUID, 2), (os.ST_NODEV, 4), (os.ST_NOEXEC, 8))
+    return sum(mount_flag for flag, mount_flag in named if flags & flag)
+
+
+def check_protected(folder: str) -> None:
+    probe = os.path.join(folder, ".probe")
+    try:
+        os.close(os.open(probe, os.O_CREAT | os.O_WRONLY, 0o600))
+    except OSError as why:
+        if why.errno == errno.EROFS:
+            return
+        raise
+    os.unlink(probe)
+    raise OSError(errno.EPERM, "the read-only mount can be written to")
+
+
+# --- the processes -------------------------------------------------------------------------------
+
+
+class Spawner:
+    """Starts, watches and kills on request; one process group for each."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}  # by pid
+        self._pids: dict[int, int] = {}  # by the worker's number
+        self._numbers: dict[int, int] = {}  # by pid
+
+    def run(self) -> None:
+        """Serves the worker until it is gone, then leaves nothing behind."""
+        woken, wakes = socket.socketpair()
+        wakes.setblocking(False)
+        woken.setblocking(False)
+        signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+        # The worker decides when the end is; its death is heard as EOF. Handlers that do nothing, not SIG_IGN:
+        # what is ignored here would be ignored in every program too.
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: None)
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._channel, selectors.EVENT_READ)
+            selector.register(woken, selectors.EVENT_READ)
+            try:
+                while self._serve(selector.select(), woken):
+                    pass
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # The worker is gone: that is what the next lines are for.
+            finally:
+                self._kill_all()
+
+    def _serve(self, ready: list[tuple[selectors.SelectorKey, int]], woken: socket.socket) -> bool:
+        for key, _events in ready:
+            if key.fileobj is woken:
+                woken.recv(4096)
+                self._reap()
+            else:
+                request = receive(self._channel)
+                if request is None:
+                    return False
+                self._handle(*request)
+        return True
+
+    def _handle(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        if "start" in request:
+            self._start(request, descriptors)
+        else:
+            pid = self._pids.get(request["kill"])
+            if pid is not None:
+                os.killpg(pid, request["signal"])  # Not reaped yet, so the group is still this one.
+
+    def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        number = request["start"]
+        standard_input, output, errors, *kept = descriptors
+        argv = request["argv"]
+        if kept:  # Their numbers are known only here.
+            argv = [str(kept[0]) if part == "{fd}" else part for part in argv]
+        try:
+            process = subprocess.Popen(
+                argv,
+                stdin=standard_input,
+                stdout=output,
+                stderr=errors,
+                cwd=request["folder"],
+                env={**request["variables"], MARK: str(number)},
+                pass_fds=kept,
+                start_new_session=True,
+            )
+        except (OSError, ValueError) as why:
+            send(self._channel, {"failed": number, "message": str(why)})
+        else:
+            self._processes[process.pid] = process
+            self._pids[number] = process.pid
+            self._numbers[process.pid] = number
+            send(self._channel, {"started": number, "pid": process.pid})
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                # The zombie keeps its pid, and so its group's, until the rest of the group is killed.
+                ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            except ChildProcessError:
+                return
+            if ended is None:
+                self._kill_strays()
+                return
+            process = self._processes.pop(ended.si_pid, None)
+            if process is not None:
+                kill_group(ended.si_pid)
+            _pid, status = os.waitpid(ended.si_pid, 0)
+            if process is not None:
+                process.returncode = os.waitstatus_to_exitcode(status)
+                number = self._numbers.pop(ended.si_pid)
+                del self._pids[number]
+                send(self._channel, {"ended": number, "code": process.returncode})
+
+    def _kill_strays(self) -> None:
+        """Kills what left the group of a program that has ended; as an orphan it has become our child."""
+        for pid in children():
+            mark = None if pid in self._processes else mark_of(pid)
+            if mark is not None and mark not in self._pids:
+                kill(pid)
+
+    def _kill_all(self) -> None:
+        for pid in self._processes:
+            kill_group(pid)
+        # What left its group has become our own child by now, or does when its parent dies.
+        while True:
+            for pid in children():
+                kill(pid)
+            try:
+                os.waitpid(-1, 0)
+            except ChildProcessError:
+                return
+
+
+def kill_group(pid: int) -> None:
+    try:
+        os.killpg(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def kill(pid: int) -> None:
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+
+
+def children() -> list[int]:
+    """The pids whose parent is this process."""
+    try:
+        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+            return [int(word) for word in file.read().split()]
+    except FileNotFoundError:
+        return children_by_search()
+
+
+def children_by_search() -> list[int]:
+    """The same where the kernel was built without that file."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                with open(f"/proc/{name}/stat", "rb") as file:
+                    fields = file.read().rsplit(b")", 1)[1].split()
+            except OSError:
+                continue  # It ended while we looked.
+            if int(fields[1]) == os.getpid():
+                found.append(int(name))
+    return found
+
+
+def mark_of(pid: int) -> int | None:
+    """The number of the program that a process descends from; None if it hides that, or is a zombie."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            variables = file.read().split(b"\0")
+    except OSError:
+        return None
+    prefix = MARK.encode() + b"="
+    marks = [variable[len(prefix) :] for variable in variables if variable.startswith(prefix)]
+    return int(marks[0]) if marks and marks[0].isdigit() else None
+
+
+def main() -> None:
+    descriptor, mode, folder = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+    channel = socket.socket(fileno=descriptor)
+    channel.set_inheritable(False)
+    os.setsid()  # A Ctrl-C at the terminal is the worker's to handle.
+    kernel = Kernel()
+    kernel.become_subreaper()
+    protected, reason = False, "protection was switched off"
+    if mode != "check":
+        try:
+            protect(kernel, folder)
+            protected, reason = True, ""
+        except OSError as why:
+            reason = str(why)
+    send(channel, {"protected": protected, "reason": reason})
+    Spawner(channel).run()
+
+
+if __name__ == "__main__":
+    main()

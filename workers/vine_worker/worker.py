@@ -1,0 +1,392 @@
+"""How does a worker run: one poll loop that feeds the core and does what it asks for."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import os
+import queue
+import signal
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import zmq
+
+from vine import config
+from vine.errors import UsageError, VineError
+from vine.names import WorkerId
+from vine.transfer.events import Fetched, FetchFailed, NodeFailed
+from vine.transfer.node import TransferNode
+from vine.wire import messages as wire
+from vine.wire.keys import Connection, load_connection
+from vine.wire.link import Link
+from vine.wire.messages import Resources, Role
+from vine.wire.sockets import Gate, make_context
+from vine_worker import actions as act
+from vine_worker import machine
+from vine_worker.bodies import Bodies
+from vine_worker.core import WorkerCore
+from vine_worker.functions.calls import CallWriter
+from vine_worker.functions.hosts import Hosts
+from vine_worker.places import Places
+from vine_worker.programs import Programs
+from vine_worker.unpacking import Unpacking
+
+log = logging.getLogger("vine.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line said; None is measured."""
+
+    connection: Path
+    worker_id: WorkerId
+    workspace: Path
+    cores: float | None = None
+    memory_mb: float | None = None
+    disk_mb: float | None = None
+    gpus: float | None = None
+    features: tuple[str, ...] = ()
+    host_name: str | None = None
+    address: str | None = None
+    idle_timeout_s: float | None = None
+    wall_time_s: float | None = None
+    parent_fd: int | None = None
+    protect: str = "auto"
+
+
+class Worker:
+    """Everything that one worker has; `run` returns when the worker has ended and cleaned up."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._ending: str | None = None
+        self._started_s = time.monotonic()
+        self._status_due_s = 0.0
+        self._events: deque[Any] = deque()
+        self._feeding = False
+        self._posted: queue.SimpleQueue[Any] = queue.SimpleQueue()  # from other threads
+        self._woken, self._wakes = socket.socketpair()
+        self._woken.setblocking(False)
+        self._wakes.setblocking(False)
+        self._closers: list[Callable[[], None]] = []
+        connection = load_connection(settings.connection, Role.WORKER)
+        try:
+            self._build(connection)
+        except BaseException:
+            self._clean_up()
+            raise
+
+    # --- building ---
+
+    def _build(self, connection: Connection) -> None:
+        settings = self._settings
+        disk_mb = machine.disk_mb(nearest_folder(settings.workspace)) if settings.disk_mb is None else settings.disk_mb
+        self.capacity = Resources(
+            cores=machine.cores() if settings.cores is None else settings.cores,
+            memory_mb=machine.memory_mb() if settings.memory_mb is None else settings.memory_mb,
+            disk_mb=disk_mb,
+            gpus=machine.gpus() if settings.gpus is None else settings.gpus,
+        )
+        self._places = places = Places(
+            settings.workspace, settings.worker_id, log_folder(connection.run_dir), self.capacity
+        )
+        self._closers.append(places.remove)
+        start_logging(places.log)
+        # Before any thread or ZeroMQ context: the spawner is a process that must stay small and simple.
+        self._programs = programs = Programs(places.store.objects, settings.protect)
+        self._closers.append(programs.close)
+        if settings.protect == "mount" and not programs.protected:
+            raise UsageError(f"inputs cannot be mounted read-only here ({programs.reason}); use --protect auto")
+        log.info("inputs are %s", "mounted read-only" if programs.protected else f"checked ({programs.reason})")
+        places.store.map_files = programs.protected
+        writer = CallWriter(places.holdings.path)
+        self._bodies = Bodies(places, programs, writer, self._post)
+        self._closers.append(self._bodies.close)
+        self._hosts = Hosts(places, programs, writer, self._feed)
+        self._closers.append(self._hosts.close)
+        self._unpacking = Unpacking(places.holdings, self._post)
+        self._closers.append(self._unpacking.close)
+        self.core = WorkerCore(self.capacity, programs.protected)
+        self._connect(connection)
+        self._do: dict[type[Any], Callable[[Any], None]] = {
+            act.Send: lambda action: self._link.send(action.message),
+            act.Admitted: self._admitted,
+            act.StartFetch: lambda action: self._node.fetch(action.order),
+            act.StopFetch: lambda action: self._node.abandon(action.transfer_id),
+            act.KeepObject: self._keep,
+            act.StartUnpack: self._unpacking.start,
+            act.RemoveObjects: self._remove,
+            act.StartBody: self._bodies.start,
+            act.KillBody: self._bodies.kill,
+            act.Collect: self._bodies.collect,
+            act.StartHost: self._hosts.start,
+            act.RunCall: self._hosts.run,
+            act.TakeBack: self._hosts.take_back,
+            act.EndHost: self._hosts.end,
+            act.End: lambda action: self._end(action.reason),
+        }
+
+    def _connect(self, connection: Connection) -> None:
+        address = self._settings.address or machine.address_towards(connection.endpoint)
+        self._context = make_context()
+        self._closers.append(self._context.term)
+        gate = Gate(self._context, connection)
+        self._closers.append(gate.close)
+        self._node = TransferNode(
+            self._context, connection, Role.WORKER, address, None, self._places.holdings, self._post
+        )
+        self._closers.append(self._node.close)
+        self._link = Link(self._context, connection, wire.ToWorker, self._hello, time.monotonic())
+        self._closers.append(lambda: self._link.close(config.stop_grace_s))
+
+    def _hello(self) -> wire.WorkerHello:
+        settings = self._settings
+        return wire.WorkerHello(
+            worker_id=settings.worker_id,
+            host_id=machine.host_of(self._places.store.root, settings.host_name),
+            hostname=machine.hostname(),
+            pid=os.getpid(),
+            capacity=self.capacity,
+            features=settings.features,
+            python=".".join(map(str, sys.version_info[:3])),
+            requests_endpoint=self._node.requests_endpoint,
+            chunks_endpoint=self._node.chunks_endpoint,
+            log_path=str(self._places.log),
+        )
+
+    # --- the loop ---
+
+    def run(self) -> None:
+        """Works until somebody says that it is the end; VineError where that is not as it should be."""
+        reason = "the worker failed"
+        try:
+            self._listen_to_signals()
+            self._loop()
+            reason = self._ending or reason
+        except VineError as why:
+            reason = str(why)
+            raise
+        finally:
+            log.info("ending: %s", reason)
+            self._say_goodbye(reason)
+            self._clean_up()
+
+    def _loop(self) -> None:
+        poller = self._new_poller()
+        while self._ending is None:
+            ready = dict(poller.poll(self._patience_ms()))
+            now = time.monotonic()
+            answers = self._turn(ready, now)
+            if self._hosts.changed:
+                poller = self._new_poller()
+            if answers >= config.results_pause_from:
+                # Results stream in: those of the next moment are taken in together.
+                time.sleep(config.results_pause_s)
+
+    def _new_poller(self) -> zmq.Poller:
+        poller = zmq.Poller()
+        for readable in (*self._link.sockets, self._programs, self._woken):
+            poller.register(readable, zmq.POLLIN)
+        if self._settings.parent_fd is not None:
+            poller.register(self._settings.parent_fd, zmq.POLLIN)
+        for descriptor in self._hosts.by_descriptor:
+            poller.register(descriptor, zmq.POLLIN)
+        self._hosts.changed = False
+        return poller
+
+    def _patience_ms(self) -> int:
+        """How long nothing need be done."""
+        due = [self._link.deadline(), self._status_due_s, self._idle_end_s(), self._wall_end_s()]
+        deadline = self.core.next_deadline()
+        if deadline is not None:
+            due.append(deadline)
+        left_s = min(time_s for time_s in due if time_s is not None) - time.monotonic()
+        return max(0, int(left_s * 1000) + 1)
+
+    def _turn(self, ready: dict[Any, int], now: float) -> int:
+        """Takes in all that has come, does what is due, tells the manager; returns how many results came."""
+        answers = 0
+        for readable in ready:
+            host = self._hosts.by_descriptor.get(readable)
+            if host is not None:
+                answers += self._hosts.hear(host)
+        if self._programs.fileno() in ready:
+            for ended in self._programs.receive():
+                event = self._bodies.program_ended(ended)
+                if event is not None:
+                    self._feed(event)
+                else:
+                    self._hosts.program_ended(ended)
+        if self._woken.fileno() in ready:
+            self._take_posted()
+        if self._settings.parent_fd in ready and not os.read(self._settings.parent_fd or 0, 1):
+            self._end("the program that started it is gone")
+        for message in self._link.receive(now):
+            self._feed(message)
+        self._execute(self.core.tick(now))
+        self._execute(self.core.flush())
+        self._check_times(now)
+        self._link.flush(now)
+        self._link.check(now)
+        return answers
+
+    def _take_posted(self) -> None:
+        try:
+            while self._woken.recv(4096):
+                pass
+        except BlockingIOError:
+            pass
+        while not self._posted.empty():
+            self._take_in(self._posted.get())
+
+    def _take_in(self, event: object) -> None:
+        """An event of another thread."""
+        if isinstance(event, BaseException):
+            raise event
+        if isinstance(event, NodeFailed):
+            raise VineError(event.message)
+        if isinstance(event, Fetched):
+            fault = wire.FetchFault.NONE
+            event = wire.FetchEnded(event.transfer_id, event.object_id, fault, event.received_bytes, event.seconds)
+        elif isinstance(event, FetchFailed):
+            event = wire.FetchEnded(
+                event.transfer_id, event.object_id, event.fault, event.received_bytes, event.seconds, event.message
+            )
+        elif isinstance(event, act.Collected):
+            for output in event.outputs:
+                self._node.object_complete(output.object_id)
+            if event.value_object is not None:
+                self._node.object_complete(event.value_object)
+        self._feed(event)
+
+    def _post(self, event: object) -> None:
+        """Hands an event to the loop; for any thread."""
+        self._posted.put(event)
+        with contextlib.suppress(BlockingIOError):  # Enough wake-ups are on their way.
+            self._wakes.send(b"\0")
+
+    def _feed(self, event: Any) -> None:
+        """Gives an event to the core and does what it asks for; events that come of that wait for their turn."""
+        self._events.append(event)
+        if self._feeding:
+            return
+        self._feeding = True
+        try:
+            while self._events:
+                self._execute(self.core.handle(self._events.popleft(), time.monotonic()))
+        finally:
+            self._feeding = False
+
+    def _execute(self, actions: list[act.Action]) -> None:
+        for action in actions:
+            self._do[type(action)](action)
+
+    # --- actions ---
+
+    def _admitted(self, action: act.Admitted) -> None:
+        self._node.set_source_key(action.source_key)
+        self._node.set_transfers_max(action.transfers_max)
+        log.info("admitted by the manager")
+
+    def _keep(self, action: act.KeepObject) -> None:
+        self._feed(self._places.holdings.keep(action.item))
+        self._node.object_complete(action.item.object_id)
+
+    def _remove(self, action: act.RemoveObjects) -> None:
+        for key in action.object_ids:
+            self._node.forget(key)
+            self._places.holdings.remove(key)
+
+    def _end(self, reason: str) -> None:
+        self._ending = self._ending or reason
+
+    # --- what is due ---
+
+    def _check_times(self, now: float) -> None:
+        if now >= self._status_due_s:
+            self._status_due_s = now + config.heartbeat_interval_s
+            self._link.send(self._status())
+        idle_end_s, wall_end_s = self._idle_end_s(), self._wall_end_s()
+        if wall_end_s is not None and now >= wall_end_s:
+            self._end("its wall time is over")
+        elif idle_end_s is not None and now >= idle_end_s:
+            self._end("it had nothing to do for its idle time")
+
+    def _status(self) -> wire.WorkerStatus:
+        stats, store = self._node.stats(), self._places.store
+        return wire.WorkerStatus(
+            store_bytes=store.used_bytes,
+            free_disk_bytes=store.free_bytes(),
+            sent_bytes=stats.sent_bytes,
+            received_bytes=stats.received_bytes,
+            flows_out=stats.flows_out,
+            flows_out_max=stats.flows_out_max,
+            malformed=self._link.malformed.total() + stats.malformed + stats.unauthorised,
+        )
+
+    def _idle_end_s(self) -> float | None:
+        if self._settings.idle_timeout_s is None or not self.core.idle:
+            return None
+        return max(self._started_s, self.core.idle_since_s) + self._settings.idle_timeout_s
+
+    def _wall_end_s(self) -> float | None:
+        return None if self._settings.wall_time_s is None else self._started_s + self._settings.wall_time_s
+
+    def _listen_to_signals(self) -> None:
+        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        self._end(f"it was told to by {signal.Signals(number).name}")
+
+    # --- the end ---
+
+    def _say_goodbye(self, reason: str) -> None:
+        """What ran here is stopped first, so that the manager can trust the word."""
+        self._programs.close()
+        now = time.monotonic()
+        self._link.send(wire.WorkerBye(reason))
+        self._link.flush(now)
+
+    def _clean_up(self) -> None:
+        while self._closers:
+            close = self._closers.pop()
+            try:
+                close()
+            except OSError as why:
+                if why.errno != errno.EBADF:
+                    log.warning("cleaning up: %s", why)
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path, or the next one above it that exists."""
+    return path if path.exists() else nearest_folder(path.parent)
+
+
+def log_folder(run_dir: Path) -> Path | None:
+    """Where logs outlive the workspace: in the run's folder, if this host has it."""
+    folder = run_dir / "logs"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def start_logging(path: Path) -> None:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("vine")
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    root.propagate = False
