@@ -108,6 +108,7 @@ class Hub:
         """End a session: what was sent to it may still arrive, what comes from it does not count any more."""
         record = self._peers.pop(peer, None)
         if record is not None:
+            record.session.acknowledge()
             self._flush_peer(record, self._received_at)
             del self._sessions[record.session.session_id]
             self._due.pop(peer, None)

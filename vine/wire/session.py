@@ -138,6 +138,10 @@ class Session:
         self._answer |= ASK
         self._answer_due = True
 
+    def acknowledge(self) -> None:
+        """Say at once what has been received: the session is about to end, and the other end may wait to leave."""
+        self._answer_due = True
+
     def outgoing(self, now: float) -> list[Envelope]:
         """What to put on the socket now, in order; it counts as sent unless `blocked` says otherwise."""
         if now < self._blocked_until:
