@@ -56,7 +56,8 @@ def closing(run: report.Run, options: Options) -> str:
     """What a person wants to know at the end."""
     failed = [row for row in run.rows if not row.succeeded]
     figures = run.figures
-    lines = ["", f"{len(run.succeeded)} of {options.tasks} tasks succeeded in {figures['run_s']:.1f} s"]
+    cut = ", interrupted" if figures["interrupted"] else ""
+    lines = ["", f"{len(run.succeeded)} of {options.tasks} tasks succeeded in {figures['run_s']:.1f} s{cut}"]
     lines += [f"  task {row.number} ended as '{row.outcome}': {row.message}" for row in failed[:_FAILURES_SHOWN]]
     if len(failed) > _FAILURES_SHOWN:
         lines.append(f"  ... and {len(failed) - _FAILURES_SHOWN} more; see tasks.csv")

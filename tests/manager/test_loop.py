@@ -3,9 +3,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import signal
-import stat
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -133,19 +130,6 @@ def test_a_call_goes_to_a_worker_and_its_result_to_the_client_and_both_into_the_
     assert [(task.state, task.value) for task in tasks.values()] == [("done", b"P1"), ("done", b"P2")]
 
 
-def test_it_says_ready_with_the_path_that_workers_connect_by(manager: Manager) -> None:
-    assert manager.ready == f"ready {manager.run_dir}/connection.json\n"
-    assert load_connection(manager.run_dir, m.Role.CLIENT).run_dir == manager.run_dir
-
-
-def test_the_run_s_directory_is_closed_to_others(manager: Manager) -> None:
-    assert stat.S_IMODE(manager.run_dir.stat().st_mode) == 0o700
-    assert stat.S_IMODE((manager.run_dir / "staging").stat().st_mode) == 0o700
-    keys = [path for path in manager.run_dir.iterdir() if path.suffix == ".json"]
-    assert {stat.S_IMODE(path.stat().st_mode) for path in keys} == {0o600}
-    assert len(keys) == 4
-
-
 def test_when_its_parent_is_gone_it_tells_everybody_to_end_and_ends(
     manager: Manager, context: Context, client: Player, worker: Player
 ) -> None:
@@ -158,14 +142,6 @@ def test_when_its_parent_is_gone_it_tells_everybody_to_end_and_ends(
     assert manager.end() == (0, "")
     assert not (manager.run_dir / "staging").exists()
     factory.close()
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_run_in_order(manager: Manager, worker: Player, number: signal.Signals) -> None:
-    manager.process.send_signal(number)
-    assert worker.hear(m.EndWorker).reason == f"the manager got {number.name}"
-    worker.say(m.WorkerBye("told to end"))
-    assert manager.end() == (0, "")
 
 
 def test_a_local_file_is_served_and_an_output_lies_at_its_path_when_its_task_has_ended(
@@ -249,14 +225,3 @@ def test_the_status_of_a_run_is_seen_while_it_runs(
     assert sum(found["tasks"].values()) == 2
     assert found["manager"]["malformed"] == 0
     assert found["end_reason"] == "the program that started it has ended"
-
-
-def test_the_manager_imports_no_pickle_of_others() -> None:
-    # The manager never unpickles: nothing of its own rooms or below names a loader.
-    import vine.manager.run  # noqa: F401 - so that all of it is loaded
-
-    loaded = [module for name, module in sys.modules.items() if name.startswith("vine.") and module is not None]
-    rooms = ("vine.manager", "vine.scheduler", "vine.transfer", "vine.wire", "vine.content")
-    ours = [module for module in loaded if module.__name__.startswith(rooms)]
-    assert ours
-    assert not [module.__name__ for module in ours if hasattr(module, "pickle") or hasattr(module, "dill")]

@@ -77,6 +77,13 @@ def test_addresses_are_read_as_users_write_them(text: str, address: tuple[str, i
     assert manager_main._address(text) == address
 
 
+@pytest.mark.parametrize("descriptor", ["987", "-1", str(1 << 40)])
+def test_a_pipe_that_was_not_inherited_is_named(descriptor: str, complaint: Complaint) -> None:
+    code, said = complaint("--parent-fd", descriptor)
+    assert code == ExitCode.USAGE
+    assert f"--parent-fd {descriptor} is not open here" in said
+
+
 @pytest.mark.parametrize("setting", ["no_such_limit=1", "worker_lost_after_s=soon", "chunk_bytes_small=1.5", "nan"])
 def test_a_limit_that_is_none_is_named(setting: str, complaint: Complaint) -> None:
     code, said = complaint("--set", setting)

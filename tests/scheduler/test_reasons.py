@@ -7,7 +7,6 @@ import json
 from tests.scheduler.world import World
 from vine.scheduler import actions
 from vine.wire import messages as m
-from vine.wire import messages as m
 
 
 def test_without_any_worker_a_task_waits_and_says_why() -> None:

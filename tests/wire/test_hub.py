@@ -178,6 +178,15 @@ def test_what_was_sent_before_a_session_ends_still_arrives(run: Run) -> None:
     assert run.at_link == [(link, EndWorker("over"))]
 
 
+def test_what_was_received_before_a_session_ends_is_acknowledged(run: Run) -> None:
+    link, peer = run.meet()
+    link.send(ClientBye())
+    run.drive(lambda: (peer, Role.CLIENT, ClientBye()) in run.at_hub)
+    run.hub.forget(peer)
+    run.drive(lambda: link.backlog_bytes == 0)
+    assert run.at_hub.count((peer, Role.CLIENT, ClientBye())) == 1  # It had no reason to say it again.
+
+
 def test_our_own_malformed_message_is_found_before_it_is_sent(run: Run) -> None:
     _, peer = run.meet(Role.WORKER)
     with pytest.raises(MalformedMessage, match=r"end-worker: .* at `reason`"):

@@ -62,12 +62,12 @@ def test_messages_are_frozen_arrays_named_in_kebab_case(kind: Any) -> None:
 @pytest.mark.parametrize(
     ("message", "field"),
     [
-        (["worker-bye", 7], r"\$\[1\]"),
-        (["factory-hello", "f", "local", -1, 4, [1, 1, 1, 0]], r"\$\[3\]"),
-        (["factory-hello", "f", "local", 0, 4, ["many", 1, 1, 0]], r"\$\[5\]\[0\]"),
-        (["factory-hello", "x" * 256, "local", 0, 4, [1, 1, 1, 0]], r"\$\[1\]"),
-        (["objects-held", ["not a hash"]], r"\$\[1\]\[0\]"),
-        (["no-such-message"], r"\$\[0\]"),
+        (["worker-bye", 7], "reason"),
+        (["factory-hello", "f", "local", -1, 4, [1, 1, 1, 0]], "min_workers"),
+        (["factory-hello", "f", "local", 0, 4, ["many", 1, 1, 0]], r"capacity\[0\]"),
+        (["factory-hello", "x" * 256, "local", 0, 4, [1, 1, 1, 0]], "factory_id"),
+        (["objects-held", ["not a hash"]], r"object_ids\[0\]"),
+        (["no-such-message"], "no-such-message"),
     ],
 )
 def test_what_no_message_is_is_refused_with_the_path_to_the_field(message: list[Any], field: str) -> None:

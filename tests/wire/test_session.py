@@ -13,12 +13,14 @@ from vine import config
 from vine.errors import MalformedMessage
 from vine.wire.session import (
     ASK,
+    KNOWN,
     RESEND,
     UNKNOWN,
     Envelope,
     Header,
     Session,
     Verdict,
+    opens_session,
     pack_header,
     unknown_session,
     unpack_header,
@@ -150,7 +152,7 @@ def test_a_gap_is_told_once_and_filled() -> None:
     out = near.outgoing(0.0)
     assert deliver([out[0], out[2], out[3]], far) == [b"a"]
     told = far.outgoing(0.0)
-    assert [(header.acknowledged, header.flags) for header in headers(told)] == [(1, RESEND)]
+    assert [(header.acknowledged, header.flags) for header in headers(told)] == [(1, RESEND | KNOWN)]
     deliver(told, near)
     assert deliver(near.outgoing(0.0), far) == [b"b", b"c", b"d"]
 
@@ -192,7 +194,7 @@ def test_what_a_broken_connection_took_is_sent_again_after_one_question() -> Non
     assert near.next_deadline() <= 0.0
     deliver(near.outgoing(0.0), far)
     answer = far.outgoing(0.0)
-    assert [header.flags for header in headers(answer)] == [RESEND]
+    assert [header.flags for header in headers(answer)] == [RESEND | KNOWN]
     deliver(answer, near)
     assert deliver(near.outgoing(0.0), far) == [b"b", b"c"]
 
@@ -213,7 +215,7 @@ def test_if_the_first_payload_was_lost_everything_is_sent_again() -> None:
     near = session()
     send(near, b"hello", b"more")
     near.outgoing(0.0)
-    assert near.receive(unpack_header(unknown_session(SESSION)), 0.0) is Verdict.NOTHING
+    assert near.receive(unpack_header(unknown_session(Header(SESSION, 2, 0))), 0.0) is Verdict.NOTHING
     assert payloads(near.outgoing(0.0)) == [b"hello", b"more"]
 
 
@@ -234,7 +236,23 @@ def test_a_session_that_was_known_and_is_no_more_is_over() -> None:
     send(near, b"hello")
     deliver(near.outgoing(0.0), far)
     deliver(far.outgoing(config.ack_after_s), near)
-    assert near.receive(Header(SESSION, 0, 0, UNKNOWN), 1.0) is Verdict.UNKNOWN
+    (asked,) = headers(near.outgoing(config.heartbeat_interval_s + config.ack_after_s))
+    assert near.receive(unpack_header(unknown_session(asked)), 1.0) is Verdict.UNKNOWN
+
+
+def test_a_late_word_that_a_session_was_not_known_yet_is_ignored() -> None:
+    near, far = session(), session()
+    send(near, b"hello")
+    deliver(near.outgoing(0.0), far)
+    deliver(far.outgoing(config.ack_after_s), near)
+    assert near.receive(Header(SESSION, 0, 0, UNKNOWN), 1.0) is Verdict.NOTHING
+
+
+def test_a_forgotten_session_is_not_made_known_again_by_its_first_payload() -> None:
+    assert opens_session(Header(SESSION, 1, 0))
+    assert not opens_session(Header(SESSION, 1, 0, KNOWN))
+    assert not opens_session(Header(SESSION, 1, 0, ASK))
+    assert not opens_session(Header(SESSION, 2, 0))
 
 
 # --- nonsense ------------------------------------------------------------------------------------
@@ -255,7 +273,7 @@ def test_an_acknowledgement_of_what_was_never_sent_changes_nothing() -> None:
         b"\x94" * 100_000,
         pack_header(Header(b"short", 1, 0)),
         pack_header(Header(SESSION, -1, 0)),
-        pack_header(Header(SESSION, 1, 0, 16)),
+        pack_header(Header(SESSION, 1, 0, 32)),
         pack_header(Header(SESSION, 1 << 63, 0)),
         pack_header(Header(SESSION, 1, 0))[:-1],
         pack_header(Header(SESSION, 1, 0)) + b"\x00",
@@ -341,8 +359,8 @@ class Network(RuleBasedStateMachine):
     def take(self, name: str, envelope: Envelope) -> None:
         header = unpack_header(envelope.header)
         if name == FAR and self.far is None:
-            if not header.carries_payload or header.sequence != 1:
-                self.wire[NEAR].append(Envelope(0, unknown_session(SESSION), None))
+            if not opens_session(header):
+                self.wire[NEAR].append(Envelope(0, unknown_session(header), None))
                 return
             self.far = Session(SESSION, self.now)
         end = self.end(name)
@@ -379,4 +397,4 @@ class Network(RuleBasedStateMachine):
 
 
 TestNetwork = Network.TestCase
-TestNetwork.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestNetwork.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)

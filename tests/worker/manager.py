@@ -17,7 +17,8 @@ import zmq
 
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
-from vine.names import AttemptId, ObjectId, PeerKey, RunId, TaskId, WorkerId
+from vine.names import AttemptId, ObjectId, PeerKey, RunId, TaskId, TransferId, WorkerId
+from vine.transfer.tokens import mint
 from vine.wire import messages as wire
 from vine.wire.hub import Hub
 from vine.wire.keys import make_run_dir, new_run_keys, write_run_files
@@ -26,6 +27,7 @@ from vine.wire.sockets import Gate, make_context
 
 ROOT = Path(__file__).parents[2]
 ONE_CORE = Resources(cores=1, memory_mb=100, disk_mb=100)
+SOURCE_KEY = b"k" * 32
 _M = TypeVar("_M", bound=wire.Message)
 
 
@@ -45,7 +47,9 @@ class ScriptedManager:
         self.peers: dict[WorkerId, PeerKey] = {}
         self.heard: dict[WorkerId, list[wire.Message]] = {}
         self._names: dict[PeerKey, WorkerId] = {}
+        self.hellos: dict[WorkerId, wire.WorkerHello] = {}
         self._last_attempt = 0
+        self._last_transfer = 0
         self.results: dict[AttemptId, AttemptResult] = {}
 
     # --- processes ---
@@ -63,7 +67,7 @@ class ScriptedManager:
         """Waits for the worker and welcomes it."""
         worker = WorkerId(name)
         self.until(lambda: worker in self.peers)
-        self.say(worker, wire.WorkerWelcome(RunId("test"), 1, b"k" * 32, 3))
+        self.say(worker, wire.WorkerWelcome(RunId("test"), 1, SOURCE_KEY, 3))
         return worker
 
     def close(self) -> None:
@@ -98,6 +102,7 @@ class ScriptedManager:
     def _hear(self, peer: PeerKey, message: wire.Message) -> None:
         if isinstance(message, wire.WorkerHello):
             self.peers[message.worker_id] = peer
+            self.hellos[message.worker_id] = message
             self._names[peer] = message.worker_id
         if isinstance(message, wire.AttemptsEnded):
             for result in message.results:
@@ -123,6 +128,15 @@ class ScriptedManager:
         key = object_id(manifest_of_bytes(data))
         self.say(worker, wire.StoreObjects((wire.InlineObject(key, data),)))
         return key
+
+    def fetch(self, receiver: WorkerId, source: WorkerId, key: ObjectId, manifest: wire.Manifest) -> wire.FetchEnded:
+        """Has one worker pull an object from another."""
+        self._last_transfer += 1
+        transfer = TransferId(1, self._last_transfer)
+        token = mint(SOURCE_KEY, transfer, key, self.hellos[receiver].chunks_endpoint)
+        edge = wire.SourceEdge(source, wire.Role.WORKER, self.hellos[source].requests_endpoint, token)
+        self.say(receiver, wire.FetchObject(transfer, key, manifest, (edge,)))
+        return self.next(receiver, wire.FetchEnded)
 
     def function(self, worker: WorkerId, function: Any) -> ObjectId:
         return self.store(worker, b"D" + dill.dumps(function, recurse=True))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tarfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.worker.manager import ScriptedManager, value_of
+from vine.content.manifest import derived_id
 from vine.names import FileId, WorkerId
 from vine.wire import messages as wire
 from vine.wire.messages import Mount, ObjectMount, Outcome, TaskKind
@@ -173,6 +175,49 @@ def reference_to_first_value() -> bytes:
     buffer = io.BytesIO()
     Pickler(buffer).dump((("the first",), {}))
     return buffer.getvalue()
+
+
+def test_an_environment_comes_from_a_peer_and_its_interpreter_runs_the_calls(
+    manager: ScriptedManager, worker: WorkerId, tmp_path: Path
+) -> None:
+    archive = environment_archive(tmp_path)
+    (made,) = manager.run(
+        worker,
+        manager.assignment(TaskKind.COMMAND, command=f"cp {archive} env.tar", outputs=(Mount(FileId(1), "env.tar"),)),
+    )
+    packed = made.outputs[0]
+    manager.start_worker("w2")
+    second = manager.joined("w2")
+    fetched = manager.fetch(second, worker, packed.object_id, packed.manifest)
+    assert (fetched.fault, fetched.received_bytes) == (wire.FetchFault.NONE, packed.manifest.size)
+    tree = derived_id("untar", packed.object_id)
+    function = manager.function(second, lambda: (os.environ["VIRTUAL_ENV"], sys.executable))
+    call = manager.assignment(TaskKind.CALL, function=function, environment=tree)
+    manager.say(second, wire.RunAttempts((call,)))
+    manager.say(second, wire.UnpackObject(tree, packed.object_id, "env.tar"))
+    (result,) = manager.results_of(call)
+    environment, executable = value_of(result)
+    assert environment.endswith(tree)
+    assert executable == f"{environment}/bin/python"
+
+
+def environment_archive(folder: Path) -> Path:
+    """Something that a function host can run in: a script in the place of an interpreter, which starts ours."""
+    python = folder / "python"
+    python.write_text(f'#!/bin/sh\nexec -a "$0" {sys.executable} "$@"\n'.replace("/bin/sh", "/bin/bash"))
+    python.chmod(0o755)
+    with tarfile.open(folder / "env.tar", "w") as archive:
+        archive.add(python, "bin/python")
+    return folder / "env.tar"
+
+
+def test_an_archive_that_cannot_be_unpacked_is_told_by_name(manager: ScriptedManager, worker: WorkerId) -> None:
+    archive = manager.store(worker, b"no archive")
+    tree = derived_id("untar", archive)
+    manager.say(worker, wire.UnpackObject(tree, archive, "the data"))
+    lost = manager.next(worker, wire.ObjectsLost)
+    assert lost.object_ids == (tree,)
+    assert lost.message.startswith("the data could not be unpacked")
 
 
 def test_the_end_leaves_nothing_behind(manager: ScriptedManager, worker: WorkerId) -> None:

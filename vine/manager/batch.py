@@ -33,8 +33,13 @@ Row = list[Any]
 # Where things lie in a row.
 _T = {name: place for place, name in enumerate(schema.task_columns)}
 _STATE, _ACCEPTED, _READY, _ENDED = _T["state"], _T["accepted_s"], _T["ready_s"], _T["ended_s"]
+_OUTCOME = _T["outcome"]
 _A = {name: place for place, name in enumerate(schema.attempt_columns)}
+_TASK, _ASSIGNED, _STARTED, _ATTEMPT_ENDED = _A["task_id"], _A["assigned_s"], _A["started_s"], _A["ended_s"]
 _F = {name: place for place, name in enumerate(schema.file_columns)}
+
+_NO_TASK = (None,) * (len(schema.task_columns) - 1)
+_NO_ATTEMPT = (None,) * (len(schema.attempt_columns) - 2)
 
 _TASKS = schema.Upsert("tasks", schema.task_columns, ["task_id"])
 _ATTEMPTS = schema.Upsert("attempts", schema.attempt_columns, ["epoch", "counter"])
@@ -95,7 +100,7 @@ class Batch:
     def _task(self, task_id: TaskId) -> Row:
         row = self._tasks.get(task_id)
         if row is None:
-            row = self._tasks[task_id] = [task_id, *[None] * (len(schema.task_columns) - 1)]
+            row = self._tasks[task_id] = [task_id, *_NO_TASK]
         return row
 
     def _task_accepted(self, record: TaskAccepted, at_s: float) -> None:
@@ -125,30 +130,30 @@ class Batch:
     def _attempt(self, attempt: AttemptId) -> Row:
         row = self._attempts.get(attempt)
         if row is None:
-            row = self._attempts[attempt] = [*attempt, *[None] * (len(schema.attempt_columns) - 2)]
+            row = self._attempts[attempt] = [*attempt, *_NO_ATTEMPT]
         return row
 
     def _attempt_assigned(self, record: AttemptAssigned, at_s: float) -> None:
         row = self._attempt(record.attempt)
-        row[_A["task_id"]], row[_A["worker_id"]], row[_A["assigned_s"]] = record.task_id, record.worker_id, at_s
+        row[_TASK : _ASSIGNED + 1] = record.task_id, record.worker_id, at_s
         self._task_of[record.attempt] = record.task_id
         self._task(record.task_id)[_STATE] = "staged"
 
     def _attempt_started(self, record: AttemptStarted, at_s: float) -> None:
-        self._attempt(record.attempt)[_A["started_s"]] = at_s
+        self._attempt(record.attempt)[_STARTED] = at_s
         task_id = self._task_of.get(record.attempt)
         if task_id is not None:
             self._task(task_id)[_STATE] = "running"
 
     def _attempt_ended(self, record: AttemptEnded, at_s: float) -> None:
         row, times = self._attempt(record.attempt), record.times
-        row[_A["ended_s"] :] = (
+        row[_ATTEMPT_ENDED:] = (
             at_s, record.outcome.value, record.message, times.stage_in_s, times.wait_s, times.run_s, times.collect_s,
         )  # fmt: skip
         task_id = self._task_of.pop(record.attempt, None)
         if task_id is not None:
             task = self._task(task_id)
-            task[_STATE] = "collecting" if task[_T["outcome"]] is None else "done"
+            task[_STATE] = "collecting" if task[_OUTCOME] is None else "done"
 
     # --- files -----------------------------------------------------------------------------------
 

@@ -94,6 +94,10 @@ def _parse(argv: Sequence[str] | None) -> Options:
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
     given = parser.parse_args(argv)
     host, port = _address(given.bind)
+    if given.parent_fd is not None and not _is_open(given.parent_fd):
+        raise UsageError(
+            f"--parent-fd {given.parent_fd} is not open here: let the manager inherit the pipe's reading end"
+        )
     if given.name and not _name.fullmatch(given.name):
         raise UsageError(f"--name {given.name!r}: use at most 64 letters, digits, dots, dashes and underscores")
     return Options(
@@ -123,6 +127,14 @@ def _address(text: str) -> tuple[str, int]:
     if found is None or int(found["port"] or 0) > 65535:
         raise UsageError(f"--bind {text!r}: give HOST, HOST:PORT or :PORT, such as 127.0.0.1:9123 or [::1]:9123")
     return (found["host"] or "127.0.0.1").strip("[]"), int(found["port"] or 0)
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except (OSError, OverflowError):
+        return False
+    return True
 
 
 def _limit(text: str) -> tuple[str, float]:

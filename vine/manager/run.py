@@ -7,8 +7,8 @@ import secrets
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,6 +35,8 @@ from vine.wire.sockets import Context, Gate, make_context
 if TYPE_CHECKING:
     from vine.manager.main import Options, RunPlace
 
+_log = logging.getLogger(__name__)
+
 
 def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
     """Be the manager of one run, from its directory to its end. What was opened is closed in reverse order."""
@@ -47,15 +49,22 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
         closing.callback(hub.close, config.linger_s)
         place = make_place()  # Only now, so that a port in use leaves no directory behind.
         closing.callback(remove, place.staging_dir)  # What lies there was on its way to those who are gone by then.
-        _log_to(place.run_dir / "manager.log")
+        closing.enter_context(_log_in(place.run_dir / "manager.log"))
         ending = _Ending(Journal(place.run_dir / file_name, place.run_id))
         closing.callback(ending.write)
         loop = _make_loop(options, place, context, keys, hub, ending.journal, closing)
         connection_file = write_run_files(keys, place.run_dir, place.run_id, _endpoint(options.host, hub.port))
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: loop.stop(f"the manager got {signal.Signals(number).name}"))
-        print(f"ready {connection_file}", flush=True)  # noqa: T201 - whoever started us waits for this line
-        ending.reason = loop.run()
+        try:
+            print(f"ready {connection_file}", flush=True)  # noqa: T201 - whoever started us waits for this line
+        except BrokenPipeError:
+            loop.stop("nobody waits for it any more")
+        try:
+            ending.reason = loop.run()
+        except Exception:
+            _log.exception("the manager has failed")
+            raise
 
 
 @dataclass(slots=True)
@@ -111,10 +120,18 @@ def _make_loop(
     return Loop(world, Scheduler(settings))
 
 
-def _log_to(path: Path) -> None:
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=[logging.FileHandler(path)]
-    )
+@contextmanager
+def _log_in(path: Path) -> Iterator[None]:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    ours = logging.getLogger("vine")
+    ours.setLevel(logging.INFO)
+    ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        handler.close()
 
 
 def _endpoint(host: str, port: int) -> str:

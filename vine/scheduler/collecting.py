@@ -29,8 +29,7 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         upkeep.unbind(state, file)
         state.files.bind(file, output.object_id, output.manifest)
     known = state.files.objects[output.object_id]
-    known.holders.add(worker.worker_id)
-    worker.holds.add(output.object_id)
+    state.has_copy(worker, known)
     state.record(ObjectBound(file.file_id, output.object_id, output.manifest, attempt.attempt_id))
     if file.spec.kind is FileKind.LOCAL and not record.recovering:
         assert file.spec.path is not None
@@ -46,8 +45,7 @@ def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: 
     new = ObjectRecord(result.value_object, result.value_manifest, label, peer_transfer=False)
     known = state.files.objects.setdefault(result.value_object, new)
     known.results.add(record.task_id)
-    known.holders.add(worker.worker_id)
-    worker.holds.add(result.value_object)
+    state.has_copy(worker, known)
     record.value_object = result.value_object
     record.value_path = f"{state.settings.staging_dir}/result-{attempt.attempt_id}"
     _collect(state, record, worker, known, record.value_path)

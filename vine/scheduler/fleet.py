@@ -59,8 +59,7 @@ def holds(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
     if object_id in worker.making and known.data is not None:
         state.transfers.bytes_from_manager += len(known.data)
     worker.making.discard(object_id)
-    worker.holds.add(object_id)
-    known.holders.add(worker.worker_id)
+    state.has_copy(worker, known)
 
 
 def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None:

@@ -15,7 +15,7 @@ from vine.names import PeerKey
 from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode_one
 from vine.wire.keys import RunKeys
 from vine.wire.messages import FromClient, FromFactory, FromWorker, Message, Role, ToClient, ToFactory, ToWorker
-from vine.wire.session import MORE, Header, Session, Verdict, unknown_session, unpack_header
+from vine.wire.session import MORE, Header, Session, Verdict, opens_session, unknown_session, unpack_header
 from vine.wire.sockets import Context, bind_control, role_of
 
 _FROM = MappingProxyType({Role.CLIENT: FromClient, Role.WORKER: FromWorker, Role.FACTORY: FromFactory})
@@ -108,6 +108,7 @@ class Hub:
         """End a session: what was sent to it may still arrive, what comes from it does not count any more."""
         record = self._peers.pop(peer, None)
         if record is not None:
+            record.session.acknowledge()
             self._flush_peer(record, self._received_at)
             del self._sessions[record.session.session_id]
             self._due.pop(peer, None)
@@ -150,9 +151,9 @@ class Hub:
 
     def _meet(self, route: bytes, role: Role, header: Header, rest: list[bytes], now: float) -> Received | None:
         """A session that is not known: its first payload, if that is good, makes it so."""
-        if not header.carries_payload or header.sequence != 1:
+        if not opens_session(header):
             with contextlib.suppress(zmq.ZMQError):  # Who is gone again need not know.
-                self.socket.send_multipart([route, unknown_session(header.session)], zmq.DONTWAIT)
+                self.socket.send_multipart([route, unknown_session(header)], zmq.DONTWAIT)
             return None
         record = _Peer(header.session, role, route, now - self._stopped_s)
         if header.flags or record.session.receive(header, now) is not Verdict.ACCEPT:

@@ -9,8 +9,9 @@ other end has acknowledged them. Both directions follow the same rules:
   the last payload sent. The other end answers at once, with RESEND if it lacks any. So a slow
   peer costs a header a second, and nothing is sent again that only waits in a queue.
 - Acknowledgements ride on payloads; where there are none, a header of its own carries them.
-- A session is known from its first payload on. A later one of a session that the listening end does
-  not know is answered UNKNOWN: the connecting end opens a new session.
+- A session is known from its first payload on. Whatever else comes of a session that the listening
+  end does not know is answered UNKNOWN. If the connecting end had not been heard yet, it sends its
+  first payload again; if it had, the session has been forgotten, and it opens a new one.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ SESSION_BYTES = 16
 MORE = 1  # The next payload continues this one.
 ASK = 2  # No payload: `sequence` is the last one that I sent; tell me at once how far you have come.
 RESEND = 4  # I lack what follows `acknowledged`: send it again.
-UNKNOWN = 8  # I do not know this session.
+UNKNOWN = 8  # I do not know this session. With KNOWN: and you have heard of me in it, so I have forgotten it.
+KNOWN = 16  # I have heard of you in this session.
 
 
 class Header(msgspec.Struct, frozen=True, array_like=True):
@@ -39,7 +41,7 @@ class Header(msgspec.Struct, frozen=True, array_like=True):
     session: Annotated[bytes, msgspec.Meta(min_length=SESSION_BYTES, max_length=SESSION_BYTES)]
     sequence: Count  # the payload's number, from 1; 0 without a payload, but see ASK
     acknowledged: Count  # I have all payloads up to this one
-    flags: Annotated[int, msgspec.Meta(ge=0, le=15)] = 0
+    flags: Annotated[int, msgspec.Meta(ge=0, le=31)] = 0
 
     @property
     def carries_payload(self) -> bool:
@@ -61,9 +63,14 @@ def unpack_header(frame: bytes) -> Header:
         raise MalformedMessage(f"header: {error}") from None
 
 
-def unknown_session(session_id: bytes) -> bytes:
+def opens_session(header: Header) -> bool:
+    """Whether this envelope may make a session known; any other one of an unknown session is told so."""
+    return header.carries_payload and header.sequence == 1 and not header.flags & KNOWN
+
+
+def unknown_session(header: Header) -> bytes:
     """The header that answers an envelope of a session that is not known here."""
-    return pack_header(Header(session_id, 0, 0, UNKNOWN))
+    return pack_header(Header(header.session, 0, 0, UNKNOWN | header.flags & KNOWN))
 
 
 class Verdict(enum.Enum):
@@ -131,6 +138,10 @@ class Session:
         self._answer |= ASK
         self._answer_due = True
 
+    def acknowledge(self) -> None:
+        """Say at once what has been received: the session is about to end, and the other end may wait to leave."""
+        self._answer_due = True
+
     def outgoing(self, now: float) -> list[Envelope]:
         """What to put on the socket now, in order; it counts as sent unless `blocked` says otherwise."""
         if now < self._blocked_until:
@@ -156,7 +167,7 @@ class Session:
     def receive(self, header: Header, now: float) -> Verdict:
         """Take note of an envelope of this session; after it, `outgoing` may have an answer."""
         if header.flags & UNKNOWN:
-            return self._denied(now)
+            return self._denied(header, now)
         if header.acknowledged > self._sent:
             return Verdict.MALFORMED
         self.heard_at = now
@@ -190,6 +201,10 @@ class Session:
             deadline = min(deadline, self._progress_at + config.resend_after_s)
         return max(deadline, self._blocked_until)
 
+    def _known(self) -> int:
+        """The flag KNOWN, if it is true."""
+        return KNOWN if self._acknowledged or self._received else 0
+
     def _has_room(self) -> bool:
         return len(self._flight) < config.window_envelopes and self._flight_bytes < config.window_bytes
 
@@ -202,7 +217,7 @@ class Session:
             self._flight.append(kept)
             self._flight_bytes += len(kept.payload)
             self._sent = max(self._sent, kept.sequence)
-            header = pack_header(Header(self.session_id, kept.sequence, self._received, kept.flags))
+            header = pack_header(Header(self.session_id, kept.sequence, self._received, kept.flags | self._known()))
             out.append(Envelope(kept.sequence, header, kept.payload))
         return out
 
@@ -211,7 +226,7 @@ class Session:
         if self._answer & ASK:
             self._progress_at = now
             sequence = self._flight[-1].sequence if self._flight else self._acknowledged
-        header = Header(self.session_id, sequence, self._received, self._answer)
+        header = Header(self.session_id, sequence, self._received, self._answer | self._known())
         self._answer, self._answer_due = 0, False
         return Envelope(sequence, pack_header(header), None)
 
@@ -244,11 +259,13 @@ class Session:
             self._answer |= RESEND
             self._answer_due = True
 
-    def _denied(self, now: float) -> Verdict:
+    def _denied(self, header: Header, now: float) -> Verdict:
         """Nothing of ours is known there: our first payload was lost, or the other end has forgotten us."""
         self.heard_at = now
-        if self._acknowledged or self._received:
+        if header.flags & KNOWN:
             return Verdict.UNKNOWN
+        if self._known():
+            return Verdict.NOTHING  # Late word: our first payload has arrived since.
         if now >= self._denied_at + config.resend_after_s:  # Else two ends that disagree would never rest.
             self._denied_at = now
             self._back_to(1)

@@ -88,8 +88,9 @@ class Gate:
         try:
             while self._stopped not in dict(poller.poll()):
                 self._handler.send_multipart(self._answer(self._handler.recv_multipart()))
+            self._handler.unbind(_ZAP_ENDPOINT)  # Closing would free it only in its own time.
         except zmq.ContextTerminated:
-            log.debug("the gate's context has ended before it")
+            log.debug("the context has ended before its gate was closed")
         finally:
             self._handler.close(0)
             self._stopped.close(0)

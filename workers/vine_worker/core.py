@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 import msgspec
 
 from vine import config
-from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire import messages as wire
 from vine.wire.messages import Assignment, AttemptResult, Outcome, TaskKind
 from vine_worker import actions as act
-from vine_worker.attempts import Attempt, State, needed_objects, result_of
-from vine_worker.functions.pool import HostPool, HostRecord
-from vine_worker.inventory import Inventory
-from vine_worker.resources import Grant, Ledger
+from vine_worker.arrivals import Arrivals
+from vine_worker.attempts import Attempt, State, needed_objects
+from vine_worker.board import Board, Kill, limit_of
+from vine_worker.functions.dispatch import Dispatch
+from vine_worker.resources import Grant
 
 Event: TypeAlias = wire.ToWorker | act.LocalEvent | wire.FetchEnded
-_EWMA_SHARE = 0.2  # of the newest call in a function's expected duration
 
 
 class WorkerCore:
@@ -32,76 +30,59 @@ class WorkerCore:
     """
 
     def __init__(self, capacity: wire.Resources, inputs_protected: bool) -> None:
-        self.ledger = Ledger(capacity)
-        self.inventory = Inventory()
-        self.pool = HostPool(max(1, math.ceil(capacity.cores)))
-        self.attempts: dict[AttemptId, Attempt] = {}
-        self.idle_since_s = 0.0  # when the last attempt ended
-        self._inputs_protected = inputs_protected
+        self._board = board = Board(capacity, inputs_protected)
+        self._dispatch = dispatch = Dispatch(board, max(1, math.ceil(capacity.cores)))
+        self._arrivals = arrivals = Arrivals(board, dispatch.end_hosts_of)
+        self.attempts = board.attempts
+        self.pool = dispatch.pool
         self._epoch = 0
-        self._counter = 0
-        self._now = 0.0
-        self._actions: list[act.Action] = []
-        self._ready: list[tuple[int, AttemptId]] = []
-        self._limits: list[tuple[float, AttemptId]] = []
-        self._kills: list[tuple[float, int, act.KillBody | act.EndHost]] = []
-        self._started: list[AttemptId] = []
-        self._results: list[AttemptResult] = []
-        self._fetches: dict[TransferId, ObjectId] = {}
-        self._unpacks: dict[ObjectId, act.StartUnpack] = {}
-        self._under_check: Counter[ObjectId] = Counter()  # inputs of ended attempts that may have been altered
-        self._run_s: dict[ObjectId, float] = {}  # how long calls of a function run
         self._on: dict[type[Any], Callable[[Any], None]] = {
             wire.WorkerWelcome: self._on_welcome,
             wire.RunAttempts: self._on_run,
             wire.CancelAttempts: self._on_cancel,
-            wire.StoreObjects: self._on_store,
-            wire.FetchObject: self._on_fetch,
-            wire.AbandonFetch: self._on_abandon,
-            wire.UnpackObject: self._on_unpack,
-            wire.DropObjects: self._on_drop,
+            wire.StoreObjects: arrivals.store,
+            wire.FetchObject: arrivals.fetch,
+            wire.AbandonFetch: arrivals.abandon,
+            wire.UnpackObject: arrivals.unpack,
+            wire.DropObjects: arrivals.drop,
             wire.EndWorker: self._on_end,
-            wire.Refused: self._on_refused,
-            wire.FetchEnded: self._on_fetch_ended,
-            act.Kept: self._on_kept,
-            act.Unpacked: self._on_unpacked,
+            wire.FetchEnded: arrivals.fetch_ended,
+            act.Kept: arrivals.kept,
+            act.Unpacked: arrivals.unpacked,
             act.BodyEnded: self._on_body_ended,
             act.Collected: self._on_collected,
-            act.HostReady: self._on_host_ready,
-            act.CallEnded: self._on_call_ended,
-            act.CallsReturned: self._on_calls_returned,
-            act.HostEnded: self._on_host_ended,
+            act.HostReady: dispatch.host_ready,
+            act.CallEnded: dispatch.call_ended,
+            act.CallsReturned: dispatch.calls_returned,
+            act.HostEnded: dispatch.host_ended,
         }
 
     # --- the driver's side ---
 
     def handle(self, event: Event, now: float) -> list[act.Action]:
         """Takes in a message of the manager or a local event; `FetchEnded` is the node's own report."""
-        self._now = now
+        self._board.now = now
         self._on[type(event)](event)
         return self._take_actions()
 
     def tick(self, now: float) -> list[act.Action]:
         """Does what is due."""
-        self._now = now
-        while self._limits and self._limits[0][0] <= now:
-            attempt = self.attempts.get(heapq.heappop(self._limits)[1])
-            if attempt is not None and attempt.state is State.RUNNING and self._limit_of(attempt) <= now:
+        board = self._board
+        board.now = now
+        while board.limits and board.limits[0][0] <= now:
+            attempt = self.attempts.get(heapq.heappop(board.limits)[1])
+            if attempt is not None and attempt.state is State.RUNNING and limit_of(attempt) <= now:
                 self._stop(attempt, Outcome.TIME_LIMIT)
-        while self._kills and self._kills[0][0] <= now:
-            kill = heapq.heappop(self._kills)[2]
+        while board.kills and board.kills[0][0] <= now:
+            kill = heapq.heappop(board.kills)[2]
             if self._lives(kill):
-                self._actions.append(kill)
-        for host in list(self.pool.overdue(now)):
-            self._recall(host)
-        for host in self.pool.stuck(now):
-            self._end_host(host)
+                board.actions.append(kill)
+        self._dispatch.tick()
         return self._take_actions()
 
     def next_deadline(self) -> float | None:
-        times = [self._limits[0][0]] if self._limits else []
-        if self._kills:
-            times.append(self._kills[0][0])
+        board = self._board
+        times = [heap[0][0] for heap in (board.limits, board.kills) if heap]
         pool_s = self.pool.next_deadline()
         if pool_s is not None:
             times.append(pool_s)
@@ -109,22 +90,27 @@ class WorkerCore:
 
     def flush(self) -> list[act.Action]:
         """News for the manager, in batches; an attempt that has ended already is not said to have started."""
+        board = self._board
         news: list[act.Action] = []
-        started = tuple(attempt_id for attempt_id in self._started if attempt_id in self.attempts)
+        started = tuple(attempt_id for attempt_id in board.started if attempt_id in self.attempts)
         if started:
             news.append(act.Send(wire.TasksStarted(started)))
-        news += (act.Send(wire.AttemptsEnded(batch)) for batch in batches(self._results))
-        self._started, self._results = [], []
+        news += (act.Send(wire.AttemptsEnded(batch)) for batch in batches(board.results))
+        board.started, board.results = [], []
         return news
 
     @property
     def idle(self) -> bool:
         """Nothing runs, waits or is on its way to the manager."""
-        return not self.attempts and not self._results
+        return not self.attempts and not self._board.results
+
+    @property
+    def idle_since_s(self) -> float:
+        return self._board.idle_since_s
 
     def _take_actions(self) -> list[act.Action]:
         self._pump()
-        actions, self._actions = self._actions, []
+        actions, self._board.actions = self._board.actions, []
         return actions
 
     # --- the manager's messages ---
@@ -133,9 +119,10 @@ class WorkerCore:
         if message.epoch < self._epoch:
             return  # A manager that has been replaced.
         self._epoch = message.epoch
-        self._actions.append(act.Admitted(message.source_key, message.transfers_max))
-        if self.inventory.held:
-            self._actions.append(act.Send(wire.ObjectsHeld(tuple(sorted(self.inventory.held)))))
+        self._board.actions.append(act.Admitted(message.source_key, message.transfers_max))
+        held = self._board.inventory.held
+        if held:
+            self._board.send(wire.ObjectsHeld(tuple(sorted(held))))
 
     def _on_run(self, message: wire.RunAttempts) -> None:
         for assignment in message.assignments:
@@ -143,16 +130,16 @@ class WorkerCore:
                 self._accept(assignment)
 
     def _accept(self, assignment: Assignment) -> None:
-        self._counter += 1
-        attempt = Attempt(assignment, self._counter, self._now, needs=needed_objects(assignment))
+        board = self._board
+        attempt = Attempt(assignment, board.count(), board.now, needs=needed_objects(assignment))
         self.attempts[attempt.attempt_id] = attempt
-        attempt.missing = self.inventory.use(attempt.attempt_id, attempt.needs)
-        if not self.ledger.could_fit(assignment.allotment):
+        attempt.missing = board.inventory.use(attempt.attempt_id, attempt.needs)
+        if not board.ledger.could_fit(assignment.allotment):
             message = f"{assignment.label or 'the task'} was given more than this worker has; ask for less"
             attempt.ending = act.Ending(Outcome.NO_WORKER_FITS, message=message)
-            self._finish(attempt, None)
+            board.finish(attempt, None)
         elif not attempt.missing:
-            self._make_ready(attempt)
+            board.make_ready(attempt)
 
     def _on_cancel(self, message: wire.CancelAttempts) -> None:
         for attempt_id in message.attempts:
@@ -160,196 +147,34 @@ class WorkerCore:
             if attempt is not None:
                 self._stop(attempt, Outcome.CANCELLED)
 
-    def _on_store(self, message: wire.StoreObjects) -> None:
-        for item in message.objects:
-            self.inventory.wanted_again(item.object_id)
-            if item.object_id in self.inventory.held:
-                self._actions.append(act.Send(wire.ObjectsHeld((item.object_id,))))
-            else:
-                self._actions.append(act.KeepObject(item))
-
-    def _on_fetch(self, order: wire.FetchObject) -> None:
-        self.inventory.wanted_again(order.object_id)
-        fault = wire.FetchFault.NONE
-        if order.object_id not in self.inventory.held:
-            if order.object_id not in self._fetches.values():
-                self._fetches[order.transfer_id] = order.object_id
-                self._actions.append(act.StartFetch(order))
-                return
-            fault = wire.FetchFault.ABANDONED  # Two transfers must not write into one object.
-        self._actions.append(act.Send(wire.FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0)))
-
-    def _on_abandon(self, message: wire.AbandonFetch) -> None:
-        if message.transfer_id in self._fetches:
-            self._actions.append(act.StopFetch(message.transfer_id))
-
-    def _on_unpack(self, message: wire.UnpackObject) -> None:
-        self.inventory.wanted_again(message.object_id)
-        if message.object_id in self.inventory.held:
-            self._actions.append(act.Send(wire.ObjectsHeld((message.object_id,))))
-        elif message.object_id not in self._unpacks:
-            order = act.StartUnpack(message.object_id, message.archive, message.label)
-            self._unpacks[message.object_id] = order
-            if not self.inventory.use(order, (message.archive,)):
-                self._actions.append(order)
-
-    def _on_drop(self, message: wire.DropObjects) -> None:
-        for object_id in message.object_ids:
-            self._end_hosts_of(object_id)
-            arriving = object_id in self._unpacks or object_id in self._fetches.values()
-            self._remove(self.inventory.drop(object_id, arriving))
-
     def _on_end(self, message: wire.EndWorker) -> None:
-        self._actions.append(act.End(message.reason))
-
-    def _on_refused(self, message: wire.Refused) -> None:
-        self._actions.append(act.End(message.message))
-
-    # --- objects ---
-
-    def _on_fetch_ended(self, event: wire.FetchEnded) -> None:
-        self._fetches.pop(event.transfer_id, None)
-        event = msgspec.structs.replace(event, message=event.message[: config.text_chars_max])
-        if event.fault is wire.FetchFault.NONE and self.inventory.refused(event.object_id):
-            self._remove((event.object_id,))
-            event = msgspec.structs.replace(event, fault=wire.FetchFault.ABANDONED)
-        self._actions.append(act.Send(event))
-        if event.fault is wire.FetchFault.NONE:
-            self._arrived(event.object_id)
-
-    def _on_kept(self, event: act.Kept) -> None:
-        self._made(event.object_id, event.message, event.disk_full)
-
-    def _on_unpacked(self, event: act.Unpacked) -> None:
-        order = self._unpacks.pop(event.object_id)
-        self._remove(self.inventory.release(order, (order.archive,)))
-        self._made(event.object_id, event.message, event.disk_full)
-
-    def _made(self, object_id: ObjectId, message: str, disk_full: bool) -> None:
-        """Tells the manager of an object that was to be made here."""
-        if message:
-            short = message[: config.text_chars_max]
-            self._actions.append(act.Send(wire.ObjectsLost((object_id,), short, disk_full)))
-        elif self.inventory.refused(object_id):
-            self._remove((object_id,))
-        else:
-            self._actions.append(act.Send(wire.ObjectsHeld((object_id,))))
-            self._arrived(object_id)
-
-    def _arrived(self, object_id: ObjectId) -> None:
-        for user in self.inventory.arrived(object_id):
-            if isinstance(user, act.StartUnpack):
-                self._actions.append(user)
-            elif user in self.attempts:
-                attempt = self.attempts[user]
-                attempt.missing.discard(object_id)
-                if attempt.state is State.STAGING and not attempt.missing:
-                    self._make_ready(attempt)
-
-    def _remove(self, object_ids: Iterable[ObjectId]) -> None:
-        removable = tuple(object_ids)
-        if removable:
-            self._actions.append(act.RemoveObjects(removable))
-
-    def _lost(self, object_ids: tuple[ObjectId, ...], message: str) -> None:
-        """Objects turned out to be altered: who has not started yet waits for good copies."""
-        self._actions.append(act.Send(wire.ObjectsLost(object_ids, message)))
-        for object_id in object_ids:
-            self._end_hosts_of(object_id)
-            for user in self.inventory.lost(object_id):
-                attempt = self.attempts.get(user)  # type: ignore[call-overload] # as above
-                if attempt is not None and attempt.state in (State.STAGING, State.READY):
-                    attempt.missing.add(object_id)
-                    if attempt.state is State.READY:
-                        attempt.move(State.STAGING)
+        self._board.actions.append(act.End(message.reason))
 
     # --- starting ---
 
-    def _make_ready(self, attempt: Attempt) -> None:
-        attempt.move(State.READY)
-        attempt.staged_s = attempt.staged_s or self._now
-        heapq.heappush(self._ready, (attempt.order, attempt.attempt_id))
-
     def _pump(self) -> None:
         """Starts what may start, in order."""
-        while self._ready:
-            attempt = self.attempts.get(self._ready[0][1])
+        board = self._board
+        while board.ready:
+            attempt = self.attempts.get(board.ready[0][1])
             if attempt is not None and attempt.state is State.READY:
-                if self._under_check and not self._under_check.keys().isdisjoint(attempt.needs):
+                if board.under_check and not board.under_check.keys().isdisjoint(attempt.needs):
                     return
-                grant = self.ledger.take(attempt.assignment.allotment)
+                grant = board.ledger.take(attempt.assignment.allotment)
                 if grant is not None:
                     self._start(attempt, grant)
-                elif not self._hand_ahead(attempt):
+                elif attempt.assignment.kind is not TaskKind.CALL or not self._dispatch.hand_ahead(attempt):
                     return
-            heapq.heappop(self._ready)
+            heapq.heappop(board.ready)
 
     def _start(self, attempt: Attempt, grant: Grant) -> None:
         if attempt.assignment.kind is TaskKind.CALL:
-            host = self._host_for(attempt, grant)
-            host.grant = grant
-            self._give(attempt, host)
-            if host.ready:
-                self._begin(attempt, host)
-            else:
-                attempt.move(State.RUNNING)  # Its time counts from when the interpreter is up.
+            self._dispatch.start(attempt, grant)
         else:
             attempt.grant = grant
             attempt.move(State.RUNNING)
-            self._actions.append(act.StartBody(attempt.assignment, grant))
-            self._count_time(attempt)
-
-    def _host_for(self, attempt: Attempt, grant: Grant) -> HostRecord:
-        kind = attempt.host_kind(grant)
-        host = self.pool.take_idle(kind)
-        if host is None:
-            surplus = self.pool.surplus()
-            if surplus is not None:
-                self._end_host(surplus)
-            host = self.pool.add(kind, self._now)
-            if kind.environment is not None:
-                self.inventory.use(("host", host.number), (kind.environment,))
-            self._actions.append(act.StartHost(host.number, kind))
-        return host
-
-    def _give(self, attempt: Attempt, host: HostRecord) -> None:
-        attempt.host = host.number
-        host.calls.append(attempt.attempt_id)
-        self._actions.append(act.RunCall(host.number, attempt.assignment))
-
-    def _hand_ahead(self, attempt: Attempt) -> bool:
-        """Gives a short call to a busy host: it runs back to back with those before it, on their resources."""
-        assignment = attempt.assignment
-        run_s = self._run_s.get(assignment.function) if assignment.function is not None else None
-        if run_s is None or not attempt.plain or len(assignment.payload) > config.call_ahead_bytes_max:
-            return False
-        if sum(len(value.value or b"") for value in assignment.values) > config.call_ahead_bytes_max:
-            return False
-        depth_max = min(config.calls_ahead_max, int(config.calls_ahead_s / max(run_s, 1e-6)))
-        host = self.pool.to_hand_ahead(assignment.environment, assignment.allotment, depth_max, self._now)
-        if host is None:
-            return False
-        attempt.move(State.HANDED)
-        self._give(attempt, host)
-        return True
-
-    def _begin(self, attempt: Attempt, host: HostRecord) -> None:
-        """The first of the host's calls runs now."""
-        if attempt.state is not State.RUNNING:
-            attempt.move(State.RUNNING)
-        host.started_s = self._now
-        self._count_time(attempt)
-
-    def _count_time(self, attempt: Attempt) -> None:
-        attempt.started_s = self._now
-        self._started.append(attempt.attempt_id)
-        if attempt.assignment.time_limit_s is not None:
-            heapq.heappush(self._limits, (self._limit_of(attempt), attempt.attempt_id))
-
-    @staticmethod
-    def _limit_of(attempt: Attempt) -> float:
-        limit_s = attempt.assignment.time_limit_s
-        return math.inf if limit_s is None or not attempt.started_s else attempt.started_s + limit_s
+            self._board.actions.append(act.StartBody(attempt.assignment, grant))
+            self._board.count_time(attempt)
 
     # --- stopping ---
 
@@ -357,172 +182,44 @@ class WorkerCore:
         if attempt.stop is not None or attempt.state is State.COLLECTING:
             return  # It is being stopped already, or its end has come first.
         attempt.stop = why
+        key = attempt.attempt_id
         if attempt.host is not None:
-            self._recall(self.pool.hosts[attempt.host])
+            self._dispatch.recall(self.pool.hosts[attempt.host])
         elif attempt.state is State.RUNNING:
-            self._kill(act.KillBody(attempt.attempt_id, force=False), act.KillBody(attempt.attempt_id, force=True))
+            self._board.kill(act.KillBody(key, force=False), act.KillBody(key, force=True))
         else:
-            self._finish(attempt, None)
+            self._board.finish(attempt, None)
 
-    def _recall(self, host: HostRecord) -> None:
-        """What the host has not begun comes back; then it is clear what runs."""
-        host.recalled = True
-        self._actions.append(act.TakeBack(host.number))
-
-    def _end_host(self, host: HostRecord) -> None:
-        if not host.ending:
-            host.ending = True
-            self._kill(act.EndHost(host.number, force=False), act.EndHost(host.number, force=True))
-
-    def _kill(self, kill: act.KillBody | act.EndHost, force: act.KillBody | act.EndHost) -> None:
-        self._actions.append(kill)
-        self._counter += 1  # Makes the entries of the heap differ, so that actions are never compared.
-        heapq.heappush(self._kills, (self._now + config.stop_grace_s, self._counter, force))
-
-    def _lives(self, kill: act.KillBody | act.EndHost) -> bool:
+    def _lives(self, kill: Kill) -> bool:
         if isinstance(kill, act.EndHost):
             return kill.host in self.pool.hosts
         attempt = self.attempts.get(kill.attempt)
         return attempt is not None and attempt.state is State.RUNNING
 
-    def _end_hosts_of(self, environment: ObjectId) -> None:
-        for host in self.pool.idle_of(environment):
-            self._end_host(host)
-
-    # --- bodies ---
+    # --- ends ---
 
     def _on_body_ended(self, event: act.BodyEnded) -> None:
         attempt = self.attempts[event.attempt]
         assert attempt.grant is not None, "a body ran without resources"
-        self.ledger.give_back(attempt.grant)
+        self._board.ledger.give_back(attempt.grant)
         attempt.grant = None
-        self._ended(attempt, event.ending)
-
-    def _ended(self, attempt: Attempt, ending: act.Ending) -> None:
-        """The body is over; what it left is collected before its result goes out."""
-        attempt.ending = ending
-        attempt.ended_s = self._now
-        attempt.host = None
-        if attempt.plain and ending.value_path is None:
-            self._finish(attempt, None)
-            return
-        attempt.move(State.COLLECTING)
-        if not self._inputs_protected:
-            self._under_check.update(mount.object_id for mount in attempt.assignment.inputs)
-        wanted = attempt.stop is None
-        succeeded = wanted and ending.outcome is Outcome.SUCCESS
-        self._actions.append(act.Collect(attempt.assignment, succeeded, ending.value_path, wanted))
+        self._board.ended(attempt, event.ending)
 
     def _on_collected(self, event: act.Collected) -> None:
         attempt = self.attempts[event.attempt]
-        if not self._inputs_protected:
-            self._under_check -= Counter(mount.object_id for mount in attempt.assignment.inputs)
+        self._board.checked(attempt)
         if event.altered:
-            self._lost(event.altered, event.message)
+            self._arrivals.lost(event.altered, event.message)
         for output in event.outputs:
-            self._arrived(output.object_id)
+            self._arrivals.arrived(output.object_id)
         if event.value_object is not None:
-            self._arrived(event.value_object)
-        self._finish(attempt, event)
-
-    def _finish(self, attempt: Attempt, collected: act.Collected | None) -> None:
-        attempt.move(State.ENDED)
-        if attempt.ending is None:
-            attempt.ending = act.Ending(attempt.stop or Outcome.CANCELLED)
-        del self.attempts[attempt.attempt_id]
-        self._remove(self.inventory.release(attempt.attempt_id, attempt.needs))
-        self._results.append(result_of(attempt, collected, self._now))
-        self.idle_since_s = self._now
-
-    # --- hosts ---
-
-    def _on_host_ready(self, event: act.HostReady) -> None:
-        host = self.pool.hosts[event.host]
-        host.ready = True
-        if host.calls:
-            self._begin(self.attempts[host.calls[0]], host)
-
-    def _on_call_ended(self, event: act.CallEnded) -> None:
-        host = self.pool.hosts[event.host]
-        first = host.calls.popleft()
-        assert first == event.attempt, "a host answered out of turn"
-        attempt = self.attempts[first]
-        function, run_s = attempt.assignment.function, event.ending.run_s
-        if function is not None and run_s is not None:
-            before_s = self._run_s.get(function, run_s)
-            self._run_s[function] = before_s + _EWMA_SHARE * (run_s - before_s)
-        self._ended(attempt, event.ending)
-        if not host.calls:
-            self._rest(host)
-        elif not host.recalled:  # Else the next ones may be on their way back.
-            self._begin(self.attempts[host.calls[0]], host)
-
-    def _rest(self, host: HostRecord) -> None:
-        assert host.grant is not None, "a busy host had no resources"
-        self.ledger.give_back(host.grant)
-        host.grant = None
-        self.pool.rest(host)
-        if host.kind.environment is not None and self.inventory.doomed(host.kind.environment):
-            self._end_hosts_of(host.kind.environment)
-
-    def _on_calls_returned(self, event: act.CallsReturned) -> None:
-        host = self.pool.hosts[event.host]
-        self._return_calls(host, event.attempts)
-        if not host.calls:
-            if host.grant is not None:
-                self._rest(host)
-            return
-        running = self.attempts[host.calls[0]]
-        if running.state is State.HANDED:
-            self._begin(running, host)
-        elapsed_s = self._now - running.started_s
-        if running.stop is not None:
-            self._end_host(host)
-        elif running.assignment.function is not None and elapsed_s >= config.calls_ahead_s:
-            self._run_s[running.assignment.function] = elapsed_s  # The next ones of its kind are not handed ahead.
-
-    def _return_calls(self, host: HostRecord, returned: Iterable[AttemptId]) -> None:
-        for attempt_id in returned:
-            host.calls.remove(attempt_id)
-            attempt = self.attempts[attempt_id]
-            attempt.host = None
-            attempt.started_s = 0.0
-            if attempt.stop is not None:
-                self._finish(attempt, None)
-            else:
-                self._make_ready(attempt)
-
-    def _on_host_ended(self, event: act.HostEnded) -> None:
-        host = self.pool.remove(event.host)
-        assert host is not None, "a host ended twice"
-        # A host that never came up is the fault of its first call, which would only kill the next host too.
-        blamed = {host.calls[0]} if host.calls and not host.ready else set(host.calls) - set(event.unread)
-        self._return_calls(host, [attempt_id for attempt_id in event.unread if attempt_id not in blamed])
-        assert blamed == set(host.calls), "a host ran more than one call"
-        for attempt_id in blamed:
-            self._ended(self.attempts[attempt_id], event.ending)
-        if host.grant is not None:
-            self.ledger.give_back(host.grant)
-        if host.kind.environment is not None:
-            self._remove(self.inventory.release(("host", host.number), (host.kind.environment,)))
-
-    # --- do the tables agree ---
+            self._arrivals.arrived(event.value_object)
+        self._board.finish(attempt, event)
 
     def check(self) -> None:
         """Asserts what must hold between any two events."""
-        self.ledger.check()
-        self.pool.check()
-        ready = {attempt_id for _order, attempt_id in self._ready}
-        for attempt_id, attempt in self.attempts.items():
-            running_alone = attempt.state is State.RUNNING and attempt.host is None
-            assert (attempt.grant is not None) == running_alone, f"{attempt_id} holds what it does not use"
-            assert attempt.state is not State.READY or attempt_id in ready, f"{attempt_id} is forgotten"
-            assert attempt.state is not State.STAGING or attempt.missing, f"{attempt_id} waits for nothing"
-            assert (attempt.state in (State.READY, State.HANDED, State.RUNNING)) <= (not attempt.missing)
-            if attempt.host is not None:
-                assert attempt_id in self.pool.hosts[attempt.host].calls, f"{attempt_id} is on no host"
-        if not self.attempts:
-            assert self.ledger.idle, "resources leak"
+        self._board.check()
+        self._dispatch.check()
 
 
 def batches(results: list[AttemptResult]) -> Iterator[tuple[AttemptResult, ...]]:

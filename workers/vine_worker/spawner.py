@@ -157,9 +157,10 @@ class Spawner:
         wakes.setblocking(False)
         woken.setblocking(False)
         signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda _number, _frame: None)
-        for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(name, signal.SIG_IGN)  # The worker decides when the end is; its death is heard as EOF.
+        # The worker decides when the end is; its death is heard as EOF. Handlers that do nothing, not SIG_IGN:
+        # what is ignored here would be ignored in every program too.
+        for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, lambda _number, _frame: None)
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
             selector.register(woken, selectors.EVENT_READ)
@@ -242,7 +243,8 @@ class Spawner:
     def _kill_strays(self) -> None:
         """Kills what left the group of a program that has ended; as an orphan it has become our child."""
         for pid in children():
-            if pid not in self._processes and mark_of(pid) not in self._pids:
+            mark = None if pid in self._processes else mark_of(pid)
+            if mark is not None and mark not in self._pids:
                 kill(pid)
 
     def _kill_all(self) -> None:

@@ -144,6 +144,8 @@ def test_an_interrupt_keeps_the_rows_that_there_are(
     monkeypatch.setattr(Executor, "shutdown", lambda self, **how: stopped.append(how), raising=False)
     assert main.main(["--tasks", "8", "--out", str(folder / "results")]) == 130
     assert json.loads((folder / "results" / "summary.json").read_text())["succeeded"] == 3
+    assert "3 of 8 tasks succeeded" in (said := capsys.readouterr().out)
+    assert "interrupted" in said
     assert stopped == [{"wait": False, "cancel_futures": True}]
 
 

@@ -72,6 +72,11 @@ class HostPool:
         if not host.ending:
             self._idle[host.number] = host
 
+    def withdraw(self, host: HostRecord) -> None:
+        """The host is being ended: it gets no calls any more."""
+        host.ending = True
+        self._idle.pop(host.number, None)
+
     def remove(self, number: int) -> HostRecord | None:
         self._idle.pop(number, None)
         return self.hosts.pop(number, None)

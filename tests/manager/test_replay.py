@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from tests.manager.journals import MANIFEST, OBJECT, WORKER, life_of_a_call, temp, written
+from vine.manager.replay import replay
+from vine.names import AttemptId, FileId, TaskId, WorkerId
+from vine.scheduler.records import (
+    FileDeclared,
+    FileFailed,
+    ObjectBound,
+    WorkerJoined,
+    WorkerLeft,
+)
+from vine.wire.messages import Resources
+
+
+def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) -> None:
+    path = written(tmp_path, life_of_a_call(1, 7)[:4])
+    run = replay(path)
+    assert run.tasks[TaskId(1)].attempts == ((AttemptId(1, 7), WORKER),)
+    assert run.attempts_max == 7
+
+
+def test_files_keep_their_content_its_maker_and_their_failure(tmp_path: Path) -> None:
+    maker = AttemptId(1, 3)
+    path = written(
+        tmp_path,
+        [
+            FileDeclared(temp(1)),
+            FileDeclared(temp(2)),
+            FileDeclared(temp(3)),
+            ObjectBound(FileId(1), OBJECT, MANIFEST, maker),
+            ObjectBound(FileId(2), OBJECT, MANIFEST),
+            FileFailed(FileId(3), "no such file"),
+        ],
+    )
+    run = replay(path)
+    found = {file_id: (file.object_id, file.attempt, file.failure) for file_id, file in run.files.items()}
+    assert found == {1: (OBJECT, maker, None), 2: (OBJECT, None, None), 3: (None, None, "no such file")}
+    assert run.manifests == {OBJECT: MANIFEST}
+
+
+def test_workers_that_left_are_known_no_more_but_their_rows_stay(tmp_path: Path) -> None:
+    joined = WorkerJoined(WORKER, "node7", Resources(cores=4), "/logs/w1")
+    other = WorkerJoined(WorkerId("w2"), "node8", Resources(cores=4), "/logs/w2")
+    path = written(tmp_path, [joined, other, WorkerLeft(WORKER, "idle"), joined, WorkerLeft(WorkerId("w2"), "lost")])
+    assert replay(path).workers == (WORKER,)
+    with sqlite3.connect(path) as connection:
+        rows = connection.execute("SELECT worker_id, reason FROM workers ORDER BY joining").fetchall()
+    assert rows == [("w1", "idle"), ("w2", "lost"), ("w1", None)]

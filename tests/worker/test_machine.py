@@ -1,0 +1,26 @@
+"""Is the machine seen as it is?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vine_worker import machine
+
+
+def test_workers_with_one_store_are_one_host_and_a_name_overrides_that(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    assert machine.host_of(tmp_path, None) == machine.host_of(tmp_path, None)
+    assert machine.host_of(tmp_path, None) != machine.host_of(other, None)
+    assert machine.host_of(tmp_path, "n1") == machine.host_of(other, "n1") == "n1"
+
+
+def test_there_is_something_of_everything(tmp_path: Path) -> None:
+    assert machine.cores() >= 1
+    assert machine.memory_mb() > 1
+    assert machine.disk_mb(tmp_path) >= 0
+    assert machine.gpus() >= 0
+
+
+def test_the_address_towards_a_manager_here_is_the_loopback() -> None:
+    assert machine.address_towards("tcp://127.0.0.1:1") == "127.0.0.1"

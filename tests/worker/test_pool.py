@@ -1,0 +1,75 @@
+"""Does the right host get a call?"""
+
+from __future__ import annotations
+
+from vine import config
+from vine.names import AttemptId, ObjectId
+from vine.wire.messages import Resources
+from vine_worker.functions.pool import HostKind, HostPool, HostRecord
+from vine_worker.resources import Grant
+
+ONE = Resources(cores=1)
+PLAIN = HostKind(None, 1, ())
+PACKED = HostKind(ObjectId("e" * 64), 1, ())
+
+
+def busy(pool: HostPool, *calls: int, kind: HostKind = PLAIN) -> HostRecord:
+    host = pool.add(kind, now=0.0)
+    host.ready = True
+    host.grant = Grant(ONE)
+    host.calls.extend(AttemptId(1, number) for number in calls)
+    return host
+
+
+def idle(pool: HostPool, kind: HostKind = PLAIN) -> HostRecord:
+    host = pool.add(kind, now=0.0)
+    pool.rest(host)
+    return host
+
+
+def test_the_host_that_was_used_last_is_used_first() -> None:
+    pool = HostPool(4)
+    _first, second, _other = idle(pool), idle(pool), idle(pool, PACKED)
+    assert pool.take_idle(PLAIN) is second
+
+
+def test_the_host_that_was_used_longest_ago_makes_room_for_another() -> None:
+    pool = HostPool(2)
+    first = idle(pool)
+    assert pool.surplus() is None
+    idle(pool)
+    assert pool.surplus() is first
+
+
+def test_the_shortest_queue_takes_a_call_ahead_of_time() -> None:
+    pool = HostPool(2)
+    busy(pool, 1, 2)
+    shorter = busy(pool, 3)
+    assert pool.to_hand_ahead(None, ONE, depth_max=10, now=0.0) is shorter
+
+
+def test_no_call_is_handed_ahead_to_a_host_of_other_kind_depth_or_pace() -> None:
+    pool = HostPool(2)
+    host = busy(pool, 1)
+    assert pool.to_hand_ahead(PACKED.environment, ONE, 10, now=0.0) is None
+    assert pool.to_hand_ahead(None, Resources(cores=2), 10, now=0.0) is None
+    assert pool.to_hand_ahead(None, ONE, 0, now=0.0) is None
+    assert pool.to_hand_ahead(None, ONE, 10, now=config.calls_ahead_s) is None
+    host.recalled = True
+    assert pool.to_hand_ahead(None, ONE, 10, now=0.0) is None
+
+
+def test_hosts_whose_call_is_long_are_overdue_only_while_others_wait_for_them() -> None:
+    pool = HostPool(2)
+    waiting = busy(pool, 1, 2)
+    busy(pool, 3)
+    assert pool.next_deadline() == config.calls_ahead_s
+    assert list(pool.overdue(config.calls_ahead_s)) == [waiting]
+
+
+def test_hosts_of_an_environment_are_found_and_given_no_calls_any_more() -> None:
+    pool = HostPool(2)
+    host = idle(pool, PACKED)
+    assert PACKED.environment is not None
+    assert pool.idle_of(PACKED.environment) == [host]
+    assert pool.take_idle(PACKED) is None

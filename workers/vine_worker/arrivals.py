@@ -1,0 +1,119 @@
+"""How do objects get here, kept, fetched or unpacked, and when do they go?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from vine import config
+from vine.names import ObjectId, TransferId
+from vine.wire import messages as wire
+from vine_worker import actions as act
+from vine_worker.attempts import State
+from vine_worker.board import Board
+
+
+class Arrivals:
+    """The transfers and unpackings of this worker, and the objects that they end in."""
+
+    def __init__(self, board: Board, end_hosts_of: Callable[[ObjectId], None]) -> None:
+        self._board = board
+        self._inventory = board.inventory
+        self._end_hosts_of = end_hosts_of
+        self._fetches: dict[TransferId, ObjectId] = {}
+        self._unpacks: dict[ObjectId, act.StartUnpack] = {}
+
+    # --- what the manager wants ---
+
+    def store(self, message: wire.StoreObjects) -> None:
+        for item in message.objects:
+            self._inventory.wanted_again(item.object_id)
+            if item.object_id in self._inventory.held:
+                self._board.send(wire.ObjectsHeld((item.object_id,)))
+            else:
+                self._board.actions.append(act.KeepObject(item))
+
+    def fetch(self, order: wire.FetchObject) -> None:
+        self._inventory.wanted_again(order.object_id)
+        fault = wire.FetchFault.NONE
+        if order.object_id not in self._inventory.held:
+            if order.object_id not in self._fetches.values():
+                self._fetches[order.transfer_id] = order.object_id
+                self._board.actions.append(act.StartFetch(order))
+                return
+            fault = wire.FetchFault.ABANDONED  # Two transfers must not write into one object.
+        self._board.send(wire.FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0))
+
+    def abandon(self, message: wire.AbandonFetch) -> None:
+        if message.transfer_id in self._fetches:
+            self._board.actions.append(act.StopFetch(message.transfer_id))
+
+    def unpack(self, message: wire.UnpackObject) -> None:
+        self._inventory.wanted_again(message.object_id)
+        if message.object_id in self._inventory.held:
+            self._board.send(wire.ObjectsHeld((message.object_id,)))
+        elif message.object_id not in self._unpacks:
+            order = act.StartUnpack(message.object_id, message.archive, message.label)
+            self._unpacks[message.object_id] = order
+            if not self._inventory.use(order, (message.archive,)):
+                self._board.actions.append(order)
+
+    def drop(self, message: wire.DropObjects) -> None:
+        for object_id in message.object_ids:
+            self._end_hosts_of(object_id)
+            arriving = object_id in self._unpacks or object_id in self._fetches.values()
+            self._board.remove(self._inventory.drop(object_id, arriving))
+
+    # --- what has come of it ---
+
+    def fetch_ended(self, event: wire.FetchEnded) -> None:
+        self._fetches.pop(event.transfer_id, None)
+        event = msgspec.structs.replace(event, message=event.message[: config.text_chars_max])
+        if event.fault is wire.FetchFault.NONE and self._inventory.refused(event.object_id):
+            self._board.remove((event.object_id,))
+            event = msgspec.structs.replace(event, fault=wire.FetchFault.ABANDONED)
+        self._board.send(event)
+        if event.fault is wire.FetchFault.NONE:
+            self.arrived(event.object_id)
+
+    def kept(self, event: act.Kept) -> None:
+        self._made(event.object_id, event.message, event.disk_full)
+
+    def unpacked(self, event: act.Unpacked) -> None:
+        order = self._unpacks.pop(event.object_id)
+        self._board.remove(self._inventory.release(order, (order.archive,)))
+        self._made(event.object_id, event.message, event.disk_full)
+
+    def _made(self, object_id: ObjectId, message: str, disk_full: bool) -> None:
+        """Tells the manager of an object that was to be made here."""
+        if message:
+            self._board.send(wire.ObjectsLost((object_id,), message[: config.text_chars_max], disk_full))
+        elif self._inventory.refused(object_id):
+            self._board.remove((object_id,))
+        else:
+            self._board.send(wire.ObjectsHeld((object_id,)))
+            self.arrived(object_id)
+
+    def arrived(self, object_id: ObjectId) -> None:
+        """An object is complete: who waited for it goes on."""
+        for user in self._inventory.arrived(object_id):
+            if isinstance(user, act.StartUnpack):
+                self._board.actions.append(user)
+            elif user in self._board.attempts:
+                attempt = self._board.attempts[user]
+                attempt.missing.discard(object_id)
+                if attempt.state is State.STAGING and not attempt.missing:
+                    self._board.make_ready(attempt)
+
+    def lost(self, object_ids: tuple[ObjectId, ...], message: str) -> None:
+        """Objects turned out to be altered: who has not started yet waits for good copies."""
+        self._board.send(wire.ObjectsLost(object_ids, message[: config.text_chars_max]))
+        for object_id in object_ids:
+            self._end_hosts_of(object_id)
+            for user in self._inventory.lost(object_id):
+                attempt = self._board.attempts.get(user)  # type: ignore[call-overload] # hosts are users too
+                if attempt is not None and attempt.state in (State.STAGING, State.READY):
+                    attempt.missing.add(object_id)
+                    if attempt.state is State.READY:
+                        attempt.move(State.STAGING)

@@ -1,0 +1,120 @@
+"""What do the rooms of the worker's core share: the attempts, what they hold, and what is to be done?"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import Counter
+from collections.abc import Iterable
+
+from vine import config
+from vine.names import AttemptId, ObjectId
+from vine.wire import messages as wire
+from vine.wire.messages import AttemptResult, Outcome
+from vine_worker import actions as act
+from vine_worker.attempts import Attempt, State, result_of
+from vine_worker.inventory import Inventory
+from vine_worker.resources import Ledger
+
+Kill = act.KillBody | act.EndHost
+
+
+class Board:
+    """The state that is common to all rooms, and the steps of an attempt's life that several of them take."""
+
+    def __init__(self, capacity: wire.Resources, inputs_protected: bool) -> None:
+        self.now = 0.0
+        self.actions: list[act.Action] = []
+        self.ledger = Ledger(capacity)
+        self.inventory = Inventory()
+        self.attempts: dict[AttemptId, Attempt] = {}
+        self.ready: list[tuple[int, AttemptId]] = []  # by arrival; entries of attempts that moved on are skipped
+        self.limits: list[tuple[float, AttemptId]] = []
+        self.kills: list[tuple[float, int, Kill]] = []
+        self.started: list[AttemptId] = []  # not told yet
+        self.results: list[AttemptResult] = []  # not told yet
+        self.under_check: Counter[ObjectId] = Counter()  # inputs of ended attempts that may have been altered
+        self.idle_since_s = 0.0  # when the last attempt ended
+        self._inputs_protected = inputs_protected
+        self._counter = 0
+
+    def count(self) -> int:
+        """A number that is larger than all before."""
+        self._counter += 1
+        return self._counter
+
+    def send(self, message: wire.FromWorker) -> None:
+        self.actions.append(act.Send(message))
+
+    def remove(self, object_ids: Iterable[ObjectId]) -> None:
+        removable = tuple(object_ids)
+        if removable:
+            self.actions.append(act.RemoveObjects(removable))
+
+    # --- an attempt's life ---
+
+    def make_ready(self, attempt: Attempt) -> None:
+        attempt.move(State.READY)
+        attempt.staged_s = attempt.staged_s or self.now
+        heapq.heappush(self.ready, (attempt.order, attempt.attempt_id))
+
+    def count_time(self, attempt: Attempt) -> None:
+        """Its body runs from now on."""
+        attempt.started_s = self.now
+        self.started.append(attempt.attempt_id)
+        if attempt.assignment.time_limit_s is not None:
+            heapq.heappush(self.limits, (limit_of(attempt), attempt.attempt_id))
+
+    def ended(self, attempt: Attempt, ending: act.Ending) -> None:
+        """The body is over; what it left is collected before its result goes out."""
+        attempt.ending = ending
+        attempt.ended_s = self.now
+        attempt.host = None
+        if attempt.plain and ending.value_path is None:
+            self.finish(attempt, None)
+            return
+        attempt.move(State.COLLECTING)
+        if not self._inputs_protected:
+            self.under_check.update(mount.object_id for mount in attempt.assignment.inputs)
+        wanted = attempt.stop is None
+        succeeded = wanted and ending.outcome is Outcome.SUCCESS
+        self.actions.append(act.Collect(attempt.assignment, succeeded, ending.value_path, wanted))
+
+    def checked(self, attempt: Attempt) -> None:
+        """Its inputs are as they were, or out of the store."""
+        if not self._inputs_protected:
+            self.under_check -= Counter(mount.object_id for mount in attempt.assignment.inputs)
+
+    def finish(self, attempt: Attempt, collected: act.Collected | None) -> None:
+        """The attempt's one result goes out."""
+        attempt.move(State.ENDED)
+        if attempt.ending is None:
+            attempt.ending = act.Ending(attempt.stop or Outcome.CANCELLED)
+        del self.attempts[attempt.attempt_id]
+        self.remove(self.inventory.release(attempt.attempt_id, attempt.needs))
+        self.results.append(result_of(attempt, collected, self.now))
+        self.idle_since_s = self.now
+
+    def kill(self, kill: Kill, force: Kill) -> None:
+        """Asks it to end, and makes it when its time of grace is over."""
+        self.actions.append(kill)
+        heapq.heappush(self.kills, (self.now + config.stop_grace_s, self.count(), force))
+
+    def check(self) -> None:
+        """Asserts what must hold between any two events."""
+        self.ledger.check()
+        ready = {attempt_id for _order, attempt_id in self.ready}
+        for attempt_id, attempt in self.attempts.items():
+            running_alone = attempt.state is State.RUNNING and attempt.host is None
+            assert (attempt.grant is not None) == running_alone, f"{attempt_id} holds what it does not use"
+            assert attempt.state is not State.READY or attempt_id in ready, f"{attempt_id} is forgotten"
+            assert attempt.state is not State.STAGING or attempt.missing, f"{attempt_id} waits for nothing"
+            assert (attempt.state in (State.READY, State.HANDED, State.RUNNING)) <= (not attempt.missing)
+        if not self.attempts:
+            assert self.ledger.idle, "resources leak"
+
+
+def limit_of(attempt: Attempt) -> float:
+    """When its time is over."""
+    limit_s = attempt.assignment.time_limit_s
+    return math.inf if limit_s is None or not attempt.started_s else attempt.started_s + limit_s
