@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -230,10 +230,8 @@ class Site:
                 worker.send(signal.SIGCONT)  # One that a test has stopped could not end.
         os.close(self._lifeline_end)
         for program in (self.manager, *self.workers.values()):
-            try:
+            with suppress(subprocess.TimeoutExpired):
                 program.wait(15)
-            except subprocess.TimeoutExpired:
-                pass
             program.close()
         os.close(self.lifeline)
 
