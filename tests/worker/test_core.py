@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from vine import config
-from vine.names import AttemptId, FileId, ObjectId, TaskId, TransferId
+from vine.names import AttemptId, FileId, ObjectId, RunId, TaskId, TransferId
 from vine.wire import messages as wire
 from vine.wire.messages import Assignment, AttemptResult, Mount, ObjectMount, Outcome, Resources, TaskKind
 from vine_worker import actions as act
@@ -93,7 +93,7 @@ def test_an_attempt_larger_than_the_worker_ends_at_once() -> None:
 
 def test_an_older_managers_attempts_are_ignored() -> None:
     world = World()
-    world.hear(wire.WorkerWelcome("run", 2, b"k" * 16, 3))
+    world.hear(wire.WorkerWelcome(RunId("run"), 2, b"k" * 16, 3))
     assert world.run(assignment(1, TaskKind.COMMAND)) == []
     assert world.core.attempts == {}
 
@@ -209,6 +209,23 @@ def test_an_interpreter_that_hangs_while_it_starts_is_ended() -> None:
     assert world.wait(config.host_start_max_s) == [act.EndHost(1, force=False)]
 
 
+def test_a_host_that_is_ended_before_it_came_up_gets_no_calls_any_more() -> None:
+    world = World()
+    world.run(assignment(1))
+    world.hear(wire.CancelAttempts((AttemptId(1, 1),)), act.CallsReturned(1, (AttemptId(1, 1),)))
+    world.wait(config.host_start_max_s)
+    assert [action.host for action in world.run(assignment(2)) if isinstance(action, act.StartHost)] == [2]
+
+
+def test_a_call_that_is_on_its_way_back_is_not_said_to_have_started() -> None:
+    world = busy_world(4)
+    world.wait(config.calls_ahead_s)
+    world.core.flush()
+    world.hear(act.CallEnded(1, AttemptId(1, 4), FINE))
+    told = [action.message for action in world.core.flush() if isinstance(action, act.Send)]
+    assert not any(isinstance(message, wire.TasksStarted) for message in told)
+
+
 # --- ends ---
 
 
@@ -307,7 +324,7 @@ def test_a_second_transfer_of_an_object_is_not_begun() -> None:
 
 def test_a_manager_that_welcomes_us_again_hears_what_is_here() -> None:
     world = World(held=(DATA, FUNCTION))
-    actions = world.hear(wire.WorkerWelcome("run", 1, b"k" * 16, 3))
+    actions = world.hear(wire.WorkerWelcome(RunId("run"), 1, b"k" * 16, 3))
     assert actions == [act.Admitted(b"k" * 16, 3), act.Send(wire.ObjectsHeld((DATA, FUNCTION)))]
 
 
@@ -477,8 +494,8 @@ class Driver(RuleBasedStateMachine):
     def teardown(self) -> None:
         """When everything that runs ends and every object comes, every attempt has its end."""
         for _ in range(10 * len(self.given) + 10):
-            for key in self.objects:
-                self.object_comes(key)
+            for object_id in self.objects:
+                self.object_comes(object_id)
             for number in list(self.hosts):
                 self.host_finishes(number)
             for key in list(self.bodies):

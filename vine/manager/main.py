@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- the command line ------------------------------------------------------------------------------
 
 
-def _parse(argv: Sequence[str] | None) -> Options:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vine-manager",
         description="Schedule a run's tasks. Prints `ready FILE`, where FILE is what workers connect by, and keeps on.",
@@ -92,7 +92,11 @@ def _parse(argv: Sequence[str] | None) -> Options:
         "--set", action="append", default=[], metavar="LIMIT=VALUE", help="change a limit of vine.config; repeatable"
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    given = parser.parse_args(argv)
+    return parser
+
+
+def _parse(argv: Sequence[str] | None) -> Options:
+    given = _parser().parse_args(argv)
     host, port = _address(given.bind)
     if given.parent_fd is not None and not _is_open(given.parent_fd):
         raise UsageError(

@@ -240,7 +240,7 @@ class Host:
     def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
         where, said = INLINE, words.encode(errors="replace")
         if len(content) > self._inline_bytes:
-            path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{number}").encode()
+            path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{time.time_ns():x}").encode()
             with open(path, "wb") as file:
                 file.write(content)
             where, content = AT_PATH, path
