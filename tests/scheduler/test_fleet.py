@@ -16,3 +16,4 @@ def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
     assert world.results[task].outcome is m.Outcome.NO_WORKER_FITS
     assert "8 cores" in world.results[task].message
     assert "2 cores" in world.results[task].message
+    assert f"task {task} (" in world.results[task].message

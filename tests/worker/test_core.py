@@ -182,6 +182,20 @@ def test_the_death_of_a_host_is_the_end_of_its_running_call_alone() -> None:
     assert starts(actions) == [5]
 
 
+def test_what_is_said_of_an_attempts_end_names_the_task_once() -> None:
+    world = World()
+    world.run(assignment(1, label="inc"), assignment(2, TaskKind.COMMAND, label="make tea"))
+    world.hear(act.HostReady(1))
+    world.hear(act.HostEnded(1, act.Ending(Outcome.KILLED, message="killed by SIGSEGV"), ()))
+    failed = act.Ending(Outcome.EXIT_CODE, exit_code=2, message="make tea ended with exit code 2")
+    world.hear(act.BodyEnded(AttemptId(1, 2), failed))
+    world.hear(act.Collected(AttemptId(1, 2)))
+    assert sorted(result.message for result in world.results()) == [
+        "inc: killed by SIGSEGV",
+        "make tea ended with exit code 2",
+    ]
+
+
 def test_a_host_that_does_not_come_up_fails_the_call_that_it_was_started_for() -> None:
     world = World()
     world.run(assignment(1))

@@ -100,7 +100,8 @@ def fail_what_fits_nowhere(state: State) -> None:
             for _, _, task_id in shape.queue:
                 record = state.tasks.by_id.get(task_id)
                 if record is not None and record.state is TaskState.READY:
-                    state.doom(task_id, Outcome.NO_WORKER_FITS, message)
+                    named = f"task {task_id} ({record.spec.label}): {message}"
+                    state.doom(task_id, Outcome.NO_WORKER_FITS, named)
 
 
 def _fits_somewhere(state: State, shape: Shape) -> bool:

@@ -23,6 +23,7 @@ class Answer:
     at_path: bool  # the content is the path of the file that holds it
     content: bytes
     run_s: float
+    words: str = ""  # what an exception says
 
 
 class HostChannel:
@@ -74,12 +75,14 @@ class HostChannel:
                 return answers
             if not length:
                 return answers
-            number, brings, where, run_s = host.ANSWER_HEAD.unpack_from(_buffer)
-            content = bytes(_buffer[head_bytes:length])
+            number, brings, where, run_s, words_bytes = host.ANSWER_HEAD.unpack_from(_buffer)
+            content_at = head_bytes + words_bytes
+            words = str(_buffer[head_bytes:content_at], "utf-8")
+            content = bytes(_buffer[content_at:length])
             at_path = where == host.AT_PATH
             if at_path and os.stat(content).st_size <= config.inline_bytes_max:
                 at_path, content = False, _take(content)
-            answers.append(Answer(number, brings, at_path, content, run_s))
+            answers.append(Answer(number, brings, at_path, content, run_s, words))
 
     def take_back(self) -> list[int]:
         """The numbers of the calls that the host has not read; it never will."""
