@@ -108,6 +108,7 @@ def _resources(resources: Resources) -> dict[str, float]:
 
 def snapshot(state: State) -> dict[str, Any]:
     """Plain data for the statistics row; see the keys below."""
+    staged = _staged(state)
     shapes = {key: why_shape(state, shape) for key, shape in state.placement.shapes.items() if shape.queue}
     return {
         "at": state.now,
@@ -124,8 +125,8 @@ def snapshot(state: State) -> dict[str, Any]:
         "bytes_from_manager": state.transfers.bytes_from_manager,
         "bytes_from_peers": state.transfers.bytes_from_peers,
         "shapes": shapes,
-        "staged": _staged(state),
-        "reasons": _reasons(state, shapes),
+        "staged": staged,
+        "reasons": _reasons(state, shapes, staged),
         "failures": [
             {
                 "task": failure.task_id, "label": failure.label, "outcome": failure.outcome.value,
@@ -203,7 +204,7 @@ def _staged(state: State) -> dict[str, str]:
     return shown
 
 
-def _reasons(state: State, shapes: dict[str, str]) -> list[dict[str, Any]]:
+def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> list[dict[str, Any]]:
     """Why tasks wait, the commonest reason first; each with one task as an example."""
     counts: Counter[str] = Counter()
     example: dict[str, int] = {}
@@ -214,7 +215,7 @@ def _reasons(state: State, shapes: dict[str, str]) -> list[dict[str, Any]]:
     waiting = state.tasks.counts[TaskState.WAITING]
     if waiting:
         counts["waits for results of other tasks, or for files"] += waiting
-    for task_id, reason in _staged(state).items():
+    for task_id, reason in staged.items():
         counts[reason] += 1
         example.setdefault(reason, int(task_id))
     return [{"reason": reason, "tasks": n, "example": example.get(reason)} for reason, n in counts.most_common(10)]

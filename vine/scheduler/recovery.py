@@ -144,7 +144,8 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: s
     if known is None or fault is FetchFault.ABANDONED:
         return
     if fault is FetchFault.SOURCE_CHANGED:
-        existence.files_failed(state, known, Outcome.INPUT_CHANGED, message)
+        text = f"{known.label} is no longer what was declared ({message}); declare it again, and leave it alone"
+        existence.files_failed(state, known, Outcome.INPUT_CHANGED, text)
         return
     if fault is FetchFault.DISK_FULL:
         misplaced_or_uncollected(state, node, known, Outcome.DISK_FULL, message)

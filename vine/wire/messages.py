@@ -24,8 +24,8 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Token = Annotated[bytes, msgspec.Meta(min_length=16, max_length=32)]
-TaskNumber = Annotated[TaskId, msgspec.Meta(ge=1, le=2**63 - 1)]  # what SQLite keeps as an integer
-FileNumber = Annotated[FileId, msgspec.Meta(ge=1, le=2**63 - 1)]
+TaskNumber = Annotated[TaskId, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite keeps as an integer
+FileNumber = Annotated[FileId, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
