@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import TaskId
-from vine.scheduler import collecting, dispatch, recovery, staging
+from vine.scheduler import collecting, dispatch, recovery
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import FileFailed
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -20,10 +20,9 @@ def file_exists(state: State, file: FileRecord) -> None:
     """The file has content: tasks that waited for it go on, and so do files unpacked from it."""
     waiting, file.waiting = file.waiting, set()
     dispatch.requirement_met(state, file_requirement(file.file_id), waiting)
-    if file.bring:
-        assert file.object_id is not None
-        known = state.files.objects[file.object_id]
-        staging.bring_to_manager(state, known, collecting.bring_path(state, known))
+    clients, file.bring = file.bring, []
+    for peer in clients:
+        collecting.bring(state, peer, file)
 
 
 def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) -> None:
