@@ -36,6 +36,7 @@ unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 
 # --- liveness ---
 heartbeat_interval_s = 1.0  # Every process says something at least so often.
+worker_replaced_after_s = 3.0  # A worker heard so recently lives: another one cannot join under its name.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.

@@ -51,8 +51,8 @@ def _why_waiting(state: State, record: TaskRecord) -> str:
 
 def _why_no_file(state: State, file: FileRecord) -> str:
     label = file.spec.label
-    if file.spec.source is not None and file.object_id is None:
-        return f"waits for the archive of {label} to be read and hashed by the client"
+    if file.spec.source is not None:
+        return _why_no_file(state, state.files.by_id[file.spec.source])
     if file.producer is not None:
         producer = state.tasks.by_id.get(file.producer)
         standing = "" if producer is None else f", {producer.state.value}"
