@@ -89,6 +89,7 @@ transfer_failures_max = 5  # Failed sources of one object on one worker, before 
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
+durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
 # --- function hosts ---

@@ -124,7 +124,7 @@ class Scheduler:
             if now - other.heard_at > settings.client_lost_after_s:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         fleet.fail_what_fits_nowhere(state)
-        state.placement.discard_empty_shapes(state.tasks.by_id)
+        state.placement.discard_empty_shapes()
         fleet.tell_news(state)
         return self._finish()
 

@@ -109,7 +109,7 @@ def _resources(resources: Resources) -> dict[str, float]:
 def snapshot(state: State) -> dict[str, Any]:
     """Plain data for the statistics row; see the keys below."""
     staged = _staged(state)
-    shapes = {key: why_shape(state, shape) for key, shape in state.placement.shapes.items() if shape.queue}
+    shapes = {shape.key: why_shape(state, shape) for shape in state.placement.shapes.values() if shape.queue}
     return {
         "at": state.now,
         "epoch": state.settings.epoch,
@@ -208,10 +208,11 @@ def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> li
     """Why tasks wait, the commonest reason first; each with one task as an example."""
     counts: Counter[str] = Counter()
     example: dict[str, int] = {}
-    for key, reason in shapes.items():
-        shape = state.placement.shapes[key]
-        counts[reason] += len(shape.queue)
-        example.setdefault(reason, shape.queue[0][2])
+    for shape in state.placement.shapes.values():
+        if shape.queue:
+            reason = shapes[shape.key]
+            counts[reason] += len(shape.queue)
+            example.setdefault(reason, shape.queue[0][2])
     waiting = state.tasks.counts[TaskState.WAITING]
     if waiting:
         counts["waits for results of other tasks, or for files"] += waiting
