@@ -74,7 +74,7 @@ class Manager:
             self._program.watch(self._on_exit)
         try:
             welcome = self._session.open()
-            if not welcome.same_host and not os.path.isdir(welcome.staging_dir):
+            if not welcome.same_host:
                 raise errors.ConnectionRefused(
                     f"the manager's run directory {welcome.run_dir} is not on this host: "
                     "run this program on the manager's host, and workers anywhere"
