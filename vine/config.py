@@ -20,6 +20,7 @@ command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longe
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
+portion_bytes_max = 8 << 20  # Of the arguments or results of many tasks in one message: far below the next limit.
 message_bytes_max = 128 << 20  # One message, in as many envelopes as it needs: the manifest of a folder of 10^6 files.
 
 # --- sessions ---
