@@ -111,3 +111,15 @@ def test_a_journal_that_cannot_be_written_is_given_up_loudly_at_the_end(
     journal.record(TaskReady(TaskId(2)), 0.0)
     assert "database or disk is full" in caplog.text
     assert "this run cannot be resumed" in caplog.text
+
+
+def test_a_record_that_cannot_be_written_ends_the_journal_and_not_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path / file_name, RUN)
+    journal.record(TaskReady(TaskId(1 << 70)), 1.0)
+    journal._thread.join()
+    journal.record(TaskReady(TaskId(1)), 2.0)
+    journal.close("the end")
+    assert journal._records == []
+    assert "the journal is given up" in caplog.text
