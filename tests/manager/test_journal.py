@@ -11,7 +11,7 @@ from vine import config
 from vine.errors import UsageError
 from vine.manager.batch import Batch
 from vine.manager.journal import Journal, file_name
-from vine.manager.replay import replay
+from vine.manager.replay import open_to_read, replay
 from vine.names import TaskId
 from vine.scheduler.records import (
     TaskReady,
@@ -123,3 +123,16 @@ def test_a_record_that_cannot_be_written_ends_the_journal_and_not_the_run(
     journal.close("the end")
     assert journal._records == []
     assert "the journal is given up" in caplog.text
+
+
+def test_the_tables_appear_together_with_the_facts_that_views_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_clock() -> float:
+        raise RuntimeError("killed here")
+
+    monkeypatch.setattr("vine.manager.journal.time.time", no_clock)
+    with pytest.raises(RuntimeError):
+        Journal(tmp_path / file_name, RUN)
+    with pytest.raises(UsageError, match="ask again"):
+        open_to_read(tmp_path / file_name)

@@ -146,9 +146,9 @@ def _begin_epoch(connection: sqlite3.Connection, path: Path, run_id: RunId) -> i
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found not in (0, schema.version):
         raise UsageError(f"the journal {path} has version {found}, not {schema.version}: use the vine that wrote it")
-    if found == 0:
-        connection.executescript(f"BEGIN; {schema.script} PRAGMA user_version = {schema.version}; COMMIT;")
-    connection.execute("BEGIN IMMEDIATE")
+    # One transaction: views can make nothing of tables without facts.
+    make = f"{schema.script} PRAGMA user_version = {schema.version};" if found == 0 else ""
+    connection.executescript(f"BEGIN IMMEDIATE; {make}")
     epoch = int((connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone() or (0,))[0]) + 1
     facts = [("epoch", epoch), ("run_id", run_id), ("started_s", time.time())]
     connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)
