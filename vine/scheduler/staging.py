@@ -74,6 +74,14 @@ class Transfers:
         self.flows_out[transfer.source] -= 1
         self.pulls -= transfer.destination == MANAGER
 
+    def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
+        """Forget what failed of a node that has left, or of an object that is no more."""
+        self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
+        for pair in [pair for pair in self.failures if node == pair[0] or object_id == pair[1]]:
+            del self.failures[pair]
+        if node is not None and not self.flows_out[node]:
+            del self.flows_out[node]
+
     def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
         return (node, object_id) in self.into or node in self.wanting.get(object_id, {})
 

@@ -135,7 +135,9 @@ def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> Iterator[
 
 
 def _assignment_bytes(assignment: Assignment) -> int:
-    return len(assignment.command) + len(assignment.payload) + sum(len(value.value or b"") for value in assignment.values)
+    return (
+        len(assignment.command) + len(assignment.payload) + sum(len(value.value or b"") for value in assignment.values)
+    )
 
 
 def _result_bytes(result: TaskResult) -> int:
