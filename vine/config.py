@@ -104,6 +104,7 @@ results_pause_s = 0.0005  # While results stream in, the worker lets so much tim
 results_pause_from = 4  # ... that is, after a round that brought so many.
 
 # --- the store ---
+disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
 archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.

@@ -46,6 +46,18 @@ def test_a_worker_lost_before_its_result_was_collected_has_the_task_run_again() 
     assert world.runs[task] == 2
 
 
+def test_a_client_that_asks_before_its_file_was_hashed_is_answered_then() -> None:
+    world = World(workers=1)
+    file = world.local_file("in", bind=False)
+    world.say(m.BringFile(file))
+    world.settle()
+    assert not [message for message in world.inbox if isinstance(message, m.FileBrought)]
+    world.bind(file, "in")
+    world.settle()
+    (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
+    assert brought.path == "/data/in"
+
+
 def test_a_client_is_brought_a_temporary_file() -> None:
     world = World(workers=1)
     middle = world.temp()

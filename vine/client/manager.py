@@ -277,6 +277,7 @@ class Manager:
         assert self._program is not None
         if not self._closed:
             self._session.fail(errors.ManagerLost(f"the manager has ended ({self._program.last_words()})"))
+            self._lifeline.cut()  # Without it factory and workers are of no use to anybody.
 
     def _end_programs(self, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s

@@ -163,8 +163,8 @@ def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
     elif known is None or not state.files.can_be_had(known):
         file.bring.append(peer)
         recovery.remake(state, file)
-    elif file.path is not None:
-        state.send(peer, FileBrought(file.file_id, file.path))
+    elif (path := _path_here(state, known)) is not None:
+        state.send(peer, FileBrought(file.file_id, path))
     elif known.data is not None:
         path = bring_path(state, known)
         state.do(actions.WriteFile(path, known.data))
@@ -172,6 +172,11 @@ def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
     else:
         file.bring.append(peer)
         staging.bring_to_manager(state, known, bring_path(state, known))
+
+
+def _path_here(state: State, known: ObjectRecord) -> str | None:
+    """Where the client has these bytes already, under whichever of its files."""
+    return next((path for file_id in sorted(known.files) if (path := state.files.by_id[file_id].path)), None)
 
 
 def bring_path(state: State, known: ObjectRecord) -> str:

@@ -190,7 +190,9 @@ def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
 def _fail_missing_outputs(state: State, record: TaskRecord, result: TaskResult) -> None:
     for mount in record.spec.outputs:
         file = state.files.by_id.get(mount.file_id)
-        if file is not None and file.producer == record.task_id and file.object_id is None and file.failure is None:
+        if file is None or file.producer != record.task_id or file.failure is not None:
+            continue
+        if not state.files.is_available(file.file_id):
             message = f"task {record.task_id} ({record.spec.label}), which makes {file.spec.label}, did not succeed"
             existence.file_failed(
                 state, file, Outcome.DEPENDENCY_FAILED, f"{message}: {result.message or result.outcome.value}"

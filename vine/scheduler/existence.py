@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import ObjectId, TaskId
-from vine.scheduler import collecting, dispatch, recovery, staging, upkeep
+from vine.scheduler import collecting, dispatch, recovery, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord, unpacked_id
 from vine.scheduler.records import FileFailed
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -23,9 +23,9 @@ def file_exists(state: State, file: FileRecord) -> None:
     assert file.object_id is not None
     for file_id in file.unpacked:
         bind_unpacked(state, state.files.by_id[file_id], file.object_id)
-    if file.bring:
-        known = state.files.objects[file.object_id]
-        staging.bring_to_manager(state, known, collecting.bring_path(state, known))
+    clients, file.bring = file.bring, []
+    for peer in clients:
+        collecting.bring(state, peer, file)
 
 
 def bind_unpacked(state: State, file: FileRecord, archive: ObjectId) -> None:

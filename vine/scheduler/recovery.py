@@ -84,8 +84,8 @@ def source_lost(state: State, transfer: Transfer) -> None:
 
 def replica_gone(state: State, known: ObjectRecord) -> None:
     """A holder was struck off: if none is left and the object is a lost temporary file, remake it."""
-    if state.files.can_be_had(known) or state.transfers.receiving.get(known.object_id):
-        return
+    if state.files.can_be_had(known):
+        return  # Copies that are still arriving do not count: they all hang on holders that are gone.
     withdraw_users(state, known)
     for file_id in sorted(known.files):
         record = state.files.by_id[file_id]
@@ -95,10 +95,16 @@ def replica_gone(state: State, known: ObjectRecord) -> None:
 
 def withdraw_users(state: State, known: ObjectRecord) -> None:
     """Tasks that are staged for an object that no longer exists go back; they will take the new one."""
-    for record in [r for r in state.tasks.by_attempt.values() if r.state is TaskState.STAGED]:
-        if dispatch.takes(state, record, known):
-            withdraw(state, record)
-            dispatch.reconsider(state, record)
+    for record in _take_back_users(state, known):
+        dispatch.reconsider(state, record)
+
+
+def _take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
+    staged = [record for record in state.tasks.by_attempt.values() if record.state is TaskState.STAGED]
+    users = [record for record in staged if dispatch.takes(state, record, known)]
+    for record in users:
+        withdraw(state, record)
+    return users
 
 
 def withdraw(state: State, record: TaskRecord) -> WorkerId:
@@ -244,6 +250,7 @@ def remake(state: State, file: FileRecord) -> None:
         message += "its inputs were undeclared or their results forgotten; keep them while the file is needed"
         existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
         return
+    users = _take_back_users(state, state.files.objects[file.object_id])
     upkeep.unbind(state, file)
     producer.recovering = True
     producer.unmet.clear()
@@ -254,6 +261,8 @@ def remake(state: State, file: FileRecord) -> None:
     state.remaking -= 1
     if not producer.unmet:
         dispatch.make_ready(state, producer)
+    for record in users:
+        dispatch.reconsider(state, record)
 
 
 def _can_run_again(state: State, producer: TaskRecord) -> bool:
