@@ -67,8 +67,8 @@ class Journal:
     def _run(self) -> None:
         try:
             self._write_until_closed()
-        except Exception:
-            _log.exception("the journal's writer has failed")  # A mistake of ours; the run can do without it.
+        except Exception:  # noqa: BLE001 - a mistake of ours, whichever: it is logged, and the run can do without it
+            _log.exception("the journal's writer has failed")
             self._give_up()
         self._note_end()
         self._connection.close()
