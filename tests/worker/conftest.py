@@ -1,4 +1,4 @@
-"""What live tests of programs have in common: a folder of objects, and a spawner that protects it if it can."""
+"""What live tests of programs have in common: a folder of objects, a spawner, and a workspace."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from vine.names import WorkerId
+from vine.wire.messages import Resources
+from vine_worker.places import Places
 from vine_worker.programs import Programs
 
 
@@ -20,6 +23,22 @@ def objects(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def programs(objects: Path) -> Iterator[Programs]:
+    """A spawner that protects the objects if it can."""
     started = Programs(objects, "auto")
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> Iterator[Places]:
+    made = Places(tmp_path / "workspace", WorkerId("w1"), None, Resources(cores=2, memory_mb=100, disk_mb=100))
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def unprotected(places: Places) -> Iterator[Programs]:
+    """A spawner that leaves it to the worker to find altered inputs."""
+    started = Programs(places.store.objects, "check")
     yield started
     started.close()
