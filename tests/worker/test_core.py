@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,10 +35,24 @@ class World:
     def __init__(self, held: tuple[ObjectId, ...] = (FUNCTION,), protected: bool = True) -> None:
         self.core = WorkerCore(TWO, inputs_protected=protected)
         self.now = 0.0
+        self.pinned: Counter[ObjectId] = Counter()
+        self.rated: list[act.Rate] = []
         self.hear(*(act.Kept(key) for key in held))
 
     def hear(self, *events: Any) -> list[act.Action]:
-        actions = [action for event in events for action in self.core.handle(event, self.now)]
+        """What the core asks for; what it says of the store's budget is kept apart."""
+        actions = []
+        for event in events:
+            self.pinned.update(self.core.claims(event))
+            for action in self.core.handle(event, self.now):
+                match action:
+                    case act.Unpin(keys):
+                        self.pinned.subtract(keys)
+                        self.pinned = +self.pinned
+                    case act.Rate():
+                        self.rated.append(action)
+                    case _:
+                        actions.append(action)
         self.core.check()
         return actions
 
@@ -328,6 +342,88 @@ def test_a_manager_that_welcomes_us_again_hears_what_is_here() -> None:
     assert actions == [act.Admitted(b"k" * 16, 3), act.Send(wire.ObjectsHeld((DATA, FUNCTION)))]
 
 
+def test_a_transfer_that_replaces_an_abandoned_one_is_begun_before_that_has_ended() -> None:
+    world = World()
+    first = wire.FetchObject(TransferId(1, 1), DATA, wire.Manifest(1, 0, 1, b""), ())
+    second = wire.FetchObject(TransferId(1, 2), DATA, first.manifest, ())
+    world.hear(first)
+    assert world.hear(wire.AbandonFetch(first.transfer_id), second) == [
+        act.StopFetch(first.transfer_id),
+        act.StartFetch(second),
+    ]
+
+
+def test_an_object_that_came_though_its_transfer_was_abandoned_is_announced() -> None:
+    world = World()
+    order = wire.FetchObject(TransferId(1, 1), DATA, wire.Manifest(1, 0, 1, b""), ())
+    done = wire.FetchEnded(TransferId(1, 1), DATA, wire.FetchFault.NONE, 5, 0.1)
+    world.hear(order, wire.AbandonFetch(order.transfer_id))
+    assert act.Send(wire.ObjectsHeld((DATA,))) in world.hear(done)
+
+
+# --- room ---
+
+
+def test_what_an_attempt_needs_is_pinned_from_its_arrival_until_its_end() -> None:
+    world = World(held=(FUNCTION, DATA))
+    world.run(assignment(1, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "a"), ObjectMount(DATA, "b"))))
+    world.run(assignment(1, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "a"),)))  # Said twice: it is known.
+    assert world.pinned == {DATA: 1}
+    key = AttemptId(1, 1)
+    world.hear(act.BodyEnded(key, FINE))
+    assert world.pinned == {DATA: 1}
+    world.hear(act.Collected(key))
+    assert not world.pinned
+
+
+def test_an_archive_is_pinned_from_the_order_to_unpack_it_until_it_is_unpacked() -> None:
+    world = World()
+    world.hear(wire.UnpackObject(TREE, ARCHIVE, "env"), wire.UnpackObject(TREE, ARCHIVE, "env"), act.Kept(ARCHIVE))
+    assert world.pinned == {ARCHIVE: 1}
+    world.hear(act.Unpacked(TREE))
+    assert not world.pinned
+
+
+def test_what_was_sent_may_go_and_what_was_made_here_may_not_until_the_manager_says_so() -> None:
+    world = World(held=())
+    world.hear(act.Kept(DATA))
+    assert world.rated == [act.Rate((DATA,), spare=True, forever=False)]
+    world.run(assignment(1, TaskKind.COMMAND))
+    key = AttemptId(1, 1)
+    output = wire.MadeOutput(FileId(1), TREE, wire.Manifest(1, 0, 1, b""))
+    world.hear(act.BodyEnded(key, FINE), act.Collected(key, outputs=(output,)))
+    assert len(world.rated) == 1
+    world.hear(wire.RateObjects((TREE, ARCHIVE), spare=True, cache=wire.CacheLevel.WORKFLOW))
+    assert world.rated[1:] == [act.Rate((TREE,), spare=True, forever=False)]
+
+
+def test_the_manager_hears_what_had_to_make_room_and_idle_hosts_of_it_end() -> None:
+    world = World(held=(FUNCTION, TREE))
+    world.run(assignment(1, environment=TREE))
+    world.hear(act.HostReady(1), act.CallEnded(1, AttemptId(1, 1), FINE))
+    actions = world.hear(act.Evicted((TREE, ARCHIVE)))
+    assert actions == [act.EndHost(1, force=False), act.Send(wire.ObjectsEvicted((TREE,)))]
+    assert starts(world.run(assignment(2, environment=TREE))) == []
+
+
+def test_the_cache_level_forever_travels_with_the_object_and_is_announced_again() -> None:
+    world = World(held=())
+    forever = wire.CacheLevel.FOREVER
+    world.hear(wire.StoreObjects((wire.InlineObject(DATA, b"", forever),)), act.Kept(DATA), act.Kept(TREE))
+    assert world.rated[0] == act.Rate((DATA,), spare=True, forever=True)
+    welcome = wire.WorkerWelcome("run", 1, b"k" * 16, 3)
+    assert act.Send(wire.ObjectsHeld((DATA, TREE), (DATA,))) in world.hear(welcome)
+    world.hear(wire.RateObjects((DATA,), spare=True, cache=wire.CacheLevel.WORKFLOW))
+    assert act.Send(wire.ObjectsHeld((DATA, TREE))) in world.hear(welcome)
+
+
+def test_what_an_earlier_worker_left_is_announced_at_the_welcome() -> None:
+    core = WorkerCore(TWO, inputs_protected=True, resumed={DATA: True, TREE: False})
+    actions = core.handle(wire.WorkerWelcome("run", 1, b"k" * 16, 3), 0.0)
+    assert actions[1:] == [act.Send(wire.ObjectsHeld((DATA, TREE), (DATA,)))]
+    assert starts(core.handle(wire.RunAttempts((assignment(1, function=TREE),)), 0.0)) == [1]
+
+
 # --- any order of events ---
 
 
@@ -352,14 +448,21 @@ class Driver(RuleBasedStateMachine):
         self.bodies: dict[AttemptId, Assignment] = {}
         self.collecting: dict[AttemptId, Assignment] = {}
         self.held: set[ObjectId] = set()
+        self.spare: set[ObjectId] = set()
+        self.pinned: Counter[ObjectId] = Counter()
+        self.evicted: list[ObjectId] = []  # and not told yet
 
     # the driver's side
 
     def feed(self, *events: Any) -> None:
         waiting = deque(events)
         while waiting:
-            for action in self.core.handle(waiting.popleft(), self.now):
-                waiting.extend(self.execute(action))
+            event = waiting.popleft()
+            self.pinned.update(self.core.claims(event))
+            gone, self.evicted = tuple(self.evicted), []
+            for said in (act.Evicted(gone), event) if gone else (event,):
+                for action in self.core.handle(said, self.now):
+                    waiting.extend(self.execute(action))
 
     def execute(self, action: act.Action) -> list[Any]:
         match action:
@@ -378,8 +481,14 @@ class Driver(RuleBasedStateMachine):
             case act.KeepObject(item):
                 self.held.add(item.object_id)
                 return [act.Kept(item.object_id)]
+            case act.Rate(keys, spare):
+                self.spare = self.spare | (set(keys) & self.held) if spare else self.spare - set(keys)
+            case act.Unpin(keys):
+                self.pinned.subtract(keys)
             case act.RemoveObjects(keys):
+                assert not any(self.pinned[key] for key in keys), "what is in use was to be removed"
                 self.held -= set(keys)
+                self.spare -= set(keys)
         return []
 
     def check_start(self, given: Assignment) -> None:
@@ -426,6 +535,18 @@ class Driver(RuleBasedStateMachine):
     def object_is_dropped(self, key: ObjectId) -> None:
         self.feed(wire.DropObjects((key,)))
 
+    @rule(key=st.sampled_from(objects), spare=st.booleans())
+    def object_is_rated(self, key: ObjectId, spare: bool) -> None:
+        self.feed(wire.RateObjects((key,), spare, wire.CacheLevel.WORKFLOW))
+
+    @rule()
+    def room_is_needed(self) -> None:
+        """The store gives up what it may at any moment; the core hears of it with its next event."""
+        gone = sorted(key for key in self.spare if not self.pinned[key])
+        self.evicted += gone
+        self.held.difference_update(gone)
+        self.spare.difference_update(gone)
+
     @rule(data=st.data())
     @precondition(lambda self: self.hosts)
     def host_moves(self, data: st.DataObject) -> None:
@@ -462,6 +583,7 @@ class Driver(RuleBasedStateMachine):
         given = self.collecting.pop(key)
         lost = (DATA,) if altered and given.inputs and DATA in self.held else ()
         self.held -= set(lost)
+        self.spare -= set(lost)
         self.feed(act.Collected(key, Outcome.INPUT_ALTERED if lost else None, altered=lost))
 
     @rule(data=st.data())
@@ -506,6 +628,7 @@ class Driver(RuleBasedStateMachine):
                 self.feed(act.Collected(key))
         self.tables_agree()
         assert set(self.ended) == set(self.given), "an attempt has no end"
+        assert not +self.pinned, "something stays pinned for ever"
 
     def host_finishes(self, number: int) -> None:
         host = self.hosts[number]

@@ -49,7 +49,8 @@ class Ledger:
 
     def entries(self) -> Iterator[tuple[ObjectId, Entry]]:
         """What was written, last things first; what is none of ours, or of another version, is not told."""
-        for path in sorted(self._folder.iterdir(), key=lambda path: path.lstat().st_mtime_ns, reverse=True):
+        paths = self._folder.iterdir() if self._folder.is_dir() else ()
+        for path in sorted(paths, key=lambda path: path.lstat().st_mtime_ns, reverse=True):
             try:
                 entry = msgspec.msgpack.decode(path.read_bytes(), type=Entry)
             except (msgspec.DecodeError, OSError):

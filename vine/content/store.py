@@ -92,7 +92,10 @@ class Store:
 
     def room_bytes(self) -> int:
         """What would fit if all that may go were given up."""
-        return self._budget.free_bytes() + self._held.free_able_bytes
+        with self._lock:
+            left_over = sum(self._quarantined.values())
+            left_over += sum(coming.size for coming in self._coming.values() if coming.released)
+            return self._budget.free_bytes() + left_over + self._held.free_able_bytes
 
     def held(self) -> dict[ObjectId, bool]:
         """The complete objects, and whether each is kept for ever."""

@@ -37,9 +37,7 @@ NUMBER = struct.Struct("<xQ")  # where both kinds of frames have the call's numb
 SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
 CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
 BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
-ANSWER_HEAD = struct.Struct(
-    "<QccdH"
-)  # number, what it brings, INLINE or AT_PATH, seconds of the body, bytes of words
+ANSWER_HEAD = struct.Struct("<QccdH")  # number, what it brings, INLINE or AT_PATH, seconds of the body, bytes of words
 
 PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
