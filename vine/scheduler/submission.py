@@ -8,7 +8,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import check_manifest, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, ObjectId, TaskId, client_index_of
-from vine.scheduler import collecting, completion, dispatch, existence, recovery, upkeep
+from vine.scheduler import collecting, completion, dispatch, existence, keeping, recovery, upkeep
 from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.files import FileRecord, is_output_only, unpacked_id
 from vine.scheduler.peers import ClientRecord
@@ -37,8 +37,7 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
     state.record(FileDeclared(spec))
     if spec.data is not None:
         manifest = manifest_of_bytes(spec.data)
-        known = state.files.bind(record, object_id(manifest), manifest)
-        known.data = spec.data
+        keeping.bind(state, record, object_id(manifest), manifest, data=spec.data)
     elif spec.kind is FileKind.UNTAR:
         _declare_unpacked(state, record)
 
@@ -58,8 +57,7 @@ def _declare_unpacked(state: State, record: FileRecord) -> None:
 
 
 def _bind_unpacked(state: State, record: FileRecord, archive: ObjectId) -> None:
-    known = state.files.bind(record, unpacked_id(archive), None)
-    known.archive = archive
+    keeping.bind(state, record, unpacked_id(archive), None, archive=archive)
     existence.file_exists(state, record)
 
 
@@ -71,10 +69,10 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
     check_manifest(message.manifest)
     if object_id(message.manifest) != message.object_id:
         raise MalformedMessage("file-bound: the object's name is not the hash of its manifest")
-    known = state.files.bind(record, message.object_id, message.manifest)
+    known = keeping.bind(state, record, message.object_id, message.manifest)
     record.path = message.path
     if MANAGER not in known.holders and known.data is None:
-        known.holders.add(MANAGER)
+        keeping.manager_has(state, known)
         state.do(Serve(message.object_id, message.manifest, message.path, message.signature))
     state.record(ObjectBound(record.file_id, message.object_id, message.manifest))
     existence.file_exists(state, record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vine.names import AttemptId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
@@ -10,6 +11,13 @@ from vine.wire.messages import Request, Resources, WorkerHello, WorkerStatus
 
 _NOTHING = Resources()
 _ROUNDING = 1e-6  # Fractional cores add up with rounding errors.
+
+
+class Terms(NamedTuple):
+    """What a worker knows of its copy of an object."""
+
+    spare: bool  # It may go for room.
+    forever: bool  # It stays in the workspace after the worker.
 
 
 @dataclass(slots=True)
@@ -23,6 +31,7 @@ class WorkerRecord:
     used: Resources = _NOTHING
     attempts: dict[AttemptId, Resources] = field(default_factory=dict)
     holds: set[ObjectId] = field(default_factory=set)
+    told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
     collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
     status: WorkerStatus | None = None
