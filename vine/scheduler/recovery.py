@@ -120,14 +120,43 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
         state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
+            assert record.attempt is not None
+            crowded = record.attempt.attempt_id in worker.crowded
             withdraw(state, record)
-            place_elsewhere(state, record, worker_id, outcome, message)
+            _stop_bringing_inputs(state, record, worker)
+            place_elsewhere(state, record, worker, outcome, message, crowded)
 
 
-def place_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, outcome: Outcome, message: str) -> None:
-    """A task without an attempt, whose data could not be had on a worker."""
+def _stop_bringing_inputs(state: State, record: TaskRecord, worker: WorkerRecord) -> None:
+    """What was on its way to the worker for this task alone must not take up room there."""
+    needed = list(dispatch.needed_objects(state, record))
+    archives = [state.files.objects.get(known.archive) for known in needed if known.archive is not None]
+    needed += [archive for archive in archives if archive is not None]
+    others = [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]
+    for known in needed:
+        if known.object_id not in worker.holds and not any(dispatch.takes(state, other, known) for other in others):
+            staging.stop_bringing(state, worker.worker_id, known.object_id)
+
+
+def place_elsewhere(
+    state: State, record: TaskRecord, worker: WorkerRecord, outcome: Outcome, message: str, crowded: bool
+) -> None:
+    """A task without an attempt, whose data could not be had on a worker.
+
+    Where it only lacked the room that other tasks' data took up, the worker is given fewer at once and is as
+    good as any other. (That a task is crowded out for ever is not possible to exclude, so it is counted.)
+    """
+    if outcome is Outcome.DISK_FULL and crowded and record.crowded_out < config.crowded_out_max:
+        record.crowded_out += 1
+        worker.had_no_room()
+        state.placement.load_changed(worker)
+        if record.cancel_requested:
+            completion.end(state, record, Outcome.CANCELLED, "cancelled")
+        else:
+            dispatch.reconsider(state, record)
+        return
     record.misplacements += 1
-    record.avoid.add(worker_id)
+    record.avoid.add(worker.worker_id)
     nowhere_left = not (state.workers.keys() - record.avoid)
     if record.cancel_requested:
         completion.end(state, record, Outcome.CANCELLED, "cancelled")

@@ -64,7 +64,7 @@ def unbind(state: State, file: FileRecord) -> None:
     known = state.files.unbind(file)
     file.path = None
     if known is not None:
-        drop_object(state, known, keep_on_workers=file.spec.cache in _OUTLIVING)
+        drop_object(state, known, keep_on_workers=known.cache in _OUTLIVING)
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:

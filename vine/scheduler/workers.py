@@ -33,6 +33,9 @@ class WorkerRecord:
     holds: set[ObjectId] = field(default_factory=set)
     told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
+    crowded: set[AttemptId] = field(default_factory=set)  # that have had others beside them
+    attempts_max: int | None = None  # since more at once had no room on its disk
+    ends_since: int = 0  # attempts that have ended since that was last changed
     collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
     status: WorkerStatus | None = None
     idle_since: float | None = None
@@ -54,12 +57,29 @@ class WorkerRecord:
         self.attempts[attempt] = allotment
         self.used = _add(self.used, allotment, 1)
         self.idle_since = None
+        if len(self.attempts) == 2:
+            self.crowded.update(self.attempts)
+        elif len(self.attempts) > 2:
+            self.crowded.add(attempt)
 
     def release(self, attempt: AttemptId, now: float) -> None:
         self.used = _add(self.used, self.attempts.pop(attempt), -1)
+        self.crowded.discard(attempt)
         if not self.attempts:
             self.used = _NOTHING  # No rounding errors pile up over the worker's life.
             self.idle_since = now
+
+    def had_no_room(self) -> None:
+        """An attempt beside others did not fit onto the disk, and is gone: no more than are left from now on."""
+        self.attempts_max = max(1, len(self.attempts))
+        self.ends_since = 0
+
+    def had_room(self) -> None:
+        """An attempt has ended: after as many as there may be at once, one more may try."""
+        self.ends_since += 1
+        if self.attempts_max is not None and self.ends_since >= self.attempts_max:
+            self.attempts_max += 1
+            self.ends_since = 0
 
     @property
     def load(self) -> float:
