@@ -36,6 +36,7 @@ unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 
 # --- liveness ---
 heartbeat_interval_s = 1.0  # Every process says something at least so often.
+worker_replaced_after_s = 3.0  # A worker heard so recently lives: another one cannot join under its name.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
@@ -89,6 +90,7 @@ crowded_out_max = 20  # Times that a task's data may lack the room that other ta
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
+durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
 # --- function hosts ---
@@ -101,6 +103,7 @@ results_pause_s = 0.0005  # While results stream in, the worker lets so much tim
 results_pause_from = 4  # ... that is, after a round that brought so many.
 
 # --- the store ---
+disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
 archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.

@@ -47,6 +47,11 @@ def length(value: Any) -> int:
     return len(value)
 
 
+def a_generator() -> Any:
+    """What neither pickle nor dill can carry."""
+    return (number for number in range(3))
+
+
 def process_id() -> int:
     return os.getpid()
 

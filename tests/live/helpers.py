@@ -36,7 +36,7 @@ _MODULES = {
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], what: str, timeout_s: float = GIVE_UP_S) -> T:
+def until(condition: Callable[[], T | None], what: str, timeout_s: float = GIVE_UP_S) -> T:
     """The first true value of the condition."""
     give_up_at = time.monotonic() + timeout_s
     while not (found := condition()):

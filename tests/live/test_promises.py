@@ -12,6 +12,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import zmq
@@ -265,7 +266,7 @@ def test_no_node_serves_more_than_three_transfers_at_once(tmp_path: Path) -> Non
         assert any(most.values()), "peers have served"
 
 
-def _if_all_told(site: Site, size: int) -> dict[str, list[dict[str, int]]] | None:
+def _if_all_told(site: Site, size: int) -> dict[str, Any] | None:
     found = site.status()
     nodes = [found["manager"], *found["workers"]]
     return found if sum(node["sent_bytes"] for node in nodes) >= size else None
@@ -302,7 +303,7 @@ def test_a_stranger_without_encryption_does_not_get_past_the_handshake(site: Sit
         stranger.connect(endpoint)
         stranger.send(hello)
         # then
-        assert watch.poll(GIVE_UP_S * 1000)
+        assert watch.poll(int(GIVE_UP_S * 1000))
         kind, _ = watch.recv_multipart()
         assert int.from_bytes(kind[:2], "little") & refused
         assert not stranger.poll(0)
@@ -332,7 +333,7 @@ def test_a_workers_key_does_not_make_a_client(site: Site, manager: vine.Manager)
         context.destroy(linger=0)
 
 
-def _if_more_malformed(site: Site, before: int) -> dict[str, object] | None:
+def _if_more_malformed(site: Site, before: int) -> dict[str, Any] | None:
     found = site.status()
     return found if found["manager"]["malformed"] > before else None
 

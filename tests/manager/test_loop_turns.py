@@ -40,6 +40,9 @@ class Hub:
         taken, self.incoming = self.incoming, []
         return taken
 
+    def knows(self, peer: PeerKey) -> bool:
+        return peer not in self.forgotten
+
     def silent_since(self, peer: PeerKey) -> float:
         return self.heard_at[peer]
 
@@ -150,3 +153,13 @@ def test_the_first_reason_to_stop_is_the_one_that_is_told(turns: Turns) -> None:
     turns.turn(turns.now, turns.mailbox.fileno())
     assert (WORKER, m.EndWorker("first")) in turns.hub.sent
     assert turns.loop._end_reason == "first"
+
+
+def test_what_a_peer_says_after_its_farewell_is_passed_over(turns: Turns) -> None:
+    turns.meet(WORKER, HELLO)
+    turns.hub.incoming.append((WORKER, m.Role.WORKER, [m.WorkerBye("told to end")]))
+    turns.hub.incoming.append((WORKER, m.Role.WORKER, [m.TasksStarted(())]))
+    turns.turn(turns.now)
+    del turns.hub.heard_at[WORKER]
+    turns.turn(turns.now + 2)
+    assert turns.hub.forgotten == [WORKER]

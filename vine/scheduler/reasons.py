@@ -51,8 +51,8 @@ def _why_waiting(state: State, record: TaskRecord) -> str:
 
 def _why_no_file(state: State, file: FileRecord) -> str:
     label = file.spec.label
-    if file.spec.source is not None and file.object_id is None:
-        return f"waits for the archive of {label} to be read and hashed by the client"
+    if file.spec.source is not None:
+        return _why_no_file(state, state.files.by_id[file.spec.source])
     if file.producer is not None:
         producer = state.tasks.by_id.get(file.producer)
         standing = "" if producer is None else f", {producer.state.value}"
@@ -111,7 +111,7 @@ def _resources(resources: Resources) -> dict[str, float]:
 def snapshot(state: State) -> dict[str, Any]:
     """Plain data for the statistics row; see the keys below."""
     staged = _staged(state)
-    shapes = {key: why_shape(state, shape) for key, shape in state.placement.shapes.items() if shape.queue}
+    shapes = {shape.key: why_shape(state, shape) for shape in state.placement.shapes.values() if shape.queue}
     return {
         "at": state.now,
         "epoch": state.settings.epoch,
@@ -210,10 +210,11 @@ def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> li
     """Why tasks wait, the commonest reason first; each with one task as an example."""
     counts: Counter[str] = Counter()
     example: dict[str, int] = {}
-    for key, reason in shapes.items():
-        shape = state.placement.shapes[key]
-        counts[reason] += len(shape.queue)
-        example.setdefault(reason, shape.queue[0][2])
+    for shape in state.placement.shapes.values():
+        if shape.queue:
+            reason = shapes[shape.key]
+            counts[reason] += len(shape.queue)
+            example.setdefault(reason, shape.queue[0][2])
     waiting = state.tasks.counts[TaskState.WAITING]
     if waiting:
         counts["waits for results of other tasks, or for files"] += waiting

@@ -41,7 +41,7 @@ class State:
         self.files = FileTable()
         self.placement = Placement()
         self.transfers = Transfers()
-        self.collecting: dict[ObjectId, dict[TaskId, str]] = {}  # tasks that left it, and the path it comes to
+        self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step
         self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step

@@ -13,10 +13,11 @@ import msgspec
 from vine import config
 from vine.names import AttemptId, ClientId, FileId, HostId, ObjectId, RunId, TaskId, TransferId, WorkerId
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=config.name_chars_max)]
+_NAMED = msgspec.Meta(min_length=1, max_length=config.name_chars_max)
+Name = Annotated[str, _NAMED]
 Text = Annotated[str, msgspec.Meta(max_length=config.text_chars_max)]
 Command = Annotated[str, msgspec.Meta(max_length=config.command_chars_max)]
-Path = Annotated[str, msgspec.Meta(min_length=1, max_length=config.path_chars_max)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=config.path_chars_max, pattern=r"^[^\0]*\Z")]
 Endpoint = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^\s/]{1,255}:[0-9]{1,5}$")]
 Hash = Annotated[ObjectId, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
@@ -181,7 +182,7 @@ class TaskSpec(Part, frozen=True):
     variables: dict[Name, Text] = {}
     environment: FileNumber | None = None  # an UNTAR file whose bin/ is put in front of PATH
     request: Request = Request()
-    priority: float = 0.0
+    priority: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 0.0
     retries: Count = 0  # after a failure of its own; the loss of a worker is not counted here
     time_limit_s: Seconds | None = None
     features: tuple[Name, ...] = ()
@@ -224,8 +225,8 @@ class TaskResult(Part, frozen=True):
 class ClientHello(Message, frozen=True, tag="client-hello"):
     """Client to manager: I am here; `host_id` tells whether my paths are yours."""
 
-    client_id: ClientId
-    host_id: HostId
+    client_id: Annotated[ClientId, _NAMED]
+    host_id: Annotated[HostId, _NAMED]
     python: Name
 
 
@@ -351,8 +352,8 @@ ToClient = ClientWelcome | TasksEnded | FileBrought | RunState | Refused
 class WorkerHello(Message, frozen=True, tag="worker-hello"):
     """Worker to manager: I am here, this is what I have, and here my transfer node listens."""
 
-    worker_id: WorkerId
-    host_id: HostId
+    worker_id: Annotated[WorkerId, _NAMED]
+    host_id: Annotated[HostId, _NAMED]
     hostname: Name
     pid: Count
     capacity: Resources
