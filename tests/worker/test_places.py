@@ -35,6 +35,7 @@ def left_behind(base: Path, name: str, data: bytes, forever: bool = False, kille
         places.store.close()
         os.close(places._lock)  # As the kernel does it.
     else:
+        places.admitted = True
         places.remove()
     return key
 
@@ -47,8 +48,9 @@ def test_what_a_killed_worker_left_is_taken_over_and_what_a_living_one_has_is_no
     assert third.store.held() == {key: False}
     assert not list(third.spill.iterdir())
     assert third.holdings.chunk_count(key) == 1
-    third.remove()
-    living.remove()
+    for places in (third, living):
+        places.admitted = True
+        places.remove()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -78,6 +80,16 @@ def test_what_is_kept_for_ever_waits_in_the_workspace_for_the_workers_that_come(
     assert [path.name for path in tmp_path.iterdir()] == ["vine-worker-w2"]
 
 
+def test_a_worker_that_is_not_admitted_leaves_what_it_has_found(tmp_path: Path) -> None:
+    key = left_behind(tmp_path, "w1", bytes(100_000))
+    Places(tmp_path, WorkerId("refused"), None, ROOM).remove()
+    places = Places(tmp_path, WorkerId("w2"), None, ROOM)
+    assert places.store.held() == {key: False}
+    places.admitted = True
+    places.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_one_worker_takes_one_store_and_removes_those_in_which_nothing_is_kept(tmp_path: Path) -> None:
     workers = [Places(tmp_path, WorkerId(f"w{number}"), None, ROOM) for number in range(3)]
     for number, places in enumerate(workers):
@@ -86,7 +98,9 @@ def test_one_worker_takes_one_store_and_removes_those_in_which_nothing_is_kept(t
         places.store.rate(object_id(manifest_of_bytes(data)), spare=True, forever=number == 1)
         places.store.close()
         os.close(places._lock)
-    Places(tmp_path, WorkerId("new"), None, ROOM).remove()
+    new = Places(tmp_path, WorkerId("new"), None, ROOM)
+    new.admitted = True
+    new.remove()
     assert [path.name for path in tmp_path.iterdir()] == ["vine-worker-w1"]
 
 

@@ -223,10 +223,11 @@ class Store:
             partial.write(index, memoryview(data)[index * manifest.chunk_bytes :][: manifest.chunk_bytes])
         partial.commit()
 
-    def adopt(self, path: Path, manifest: Manifest | None = None) -> tuple[ObjectId, Manifest]:
+    def adopt(self, path: Path, manifest: Manifest | None = None, pin: bool = False) -> tuple[ObjectId, Manifest]:
         """Take a file or folder that a task has made into the store; nothing is left at the path.
 
-        `manifest` is for callers that have just hashed it. FileMissing if it is not there,
+        `manifest` is for callers that have just hashed it. With `pin` it is pinned from its first moment,
+        also where the same content was here before and may go. FileMissing if it is not there,
         FileChanged if something still writes to it, DiskFull if it exceeds the budget.
         """
         passage = self._partial / f"adopted-{next(self._numbers)}"
@@ -238,7 +239,7 @@ class Store:
             if folders.signatures_of(passage) != before:
                 raise FileChanged(f"{path} changed while it was read: end what writes to it before the task ends")
             key = object_id(manifest)
-            self._keep(key, passage, Layout(manifest), manifest.size)
+            self._keep(key, passage, Layout(manifest), manifest.size, pin)
             return key, manifest
         finally:
             folders.remove(passage)
@@ -269,7 +270,7 @@ class Store:
         with self._lock:
             self._forget_coming(key)
 
-    def _keep(self, key: ObjectId, path: Path, layout: Layout | None, size: int) -> None:
+    def _keep(self, key: ObjectId, path: Path, layout: Layout | None, size: int, pin: bool = False) -> None:
         """Make what lies at the path the object: read-only, with its version noted."""
         folders.protect(path, keep_times=layout is None)
         signatures = folders.signatures_within(path)
@@ -277,6 +278,8 @@ class Store:
         with self._lock:
             if key in self._held:  # Made here and fetched, or made twice: content is the same.
                 self._held.made_again(key)
+                if pin:
+                    self.pin(key)
                 folders.remove(path)
                 if arrived:
                     self._forget_coming(key)
@@ -290,6 +293,8 @@ class Store:
             signatures[""] = folders.seal(place)
             held = Held(size, signatures, layout)
             self._held.add(key, held)
+            if pin:
+                self.pin(key)
             if size > config.inline_bytes_max:  # Smaller ones come again faster than they are checked.
                 self._note(key, held)
             if coming is not None:

@@ -81,8 +81,8 @@ class Holdings:
         return Kept(item.object_id)
 
     def adopt(self, path: Path) -> tuple[ObjectId, Manifest]:
-        """Takes an output into the store."""
-        key, manifest = self.store.adopt(path)
+        """Takes an output into the store, where it is pinned until the core knows of it."""
+        key, manifest = self.store.adopt(path, pin=True)
         self._manifests[key] = manifest
         return key, manifest
 

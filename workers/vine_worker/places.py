@@ -28,6 +28,7 @@ class Places:
 
     def __init__(self, base: Path, worker_id: WorkerId, logs: Path | None, capacity: Resources) -> None:
         self.capacity = capacity
+        self.admitted = False  # The manager has welcomed the worker.
         self.folder = base / f"{_PREFIX}{worker_id}"
         try:
             base.mkdir(parents=True, exist_ok=True)
@@ -66,7 +67,8 @@ class Places:
         return self.logs / f"{self._worker_id}.log"
 
     def remove(self) -> None:
-        kept = self.store.clear(keep_forever=True)
+        # A worker that was not admitted leaves what it has found to the next one.
+        kept = self.store.clear(keep_forever=True) if self.admitted else bool(self.store.held())
         self.store.close()
         if kept:
             _remove_all_but_store(self.folder)

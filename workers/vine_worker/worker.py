@@ -271,6 +271,8 @@ class Worker:
             if event.value_object is not None:
                 self._node.object_complete(event.value_object)
         self._feed(event)
+        if isinstance(event, act.Collected):
+            self._places.store.unpin(*(output.object_id for output in event.outputs))
 
     def _post(self, event: object) -> None:
         """Hands an event to the loop; for any thread."""
@@ -313,6 +315,7 @@ class Worker:
     # --- actions ---
 
     def _admitted(self, action: act.Admitted) -> None:
+        self._places.admitted = True
         self._node.set_source_key(action.source_key)
         self._node.set_transfers_max(action.transfers_max)
         log.info("admitted by the manager")
