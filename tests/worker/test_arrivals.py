@@ -156,6 +156,19 @@ def test_an_archive_is_pinned_from_the_order_to_unpack_it_until_it_is_unpacked()
     assert not world.pinned
 
 
+def test_an_order_to_unpack_what_is_here_leaves_nothing_pinned_and_what_has_just_gone_is_unpacked_again() -> None:
+    world = World(held=(TREE, ARCHIVE))
+    order = wire.UnpackObject(TREE, ARCHIVE, "env")
+    world.hear(order)
+    assert not world.pinned
+    # The store gives it up after the driver has asked what to pin, and before the core sees the order.
+    world.pinned.update(world.core.claims(order))
+    world.core.handle(act.Evicted((TREE,)), 0.0)
+    assert act.StartUnpack(TREE, ARCHIVE, "env") in world.core.handle(order, 0.0)
+    world.hear(act.Unpacked(TREE))
+    assert not world.pinned
+
+
 def test_what_was_sent_may_go_and_what_was_made_here_may_not_until_the_manager_says_so() -> None:
     world = World(held=())
     world.hear(act.Kept(DATA))

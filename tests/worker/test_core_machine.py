@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.worker.world import DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
+from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
 from vine.names import AttemptId, FileId, ObjectId
 from vine.wire import messages as wire
 from vine.wire.messages import Assignment, Mount, ObjectMount, Outcome, Resources, TaskKind
@@ -27,7 +27,7 @@ class ModelHost:
 class Driver(RuleBasedStateMachine):
     """Plays manager, hosts and processes in any order, and watches what the core makes of it."""
 
-    objects = (FUNCTION, DATA, TREE)
+    objects = (FUNCTION, DATA, TREE, ARCHIVE)
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,6 +40,7 @@ class Driver(RuleBasedStateMachine):
         self.collecting: dict[AttemptId, Assignment] = {}
         self.held: set[ObjectId] = set()
         self.spare: set[ObjectId] = set()
+        self.unpacking = False
         self.pinned: Counter[ObjectId] = Counter()
         self.evicted: list[ObjectId] = []  # and not told yet
 
@@ -72,6 +73,10 @@ class Driver(RuleBasedStateMachine):
             case act.KeepObject(item):
                 self.held.add(item.object_id)
                 return [act.Kept(item.object_id)]
+            case act.StartUnpack(tree, archive):
+                assert archive in self.held, "it is unpacked from what is not here"
+                assert not self.unpacking, "it is unpacked twice at once"
+                self.unpacking = tree == TREE
             case act.Rate(keys, spare):
                 self.spare = self.spare | (set(keys) & self.held) if spare else self.spare - set(keys)
             case act.Unpin(keys):
@@ -121,6 +126,17 @@ class Driver(RuleBasedStateMachine):
     @rule(key=st.sampled_from(objects))
     def object_comes(self, key: ObjectId) -> None:
         self.feed(wire.StoreObjects((wire.InlineObject(key, b""),)))
+
+    @rule()
+    def archive_is_to_be_unpacked(self) -> None:
+        self.feed(wire.UnpackObject(TREE, ARCHIVE, "env"))
+
+    @rule()
+    @precondition(lambda self: self.unpacking)
+    def archive_is_unpacked(self) -> None:
+        self.unpacking = False
+        self.held.add(TREE)
+        self.feed(act.Unpacked(TREE))
 
     @rule(key=st.sampled_from(objects))
     def object_is_dropped(self, key: ObjectId) -> None:
@@ -209,6 +225,8 @@ class Driver(RuleBasedStateMachine):
         for _ in range(10 * len(self.given) + 10):
             for object_id in self.objects:
                 self.object_comes(object_id)
+            if self.unpacking:
+                self.archive_is_unpacked()
             for number in list(self.hosts):
                 self.host_finishes(number)
             for key in list(self.bodies):

@@ -69,15 +69,17 @@ class Arrivals:
             self._board.actions.append(act.StopFetch(message.transfer_id))
 
     def claims(self, message: wire.UnpackObject) -> tuple[ObjectId, ...]:
-        """What `unpack` is going to use."""
-        known = message.object_id in self._inventory.held or message.object_id in self._unpacks
-        return () if known else (message.archive,)
+        """What `unpack` is going to use, if it turns out that it must."""
+        return () if message.object_id in self._unpacks else (message.archive,)
 
     def unpack(self, message: wire.UnpackObject) -> None:
         self._wanted(message.object_id, message.cache)
+        if message.object_id in self._unpacks:
+            return
         if message.object_id in self._inventory.held:
+            self._board.unpinned.append(message.archive)
             self._board.send(wire.ObjectsHeld((message.object_id,)))
-        elif message.object_id not in self._unpacks:
+        else:
             order = act.StartUnpack(message.object_id, message.archive, message.label)
             self._unpacks[message.object_id] = order
             if not self._inventory.use(order, (message.archive,)):
