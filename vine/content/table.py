@@ -77,6 +77,8 @@ class Table:
         return going
 
     def take_evicted(self) -> tuple[ObjectId, ...]:
+        if not self._evicted:  # Whoever has pinned before sees without the lock what had gone by then.
+            return ()
         with self._lock:
             evicted, self._evicted = tuple(self._evicted), []
         return evicted
