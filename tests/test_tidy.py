@@ -32,6 +32,7 @@ PURE = (
     "vine.transfer.tokens",
     "vine.wire.session",
     "vine.wire.codec",
+    "vine.content.eviction",
     "vine.content.manifest",
     "vine.content.paths",
     "vine_worker.actions",

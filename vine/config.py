@@ -88,6 +88,7 @@ prefetch_tasks_max = 64  # ... and at most so many tasks a slot.
 no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
+crowded_out_max = 20  # Times that a task's data may lack the room that other tasks take up, before that counts too.
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.

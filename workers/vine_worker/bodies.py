@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vine import config
-from vine.errors import DiskFull, FileChanged, FileMissing, VineError
+from vine.errors import VineError
 from vine.names import AttemptId, ObjectId
 from vine.wire.messages import Assignment, MadeOutput, Outcome, TaskKind
 from vine_worker import actions as act
@@ -154,7 +154,7 @@ class Bodies:
             try:
                 for mount in assignment.outputs:
                     outputs.append(MadeOutput(mount.file_id, *holdings.adopt(sandbox.take_output(mount.name))))
-            except (FileMissing, FileChanged, DiskFull, OSError) as why:
+            except (VineError, OSError) as why:
                 outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
                 message = str(why)
         elif assignment.kind is TaskKind.COMMAND and self._is_disk_full():
