@@ -9,16 +9,13 @@ below a newcomer, though: only nodes of one generation, which joined at about th
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterator
 
 from vine import config
 from vine.names import HostId, WorkerId
-from vine.transfer.trees import Edge, Member, Slots, Trees
+from vine.transfer.trees import Edge, Member, Ranking, Slots, Trees, Verdict
 
-_Key = tuple[int, int, int]  # depth, rank, edges: less is better
-_Entry = tuple[_Key, int, Member]  # the number of the entry decides between equal keys
-_GUESTS_TRIED_MAX = 8  # A guest whose place cannot be had is rare: its parent is busy with other objects.
+_GUESTS_PASSED_MAX = 32  # Mostly the first one will do.
 
 
 class Forest:
@@ -31,11 +28,10 @@ class Forest:
         self._generation, self._generation_ends_at = 0, float("-inf")
         self._members: dict[WorkerId, Member] = {}
         self._joined = 0
-        self._entries = 0
         self._at_home = [0 for _ in self._stripes]  # nodes that feed others in this stripe, or are to
-        self._open: list[list[_Entry]] = [[] for _ in self._stripes]  # heaps: who has slots to spare
-        self._guests: list[list[_Entry]] = [[] for _ in self._stripes]  # heaps, of this generation
-        self._lent: list[list[Member]] = [[] for _ in self._stripes]  # fed by nodes that are at home elsewhere
+        self._open = [Ranking(self._trees, stripe) for stripe in self._stripes]  # who has slots to spare
+        self._guests = [Ranking(self._trees, stripe) for stripe in self._stripes]  # of this generation
+        self._lent: list[list[Member]] = [[] for _ in self._stripes]  # fed by nodes that are not at home here
         self._spared: list[Member] = []
         self._slow: dict[Member, None] = {}
         self._busy: dict[Member, None] = {}  # with other objects
@@ -195,8 +191,8 @@ class Forest:
         self._trees.link(parent, child, stripe)
         if child.generation == self._generation:
             if child.home != stripe:
-                self._push(self._guests[stripe], child, stripe)
-            if parent.home not in (None, stripe) and stripe not in parent.holds:
+                self._guests[stripe].add(child)
+            if parent.home != stripe and stripe not in parent.holds:
                 self._lent[stripe].append(child)
 
     def _unlink(self, child: Member, stripe: int) -> Member | None:
@@ -227,30 +223,38 @@ class Forest:
             home = min(stripes, key=lambda stripe: self._at_home[stripe])
         if home is not None:
             stripes.remove(home)
-        for stripe in stripes:
-            parent = self._parent_for(member, stripe)
-            if parent is None:
-                self._unlink_all(member)
-                return False
+        placed = all(self._hang(member, stripe) for stripe in stripes)
+        if placed and (home is None or self._settle(member, home)):
+            return True
+        self._unlink_all(member)
+        self._adopt(self._orphans(member))
+        return False
+
+    def _hang(self, member: Member, stripe: int) -> bool:
+        """Give the member a place as a leaf. If there is none to spare, its own slots are used for a guest's."""
+        parent = self._parent_for(member, stripe, slow=False)
+        guest = None if parent is not None or member.slow else self._guest(member, stripe, childless=True)
+        if guest is not None and self._trees.can_serve(member, guest):
+            self._swap_in(member, guest, stripe)
+            self._link(member, guest, stripe)
+            return True
+        parent = parent or self._parent_for(member, stripe)
+        if parent is not None:
             self._link(parent, member, stripe)
-        if home is not None and not self._settle(member, home):
-            self._unlink_all(member)
-            return False
-        return True
+        return parent is not None
 
     def _settle(self, member: Member, stripe: int) -> bool:
         """Give the member a place in its home stripe, as near to the root as can be had."""
         parent = self._best(stripe, stripe, member)
         guest = self._guest(member, stripe)
-        if guest is not None and (parent is None or self._key(guest, stripe)[0] <= self._key(parent, stripe)[0]):
-            parent = self._trees.unlink(guest, stripe)
-            assert parent is not None
-            self._link(parent, member, stripe)
+        if guest is not None and (parent is None or self._is_nearer(guest, parent, stripe)):
+            self._swap_in(member, guest, stripe)
             self._go_home(member, stripe)
-            self._link(member, guest, stripe)
+            if self._trees.can_serve(member, guest):
+                self._link(member, guest, stripe)
+            else:
+                self._adopt([(stripe, guest)])
         else:
-            if guest is not None:
-                self._push(self._guests[stripe], guest, stripe)
             parent = parent or self._parent_for(member, stripe)
             if parent is None:
                 return False
@@ -260,40 +264,48 @@ class Forest:
         self._rise(member, stripe)
         return True
 
+    def _is_nearer(self, guest: Member, parent: Member, stripe: int) -> bool:
+        """Whether the guest's place is nearer to the root than one below this parent."""
+        depth, below = self._trees.depth(guest, stripe), self._trees.depth(parent, stripe)
+        assert depth is not None and below is not None
+        return depth <= below
+
+    def _swap_in(self, member: Member, guest: Member, stripe: int) -> None:
+        """Let the member have the guest's place."""
+        parent = self._trees.unlink(guest, stripe)
+        assert parent is not None
+        self._link(parent, member, stripe)
+
     def _go_home(self, member: Member, stripe: int) -> None:
         self._leave_home(member)
         member.home = stripe
         self._at_home[stripe] += 1
         self._offer(member)
 
-    def _guest(self, member: Member, stripe: int) -> Member | None:
-        """The guest in this stripe whose place is the nearest to the root and can be had."""
-        found: Member | None = None
-        tried: list[_Entry] = []
-        while found is None and len(tried) < _GUESTS_TRIED_MAX:
-            entry = self._pop(self._guests[stripe], stripe)
-            if entry is None:
-                break
-            guest = entry[-1]
+    def _guest(self, member: Member, stripe: int, childless: bool = False) -> Member | None:
+        """The guest in this stripe whose place is the nearest to the root and can be had.
+
+        A guest has children there if it had to lend them its slots.
+        """
+
+        def judge(guest: Member) -> Verdict:
             parent = guest.parents[stripe]
-            if guest.home == stripe or guest is member or parent is None or guest.generation != self._generation:
-                continue
-            if self._trees.depth(guest, stripe) is None:
-                tried.append(entry)  # It may hang on this very member.
-            elif self._trees.can_serve(parent, member, leaving=guest) and self._trees.can_serve(member, guest):
-                found = guest
-            else:
-                tried.append(entry)
-        for entry in tried:
-            heapq.heappush(self._guests[stripe], entry)
-        return found
+            if guest.home == stripe or parent is None or guest.generation != self._generation:
+                return Verdict.DROP
+            hangs = self._trees.depth(guest, stripe) is not None  # If not, then perhaps on this very member.
+            ahead = bool(parent.holds) or parent.generation <= member.generation
+            fits = hangs and ahead and not (childless and guest.children[stripe])
+            fits = fits and self._trees.can_serve(parent, member, leaving=guest)
+            return Verdict.TAKE if fits else Verdict.KEEP
+
+        return self._guests[stripe].first(judge, _GUESTS_PASSED_MAX)
 
     def _take_over(self, member: Member, stripe: int) -> None:
-        """Feed those of the stripe whom nodes that are at home elsewhere had to feed."""
+        """Feed those of the stripe whom nodes that are not at home in it had to feed."""
         lent, self._lent[stripe] = self._lent[stripe], []
         for child in lent:
             parent = child.parents[stripe]
-            if parent is None or parent.home in (None, stripe) or stripe in parent.holds:
+            if parent is None or parent.home == stripe or stripe in parent.holds:
                 continue
             if not self._trees.can_serve(member, child) or self._trees.is_below(member, child, stripe):
                 self._lent[stripe].append(child)
@@ -334,11 +346,22 @@ class Forest:
             if child in self._waiting or child.parents[stripe] is not None:
                 continue
             parent = self._parent_for(child, stripe, slow=not child.children[stripe])
-            if parent is not None:
+            guest = self._guest(child, stripe) if child.home == stripe else None
+            if guest is not None and (parent is None or self._is_nearer(guest, parent, stripe)):
+                self._swap_in(child, guest, stripe)
+                self._adopt([(stripe, guest)])
+            elif parent is not None:
                 self._link(parent, child, stripe)
             elif not self._displace(child, stripe):
-                self._unlink_all(child)
-                self._waiting[child] = None
+                self._feed_or_let_wait(child, stripe)
+
+    def _feed_or_let_wait(self, child: Member, stripe: int) -> None:
+        parent = self._parent_for(child, stripe)
+        if parent is not None:
+            self._link(parent, child, stripe)
+        else:
+            self._unlink_all(child)
+            self._waiting[child] = None
 
     def _displace(self, orphan: Member, stripe: int) -> bool:
         """Put a node on which others hang into the place of one on which nobody does."""
@@ -389,39 +412,31 @@ class Forest:
         lenders = [self._best(other, stripe, child) for other in self._stripes if other != stripe]
         found = min((node for node in lenders if node is not None), key=lambda n: (n.edges, n.number), default=None)
         if found is not None and not found.edges and found.home is not None:
-            self._push(self._guests[found.home], found, found.home)
+            self._guests[found.home].add(found)
             self._go_home(found, stripe)
         return found
 
     def _best(self, queue: int, stripe: int, child: Member) -> Member | None:
         """The best of this queue for this child in this stripe."""
-        found: Member | None = None
-        passed: list[_Entry] = []
-        while found is None:
-            entry = self._pop(self._open[queue], queue)
-            if entry is None:
-                break
-            node = entry[-1]
-            if not self._is_open(node, queue):
-                node.listed.discard(queue)
-            elif self._may_feed(node, child, stripe):
-                found = node
-                passed.append(entry)
-            elif self._trees.slots.free(node.name) > 0 or node is child:
-                passed.append(entry)
-            else:
-                node.listed.discard(queue)
+
+        def judge(node: Member) -> Verdict:
+            if self._is_open(node, queue):
+                if self._may_feed(node, child, stripe):
+                    return Verdict.TAKE
+                if node is child or self._trees.slots.free(node.name) > 0:
+                    return Verdict.KEEP
                 self._busy[node] = None
-        for entry in passed:
-            heapq.heappush(self._open[queue], entry)
-        return found
+            node.listed.discard(queue)
+            return Verdict.DROP
+
+        return self._open[queue].first(judge)
 
     def _offer(self, member: Member) -> None:
         """Let the member stand in the queues in which it belongs."""
         for queue in self._stripes:
             if queue not in member.listed and self._is_open(member, queue):
                 member.listed.add(queue)
-                self._push(self._open[queue], member, queue)
+                self._open[queue].add(member)
 
     def _is_open(self, member: Member, queue: int) -> bool:
         if member.slow or member.spared or member.edges >= self._trees.fanout:
@@ -429,21 +444,3 @@ class Forest:
         if self._members.get(member.name) is not member:
             return False
         return queue in member.holds or member.home == queue
-
-    def _push(self, heap: list[_Entry], member: Member, stripe: int) -> None:
-        self._entries += 1
-        heapq.heappush(heap, (self._key(member, stripe), self._entries, member))
-
-    def _pop(self, heap: list[_Entry], stripe: int) -> _Entry | None:
-        """The first entry, as it is now: entries age as trees change."""
-        while heap:
-            key, number, member = heapq.heappop(heap)
-            now = self._key(member, stripe)
-            if now <= key:
-                return key, number, member
-            heapq.heappush(heap, (now, number, member))
-        return None
-
-    def _key(self, member: Member, stripe: int) -> _Key:
-        depth = self._trees.depth(member, stripe)
-        return (1 << 30 if depth is None else depth, member.rank, member.edges)

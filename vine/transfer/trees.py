@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import enum
+import heapq
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from vine.names import HostId, WorkerId
@@ -39,7 +41,7 @@ class Slots:
             del self.used[node]
 
 
-@dataclass(slots=True, eq=False)
+@dataclass(slots=True, eq=False, repr=False)
 class Member:
     """A node that has the object, or is to get it."""
 
@@ -171,3 +173,54 @@ class Trees:
         while level:
             level = [child for parent in level for child in parent.children[stripe]]
             yield from level
+
+
+class Verdict(enum.Enum):
+    """What becomes of a member that is looked at in a ranking."""
+
+    TAKE = "take"  # it is the one; it stays in the ranking
+    KEEP = "keep"  # not now
+    DROP = "drop"  # it has no business in the ranking any more
+
+
+Place = tuple[int, int, int]  # depth, rank and edges: less is better
+
+
+class Ranking:
+    """Members of one stripe's tree, the best first. Entries age as trees change; they are renewed when met."""
+
+    def __init__(self, trees: Trees, stripe: int) -> None:
+        self._trees = trees
+        self._stripe = stripe
+        self._entries: list[tuple[Place, int, Member]] = []  # a heap; the number decides between equals
+        self._number = 0
+
+    def add(self, member: Member) -> None:
+        self._number += 1
+        heapq.heappush(self._entries, (self._place(member), self._number, member))
+
+    def clear(self) -> None:
+        self._entries.clear()
+
+    def first(self, judge: Callable[[Member], Verdict], passes_max: int | None = None) -> Member | None:
+        """The best member that the judge takes."""
+        passed: list[tuple[Place, int, Member]] = []
+        found = None
+        while self._entries and found is None and (passes_max is None or len(passed) < passes_max):
+            place, number, member = heapq.heappop(self._entries)
+            now = self._place(member)
+            if now > place:
+                heapq.heappush(self._entries, (now, number, member))
+                continue
+            verdict = judge(member)
+            if verdict is not Verdict.DROP:
+                passed.append((place, number, member))
+            if verdict is Verdict.TAKE:
+                found = member
+        for entry in passed:
+            heapq.heappush(self._entries, entry)
+        return found
+
+    def _place(self, member: Member) -> Place:
+        depth = self._trees.depth(member, self._stripe)
+        return (1 << 30 if depth is None else depth, member.rank, member.edges)
