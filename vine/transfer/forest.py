@@ -9,12 +9,14 @@ below a newcomer, though: only nodes of one generation, which joined at about th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from vine import config
 from vine.names import HostId, WorkerId
 from vine.transfer.trees import Edge, Member, Ranking, Slots, Trees, Verdict
 
+_WAITING_TRIED_MAX = 8  # An event gives few slots back; what it gives beyond that, the next one uses.
 _GUESTS_PASSED_MAX = 32  # Mostly the first one will do.
 
 
@@ -101,8 +103,6 @@ class Forest:
     def demote(self, node: WorkerId) -> list[Edge]:
         """This node is slow: from now on it feeds nobody, unless there is nobody else."""
         member = self._members[node]
-        if member.slow:
-            return []
         self._leave_home(member)
         member.slow = True
         self._slow[member] = None
@@ -180,11 +180,9 @@ class Forest:
 
     def _end(self) -> list[Edge]:
         """Feed those who wait, in the order in which they came; tell what the event has changed."""
-        while self._waiting:
-            member = next(iter(self._waiting))
-            if not self._place(member):
-                break
-            del self._waiting[member]
+        for member in list(islice(self._waiting, _WAITING_TRIED_MAX)):
+            if self._place(member):
+                del self._waiting[member]
         return [edge for edge in self._trees.take_changes() if edge.child in self._members]
 
     def _link(self, parent: Member, child: Member, stripe: int) -> None:
@@ -216,15 +214,15 @@ class Forest:
 
     def _place(self, member: Member) -> bool:
         """All or nothing: who is fed in part holds slots of which nothing comes."""
-        member.generation = member.generation or self._generation
+        if not member.edges:
+            member.generation = self._generation  # Nobody has waited for what it gets from now on.
         stripes = list(self._stripes)
         home = member.home
         if home is None and not member.slow and self._trees.slots.free(member.name) > 0:
             home = min(stripes, key=lambda stripe: self._at_home[stripe])
         if home is not None:
             stripes.remove(home)
-        placed = all(self._hang(member, stripe) for stripe in stripes)
-        if placed and (home is None or self._settle(member, home)):
+        if all(self._hang(member, stripe) for stripe in stripes) and (home is None or self._settle(member, home)):
             return True
         self._unlink_all(member)
         self._adopt(self._orphans(member))
@@ -232,7 +230,7 @@ class Forest:
 
     def _hang(self, member: Member, stripe: int) -> bool:
         """Give the member a place as a leaf. If there is none to spare, its own slots are used for a guest's."""
-        parent = self._parent_for(member, stripe, slow=False)
+        parent = self._parent_for(member, stripe, last_resort=False)
         guest = None if parent is not None or member.slow else self._guest(member, stripe, childless=True)
         if guest is not None and self._trees.can_serve(member, guest):
             self._swap_in(member, guest, stripe)
@@ -247,13 +245,12 @@ class Forest:
         """Give the member a place in its home stripe, as near to the root as can be had."""
         parent = self._best(stripe, stripe, member)
         guest = self._guest(member, stripe)
+        if guest is not None and not self._trees.can_serve(member, guest):
+            guest = None
         if guest is not None and (parent is None or self._is_nearer(guest, parent, stripe)):
             self._swap_in(member, guest, stripe)
             self._go_home(member, stripe)
-            if self._trees.can_serve(member, guest):
-                self._link(member, guest, stripe)
-            else:
-                self._adopt([(stripe, guest)])
+            self._link(member, guest, stripe)
         else:
             parent = parent or self._parent_for(member, stripe)
             if parent is None:
@@ -334,39 +331,36 @@ class Forest:
         if parent is None or above.rank <= member.rank or above.home != stripe or above.generation != self._generation:
             return False
         only_here = all(len(node.children[stripe]) == node.edges for node in (member, above))
-        room = self._trees.slots.free(member.name) + len(member.flows) >= len(above.flows)
+        more = len(above.flows) - len(member.flows)  # flows for the one, fewer for the other
+        room = -self._trees.slots.free(above.name) <= more <= self._trees.slots.free(member.name)
         return only_here and room and self._trees.can_serve(parent, member, leaving=above)
 
     # --- those who lost their parent -------------------------------------------------------------
 
-    def _adopt(self, orphans: list[tuple[int, Member]]) -> None:
-        """A stripe without any root comes first, and then those on whom others hang."""
+    def _adopt(self, orphans: list[tuple[int, Member]], displacing: bool = True) -> None:
+        """A stripe without any root comes first, and then those on whom others hang: they may displace a leaf."""
         orphans.sort(key=lambda o: (self._trees.rooted[o[0]] > 0, -len(o[1].children[o[0]]), o[1].rank, o[1].number))
         for stripe, child in orphans:
             if child in self._waiting or child.parents[stripe] is not None:
                 continue
-            parent = self._parent_for(child, stripe, slow=not child.children[stripe])
-            guest = self._guest(child, stripe) if child.home == stripe else None
+            above_others = displacing and bool(child.children[stripe])
+            parent = self._parent_for(child, stripe, last_resort=not above_others)
+            guest = self._guest(child, stripe) if above_others and child.home == stripe else None
             if guest is not None and (parent is None or self._is_nearer(guest, parent, stripe)):
                 self._swap_in(child, guest, stripe)
-                self._adopt([(stripe, guest)])
-            elif parent is not None:
+                self._adopt([(stripe, guest)], displacing=False)
+                continue
+            if parent is None and above_others and self._displace(child, stripe):
+                continue
+            parent = parent or self._parent_for(child, stripe)
+            if parent is not None:
                 self._link(parent, child, stripe)
-            elif not self._displace(child, stripe):
-                self._feed_or_let_wait(child, stripe)
-
-    def _feed_or_let_wait(self, child: Member, stripe: int) -> None:
-        parent = self._parent_for(child, stripe)
-        if parent is not None:
-            self._link(parent, child, stripe)
-        else:
-            self._unlink_all(child)
-            self._waiting[child] = None
+            else:
+                self._unlink_all(child)
+                self._waiting[child] = None
 
     def _displace(self, orphan: Member, stripe: int) -> bool:
         """Put a node on which others hang into the place of one on which nobody does."""
-        if not orphan.children[stripe]:
-            return False
         for holder in self._trees.holders:
             if stripe not in holder.holds:
                 continue
@@ -378,27 +372,35 @@ class Forest:
                 if self._trees.can_serve(parent, orphan, leaving=leaf):
                     self._trees.unlink(leaf, stripe)
                     self._link(parent, orphan, stripe)
-                    self._adopt([(stripe, leaf)])
+                    self._adopt([(stripe, leaf)], displacing=False)
                     return True
         return False
 
     # --- who could feed --------------------------------------------------------------------------
 
-    def _parent_for(self, child: Member, stripe: int, slow: bool = True) -> Member | None:
-        """The best node with a slot: its own host's, one at home in the stripe, another's, the spared, the slow."""
+    def _parent_for(self, child: Member, stripe: int, last_resort: bool = True) -> Member | None:
+        """The best node with a slot: its own host's, one at home in the stripe, another's, a spared one.
+
+        The last resort are slow nodes and those that joined after the child, for which it would have to wait.
+        """
         mate = self._holder_at.get(child.host)
         if mate is not None and self._may_feed(mate, child, stripe):
             return mate
-        found = self._best(stripe, stripe, child) or self._lender(stripe, child)
-        if found is not None:
-            return found
-        last = [*self._spared, *self._slow] if slow else self._spared
-        return next((node for node in last if self._may_feed(node, child, stripe)), None)
+        found = (
+            self._best(stripe, stripe, child) or self._lender(stripe, child) or self._any(self._spared, child, stripe)
+        )
+        if found is None and last_resort:
+            found = self._any(self._slow, child, stripe) or self._best(stripe, stripe, child, later=True)
+            found = found or self._lender(stripe, child, later=True)
+        return found
 
-    def _may_feed(self, node: Member, child: Member, stripe: int) -> bool:
+    def _any(self, nodes: Iterable[Member], child: Member, stripe: int) -> Member | None:
+        return next((node for node in nodes if self._may_feed(node, child, stripe, later=True)), None)
+
+    def _may_feed(self, node: Member, child: Member, stripe: int, later: bool = False) -> bool:
         if node is child or not self._trees.can_serve(node, child) or self._trees.depth(node, stripe) is None:
             return False
-        return self._may_root(node, stripe) and (bool(node.holds) or node.generation <= child.generation)
+        return self._may_root(node, stripe) and (later or bool(node.holds) or node.generation <= child.generation)
 
     def _may_root(self, node: Member, stripe: int) -> bool:
         """A holder keeps a slot for each stripe that has no root at all: without one, nobody gets that stripe."""
@@ -407,21 +409,21 @@ class Forest:
         rootless = sum(not self._trees.rooted[other] for other in node.holds if other != stripe)
         return self._trees.fanout - node.edges > rootless
 
-    def _lender(self, stripe: int, child: Member) -> Member | None:
+    def _lender(self, stripe: int, child: Member, later: bool = False) -> Member | None:
         """A node that is at home in another stripe; one that feeds nobody yet changes its home."""
-        lenders = [self._best(other, stripe, child) for other in self._stripes if other != stripe]
+        lenders = [self._best(other, stripe, child, later) for other in self._stripes if other != stripe]
         found = min((node for node in lenders if node is not None), key=lambda n: (n.edges, n.number), default=None)
         if found is not None and not found.edges and found.home is not None:
             self._guests[found.home].add(found)
             self._go_home(found, stripe)
         return found
 
-    def _best(self, queue: int, stripe: int, child: Member) -> Member | None:
+    def _best(self, queue: int, stripe: int, child: Member, later: bool = False) -> Member | None:
         """The best of this queue for this child in this stripe."""
 
         def judge(node: Member) -> Verdict:
             if self._is_open(node, queue):
-                if self._may_feed(node, child, stripe):
+                if self._may_feed(node, child, stripe, later):
                     return Verdict.TAKE
                 if node is child or self._trees.slots.free(node.name) > 0:
                     return Verdict.KEEP
