@@ -106,7 +106,13 @@ class Forest:
         self._leave_home(member)
         member.slow = True
         self._slow[member] = None
-        self._adopt(self._orphans(member))
+        for stripe in self._stripes:
+            if member.generation == self._generation:
+                self._guests[stripe].add(member)  # One of its children may have its place.
+            for child in list(member.children[stripe]):
+                if child.parents[stripe] is member:
+                    self._unlink(child, stripe)
+                    self._adopt([(stripe, child)])  # One by one: if there is no better parent, this one is left.
         return self._end()
 
     def retry(self) -> list[Edge]:
@@ -212,7 +218,7 @@ class Forest:
 
     # --- a place for a newcomer ------------------------------------------------------------------
 
-    def _place(self, member: Member) -> bool:
+    def _place(self, member: Member, again: bool = True) -> bool:
         """All or nothing: who is fed in part holds slots of which nothing comes."""
         if not member.edges:
             member.generation = self._generation  # Nobody has waited for what it gets from now on.
@@ -225,8 +231,9 @@ class Forest:
         if all(self._hang(member, stripe) for stripe in stripes) and (home is None or self._settle(member, home)):
             return True
         self._unlink_all(member)
-        self._adopt(self._orphans(member))
-        return False
+        orphans = self._orphans(member)
+        self._adopt(orphans)  # Slots may lie below this very member, where they are of no use to it.
+        return again and bool(orphans) and self._place(member, again=False)
 
     def _hang(self, member: Member, stripe: int) -> bool:
         """Give the member a place as a leaf. If there is none to spare, its own slots are used for a guest's."""
@@ -247,7 +254,7 @@ class Forest:
         guest = self._guest(member, stripe)
         if guest is not None and not self._trees.can_serve(member, guest):
             guest = None
-        if guest is not None and (parent is None or self._is_nearer(guest, parent, stripe)):
+        if guest is not None and (parent is None or self._trees.is_nearer(guest, parent, stripe)):
             self._swap_in(member, guest, stripe)
             self._go_home(member, stripe)
             self._link(member, guest, stripe)
@@ -260,12 +267,6 @@ class Forest:
         self._take_over(member, stripe)
         self._rise(member, stripe)
         return True
-
-    def _is_nearer(self, guest: Member, parent: Member, stripe: int) -> bool:
-        """Whether the guest's place is nearer to the root than one below this parent."""
-        depth, below = self._trees.depth(guest, stripe), self._trees.depth(parent, stripe)
-        assert depth is not None and below is not None
-        return depth <= below
 
     def _swap_in(self, member: Member, guest: Member, stripe: int) -> None:
         """Let the member have the guest's place."""
@@ -346,7 +347,7 @@ class Forest:
             above_others = displacing and bool(child.children[stripe])
             parent = self._parent_for(child, stripe, last_resort=not above_others)
             guest = self._guest(child, stripe) if above_others and child.home == stripe else None
-            if guest is not None and (parent is None or self._is_nearer(guest, parent, stripe)):
+            if guest is not None and (parent is None or self._trees.is_nearer(guest, parent, stripe)):
                 self._swap_in(child, guest, stripe)
                 self._adopt([(stripe, guest)], displacing=False)
                 continue
@@ -400,14 +401,7 @@ class Forest:
     def _may_feed(self, node: Member, child: Member, stripe: int, later: bool = False) -> bool:
         if node is child or not self._trees.can_serve(node, child) or self._trees.depth(node, stripe) is None:
             return False
-        return self._may_root(node, stripe) and (later or bool(node.holds) or node.generation <= child.generation)
-
-    def _may_root(self, node: Member, stripe: int) -> bool:
-        """A holder keeps a slot for each stripe that has no root at all: without one, nobody gets that stripe."""
-        if stripe not in node.holds:
-            return True
-        rootless = sum(not self._trees.rooted[other] for other in node.holds if other != stripe)
-        return self._trees.fanout - node.edges > rootless
+        return self._trees.can_root(node, stripe) and (later or bool(node.holds) or node.generation <= child.generation)
 
     def _lender(self, stripe: int, child: Member, later: bool = False) -> Member | None:
         """A node that is at home in another stripe; one that feeds nobody yet changes its home."""

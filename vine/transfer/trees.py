@@ -130,6 +130,19 @@ class Trees:
         freed = leaving is not None and parent.flows[leaving] == 1
         return child in parent.flows or self.slots.free(parent.name) + freed > 0
 
+    def can_root(self, node: Member, stripe: int) -> bool:
+        """A holder keeps a slot for each stripe that has no root at all: without one, nobody gets that stripe."""
+        if stripe not in node.holds:
+            return True
+        rootless = sum(not self.rooted[other] for other in node.holds if other != stripe)
+        return self.fanout - node.edges > rootless
+
+    def is_nearer(self, member: Member, parent: Member, stripe: int) -> bool:
+        """Whether the member's place is nearer to the root than one below this parent; both hang."""
+        depth, below = self.depth(member, stripe), self.depth(parent, stripe)
+        assert depth is not None and below is not None
+        return depth <= below
+
     def depth(self, member: Member, stripe: int) -> int | None:
         """Edges between the member and a holder; None if none feeds it."""
         steps, here = 0, member
