@@ -37,8 +37,11 @@ PURE = (
     "vine.content.manifest",
     "vine.content.paths",
     "vine_worker.actions",
+    "vine_worker.arrivals",
     "vine_worker.attempts",
+    "vine_worker.board",
     "vine_worker.core",
+    "vine_worker.functions.dispatch",
     "vine_worker.functions.pool",
     "vine_worker.inventory",
     "vine_worker.resources",
@@ -63,9 +66,11 @@ WITHOUT_TESTS = {
     "vine.errors": "declares classes; what raises them is tested where it is raised",
     "vine.config": "declares limits; each is tested where it is used",
     "vine.scheduler.actions": "declares what the scheduler asks for; its tests compare lists of them",
+    "vine.scheduler.peers": "declares what the scheduler remembers of clients, factories and failures",
     "vine.scheduler.records": "declares what the journal is told; test_journal.py writes and replays them",
     "vine.scheduler.settings": "declares what a scheduler is made with",
     "vine.transfer.events": "declares what a transfer node tells its owner; test_node.py hears them",
+    "vine.transfer.objects": "declares what a transfer node needs of a store; those that have it are tested",
     "vine_worker.actions": "declares what the worker's core asks for; its tests compare lists of them",
     "vine_factory.launchers.interface": "declares what launchers can do; test_local.py tests one that does",
 }
@@ -270,7 +275,8 @@ def test_no_banned_words(path: Path) -> None:
 @pytest.mark.parametrize("path", TEST_FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_tests_neither_sleep_nor_are_skipped_nor_tried_again(path: Path) -> None:
     # A loop that looks until it sees something may rest between two looks: nothing depends on how long.
-    resting = {id(node.body[0]) for node in ast.walk(tree_of(path)) if isinstance(node, ast.While)}
+    loops = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.While)]
+    resting = {id(statement) for loop in loops for statement in loop.body}
     statements = [node for node in ast.walk(tree_of(path)) if isinstance(node, ast.stmt) and id(node) not in resting]
     sleeps = [node.lineno for node in statements if ast.unparse(node).startswith(("time.sleep(", "sleep("))]
     assert not sleeps, f"it sleeps in the lines {sleeps}"

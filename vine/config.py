@@ -20,6 +20,7 @@ command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longe
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
+portion_bytes_max = 8 << 20  # Of the arguments or results of many tasks in one message: far below the next limit.
 message_bytes_max = 128 << 20  # One message, in as many envelopes as it needs: the manifest of a folder of 10^6 files.
 
 # --- sessions ---
@@ -36,6 +37,7 @@ unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 
 # --- liveness ---
 heartbeat_interval_s = 1.0  # Every process says something at least so often.
+worker_replaced_after_s = 3.0  # A worker heard so recently lives: another one cannot join under its name.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
@@ -59,6 +61,7 @@ medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
 manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
+manager_pulls_max = 64  # Results and outputs that the manager fetches at once: each costs it three open files.
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
 forest_stripes = 3  # Trees of an object's forest, and children of a node: as many as the cap, the paper's figure.
 small_object_chunks = 4  # Objects of fewer chunks are pulled from one source without a plan.
@@ -89,6 +92,7 @@ transfer_failures_max = 5  # Failed sources of one object on one worker, before 
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
+durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
 # --- function hosts ---
@@ -101,6 +105,7 @@ results_pause_s = 0.0005  # While results stream in, the worker lets so much tim
 results_pause_from = 4  # ... that is, after a round that brought so many.
 
 # --- the store ---
+disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
 archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.

@@ -75,12 +75,10 @@ class Factory:
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s vine-factory: %(message)s")
         wake_fd, signal_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._listen_to_signals(signal_fd)
-        reason = "the factory failed"
         try:
             self._loop(wake_fd)
-            reason = self._ending or reason
+            log.info("ending: %s", self._ending)
         finally:
-            log.info("ending: %s", reason)
             self._launcher.close()
             self._link.close()
             self._context.term()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vine.content.archive import main, unpack
@@ -123,6 +123,7 @@ entries = st.tuples(
 
 
 @settings(max_examples=300, deadline=None)
+@example(members=[("b", LINK, "b/../../x")])
 @given(members=st.lists(entries, max_size=6))
 def test_no_combination_of_members_gets_out(
     members: list[tuple[str, bytes, str]], tmp_path_factory: pytest.TempPathFactory

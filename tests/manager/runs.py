@@ -74,14 +74,22 @@ class Player:
 
     def hear(self, kind: type[M], which: Callable[[M], bool] = lambda message: True) -> M:
         """The next message of this kind; others are kept."""
+        found: list[M] = []
+
+        def is_here() -> bool:
+            found.extend(message for message in self.heard if isinstance(message, kind) and which(message))
+            return bool(found)
+
+        self.until(is_here)
+        self.heard.remove(found[0])
+        return found[0]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Let the session go on until this holds."""
         give_up_at = time.monotonic() + GIVE_UP_S
-        while True:
-            for message in self.heard:
-                if isinstance(message, kind) and which(message):
-                    self.heard.remove(message)
-                    return message
+        while not condition():
             now = time.monotonic()
-            assert now < give_up_at, f"no {kind.__name__}, but {self.heard}"
+            assert now < give_up_at, f"it has not come about; heard {self.heard}"
             self.link.check(now)
             self.link.flush(now)
             self.link.socket.poll(min(50, max(0, int((self.link.deadline() - now) * 1000))), zmq.POLLIN)

@@ -83,3 +83,20 @@ def test_a_copy_that_fails_is_told_to_the_log_and_leaves_nothing(
     Chores(tmp_path).copy(str(tmp_path / "value"), str(tmp_path / "folder"))
     assert "cannot be copied" in caplog.text
     assert sorted(os.listdir(tmp_path)) == ["folder", "value"]
+
+
+def test_the_folder_of_a_copy_is_made(tmp_path: Path) -> None:
+    staging, path, second = tmp_path / "staging", tmp_path / "a", tmp_path / "results" / "of" / "b"
+    staging.mkdir()
+    path.write_bytes(b"value")
+    Chores(staging).copy(str(path), str(second))
+    assert second.read_bytes() == b"value"
+
+
+def test_bytes_are_written_into_the_staging_folder_only(tmp_path: Path) -> None:
+    (tmp_path / "staging").mkdir()
+    chores = Chores(tmp_path / "staging")
+    chores.write(str(tmp_path / "staging" / "brought"), b"value")
+    assert (tmp_path / "staging" / "brought").read_bytes() == b"value"
+    with pytest.raises(AssertionError):
+        chores.write(str(tmp_path / "elsewhere"), b"value")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.scheduler.world import World
+from tests.scheduler.world import CHUNK, World, manifest
+from vine.content.manifest import object_id
+from vine.names import FileId, TaskId
 from vine.scheduler import actions
 from vine.wire import messages as m
 
@@ -44,6 +46,18 @@ def test_a_worker_lost_before_its_result_was_collected_has_the_task_run_again() 
     assert world.runs[task] == 2
 
 
+def test_a_client_that_asks_before_its_file_was_hashed_is_answered_then() -> None:
+    world = World(workers=1)
+    file = world.local_file("in", bind=False)
+    world.say(m.BringFile(file))
+    world.settle()
+    assert not [message for message in world.inbox if isinstance(message, m.FileBrought)]
+    world.bind(file, "in")
+    world.settle()
+    (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
+    assert brought.path == "/data/in"
+
+
 def test_a_client_is_brought_a_temporary_file() -> None:
     world = World(workers=1)
     middle = world.temp()
@@ -52,3 +66,60 @@ def test_a_client_is_brought_a_temporary_file() -> None:
     world.settle()
     (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
     assert brought.path is not None
+
+
+def made_by(world: World, task: TaskId, names: list[str], files: tuple[FileId, ...]) -> None:
+    """The task ends, and its outputs have the content of these names."""
+    worker = next(w for w in world.workers.values() if any(a.task_id == task for a in w.assigned.values()))
+    attempt = next(a for a, assignment in worker.assigned.items() if assignment.task_id == task)
+    del worker.assigned[attempt]
+    outputs = tuple(
+        m.MadeOutput(file, object_id(manifest(name)), manifest(name)) for file, name in zip(files, names, strict=True)
+    )
+    worker.holds |= {output.object_id for output in outputs}
+    world.say(m.AttemptsEnded((m.AttemptResult(attempt, m.Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
+
+
+def test_outputs_of_equal_content_all_come_to_their_paths() -> None:
+    world = World(workers=1)
+    files = tuple(world.local_file(f"out{i}", bind=False, exists=False) for i in range(3))
+    task = world.submit(outputs=files)
+    made_by(world, task, ["same"] * 3, files)
+    world.settle()
+    came = {a.destination for a in world.done if isinstance(a, actions.Fetch)}
+    came |= {a.second for a in world.done if isinstance(a, actions.CopyFile)}
+    assert came == {"/data/out0", "/data/out1", "/data/out2"}
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+
+
+def test_a_task_staged_for_a_file_that_is_made_anew_takes_the_new_one() -> None:
+    world = World(workers=2)
+    file = world.local_file("data")
+    reads, writes = world.submit((file,)), world.submit(outputs=(file,))
+    made_by(world, writes, ["new data"], (file,))
+    world.settle()
+    assert world.results[reads].outcome is m.Outcome.SUCCESS
+
+
+def test_a_worker_that_misstates_what_it_has_made_loses_the_task_and_nothing_else() -> None:
+    world = World(workers=2)
+    out = world.local_file("out", bind=False, exists=False)
+    task = world.submit(outputs=(out,))
+    worker = world.workers[world.worker_of(task)]  # type: ignore[index]
+    attempt = next(iter(worker.assigned))
+    escaping = m.Manifest(1, 0, CHUNK, b"", (m.TreeEntry("/etc/passwd", 0o644, 0),))
+    outputs = (m.MadeOutput(out, object_id(escaping), escaping),)
+    world.say(m.AttemptsEnded((m.AttemptResult(attempt, m.Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
+    assert not any(isinstance(action, actions.Fetch) for action in world.done)
+    assert world.worker_of(task) not in (None, worker.worker_id)
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+
+
+def test_a_small_buffer_is_brought_though_no_worker_has_it() -> None:
+    world = World()
+    file = world.buffer(b"data")
+    world.say(m.BringFile(file))
+    (written,) = [action for action in world.done if isinstance(action, actions.WriteFile)]
+    assert written.data == b"data"
+    assert world.inbox[-1] == m.FileBrought(file, written.path)

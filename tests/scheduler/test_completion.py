@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scheduler.world import World
+from vine import config
 from vine.wire import messages as m
 
 
@@ -77,3 +78,14 @@ def test_a_cancelled_task_ends_as_cancelled(started: bool) -> None:
     assert world.results[queued].outcome is m.Outcome.CANCELLED
     world.settle()
     assert world.results[running].outcome is m.Outcome.CANCELLED
+
+
+def test_a_failure_that_is_quoted_along_a_chain_of_tasks_stays_a_message() -> None:
+    world = World(workers=1)
+    world.outcome = lambda assignment: m.Outcome.EXCEPTION
+    task = world.submit()
+    for _ in range(200):
+        task = world.submit(depends=(task,))
+    world.settle()
+    assert len(world.results) == 201
+    assert len(world.results[task].message) == config.text_chars_max

@@ -24,3 +24,18 @@ def test_an_unreadable_input_fails_the_tasks_that_wait_for_it() -> None:
     assert "hashed" in world.core.why(task, 0.0)
     world.say(m.FileUnreadable(file, "permission denied"))
     assert world.results[task].message == "permission denied"
+
+
+def test_what_is_unpacked_from_a_temporary_file_is_there_when_that_is_and_again_when_it_was_lost() -> None:
+    world = World(workers=1)
+    temp = world.temp()
+    unpacked = world.untar(temp)
+    makes, takes = world.submit(outputs=(temp,)), world.submit((unpacked,))
+    world.settle()
+    assert world.results[takes].outcome is m.Outcome.SUCCESS
+    world.lose("w1")
+    again = world.submit((unpacked,))
+    world.join()
+    world.settle()
+    assert world.results[again].outcome is m.Outcome.SUCCESS
+    assert world.runs[makes] == 2

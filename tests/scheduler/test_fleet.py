@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine import config
+from vine.names import HostId, PeerKey, WorkerId
+from vine.scheduler import actions
 from vine.wire import messages as m
 
 
@@ -16,3 +18,62 @@ def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
     assert world.results[task].outcome is m.Outcome.NO_WORKER_FITS
     assert "8 cores" in world.results[task].message
     assert "2 cores" in world.results[task].message
+    assert f"task {task} (" in world.results[task].message
+
+
+def hello(name: str, pid: int = 2) -> m.WorkerHello:
+    return m.WorkerHello(
+        WorkerId(name), HostId("elsewhere"), "host", pid, m.Resources(1, 1000, 1000, 0), (), "3.11",
+        "tcp://127.0.0.1:3", "tcp://127.0.0.1:4",
+    )  # fmt: skip
+
+
+def refusals(world: World) -> list[str]:
+    sent = [action.message for action in world.sent(m.Refused) if isinstance(action, actions.Send)]
+    return [message.message for message in sent if isinstance(message, m.Refused)]
+
+
+def test_two_workers_of_one_name_do_not_end_each_other_s_tasks() -> None:
+    world = World()
+    first = world.join("w")
+    world.say(hello("w"), PeerKey("second"))
+    assert world.core.state.workers[WorkerId("w")].peer == first.peer
+    assert "another --worker-id" in refusals(world)[0]
+
+
+def test_a_worker_that_comes_back_in_a_new_session_or_a_new_process_takes_its_place() -> None:
+    world = World()
+    world.say(hello("w"), PeerKey("first"))
+    world.say(hello("w"), PeerKey("second"))
+    assert world.core.state.workers[WorkerId("w")].peer == "second"
+    world.now += config.worker_replaced_after_s + 1
+    world.say(hello("w", pid=3), PeerKey("third"))
+    assert world.core.state.workers[WorkerId("w")].peer == "third"
+    assert not refusals(world)
+
+
+def test_a_second_hello_in_a_session_changes_nothing() -> None:
+    world = World()
+    first = world.join("w")
+    world.say(hello("w"), first.peer)
+    world.say(hello("other"), first.peer)
+    assert list(world.core.state.workers) == ["w"]
+    assert world.core.state.strange == 2
+
+
+def test_a_worker_cannot_pass_for_the_manager() -> None:
+    world = World()
+    world.say(hello("manager"), PeerKey("first"))
+    assert not world.core.state.workers
+    assert "cannot be called 'manager'" in refusals(world)[0]
+
+
+def test_a_task_that_asks_for_a_feature_does_not_wait_for_a_factory_that_cannot_give_it() -> None:
+    world = World(workers=1)
+    world.say(m.FactoryHello("f", "local", 0, 4, m.Resources(8, 8000, 8000, 0)), PeerKey("factory"))
+    task = world.submit(features=("infiniband",))
+    for _ in range(3):
+        world.core.heard(PeerKey("factory"), world.now + config.no_fit_grace_s)
+        world.pass_time(config.no_fit_grace_s)
+    assert world.results[task].outcome is m.Outcome.NO_WORKER_FITS
+    assert "the feature infiniband" in world.results[task].message

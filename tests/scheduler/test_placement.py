@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tests.scheduler.world import World
+from vine import config
+from vine.scheduler.tasks import body_key
 from vine.wire import messages as m
 
 
@@ -40,7 +42,8 @@ def test_short_tasks_are_queued_ahead_and_long_ones_are_not() -> None:
     tasks = [world.submit(**shape) for _ in range(5)]
     assert [world.state_of(task) for task in tasks].count("staged") == 1
     world.settle()
-    next(iter(world.core.state.placement.shapes.values())).mean_run_s = 0.001
+    for _ in range(50):
+        world.core.state.placement.durations.observe(body_key(world.core.state.tasks.by_id[tasks[0]].spec), 0.001)
     tasks = [world.submit(**shape) for _ in range(5)]
     assert [world.state_of(task) for task in tasks].count("staged") == 5
 
@@ -55,3 +58,40 @@ def test_the_papers_shape_fits_eight_tasks_on_a_worker() -> None:
     shape = m.Request(cores=2, memory_mb=2000, disk_mb=2000)
     tasks = [world.submit(request=shape) for _ in range(9)]
     assert [world.state_of(task) for task in tasks] == ["staged"] * 8 + ["ready"]
+
+
+def test_an_index_of_workers_does_not_grow_with_the_tasks_that_have_run() -> None:
+    world = World(workers=1, cores=2)
+    world.submit(request=m.Request(cores=2))  # a shape that is idle from then on
+    for _ in range(500):
+        world.submit()
+        world.settle()
+    assert max(len(shape.index) for shape in world.core.state.placement.shapes.values()) < 100
+
+
+def test_tasks_that_ask_for_the_same_are_one_shape_whatever_they_run() -> None:
+    world = World(workers=1)
+    for number in range(200):
+        world.submit(function=world.buffer(b"%d" % number))
+    assert len(world.core.state.placement.shapes) == 1
+
+
+def test_shapes_without_tasks_are_forgotten() -> None:
+    world = World()
+    tasks = [world.submit(request=m.Request(cores=0.5, memory_mb=number)) for number in range(200)]
+    world.say(m.CancelTasks(tuple(tasks[1:])))
+    world.join()
+    world.settle()
+    world.pass_time(2)
+    assert len(world.core.state.placement.shapes) <= config.idle_shapes_max
+
+
+def test_a_worker_that_comes_back_is_known_by_its_load_of_now() -> None:
+    world = World()
+    worker = world.join("w", cores=2)
+    world.submit()
+    world.lose(worker.worker_id)
+    world.join("w", cores=1)
+    first, second = world.submit(), world.submit()
+    assert [world.state_of(task) for task in (first, second)].count("staged") == 0
+    assert len(next(iter(world.workers.values())).assigned) == 1

@@ -90,3 +90,52 @@ def test_a_task_whose_data_fit_nowhere_fails_and_does_not_hang() -> None:
     only = next(iter(world.workers.values()))
     world.fetch_ends(only, next(iter(only.fetching)), m.FetchFault.DISK_FULL)
     assert world.results[task].outcome is m.Outcome.DISK_FULL
+
+
+def test_a_task_that_is_taken_back_while_it_is_cancelled_does_not_run_again() -> None:
+    world = World(workers=2)
+    temp = world.temp()
+    makes = world.submit(outputs=(temp,))
+    world.settle()
+    holder = next(w for w in world.workers.values() if w.holds)
+    blocks = world.submit(request=m.Request(cores=1))
+    takes = world.submit((temp,))
+    taker = next(w for w in world.workers.values() if any(a.task_id == takes for a in w.assigned.values()))
+    world.say(m.CancelTasks((takes,)))
+    identity = next(iter(holder.holds))
+    holder.holds.clear()
+    world.say(m.ObjectsLost((identity,), "disk error"), holder.peer)
+    world.settle()
+    assert world.results[takes].outcome is m.Outcome.CANCELLED
+    assert taker.worker_id and makes and blocks
+    assert takes not in world.runs
+
+
+def test_a_worker_whose_copy_has_changed_is_no_proof_that_the_client_s_file_has() -> None:
+    world = World(workers=1)
+    file = world.local_file()
+    first = world.submit((file,))
+    world.settle()
+    second = world.join(cores=2)
+    task = world.submit((file,), request=m.Request(cores=2))
+    (transfer,) = second.fetching
+    assert second.fetching[transfer].sources[0].source == "w1"
+    world.fetch_ends(second, transfer, m.FetchFault.SOURCE_CHANGED)
+    world.settle()
+    assert world.results[first].outcome is world.results[task].outcome is m.Outcome.SUCCESS
+
+
+def test_what_failed_of_a_worker_that_has_left_and_of_a_file_that_is_no_more_is_forgotten() -> None:
+    world = World(workers=2)
+    files = [world.local_file(name) for name in ("a", "b")]
+    for file in files:
+        world.submit((file,))
+    transfers = world.core.state.transfers
+    for worker in world.workers.values():
+        for transfer in list(worker.fetching):
+            world.fetch_ends(worker, transfer, m.FetchFault.SOURCE_GONE)
+    assert len(transfers.failures) == 2
+    world.lose("w1")
+    assert all(node != "w1" for node, _ in transfers.failures) and "w1" not in transfers.flows_out
+    world.say(m.ClientBye())
+    assert not transfers.failures and not transfers.shunned

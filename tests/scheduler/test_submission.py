@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from tests.scheduler.world import World, manifest
-from vine.errors import MalformedMessage
+from vine.content.manifest import object_id
+from vine.names import ClientId, FileId, HostId, ObjectId, PeerKey, TaskId, numbered
+from vine.scheduler import actions
 from vine.wire import messages as m
 
 
@@ -27,9 +29,106 @@ def test_when_a_client_leaves_its_files_leave_the_workers_but_those_of_level_wor
     assert not world.served
 
 
-def test_a_file_bound_to_a_name_that_is_not_its_hash_is_malformed() -> None:
+_SOUND = manifest("big")
 
+
+@pytest.mark.parametrize(
+    ("identity", "content", "path"),
+    [
+        ("0" * 64, _SOUND, "/data/big"),
+        (object_id(m.Manifest(9, 1, 1, b"")), m.Manifest(9, 1, 1, b""), "/data/big"),
+        (object_id(_SOUND), _SOUND, "/etc/shadow"),
+    ],
+    ids=["another name", "no manifest of ours", "another path"],
+)
+def test_a_file_bound_to_what_it_cannot_be_fails_and_so_do_its_tasks(
+    identity: ObjectId, content: m.Manifest, path: str
+) -> None:
     world = World()
     file = world.local_file(bind=False)
-    with pytest.raises(MalformedMessage):
-        world.say(m.FileBound(file, "0" * 64, manifest("x"), "/x", None))  # type: ignore[arg-type]
+    task = world.submit((file,))
+    world.say(m.FileBound(file, identity, content, path, None))
+    assert world.core.state.strange == 1
+    assert not world.served
+    assert world.results[task].outcome is m.Outcome.INPUT_MISSING
+
+
+OTHER = PeerKey("other client")
+
+
+def another_client(world: World, host: str = "here") -> FileId:
+    """Another client joins; returns the first number that it may give."""
+    world.say(m.ClientHello(ClientId("d"), HostId(host), "3.11"), OTHER)
+    return FileId(numbered(1, 1))
+
+
+@pytest.mark.parametrize("path", [None, "relative"])
+def test_a_local_file_without_an_absolute_path_is_no_file(path: str | None) -> None:
+    world = World(workers=1)
+    file = world.declare(m.FileKind.LOCAL, path=path, exists=False)
+    task = world.submit(outputs=(file,))
+    assert world.core.state.strange == 1
+    assert "not declared" in world.results[task].message
+
+
+def test_paths_of_a_client_on_another_host_are_neither_read_nor_written() -> None:
+    world = World(workers=1)
+    first = another_client(world, "elsewhere")
+    content = manifest("z")
+    source = m.FileSpec(first, m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, "in", path="/etc/shadow")
+    target = m.FileSpec(
+        FileId(first + 1), m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, "out", path="/etc/cron.d/x", exists=False
+    )
+    world.say(m.DeclareFiles((source, target)), OTHER)
+    world.say(m.FileBound(first, object_id(content), content, "/etc/shadow", None), OTHER)
+    mounts = (m.Mount(target.file_id, "out"),)
+    world.say(m.SubmitTasks((m.TaskSpec(TaskId(first), m.TaskKind.COMMAND, "x", outputs=mounts),)), OTHER)
+    world.settle()
+    assert not world.served
+    assert not any(isinstance(action, actions.Fetch) for action in world.done)
+    (failure,) = world.core.state.failures
+    assert "another host" in failure.message
+
+
+@pytest.mark.parametrize("how", ["inputs", "outputs", "depends"])
+def test_a_client_cannot_name_what_is_another_client_s(how: str) -> None:
+    world = World(workers=1)
+    file = world.local_file("mine", bind=False, exists=False)
+    task = world.submit(outputs=(file,))
+    number = TaskId(another_client(world))
+    named = (task,) if how == "depends" else (m.Mount(file, "x"),)
+    world.say(m.SubmitTasks((m.TaskSpec(number, m.TaskKind.COMMAND, "x", **{how: named}),)), OTHER)  # type: ignore[arg-type]
+    assert world.core.state.failures[-1].task_id == number
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.core.state.files.by_id[file].failure is None
+
+
+def test_a_task_that_waits_for_its_own_output_or_result_is_refused() -> None:
+    world = World(workers=1)
+    temp = world.temp()
+    circle = world.submit((temp,), (temp,))
+    number = TaskId(numbered(0, 4000))
+    world.say(m.SubmitTasks((m.TaskSpec(number, m.TaskKind.CALL, depends=(number,)),)))
+    assert "makes itself" in world.results[circle].message
+    assert world.results[number].outcome is m.Outcome.DEPENDENCY_FAILED
+
+
+def test_an_archive_that_was_undeclared_is_there_while_its_unpacked_file_is() -> None:
+    world = World(workers=1)
+    archive = world.local_file()
+    unpacked = world.untar(archive)
+    world.say(m.ForgetFiles((archive,)))
+    task = world.submit((unpacked,))
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+    world.say(m.ForgetFiles((unpacked,)))
+    assert not world.core.state.files.by_id and not world.served
+
+
+def test_an_archive_that_is_declared_after_what_is_unpacked_from_it_does_no_harm() -> None:
+    world = World()
+    unpacked = world.untar(FileId(99))
+    world.say(m.DeclareFiles((m.FileSpec(FileId(99), m.FileKind.TEMP, m.CacheLevel.WORKFLOW, "late"),)))
+    world.say(m.ForgetFiles((unpacked,)))
+    assert list(world.core.state.files.by_id) == [99]

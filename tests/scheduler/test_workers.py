@@ -38,3 +38,7 @@ def test_what_is_named_is_given_exactly(request: Request, capacity: Resources) -
 )
 def test_the_largest_named_share_is_the_share_of_the_rest(request_: Request, expected: Resources) -> None:
     assert allot(request_, Resources(16, 64, 100, 2)) == expected
+
+
+def test_a_task_that_asks_for_no_cores_does_not_share_a_worker_with_all_the_others() -> None:
+    assert allot(Request(cores=0), Resources(4, 1000, 1000, 0)) == Resources(0, 1000, 1000, 0)

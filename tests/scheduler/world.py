@@ -14,8 +14,11 @@ from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings
 from vine.wire import messages as m
+from vine.wire.codec import Decoder, encode_one
 
 CHUNK = 256 << 10
+
+_anything_sent: Decoder[m.Message] = Decoder(m.ToClient | m.ToWorker | m.ToFactory)
 
 
 def manifest(name: str, chunks: int = 8) -> m.Manifest:
@@ -107,6 +110,8 @@ class World:
     def step(self, todo: list[actions.Action]) -> None:
         self.done += todo
         for action in todo:
+            if isinstance(action, actions.Send):
+                _anything_sent.decode_one(encode_one(action.message))
             match action:
                 case actions.Send(peer, message) if peer == self.client:
                     self.inbox.append(message)
@@ -274,7 +279,9 @@ class World:
     def bind(self, file_id: FileId, name: str = "big", chunks: int = 8) -> ObjectId:
         content = manifest(name, chunks)
         signature = m.Signature(content.size, 1, 1)
-        self.say(m.FileBound(file_id, object_id(content), content, f"/data/{name}", signature))
+        path = self.core.state.files.by_id[file_id].spec.path
+        assert path is not None
+        self.say(m.FileBound(file_id, object_id(content), content, path, signature))
         return object_id(content)
 
     def temp(self, **fields: object) -> FileId:

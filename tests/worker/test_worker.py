@@ -269,6 +269,13 @@ def test_a_worker_without_its_parent_ends(manager: ScriptedManager) -> None:
     os.close(reading)
 
 
+def test_a_worker_that_has_nothing_to_do_ends_after_its_idle_time(manager: ScriptedManager) -> None:
+    process = manager.start_worker("w1", "--idle-timeout", "0.2")
+    worker = manager.joined()
+    assert "idle" in manager.next(worker, wire.WorkerBye).reason
+    assert process.wait(10) == 0
+
+
 def test_errors_are_one_line_with_an_exit_code(manager: ScriptedManager, tmp_path: Path) -> None:
     process = manager.start_worker("w1", "--workspace", "/proc/nowhere")
     assert process.wait(10) == 2

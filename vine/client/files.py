@@ -41,9 +41,10 @@ def cache_level(cache: str | bool) -> CacheLevel:
 class File:
     """A declared file: give it to tasks as an input or an output. Made by `Manager.declare_...` only."""
 
-    def __init__(self, session: Session, spec: FileSpec) -> None:
+    def __init__(self, session: Session, spec: FileSpec, local: str | None = None) -> None:
         self._session = session
         self._spec = spec
+        self._local = local  # where a small buffer's content is put, should anybody ask for a path
 
     @property
     def file_id(self) -> FileId:
@@ -63,6 +64,9 @@ class File:
 
     def path(self, timeout: float | None = None) -> Path:
         """Where its content lies for this process to read, brought from a worker if need be."""
+        if self._spec.data is not None and self._local is not None:
+            Path(self._local).write_bytes(self._spec.data)  # The manager has it in an envelope, and no file of it.
+            return Path(self._local)
         brought = self._session.bring(self.file_id, timeout)
         if brought.path is None:
             raise errors.TaskFailed(brought.message or f"{self.label} cannot be had: no task has made it")
@@ -222,7 +226,7 @@ class Declarer:
         self._session.declare(spec)
         if spec.data is None:
             self._stager.stage_bytes(spec, data)
-        return File(self._session, spec)
+        return File(self._session, spec, self._stager.staged_path(spec.file_id))
 
     def payload(self, data: bytes, label: str, submit: Callable[[FileId], None]) -> None:
         """Declare the too long arguments of one task and have it submitted under their file's id."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import os
 import select
 import site
@@ -25,15 +26,16 @@ class Lifeline:
     """A pipe whose only writing end is ours: those who hold the other end see its end when we are gone."""
 
     def __init__(self) -> None:
-        self.read_fd, self._write_fd = os.pipe()  # Neither is inherited unless named in `pass_fds`.
+        self.read_fd, write_fd = os.pipe()  # Neither is inherited unless named in `pass_fds`.
+        self._open = [self.read_fd, write_fd]
         _lifelines.add(self)
 
     def cut(self) -> None:
-        """All programs that hold on to it are to end."""
-        for fd in (self.read_fd, self._write_fd):
-            if fd >= 0:
-                os.close(fd)
-        self.read_fd = self._write_fd = -1
+        """All programs that hold on to it are to end. Several threads may find the reason for it at once."""
+        self.read_fd = -1
+        with contextlib.suppress(IndexError):
+            while True:
+                os.close(self._open.pop())
 
 
 def _drop_lifelines() -> None:

@@ -74,7 +74,7 @@ class Manager:
             self._program.watch(self._on_exit)
         try:
             welcome = self._session.open()
-            if not welcome.same_host and not os.path.isdir(welcome.staging_dir):
+            if not welcome.same_host:
                 raise errors.ConnectionRefused(
                     f"the manager's run directory {welcome.run_dir} is not on this host: "
                     "run this program on the manager's host, and workers anywhere"
@@ -277,6 +277,7 @@ class Manager:
         assert self._program is not None
         if not self._closed:
             self._session.fail(errors.ManagerLost(f"the manager has ended ({self._program.last_words()})"))
+            self._lifeline.cut()  # Without it factory and workers are of no use to anybody.
 
     def _end_programs(self, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s

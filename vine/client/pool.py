@@ -29,6 +29,7 @@ class Pool:
         return [task for task in found if isinstance(task, VineFuture) and task.pool is self]
 
     def start_factory(self, options: list[str]) -> None:
+        self.manager.session.check()  # Nobody is left to hold a factory of a manager that is gone.
         log_path = os.path.join(self.manager.run_directory, "factory.log")
         connection_file = str(self.manager.connection_file)
         self.factory = launch.start_factory(self.manager.lifeline, connection_file, log_path, options)
@@ -37,7 +38,10 @@ class Pool:
 
     def _factory_ended(self) -> None:
         assert self.factory is not None
-        if self.closed or self.manager.closed or self.manager.session.state.workers:
+        session = self.manager.session
+        if self.closed or self.manager.closed or session.error is not None:
+            return  # The run is over, and whoever asks hears why.
+        if session.state.workers:
             return  # Workers outlive their factory, and may be all that is needed.
         self.error = errors.FactoryLost(
             f"the factory has ended ({self.factory.last_words()}), and no worker is connected: "

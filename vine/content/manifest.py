@@ -113,6 +113,13 @@ def check_manifest(manifest: Manifest) -> None:
         _check_tree(manifest.tree, manifest.size)
 
 
+def check_object(name: ObjectId, manifest: Manifest) -> None:
+    """Raise MalformedMessage unless the manifest is sound and that of the object called so."""
+    check_manifest(manifest)
+    if object_id(manifest) != name:
+        raise MalformedMessage("the object's name is not the hash of its manifest")
+
+
 def canonical_mode(entry_is_folder: bool, target: str | None, executable: bool) -> int:
     """The mode by which a member enters the manifest."""
     if target is not None:

@@ -26,7 +26,8 @@ def parent_of(name: str) -> str:
 def leads_out(path: str, target: str, links: Mapping[str, str]) -> bool:
     """Whether a link at `path` to `target` leaves the root, with every link of `links` followed.
 
-    Judged by names alone: a path that ends nowhere or in a circle leads nowhere, hence not out.
+    Judged by names alone: a path that ends nowhere does not lead out. One that runs in a circle does: the
+    kernel refuses to follow it, but programs that resolve names themselves go on from where the circle began.
     """
     here = [part for part in parent_of(path).split("/") if part]
     if not target or target.startswith("/"):
@@ -48,7 +49,7 @@ def leads_out(path: str, target: str, links: Mapping[str, str]) -> bool:
             continue
         followed += 1
         if followed > _LINKS_FOLLOWED_MAX:
-            return False
+            return True
         if next_target.startswith("/"):
             return True
         here.pop()

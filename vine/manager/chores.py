@@ -33,12 +33,21 @@ class Chores:
         shared = self._is_staged(path) and self._is_staged(second)
         fresh = f"{second}.new"
         try:
+            Path(second).parent.mkdir(parents=True, exist_ok=True)
             _duplicate(path, fresh, os.link if shared else shutil.copyfile)
             os.replace(fresh, second)
         except OSError as error:
             _log.error("%s cannot be copied to %s: %s", path, second, error)
             if os.path.lexists(fresh):
                 remove(Path(fresh))
+
+    def write(self, path: str, data: bytes) -> None:
+        """Let these few bytes lie at `path`, in the staging folder."""
+        assert self._is_staged(path), f"{path} is not of the staging folder"
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            _log.error("%s cannot be written: %s", path, error)
 
     def remove(self, path: str) -> None:
         """Remove a file or folder; its name is free when this returns. One that its reader has removed is fine."""

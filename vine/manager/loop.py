@@ -73,6 +73,7 @@ class Loop:
             actions.Fetch: self._fetch,
             actions.AbandonLocal: self._abandon,
             actions.CopyFile: self._copy,
+            actions.WriteFile: self._write,
             actions.RemoveFile: self._remove,
             actions.EndRun: self._end_run,
         }
@@ -105,6 +106,8 @@ class Loop:
             self._look_at_parent()
         handle = self._scheduler.handle
         for peer, role, messages in self._hub.receive(now):
+            if not self._hub.knows(peer):
+                continue  # It was forgotten for what came before in this batch.
             self._peers.setdefault(peer, role)
             for message in messages:
                 self._do(handle(peer, message, now))
@@ -208,6 +211,9 @@ class Loop:
 
     def _copy(self, action: actions.CopyFile) -> None:
         self._chores.copy(action.path, action.second)
+
+    def _write(self, action: actions.WriteFile) -> None:
+        self._chores.write(action.path, action.data)
 
     def _remove(self, action: actions.RemoveFile) -> None:
         self._chores.remove(action.path)

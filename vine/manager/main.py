@@ -65,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 # --- the command line ------------------------------------------------------------------------------
 
 
-def _parse(argv: Sequence[str] | None) -> Options:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="vine-manager",
         description="Schedule a run's tasks. Prints `ready FILE`, where FILE is what workers connect by, and keeps on.",
@@ -92,7 +92,11 @@ def _parse(argv: Sequence[str] | None) -> Options:
         "--set", action="append", default=[], metavar="LIMIT=VALUE", help="change a limit of vine.config; repeatable"
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
-    given = parser.parse_args(argv)
+    return parser
+
+
+def _parse(argv: Sequence[str] | None) -> Options:
+    given = _parser().parse_args(argv)
     host, port = _address(given.bind)
     if given.parent_fd is not None and not _is_open(given.parent_fd):
         raise UsageError(
@@ -166,9 +170,10 @@ def _make_run_dir(options: Options) -> RunPlace:
     asked = options.run_dir or options.run_info_path
     try:
         if options.run_dir is not None:
-            run_dir = make_run_dir(options.run_dir.absolute())
-            if os.listdir(run_dir):
+            run_dir = options.run_dir.absolute()
+            if run_dir.is_dir() and os.listdir(run_dir):  # Before it is closed to others: it may be anything.
                 raise UsageError(f"the run directory {run_dir} is not empty: name a new one")
+            make_run_dir(run_dir)
         else:
             run_dir = _new_folder(options.run_info_path.absolute(), stamp)
         staging_dir = run_dir / "staging"

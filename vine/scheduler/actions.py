@@ -76,6 +76,14 @@ class CopyFile:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Put these few bytes into a file of the run's staging folder."""
+
+    path: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveFile:
     """Remove a file or directory of the run's staging folder."""
 
@@ -89,7 +97,9 @@ class EndRun:
     reason: str
 
 
-Action = Send | Forget | Journal | Serve | StopServing | Fetch | AbandonLocal | CopyFile | RemoveFile | EndRun
+Action = (
+    Send | Forget | Journal | Serve | StopServing | Fetch | AbandonLocal | CopyFile | WriteFile | RemoveFile | EndRun
+)
 
 
 @dataclass(frozen=True, slots=True)

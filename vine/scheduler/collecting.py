@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vine import config
 from vine.names import MANAGER, ObjectId
 from vine.scheduler import actions, completion, existence, recovery, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
@@ -26,7 +27,7 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         state.tell_worker(worker.worker_id, DropObjects((output.object_id,)))
         return
     if file.object_id != output.object_id:
-        upkeep.unbind(state, file)
+        _replace(state, file)
         state.files.bind(file, output.object_id, output.manifest)
     known = state.files.objects[output.object_id]
     state.has_copy(worker, known)
@@ -35,6 +36,14 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         assert file.spec.path is not None
         _collect(state, record, worker, known, file.spec.path)
     existence.file_exists(state, file)
+
+
+def _replace(state: State, file: FileRecord) -> None:
+    """The file is made anew: tasks that are staged for what it was take what it will be."""
+    old = state.files.object_of(file.file_id)
+    if old is not None and old.files == {file.file_id} and not old.results:
+        recovery.withdraw_users(state, old)
+    upkeep.unbind(state, file)
 
 
 def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: Attempt, result: AttemptResult) -> None:
@@ -55,7 +64,7 @@ def _collect(state: State, record: TaskRecord, worker: WorkerRecord, known: Obje
     assert record.attempt is not None
     record.attempt.collecting.add(known.object_id)
     worker.collecting.add(record.task_id)
-    state.collecting.setdefault(known.object_id, {})[record.task_id] = path
+    state.collecting.setdefault(known.object_id, {}).setdefault(record.task_id, []).append(path)
     staging.bring_to_manager(state, known, path)
 
 
@@ -86,15 +95,16 @@ def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
     waiting = state.collecting.pop(object_id, {})
     if known is None:
         return
-    for task_id, path in waiting.items():
+    for task_id, paths in waiting.items():
         record = state.tasks.by_id[task_id]
         attempt = record.attempt
         assert attempt is not None and attempt.result is not None
-        if path != arrived_at:
-            state.do(actions.CopyFile(arrived_at, path))  # Two tasks left the same bytes.
+        for path in paths:
+            if path != arrived_at:
+                state.do(actions.CopyFile(arrived_at, path))  # Several outputs have the same bytes.
         attempt.collecting.discard(object_id)
-        if record.value_object == object_id:
-            _value_arrived(state, record, known, path)
+        if record.value_object == object_id and record.value_path is not None:
+            _value_arrived(state, record, known, record.value_path)
         completion.finish_or_collect(state, record)
     for file_id in sorted(known.files):
         _answer_bring(state, state.files.by_id[file_id], arrived_at)
@@ -121,7 +131,7 @@ def _with_path(result: TaskResult, path: str) -> TaskResult:
 
 def collect_again(state: State, known: ObjectRecord) -> None:
     """A flow to the manager failed: try again while somebody waits for it and somebody has it."""
-    for path in list(state.collecting.get(known.object_id, {}).values())[:1]:
+    for path, *_ in list(state.collecting.get(known.object_id, {}).values())[:1]:
         staging.bring_to_manager(state, known, path)
     if any(state.files.by_id[file_id].bring for file_id in known.files):
         staging.bring_to_manager(state, known, bring_path(state, known))
@@ -138,7 +148,7 @@ def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, messa
     for file_id in sorted(known.files):
         file = state.files.by_id[file_id]
         for peer in file.bring:
-            state.send(peer, FileBrought(file_id, None, message))
+            state.send(peer, FileBrought(file_id, None, message[: config.text_chars_max]))
         file.bring.clear()
 
 
@@ -149,15 +159,24 @@ def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
         state.send(peer, FileBrought(file.file_id, None, file.failure[1]))
     elif known is not None and known.archive is not None:
         message = f"{file.spec.label} is unpacked on workers only: fetch its archive instead"
-        state.send(peer, FileBrought(file.file_id, None, message))
+        state.send(peer, FileBrought(file.file_id, None, message[: config.text_chars_max]))
     elif known is None or not state.files.can_be_had(known):
         file.bring.append(peer)
         recovery.remake(state, file)
-    elif file.path is not None:
-        state.send(peer, FileBrought(file.file_id, file.path))
+    elif (path := _path_here(state, known)) is not None:
+        state.send(peer, FileBrought(file.file_id, path))
+    elif known.data is not None:
+        path = bring_path(state, known)
+        state.do(actions.WriteFile(path, known.data))
+        state.send(peer, FileBrought(file.file_id, path))
     else:
         file.bring.append(peer)
         staging.bring_to_manager(state, known, bring_path(state, known))
+
+
+def _path_here(state: State, known: ObjectRecord) -> str | None:
+    """Where the client has these bytes already, under whichever of its files."""
+    return next((path for file_id in sorted(known.files) if (path := state.files.by_id[file_id].path)), None)
 
 
 def bring_path(state: State, known: ObjectRecord) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vine import config
+from vine.content.manifest import check_object
+from vine.errors import MalformedMessage
 from vine.scheduler import collecting, dispatch, existence, recovery, upkeep
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
-from vine.scheduler.tasks import TaskRecord, TaskState
+from vine.scheduler.tasks import TaskRecord, TaskState, body_key
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import (
     AttemptResult,
@@ -32,9 +35,10 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     if record is None or result.attempt not in worker.attempts:
         _drop_leftovers(state, worker, result)
         return
-    state.placement.shape_of(record).observe(result.times.run_s)
+    state.placement.durations.observe(body_key(record.spec), result.times.run_s)
     worker.release(result.attempt, state.now)
     state.placement.load_changed(worker)
+    result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times))
     if result.outcome is Outcome.SUCCESS:
         _succeeded(state, record, worker, result)
@@ -42,10 +46,27 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         _did_not_succeed(state, record, worker, result)
 
 
+def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
+    """The result, or that of a worker which cannot say what it has made."""
+    try:
+        for output in result.outputs:
+            check_object(output.object_id, output.manifest)
+        if result.value_object is not None and result.value_manifest is not None:
+            check_object(result.value_object, result.value_manifest)
+        if len({output.file_id for output in result.outputs}) < len(result.outputs):
+            raise MalformedMessage("an output is there twice")
+    except MalformedMessage as malformed:
+        state.strange += 1
+        message = f"{worker.worker_id} reported something else than what it had made: {malformed}"
+        return AttemptResult(result.attempt, Outcome.TRANSFER_FAILED, message=message, times=result.times)
+    return result
+
+
 def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -> None:
-    left = [output.object_id for output in result.outputs if output.object_id not in state.files.objects]
+    made = [output.object_id for output in result.outputs]
     if result.value_object is not None:
-        left.append(result.value_object)
+        made.append(result.value_object)
+    left = [object_id for object_id in made if object_id not in state.files.objects]
     if left:
         state.tell_worker(worker.worker_id, DropObjects(tuple(left)))
 
@@ -123,7 +144,9 @@ def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> Non
     """End a task that has no attempt, with a result of the manager's own making."""
     assert record.attempt is None, f"task {record.task_id} still has an attempt"
     queue_s = max(0.0, (record.first_assigned_at or state.now) - record.submitted_at)
-    result = TaskResult(record.task_id, outcome, message=message, attempts=record.attempts, queue_s=queue_s)
+    # Messages quote each other along chains of tasks.
+    clipped = message[: config.text_chars_max]
+    result = TaskResult(record.task_id, outcome, message=clipped, attempts=record.attempts, queue_s=queue_s)
     commit(state, record, result)
 
 
@@ -167,7 +190,9 @@ def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
 def _fail_missing_outputs(state: State, record: TaskRecord, result: TaskResult) -> None:
     for mount in record.spec.outputs:
         file = state.files.by_id.get(mount.file_id)
-        if file is not None and file.producer == record.task_id and file.object_id is None and file.failure is None:
+        if file is None or file.producer != record.task_id or file.failure is not None:
+            continue
+        if not state.files.is_available(file.file_id):
             message = f"task {record.task_id} ({record.spec.label}), which makes {file.spec.label}, did not succeed"
             existence.file_failed(
                 state, file, Outcome.DEPENDENCY_FAILED, f"{message}: {result.message or result.outcome.value}"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from vine.errors import MalformedMessage
 from vine.names import TaskId
 from vine.scheduler import actions, collecting, completion, dispatch, fleet, reasons, recovery, staging, submission
 from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, PeerKey
@@ -62,16 +63,19 @@ class Scheduler:
         state.now = now
         self.heard(peer, now)
         hello = self._hellos.get(type(message))
-        if hello is not None:
-            hello(peer, message)
-        elif (client := state.clients.get(peer)) is not None:
-            self._route(self._from_client, client, message)
-        elif (worker_id := state.worker_of.get(peer)) is not None:
-            self._route(self._from_worker, state.workers[worker_id], message)
-        elif (factory := state.factories.get(peer)) is not None:
-            self._route(self._from_factory, factory, message)
-        else:
-            state.strange += 1  # It has left, or never said hello.
+        try:
+            if hello is not None:
+                hello(peer, message)
+            elif (client := state.clients.get(peer)) is not None:
+                self._route(self._from_client, client, message)
+            elif (worker_id := state.worker_of.get(peer)) is not None:
+                self._route(self._from_worker, state.workers[worker_id], message)
+            elif (factory := state.factories.get(peer)) is not None:
+                self._route(self._from_factory, factory, message)
+            else:
+                state.strange += 1  # It has left, or never said hello.
+        except MalformedMessage:
+            state.strange += 1  # Raised before anything was changed.
         return self._finish()
 
     def heard(self, peer: PeerKey, now: float) -> None:
@@ -120,7 +124,7 @@ class Scheduler:
             if now - other.heard_at > settings.client_lost_after_s:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         fleet.fail_what_fits_nowhere(state)
-        state.placement.discard_empty_shapes(state.tasks.by_id)
+        state.placement.discard_empty_shapes()
         fleet.tell_news(state)
         return self._finish()
 
@@ -192,10 +196,10 @@ class Scheduler:
         if peer in state.clients:
             return
         settings = state.settings
-        client = ClientRecord(peer, hello.client_id, state.clients_seen, state.now)
+        same_host = hello.host_id == settings.host_id
+        client = ClientRecord(peer, hello.client_id, state.clients_seen, state.now, same_host)
         state.clients_seen += 1
         state.clients[peer] = client
-        same_host = hello.host_id == settings.host_id
         welcome = m.ClientWelcome(
             settings.run_id, settings.epoch, client.index, settings.run_dir, settings.staging_dir, same_host
         )
@@ -206,12 +210,17 @@ class Scheduler:
         if state.stopping:
             state.send(peer, m.EndWorker("the run is over"))
             return
+        if peer in state.worker_of:
+            state.strange += 1  # One session is one worker.
+            return
+        if (refusal := fleet.refusal_of(state, hello)) is not None:
+            state.send(peer, m.Refused(refusal))
+            return
         known = state.workers.get(hello.worker_id)
         if known is not None:
             self._lose(known.peer, "came back as a new process")
-        worker = fleet.admit_worker(state, peer, hello)
-        if worker is not None:
-            staging.plan_all(state)
+        fleet.admit_worker(state, peer, hello)
+        staging.plan_all(state)
 
     def _on_factory_hello(self, peer: PeerKey, hello: m.FactoryHello) -> None:
         state = self.state

@@ -15,7 +15,7 @@ from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import Assignment, DependencyValue, ObjectMount, Resources
+from vine.wire.messages import Assignment, DependencyValue, ObjectMount, Outcome, Resources
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -33,6 +33,9 @@ def make_ready(state: State, record: TaskRecord) -> None:
 
 def reconsider(state: State, record: TaskRecord) -> None:
     """A task that has lost its attempt: ready again, or waiting if an input is gone meanwhile."""
+    if record.cancel_requested:
+        state.doom(record.task_id, Outcome.CANCELLED, "cancelled")
+        return
     wait_for_missing(state, record)
     if record.unmet:
         if record.state is not TaskState.WAITING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import TaskId
-from vine.scheduler import collecting, dispatch, recovery, staging
-from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.names import ObjectId, TaskId
+from vine.scheduler import collecting, dispatch, recovery, upkeep
+from vine.scheduler.files import FileRecord, ObjectRecord, unpacked_id
 from vine.scheduler.records import FileFailed
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
 from vine.wire.messages import FileBrought, Outcome
@@ -20,10 +20,20 @@ def file_exists(state: State, file: FileRecord) -> None:
     """The file has content: tasks that waited for it go on, and so do files unpacked from it."""
     waiting, file.waiting = file.waiting, set()
     dispatch.requirement_met(state, file_requirement(file.file_id), waiting)
-    if file.bring:
-        assert file.object_id is not None
-        known = state.files.objects[file.object_id]
-        staging.bring_to_manager(state, known, collecting.bring_path(state, known))
+    assert file.object_id is not None
+    for file_id in file.unpacked:
+        bind_unpacked(state, state.files.by_id[file_id], file.object_id)
+    clients, file.bring = file.bring, []
+    for peer in clients:
+        collecting.bring(state, peer, file)
+
+
+def bind_unpacked(state: State, file: FileRecord, archive: ObjectId) -> None:
+    """The file's archive has this content now, be it for the first time or made anew."""
+    if file.object_id != unpacked_id(archive):
+        upkeep.unbind(state, file)
+        state.files.bind(file, unpacked_id(archive), None).archive = archive
+    file_exists(state, file)
 
 
 def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) -> None:
@@ -31,7 +41,7 @@ def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) 
     file.failure = (outcome, message[: config.text_chars_max])
     state.record(FileFailed(file.file_id, message))
     for peer in file.bring:
-        state.send(peer, FileBrought(file.file_id, None, message))
+        state.send(peer, FileBrought(file.file_id, None, file.failure[1]))
     file.bring.clear()
     waiting, file.waiting = file.waiting, set()
     fail_waiting(state, waiting, outcome, message)

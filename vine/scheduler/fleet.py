@@ -34,7 +34,26 @@ if TYPE_CHECKING:
 _UNITS = ("cores", "MB memory", "MB disk", "gpus")
 
 
-def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> WorkerRecord | None:
+def refusal_of(state: State, hello: WorkerHello) -> str | None:
+    """Why this worker cannot join, if it cannot: two that share a name would end each other's tasks for ever."""
+    if hello.worker_id == MANAGER:
+        return f"a worker cannot be called {MANAGER!r}: name another --worker-id"
+    known = state.workers.get(hello.worker_id)
+    if known is None or _process(known.hello) == _process(hello):
+        return None
+    if state.now - known.heard_at > config.worker_replaced_after_s:
+        return None
+    return (
+        f"a worker called {hello.worker_id!r} is connected already, from {known.hello.hostname}: name another "
+        f"--worker-id, or start it {config.worker_replaced_after_s:g} s after that one has ended"
+    )
+
+
+def _process(hello: WorkerHello) -> tuple[str, int, str]:
+    return (hello.host_id, hello.pid, hello.requests_endpoint)
+
+
+def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
@@ -43,7 +62,6 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> WorkerRecor
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
     state.record(WorkerJoined(hello.worker_id, hello.hostname, hello.capacity, hello.log_path))
-    return worker
 
 
 def started(attempt: AttemptId) -> AttemptStarted:
@@ -100,13 +118,16 @@ def fail_what_fits_nowhere(state: State) -> None:
             for _, _, task_id in shape.queue:
                 record = state.tasks.by_id.get(task_id)
                 if record is not None and record.state is TaskState.READY:
-                    state.doom(task_id, Outcome.NO_WORKER_FITS, message)
+                    named = f"task {task_id} ({record.spec.label}): {message}"
+                    state.doom(task_id, Outcome.NO_WORKER_FITS, named)
 
 
 def _fits_somewhere(state: State, shape: Shape) -> bool:
     workers = state.workers.values()
     return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in workers) or any(
-        could_fit(shape.request, factory.hello.capacity) for factory in state.factories.values()
+        could_fit(shape.request, factory.hello.capacity)
+        for factory in state.factories.values()
+        if not shape.features  # A factory's workers have none.
     )
 
 

@@ -17,6 +17,7 @@ class ClientRecord:
     client_id: ClientId
     index: int
     heard_at: float
+    same_host: bool  # its paths name the manager's files
     told: RunState | None = None
     tasks: set[TaskId] = field(default_factory=set)  # that it may still ask for
 

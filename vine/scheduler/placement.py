@@ -1,4 +1,4 @@
-"""Which ready task next, and on which worker: equal tasks are one shape, each shape an index of workers.
+"""Which ready task next, and on which worker: equal needs are one shape, each shape an index of workers.
 
 A decision looks at the emptiest worker with room and at the holders of the task's inputs, never at
 all workers or all tasks: so its cost stays flat as both grow.
@@ -12,19 +12,21 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.names import TaskId, WorkerId
-from vine.scheduler.tasks import TaskRecord, TaskState, shape_key
+from vine.scheduler.tasks import TaskRecord, TaskState, body_key, shape_key
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.messages import Request, Resources
 
 _HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
+_STALE_MIN = 64  # Entries of an index that are not worth a clearance.
 _DURATION_WEIGHT = 0.2  # Of the newest duration in the running mean.
 
 
 @dataclass(slots=True)
 class Shape:
-    """Tasks that ask for the same and run the same function."""
+    """Tasks that ask for the same and may be queued equally far ahead, whatever they run."""
 
     key: str
+    ahead: int  # of what a worker can run at once, so many times as much may be queued there
     request: Request
     features: tuple[str, ...]
     queue: list[tuple[float, int, TaskId]] = field(default_factory=list)  # heap of (-priority, sequence, task)
@@ -32,7 +34,6 @@ class Shape:
         default_factory=list
     )  # heap of (load, joined, worker, version)
     allotments: dict[Resources, Resources] = field(default_factory=dict)  # by a worker's capacity
-    mean_run_s: float | None = None
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come
 
     def allotment(self, capacity: Resources) -> Resources:
@@ -41,66 +42,78 @@ class Shape:
             known = self.allotments[capacity] = allot(self.request, capacity)
         return known
 
-    @property
-    def load_max(self) -> float:
-        """How far a worker may be loaded with tasks of this shape: 1, and more where they are short."""
-        if self.mean_run_s is None:
-            return 1.0
-        ahead = config.prefetch_target_s / max(self.mean_run_s, 1e-6)
-        return 1.0 + min(float(config.prefetch_tasks_max), float(int(ahead)))
 
-    def observe(self, run_s: float) -> None:
-        old = self.mean_run_s
-        self.mean_run_s = run_s if old is None else old + _DURATION_WEIGHT * (run_s - old)
+class Durations:
+    """How long tasks take that run the same; tells how many of them to queue ahead of time."""
+
+    def __init__(self) -> None:
+        self._mean_s: dict[str, float] = {}
+
+    def observe(self, body: str, run_s: float) -> None:
+        old = self._mean_s.pop(body, None)
+        self._mean_s[body] = run_s if old is None else old + _DURATION_WEIGHT * (run_s - old)
+        if len(self._mean_s) > config.durations_kept_max:
+            del self._mean_s[next(iter(self._mean_s))]  # The one that was seen last the longest time ago.
+
+    def ahead(self, body: str) -> int:
+        """A power of two or none, so that there are few shapes."""
+        mean_s = self._mean_s.get(body)
+        if mean_s is None:
+            return 0
+        fit = min(config.prefetch_tasks_max, int(config.prefetch_target_s / max(mean_s, 1e-6)))
+        return 1 << fit.bit_length() - 1 if fit else 0
 
 
 class Placement:
     """The ready tasks and the workers with room for them."""
 
     def __init__(self) -> None:
-        self.shapes: dict[str, Shape] = {}
+        self.shapes: dict[tuple[str, int], Shape] = {}
+        self.durations = Durations()
         self.workers: dict[WorkerId, WorkerRecord] = {}
         self._versions: dict[WorkerId, int] = {}
         self._joined: dict[WorkerId, int] = {}
+        self._joins = 0
+        self._loads = 0
         self._sequence = 0
 
     # --- what changes -----------------------------------------------------------------------
 
     def add_worker(self, worker: WorkerRecord) -> None:
         self.workers[worker.worker_id] = worker
-        self._joined[worker.worker_id] = len(self._joined)
+        self._joins += 1
+        self._joined[worker.worker_id] = self._joins
         self.load_changed(worker)
 
     def remove_worker(self, worker_id: WorkerId) -> None:
-        del self.workers[worker_id]
-        self._versions[worker_id] += 1
+        del self.workers[worker_id], self._versions[worker_id], self._joined[worker_id]
 
     def load_changed(self, worker: WorkerRecord) -> None:
-        version = self._versions.get(worker.worker_id, 0) + 1
-        self._versions[worker.worker_id] = version
+        self._loads += 1  # Never counted anew for a worker that comes back: its old entries must not count.
+        self._versions[worker.worker_id] = self._loads
         for shape in self.shapes.values():
-            self._enter(shape, worker, version)
+            self._enter(shape, worker)
 
     def push(self, record: TaskRecord) -> None:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
         self._sequence += 1
-        shape = self.shape_of(record)
-        heapq.heappush(shape.queue, (-record.spec.priority, self._sequence, record.task_id))
+        heapq.heappush(self.shape_of(record).queue, (-record.spec.priority, self._sequence, record.task_id))
 
     def shape_of(self, record: TaskRecord) -> Shape:
-        key = shape_key(record.spec)
-        shape = self.shapes.get(key)
+        spec = record.spec
+        name = (shape_key(spec), self.durations.ahead(body_key(spec)))
+        shape = self.shapes.get(name)
         if shape is None:
-            shape = self.shapes[key] = Shape(key, record.spec.request, record.spec.features)
+            shape = self.shapes[name] = Shape(*name, spec.request, spec.features)
             for worker in self.workers.values():
-                self._enter(shape, worker, self._versions[worker.worker_id])
+                self._enter(shape, worker)
         return shape
 
-    def discard_empty_shapes(self, tasks: dict[TaskId, TaskRecord]) -> None:
+    def discard_empty_shapes(self) -> None:
         """Forget shapes without tasks, once there are so many that each change of load costs."""
-        if len(self.shapes) > config.idle_shapes_max:
-            in_use = {shape_key(record.spec) for record in tasks.values() if not record.state.ended}
-            self.shapes = {key: shape for key, shape in self.shapes.items() if key in in_use}
+        idle = [name for name, shape in self.shapes.items() if not shape.queue]
+        for name in idle[: max(0, len(idle) - config.idle_shapes_max)]:
+            del self.shapes[name]
 
     # --- what is decided ----------------------------------------------------------------------
 
@@ -115,23 +128,26 @@ class Placement:
         `holders` yields (worker, bytes of the task's inputs that it holds or will hold soon).
         `assign` must load the worker with the allotment before it returns.
         """
-        order = [(*shape.queue[0][:2], key) for key, shape in self.shapes.items() if shape.queue]
+        order = [(*shape.queue[0][:2], name) for name, shape in self.shapes.items() if shape.queue]
         heapq.heapify(order)
         put_aside: list[tuple[Shape, tuple[float, int, TaskId]]] = []
         while order:
-            shape = self.shapes[heapq.heappop(order)[2]]
+            name = heapq.heappop(order)[2]
+            shape = self.shapes[name]
             entry = heapq.heappop(shape.queue)
             record = tasks.get(entry[2])
             if record is not None and record.state is TaskState.READY:
-                worker = self.choose(shape, record, holders)
+                # What was learnt of its duration since it was queued may let it be queued elsewhere.
+                fit = self.shape_of(record)
+                worker = self.choose(fit, record, holders)
                 if worker is not None:
-                    assign(record, worker, shape.allotment(worker.capacity))
+                    assign(record, worker, fit.allotment(worker.capacity))
                 else:
-                    put_aside.append((shape, entry))
-                    if not record.avoid:
+                    put_aside.append((fit, entry))
+                    if not record.avoid and fit.ahead >= shape.ahead:
                         continue  # Nobody has room for this shape: leave the rest of its queue.
             if shape.queue:
-                heapq.heappush(order, (*shape.queue[0][:2], shape.key))
+                heapq.heappush(order, (*shape.queue[0][:2], name))
         for shape, entry in put_aside:
             heapq.heappush(shape.queue, entry)
 
@@ -162,7 +178,7 @@ class Placement:
         """Whether the worker may be given one more task of the shape, to run or to queue."""
         if not could_fit(shape.request, worker.capacity) or not has_features(worker, shape.features):
             return False
-        return has_room(worker, shape.allotment(worker.capacity)) or worker.load < shape.load_max - 1e-6
+        return has_room(worker, shape.allotment(worker.capacity)) or worker.load < 1 + shape.ahead - 1e-6
 
     def _emptiest(self, shape: Shape, avoid: set[WorkerId]) -> WorkerRecord | None:
         passed: list[tuple[float, int, WorkerId, int]] = []
@@ -181,10 +197,17 @@ class Placement:
             heapq.heappush(shape.index, entry)
         return found
 
-    def _enter(self, shape: Shape, worker: WorkerRecord, version: int) -> None:
+    def _enter(self, shape: Shape, worker: WorkerRecord) -> None:
         if self.usable(shape, worker):
-            entry = (worker.load, self._joined[worker.worker_id], worker.worker_id, version)
-            heapq.heappush(shape.index, entry)
+            heapq.heappush(shape.index, self._entry(worker))
+            if len(shape.index) > 2 * len(self.workers) + _STALE_MIN:
+                # Most are stale: of loads that were, above the lowest one, where nobody looks.
+                shape.index = [self._entry(known) for known in self.workers.values() if self.usable(shape, known)]
+                heapq.heapify(shape.index)
+
+    def _entry(self, worker: WorkerRecord) -> tuple[float, int, WorkerId, int]:
+        worker_id = worker.worker_id
+        return (worker.load, self._joined[worker_id], worker_id, self._versions[worker_id])
 
 
 def few(holders: set[WorkerId]) -> Iterable[WorkerId]:

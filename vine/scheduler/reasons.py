@@ -51,8 +51,8 @@ def _why_waiting(state: State, record: TaskRecord) -> str:
 
 def _why_no_file(state: State, file: FileRecord) -> str:
     label = file.spec.label
-    if file.spec.source is not None and file.object_id is None:
-        return f"waits for the archive of {label} to be read and hashed by the client"
+    if file.spec.source is not None:
+        return _why_no_file(state, state.files.by_id[file.spec.source])
     if file.producer is not None:
         producer = state.tasks.by_id.get(file.producer)
         standing = "" if producer is None else f", {producer.state.value}"
@@ -108,7 +108,8 @@ def _resources(resources: Resources) -> dict[str, float]:
 
 def snapshot(state: State) -> dict[str, Any]:
     """Plain data for the statistics row; see the keys below."""
-    shapes = {key: why_shape(state, shape) for key, shape in state.placement.shapes.items() if shape.queue}
+    staged = _staged(state)
+    shapes = {shape.key: why_shape(state, shape) for shape in state.placement.shapes.values() if shape.queue}
     return {
         "at": state.now,
         "epoch": state.settings.epoch,
@@ -124,8 +125,8 @@ def snapshot(state: State) -> dict[str, Any]:
         "bytes_from_manager": state.transfers.bytes_from_manager,
         "bytes_from_peers": state.transfers.bytes_from_peers,
         "shapes": shapes,
-        "staged": _staged(state),
-        "reasons": _reasons(state, shapes),
+        "staged": staged,
+        "reasons": _reasons(state, shapes, staged),
         "failures": [
             {
                 "task": failure.task_id, "label": failure.label, "outcome": failure.outcome.value,
@@ -203,18 +204,19 @@ def _staged(state: State) -> dict[str, str]:
     return shown
 
 
-def _reasons(state: State, shapes: dict[str, str]) -> list[dict[str, Any]]:
+def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> list[dict[str, Any]]:
     """Why tasks wait, the commonest reason first; each with one task as an example."""
     counts: Counter[str] = Counter()
     example: dict[str, int] = {}
-    for key, reason in shapes.items():
-        shape = state.placement.shapes[key]
-        counts[reason] += len(shape.queue)
-        example.setdefault(reason, shape.queue[0][2])
+    for shape in state.placement.shapes.values():
+        if shape.queue:
+            reason = shapes[shape.key]
+            counts[reason] += len(shape.queue)
+            example.setdefault(reason, shape.queue[0][2])
     waiting = state.tasks.counts[TaskState.WAITING]
     if waiting:
         counts["waits for results of other tasks, or for files"] += waiting
-    for task_id, reason in _staged(state).items():
+    for task_id, reason in staged.items():
         counts[reason] += 1
         example.setdefault(reason, int(task_id))
     return [{"reason": reason, "tasks": n, "example": example.get(reason)} for reason, n in counts.most_common(10)]

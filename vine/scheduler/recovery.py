@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 # The source is at fault: its copy does not count any more.
-_COPY_BAD = frozenset({FetchFault.BAD_CHUNKS, FetchFault.SOURCE_REFUSED})
+_COPY_BAD = frozenset({FetchFault.BAD_CHUNKS, FetchFault.SOURCE_REFUSED, FetchFault.SOURCE_CHANGED})
 
 
 def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
@@ -51,6 +51,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         source_lost(state, transfer)
     for known in lost:
         replica_gone(state, known)
+    state.transfers.forgive(node=worker_id)
     staging.plan_all(state)
 
 
@@ -83,21 +84,27 @@ def source_lost(state: State, transfer: Transfer) -> None:
 
 def replica_gone(state: State, known: ObjectRecord) -> None:
     """A holder was struck off: if none is left and the object is a lost temporary file, remake it."""
-    if state.files.can_be_had(known) or state.transfers.receiving.get(known.object_id):
-        return
-    _withdraw_users(state, known)
+    if state.files.can_be_had(known):
+        return  # Copies that are still arriving do not count: they all hang on holders that are gone.
+    withdraw_users(state, known)
     for file_id in sorted(known.files):
         record = state.files.by_id[file_id]
         if record.waiting or record.bring:
             remake(state, record)
 
 
-def _withdraw_users(state: State, known: ObjectRecord) -> None:
+def withdraw_users(state: State, known: ObjectRecord) -> None:
     """Tasks that are staged for an object that no longer exists go back; they will take the new one."""
-    for record in [r for r in state.tasks.by_attempt.values() if r.state is TaskState.STAGED]:
-        if dispatch.takes(state, record, known):
-            withdraw(state, record)
-            dispatch.reconsider(state, record)
+    for record in _take_back_users(state, known):
+        dispatch.reconsider(state, record)
+
+
+def _take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
+    staged = [record for record in state.tasks.by_attempt.values() if record.state is TaskState.STAGED]
+    users = [record for record in staged if dispatch.takes(state, record, known)]
+    for record in users:
+        withdraw(state, record)
+    return users
 
 
 def withdraw(state: State, record: TaskRecord) -> WorkerId:
@@ -143,8 +150,9 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: s
     node, source = transfer.destination, transfer.source
     if known is None or fault is FetchFault.ABANDONED:
         return
-    if fault is FetchFault.SOURCE_CHANGED:
-        existence.files_failed(state, known, Outcome.INPUT_CHANGED, message)
+    if fault is FetchFault.SOURCE_CHANGED and source == MANAGER:
+        text = f"{known.label} is no longer what was declared ({message}); declare it again, and leave it alone"
+        existence.files_failed(state, known, Outcome.INPUT_CHANGED, text)
         return
     if fault is FetchFault.DISK_FULL:
         misplaced_or_uncollected(state, node, known, Outcome.DISK_FULL, message)
@@ -223,6 +231,11 @@ def remake(state: State, file: FileRecord) -> None:
     """Run the producer of a lost temporary file again, and the producers of what that needs."""
     if file.object_id is not None and state.files.is_available(file.file_id):
         return
+    if file.spec.source is not None:
+        archive = state.files.by_id.get(file.spec.source)
+        if archive is not None:
+            remake(state, archive)
+        return
     producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
     if file.object_id is None or file.spec.kind is not FileKind.TEMP or producer is None:
         return  # It was never made yet, or it is not ours to make.
@@ -237,6 +250,7 @@ def remake(state: State, file: FileRecord) -> None:
         message += "its inputs were undeclared or their results forgotten; keep them while the file is needed"
         existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
         return
+    users = _take_back_users(state, state.files.objects[file.object_id])
     upkeep.unbind(state, file)
     producer.recovering = True
     producer.unmet.clear()
@@ -247,6 +261,8 @@ def remake(state: State, file: FileRecord) -> None:
     state.remaking -= 1
     if not producer.unmet:
         dispatch.make_ready(state, producer)
+    for record in users:
+        dispatch.reconsider(state, record)
 
 
 def _can_run_again(state: State, producer: TaskRecord) -> bool:

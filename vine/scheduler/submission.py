@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.content.hashing import manifest_of_bytes
-from vine.content.manifest import check_manifest, object_id
+from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
-from vine.names import MANAGER, FileId, ObjectId, TaskId, client_index_of
+from vine.names import MANAGER, FileId, TaskId, client_index_of
 from vine.scheduler import collecting, completion, dispatch, existence, recovery, upkeep
 from vine.scheduler.actions import PeerKey, Serve
-from vine.scheduler.files import FileRecord, is_output_only, unpacked_id
+from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
 from vine.scheduler.records import FileDeclared, ObjectBound, TaskAccepted
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
@@ -33,9 +33,14 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
     if client_index_of(spec.file_id) != client.index or spec.file_id in state.files.by_id:
         state.strange += 1
         return
+    if spec.kind is FileKind.LOCAL and not (spec.path or "").startswith("/"):
+        raise MalformedMessage("declare-files: a local file without an absolute path")
     record = state.files.declare(spec, client.peer)
     state.record(FileDeclared(spec))
-    if spec.data is not None:
+    if spec.path is not None and not client.same_host:
+        message = f"{spec.label} lies on another host than the manager: run the client on the manager's host"
+        existence.file_failed(state, record, Outcome.INPUT_MISSING, message)
+    elif spec.data is not None:
         manifest = manifest_of_bytes(spec.data)
         known = state.files.bind(record, object_id(manifest), manifest)
         known.data = spec.data
@@ -45,7 +50,7 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
 
 def _declare_unpacked(state: State, record: FileRecord) -> None:
     archive = None if record.spec.source is None else state.files.by_id.get(record.spec.source)
-    if archive is None:
+    if archive is None or archive is record or archive.client != record.client or archive.forgotten:
         existence.file_failed(
             state, record, Outcome.INPUT_MISSING, f"the archive of {record.spec.label} is not declared"
         )
@@ -54,13 +59,7 @@ def _declare_unpacked(state: State, record: FileRecord) -> None:
     if archive.failure is not None:
         existence.file_failed(state, record, *archive.failure)
     elif archive.object_id is not None:
-        _bind_unpacked(state, record, archive.object_id)
-
-
-def _bind_unpacked(state: State, record: FileRecord, archive: ObjectId) -> None:
-    known = state.files.bind(record, unpacked_id(archive), None)
-    known.archive = archive
-    existence.file_exists(state, record)
+        existence.bind_unpacked(state, record, archive.object_id)
 
 
 def bind(state: State, client: ClientRecord, message: FileBound) -> None:
@@ -68,9 +67,14 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
     record = _own_file(state, client, message.file_id)
     if record is None or record.object_id is not None or record.failure is not None:
         return
-    check_manifest(message.manifest)
-    if object_id(message.manifest) != message.object_id:
-        raise MalformedMessage("file-bound: the object's name is not the hash of its manifest")
+    try:
+        check_object(message.object_id, message.manifest)
+        if message.path != record.spec.path:
+            raise MalformedMessage("it is not at the path that was declared")
+    except MalformedMessage as malformed:
+        state.strange += 1
+        existence.file_failed(state, record, Outcome.INPUT_MISSING, f"{record.spec.label} cannot be taken: {malformed}")
+        return
     known = state.files.bind(record, message.object_id, message.manifest)
     record.path = message.path
     if MANAGER not in known.holders and known.data is None:
@@ -78,10 +82,6 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
         state.do(Serve(message.object_id, message.manifest, message.path, message.signature))
     state.record(ObjectBound(record.file_id, message.object_id, message.manifest))
     existence.file_exists(state, record)
-    for file_id in record.unpacked:
-        unpacked = state.files.by_id.get(file_id)
-        if unpacked is not None and unpacked.object_id is None:
-            _bind_unpacked(state, unpacked, message.object_id)
 
 
 def unreadable(state: State, client: ClientRecord, message: FileUnreadable) -> None:
@@ -110,7 +110,7 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     trouble = _trouble(state, record)
     for mount in spec.outputs:
         file = state.files.by_id.get(mount.file_id)
-        if file is not None:
+        if file is not None and file.client == client.peer:
             file.producer = spec.task_id
     if trouble is not None:
         _reject(state, record, *trouble)
@@ -125,10 +125,20 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
     """Why the task can never run, if that is known already."""
     for file_id in (*input_files(record.spec), *(mount.file_id for mount in record.spec.outputs)):
         file = state.files.by_id.get(file_id)
-        if file is None or file.forgotten:
+        if file is None or file.forgotten or file.client != record.client:
             return Outcome.INPUT_MISSING, f"file {file_id} is not declared (any more): declare it before the task"
+    made = {mount.file_id for mount in record.spec.outputs}
+    for mount in record.spec.outputs:
+        file = state.files.by_id[mount.file_id]
+        if file.spec.kind is FileKind.UNTAR:
+            return Outcome.OUTPUT_MISSING, f"{file.spec.label} is unpacked by workers and no task's output: use a temp"
+        if file.spec.kind is FileKind.LOCAL and file.failure is not None:
+            return file.failure
     for file_id in input_files(record.spec):
         file = state.files.by_id[file_id]
+        if file_id in made and file.object_id is None:
+            message = f"the task takes {file.spec.label}, which it makes itself: declare another file for its output"
+            return Outcome.INPUT_MISSING, message
         if file.failure is not None:
             return file.failure
         if (
@@ -141,7 +151,7 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
             return Outcome.INPUT_MISSING, message
     for task_id in record.spec.depends:
         needed = state.tasks.by_id.get(task_id)
-        if needed is None or needed.result_forgotten:
+        if needed is None or needed is record or needed.client != record.client or needed.result_forgotten:
             return Outcome.DEPENDENCY_FAILED, f"the result of task {task_id}, which it takes, is gone: keep its future"
         if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
             ended = "" if needed.outcome is None else needed.outcome.value

@@ -99,15 +99,17 @@ def file_requirement(file_id: FileId) -> FileId:
 
 
 def shape_key(spec: TaskSpec) -> str:
-    """Tasks of one shape can be placed on the same workers and last about equally long.
-
-    Views use it too, to find why a ready task waits.
-    """
+    """Tasks of one shape can be placed on the same workers; views find by it why a ready task waits."""
     request = spec.request
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
     asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
+    return "|".join((asked, ",".join(spec.features)))
+
+
+def body_key(spec: TaskSpec) -> str:
+    """Tasks of one body last about equally long."""
     what = "" if spec.function is None else str(spec.function)
-    return "|".join((spec.kind.value, what, asked, ",".join(spec.features)))
+    return "|".join((spec.kind.value, what, shape_key(spec)))
 
 
 def input_files(spec: TaskSpec) -> Iterator[FileId]:

@@ -40,11 +40,11 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
     """Drop the copies of a file that nobody will ask for; at cache level `task`, those on workers."""
     if file.users or any(state.files.by_id[unpacked].users for unpacked in file.unpacked):
         return
-    if file.forgotten:
+    if file.forgotten and not file.unpacked:
         unbind(state, file)
         state.files.by_id.pop(file.file_id, None)
         archive = state.files.by_id.get(file.spec.source) if file.spec.source is not None else None
-        if archive is not None:
+        if archive is not None and file.file_id in archive.unpacked:
             archive.unpacked.remove(file.file_id)
             drop_if_unneeded(state, archive)
         producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
@@ -68,6 +68,7 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
     for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
         staging.abandon(state, transfer)
     state.transfers.wanting.pop(known.object_id, None)
+    state.transfers.forgive(object_id=known.object_id)
     if MANAGER in known.holders:
         known.holders.discard(MANAGER)
         state.do(actions.StopServing(known.object_id))

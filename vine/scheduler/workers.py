@@ -91,7 +91,7 @@ def allot(request: Request, capacity: Resources) -> Resources:
     the others the largest share that it asks of anything named. GPUs are given only if asked for.
     """
     pairs = zip(asked(request), amounts(capacity), strict=True)
-    shares = [need / has for need, has in pairs if need is not None and has]
+    shares = [need / has for need, has in pairs if need and has]  # A task that asks for no cores says nothing by it.
     share = min(1.0, max(shares)) if shares else 1.0
 
     def amount(need: float | None, has: float) -> float:

@@ -113,6 +113,10 @@ class Hub:
             del self._sessions[record.session.session_id]
             self._due.pop(peer, None)
 
+    def knows(self, peer: PeerKey) -> bool:
+        """Whether the peer's session is open: it was heard from, and not forgotten since."""
+        return peer in self._peers
+
     def silent_since(self, peer: PeerKey) -> float:
         """When a peer was heard last; the time in which we were stopped ourselves is taken out."""
         return self._peers[peer].heard_at + self._stopped_s

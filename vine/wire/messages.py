@@ -13,10 +13,11 @@ import msgspec
 from vine import config
 from vine.names import AttemptId, ClientId, FileId, HostId, ObjectId, RunId, TaskId, TransferId, WorkerId
 
-Name = Annotated[str, msgspec.Meta(min_length=1, max_length=config.name_chars_max)]
+_NAMED = msgspec.Meta(min_length=1, max_length=config.name_chars_max)
+Name = Annotated[str, _NAMED]
 Text = Annotated[str, msgspec.Meta(max_length=config.text_chars_max)]
 Command = Annotated[str, msgspec.Meta(max_length=config.command_chars_max)]
-Path = Annotated[str, msgspec.Meta(min_length=1, max_length=config.path_chars_max)]
+Path = Annotated[str, msgspec.Meta(min_length=1, max_length=config.path_chars_max, pattern=r"^[^\0]*\Z")]
 Endpoint = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^\s/]{1,255}:[0-9]{1,5}$")]
 Hash = Annotated[ObjectId, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
@@ -24,6 +25,8 @@ Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Token = Annotated[bytes, msgspec.Meta(min_length=16, max_length=32)]
+TaskNumber = Annotated[TaskId, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite keeps as an integer
+FileNumber = Annotated[FileId, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True):
@@ -140,13 +143,13 @@ class FileSpec(Part, frozen=True):
     A local file, or a buffer too large to travel inline, is bound by a `FileBound` that follows.
     """
 
-    file_id: FileId
+    file_id: FileNumber
     kind: FileKind
     cache: CacheLevel
     label: Text  # what users see in messages: a path, "buffer", "temp"
     path: Path | None = None
     data: Inline | None = None
-    source: FileId | None = None  # of UNTAR: the archive
+    source: FileNumber | None = None  # of UNTAR: the archive
     peer_transfer: bool = True
     exists: bool = True  # of LOCAL: False when there was nothing at the path when it was declared
 
@@ -154,7 +157,7 @@ class FileSpec(Part, frozen=True):
 class Mount(Part, frozen=True):
     """A task's use of a file: the name it has in the sandbox."""
 
-    file_id: FileId
+    file_id: FileNumber
     name: Path
 
 
@@ -166,19 +169,19 @@ class TaskSpec(Part, frozen=True):
     other tasks by position in `depends`.
     """
 
-    task_id: TaskId
+    task_id: TaskNumber
     kind: TaskKind
     command: Command = ""
-    function: FileId | None = None
+    function: FileNumber | None = None
     payload: Inline = b""
-    payload_file: FileId | None = None
-    depends: tuple[TaskId, ...] = ()
+    payload_file: FileNumber | None = None
+    depends: tuple[TaskNumber, ...] = ()
     inputs: tuple[Mount, ...] = ()
     outputs: tuple[Mount, ...] = ()
     variables: dict[Name, Text] = {}
-    environment: FileId | None = None  # an UNTAR file whose bin/ is put in front of PATH
+    environment: FileNumber | None = None  # an UNTAR file whose bin/ is put in front of PATH
     request: Request = Request()
-    priority: float = 0.0
+    priority: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 0.0
     retries: Count = 0  # after a failure of its own; the loss of a worker is not counted here
     time_limit_s: Seconds | None = None
     features: tuple[Name, ...] = ()
@@ -198,7 +201,7 @@ class Times(Part, frozen=True):
 class TaskResult(Part, frozen=True):
     """A task's committed end, as its client hears it."""
 
-    task_id: TaskId
+    task_id: TaskNumber
     outcome: Outcome
     exit_code: int | None = None
     value: bytes | None = None  # serialised result or exception
@@ -221,8 +224,8 @@ class TaskResult(Part, frozen=True):
 class ClientHello(Message, frozen=True, tag="client-hello"):
     """Client to manager: I am here; `host_id` tells whether my paths are yours."""
 
-    client_id: ClientId
-    host_id: HostId
+    client_id: Annotated[ClientId, _NAMED]
+    host_id: Annotated[HostId, _NAMED]
     python: Name
 
 
@@ -235,7 +238,7 @@ class DeclareFiles(Message, frozen=True, tag="declare-files"):
 class FileBound(Message, frozen=True, tag="file-bound"):
     """Client to manager: a declared file has been read and hashed: this is its content."""
 
-    file_id: FileId
+    file_id: FileNumber
     object_id: Hash
     manifest: Manifest
     path: Path
@@ -245,14 +248,14 @@ class FileBound(Message, frozen=True, tag="file-bound"):
 class FileUnreadable(Message, frozen=True, tag="file-unreadable"):
     """Client to manager: a declared file could not be read; whatever needs it fails."""
 
-    file_id: FileId
+    file_id: FileNumber
     message: Text
 
 
 class ForgetFiles(Message, frozen=True, tag="forget-files"):
     """Client to manager: no later task will name these files; drop copies that nothing needs."""
 
-    file_ids: tuple[FileId, ...]
+    file_ids: tuple[FileNumber, ...]
 
 
 class SubmitTasks(Message, frozen=True, tag="submit-tasks"):
@@ -264,19 +267,19 @@ class SubmitTasks(Message, frozen=True, tag="submit-tasks"):
 class CancelTasks(Message, frozen=True, tag="cancel-tasks"):
     """Client to manager: stop these if they have not ended."""
 
-    task_ids: tuple[TaskId, ...]
+    task_ids: tuple[TaskNumber, ...]
 
 
 class BringFile(Message, frozen=True, tag="bring-file"):
     """Client to manager: bring this file's content to a path that I can read."""
 
-    file_id: FileId
+    file_id: FileNumber
 
 
 class ForgetResults(Message, frozen=True, tag="forget-results"):
     """Client to manager: no later task will take the results of these tasks."""
 
-    task_ids: tuple[TaskId, ...]
+    task_ids: tuple[TaskNumber, ...]
 
 
 class ClientBye(Message, frozen=True, tag="client-bye"):
@@ -319,7 +322,7 @@ class TasksEnded(Message, frozen=True, tag="tasks-ended"):
 class FileBrought(Message, frozen=True, tag="file-brought"):
     """Manager to client: the file that you asked for lies at this path, or cannot be had."""
 
-    file_id: FileId
+    file_id: FileNumber
     path: Path | None
     message: Text = ""
 
@@ -348,8 +351,8 @@ ToClient = ClientWelcome | TasksEnded | FileBrought | RunState | Refused
 class WorkerHello(Message, frozen=True, tag="worker-hello"):
     """Worker to manager: I am here, this is what I have, and here my transfer node listens."""
 
-    worker_id: WorkerId
-    host_id: HostId
+    worker_id: Annotated[WorkerId, _NAMED]
+    host_id: Annotated[HostId, _NAMED]
     hostname: Name
     pid: Count
     capacity: Resources
@@ -369,7 +372,7 @@ class TasksStarted(Message, frozen=True, tag="tasks-started"):
 class MadeOutput(Part, frozen=True):
     """An output that an attempt has left on its worker."""
 
-    file_id: FileId
+    file_id: FileNumber
     object_id: Hash
     manifest: Manifest
 
@@ -479,7 +482,7 @@ class ObjectMount(Part, frozen=True):
 class DependencyValue(Part, frozen=True):
     """The result of a task that an attempt's arguments refer to: inline, or as an object."""
 
-    task_id: TaskId
+    task_id: TaskNumber
     value: Inline | None = None
     object_id: Hash | None = None
 
@@ -488,7 +491,7 @@ class Assignment(Part, frozen=True):
     """An attempt for a worker. It starts when every object that it names is complete there."""
 
     attempt: AttemptId
-    task_id: TaskId
+    task_id: TaskNumber
     kind: TaskKind
     allotment: Resources
     command: Command = ""

@@ -111,12 +111,17 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
         value_object=kept.value_object if outcome is ending.outcome else None,
         value_manifest=kept.value_manifest if outcome is ending.outcome else None,
         outputs=outputs,
-        message=message[: config.text_chars_max],
+        message=_named(attempt.assignment.label, message)[: config.text_chars_max],
         stdout=kept.stdout,
         stderr=kept.stderr,
         truncated=kept.truncated,
         times=times_of(attempt, now),
     )
+
+
+def _named(label: str, message: str) -> str:
+    """Whoever reads it may have only this line."""
+    return message if not message or message.startswith(label) else f"{label}: {message}"
 
 
 def times_of(attempt: Attempt, now: float) -> Times:

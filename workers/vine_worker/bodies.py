@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from vine import config
 from vine.errors import DiskFull, FileChanged, FileMissing, VineError
 from vine.names import AttemptId, ObjectId
 from vine.wire.messages import Assignment, MadeOutput, Outcome, TaskKind
@@ -113,7 +114,7 @@ class Bodies:
             return of_exit
         what = body.assignment.label or "the task"
         if not answers:
-            said = of_exit.message or process.last_line(body.sandbox.stderr)
+            said = process.last_line(body.sandbox.stderr) or of_exit.message
             return act.Ending(Outcome.START_FAILED, message=f"the interpreter of {what} did not come up: {said}")
         # os._exit in the function, of which sys.exit would have made an answer.
         code = of_exit.exit_code
@@ -156,6 +157,12 @@ class Bodies:
             except (FileMissing, FileChanged, DiskFull, OSError) as why:
                 outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
                 message = str(why)
+        elif assignment.kind is TaskKind.COMMAND and self._is_disk_full():
+            outcome = Outcome.DISK_FULL  # Its own complaint found no space either.
+            message = (
+                f"{assignment.label} failed and left no free space in {self._places.folder}: "
+                "have it write less, or give the worker another --workspace"
+            )
         value_object = value_manifest = None
         if action.value_path is not None:
             if action.value_wanted and outcome is None:
@@ -174,6 +181,10 @@ class Bodies:
             stderr,
             truncated,
         )
+
+    def _is_disk_full(self) -> bool:
+        disk = os.statvfs(self._places.folder)
+        return disk.f_bavail * disk.f_frsize < config.disk_full_bytes
 
     def _altered_inputs(self, assignment: Assignment) -> tuple[ObjectId, ...]:
         """Inputs that are no longer what they were; they are out of the store before anyone else starts."""

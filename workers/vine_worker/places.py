@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import importlib.util
+import logging
 import os
 from pathlib import Path
 
@@ -87,3 +88,27 @@ def remove_abandoned(base: Path) -> None:
             continue  # It lives, or is another user's.
         remove(folder)
         os.close(lock)
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path, or the next one above it that exists."""
+    return path if path.exists() else nearest_folder(path.parent)
+
+
+def log_folder(run_dir: Path) -> Path | None:
+    """Where logs outlive the workspace: in the run's folder, if this host has it."""
+    folder = run_dir / "logs"
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError:
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def start_logging(path: Path) -> None:
+    handler = logging.FileHandler(path)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    root = logging.getLogger("vine")
+    root.handlers = [handler]
+    root.setLevel(logging.INFO)
+    root.propagate = False

@@ -105,8 +105,8 @@ def ending_of_answer(answer: Answer) -> Ending:
         return Ending(Outcome.EXIT_CODE, exit_code=code, message=message, run_s=answer.run_s)
     outcome = Outcome.SUCCESS if answer.brings == host.VALUE else Outcome.EXCEPTION
     if answer.at_path:
-        return Ending(outcome, value_path=os.fsdecode(answer.content), run_s=answer.run_s)
-    return Ending(outcome, value=answer.content, run_s=answer.run_s)
+        return Ending(outcome, message=answer.words, value_path=os.fsdecode(answer.content), run_s=answer.run_s)
+    return Ending(outcome, message=answer.words, value=answer.content, run_s=answer.run_s)
 
 
 def signal_name(number: int) -> str:

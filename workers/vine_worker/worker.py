@@ -36,7 +36,7 @@ from vine_worker.bodies import Bodies
 from vine_worker.core import WorkerCore
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
-from vine_worker.places import Places
+from vine_worker.places import Places, log_folder, nearest_folder, start_logging
 from vine_worker.programs import Programs
 from vine_worker.unpacking import Unpacking
 
@@ -366,27 +366,3 @@ class Worker:
             except OSError as why:
                 if why.errno != errno.EBADF:
                     log.warning("cleaning up: %s", why)
-
-
-def nearest_folder(path: Path) -> Path:
-    """The path, or the next one above it that exists."""
-    return path if path.exists() else nearest_folder(path.parent)
-
-
-def log_folder(run_dir: Path) -> Path | None:
-    """Where logs outlive the workspace: in the run's folder, if this host has it."""
-    folder = run_dir / "logs"
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError:
-        return None
-    return folder if os.access(folder, os.W_OK) else None
-
-
-def start_logging(path: Path) -> None:
-    handler = logging.FileHandler(path)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    root = logging.getLogger("vine")
-    root.handlers = [handler]
-    root.setLevel(logging.INFO)
-    root.propagate = False

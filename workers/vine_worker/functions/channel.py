@@ -23,6 +23,7 @@ class Answer:
     at_path: bool  # the content is the path of the file that holds it
     content: bytes
     run_s: float
+    words: str = ""  # what an exception says
 
 
 class HostChannel:
@@ -34,7 +35,7 @@ class HostChannel:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _socket_buffer_bytes)
         self._near.setblocking(False)
         self._spill_folder = spill_folder
-        self._unsent: deque[tuple[int, bytes]] = deque()
+        self._unsent: deque[bytes] = deque()
 
     def fileno(self) -> int:
         return self._near.fileno()
@@ -50,14 +51,14 @@ class HostChannel:
             path = self._spill_folder / f"call-{self.fileno()}-{number}"
             path.write_bytes(frame)
             frame = host.SPILLED_HEAD.pack(host.SPILLED, number) + os.fsencode(path)
-        self._unsent.append((number, frame))
+        self._unsent.append(frame)
         self.flush()
 
     def flush(self) -> bool:
         """Sends what the socket takes; tells whether something is left."""
         while self._unsent:
             try:
-                self._near.send(self._unsent[0][1])
+                self._near.send(self._unsent[0])
             except BlockingIOError:
                 return True
             self._unsent.popleft()
@@ -74,16 +75,15 @@ class HostChannel:
                 return answers
             if not length:
                 return answers
-            number, brings, where, run_s = host.ANSWER_HEAD.unpack_from(_buffer)
-            content = bytes(_buffer[head_bytes:length])
-            at_path = where == host.AT_PATH
-            if at_path and os.stat(content).st_size <= config.inline_bytes_max:
-                at_path, content = False, _take(content)
-            answers.append(Answer(number, brings, at_path, content, run_s))
+            number, brings, where, run_s, words_bytes = host.ANSWER_HEAD.unpack_from(_buffer)
+            content_at = head_bytes + words_bytes
+            words = str(_buffer[head_bytes:content_at], "utf-8")
+            content = bytes(_buffer[content_at:length])
+            answers.append(Answer(number, brings, where == host.AT_PATH, content, run_s, words))
 
     def take_back(self) -> list[int]:
         """The numbers of the calls that the host has not read; it never will."""
-        numbers = []
+        frames = []
         while True:
             try:
                 length = self._far.recv_into(_buffer, 0, socket.MSG_DONTWAIT)
@@ -91,20 +91,14 @@ class HostChannel:
                 break
             if not length:
                 break
-            numbers.append(host.NUMBER.unpack_from(_buffer)[0])
-            if _buffer[:1] == host.SPILLED:
-                os.unlink(bytes(_buffer[host.SPILLED_HEAD.size : length]))
-        numbers += (number for number, _frame in self._unsent)
+            frames.append(bytes(_buffer[:length]))
+        frames += self._unsent
         self._unsent.clear()
-        return numbers
+        for frame in frames:
+            if frame[:1] == host.SPILLED:
+                os.unlink(frame[host.SPILLED_HEAD.size :])
+        return [host.NUMBER.unpack_from(frame)[0] for frame in frames]
 
     def close(self) -> None:
         self._near.close()
         self._far.close()
-
-
-def _take(path: bytes) -> bytes:
-    with open(path, "rb") as file:
-        data = file.read()
-    os.unlink(path)
-    return data

@@ -37,11 +37,12 @@ NUMBER = struct.Struct("<xQ")  # where both kinds of frames have the call's numb
 SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
 CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
 BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
-ANSWER_HEAD = struct.Struct("<Qccd")  # number, what it brings, INLINE or AT_PATH, seconds that the body ran
+ANSWER_HEAD = struct.Struct("<QccdH")  # number, what it brings, INLINE or AT_PATH, seconds of the body, bytes of words
 
 PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
+WORDS_CHARS_MAX = 1000  # Of an exception, for those who may not unpickle it.
 
 
 def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[Blob]) -> bytes:
@@ -166,7 +167,7 @@ class Host:
             return code
         except BaseException as error:  # noqa: BLE001 - whatever the user's function raises is the call's result
             run_s = time.perf_counter() - started_s
-            self._answer(call.number, EXCEPTION, self._dump_exception(error), run_s)
+            self._answer(call.number, EXCEPTION, self._dump_exception(error), run_s, safe_words(error))
         finally:
             flush_output()
         return 0
@@ -234,14 +235,14 @@ class Host:
             data = self._serialiser.dump((RuntimeError(safe_words(error)), text))
         return data
 
-    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float) -> None:
-        where = INLINE
+    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
+        where, said = INLINE, words.encode(errors="replace")
         if len(content) > self._inline_bytes:
-            path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{number}").encode()
+            path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{time.time_ns():x}").encode()
             with open(path, "wb") as file:
                 file.write(content)
             where, content = AT_PATH, path
-        self._channel.sendall(ANSWER_HEAD.pack(number, brings, where, run_s) + content)
+        self._channel.sendall(ANSWER_HEAD.pack(number, brings, where, run_s, len(said)) + said + content)
 
 
 def exit_code_of(request: SystemExit) -> int:
@@ -255,10 +256,12 @@ def exit_code_of(request: SystemExit) -> int:
 
 
 def safe_words(error: BaseException) -> str:
+    """The exception in one line."""
     try:
-        return f"{type(error).__qualname__}: {error}"
+        words = f"{type(error).__qualname__}: {error}"
     except Exception:  # noqa: BLE001 - the user's __str__
-        return type(error).__qualname__
+        words = type(error).__qualname__
+    return " ".join(words.split())[:WORDS_CHARS_MAX].rstrip(": ")
 
 
 def flush_output() -> None:

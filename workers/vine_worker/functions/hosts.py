@@ -91,7 +91,6 @@ class Hosts:
 
     def _make_sandbox(self, assignment: Assignment) -> Path:
         sandbox = self._places.sandbox(assignment.attempt)
-        sandbox.remove()  # Left where a call was taken back.
         sandbox.make(assignment, self._places.holdings.path)
         return sandbox.work
 
@@ -116,9 +115,16 @@ class Hosts:
         host = self._hosts.get(action.host)
         if host is None:
             return  # Its end is about to be told.
-        returned = tuple(host.calls.pop(number) for number in host.channel.take_back())
+        returned = self._unread(host)
         self.hear(host)
         self._feed(act.CallsReturned(host.host, returned))
+
+    def _unread(self, host: LiveHost) -> tuple[AttemptId, ...]:
+        """Takes back the calls that the host has not begun."""
+        attempts = tuple(host.calls.pop(number) for number in host.channel.take_back())
+        for attempt in attempts:
+            self._places.sandbox(attempt).remove()
+        return attempts
 
     def end(self, action: act.EndHost) -> None:
         host = self._hosts.get(action.host)
@@ -131,7 +137,7 @@ class Hosts:
         if host is None:
             return False
         self.hear(host)
-        unread = tuple(host.calls.pop(number) for number in host.channel.take_back())
+        unread = self._unread(host)
         ending = self._ending_of(host, ended)
         del self._hosts[host.host], self._by_program[ended.number], self.by_descriptor[host.channel.fileno()]
         self.changed = True

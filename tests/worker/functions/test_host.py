@@ -119,6 +119,16 @@ def test_an_exception_that_cannot_travel_is_told_in_words(host: RunningHost) -> 
     assert "Stubborn" in text
 
 
+def test_what_an_exception_says_is_readable_without_unpickling_it(host: RunningHost) -> None:
+    def fail() -> None:
+        raise ValueError("one line\nand another " + "x" * 5000)
+
+    host.call(fail)
+    words = host.answer().words
+    assert words.startswith("ValueError: one line and another xxx")
+    assert len(words) == host_program.WORDS_CHARS_MAX
+
+
 def test_exit_fails_the_call_alone(host: RunningHost) -> None:
     host.call(lambda: sys.exit(3))
     answer = host.answer()

@@ -1,0 +1,1 @@
+"""Real processes: what a user of the public API and the commands sees."""

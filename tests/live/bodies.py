@@ -1,0 +1,132 @@
+"""What the tests have workers run; imports nothing but the standard library."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+GIVE_UP_S = 60.0  # A guard against hangs, never a measure.
+
+
+def add(*numbers: float) -> float:
+    return sum(numbers)
+
+
+def total(nested: Any) -> float:
+    """The sum of all numbers in nested containers."""
+    if isinstance(nested, dict):
+        return total(nested.values())
+    if isinstance(nested, Iterable):
+        return sum(total(item) for item in nested)
+    return float(nested)
+
+
+def fail(message: str) -> None:
+    raise ValueError(message)
+
+
+def sha256_of(name: str) -> str:
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+
+
+def random_bytes(count: int) -> bytes:
+    return os.urandom(count)
+
+
+def repeated(text: str, count: int) -> str:
+    return text * count
+
+
+def length(value: Any) -> int:
+    return len(value)
+
+
+def a_generator() -> Any:
+    """What neither pickle nor dill can carry."""
+    return (number for number in range(3))
+
+
+def process_id() -> int:
+    return os.getpid()
+
+
+def kill_myself(number: int = signal.SIGKILL) -> None:
+    os.kill(os.getpid(), number)
+
+
+def leave(code: int) -> None:
+    sys.exit(code)
+
+
+def note_and_wait(notes: str, release: str) -> int:
+    """Notes that a body runs, and by whom; returns once `release` exists."""
+    note(notes, os.getpid())
+    give_up_at = time.monotonic() + GIVE_UP_S
+    while not os.path.exists(release):
+        if time.monotonic() > give_up_at:
+            raise TimeoutError(f"nobody made {release}")
+        time.sleep(0.01)
+    return os.getpid()
+
+
+def note(notes: str, what: object) -> None:
+    with open(notes, "a") as file:
+        file.write(f"{what}\n")
+
+
+def write_into(name: str) -> None:
+    """What no task may do: change an input that it shares with others."""
+    path = os.path.realpath(name)
+    os.chmod(path, 0o644)
+    with open(path, "r+b") as file:
+        file.write(b"altered")
+
+
+def say(name: str, out: str, err: str) -> bytes:
+    """Writes to both streams and returns the bytes of an input."""
+    print(out, flush=True)
+    print(err, file=sys.stderr, flush=True)
+    return Path(name).read_bytes()
+
+
+class Telltale:
+    """Whoever unpickles this leaves its process id in a file."""
+
+    def __init__(self, notes: str) -> None:
+        self.notes = notes
+
+    def __reduce__(self) -> Any:
+        return _unpickled, (self.notes,)
+
+
+def _unpickled(notes: str) -> Telltale:
+    note(notes, os.getpid())
+    return Telltale(notes)
+
+
+def telltale(notes: str) -> Telltale:
+    return Telltale(notes)
+
+
+def process_id_beside(_: object) -> int:
+    return os.getpid()
+
+
+def raise_telltale(notes: str) -> None:
+    raise TelltaleError(notes)
+
+
+class TelltaleError(Exception):
+    def __reduce__(self) -> Any:
+        return _unpickled_error, (self.args[0],)
+
+
+def _unpickled_error(notes: str) -> TelltaleError:
+    note(notes, os.getpid())
+    return TelltaleError(notes)

@@ -1,0 +1,210 @@
+"""What stays behind when a client, a worker or a manager ends, in order or not; and what do workers keep on disk?"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+import vine
+from tests.live import bodies
+from tests.live.helpers import GIVE_UP_S, Program, a_site, check_message, done, lines_of, until
+from vine import errors
+
+# A client whose run is busy: a warm host has answered, another call and a command are running.
+BUSY = """
+    import os, signal, sys, time
+    import vine
+    from tests.live import bodies
+
+    folder = sys.argv[1]
+    executor = vine.Executor(workers=1, cores=3, workspace=folder + "/workspace", run_info_path=folder + "/runs")
+    manager = executor.manager
+    temp = manager.declare_temp()
+    producer = vine.Task("head -c 100000 /dev/zero > made")
+    producer.add_output(temp, "made")
+    manager.submit(producer)
+    manager.wait(60)
+    executor.submit(bodies.add, 1).result(60)
+"""
+RUNNING = """
+    future = executor.submit(bodies.note_and_wait, folder + "/notes", folder + "/never")
+    command = vine.Task(f"echo command >> {folder}/notes; sleep 1000")
+    command.set_cores(1)
+    manager.submit(command)
+    while len(open(folder + "/notes").readlines() if os.path.exists(folder + "/notes") else []) < 2:
+        time.sleep(0.02)
+"""
+READY = """
+    print("ready", flush=True)
+"""
+
+ENDS = {
+    "shuts down its executor": BUSY + READY + "    executor.shutdown()",
+    "just ends": BUSY + READY,
+    "closes a busy manager": BUSY + RUNNING + READY + "    manager.close()",
+    "raises": BUSY + READY + "    raise ValueError('the script is wrong')",
+    "is killed while busy": BUSY + RUNNING + READY + "    os.kill(os.getpid(), signal.SIGKILL)",
+    "is told to end while busy": BUSY + RUNNING + READY + "    os.kill(os.getpid(), signal.SIGTERM)",
+}
+
+
+@contextmanager
+def a_client(folder: Path, script: str) -> Iterator[Program]:
+    """A user's script in a process of its own."""
+    path = folder / "script.py"
+    path.write_text(textwrap.dedent(script))
+    program = Program([sys.executable, str(path), str(folder)], folder / "client.err", folder)
+    try:
+        yield program
+    finally:
+        program.close()
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_nothing_stays_behind_when_the_client(end: str, tmp_path: Path) -> None:
+    with a_client(tmp_path, ENDS[end]) as client:
+        # given
+        assert client.line() == "ready", client.complaints()
+        # when
+        client.wait()
+        # then
+        until(lambda: not client.family(), "no process is left")
+        assert list((tmp_path / "workspace").iterdir()) == []
+        (run_dir,) = (path for path in (tmp_path / "runs").iterdir() if not path.is_symlink())
+        assert not (run_dir / "staging").exists()
+
+
+def test_a_client_that_ends_by_itself_has_waited_for_the_ends_of_what_it_started(tmp_path: Path) -> None:
+    with a_client(tmp_path, ENDS["just ends"]) as client:
+        assert client.line() == "ready", client.complaints()
+        assert client.wait() == 0, client.complaints()
+        assert client.family() == []
+        assert client.complaints() == ""
+
+
+def test_a_worker_that_is_killed_takes_what_it_runs_with_it(tmp_path: Path) -> None:
+    # given
+    notes = tmp_path / "notes"
+    with a_site(tmp_path / "site", ["w0"], "--cores", 2) as site, site.client() as manager:
+        executor = vine.Executor(manager)
+        executor.submit(bodies.note_and_wait, str(notes), str(tmp_path / "never"))
+        command = vine.Task(f"echo command >> {notes}; sleep 1000 & sleep 1000")
+        command.set_cores(1)
+        manager.submit(command)
+        until(lambda: len(lines_of(notes)) == 2, "a call and a command run")
+        worker = site.workers["w0"]
+        assert any("sleep 1000" in line for line in worker.family())
+        # when
+        worker.kill()
+        # then
+        until(lambda: not worker.family(), "its hosts, its commands and its helper have ended")
+
+
+def test_a_worker_removes_what_a_killed_one_left_in_the_workspace(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", ["w0"]) as site, site.client() as manager:
+        # given
+        task = vine.Task("true")
+        task.add_input(manager.declare_buffer(b"some bytes"), "input")
+        done(manager, task)
+        left = site.workers["w0"]
+        left.kill()
+        assert left.objects
+        # when
+        site.worker("w1", "--workspace", left.workspace)
+        # then
+        until(lambda: (left.workspace / "vine-worker-w1").exists(), "the new worker has its folder")
+        until(lambda: not left.home.exists(), "the folder of the killed one is gone")
+
+
+def test_when_the_manager_is_killed_calls_fail_promptly_and_nothing_is_left(tmp_path: Path) -> None:
+    # given
+    executor = vine.Executor(workers=1, workspace=tmp_path / "workspace", run_info_path=tmp_path / "runs")
+    future = executor.submit(bodies.note_and_wait, str(tmp_path / "notes"), str(tmp_path / "never"))
+    task = vine.Task("true")
+    executor.manager.submit(task)
+    until(lambda: lines_of(tmp_path / "notes"), "the call runs")
+    started = [child for child in psutil.Process().children(recursive=True) if "vine" in " ".join(child.cmdline())]
+    (process,) = (child for child in started if "vine.manager.main" in child.cmdline())
+    # when
+    process.kill()
+    before_s = time.monotonic()
+    # then
+    check_message(future.exception(GIVE_UP_S), errors.ManagerLost, "signal 9")
+    assert time.monotonic() - before_s < 30, "it was not told by silence"
+    with pytest.raises(errors.ManagerLost):
+        executor.submit(bodies.add, 1)
+    with pytest.raises(errors.ManagerLost):
+        executor.manager.wait(GIVE_UP_S)
+    # Nobody has closed anything yet: a factory and workers without a manager are of no use.
+    until(lambda: not [child for child in started if _lives(child)], "factory and workers have ended")
+    with pytest.raises(errors.ManagerLost):
+        executor.submit(bodies.add, 1)
+    with pytest.raises(errors.ManagerLost):
+        vine.Executor(executor.manager, workers=1)
+    executor.shutdown()
+    assert list((tmp_path / "workspace").iterdir()) == []
+
+
+def _lives(process: psutil.Process) -> bool:
+    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
+
+
+def test_workers_end_in_order_when_the_manager_is_told_to_end(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", 2) as site:
+        # when
+        site.manager.send(signal.SIGTERM)
+        # then
+        assert site.manager.wait() == 0, site.manager.complaints()
+        for worker in site.workers.values():
+            assert worker.wait() == 0, worker.complaints()
+            assert list(worker.workspace.iterdir()) == []
+            assert worker.family() == []
+
+
+def test_what_workers_keep_is_what_the_cache_levels_say(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", ["w0"]) as site:
+        worker = site.workers["w0"]
+        # given: a client whose task takes a file of each level
+        files = {level: os.urandom(100_000) for level in ("task", "workflow", "worker")}
+        with site.client() as first:
+            task = vine.Task("cat task workflow worker | wc -c")
+            for level, data in files.items():
+                task.add_input(first.declare_buffer(data, cache=level), level)
+            # when
+            done(first, task)
+            # then: while the client lives, all but the first are kept
+            assert int(task.std_output) == 300_000
+            until(lambda: _kept(worker.objects, files) == {"workflow", "worker"}, "the level `task` is dropped")
+            moved = first.stats.bytes_from_manager
+            assert moved in (0, 300_000)  # The figures of the last second.
+        # then: when its run is over, only the last is kept
+        until(lambda: _kept(worker.objects, files) == {"worker"}, "the level `workflow` is dropped")
+        until(lambda: site.status()["bytes_from_manager"] == 300_000, "the transfers are told")
+        # and serves the next client without a transfer
+        with site.client() as second:
+            again = vine.Task("cat worker | wc -c")
+            again.add_input(second.declare_buffer(files["worker"], cache="worker"), "worker")
+            done(second, again)
+            assert int(again.std_output) == 100_000
+        assert site.status()["bytes_from_manager"] == 300_000
+        # and when the manager ends, nothing is
+        site.end()
+        worker.wait()
+        assert list(worker.workspace.iterdir()) == []
+
+
+def _kept(objects: dict[str, Path], files: dict[str, bytes]) -> set[str]:
+    try:
+        contents = [path.read_bytes() for path in objects.values() if path.is_file()]
+    except FileNotFoundError:
+        return set()  # One was dropped at this moment: the next look tells.
+    return {level for level, data in files.items() if data in contents}

@@ -1,0 +1,165 @@
+"""Single turns of the loop with a clock, a hub and a node of the test's own."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.scheduler.world import World as SchedulerWorld
+from vine import config
+from vine.manager.chores import Chores
+from vine.manager.loop import Loop, World
+from vine.manager.objects import ServedFiles
+from vine.names import HostId, PeerKey, WorkerId
+from vine.scheduler.core import Scheduler
+from vine.transfer.events import NodeFailed, NodeStats
+from vine.transfer.mailbox import Mailbox
+from vine.wire import messages as m
+
+WORKER = PeerKey("worker")
+STRANGER = PeerKey("stranger")
+
+HELLO = m.WorkerHello(
+    WorkerId("w1"), HostId("h"), "node7", 1, m.Resources(1), (), "3.11", "tcp://127.0.0.1:1", "tcp://127.0.0.1:2"
+)
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.incoming: list[tuple[PeerKey, m.Role, list[m.Message]]] = []
+        self.heard_at: dict[PeerKey, float] = {}
+        self.overflowing: set[PeerKey] = set()
+        self.forgotten: list[PeerKey] = []
+        self.sent: list[tuple[PeerKey, m.Message]] = []
+        self.malformed: Counter[str] = Counter()
+
+    def receive(self, now: float) -> list[tuple[PeerKey, m.Role, list[m.Message]]]:
+        taken, self.incoming = self.incoming, []
+        return taken
+
+    def knows(self, peer: PeerKey) -> bool:
+        return peer not in self.forgotten
+
+    def silent_since(self, peer: PeerKey) -> float:
+        return self.heard_at[peer]
+
+    def overflown(self, peer: PeerKey) -> bool:
+        return peer in self.overflowing
+
+    def forget(self, peer: PeerKey) -> None:
+        self.forgotten.append(peer)
+
+    def send(self, peer: PeerKey, message: m.Message) -> None:
+        self.sent.append((peer, message))
+
+    def flush(self, now: float) -> None:
+        pass
+
+
+class Node:
+    def stats(self) -> NodeStats:
+        return NodeStats(0, {}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+
+
+class Journal:
+    def __init__(self) -> None:
+        self.snapshots: list[dict[str, Any]] = []
+
+    def record(self, record: object, at_s: float) -> None:
+        pass
+
+    def statistics(self, snapshot: dict[str, Any], at_s: float) -> None:
+        self.snapshots.append(snapshot)
+
+
+class Turns:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        self.hub, self.journal = Hub(), Journal()
+        self.events: deque[Any] = deque()
+        self.mailbox = Mailbox()
+        monkeypatch.setattr("vine.manager.loop.time.monotonic", lambda: self.now)
+        world: Any = World(
+            self.hub, self.journal, ServedFiles(), Node(), self.events, self.mailbox, Chores(folder), None  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.loop = Loop(world, Scheduler(SchedulerWorld().settings))
+
+    def turn(self, at: float, *ready: Any) -> None:
+        self.now = at
+        self.loop._turn(dict.fromkeys(ready, 1))
+
+    def meet(self, peer: PeerKey, *messages: m.Message) -> None:
+        self.hub.incoming.append((peer, m.Role.WORKER, list(messages)))
+        self.hub.heard_at[peer] = self.now
+        self.turn(self.now)
+
+
+@pytest.fixture
+def turns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Turns:
+    return Turns(tmp_path, monkeypatch)
+
+
+def test_a_worker_whose_session_lives_is_kept_though_it_has_nothing_to_say(turns: Turns) -> None:
+    turns.meet(WORKER, HELLO)
+    later = turns.now + 10 * config.worker_lost_after_s
+    turns.hub.heard_at[WORKER] = later - 1
+    turns.turn(later)
+    assert turns.hub.forgotten == []
+
+
+def test_a_silent_worker_is_given_up(turns: Turns) -> None:
+    turns.meet(WORKER, HELLO)
+    turns.turn(turns.now + config.worker_lost_after_s + 2)
+    assert turns.hub.forgotten == [WORKER]
+    turns.turn(turns.now + 100)
+    assert turns.hub.forgotten == [WORKER]
+
+
+def test_a_worker_that_reads_nothing_is_given_up(turns: Turns) -> None:
+    turns.meet(WORKER, HELLO)
+    turns.hub.overflowing.add(WORKER)
+    turns.turn(turns.now + 2)
+    assert turns.hub.forgotten == [WORKER]
+
+
+def test_who_never_says_hello_is_forgotten_when_it_falls_silent(turns: Turns) -> None:
+    turns.meet(STRANGER, m.TasksStarted(()))
+    turns.turn(turns.now + config.manager_lost_after_s - 1)
+    assert turns.hub.forgotten == []
+    turns.turn(turns.now + 2)
+    assert turns.hub.forgotten == [STRANGER]
+
+
+def test_the_views_get_a_row_a_second_and_not_more(turns: Turns) -> None:
+    for tenth in range(31):
+        turns.turn(2000.0 + tenth / 10)
+    assert len(turns.journal.snapshots) == 4
+    assert turns.journal.snapshots[0]["manager"]["malformed"] == 0
+
+
+def test_the_failure_of_the_transfer_node_is_not_passed_over(turns: Turns) -> None:
+    turns.mailbox.post(turns.events.append, NodeFailed("the node has failed: KeyError(1)"))
+    with pytest.raises(AssertionError, match="the node has failed"):
+        turns.turn(turns.now, turns.mailbox.fileno())
+
+
+def test_the_first_reason_to_stop_is_the_one_that_is_told(turns: Turns) -> None:
+    turns.meet(WORKER, HELLO)
+    turns.loop.stop("first")
+    turns.loop.stop("second")
+    turns.turn(turns.now, turns.mailbox.fileno())
+    assert (WORKER, m.EndWorker("first")) in turns.hub.sent
+    assert turns.loop._end_reason == "first"
+
+
+def test_what_a_peer_says_after_its_farewell_is_passed_over(turns: Turns) -> None:
+    turns.meet(WORKER, HELLO)
+    turns.hub.incoming.append((WORKER, m.Role.WORKER, [m.WorkerBye("told to end")]))
+    turns.hub.incoming.append((WORKER, m.Role.WORKER, [m.TasksStarted(())]))
+    turns.turn(turns.now)
+    del turns.hub.heard_at[WORKER]
+    turns.turn(turns.now + 2)
+    assert turns.hub.forgotten == [WORKER]

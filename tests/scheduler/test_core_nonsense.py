@@ -1,0 +1,137 @@
+"""Whatever well-formed messages peers say in whatever order: the manager goes on, and its tables agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.scheduler.world import CHUNK, World, manifest
+from vine.content.manifest import object_id
+from vine.names import AttemptId, ClientId, FileId, HostId, PeerKey, TaskId, TransferId, WorkerId, numbered
+from vine.scheduler.actions import LocalFetched, LocalFetchFailed
+from vine.scheduler.files import unpacked_id
+from vine.wire import messages as m
+
+_manifests = st.sampled_from(
+    [
+        manifest("a", 1),
+        manifest("b", 8),
+        m.Manifest(1, 0, CHUNK, b""),
+        m.Manifest(7, 2**63 - 1, 1, b""),
+        m.Manifest(1, 0, CHUNK, b"", (m.TreeEntry("../up", 0o644, 0),)),
+    ]
+)
+_objects = st.sampled_from([object_id(manifest("a", 1)), object_id(manifest("b", 8)), "0" * 64])
+_objects |= _objects.map(unpacked_id)
+_numbers = st.builds(numbered, st.integers(0, 1), st.integers(1, 4))
+_files = _numbers.map(FileId)
+_tasks = _numbers.map(TaskId)
+_attempts = st.builds(AttemptId, st.just(1), st.integers(1, 12))
+_transfers = st.builds(TransferId, st.just(1), st.integers(1, 12))
+_workers = st.sampled_from(["w1", "w2", "manager"]).map(WorkerId)
+_paths = st.sampled_from(["/data/a", "relative", "/data/../b"])
+_long = st.sampled_from(["", "x", "x" * 8192])
+_few = 2
+
+
+def _some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(values, max_size=_few).map(tuple)
+
+
+_mounts = _some(st.builds(m.Mount, _files, st.sampled_from(["x", "../x", "/x"])))
+_specs = st.builds(
+    m.FileSpec, _files, st.sampled_from(m.FileKind), st.sampled_from(m.CacheLevel), _long, st.none() | _paths,
+    st.none() | st.just(b"data"), st.none() | _files, st.booleans(), st.booleans(),
+)  # fmt: skip
+_requests = st.builds(m.Request, st.sampled_from([None, 0.0, 1.0, 1e9]), st.sampled_from([None, 0.0, 1.0]))
+_submitted = st.builds(
+    m.TaskSpec, _tasks, st.sampled_from(m.TaskKind), function=st.none() | _files, depends=_some(_tasks), inputs=_mounts,
+    outputs=_mounts, environment=st.none() | _files, request=_requests, retries=st.integers(0, 1), label=_long,
+)  # fmt: skip
+_from_client = st.one_of(
+    st.builds(m.ClientHello, st.just(ClientId("c")), st.sampled_from(["here", "there"]).map(HostId), st.just("3.11")),
+    st.builds(m.DeclareFiles, _some(_specs)),
+    st.builds(m.FileBound, _files, _objects, _manifests, _paths, st.none()),
+    st.builds(m.FileUnreadable, _files, _long),
+    st.builds(m.ForgetFiles, _some(_files)),
+    st.builds(m.SubmitTasks, _some(_submitted)),
+    st.builds(m.CancelTasks, _some(_tasks)),
+    st.builds(m.BringFile, _files),
+    st.builds(m.ForgetResults, _some(_tasks)),
+    st.builds(m.ClientBye),
+)
+_results = st.builds(
+    m.AttemptResult, _attempts, st.sampled_from(m.Outcome), value=st.none() | st.just(b"v"),
+    value_object=st.none() | _objects, value_manifest=st.none() | _manifests,
+    outputs=_some(st.builds(m.MadeOutput, _files, _objects, _manifests)), message=_long,
+)  # fmt: skip
+_ends = st.sampled_from(["tcp://127.0.0.1:1", "tcp://127.0.0.1:99999"])
+_from_worker = st.one_of(
+    st.builds(
+        m.WorkerHello, _workers, st.just(HostId("h")), st.just("node"), st.integers(1, 2),
+        st.sampled_from([m.Resources(), m.Resources(2, 10, 10, 1)]), st.just(()), st.just("3.11"), _ends, _ends,
+    ),
+    st.builds(m.TasksStarted, _some(_attempts)),
+    st.builds(m.AttemptsEnded, _some(_results)),
+    st.builds(m.ObjectsHeld, _some(_objects)),
+    st.builds(m.ObjectsLost, _some(_objects), _long, st.booleans()),
+    st.builds(
+        m.FetchEnded, _transfers, _objects, st.sampled_from(m.FetchFault), st.just(1), st.just(0.1), _long
+    ),
+    st.builds(m.WorkerBye, _long),
+)  # fmt: skip
+_from_factory = st.one_of(
+    st.builds(m.FactoryHello, st.just("f"), st.just("local"), st.just(0), st.just(2), st.just(m.Resources(1))),
+    st.builds(m.FactoryStatus, st.just(0), st.just(0), _long),
+)
+_local = st.builds(LocalFetched, _transfers, _objects, st.just(1), st.just(0.1)) | st.builds(
+    LocalFetchFailed, _transfers, _objects, st.sampled_from(m.FetchFault), _long, st.just(1), st.just(0.1)
+)
+_peers = {"client": _from_client, "client 2": _from_client, "first": _from_worker, "second": _from_worker}
+_said = st.one_of(
+    *(st.tuples(st.just(PeerKey(peer)), messages) for peer, messages in _peers.items()),
+    st.tuples(st.just(PeerKey("factory")), _from_factory),
+    st.tuples(st.none(), _local),
+    st.tuples(st.none(), st.sampled_from([0.5, 4.0, 20.0])),
+)
+
+
+_HELLOS = [
+    (PeerKey("client"), m.ClientHello(ClientId("c"), HostId("here"), "3.11")),
+    *(
+        (
+            PeerKey(peer),
+            m.WorkerHello(
+                WorkerId(name),
+                HostId("h"),
+                "node",
+                1,
+                m.Resources(2, 10, 10, 1),
+                (),
+                "3.11",
+                *["tcp://127.0.0.1:1"] * 2,
+            ),
+        )
+        for peer, name in (("first", "w1"), ("second", "w2"))
+    ),
+]
+
+
+@given(st.lists(_said, max_size=60))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+def test_no_message_of_a_peer_ends_the_manager(said: list[tuple[PeerKey | None, Any]]) -> None:
+    world = World()
+    for peer, message in _HELLOS:
+        world.say(message, peer)
+    for peer, what in said:
+        if peer is not None:
+            world.say(what, peer)
+        elif isinstance(what, float):
+            world.now += what
+            world.step(world.core.tick(world.now))
+        elif (transfer := world.core.state.transfers.active.get(what.transfer_id)) and transfer.path is not None:
+            world.step(world.core.local(what, world.now))  # Our own node makes nothing up.
+        world.core.snapshot(world.now)
+        world.results.clear()  # A client that gives a number twice hears of it twice.

@@ -1,0 +1,207 @@
+"""Does the core keep its promises whatever comes in which order?"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.worker.world import DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
+from vine.names import AttemptId, FileId, ObjectId
+from vine.wire import messages as wire
+from vine.wire.messages import Assignment, Mount, ObjectMount, Outcome, Resources, TaskKind
+from vine_worker import actions as act
+from vine_worker.core import WorkerCore
+
+
+@dataclass
+class ModelHost:
+    ready: bool = False
+    calls: deque[AttemptId] = field(default_factory=deque)
+
+
+class Driver(RuleBasedStateMachine):
+    """Plays manager, hosts and processes in any order, and watches what the core makes of it."""
+
+    objects = (FUNCTION, DATA, TREE)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.core = WorkerCore(TWO, inputs_protected=False)
+        self.now = 0.0
+        self.given: dict[AttemptId, Assignment] = {}
+        self.ended: dict[AttemptId, Outcome] = {}
+        self.hosts: dict[int, ModelHost] = {}
+        self.bodies: dict[AttemptId, Assignment] = {}
+        self.collecting: dict[AttemptId, Assignment] = {}
+        self.held: set[ObjectId] = set()
+
+    # the driver's side
+
+    def feed(self, *events: Any) -> None:
+        waiting = deque(events)
+        while waiting:
+            for action in self.core.handle(waiting.popleft(), self.now):
+                waiting.extend(self.execute(action))
+
+    def execute(self, action: act.Action) -> list[Any]:
+        match action:
+            case act.StartHost(host, _kind):
+                self.hosts[host] = ModelHost()
+            case act.RunCall(host, given):
+                self.check_start(given)
+                self.hosts[host].calls.append(given.attempt)
+            case act.TakeBack(host):
+                return self.take_back(host)
+            case act.StartBody(given, _grant):
+                self.check_start(given)
+                self.bodies[given.attempt] = given
+            case act.Collect(given):
+                self.collecting[given.attempt] = given
+            case act.KeepObject(item):
+                self.held.add(item.object_id)
+                return [act.Kept(item.object_id)]
+            case act.RemoveObjects(keys):
+                self.held -= set(keys)
+        return []
+
+    def check_start(self, given: Assignment) -> None:
+        needs = {given.function, given.environment, *(mount.object_id for mount in given.inputs)} - {None}
+        assert needs <= self.held, "a body started before its inputs were here"
+        assert given.attempt not in self.ended
+
+    def take_back(self, number: int) -> list[Any]:
+        host = self.hosts.get(number)
+        if host is None:
+            return []
+        running = list(host.calls)[:1] if host.ready else []
+        returned = tuple(attempt for attempt in host.calls if attempt not in running)
+        host.calls = deque(running)
+        return [act.CallsReturned(number, returned)]
+
+    # what happens
+
+    @rule(
+        kind=st.sampled_from(TaskKind),
+        allotment=st.sampled_from([ONE, ONE, TWO, Resources(cores=0.5)]),
+        data=st.booleans(),
+        tree=st.booleans(),
+        limited=st.booleans(),
+    )
+    def assign(self, kind: TaskKind, allotment: Resources, data: bool, tree: bool, limited: bool) -> None:
+        given = assignment(
+            len(self.given) + 1,
+            kind,
+            allotment=allotment,
+            inputs=(ObjectMount(DATA, "data"),) if data else (),
+            outputs=(Mount(FileId(1), "out"),) if data else (),
+            environment=TREE if tree else None,
+            time_limit_s=0.005 if limited else None,
+        )
+        self.given[given.attempt] = given
+        self.feed(wire.RunAttempts((given,)))
+
+    @rule(key=st.sampled_from(objects))
+    def object_comes(self, key: ObjectId) -> None:
+        self.feed(wire.StoreObjects((wire.InlineObject(key, b""),)))
+
+    @rule(key=st.sampled_from(objects))
+    def object_is_dropped(self, key: ObjectId) -> None:
+        self.feed(wire.DropObjects((key,)))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.hosts)
+    def host_moves(self, data: st.DataObject) -> None:
+        number = data.draw(st.sampled_from(sorted(self.hosts)))
+        host = self.hosts[number]
+        step = data.draw(st.sampled_from(["ready", "answer", "answer", "answer", "die"]))
+        if step == "ready" and not host.ready:
+            host.ready = True
+            self.feed(act.HostReady(number))
+        elif step == "answer" and host.ready and host.calls:
+            path = data.draw(st.sampled_from([None, None, "/long"]))
+            self.feed(
+                act.CallEnded(number, host.calls.popleft(), act.Ending(Outcome.SUCCESS, None, "", b"", path, 1e-4))
+            )
+        elif step == "die":
+            self.host_dies(number)
+
+    def host_dies(self, number: int) -> None:
+        host = self.hosts.pop(number)
+        unread = tuple(host.calls)[1:] if host.ready else tuple(host.calls)
+        self.feed(act.HostEnded(number, act.Ending(Outcome.KILLED), unread))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.bodies)
+    def body_ends(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.bodies)))
+        del self.bodies[key]
+        self.feed(act.BodyEnded(key, data.draw(st.sampled_from([FINE, act.Ending(Outcome.KILLED)]))))
+
+    @rule(altered=st.booleans(), data=st.data())
+    @precondition(lambda self: self.collecting)
+    def outputs_are_collected(self, altered: bool, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.collecting)))
+        given = self.collecting.pop(key)
+        lost = (DATA,) if altered and given.inputs and DATA in self.held else ()
+        self.held -= set(lost)
+        self.feed(act.Collected(key, Outcome.INPUT_ALTERED if lost else None, altered=lost))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.given)
+    def cancel(self, data: st.DataObject) -> None:
+        self.feed(wire.CancelAttempts((data.draw(st.sampled_from(sorted(self.given))),)))
+
+    @rule(seconds=st.sampled_from([0.001, 0.006, 0.02, 3.0, 200.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+        for action in self.core.tick(self.now):
+            self.feed(*self.execute(action))
+
+    @invariant()
+    def tables_agree(self) -> None:
+        self.core.check()
+        for action in self.core.flush():
+            assert isinstance(action, act.Send)
+            if isinstance(action.message, wire.AttemptsEnded):
+                for result in action.message.results:
+                    assert result.attempt not in self.ended, "an attempt ended twice"
+                    self.ended[result.attempt] = result.outcome
+
+    @invariant()
+    def never_more_than_there_is(self) -> None:
+        running = sum(given.allotment.cores for given in self.bodies.values())
+        running += sum(self.given[host.calls[0]].allotment.cores for host in self.hosts.values() if host.calls)
+        assert running <= TWO.cores
+
+    def teardown(self) -> None:
+        """When everything that runs ends and every object comes, every attempt has its end."""
+        for _ in range(10 * len(self.given) + 10):
+            for object_id in self.objects:
+                self.object_comes(object_id)
+            for number in list(self.hosts):
+                self.host_finishes(number)
+            for key in list(self.bodies):
+                del self.bodies[key]
+                self.feed(act.BodyEnded(key, FINE))
+            for key in list(self.collecting):
+                del self.collecting[key]
+                self.feed(act.Collected(key))
+        self.tables_agree()
+        assert set(self.ended) == set(self.given), "an attempt has no end"
+
+    def host_finishes(self, number: int) -> None:
+        host = self.hosts[number]
+        if not host.ready:
+            host.ready = True
+            self.feed(act.HostReady(number))
+        if host.calls:
+            self.feed(act.CallEnded(number, host.calls.popleft(), FINE))
+
+
+Driver.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+TestDriver = Driver.TestCase
