@@ -50,6 +50,16 @@ def test_depth_counts_the_edges_to_a_holder_and_is_none_without_one() -> None:
     assert list(trees.below(a, 0)) == [b, c]
 
 
+def test_a_holder_keeps_a_slot_for_each_stripe_that_has_no_root() -> None:
+    trees, (a, b, c) = grove("a", "b", "c")
+    trees.hold(a, frozenset({0, 1, 2}))
+    trees.link(a, b, 0)
+    assert not trees.can_root(a, 0) and trees.can_root(a, 1)
+    trees.link(a, b, 1)
+    trees.hold(c, frozenset({2}))
+    assert not trees.can_root(a, 0) and trees.can_root(a, 2) and trees.can_root(c, 2)
+
+
 def test_changes_are_told_once_and_only_where_something_changed() -> None:
     trees, (a, b, c) = grove("a", "b", "c")
     trees.hold(a, frozenset({0, 1, 2}))

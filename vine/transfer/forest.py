@@ -288,7 +288,7 @@ class Forest:
 
         def judge(guest: Member) -> Verdict:
             parent = guest.parents[stripe]
-            if guest.home == stripe or parent is None or guest.generation != self._generation:
+            if guest.home == stripe or parent is None:
                 return Verdict.DROP
             hangs = self._trees.depth(guest, stripe) is not None  # If not, then perhaps on this very member.
             ahead = bool(parent.holds) or parent.generation <= member.generation
