@@ -162,17 +162,24 @@ def test_slow_nodes_feed_others_when_nobody_else_is_left() -> None:
     assert not list(forest.waiting()) and len(sources(forest)) == 90
 
 
-def test_newcomers_take_over_what_nodes_had_to_lend_and_do_not_deepen_the_trees() -> None:
+def test_newcomers_take_over_what_nodes_had_to_lend() -> None:
     forest = grown(600)
     for number in range(0, 600, 2):
         forest.leave(WorkerId(f"w{number}"))
     lending = sum(len(stripes) > 1 for stripes in feeds_in(forest).values())
     join(forest, *(f"x{number}" for number in range(300)))
     assert sum(len(stripes) > 1 for stripes in feeds_in(forest).values()) <= lending / 5
-    for number in range(1, 40, 2):
+
+
+def test_newcomers_keep_the_trees_low_even_where_slots_are_short() -> None:
+    forest = grown(1000)
+    for number in range(0, 1000, 2):
+        forest.leave(WorkerId(f"w{number}"))
+    for number in range(1, 20, 2):
         forest.demote(WorkerId(f"w{number}"))
-    join(forest, *(f"y{number}" for number in range(300)))
-    assert depth(forest) <= 2 * depth_bound(900)
+    join(forest, *(f"x{number}" for number in range(500)))
+    assert not list(forest.waiting())
+    assert depth(forest) <= 2 * depth_bound(1000)
 
 
 def test_latecomers_are_fed_however_many_and_never_put_above_those_ahead_of_them() -> None:
