@@ -256,6 +256,15 @@ def test_a_source_that_is_busy_with_other_objects_is_used_when_it_is_free_again(
     assert {edge.child for edge in forest.retry()} == {"a"}
 
 
+def test_a_forest_that_is_dissolved_gives_all_slots_back() -> None:
+    slots = Slots(3)
+    forest = planted(slots)
+    join(forest, *(f"w{number}" for number in range(20)))
+    assert slots.used
+    forest.dissolve()
+    assert not slots.used
+
+
 # --- whatever happens ----------------------------------------------------------------------------
 
 

@@ -122,6 +122,12 @@ class Forest:
             self._offer(member)
         return self._end()
 
+    def dissolve(self) -> None:
+        """Nobody wants the object any more: all slots are given back, and the forest is not used again."""
+        for member in self._members.values():
+            for stripe in self._stripes:
+                self._trees.unlink(member, stripe)
+
     # --- views -----------------------------------------------------------------------------------
 
     def __contains__(self, node: WorkerId) -> bool:
