@@ -27,6 +27,8 @@ LISTS = {"vine/wire/messages.py"}  # Long by nature: every control message, a fe
 PURE = (
     "vine.scheduler",
     "vine.transfer.plan",
+    "vine.transfer.forest",
+    "vine.transfer.trees",
     "vine.transfer.receiver",
     "vine.transfer.sender",
     "vine.transfer.tokens",
