@@ -153,7 +153,7 @@ class Worker:
         return wire.WorkerHello(
             worker_id=settings.worker_id,
             host_id=machine.host_of(self._places.store.root, settings.host_name),
-            hostname=settings.host_name or machine.hostname(),
+            hostname=machine.hostname(),
             pid=os.getpid(),
             capacity=self.capacity,
             features=settings.features,
