@@ -179,7 +179,9 @@ def test_options_are_of_the_calls_made_with_them(
     ("options", "match"),
     [
         ({"cores": -1}, "cores=-1 is no amount"),
-        ({"time_limit": -1.0}, "cannot be submitted as it is"),
+        ({"time_limit": -1.0}, "cannot be submitted as it is: .* in `time_limit_s`"),
+        ({"retries": "many"}, "cannot be submitted as it is: .* in `retries`"),
+        ({"inputs": ["a.txt"]}, "is no mapping"),
         ({"inputs": {"/etc/passwd": None}}, "is no file of this manager"),
         ({"environment": "env.tar"}, "is no file of this manager"),
     ],
@@ -222,6 +224,56 @@ def test_shutdown_can_cancel_what_is_open(executor: Executor, scripted: Scripted
     future = executor.submit(wait_here)
     executor.shutdown(cancel_futures=True)
     assert future.cancelled()
+
+
+def test_a_ctrl_c_inside_of_its_block_cancels_what_is_open(manager: Manager, scripted: ScriptedManager) -> None:
+    scripted.held.add("wait_here")
+    with pytest.raises(KeyboardInterrupt), Executor(manager) as executor:
+        future = executor.submit(wait_here)
+        raise KeyboardInterrupt
+    assert future.cancelled()
+
+
+def test_any_other_exception_inside_of_its_block_lets_the_calls_end(
+    manager: Manager, scripted: ScriptedManager
+) -> None:
+    with pytest.raises(ZeroDivisionError), Executor(manager) as executor:
+        future = executor.submit(wait_here)
+        raise ZeroDivisionError
+    assert future.result(0) == "waited"
+
+
+def test_a_ctrl_c_while_it_waits_for_the_calls_cancels_them(
+    executor: Executor, scripted: ScriptedManager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(futures: list[Future[Any]]) -> None:
+        raise KeyboardInterrupt
+
+    scripted.held.add("wait_here")
+    future = executor.submit(wait_here)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(concurrent.futures, "wait", interrupted)
+        executor.shutdown()
+    assert future.cancelled()
+
+
+def test_what_stays_in_the_program_is_refused_as_an_argument(
+    executor: Executor, manager: Manager, scripted: ScriptedManager
+) -> None:
+    for mine, word in (
+        (manager.declare_buffer(b""), "inputs="),
+        (manager, "Manager stays"),
+        (executor, "Executor stays"),
+    ):
+        with pytest.raises(errors.NotSerialisable, match=word):
+            executor.submit(add, mine)
+    with pytest.raises(errors.NotSerialisable, match="Executor stays"):
+        executor.submit(lambda: executor.submit(add, 1))
+
+
+def test_a_connection_file_is_no_manager() -> None:
+    with pytest.raises(errors.UsageError, match=r"give Manager\(connection='run'\)"):
+        Executor("run")  # type: ignore[arg-type]
 
 
 def test_two_executors_of_one_manager_end_each_for_itself(manager: Manager, scripted: ScriptedManager) -> None:

@@ -335,3 +335,11 @@ def test_the_package_offers_its_names_lazily() -> None:
     assert set(vine.__all__) <= set(dir(vine))
     with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
         vine.Nothing  # noqa: B018
+
+
+def test_what_is_no_task_and_no_content_is_refused_in_one_line(manager: Manager) -> None:
+    command: Any = "ls"
+    with pytest.raises(errors.UsageError, match=r"'ls' is no task: give a vine.Task\(command\)"):
+        manager.submit(command)
+    with pytest.raises(errors.UsageError, match="5 is no content"):
+        manager.declare_buffer(5)  # type: ignore[arg-type]

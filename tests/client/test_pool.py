@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -37,6 +38,32 @@ def test_a_program_ends_only_when_its_submitted_calls_have(tmp_path: Path) -> No
     ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout == "x" * 20
+
+
+@pytest.mark.live
+def test_a_program_that_a_ctrl_c_ends_does_not_wait_for_its_calls(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import os
+            from pathlib import Path
+            from tests.client.scripted import ScriptedManager
+            from vine import Executor, Manager
+
+            scripted = ScriptedManager(Path({str(tmp_path)!r}) / "run")
+            scripted.held.add("getpid")  # It never runs.
+            executor = Executor(Manager(connection=scripted.connection))
+            future = executor.submit(os.getpid)
+            future.add_done_callback(lambda future: print(future.cancelled()))
+            raise KeyboardInterrupt
+            """
+        )
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *filter(None, sys.path)])}
+    ended = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=environment, check=False)
+    assert ended.stdout == "True\n"
+    assert ended.returncode == -signal.SIGINT
 
 
 def test_the_fleet_is_what_was_asked_for() -> None:

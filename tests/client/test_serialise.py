@@ -125,6 +125,18 @@ def test_a_function_that_nothing_can_carry_is_named() -> None:
         serialise.dump_function(functools.partial(print, sys._getframe(), lock), "reads")
 
 
+def test_an_open_file_is_refused_rather_than_replaced_by_another(tmp_path: Path) -> None:
+    with (tmp_path / "data").open("w") as file:
+        with pytest.raises(NotSerialisable, match=r"argument 1 of 'train'.*an open file stays in its program"):
+            serialise.dump_call((file,), {}, "train", nobodys)
+        with pytest.raises(NotSerialisable, match="an open file stays in its program"):
+            serialise.dump_function(lambda: file.write("lost"), "writes")
+
+
+def test_the_standard_streams_stand_for_themselves() -> None:
+    assert serialise.load(serialise.dump(sys.__stdout__)) is sys.__stdout__
+
+
 def test_an_unknown_format_is_refused() -> None:
     with pytest.raises(MalformedMessage, match="unknown format"):
         serialise.load(b"X...")

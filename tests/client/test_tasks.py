@@ -142,3 +142,16 @@ def test_any_callable_has_a_name() -> None:
 
     assert name_of(len) == "len"
     assert name_of(Model()).endswith("Model")
+
+
+def test_a_variable_that_is_not_text_is_refused_with_its_name() -> None:
+    number: Any = 5
+    with pytest.raises(errors.UsageError, match="'A' is set to 5: both must be text"):
+        Task("true").set_env_var("A", number)
+
+
+def test_a_setting_that_cannot_be_meant_is_named() -> None:
+    task = Task("true")
+    task.set_retries(-2)
+    with pytest.raises(errors.UsageError, match="Expected `int` >= 0 - in `retries`"):
+        spec_of(task)

@@ -29,6 +29,14 @@ def test_a_failed_dependency_fails_everything_behind_it_with_its_name() -> None:
     assert world.results[third].outcome is m.Outcome.DEPENDENCY_FAILED
 
 
+def test_a_task_that_comes_after_the_failure_of_what_it_takes_hears_why_too() -> None:
+    world = World(workers=1)
+    missing = world.local_file("missing", bind=False, exists=False)
+    failed = world.submit((missing,), label="reads")
+    late = world.submit(depends=(failed,))
+    assert world.results[late].message.endswith(f"ended with input-missing: {world.results[failed].message}")
+
+
 def test_a_long_chain_of_failures_does_not_recurse() -> None:
     world = World(workers=1)
     world.outcome = lambda assignment: m.Outcome.EXCEPTION

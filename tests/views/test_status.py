@@ -36,7 +36,7 @@ def test_a_run_is_shown_with_its_workers_tasks_transfers_and_reasons(
     said = shown(capsys, str(world.save()))
     assert "run run-7 of " in said and "it was enough" in said
     assert "tasks: 1 waiting, 1 staged\n" in said
-    assert "workers: 1\n" in said
+    assert "workers when it ended: 1\n" in said
     assert "transfers: 1 now, 0 done, 0 failed; 0 B from the manager (0 B/s), 0 B from peers (0 B/s)" in said
     (transfer,) = [line.split() for line in said.splitlines() if "2.1 MB" in line]
     assert transfer[:3] == ["/data/big", "manager", "w1"]
@@ -113,5 +113,5 @@ def test_many_rows_are_cut_and_the_cut_is_told(world: JournaledWorld, capsys: py
     for number in range(30):
         world.join(f"node-{number:02}")
     said = shown(capsys, str(world.save()))
-    assert "workers: 30 (the first 20 below)" in said
+    assert "workers when it ended: 30 (the first 20 below)" in said
     assert "node-19" in said and "node-20" not in said

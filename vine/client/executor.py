@@ -10,7 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from types import TracebackType
+from typing import Any, NoReturn, TypeVar
 
 from vine import errors
 from vine.client import serialise, tasks
@@ -103,6 +104,10 @@ class Executor(concurrent.futures.Executor):
         batch_type: str = "local",
         run_info_path: str | os.PathLike[str] = "vine-run-info",
     ) -> None:
+        if manager is not None and not isinstance(manager, Manager):
+            raise errors.UsageError(
+                f"{manager!r} is no Manager: for a running one, give Manager(connection={manager!r})"
+            )
         sizes = {"--cores": cores, "--memory": memory, "--disk": disk, "--gpus": gpus, "--idle-timeout": idle_timeout}
         few, many = fleet(workers, min_workers, max_workers, needed=manager is None)
         options = factory_options(few, many, batch_type, sizes, workspace)
@@ -145,6 +150,10 @@ class Executor(concurrent.futures.Executor):
             {"environment": environment, "priority": priority, "retries": retries, "time_limit": time_limit}
         )
         if inputs is not _UNSET:
+            if not isinstance(inputs, Mapping):
+                raise errors.UsageError(
+                    f"inputs={inputs!r} is no mapping: give {{name: file}}, the names being the call's"
+                )
             for file in inputs.values():
                 self.manager.check_own(file)
             changes["inputs"] = tasks.mounts([(file, tasks.sandbox_name(name)) for name, file in inputs.items()])
@@ -186,12 +195,20 @@ class Executor(concurrent.futures.Executor):
         """
         self._pool.closed = True
         if cancel_futures:
-            for future in self._pool.open_futures():
-                future.cancel()
+            self._pool.cancel()
         if wait:
             self._pool.await_and_end()
         else:
             threading.Thread(target=self._pool.await_and_end, daemon=True).start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Wait for the calls, unless the user has had enough: after a Ctrl-C they are cancelled."""
+        self.shutdown(cancel_futures=isinstance(error, KeyboardInterrupt))
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a vine.Executor stays in its program: calls cannot submit calls")
 
     def _set_options(self, options: CallOptions) -> None:
         self._options = options

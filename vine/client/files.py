@@ -7,7 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from vine import config, errors
 from vine.client.session import Session
@@ -79,6 +79,9 @@ class File:
             raise errors.UsageError(f"{self.label} is a directory: use its path(), which is {path}")
         data = path.read_bytes()
         return data if load is None else load(data)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a vine.File is no argument: name it in inputs={name: file} or add_input, and pass that name")
 
     def __repr__(self) -> str:
         return f"<vine.File {self.kind.value} {self.label!r}>"

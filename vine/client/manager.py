@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 import msgspec
 
@@ -104,6 +104,8 @@ class Manager:
         """These bytes as a file; None for an output whose `contents()` are read afterwards."""
         if data is None:
             return self._declarer.temp(cache, peer_transfer)
+        if isinstance(data, int):  # bytes() would make so many zeros of it.
+            raise errors.UsageError(f"{data!r} is no content for a file: give bytes or text")
         raw = data.encode() if isinstance(data, str) else bytes(data)
         return self._declarer.buffer(raw, cache=cache, peer_transfer=peer_transfer)
 
@@ -149,6 +151,10 @@ class Manager:
     def submit(self, task: Task) -> TaskId:
         """Have the task run; `wait` returns it when it has ended."""
         self._session.check()
+        if not isinstance(task, Task):
+            raise errors.UsageError(
+                f"{task!r} is no task: give a vine.Task(command), or a vine.PythonTask(function, ...)"
+            )
         task_id = self._session.number_task()
         spec = task.submitted(self, task_id)
         self._outstanding[task_id] = task
@@ -232,6 +238,9 @@ class Manager:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a vine.Manager stays in its program: tasks cannot submit tasks")
 
     # --- for tasks and executors ---
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import os
+import sys
 from typing import Any
 
 from vine import errors
@@ -55,10 +56,18 @@ class Pool:
     def _close(self) -> None:
         self.closed = True
 
+    def cancel(self) -> None:
+        for future in self.open_futures():
+            future.cancel()
+
     def await_and_end(self) -> None:
         """The calls that are open may end; then what was started here is stopped."""
         self.closed = True
-        concurrent.futures.wait(self.open_futures())
+        try:
+            concurrent.futures.wait(self.open_futures())
+        except KeyboardInterrupt:
+            self.cancel()  # Or the interpreter's end would wait for them once more.
+            raise
         if self in _open_pools:
             _open_pools.remove(self)
         if self.manager.closed:
@@ -115,9 +124,16 @@ def _at_exit() -> None:
     """As `concurrent.futures` promises: the program ends when the submitted calls have."""
     try:
         for pool in list(_open_pools):
+            if _interrupted():
+                pool.cancel()
             pool.await_and_end()
     finally:
         close_all()
+
+
+def _interrupted() -> bool:
+    """Whether a Ctrl-C ends this program; in an interactive one it has ended a statement only."""
+    return getattr(sys, "last_type", None) is KeyboardInterrupt and not hasattr(sys, "ps1")
 
 
 atexit.register(_at_exit)

@@ -26,6 +26,7 @@ _PICKLE = b"P"
 _DILL = b"D"
 _PROTOCOL = 5  # Every Python that we run on reads it, so environments of other versions do too.
 _RESULT = "vine.result"  # The persistent id that function hosts resolve.
+_STANDARD_STREAMS = ("<stdin>", "<stdout>", "<stderr>")
 _AWAITED = "vine.awaited"  # In a pickle that is thrown away because it is made again later.
 
 Taker = Callable[["Future[Any]"], "TaskId | None"]  # the task behind a future of this run, else None
@@ -60,11 +61,20 @@ class Links:
 
     def reduce(self, value: object) -> Any:
         if not isinstance(value, Future):
-            return NotImplemented
+            return refuse_open_files(value)
         if value.cancelled() or value.exception() is not None:
             cause = None if value.cancelled() else value.exception()
             raise ForeignFailed(repr(value)) from cause
         return operator.getitem, ([value.result()], 0)  # An expression that any interpreter can evaluate.
+
+
+def refuse_open_files(value: object) -> Any:
+    """A pickler's `reducer_override`: dill would open them by name where it loads them, or hand out empty ones."""
+    if isinstance(value, (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)):
+        standard = (sys.stdin, sys.stdout, sys.stderr)
+        if getattr(value, "name", None) not in _STANDARD_STREAMS and not any(value is one for one in standard):
+            raise TypeError("an open file stays in its program: pass its name, and open it in the function")
+    return NotImplemented
 
 
 class _CallPickler(pickle.Pickler):
@@ -148,6 +158,7 @@ def _dump_with_dill(value: object, links: Links | None) -> bytes:
     file = io.BytesIO()
     # `recurse` takes the globals that a function names, and not the whole of its module.
     pickler = dill.Pickler(file, _PROTOCOL, byref=False, recurse=True)
+    pickler.reducer_override = refuse_open_files
     if links is not None:
         pickler.persistent_id = links.persistent_id
         pickler.reducer_override = links.reduce

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,8 @@ class Task:
         self._request["gpus"] = amount("gpus", gpus)
 
     def set_env_var(self, name: str, value: str) -> None:
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise errors.UsageError(f"the environment variable {name!r} is set to {value!r}: both must be text")
         if not name or "=" in name or "\0" in name + value:
             raise errors.UsageError(
                 f"{name!r} cannot be an environment variable: names have no '=', nor anything a NUL"
@@ -278,8 +281,16 @@ def checked(spec: TaskSpec) -> TaskSpec:
         packed = msgspec.msgpack.encode(msgspec.structs.replace(spec, payload=b""))
         msgspec.msgpack.decode(packed, type=TaskSpec)
     except (msgspec.MsgspecError, UnicodeEncodeError, TypeError, OverflowError) as error:
-        raise errors.UsageError(f"the task '{spec.label[:60]}' cannot be submitted as it is: {error}") from None
+        raise errors.UsageError(
+            f"the task '{spec.label[:60]}' cannot be submitted as it is: {_with_field_name(str(error))}"
+        ) from None
     return spec
+
+
+def _with_field_name(message: str) -> str:
+    """The codec's complaint, which names a place in the array that a spec travels as."""
+    names = TaskSpec.__struct_fields__
+    return re.sub(r" - at `\$\[(\d+)\]", lambda found: f" - in `{names[int(found[1])]}", message)
 
 
 def _a_file(file: File) -> File:

@@ -96,7 +96,7 @@ class TarStream:
         while not self._block:
             block = next(self._blocks, None)
             if block is None:
-                raise UnsafeArchive("it is cut short: copy or make it again")
+                raise UnsafeArchive("it is no archive, or is cut short: copy or make it again")
             self._block = memoryview(block)
         piece = self._block[:most]
         self._block = self._block[most:]

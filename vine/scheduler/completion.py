@@ -163,6 +163,7 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
         _recovered(state, record, result)
         return
     record.outcome = result.outcome
+    record.message = result.message
     record.value = result.value
     state.record(
         TaskEnded(

@@ -155,7 +155,7 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
         if needed.state in (TaskState.FAILED, TaskState.CANCELLED):
             ended = "" if needed.outcome is None else needed.outcome.value
             message = f"task {task_id} ({needed.spec.label}), whose result it takes, ended with {ended}"
-            return Outcome.DEPENDENCY_FAILED, message
+            return Outcome.DEPENDENCY_FAILED, f"{message}: {needed.message}".rstrip(": ")
     return None
 
 

@@ -83,6 +83,7 @@ class TaskRecord:
     cancel_requested: bool = False
     first_assigned_at: float | None = None
     outcome: Outcome | None = None
+    message: str = ""  # why it did not succeed, for those who ask for its result later
     value: bytes | None = None  # kept for dependants until the client forgets the result
     value_object: ObjectId | None = None  # ... or, where it is large, a file of the staging folder
     value_path: str | None = None

@@ -149,7 +149,8 @@ def _workers(found: dict[str, Any]) -> Table:
     columns = (
         "worker", "host", "cores used", "running", "staged", "objects", "cache", "received", "sent", "serving",
     )  # fmt: skip
-    return Table(f"workers: {len(workers)}{_of_which(workers)}", columns if rows else (), rows)
+    when = "" if found["ended_s"] is None else " when it ended"
+    return Table(f"workers{when}: {len(workers)}{_of_which(workers)}", columns if rows else (), rows)
 
 
 def _transfers(found: dict[str, Any]) -> Table:

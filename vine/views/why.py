@@ -42,7 +42,7 @@ class _File:
 def why(run: Run, number: str) -> list[str]:
     """The task's state and its reason, then one line for each thing that it waits for."""
     if not number.isdecimal():
-        raise UsageError(f"{number!r} is no task: name it by the number that `submit` returned")
+        raise UsageError(f"{number!r} is no task: name it by its number, a Task's `id` or a future's `task_id`")
     task = _find(run.connection, int(number))
     if task is None:
         raise UsageError(f"the run in {run.run_dir} knows no task {number} (yet): see `vine-status` for what it knows")

@@ -143,6 +143,14 @@ def test_a_result_that_cannot_be_serialised_is_an_error_that_names_its_type(host
     assert "generator" in str(error)
 
 
+def test_an_open_file_is_no_result(host: RunningHost, tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("data")
+    host.call(lambda path: open(path), str(tmp_path / "data"))  # noqa: SIM115
+    error, _text = value_or_text(host.answer())
+    assert type(error) is TypeError
+    assert "an open file stays where it was opened" in str(error)
+
+
 def test_values_of_other_tasks_take_the_place_of_their_references(host: RunningHost, tmp_path: Path) -> None:
     class Pickler(pickle.Pickler):
         def persistent_id(self, thing: Any) -> Any:

@@ -115,9 +115,21 @@ class Serialiser:
             return PICKLE + pickle.dumps(value, PROTOCOL)
         except Exception as why:  # noqa: BLE001 - reducers are the user's code and raise what they like
             try:
-                return DILL + bytes(self.dill().dumps(value, PROTOCOL))
+                stream = io.BytesIO()
+                pickler = self.dill().Pickler(stream, PROTOCOL)
+                pickler.reducer_override = refuse_open_files
+                pickler.dump(value)
+                return DILL + stream.getvalue()
             except ImportError:
                 raise why from None
+
+
+def refuse_open_files(value: Any) -> Any:
+    """A pickler's `reducer_override`: dill would have the client open a file of that name, or its own descriptor."""
+    files = (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)
+    if isinstance(value, files) and getattr(value, "name", None) not in ("<stdin>", "<stdout>", "<stderr>"):
+        raise TypeError("an open file stays where it was opened; return its content, or write to an output")
+    return NotImplemented
 
 
 class Host:
