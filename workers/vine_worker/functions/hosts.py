@@ -14,7 +14,7 @@ from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import Answer, HostChannel
-from vine_worker.functions.host import READY
+from vine_worker.functions.host import CALL_ENDS, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
@@ -99,16 +99,20 @@ class Hosts:
         answers = host.channel.receive()
         for answer in answers:
             self._take_in(host, answer)
+        if host.channel.malformed:
+            self._programs.kill(host.program, force=True)
         host.channel.flush()
         return len(answers)
 
     def _take_in(self, host: LiveHost, answer: Answer) -> None:
-        if answer.brings == READY:
+        if answer.brings == READY and not host.ready:
             host.ready = True
             self._feed(act.HostReady(host.host))
-        else:
+        elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
             attempt = host.calls.pop(answer.number)
             self._feed(act.CallEnded(host.host, attempt, process.ending_of_answer(answer)))
+        else:
+            host.channel.malformed = True
 
     def take_back(self, action: act.TakeBack) -> None:
         """After this the host runs at most one call; what it had answered is told first."""
