@@ -132,3 +132,32 @@ def running(pid: str) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_many_starts_at_once_do_not_wait_for_their_own_reports(programs: Programs, tmp_path: Path) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    numbers = [programs.start(["/bin/true"], tmp_path, {}, (null, null, null)) for _ in range(600)]
+    os.close(null)
+    ended: list[ProgramEnded] = []
+    while len(ended) < len(numbers):
+        waits = [] if programs.has_reports else [programs]
+        assert not waits or select.select(waits, [], [], 20)[0], "the spawner and we wait for each other"
+        ended += programs.receive()
+    assert sorted(end.number for end in ended) == numbers
+
+
+def test_what_runs_does_not_outlive_a_spawner_that_was_killed(programs: Programs, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    shell(programs, tmp_path, f"setsid sh -c 'echo $$ > {gate}; exec sleep 60' & sleep 60")
+    stray = gate.read_text().strip()
+    programs._spawner.kill()
+    programs._spawner.wait()
+    programs.close()
+    assert not running(stray)
+    assert not sleeping_in(tmp_path)
+
+
+def sleeping_in(folder: Path) -> list[Path]:
+    """The processes whose folder this is."""
+    return [path for path in Path("/proc").glob("[0-9]*/cwd") if os.path.realpath(path) == str(folder)]
