@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -111,7 +112,10 @@ def remove(root: Path) -> None:
         os.unlink(root)
         return
     _open_folders(root)
-    shutil.rmtree(root)
+    try:
+        shutil.rmtree(root)
+    except RecursionError:  # What a task has made may be deeper than Python goes.
+        raise OSError(errno.ENAMETOOLONG, "its folders are too deep to be removed", str(root)) from None
 
 
 def _open_folders(root: Path) -> None:

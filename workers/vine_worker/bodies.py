@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vine import config
-from vine.errors import DiskFull, FileChanged, FileMissing, VineError
+from vine.errors import VineError
 from vine.names import AttemptId, ObjectId
 from vine.wire.messages import Assignment, MadeOutput, Outcome, TaskKind
 from vine_worker import actions as act
@@ -21,6 +22,8 @@ from vine_worker.functions.host import READY
 from vine_worker.places import Places
 from vine_worker.programs import ProgramEnded, Programs, open_null
 from vine_worker.sandbox import Sandbox
+
+log = logging.getLogger("vine.worker")
 
 
 @dataclass(slots=True)
@@ -136,7 +139,10 @@ class Bodies:
         except BaseException as why:
             self._report(why)  # Our own mistake: the worker must not go on as if all were well.
             raise
-        sandbox.remove()
+        try:
+            sandbox.remove()
+        except OSError as why:  # Something still writes there, or it is too deep: the task has ended all the same.
+            log.warning("%s stays behind: %s", sandbox.folder, why)
         self._report(collected)
 
     def _collected(self, action: act.Collect, sandbox: Sandbox) -> act.Collected:
@@ -154,7 +160,7 @@ class Bodies:
             try:
                 for mount in assignment.outputs:
                     outputs.append(MadeOutput(mount.file_id, *holdings.adopt(sandbox.take_output(mount.name))))
-            except (FileMissing, FileChanged, DiskFull, OSError) as why:
+            except (VineError, OSError) as why:
                 outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
                 message = str(why)
         elif assignment.kind is TaskKind.COMMAND and self._is_disk_full():
