@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
+import contextlib
 import os
 from typing import Any
 
@@ -59,7 +60,8 @@ class Pool:
         """The calls that are open may end; then what was started here is stopped."""
         self.closed = True
         concurrent.futures.wait(self.open_futures())
-        if self in _open_pools:
+        self.manager.session.await_deliveries()  # A result that is being unpickled is no open future any more.
+        with contextlib.suppress(ValueError):  # Several threads may get here.
             _open_pools.remove(self)
         if self.manager.closed:
             return
