@@ -401,3 +401,15 @@ class Life(RuleBasedStateMachine):
 
 Life.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
 test_counts_are_what_lies_on_disk = Life.TestCase
+
+
+def test_an_output_folder_shares_no_file_with_what_stays_outside(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    outside.write_bytes(b"of the user")
+    folder.mkdir()
+    (folder / "member").hardlink_to(outside)
+    key, _manifest = store.adopt(folder)
+    outside.write_bytes(b"written to later")
+    assert (store.path(key) / "member").read_bytes() == b"of the user"
+    assert not store.altered(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,15 @@ def test_what_a_killed_worker_left_is_removed_and_what_a_living_one_has_is_not(t
     remove_abandoned(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["vine-worker-w1"]
     living.remove()
+
+
+def test_what_is_somebody_elses_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = tmp_path / "vine-worker-dead"
+    left.mkdir()
+    (left / "lock").touch()
+    monkeypatch.setattr(os, "geteuid", lambda: left.stat().st_uid + 1)
+    remove_abandoned(tmp_path)
+    assert left.exists()
 
 
 def test_two_workers_of_one_name_cannot_share_a_folder(tmp_path: Path) -> None:

@@ -127,6 +127,17 @@ def _open_folders(root: Path) -> None:
             pending.extend(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
+def part_from_others(root: Path) -> None:
+    """Give every file in a folder that has another name elsewhere a copy of its own: who has that could write to it."""
+    for path, status in list(members_of(root)):
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            member = root / path
+            open_folder(member.parent)
+            own = member.with_name(f".own-{status.st_ino}-{os.getpid()}")
+            shutil.copy(member, own)
+            os.replace(own, member)
+
+
 def move(source: Path, destination: Path) -> None:
     """Move a file or folder, between file systems too; what other names share is copied instead.
 

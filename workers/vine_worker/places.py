@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
 import logging
@@ -80,13 +81,14 @@ def take_lock(folder: Path) -> int:
 def remove_abandoned(base: Path) -> None:
     """Removes what workers left here that were killed."""
     for folder in base.glob(f"{_PREFIX}*"):
-        if not (folder / "lock").exists():
+        if folder.lstat().st_uid != os.geteuid() or not (folder / "lock").exists():
             continue  # Not ours, or a worker that starts in this moment.
         try:
             lock = take_lock(folder)
         except OSError:
             continue  # It lives, or is another user's.
-        remove(folder)
+        with contextlib.suppress(OSError):  # What its last program still writes is for the next worker.
+            remove(folder)
         os.close(lock)
 
 
