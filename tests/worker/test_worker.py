@@ -116,6 +116,8 @@ def test_a_call_over_its_time_limit_is_killed_and_others_go_on(manager: Scripted
     after = manager.assignment(TaskKind.CALL, function=function, args=(0,), allotment=one)
     results = manager.run(worker, slow, after)
     assert [result.outcome for result in results] == [Outcome.TIME_LIMIT, Outcome.SUCCESS]
+    homes = manager.folder / "work" / "vine-worker-w1" / "hosts"
+    assert len(list(homes.iterdir())) == 1, "the folder of the host that was killed has stayed"
     assert "0.2 s" in results[0].message
 
 

@@ -367,6 +367,6 @@ class Worker:
             close = self._closers.pop()
             try:
                 close()
-            except OSError as why:
+            except (OSError, zmq.ZMQError) as why:  # One thing that cannot be closed must not keep the others open.
                 if why.errno != errno.EBADF:
                     log.warning("cleaning up: %s", why)

@@ -73,7 +73,7 @@ class HostChannel:
     def receive(self) -> list[Answer]:
         """The answers that have come."""
         answers: list[Answer] = []
-        while True:
+        while not self.malformed:  # What follows may be anybody's.
             try:
                 length = self._near.recv_into(_buffer)
             except (BlockingIOError, ConnectionResetError):
@@ -84,6 +84,7 @@ class HostChannel:
                 answers.append(_answer(_buffer[:length]))
             except (struct.error, UnicodeDecodeError):
                 self.malformed = True
+        return answers
 
     def take_back(self) -> list[int]:
         """The numbers of the calls that the host has not read; it never will."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
 from vine.wire.messages import Assignment, Outcome
@@ -145,7 +147,7 @@ class Hosts:
         ending = self._ending_of(host, ended)
         del self._hosts[host.host], self._by_program[ended.number], self.by_descriptor[host.channel.fileno()]
         self.changed = True
-        host.channel.close()
+        self._let_go(host)
         self._feed(act.HostEnded(host.host, ending, unread))
         return True
 
@@ -163,7 +165,13 @@ class Hosts:
 
     def close(self) -> None:
         for host in self._hosts.values():
-            host.channel.close()
-            if host.log.exists() and not host.log.stat().st_size:
-                host.log.unlink()
+            self._let_go(host)
         os.close(self._null)
+
+    def _let_go(self, host: LiveHost) -> None:
+        """Hosts come and go for as long as their worker lives: nothing of one stays but what it has said."""
+        host.channel.close()
+        with contextlib.suppress(OSError):  # The workspace goes at the worker's end, whatever is in it.
+            remove(self._places.hosts / str(host.host))
+        if host.log.exists() and not host.log.stat().st_size:
+            host.log.unlink()
