@@ -20,6 +20,7 @@ command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longe
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
+portion_bytes_max = 8 << 20  # Of the arguments or results of many tasks in one message: far below the next limit.
 message_bytes_max = 128 << 20  # One message, in as many envelopes as it needs: the manifest of a folder of 10^6 files.
 
 # --- sessions ---
@@ -60,6 +61,7 @@ medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
 manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.
 source_transfers_max = 3  # Flows that one node serves at once, over all objects: the paper's figure.
+manager_pulls_max = 64  # Results and outputs that the manager fetches at once: each costs it three open files.
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
 small_object_chunks = 4  # Objects of fewer chunks are pulled from one source without a plan.
 credit_chunks = 8  # Wanted and not yet received, an edge.

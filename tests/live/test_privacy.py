@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
     with a_site(tmp_path_factory.mktemp("privacy") / "site", 2) as site, site.client() as manager:
         executor = vine.Executor(manager)
         shared = manager.declare_buffer(b"an input that both workers share" * 10_000)
-        futures = [
+        futures: list[Future[Any]] = [
             executor.submit(bodies.repeated, SECRETS["result"], 1),
             executor.submit(bodies.repeated, SECRETS["long-result"], LONG),
             executor.submit(bodies.fail, SECRETS["exception"]),

@@ -11,7 +11,7 @@ from vine import config
 from vine.errors import UsageError
 from vine.manager.batch import Batch
 from vine.manager.journal import Journal, file_name
-from vine.manager.replay import replay
+from vine.manager.replay import open_to_read, replay
 from vine.names import TaskId
 from vine.scheduler.records import (
     TaskReady,
@@ -111,3 +111,28 @@ def test_a_journal_that_cannot_be_written_is_given_up_loudly_at_the_end(
     journal.record(TaskReady(TaskId(2)), 0.0)
     assert "database or disk is full" in caplog.text
     assert "this run cannot be resumed" in caplog.text
+
+
+def test_a_record_that_cannot_be_written_ends_the_journal_and_not_the_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal = Journal(tmp_path / file_name, RUN)
+    journal.record(TaskReady(TaskId(1 << 70)), 1.0)
+    journal._thread.join()
+    journal.record(TaskReady(TaskId(1)), 2.0)
+    journal.close("the end")
+    assert journal._records == []
+    assert "the journal is given up" in caplog.text
+
+
+def test_the_tables_appear_together_with_the_facts_that_views_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_clock() -> float:
+        raise RuntimeError("killed here")
+
+    monkeypatch.setattr("vine.manager.journal.time.time", no_clock)
+    with pytest.raises(RuntimeError):
+        Journal(tmp_path / file_name, RUN)
+    with pytest.raises(UsageError, match="ask again"):
+        open_to_read(tmp_path / file_name)

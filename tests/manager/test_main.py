@@ -50,9 +50,11 @@ def test_a_directory_that_cannot_be_made_is_named(tmp_path: Path, complaint: Com
 
 def test_a_run_directory_with_something_in_it_is_refused(tmp_path: Path, complaint: Complaint) -> None:
     (tmp_path / "precious").write_bytes(b"mine")
+    tmp_path.chmod(0o755)
     code, said = complaint("--run-dir", str(tmp_path))
     assert code == ExitCode.USAGE
     assert "is not empty: name a new one" in said
+    assert tmp_path.stat().st_mode & 0o777 == 0o755
     assert os.listdir(tmp_path) == ["precious"]
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import stat
 import subprocess
@@ -104,3 +105,15 @@ def test_a_mistake_of_ours_ends_it_with_its_traceback_in_the_log(
     assert "two tables disagree" in (tmp_path / "run" / "manager.log").read_text()
     with open_run(tmp_path / "run") as run:
         assert run.facts()["end_reason"] == "the manager has failed"
+
+
+def test_it_may_open_as_many_files_as_the_system_lets_it(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        with runs.manager(tmp_path / "run") as manager:
+            limits = Path(f"/proc/{manager.process.pid}/limits").read_text()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    (line,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
+    assert line.split()[3] == line.split()[4]

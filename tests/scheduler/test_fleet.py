@@ -66,3 +66,14 @@ def test_a_worker_cannot_pass_for_the_manager() -> None:
     world.say(hello("manager"), PeerKey("first"))
     assert not world.core.state.workers
     assert "cannot be called 'manager'" in refusals(world)[0]
+
+
+def test_a_task_that_asks_for_a_feature_does_not_wait_for_a_factory_that_cannot_give_it() -> None:
+    world = World(workers=1)
+    world.say(m.FactoryHello("f", "local", 0, 4, m.Resources(8, 8000, 8000, 0)), PeerKey("factory"))
+    task = world.submit(features=("infiniband",))
+    for _ in range(3):
+        world.core.heard(PeerKey("factory"), world.now + config.no_fit_grace_s)
+        world.pass_time(config.no_fit_grace_s)
+    assert world.results[task].outcome is m.Outcome.NO_WORKER_FITS
+    assert "the feature infiniband" in world.results[task].message

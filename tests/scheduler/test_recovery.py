@@ -123,3 +123,19 @@ def test_a_worker_whose_copy_has_changed_is_no_proof_that_the_client_s_file_has(
     world.fetch_ends(second, transfer, m.FetchFault.SOURCE_CHANGED)
     world.settle()
     assert world.results[first].outcome is world.results[task].outcome is m.Outcome.SUCCESS
+
+
+def test_what_failed_of_a_worker_that_has_left_and_of_a_file_that_is_no_more_is_forgotten() -> None:
+    world = World(workers=2)
+    files = [world.local_file(name) for name in ("a", "b")]
+    for file in files:
+        world.submit((file,))
+    transfers = world.core.state.transfers
+    for worker in world.workers.values():
+        for transfer in list(worker.fetching):
+            world.fetch_ends(worker, transfer, m.FetchFault.SOURCE_GONE)
+    assert len(transfers.failures) == 2
+    world.lose("w1")
+    assert all(node != "w1" for node, _ in transfers.failures) and "w1" not in transfers.flows_out
+    world.say(m.ClientBye())
+    assert not transfers.failures and not transfers.shunned

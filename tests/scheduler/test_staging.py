@@ -50,3 +50,15 @@ def test_an_archive_is_fetched_and_unpacked_once_a_worker() -> None:
     assert len(world.results) == 6
     assert len(world.sent(m.UnpackObject)) == 2
     assert len(world.sent(m.FetchObject)) == 2
+
+
+def test_the_manager_fetches_many_results_a_few_at_a_time() -> None:
+    world = World(workers=config.manager_pulls_max + 10)
+    world.large_values = True
+    tasks = [world.submit() for _ in world.workers]
+    most = 0
+    while events := world.possible_events():
+        world.happen(min(events, key=lambda event: event[0] == "brought"))  # All end before the first is fetched.
+        most = max(most, len(world.local))
+    assert most == config.manager_pulls_max
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests.scheduler.world import World
+from vine import config
 from vine.names import WorkerId
 from vine.scheduler.actions import Send
 from vine.wire import messages as m
+from vine.wire.codec import encode_one
 
 
 def test_the_results_of_a_step_reach_a_client_in_one_message() -> None:
@@ -29,3 +31,16 @@ def test_attempts_and_transfers_are_never_numbered_alike() -> None:
     state = World().core.state
     numbers = [state.next_attempt(), state.next_transfer(), state.next_attempt()]
     assert len(set(numbers)) == 3
+
+
+def test_assignments_and_results_of_many_tasks_come_in_messages_that_a_peer_takes() -> None:
+    world = World()
+    world.value = lambda assignment: b"v" * 100_000
+    tasks = [world.submit(payload=b"x" * 100_000) for _ in range(200)]
+    worker = world.join(cores=200)
+    ended = [m.AttemptResult(attempt, m.Outcome.SUCCESS, value=b"v" * 100_000) for attempt in worker.assigned]  # type: ignore[arg-type]
+    world.say(m.AttemptsEnded(tuple(ended)), worker.peer)
+    assert sorted(world.results) == tasks
+    for kind in (m.RunAttempts, m.TasksEnded):
+        sizes = [len(encode_one(action.message)) for action in world.sent(kind) if isinstance(action, Send)]
+        assert len(sizes) > 1 and max(sizes) < 1.1 * config.portion_bytes_max

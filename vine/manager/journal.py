@@ -39,7 +39,7 @@ class Journal:
         self._given_up = False
         self._wake = threading.Event()
         self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._write_until_closed, name="journal", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
     def record(self, record: Record, at_s: float) -> None:
@@ -64,6 +64,15 @@ class Journal:
 
     # --- the writer's thread ---------------------------------------------------------------------
 
+    def _run(self) -> None:
+        try:
+            self._write_until_closed()
+        except Exception:  # noqa: BLE001 - a mistake of ours, whichever: it is logged, and the run can do without it
+            _log.exception("the journal's writer has failed")
+            self._give_up()
+        self._note_end()
+        self._connection.close()
+
     def _write_until_closed(self) -> None:
         unwritten: Batch | None = None
         while unwritten is not None or self._wake.is_set() or not self._closing.is_set():
@@ -79,8 +88,6 @@ class Journal:
                 break
             else:
                 self._closing.wait(config.journal_retry_s)
-        self._note_end()
-        self._connection.close()
 
     def _take(self) -> Batch:
         # The loop appends meanwhile: what is beyond `count` belongs to the next batch.
@@ -139,9 +146,9 @@ def _begin_epoch(connection: sqlite3.Connection, path: Path, run_id: RunId) -> i
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found not in (0, schema.version):
         raise UsageError(f"the journal {path} has version {found}, not {schema.version}: use the vine that wrote it")
-    if found == 0:
-        connection.executescript(f"BEGIN; {schema.script} PRAGMA user_version = {schema.version}; COMMIT;")
-    connection.execute("BEGIN IMMEDIATE")
+    # One transaction: views can make nothing of tables without facts.
+    make = f"{schema.script} PRAGMA user_version = {schema.version};" if found == 0 else ""
+    connection.executescript(f"BEGIN IMMEDIATE; {make}")
     epoch = int((connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone() or (0,))[0]) + 1
     facts = [("epoch", epoch), ("run_id", run_id), ("started_s", time.time())]
     connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)

@@ -170,9 +170,10 @@ def _make_run_dir(options: Options) -> RunPlace:
     asked = options.run_dir or options.run_info_path
     try:
         if options.run_dir is not None:
-            run_dir = make_run_dir(options.run_dir.absolute())
-            if os.listdir(run_dir):
+            run_dir = options.run_dir.absolute()
+            if run_dir.is_dir() and os.listdir(run_dir):  # Before it is closed to others: it may be anything.
                 raise UsageError(f"the run directory {run_dir} is not empty: name a new one")
+            make_run_dir(run_dir)
         else:
             run_dir = _new_folder(options.run_info_path.absolute(), stamp)
         staging_dir = run_dir / "staging"

@@ -92,6 +92,9 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     except sqlite3.Error as error:
         connection.close()
         raise UsageError(f"the journal {path} cannot be read: {error}") from None
+    if found == 0:
+        connection.close()
+        raise UsageError(f"the journal {path} is empty: its manager has only just been started, so ask again")
     if found != schema.version:
         connection.close()
         raise UsageError(f"the journal {path} has version {found}, not {schema.version}: use the vine that wrote it")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import resource
 import secrets
 import signal
 import time
@@ -42,6 +43,7 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
     """Be the manager of one run, from its directory to its end. What was opened is closed in reverse order."""
     with ExitStack() as closing:
         keys = new_run_keys()
+        _allow_many_files()
         context = make_context()
         closing.callback(context.term)
         closing.callback(Gate(context, keys).close)
@@ -118,6 +120,12 @@ def _make_loop(
     )
     world = World(hub, journal, files, node, events, mailbox, chores, options.parent_fd)
     return Loop(world, Scheduler(settings))
+
+
+def _allow_many_files() -> None:
+    """Each worker is an open file, and the usual limit of 1,024 is a soft one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager

@@ -81,6 +81,8 @@ def _check_transfers(state: State) -> None:
         assert transfers.flows_out[source] == n
         extra = config.manager_small_transfers if source == MANAGER else 0
         assert n <= state.settings.transfers_max + extra, f"{source} has {n} flows"
+    assert transfers.pulls == sum(transfer.destination == MANAGER for transfer in transfers.active.values())
+    assert transfers.pulls <= config.manager_pulls_max
     for transfer in transfers.active.values():
         for node in (transfer.source, transfer.destination):
             assert node == MANAGER or node in state.workers, f"transfer {transfer.transfer_id} touches {node}"

@@ -125,7 +125,9 @@ def fail_what_fits_nowhere(state: State) -> None:
 def _fits_somewhere(state: State, shape: Shape) -> bool:
     workers = state.workers.values()
     return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in workers) or any(
-        could_fit(shape.request, factory.hello.capacity) for factory in state.factories.values()
+        could_fit(shape.request, factory.hello.capacity)
+        for factory in state.factories.values()
+        if not shape.features  # A factory's workers have none.
     )
 
 

@@ -51,6 +51,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         source_lost(state, transfer)
     for known in lost:
         replica_gone(state, known)
+    state.transfers.forgive(node=worker_id)
     staging.plan_all(state)
 
 

@@ -49,6 +49,7 @@ class Transfers:
         self.receiving: dict[ObjectId, dict[WorkerId, TransferId]] = {}
         self.wanting: dict[ObjectId, dict[WorkerId, str | None]] = {}  # value: the manager's destination path
         self.flows_out: Counter[WorkerId] = Counter()
+        self.pulls = 0  # flows into the manager
         self.failures: Counter[tuple[WorkerId, ObjectId]] = Counter()
         self.shunned: set[tuple[WorkerId, ObjectId]] = set()  # sources that failed for an object
         self.bytes_from_manager = 0
@@ -61,6 +62,7 @@ class Transfers:
         self.into[transfer.destination, transfer.object_id] = transfer.transfer_id
         self.receiving.setdefault(transfer.object_id, {})[transfer.destination] = transfer.transfer_id
         self.flows_out[transfer.source] += 1
+        self.pulls += transfer.destination == MANAGER
 
     def remove(self, transfer: Transfer) -> None:
         del self.active[transfer.transfer_id]
@@ -70,6 +72,15 @@ class Transfers:
         if not receivers:
             del self.receiving[transfer.object_id]
         self.flows_out[transfer.source] -= 1
+        self.pulls -= transfer.destination == MANAGER
+
+    def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
+        """Forget what failed of a node that has left, or of an object that is no more."""
+        self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
+        for pair in [pair for pair in self.failures if node == pair[0] or object_id == pair[1]]:
+            del self.failures[pair]
+        if node is not None and not self.flows_out[node]:
+            del self.flows_out[node]
 
     def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
         return (node, object_id) in self.into or node in self.wanting.get(object_id, {})
@@ -119,11 +130,18 @@ def plan_object(state: State, object_id: ObjectId) -> None:
 
 def plan_all(state: State) -> None:
     """A slot or a holder has appeared: see who can use it."""
-    for object_id in list(state.transfers.wanting):
-        plan_object(state, object_id)
+    for object_id, nodes in list(state.transfers.wanting.items()):
+        if len(nodes) > 1 or MANAGER not in nodes or _manager_may_pull(state):
+            plan_object(state, object_id)
+
+
+def _manager_may_pull(state: State) -> bool:
+    return state.transfers.pulls < config.manager_pulls_max
 
 
 def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId | None:
+    if node == MANAGER and not _manager_may_pull(state):
+        return None
     receivers = state.transfers.receiving.get(known.object_id, {})
     sources_of = {receiver: (state.transfers.active[t].source,) for receiver, t in receivers.items()}
     candidates = [

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
+from vine import config
 from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
@@ -25,6 +28,9 @@ from vine.wire.messages import (
 )
 
 _FAILURES_KEPT = 10
+
+
+Item = TypeVar("Item")
 
 
 class State:
@@ -84,9 +90,11 @@ class State:
     def take_actions(self) -> list[Action]:
         """End the step."""
         for worker_id, assignments in self._assignments.items():
-            self.tell_worker(worker_id, RunAttempts(tuple(assignments)))
+            for some in _parted(assignments, _assignment_bytes):
+                self.tell_worker(worker_id, RunAttempts(some))
         for peer, results in self._results.items():
-            self.send(peer, TasksEnded(tuple(results)))
+            for ended in _parted(results, _result_bytes):
+                self.send(peer, TasksEnded(ended))
         out, self._out = self._out, []
         self._assignments, self._results = {}, {}
         return out
@@ -110,3 +118,27 @@ class State:
     def next_transfer(self) -> TransferId:
         self._counter += 1
         return TransferId(self.settings.epoch, self._counter)
+
+
+def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> Iterator[tuple[Item, ...]]:
+    """In order, in portions that a message can hold."""
+    portion: list[Item] = []
+    portion_bytes = 0
+    for item in items:
+        size = bytes_of(item)
+        if portion and portion_bytes + size > config.portion_bytes_max:
+            yield tuple(portion)
+            portion, portion_bytes = [], 0
+        portion.append(item)
+        portion_bytes += size
+    yield tuple(portion)
+
+
+def _assignment_bytes(assignment: Assignment) -> int:
+    return (
+        len(assignment.command) + len(assignment.payload) + sum(len(value.value or b"") for value in assignment.values)
+    )
+
+
+def _result_bytes(result: TaskResult) -> int:
+    return len(result.value or b"") + len(result.stdout) + len(result.stderr)

@@ -68,6 +68,7 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
     for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
         staging.abandon(state, transfer)
     state.transfers.wanting.pop(known.object_id, None)
+    state.transfers.forgive(object_id=known.object_id)
     if MANAGER in known.holders:
         known.holders.discard(MANAGER)
         state.do(actions.StopServing(known.object_id))

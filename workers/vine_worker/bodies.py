@@ -117,7 +117,7 @@ class Bodies:
             return of_exit
         what = body.assignment.label or "the task"
         if not answers:
-            said = of_exit.message or process.last_line(body.sandbox.stderr)
+            said = process.last_line(body.sandbox.stderr) or of_exit.message
             return act.Ending(Outcome.START_FAILED, message=f"the interpreter of {what} did not come up: {said}")
         # os._exit in the function, of which sys.exit would have made an answer.
         code = of_exit.exit_code

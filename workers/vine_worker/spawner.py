@@ -155,32 +155,35 @@ class Spawner:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}  # by pid
         self._pids: dict[int, int] = {}  # by the worker's number
         self._numbers: dict[int, int] = {}  # by pid
+        self._woken, self._wakes = socket.socketpair()
+        self._take_signals()
 
-    def run(self) -> None:
-        """Serves the worker until it is gone, then leaves nothing behind."""
-        woken, wakes = socket.socketpair()
-        wakes.setblocking(False)
-        woken.setblocking(False)
-        signal.set_wakeup_fd(wakes.fileno(), warn_on_full_buffer=False)
+    def _take_signals(self) -> None:
+        self._wakes.setblocking(False)
+        self._woken.setblocking(False)
+        signal.set_wakeup_fd(self._wakes.fileno(), warn_on_full_buffer=False)
         # The worker decides when the end is; its death is heard as EOF. Handlers that do nothing, not SIG_IGN:
         # what is ignored here would be ignored in every program too.
         for number in (signal.SIGCHLD, signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, lambda _number, _frame: None)
+
+    def run(self) -> None:
+        """Serves the worker until it is gone, then leaves nothing behind."""
         with selectors.DefaultSelector() as selector:
             selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(woken, selectors.EVENT_READ)
+            selector.register(self._woken, selectors.EVENT_READ)
             try:
-                while self._serve(selector.select(), woken):
+                while self._serve(selector.select()):
                     pass
             except (BrokenPipeError, ConnectionResetError):
                 pass  # The worker is gone: that is what the next lines are for.
             finally:
                 self._kill_all()
 
-    def _serve(self, ready: list[tuple[selectors.SelectorKey, int]], woken: socket.socket) -> bool:
+    def _serve(self, ready: list[tuple[selectors.SelectorKey, int]]) -> bool:
         for key, _events in ready:
-            if key.fileobj is woken:
-                woken.recv(4096)
+            if key.fileobj is self._woken:
+                self._woken.recv(4096)
                 self._reap()
             else:
                 request = receive(self._channel)
@@ -337,8 +340,9 @@ def main() -> None:
             protected, reason = True, ""
         except OSError as why:
             reason = str(why)
+    serving = Spawner(channel)
     send(channel, {"protected": protected, "reason": reason})
-    Spawner(channel).run()
+    serving.run()
 
 
 if __name__ == "__main__":

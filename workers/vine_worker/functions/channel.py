@@ -36,7 +36,7 @@ class HostChannel:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _socket_buffer_bytes)
         self._near.setblocking(False)
         self._spill_folder = spill_folder
-        self._unsent: deque[tuple[int, bytes]] = deque()
+        self._unsent: deque[bytes] = deque()
         self.malformed = False  # Something else than the host program writes to its end: the user's code.
 
     def fileno(self) -> int:
@@ -57,14 +57,14 @@ class HostChannel:
                 path.unlink(missing_ok=True)  # What was written of it would keep a full disk full.
                 raise
             frame = host.SPILLED_HEAD.pack(host.SPILLED, number) + os.fsencode(path)
-        self._unsent.append((number, frame))
+        self._unsent.append(frame)
         self.flush()
 
     def flush(self) -> bool:
         """Sends what the socket takes; tells whether something is left."""
         while self._unsent:
             try:
-                self._near.send(self._unsent[0][1])
+                self._near.send(self._unsent[0])
             except BlockingIOError:
                 return True
             self._unsent.popleft()
@@ -88,7 +88,7 @@ class HostChannel:
 
     def take_back(self) -> list[int]:
         """The numbers of the calls that the host has not read; it never will."""
-        numbers = []
+        frames = []
         while True:
             try:
                 length = self._far.recv_into(_buffer, 0, socket.MSG_DONTWAIT)
@@ -96,12 +96,13 @@ class HostChannel:
                 break
             if not length:
                 break
-            numbers.append(host.NUMBER.unpack_from(_buffer)[0])
-            if _buffer[:1] == host.SPILLED:
-                os.unlink(bytes(_buffer[host.SPILLED_HEAD.size : length]))
-        numbers += (number for number, _frame in self._unsent)
+            frames.append(bytes(_buffer[:length]))
+        frames += self._unsent
         self._unsent.clear()
-        return numbers
+        for frame in frames:
+            if frame[:1] == host.SPILLED:
+                os.unlink(frame[host.SPILLED_HEAD.size :])
+        return [host.NUMBER.unpack_from(frame)[0] for frame in frames]
 
     def close(self) -> None:
         self._near.close()
