@@ -14,7 +14,11 @@ def host_id(folder: str | os.PathLike[str]) -> HostId:
 
     The folder matters: containers share the kernel's boot id, and not each other's files.
     """
-    with open(_BOOT_ID) as file:
-        boot_id = file.read().strip()
     found = os.stat(folder)
-    return HostId(f"{boot_id}:{found.st_dev:x}:{found.st_ino:x}")
+    return HostId(f"{boot_id()}:{found.st_dev:x}:{found.st_ino:x}")
+
+
+def boot_id() -> str:
+    """Another one after every start of this machine."""
+    with open(_BOOT_ID) as file:
+        return file.read().strip()

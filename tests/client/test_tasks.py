@@ -123,15 +123,16 @@ def test_a_command_is_text(command: Any) -> None:
 
 
 def test_cache_levels_have_taskvines_names_too() -> None:
-    assert [cache_level(name) for name in (False, True, "task", "workflow", "worker")] == [
+    assert [cache_level(name) for name in (False, True, "task", "workflow", "worker", "forever")] == [
         CacheLevel.TASK,
         CacheLevel.WORKFLOW,
         CacheLevel.TASK,
         CacheLevel.WORKFLOW,
         CacheLevel.WORKER,
+        CacheLevel.FOREVER,
     ]
-    with pytest.raises(errors.UsageError, match="cache='forever' is no cache level"):
-        cache_level("forever")
+    with pytest.raises(errors.UsageError, match="cache='always' is no cache level"):
+        cache_level("always")
 
 
 def test_any_callable_has_a_name() -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import random
 from pathlib import Path
 
 from vine.content.hashing import manifest_of_bytes, manifest_of_tree
 from vine.content.manifest import chunk_count, chunk_span, object_id
 from vine.content.partial import Partial
+from vine.content.store import Store
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
@@ -45,3 +47,17 @@ def made_tree(folder: Path, sizes: list[int], seed: int = 0) -> Made:
     (folder / "tool").write_bytes(b"#!/bin/sh\n")
     (folder / "tool").chmod(0o755)
     return Made(manifest_of_tree(folder), b"".join(contents) + b"#!/bin/sh\n")
+
+
+def receive(store: Store, made: Made) -> None:
+    partial = store.begin(made.key, made.manifest)
+    made.feed(partial)
+    partial.commit()
+
+
+def on_disk(store: Store) -> set[str]:
+    return {
+        f"{folder}/{name}"
+        for folder in ("objects", "partial", "quarantine")
+        for name in os.listdir(store.root / folder)
+    }

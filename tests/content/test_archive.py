@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -235,3 +236,15 @@ def test_it_runs_as_a_process_of_its_own(tmp_path: Path) -> None:
     done = subprocess.run(command, env={"PYTHONPATH": os.pathsep.join(sys.path)}, capture_output=True)
     assert (done.returncode, done.stderr) == (0, b"")
     assert (tmp_path / "out" / "f").read_bytes() == b"x"
+
+
+def test_an_archive_that_is_refused_leaves_no_thread_behind(tmp_path: Path) -> None:
+    # given an archive whose first member is refused while the reader is far ahead of it
+    archive = archive_of(tmp_path / "archive.tar", ("../x", FILE, b"x" * 3_000_000))
+    before = set(threading.enumerate())
+    # when it is refused, and the error with its frames is still held
+    with pytest.raises(UnsafeArchive) as caught:
+        unpack(archive, tmp_path / "out")
+    # then the reader's threads have ended already
+    assert set(threading.enumerate()) == before
+    assert caught.value.__traceback__ is not None

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.content.objects import Made, made_of, made_tree
+from tests.content.objects import made_of, made_tree, on_disk, receive
 from vine.content.hashing import manifest_of_tree
 from vine.content.manifest import derived_id, object_id
 from vine.content.store import Store
@@ -22,20 +18,6 @@ from vine.errors import DiskFull, FileMissing, MalformedMessage, UsageError
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "workspace")
-
-
-def receive(store: Store, made: Made) -> None:
-    partial = store.begin(made.key, made.manifest)
-    made.feed(partial)
-    partial.commit()
-
-
-def on_disk(store: Store) -> set[str]:
-    return {
-        f"{folder}/{name}"
-        for folder in ("objects", "partial", "quarantine")
-        for name in os.listdir(store.root / folder)
-    }
 
 
 @pytest.mark.parametrize("mapped", [False, True])
@@ -317,99 +299,151 @@ def test_a_store_begins_empty_and_clears_itself(tmp_path: Path) -> None:
     receive(store, made_of(10))
 
 
-class Life(RuleBasedStateMachine):
-    """Whatever happens to objects, what the store counts is what lies on disk."""
-
-    objects = [made_of(size, seed) for seed, size in enumerate((0, 10, 300_000, 600_000))]
-    which = st.sampled_from(range(4))
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = tempfile.TemporaryDirectory()
-        self.store = Store(Path(self.folder.name), capacity_bytes=1_000_000)
-        self.held: set[int] = set()
-        self.pins = dict.fromkeys(range(4), 0)
-
-    def teardown(self) -> None:
-        self.store.close()
-        self.folder.cleanup()
-
-    @rule(which=which)
-    def begin_and_break(self, which: int) -> None:
-        made = self.objects[which]
-        if which not in self.held:
-            try:
-                partial = self.store.begin(made.key, made.manifest)
-            except DiskFull:
-                return
-            for index in range(0, len(made.chunks), 2):
-                partial.write(index, made.chunks[index])
-            partial.release()
-
-    @rule(which=which)
-    def receive(self, which: int) -> None:
-        if which not in self.held:
-            try:
-                receive(self.store, self.objects[which])
-            except DiskFull:
-                return
-            self.held.add(which)
-
-    @rule(which=which)
-    def adopt(self, which: int) -> None:
-        path = Path(self.folder.name) / "output"
-        path.write_bytes(self.objects[which].content)
-        try:
-            self.store.adopt(path)
-        except DiskFull:
-            return
-        self.held.add(which)
-
-    @rule(which=which)
-    def remove(self, which: int) -> None:
-        removed = self.store.remove(self.objects[which].key)
-        assert removed == (which in self.held and not self.pins[which])
-        if removed:
-            self.held.discard(which)
-
-    @rule(which=which)
-    def quarantine(self, which: int) -> None:
-        self.store.quarantine(self.objects[which].key)
-        self.held.discard(which)
-
-    @rule(which=which)
-    def pin(self, which: int) -> None:
-        self.store.pin(self.objects[which].key)
-        self.pins[which] += 1
-
-    @rule(which=which)
-    @precondition(lambda self: any(self.pins.values()))
-    def unpin(self, which: int) -> None:
-        if self.pins[which]:
-            self.store.unpin(self.objects[which].key)
-            self.pins[which] -= 1
-
-    @invariant()
-    def counts_agree(self) -> None:
-        assert {which for which, made in enumerate(self.objects) if self.store.has(made.key)} == self.held
-        lying = sum((self.store.root / path).stat().st_size for path in on_disk(self.store))
-        assert self.store.used_bytes == lying <= 1_000_000
-        for which in self.held:
-            assert not self.store.altered(self.objects[which].key)
-            assert self.store.path(self.objects[which].key).stat().st_size == len(self.objects[which].content)
+# --- room ---
 
 
-Life.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
-test_counts_are_what_lies_on_disk = Life.TestCase
+def test_what_is_spare_goes_least_recently_used_first_and_no_more_than_needed(tmp_path: Path) -> None:
+    store = Store(tmp_path / "workspace", capacity_bytes=1000)
+    first, second, third = (made_of(300, seed) for seed in range(3))
+    woken = []
+    store.on_evicted = lambda: woken.append(1)
+    for made in (first, second, third):
+        receive(store, made)
+        store.rate(made.key, spare=True)
+    store.read_chunk(first.key, first.manifest, 0)
+    receive(store, made_of(400, 9))
+    assert store.take_evicted() == (second.key,)
+    assert store.take_evicted() == ()
+    assert (store.used_bytes, store.has(first.key), woken) == (1000, True, [1])
+    assert f"objects/{second.key}" not in on_disk(store)
 
 
-def test_an_output_folder_shares_no_file_with_what_stays_outside(tmp_path: Path) -> None:
-    store = Store(tmp_path / "store")
-    outside, folder = tmp_path / "outside", tmp_path / "folder"
-    outside.write_bytes(b"of the user")
-    folder.mkdir()
-    (folder / "member").hardlink_to(outside)
-    key, _manifest = store.adopt(folder)
-    outside.write_bytes(b"written to later")
-    assert (store.path(key) / "member").read_bytes() == b"of the user"
-    assert not store.altered(key)
+def test_what_is_pinned_or_not_called_spare_stays_and_the_new_object_is_refused(tmp_path: Path) -> None:
+    store = Store(tmp_path / "workspace", capacity_bytes=1000)
+    pinned, only_copy, small = made_of(400, 1), made_of(400, 2), made_of(100, 3)
+    store.pin(pinned.key)  # Before it is here.
+    for made in (pinned, only_copy, small):
+        receive(store, made)
+        store.rate(made.key, spare=made is not only_copy)
+    wanted = made_of(300, 4)
+    with pytest.raises(DiskFull, match="100 of 300 bytes"):
+        store.begin(wanted.key, wanted.manifest)
+    assert store.has(small.key), "what would not have been enough was given up in vain"
+    assert store.room_bytes() == 200
+    store.unpin(pinned.key)
+    receive(store, wanted)
+    assert store.has(only_copy.key)
+
+
+def test_what_was_made_again_here_may_not_go_before_its_owner_has_heard_of_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "workspace", capacity_bytes=1000)
+    made, wanted = made_of(600), made_of(600, 1)
+    receive(store, made)
+    store.rate(made.key, spare=True)
+    (tmp_path / "output").write_bytes(made.content)
+    store.adopt(tmp_path / "output")
+    with pytest.raises(DiskFull):
+        store.begin(wanted.key, wanted.manifest)
+    store.rate(made.key, spare=True)
+    receive(store, wanted)
+    assert store.take_evicted() == (made.key,)
+
+
+# --- a store is opened again ---
+
+LARGE = 300_000  # Above what comes inline, and so worth finding again.
+
+
+def reopened(store: Store, capacity_bytes: int | None = None) -> Store:
+    store.close()
+    return Store(store.root, capacity_bytes, resume=True)
+
+
+def test_what_a_worker_that_died_had_verified_is_found_again(store: Store, tmp_path: Path) -> None:
+    file, tree, small = made_of(LARGE), made_tree(tmp_path / "tree", [LARGE, 5]), made_of(10)
+    for made in (file, tree, small):
+        receive(store, made)
+    unpacked = derived_id("untar", file.key)
+    (store.begin_tree(unpacked) / "data").write_bytes(bytes(LARGE))
+    store.commit_tree(unpacked)
+    store.rate(tree.key, spare=False, forever=True)
+    size = store.used_bytes
+    store = reopened(store)
+    assert store.held() == {file.key: False, tree.key: True, unpacked: False}
+    assert store.used_bytes == size - 10
+    assert store.manifest(tree.key) == tree.manifest
+    assert store.manifest(unpacked) is None
+    assert bytes(store.read_chunk(tree.key, tree.manifest, 0)) == tree.chunks[0]
+    assert not any(store.altered(key) for key in store.held())
+
+
+def test_what_was_altered_since_is_not_taken_for_what_was_verified(store: Store, tmp_path: Path) -> None:
+    file, tree = made_of(LARGE), made_tree(tmp_path / "tree", [LARGE])
+    for made in (file, tree):
+        receive(store, made)
+    store.path(file.key).chmod(0o644)
+    with store.path(file.key).open("r+b") as opened:
+        opened.write(b"altered")
+    store.path(tree.key).chmod(0o755)
+    (store.path(tree.key) / "added").touch()
+    store = reopened(store)
+    assert (store.held(), store.used_bytes, on_disk(store)) == ({}, 0, set())
+
+
+def test_after_a_restart_of_the_machine_every_byte_is_hashed_again(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad, tree = made_of(LARGE), made_of(LARGE, 1), made_tree(tmp_path / "tree", [LARGE])
+    for made in (good, bad, tree):
+        receive(store, made)
+    unpacked = derived_id("untar", good.key)
+    (store.begin_tree(unpacked) / "data").write_bytes(bytes(LARGE))
+    store.commit_tree(unpacked)
+    path = store.path(bad.key)
+    path.chmod(0o755)
+    with path.open("r+b") as opened:
+        opened.write(b"altered")
+    monkeypatch.setattr("vine.content.ledger.boot_id", lambda: "another")
+    store = reopened(store)
+    assert set(store.held()) == {good.key, tree.key}
+    store = reopened(store)
+    assert set(store.held()) == {good.key, tree.key}
+
+
+def test_a_transfer_that_a_dead_worker_had_begun_is_resumed(store: Store) -> None:
+    made, barely = made_of(600_000), made_of(600_000, 1)
+    store.begin(made.key, made.manifest).write(1, made.chunks[1])
+    store.begin(barely.key, barely.manifest)
+    os.truncate(store.root / "partial" / barely.key, 7)
+    store = reopened(store)
+    assert store.begin(made.key, made.manifest).present == {1}
+    assert store.begin(barely.key, barely.manifest).present == set()
+    assert store.used_bytes == 1_200_000
+
+
+def test_what_does_not_fit_any_more_goes_and_what_is_kept_for_ever_goes_last(store: Store) -> None:
+    older, forever, newer = (made_of(LARGE, seed) for seed in range(3))
+    for made in (older, forever, newer):
+        receive(store, made)
+        os.utime(store.root / "ledger" / made.key, ns=(len(store.held()), len(store.held())))
+    store.rate(forever.key, spare=True, forever=True)
+    store = reopened(store, capacity_bytes=2 * LARGE)
+    assert store.held() == {forever.key: True, newer.key: False}
+    store = reopened(store, capacity_bytes=LARGE)
+    assert store.held() == {forever.key: True}
+
+
+def test_what_is_kept_for_ever_outlives_an_orderly_end_and_nothing_else_does(store: Store) -> None:
+    forever, other, coming = made_of(10), made_of(LARGE, 1), made_of(LARGE, 2)
+    for made in (forever, other):
+        receive(store, made)
+    store.begin(coming.key, coming.manifest).release()
+    store.rate(forever.key, spare=True, forever=True)
+    assert store.clear(keep_forever=True)
+    assert on_disk(store) == {f"objects/{forever.key}"}
+    store = reopened(store)
+    assert store.held() == {forever.key: True}
+    assert store.path(forever.key).read_bytes() == forever.content
+    store.rate(forever.key, spare=True, forever=False)
+    assert not store.clear(keep_forever=True)
+    assert on_disk(store) == set()

@@ -121,9 +121,17 @@ class Run(RuleBasedStateMachine):
             lost = sorted(worker.holds)[:1] or worker.storing[:1]
             if lost:
                 worker.holds -= set(lost)
+                worker.spare -= set(lost)
                 worker.storing = [o for o in worker.storing if o not in lost]
                 self.world.say(m.ObjectsLost(tuple(lost), "disk error", disk_full), worker.peer)
                 return
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.world.workers)
+    def a_worker_lacks_room(self, data: st.DataObject) -> None:
+        worker = self.world.workers[data.draw(st.sampled_from(sorted(self.world.workers)))]
+        if worker.may_go():
+            self.world.evict(worker, *worker.may_go())
 
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:

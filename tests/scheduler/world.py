@@ -35,6 +35,8 @@ class FakeWorker:
     peer: PeerKey
     cores: float
     holds: set[ObjectId] = field(default_factory=set)
+    spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
+    forever: set[ObjectId] = field(default_factory=set)
     fetching: dict[object, m.FetchObject] = field(default_factory=dict)
     storing: list[ObjectId] = field(default_factory=list)
     unpacking: list[m.UnpackObject] = field(default_factory=list)
@@ -63,6 +65,10 @@ class FakeWorker:
                 self.fetching.pop(message.transfer_id, None)
             case m.UnpackObject():
                 self.unpacking.append(message)
+            case m.RateObjects():
+                here = self.holds & set(message.object_ids)
+                self.spare = self.spare | here if message.spare else self.spare - here
+                self.forever = self.forever | here if message.cache is m.CacheLevel.FOREVER else self.forever - here
             case m.DropObjects():
                 self.holds -= set(message.object_ids)
                 self.unpacking = [u for u in self.unpacking if u.object_id not in message.object_ids]
@@ -70,11 +76,31 @@ class FakeWorker:
             case m.EndWorker():
                 self.ended = True
 
+    def made(self, object_id: ObjectId) -> None:
+        self.holds.add(object_id)
+        self.spare.discard(object_id)
+
+    def came(self, object_id: ObjectId, level: m.CacheLevel) -> None:
+        self.holds.add(object_id)
+        self.spare.add(object_id)
+        self.forever |= {object_id} if level is m.CacheLevel.FOREVER else set()
+
+    def may_go(self) -> list[ObjectId]:
+        """What the worker's own rules let it give up for room."""
+        attempts = [a for a in (*self.assigned.values(), *self.running.values()) if a is not None]
+        needed = {need for attempt in attempts for need in self.needs(attempt)}
+        needed |= {order.archive for order in self.unpacking}
+        return sorted(self.holds & self.spare - needed)
+
     def has_inputs(self, assignment: m.Assignment) -> bool:
-        needs = [assignment.function, assignment.payload_object, assignment.environment]
-        needs += [mount.object_id for mount in assignment.inputs]
-        needs += [value.object_id for value in assignment.values]
-        return all(need is None or need in self.holds for need in needs)
+        return self.needs(assignment) <= self.holds
+
+    @staticmethod
+    def needs(assignment: m.Assignment) -> set[ObjectId]:
+        needs = {assignment.function, assignment.payload_object, assignment.environment}
+        needs |= {mount.object_id for mount in assignment.inputs}
+        needs |= {value.object_id for value in assignment.values}
+        return {need for need in needs if need is not None}
 
 
 class World:
@@ -134,6 +160,15 @@ class World:
                 case _:
                     pass
         check(self.core.state)
+        self.check_copies()
+
+    def check_copies(self) -> None:
+        """Of what workers alone have, one does not think that it may give it up."""
+        for known in self.core.state.files.objects.values():
+            holders = [self.workers[holder] for holder in known.holders if holder in self.workers]
+            if holders and known.data is None and known.archive is None and "manager" not in known.holders:
+                kept = [holder for holder in holders if known.object_id not in holder.spare]
+                assert kept, f"all may give up {known.object_id}"
 
     def say(self, message: m.Message, peer: PeerKey | None = None) -> None:
         self.step(self.core.handle(peer or self.client, message, self.now))
@@ -147,7 +182,10 @@ class World:
 
     # --- workers ---------------------------------------------------------------------------------
 
-    def join(self, name: str | None = None, cores: float = 1, memory_mb: float = 1000) -> FakeWorker:
+    def join(
+        self, name: str | None = None, cores: float = 1, memory_mb: float = 1000, found: tuple[ObjectId, ...] = ()
+    ) -> FakeWorker:
+        """A worker comes; `found` is what it has kept for ever."""
         number = self._number()
         worker_id = WorkerId(name or f"w{number}")
         worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores)
@@ -156,8 +194,19 @@ class World:
             worker_id, HostId(f"host-{worker_id}"), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
             f"tcp://127.0.0.1:{10000 + number}", f"tcp://127.0.0.1:{20000 + number}",
         )  # fmt: skip
+        worker.holds.update(found)
+        worker.forever.update(found)
         self.say(hello, worker.peer)
+        if found:
+            self.say(m.ObjectsHeld(found, found), worker.peer)
         return worker
+
+    def evict(self, worker: FakeWorker, *object_ids: ObjectId) -> None:
+        """The worker gives up what it may, for room."""
+        assert set(object_ids) <= set(worker.may_go())
+        worker.holds.difference_update(object_ids)
+        worker.spare.difference_update(object_ids)
+        self.say(m.ObjectsEvicted(object_ids), worker.peer)
 
     def lose(self, worker_id: str) -> None:
         worker = self.workers.pop(WorkerId(worker_id))
@@ -189,14 +238,14 @@ class World:
             return
         if kind == "stored":
             worker.storing.remove(what)  # type: ignore[arg-type]
-            worker.holds.add(what)  # type: ignore[arg-type]
+            worker.came(what, m.CacheLevel.WORKFLOW)  # type: ignore[arg-type]
             self.say(m.ObjectsHeld((what,)), worker.peer)  # type: ignore[arg-type]
         elif kind == "fetched":
             self.fetch_ends(worker, what, m.FetchFault.NONE)
         elif kind == "unpacked":
             assert isinstance(what, m.UnpackObject)
             worker.unpacking.remove(what)
-            worker.holds.add(what.object_id)
+            worker.came(what.object_id, what.cache)
             self.say(m.ObjectsHeld((what.object_id,)), worker.peer)
         elif kind == "start":
             worker.running[what] = worker.assigned.pop(what)
@@ -207,7 +256,7 @@ class World:
     def fetch_ends(self, worker: FakeWorker, transfer: object, fault: m.FetchFault) -> None:
         order = worker.fetching.pop(transfer)
         if fault is m.FetchFault.NONE:
-            worker.holds.add(order.object_id)
+            worker.came(order.object_id, order.cache)
         size = order.manifest.size if fault is m.FetchFault.NONE else 0
         self.say(m.FetchEnded(order.transfer_id, order.object_id, fault, size, 0.1, fault.value), worker.peer)
 
@@ -230,10 +279,10 @@ class World:
                 self._versions += 1
                 made = manifest(f"output {mount.file_id} version {self._versions}", 4)
                 outputs.append(m.MadeOutput(mount.file_id, object_id(made), made))
-                worker.holds.add(object_id(made))
+                worker.made(object_id(made))
             if self.large_values:
                 made = manifest(f"value {assignment.task_id}", 4)
-                worker.holds.add(object_id(made))
+                worker.made(object_id(made))
                 value = {"value_object": object_id(made), "value_manifest": made}
             elif assignment.kind is m.TaskKind.CALL:
                 value = {"value": self.value(assignment)}
@@ -287,8 +336,8 @@ class World:
     def temp(self, **fields: object) -> FileId:
         return self.declare(m.FileKind.TEMP, **fields)
 
-    def untar(self, archive: FileId) -> FileId:
-        return self.declare(m.FileKind.UNTAR, source=archive)
+    def untar(self, archive: FileId, **fields: object) -> FileId:
+        return self.declare(m.FileKind.UNTAR, source=archive, **fields)
 
     def submit(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.worker.world import DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
+from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
 from vine.names import AttemptId, FileId, ObjectId
 from vine.wire import messages as wire
 from vine.wire.messages import Assignment, Mount, ObjectMount, Outcome, Resources, TaskKind
@@ -27,7 +27,7 @@ class ModelHost:
 class Driver(RuleBasedStateMachine):
     """Plays manager, hosts and processes in any order, and watches what the core makes of it."""
 
-    objects = (FUNCTION, DATA, TREE)
+    objects = (FUNCTION, DATA, TREE, ARCHIVE)
 
     def __init__(self) -> None:
         super().__init__()
@@ -39,14 +39,22 @@ class Driver(RuleBasedStateMachine):
         self.bodies: dict[AttemptId, Assignment] = {}
         self.collecting: dict[AttemptId, Assignment] = {}
         self.held: set[ObjectId] = set()
+        self.spare: set[ObjectId] = set()
+        self.unpacking = False
+        self.pinned: Counter[ObjectId] = Counter()
+        self.evicted: list[ObjectId] = []  # and not told yet
 
     # the driver's side
 
     def feed(self, *events: Any) -> None:
         waiting = deque(events)
         while waiting:
-            for action in self.core.handle(waiting.popleft(), self.now):
-                waiting.extend(self.execute(action))
+            event = waiting.popleft()
+            self.pinned.update(self.core.claims(event))
+            gone, self.evicted = tuple(self.evicted), []
+            for said in (act.Evicted(gone), event) if gone else (event,):
+                for action in self.core.handle(said, self.now):
+                    waiting.extend(self.execute(action))
 
     def execute(self, action: act.Action) -> list[Any]:
         match action:
@@ -65,8 +73,18 @@ class Driver(RuleBasedStateMachine):
             case act.KeepObject(item):
                 self.held.add(item.object_id)
                 return [act.Kept(item.object_id)]
+            case act.StartUnpack(tree, archive):
+                assert archive in self.held, "it is unpacked from what is not here"
+                assert not self.unpacking, "it is unpacked twice at once"
+                self.unpacking = tree == TREE
+            case act.Rate(keys, spare):
+                self.spare = self.spare | (set(keys) & self.held) if spare else self.spare - set(keys)
+            case act.Unpin(keys):
+                self.pinned.subtract(keys)
             case act.RemoveObjects(keys):
+                assert not any(self.pinned[key] for key in keys), "what is in use was to be removed"
                 self.held -= set(keys)
+                self.spare -= set(keys)
         return []
 
     def check_start(self, given: Assignment) -> None:
@@ -109,9 +127,32 @@ class Driver(RuleBasedStateMachine):
     def object_comes(self, key: ObjectId) -> None:
         self.feed(wire.StoreObjects((wire.InlineObject(key, b""),)))
 
+    @rule()
+    def archive_is_to_be_unpacked(self) -> None:
+        self.feed(wire.UnpackObject(TREE, ARCHIVE, "env"))
+
+    @rule()
+    @precondition(lambda self: self.unpacking)
+    def archive_is_unpacked(self) -> None:
+        self.unpacking = False
+        self.held.add(TREE)
+        self.feed(act.Unpacked(TREE))
+
     @rule(key=st.sampled_from(objects))
     def object_is_dropped(self, key: ObjectId) -> None:
         self.feed(wire.DropObjects((key,)))
+
+    @rule(key=st.sampled_from(objects), spare=st.booleans())
+    def object_is_rated(self, key: ObjectId, spare: bool) -> None:
+        self.feed(wire.RateObjects((key,), spare, wire.CacheLevel.WORKFLOW))
+
+    @rule()
+    def room_is_needed(self) -> None:
+        """The store gives up what it may at any moment; the core hears of it with its next event."""
+        gone = sorted(key for key in self.spare if not self.pinned[key])
+        self.evicted += gone
+        self.held.difference_update(gone)
+        self.spare.difference_update(gone)
 
     @rule(data=st.data())
     @precondition(lambda self: self.hosts)
@@ -149,6 +190,7 @@ class Driver(RuleBasedStateMachine):
         given = self.collecting.pop(key)
         lost = (DATA,) if altered and given.inputs and DATA in self.held else ()
         self.held -= set(lost)
+        self.spare -= set(lost)
         self.feed(act.Collected(key, Outcome.INPUT_ALTERED if lost else None, altered=lost))
 
     @rule(data=st.data())
@@ -183,6 +225,8 @@ class Driver(RuleBasedStateMachine):
         for _ in range(10 * len(self.given) + 10):
             for object_id in self.objects:
                 self.object_comes(object_id)
+            if self.unpacking:
+                self.archive_is_unpacked()
             for number in list(self.hosts):
                 self.host_finishes(number)
             for key in list(self.bodies):
@@ -193,6 +237,7 @@ class Driver(RuleBasedStateMachine):
                 self.feed(act.Collected(key))
         self.tables_agree()
         assert set(self.ended) == set(self.given), "an attempt has no end"
+        assert not +self.pinned, "something stays pinned for ever"
 
     def host_finishes(self, number: int) -> None:
         host = self.hosts[number]

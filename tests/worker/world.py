@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from vine.names import AttemptId, ObjectId, TaskId
@@ -28,10 +29,24 @@ class World:
     def __init__(self, held: tuple[ObjectId, ...] = (FUNCTION,), protected: bool = True) -> None:
         self.core = WorkerCore(TWO, inputs_protected=protected)
         self.now = 0.0
+        self.pinned: Counter[ObjectId] = Counter()
+        self.rated: list[act.Rate] = []
         self.hear(*(act.Kept(key) for key in held))
 
     def hear(self, *events: Any) -> list[act.Action]:
-        actions = [action for event in events for action in self.core.handle(event, self.now)]
+        """What the core asks for; what it says of the store's budget is kept apart."""
+        actions = []
+        for event in events:
+            self.pinned.update(self.core.claims(event))
+            for action in self.core.handle(event, self.now):
+                match action:
+                    case act.Unpin(keys):
+                        self.pinned.subtract(keys)
+                        self.pinned = +self.pinned
+                    case act.Rate():
+                        self.rated.append(action)
+                    case _:
+                        actions.append(action)
         self.core.check()
         return actions
 

@@ -91,7 +91,11 @@ class Manager:
     def declare_file(
         self, path: str | os.PathLike[str], cache: str | bool = "workflow", peer_transfer: bool = True
     ) -> File:
-        """A file or directory here, as an input; or where to bring an output."""
+        """A file or directory here, as an input; or where to bring an output.
+
+        `cache` says how long workers keep it: for the "task", the "workflow", as long as the "worker" lives, or
+        "forever", in its workspace, for the workers that start there in later runs.
+        """
         return self._declarer.path(path, cache, peer_transfer)
 
     def declare_buffer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
 import sys
@@ -34,10 +35,12 @@ def unpack(archive: Path, destination: Path, bytes_max: int | None = None) -> in
     except OSError as error:
         raise UsageError(f"{destination} cannot be a folder to unpack into ({error.strerror})") from error
     unpacker = _Unpacker(archive, str(destination), bytes_max)
-    stream = TarStream(blocks_of(archive))
     try:
-        for member in stream.members():
-            unpacker.add(member, stream)
+        # Closed here and now: the reader has threads, and must never be left to the garbage collector to end.
+        with contextlib.closing(blocks_of(archive)) as blocks:
+            stream = TarStream(blocks)
+            for member in stream.members():
+                unpacker.add(member, stream)
         unpacker.check_links()
     except UnsafeArchive as error:
         message = str(error)

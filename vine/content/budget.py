@@ -13,7 +13,7 @@ from vine.errors import DiskFull
 class Budget:
     """The bytes that a folder may hold and holds; its owner's lock guards it.
 
-    `make_room(bytes)` is asked before anything is refused: it gives up what is least needed.
+    `make_room(bytes)` is asked for what is lacking before anything is refused: it gives up what is least needed.
     """
 
     def __init__(self, root: Path, capacity_bytes: int | None, make_room: Callable[[int], None]) -> None:
@@ -24,8 +24,9 @@ class Budget:
 
     def reserve(self, size: int, on_disk_already: bool = False) -> None:
         """Count `size` bytes more; DiskFull if they do not fit the budget or, to be written yet, the disk."""
-        if size > self._free(on_disk_already):
-            self._make_room(size)
+        lacking = size - self._free(on_disk_already)
+        if lacking > 0:
+            self._make_room(lacking)
         free = self._free(on_disk_already)
         if size > free:
             raise DiskFull(

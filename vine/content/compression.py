@@ -8,7 +8,7 @@ import os
 import struct
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
@@ -29,8 +29,8 @@ _INPUT_BYTES = 256 << 10
 _DAMAGE = (zlib.error, EOFError, lzma.LZMAError, zstandard.ZstdError)
 
 
-def blocks_of(path: Path) -> Iterator[bytes]:
-    """The decompressed bytes of a plain, gz, bz2, xz or zst file.
+def blocks_of(path: Path) -> Generator[bytes, None, None]:
+    """The decompressed bytes of a plain, gz, bz2, xz or zst file; to be closed by whoever stops before the end.
 
     Raises FileMissing if it cannot be opened, UnsafeArchive if it is damaged.
     """

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tarfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,9 +55,10 @@ def write_archive(items: list[Item], out: Path, progress: Progress | None = None
     unfinished = out.with_name(f".{out.name}.{os.getpid()}")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with unfinished.open("wb") as file:
+        # Closed when the disk is full: its threads must never be left to the garbage collector to end.
+        with unfinished.open("wb") as file, contextlib.closing(_frames(items)) as frames:
             packed = 0
-            for frame, content_bytes, members in _frames(items):
+            for frame, content_bytes, members in frames:
                 file.write(FRAME_NOTE.pack(FRAME_NOTE_MAGIC, 8, len(frame), content_bytes))
                 file.write(frame)
                 packed += members
@@ -74,7 +75,7 @@ def write_archive(items: list[Item], out: Path, progress: Progress | None = None
     return out
 
 
-def _frames(items: list[Item]) -> Iterator[tuple[bytes, int, int]]:
+def _frames(items: list[Item]) -> Generator[tuple[bytes, int, int], None, None]:
     """Each frame with the bytes in it and the members that end in it, compressed by as many threads as cores."""
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads, "vine-pack") as pool:

@@ -66,12 +66,29 @@ def _check_objects(state: State) -> None:
             assert object_id in state.workers[holder].holds, f"{holder} is said to hold {object_id}"
         for file_id in known.files:
             assert state.files.by_id[file_id].object_id == object_id
+    _check_copies(state)
     users: Counter[int] = Counter()
     for record in state.tasks.by_id.values():
         if not record.state.ended:
             users.update(input_files(record.spec))
     for file_id, file in state.files.by_id.items():
         assert file.users == users[file_id], f"file {file_id}: {file.users} users counted, {users[file_id]} found"
+
+
+def _check_copies(state: State) -> None:
+    assert not state.unrated, "a worker was not told what its copies are worth"
+    for object_id, known in state.files.objects.items():
+        workers = known.holders - {MANAGER}
+        if MANAGER in known.holders or known.data is not None or known.archive is not None:
+            assert known.keeper is None, f"{object_id} has a keeper and needs none"
+        elif workers:
+            assert known.keeper in workers, f"nobody keeps {object_id}"
+        for worker_id in workers:
+            spare = state.workers[worker_id].told[object_id].spare
+            assert spare == (worker_id != known.keeper), f"{worker_id} was told wrong things of {object_id}"
+    for object_id, holders in state.files.unclaimed.items():
+        assert object_id not in state.files.objects, f"{object_id} is claimed"
+        assert all(object_id in state.workers[worker_id].holds for worker_id in holders)
 
 
 def _check_transfers(state: State) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId
-from vine.scheduler import actions, completion, existence, recovery, staging, upkeep
+from vine.scheduler import actions, completion, existence, keeping, recovery, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import Attempt, TaskRecord
@@ -28,9 +28,9 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         return
     if file.object_id != output.object_id:
         _replace(state, file)
-        state.files.bind(file, output.object_id, output.manifest)
+        keeping.bind(state, file, output.object_id, output.manifest)
     known = state.files.objects[output.object_id]
-    state.has_copy(worker, known)
+    keeping.made_copy(state, worker, known)
     state.record(ObjectBound(file.file_id, output.object_id, output.manifest, attempt.attempt_id))
     if file.spec.kind is FileKind.LOCAL and not record.recovering:
         assert file.spec.path is not None
@@ -54,7 +54,7 @@ def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: 
     new = ObjectRecord(result.value_object, result.value_manifest, label, peer_transfer=False)
     known = state.files.objects.setdefault(result.value_object, new)
     known.results.add(record.task_id)
-    state.has_copy(worker, known)
+    keeping.made_copy(state, worker, known)
     record.value_object = result.value_object
     record.value_path = f"{state.settings.staging_dir}/result-{attempt.attempt_id}"
     _collect(state, record, worker, known, record.value_path)
@@ -117,7 +117,7 @@ def _value_arrived(state: State, record: TaskRecord, known: ObjectRecord, path: 
     second = f"{path}.client"
     state.do(actions.CopyFile(path, second))
     if MANAGER not in known.holders:
-        known.holders.add(MANAGER)
+        keeping.manager_has(state, known)
         state.do(actions.Serve(known.object_id, known.manifest, path, None))
     if not known.files:
         upkeep.drop_copies(state, known)

@@ -36,14 +36,17 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         _drop_leftovers(state, worker, result)
         return
     state.placement.durations.observe(body_key(record.spec), result.times.run_s)
+    crowded = result.attempt in worker.crowded
     worker.release(result.attempt, state.now)
+    if result.outcome is not Outcome.DISK_FULL:
+        worker.had_room()
     state.placement.load_changed(worker)
     result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times))
     if result.outcome is Outcome.SUCCESS:
         _succeeded(state, record, worker, result)
     else:
-        _did_not_succeed(state, record, worker, result)
+        _did_not_succeed(state, record, worker, result, crowded)
 
 
 def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
@@ -82,12 +85,14 @@ def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: A
     finish_or_collect(state, record)
 
 
-def _did_not_succeed(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
+def _did_not_succeed(
+    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, crowded: bool
+) -> None:
     attempt = record.attempt
     assert attempt is not None
     if result.outcome in _ELSEWHERE or (result.outcome is Outcome.CANCELLED and not record.cancel_requested):
         state.tasks.drop_attempt(record)
-        recovery.place_elsewhere(state, record, worker.worker_id, result.outcome, result.message)
+        recovery.place_elsewhere(state, record, worker, result.outcome, result.message, crowded)
         return
     record.failures += 1
     if record.failures <= record.spec.retries and not record.cancel_requested:

@@ -11,7 +11,18 @@ from typing import Any
 
 from vine.errors import MalformedMessage
 from vine.names import TaskId
-from vine.scheduler import actions, collecting, completion, dispatch, fleet, reasons, recovery, staging, submission
+from vine.scheduler import (
+    actions,
+    collecting,
+    completion,
+    dispatch,
+    fleet,
+    keeping,
+    reasons,
+    recovery,
+    staging,
+    submission,
+)
 from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.settings import Settings
@@ -49,6 +60,7 @@ class Scheduler:
             m.AttemptsEnded: self._on_attempts_ended,
             m.ObjectsHeld: self._on_objects_held,
             m.ObjectsLost: self._on_objects_lost,
+            m.ObjectsEvicted: self._on_objects_evicted,
             m.FetchEnded: self._on_fetch_ended,
             m.WorkerStatus: self._on_worker_status,
             m.WorkerBye: self._on_worker_bye,
@@ -176,6 +188,7 @@ class Scheduler:
             if record is not None and not record.state.ended and record.attempt is None:
                 completion.end(state, record, outcome, message)
         dispatch.dispatch(state)
+        keeping.rate(state)
         return state.take_actions()
 
     def _lose(self, peer: PeerKey, reason: str) -> None:
@@ -281,12 +294,16 @@ class Scheduler:
 
     def _on_objects_held(self, worker: WorkerRecord, message: m.ObjectsHeld) -> None:
         for object_id in message.object_ids:
-            fleet.holds(self.state, worker, object_id)
+            fleet.announced(self.state, worker, object_id, object_id in message.forever)
         staging.plan_all(self.state)
 
     def _on_objects_lost(self, worker: WorkerRecord, message: m.ObjectsLost) -> None:
         for object_id in message.object_ids:
             recovery.object_lost_at(self.state, worker, object_id, message.message, message.disk_full)
+
+    def _on_objects_evicted(self, worker: WorkerRecord, message: m.ObjectsEvicted) -> None:
+        for object_id in message.object_ids:
+            recovery.object_evicted(self.state, worker, object_id)
 
     def _on_fetch_ended(self, worker: WorkerRecord, message: m.FetchEnded) -> None:
         fleet.fetch_ended(self.state, worker, message)

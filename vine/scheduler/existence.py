@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import ObjectId, TaskId
-from vine.scheduler import collecting, dispatch, recovery, upkeep
+from vine.scheduler import collecting, dispatch, keeping, recovery, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord, unpacked_id
 from vine.scheduler.records import FileFailed
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -32,7 +32,7 @@ def bind_unpacked(state: State, file: FileRecord, archive: ObjectId) -> None:
     """The file's archive has this content now, be it for the first time or made anew."""
     if file.object_id != unpacked_id(archive):
         upkeep.unbind(state, file)
-        state.files.bind(file, unpacked_id(archive), None).archive = archive
+        keeping.bind(state, file, unpacked_id(archive), None, archive=archive)
     file_exists(state, file)
 
 

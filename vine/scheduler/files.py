@@ -9,7 +9,7 @@ from vine import config
 from vine.content.manifest import chunk_count, derived_id
 from vine.names import FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.messages import FileKind, FileSpec, Manifest, Outcome
+from vine.wire.messages import CacheLevel, FileKind, FileSpec, Manifest, Outcome
 
 _UNPACKED_FACTOR = 4  # How much heavier a placement counts an unpacked archive: 4.4 GB for the paper's 908 MB.
 
@@ -45,7 +45,9 @@ class ObjectRecord:
     data: bytes | None = None  # where it is small enough to travel inline
     archive: ObjectId | None = None  # what it is unpacked from
     peer_transfer: bool = True
+    cache: CacheLevel = CacheLevel.TASK  # the longest of its files
     holders: set[WorkerId] = field(default_factory=set)  # complete and verified there; MANAGER: served there
+    keeper: WorkerId | None = None  # the holder that must not give it up, where workers alone have it
     files: set[FileId] = field(default_factory=set)  # that stand for it
     results: set[TaskId] = field(default_factory=set)  # tasks that returned it
 
@@ -60,6 +62,7 @@ class FileTable:
     def __init__(self) -> None:
         self.by_id: dict[FileId, FileRecord] = {}
         self.objects: dict[ObjectId, ObjectRecord] = {}
+        self.unclaimed: dict[ObjectId, set[WorkerId]] = {}  # kept on workers, though no file stands for it
 
     def declare(self, spec: FileSpec, client: PeerKey) -> FileRecord:
         assert spec.file_id not in self.by_id, f"file {spec.file_id} was declared twice"

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, AttemptId, ObjectId
-from vine.scheduler import recovery, staging
+from vine.scheduler import keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.placement import Shape
 from vine.scheduler.records import AttemptStarted, WorkerJoined
 from vine.scheduler.tasks import TaskState
-from vine.scheduler.workers import WorkerRecord, amounts, asked, could_fit, has_features
+from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
 from vine.wire.messages import (
     DropObjects,
@@ -68,16 +68,28 @@ def started(attempt: AttemptId) -> AttemptStarted:
     return AttemptStarted(attempt)
 
 
+def announced(state: State, worker: WorkerRecord, object_id: ObjectId, forever: bool) -> None:
+    """A worker says what it has: because it was sent there, or of itself when it comes."""
+    if object_id not in worker.making:
+        worker.told.pop(object_id, None)  # What it was told before, or an earlier worker there, is not known.
+    if forever and object_id not in state.files.objects:
+        worker.told[object_id] = Terms(spare=False, forever=True)
+        keeping.keep_unclaimed(state, worker, object_id)
+    else:
+        holds(state, worker, object_id)
+
+
 def holds(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
     """A worker has an object complete and verified: it is a source from now on."""
     known = state.files.objects.get(object_id)
     if known is None:
+        worker.making.discard(object_id)
         state.tell_worker(worker.worker_id, DropObjects((object_id,)))  # Nobody needs it any more.
         return
     if object_id in worker.making and known.data is not None:
         state.transfers.bytes_from_manager += len(known.data)
     worker.making.discard(object_id)
-    state.has_copy(worker, known)
+    keeping.has_copy(state, worker, known)
 
 
 def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None:

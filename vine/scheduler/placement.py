@@ -178,6 +178,8 @@ class Placement:
         """Whether the worker may be given one more task of the shape, to run or to queue."""
         if not could_fit(shape.request, worker.capacity) or not has_features(worker, shape.features):
             return False
+        if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
+            return False
         return has_room(worker, shape.allotment(worker.capacity)) or worker.load < 1 + shape.ahead - 1e-6
 
     def _emptiest(self, shape: Shape, avoid: set[WorkerId]) -> WorkerRecord | None:

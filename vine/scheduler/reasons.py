@@ -73,7 +73,9 @@ def why_shape(state: State, shape: Shape) -> str:
     ]
     if not fitting:
         return unfit_message(shape, sizes_that_could_come(state))
-    return f"waits for room: all {len(fitting)} workers that fit it are busy"
+    short_of_disk = sum(worker.attempts_max is not None for worker in fitting)
+    disk = f" ({short_of_disk} of them with few tasks at once, whose data fill the disk)" if short_of_disk else ""
+    return f"waits for room: all {len(fitting)} workers that fit it are busy{disk}"
 
 
 def _what_factories_do(state: State) -> str:

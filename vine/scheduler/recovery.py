@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import collecting, completion, dispatch, existence, staging, upkeep
+from vine.scheduler import collecting, completion, dispatch, existence, keeping, staging, upkeep
 from vine.scheduler.actions import Forget
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import AttemptEnded, WorkerLeft
@@ -41,8 +41,8 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     for object_id in [o for o, nodes in state.transfers.wanting.items() if worker_id in nodes]:
         staging.cancel_wanting(state, worker_id, object_id)
     lost = [state.files.objects[object_id] for object_id in worker.holds if object_id in state.files.objects]
-    for known in lost:
-        known.holders.discard(worker_id)
+    for object_id in list(worker.holds):
+        _strike_off(state, worker, object_id)
     for attempt_id in list(worker.attempts):
         _attempt_lost(state, state.tasks.by_attempt[attempt_id], worker_id, reason)
     for task_id in sorted(worker.collecting):
@@ -127,14 +127,40 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
         state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
+            assert record.attempt is not None
+            crowded = record.attempt.attempt_id in worker.crowded
             withdraw(state, record)
-            place_elsewhere(state, record, worker_id, outcome, message)
+            _stop_bringing_inputs(state, record, worker)
+            place_elsewhere(state, record, worker, outcome, message, crowded)
 
 
-def place_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, outcome: Outcome, message: str) -> None:
-    """A task without an attempt, whose data could not be had on a worker."""
+def _stop_bringing_inputs(state: State, record: TaskRecord, worker: WorkerRecord) -> None:
+    """What was on its way to the worker for this task alone must not take up room there."""
+    needed = list(dispatch.needed_objects(state, record))
+    archives = [state.files.objects.get(known.archive) for known in needed if known.archive is not None]
+    needed += [archive for archive in archives if archive is not None]
+    others = [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]
+    for known in needed:
+        if known.object_id not in worker.holds and not any(dispatch.takes(state, other, known) for other in others):
+            staging.stop_bringing(state, worker.worker_id, known.object_id)
+
+
+def place_elsewhere(
+    state: State, record: TaskRecord, worker: WorkerRecord, outcome: Outcome, message: str, crowded: bool
+) -> None:
+    """A task without an attempt, whose data could not be had on a worker.
+
+    Where it only lacked the room that other tasks' data took up, the worker is given fewer at once and is as
+    good as any other. (That a task is crowded out for ever is not possible to exclude, so it is counted.)
+    """
+    if outcome is Outcome.DISK_FULL and crowded and record.crowded_out < config.crowded_out_max:
+        record.crowded_out += 1
+        worker.had_no_room()
+        state.placement.load_changed(worker)
+        dispatch.reconsider(state, record)
+        return
     record.misplacements += 1
-    record.avoid.add(worker_id)
+    record.avoid.add(worker.worker_id)
     nowhere_left = not (state.workers.keys() - record.avoid)
     if record.cancel_requested:
         completion.end(state, record, Outcome.CANCELLED, "cancelled")
@@ -185,8 +211,7 @@ def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFaul
         return  # The manager is the origin of what it serves; a lost worker is no source any more.
     state.transfers.shunned.add((source, known.object_id))
     if fault in _COPY_BAD and known.object_id in worker.holds:
-        worker.holds.discard(known.object_id)
-        known.holders.discard(source)
+        keeping.lost_copy(state, worker, known)
         state.tell_worker(source, DropObjects((known.object_id,)))
         copy_gone(state, worker, known, fault.value)
     elif not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
@@ -196,13 +221,11 @@ def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFaul
 
 def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, message: str, disk_full: bool) -> None:
     """A worker says that it has not, or could not make, an object."""
-    known = state.files.objects.get(object_id)
     was_making = object_id in worker.making
     worker.making.discard(object_id)
-    worker.holds.discard(object_id)
+    known = _strike_off(state, worker, object_id)
     if known is None:
         return
-    known.holders.discard(worker.worker_id)
     if was_making:
         outcome = Outcome.DISK_FULL if disk_full else Outcome.TRANSFER_FAILED
         misplaced(state, worker.worker_id, known, outcome, message)
@@ -210,9 +233,28 @@ def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, mess
     copy_gone(state, worker, known, message)
 
 
+def object_evicted(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
+    """A worker has given up a spare copy for room; what is on its way there meanwhile comes all the same."""
+    if object_id in worker.holds:
+        known = _strike_off(state, worker, object_id)
+        if known is not None:
+            copy_gone(state, worker, known, "it had to make room")
+
+
+def _strike_off(state: State, worker: WorkerRecord, object_id: ObjectId) -> ObjectRecord | None:
+    """The worker's copy does not count any more; None if no file stands for it."""
+    known = state.files.objects.get(object_id)
+    if known is None:
+        keeping.lost_unclaimed(state, worker, object_id)
+    else:
+        keeping.lost_copy(state, worker, known)
+    return known
+
+
 def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: str) -> None:
     """A worker that is still there has lost its copy: its receivers and what waits there need it again."""
-    for task_id in sorted(state.collecting.get(known.object_id, {})):
+    others_have_it = state.files.can_be_had(known)
+    for task_id in () if others_have_it else sorted(state.collecting.get(known.object_id, {})):
         record = state.tasks.by_id[task_id]
         if record.attempt is not None and record.attempt.worker == worker.worker_id:
             _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")

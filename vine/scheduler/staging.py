@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, TransferId, WorkerId
+from vine.scheduler import keeping
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
 from vine.wire.messages import (
     AbandonFetch,
+    DropObjects,
     FetchObject,
     InlineObject,
     Role,
@@ -97,10 +99,12 @@ def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
         return
     if known.data is not None:
         worker.making.add(known.object_id)
-        state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data),)))
+        level = keeping.send_terms(worker, known)
+        state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data, level),)))
     elif known.archive is not None:
         worker.making.add(known.object_id)
-        state.tell_worker(worker_id, UnpackObject(known.object_id, known.archive, known.label))
+        level = keeping.send_terms(worker, known)
+        state.tell_worker(worker_id, UnpackObject(known.object_id, known.archive, known.label, level))
     else:
         state.transfers.wanting.setdefault(known.object_id, {})[worker_id] = None
         plan_object(state, known.object_id)
@@ -188,12 +192,12 @@ def _start(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId, 
         Transfer(transfer_id, known.object_id, source, node, state.now, known.manifest.size, destination)
     )
     edge = _edge(state, transfer_id, known.object_id, source, node)
-    order = FetchObject(transfer_id, known.object_id, known.manifest, (edge,))
     if node == MANAGER:
         assert destination is not None
-        state.do(Fetch(order, destination))
+        state.do(Fetch(FetchObject(transfer_id, known.object_id, known.manifest, (edge,)), destination))
     else:
-        state.tell_worker(node, order)
+        level = keeping.send_terms(state.workers[node], known)
+        state.tell_worker(node, FetchObject(transfer_id, known.object_id, known.manifest, (edge,), level))
 
 
 def _edge(state: State, transfer_id: TransferId, object_id: ObjectId, source: WorkerId, node: WorkerId) -> SourceEdge:
@@ -214,10 +218,25 @@ def cancel_wanting(state: State, node: WorkerId, object_id: ObjectId) -> str | N
     return destination
 
 
-def abandon(state: State, transfer: Transfer) -> None:
-    """Stop a flow whose end nobody waits for any more, or whose source is gone."""
+def abandon(state: State, transfer: Transfer, for_good: bool = False) -> None:
+    """Stop a flow whose end nobody waits for any more, or whose source is gone.
+
+    What has come of it is kept for the next flow, unless it is `for_good`: that would take up room.
+    """
     state.transfers.remove(transfer)
     if transfer.destination == MANAGER:
         state.do(AbandonLocal(transfer.transfer_id))
     else:
         state.tell_worker(transfer.destination, AbandonFetch(transfer.transfer_id))
+        if for_good:
+            state.tell_worker(transfer.destination, DropObjects((transfer.object_id,)))
+
+
+def stop_bringing(state: State, worker_id: WorkerId, object_id: ObjectId) -> None:
+    """Nothing on the worker needs the object any more: give back the room that is held for it."""
+    cancel_wanting(state, worker_id, object_id)
+    transfer_id = state.transfers.into.get((worker_id, object_id))
+    if transfer_id is not None:
+        abandon(state, state.transfers.active[transfer_id])
+    state.workers[worker_id].making.discard(object_id)
+    state.tell_worker(worker_id, DropObjects((object_id,)))

@@ -10,7 +10,7 @@ from vine import config
 from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
-from vine.scheduler.files import FileTable, ObjectRecord
+from vine.scheduler.files import FileTable
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
 from vine.scheduler.placement import Placement
 from vine.scheduler.records import Record
@@ -49,6 +49,7 @@ class State:
         self.transfers = Transfers()
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
+        self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step
         self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step
         self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
         self.news_at = 0.0  # when clients and factories hear next how the run stands
@@ -102,12 +103,6 @@ class State:
     def doom(self, task_id: TaskId, outcome: Outcome, message: str) -> None:
         """End the task later in this step: failures spread along long chains, and must not recurse."""
         self.doomed.setdefault(task_id, (outcome, message))
-
-    def has_copy(self, worker: WorkerRecord, known: ObjectRecord) -> None:
-        """The worker holds the object, complete and verified; whatever it held before, this copy is good."""
-        worker.holds.add(known.object_id)
-        known.holders.add(worker.worker_id)
-        self.transfers.shunned.discard((worker.worker_id, known.object_id))
 
     # --- identities ------------------------------------------------------------------------------
 

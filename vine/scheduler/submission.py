@@ -8,7 +8,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, TaskId, client_index_of
-from vine.scheduler import collecting, completion, dispatch, existence, recovery, upkeep
+from vine.scheduler import collecting, completion, dispatch, existence, keeping, recovery, upkeep
 from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
@@ -42,8 +42,7 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
         existence.file_failed(state, record, Outcome.INPUT_MISSING, message)
     elif spec.data is not None:
         manifest = manifest_of_bytes(spec.data)
-        known = state.files.bind(record, object_id(manifest), manifest)
-        known.data = spec.data
+        keeping.bind(state, record, object_id(manifest), manifest, data=spec.data)
     elif spec.kind is FileKind.UNTAR:
         _declare_unpacked(state, record)
 
@@ -75,10 +74,10 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
         state.strange += 1
         existence.file_failed(state, record, Outcome.INPUT_MISSING, f"{record.spec.label} cannot be taken: {malformed}")
         return
-    known = state.files.bind(record, message.object_id, message.manifest)
+    known = keeping.bind(state, record, message.object_id, message.manifest)
     record.path = message.path
     if MANAGER not in known.holders and known.data is None:
-        known.holders.add(MANAGER)
+        keeping.manager_has(state, known)
         state.do(Serve(message.object_id, message.manifest, message.path, message.signature))
     state.record(ObjectBound(record.file_id, message.object_id, message.manifest))
     existence.file_exists(state, record)

@@ -77,6 +77,7 @@ class TaskRecord:
     failures: int = 0  # of its own; compared with spec.retries
     losses: int = 0  # workers lost under it
     misplacements: int = 0  # workers where its data could not be had
+    crowded_out: int = 0  # times that its data had no room beside those of other tasks
     avoid: set[WorkerId] = field(default_factory=set)
     dependants: set[TaskId] = field(default_factory=set)  # tasks not yet ended that take its result
     cancel_requested: bool = False

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, staging
+from vine.scheduler import actions, keeping, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, input_files
 from vine.wire.messages import CacheLevel, DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
+
+
+_OUTLIVING = frozenset({CacheLevel.WORKER, CacheLevel.FOREVER})  # what workers keep when no file stands for it
 
 
 def hold_inputs(state: State, record: TaskRecord) -> None:
@@ -61,21 +64,24 @@ def unbind(state: State, file: FileRecord) -> None:
     known = state.files.unbind(file)
     file.path = None
     if known is not None:
-        drop_object(state, known, keep_on_workers=file.spec.cache is CacheLevel.WORKER)
+        drop_object(state, known, keep_on_workers=known.cache in _OUTLIVING)
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
     for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
-        staging.abandon(state, transfer)
+        staging.abandon(state, transfer, for_good=True)
     state.transfers.wanting.pop(known.object_id, None)
     state.transfers.forgive(object_id=known.object_id)
     if MANAGER in known.holders:
-        known.holders.discard(MANAGER)
+        keeping.manager_has_not(state, known)
         state.do(actions.StopServing(known.object_id))
     brought = state.brought_paths.pop(known.object_id, None)
     if brought is not None:
         state.do(actions.RemoveFile(brought))
-    if not keep_on_workers:
+    if keep_on_workers:
+        for worker_id in sorted(known.holders):
+            keeping.keep_unclaimed(state, state.workers[worker_id], known.object_id)
+    else:
         drop_copies(state, known)
 
 
@@ -83,9 +89,8 @@ def drop_copies(state: State, known: ObjectRecord) -> None:
     for worker_id in sorted(state.workers):
         worker = state.workers[worker_id]
         if known.object_id in worker.holds or known.object_id in worker.making:
-            worker.holds.discard(known.object_id)
             worker.making.discard(known.object_id)
-            known.holders.discard(worker_id)
+            keeping.lost_copy(state, worker, known)
             state.tell_worker(worker_id, DropObjects((known.object_id,)))
 
 

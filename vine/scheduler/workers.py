@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vine.names import AttemptId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
@@ -10,6 +11,13 @@ from vine.wire.messages import Request, Resources, WorkerHello, WorkerStatus
 
 _NOTHING = Resources()
 _ROUNDING = 1e-6  # Fractional cores add up with rounding errors.
+
+
+class Terms(NamedTuple):
+    """What a worker knows of its copy of an object."""
+
+    spare: bool  # It may go for room.
+    forever: bool  # It stays in the workspace after the worker.
 
 
 @dataclass(slots=True)
@@ -23,7 +31,11 @@ class WorkerRecord:
     used: Resources = _NOTHING
     attempts: dict[AttemptId, Resources] = field(default_factory=dict)
     holds: set[ObjectId] = field(default_factory=set)
+    told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
+    crowded: set[AttemptId] = field(default_factory=set)  # that have had others beside them
+    attempts_max: int | None = None  # since more at once had no room on its disk
+    ends_since: int = 0  # attempts that have ended since that was last changed
     collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
     status: WorkerStatus | None = None
     idle_since: float | None = None
@@ -45,12 +57,29 @@ class WorkerRecord:
         self.attempts[attempt] = allotment
         self.used = _add(self.used, allotment, 1)
         self.idle_since = None
+        if len(self.attempts) == 2:
+            self.crowded.update(self.attempts)
+        elif len(self.attempts) > 2:
+            self.crowded.add(attempt)
 
     def release(self, attempt: AttemptId, now: float) -> None:
         self.used = _add(self.used, self.attempts.pop(attempt), -1)
+        self.crowded.discard(attempt)
         if not self.attempts:
             self.used = _NOTHING  # No rounding errors pile up over the worker's life.
             self.idle_since = now
+
+    def had_no_room(self) -> None:
+        """An attempt beside others did not fit onto the disk, and is gone: no more than are left from now on."""
+        self.attempts_max = max(1, len(self.attempts))
+        self.ends_since = 0
+
+    def had_room(self) -> None:
+        """An attempt has ended: after as many as there may be at once, one more may try."""
+        self.ends_since += 1
+        if self.attempts_max is not None and self.ends_since >= self.attempts_max:
+            self.attempts_max += 1
+            self.ends_since = 0
 
     @property
     def load(self) -> float:

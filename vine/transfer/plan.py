@@ -1,7 +1,7 @@
 """Who feeds whom: which node is to be the source of an object for a node that wants it?
 
-This plans one edge at a time, which grows a tree. A planner of forests would give a wanter one
-source a stripe: orders to fetch already list several sources, and chunk j comes from source j mod n.
+This chooses one source for an object of few chunks, or for one that the manager brings in. Large
+objects that many want are spread by a forest (see forest.py), which gives a wanter a source a stripe.
 """
 
 from __future__ import annotations

@@ -60,6 +60,7 @@ class CacheLevel(enum.Enum):
     TASK = "task"  # dropped when no known task needs it
     WORKFLOW = "workflow"  # until the client that declared it leaves
     WORKER = "worker"  # until the worker exits
+    FOREVER = "forever"  # for the workers that start in the same workspace after it, too
 
 
 class TaskKind(enum.Enum):
@@ -401,9 +402,10 @@ class AttemptsEnded(Message, frozen=True, tag="attempts-ended"):
 
 
 class ObjectsHeld(Message, frozen=True, tag="objects-held"):
-    """Worker to manager: these objects are complete and verified here."""
+    """Worker to manager: these objects are complete and verified here; `forever` are those of that cache level."""
 
     object_ids: tuple[Hash, ...]
+    forever: tuple[Hash, ...] = ()  # They stay, though you may know of no file that they are.
 
 
 class ObjectsLost(Message, frozen=True, tag="objects-lost"):
@@ -412,6 +414,12 @@ class ObjectsLost(Message, frozen=True, tag="objects-lost"):
     object_ids: tuple[Hash, ...]
     message: Text
     disk_full: bool = False
+
+
+class ObjectsEvicted(Message, frozen=True, tag="objects-evicted"):
+    """Worker to manager: these objects were spare, and had to make room."""
+
+    object_ids: tuple[Hash, ...]
 
 
 class FetchFault(enum.Enum):
@@ -457,7 +465,15 @@ class WorkerBye(Message, frozen=True, tag="worker-bye"):
 
 
 FromWorker = (
-    WorkerHello | TasksStarted | AttemptsEnded | ObjectsHeld | ObjectsLost | FetchEnded | WorkerStatus | WorkerBye
+    WorkerHello
+    | TasksStarted
+    | AttemptsEnded
+    | ObjectsHeld
+    | ObjectsLost
+    | ObjectsEvicted
+    | FetchEnded
+    | WorkerStatus
+    | WorkerBye
 )
 
 # --- manager to worker ---------------------------------------------------------------------------
@@ -522,10 +538,11 @@ class CancelAttempts(Message, frozen=True, tag="cancel-attempts"):
 class InlineObject(Part, frozen=True):
     object_id: Hash
     data: Inline
+    cache: CacheLevel = CacheLevel.WORKFLOW
 
 
 class StoreObjects(Message, frozen=True, tag="store-objects"):
-    """Manager to worker: keep these small objects; answer `ObjectsHeld`."""
+    """Manager to worker: keep these small objects; answer `ObjectsHeld`. They are spare."""
 
     objects: tuple[InlineObject, ...]
 
@@ -540,12 +557,13 @@ class SourceEdge(Part, frozen=True):
 
 
 class FetchObject(Message, frozen=True, tag="fetch-object"):
-    """Manager to worker: pull this object; chunk j comes from source j mod len(sources)."""
+    """Manager to worker: pull this object; chunk j comes from source j mod len(sources). It is spare."""
 
     transfer_id: TransferId
     object_id: Hash
     manifest: Manifest
     sources: tuple[SourceEdge, ...]
+    cache: CacheLevel = CacheLevel.WORKFLOW
 
 
 class AbandonFetch(Message, frozen=True, tag="abandon-fetch"):
@@ -555,11 +573,25 @@ class AbandonFetch(Message, frozen=True, tag="abandon-fetch"):
 
 
 class UnpackObject(Message, frozen=True, tag="unpack-object"):
-    """Manager to worker: once `archive` is complete, unpack it as directory object `object_id`."""
+    """Manager to worker: once `archive` is complete, unpack it as directory object `object_id`. It is spare."""
 
     object_id: Hash
     archive: Hash
     label: Text
+    cache: CacheLevel = CacheLevel.WORKFLOW
+
+
+class RateObjects(Message, frozen=True, tag="rate-objects"):
+    """Manager to worker: what these objects of yours are worth.
+
+    What you have made yourself is not `spare`, what you were sent is, until this says otherwise: spare
+    objects have another copy or can be made again. For room you may remove those that nothing of yours
+    uses, and tell it with `ObjectsEvicted`.
+    """
+
+    object_ids: tuple[Hash, ...]
+    spare: bool
+    cache: CacheLevel
 
 
 class DropObjects(Message, frozen=True, tag="drop-objects"):
@@ -582,6 +614,7 @@ ToWorker = (
     | FetchObject
     | AbandonFetch
     | UnpackObject
+    | RateObjects
     | DropObjects
     | EndWorker
     | Refused

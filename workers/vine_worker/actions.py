@@ -60,6 +60,22 @@ class StartUnpack:
 
 
 @dataclass(frozen=True, slots=True)
+class Unpin:
+    """Ended attempts and unpackings need these no more; what they need was pinned as `WorkerCore.claims` said."""
+
+    object_ids: tuple[ObjectId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """These may go for room, or not; `forever`: they stay in the workspace when the worker ends."""
+
+    object_ids: tuple[ObjectId, ...]
+    spare: bool
+    forever: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveObjects:
     object_ids: tuple[ObjectId, ...]
 
@@ -131,6 +147,8 @@ Action = (
     | StopFetch
     | KeepObject
     | StartUnpack
+    | Unpin
+    | Rate
     | RemoveObjects
     | StartBody
     | KillBody
@@ -157,6 +175,13 @@ class Unpacked:
     object_id: ObjectId
     message: str = ""  # why it could not be unpacked
     disk_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Evicted:
+    """The store needed room, and gave up these."""
+
+    object_ids: tuple[ObjectId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,4 +247,4 @@ class HostEnded:
     unread: tuple[AttemptId, ...]
 
 
-LocalEvent = Kept | Unpacked | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded
+LocalEvent = Kept | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded

@@ -34,6 +34,7 @@ class Board:
         self.started: list[AttemptId] = []  # not told yet
         self.results: list[AttemptResult] = []  # not told yet
         self.under_check: Counter[ObjectId] = Counter()  # inputs of ended attempts that may have been altered
+        self.unpinned: list[ObjectId] = []  # what ended attempts and unpackings have needed; not told yet
         self.idle_since_s = 0.0  # when the last attempt ended
         self._inputs_protected = inputs_protected
         self._counter = 0
@@ -91,6 +92,7 @@ class Board:
         if attempt.ending is None:
             attempt.ending = act.Ending(attempt.stop or Outcome.CANCELLED)
         del self.attempts[attempt.attempt_id]
+        self.unpinned += attempt.needs
         self.remove(self.inventory.release(attempt.attempt_id, attempt.needs))
         self.results.append(result_of(attempt, collected, self.now))
         self.idle_since_s = self.now

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import msgspec
 
 from vine import config
+from vine.names import ObjectId
 from vine.wire import messages as wire
 from vine.wire.messages import Assignment, AttemptResult, Outcome, TaskKind
 from vine_worker import actions as act
@@ -29,10 +30,16 @@ class WorkerCore:
     that still stages, but not one that only waits for resources: else small ones would starve large ones.
     """
 
-    def __init__(self, capacity: wire.Resources, inputs_protected: bool) -> None:
+    def __init__(
+        self,
+        capacity: wire.Resources,
+        inputs_protected: bool,
+        resumed: Mapping[ObjectId, bool] | None = None,
+    ) -> None:
+        """`resumed` is what an earlier worker has left in the workspace, and whether each is kept for ever."""
         self._board = board = Board(capacity, inputs_protected)
         self._dispatch = dispatch = Dispatch(board, max(1, math.ceil(capacity.cores)))
-        self._arrivals = arrivals = Arrivals(board, dispatch.end_hosts_of)
+        self._arrivals = arrivals = Arrivals(board, dispatch.end_hosts_of, resumed or {})
         self.attempts = board.attempts
         self.pool = dispatch.pool
         self._epoch = 0
@@ -44,11 +51,13 @@ class WorkerCore:
             wire.FetchObject: arrivals.fetch,
             wire.AbandonFetch: arrivals.abandon,
             wire.UnpackObject: arrivals.unpack,
+            wire.RateObjects: arrivals.rate,
             wire.DropObjects: arrivals.drop,
             wire.EndWorker: self._on_end,
             wire.FetchEnded: arrivals.fetch_ended,
             act.Kept: arrivals.kept,
             act.Unpacked: arrivals.unpacked,
+            act.Evicted: arrivals.evicted,
             act.BodyEnded: self._on_body_ended,
             act.Collected: self._on_collected,
             act.HostReady: dispatch.host_ready,
@@ -58,6 +67,17 @@ class WorkerCore:
         }
 
     # --- the driver's side ---
+
+    def claims(self, event: Event) -> tuple[ObjectId, ...]:
+        """What must be pinned in the store, as often as it is named, before the event is handled.
+
+        And what the store has given up by then must be told first: so that what the core takes for
+        being here, when it starts something, is here.
+        """
+        if isinstance(event, wire.RunAttempts):
+            accepted = {assignment.attempt: assignment for assignment in event.assignments if self._is_new(assignment)}
+            return tuple(key for assignment in accepted.values() for key in needed_objects(assignment))
+        return self._arrivals.claims(event) if isinstance(event, wire.UnpackObject) else ()
 
     def handle(self, event: Event, now: float) -> list[act.Action]:
         """Takes in a message of the manager or a local event; `FetchEnded` is the node's own report."""
@@ -110,7 +130,11 @@ class WorkerCore:
 
     def _take_actions(self) -> list[act.Action]:
         self._pump()
-        actions, self._board.actions = self._board.actions, []
+        board = self._board
+        actions, board.actions = board.actions, []
+        if board.unpinned:
+            actions.insert(0, act.Unpin(tuple(board.unpinned)))
+            board.unpinned = []
         return actions
 
     # --- the manager's messages ---
@@ -120,14 +144,15 @@ class WorkerCore:
             return  # A manager that has been replaced.
         self._epoch = message.epoch
         self._board.actions.append(act.Admitted(message.source_key, message.transfers_max))
-        held = self._board.inventory.held
-        if held:
-            self._board.send(wire.ObjectsHeld(tuple(sorted(held))))
+        self._arrivals.announce()
 
     def _on_run(self, message: wire.RunAttempts) -> None:
         for assignment in message.assignments:
-            if assignment.attempt.epoch >= self._epoch and assignment.attempt not in self.attempts:
+            if self._is_new(assignment):
                 self._accept(assignment)
+
+    def _is_new(self, assignment: Assignment) -> bool:
+        return assignment.attempt.epoch >= self._epoch and assignment.attempt not in self.attempts
 
     def _accept(self, assignment: Assignment) -> None:
         board = self._board

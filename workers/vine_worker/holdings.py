@@ -33,6 +33,10 @@ class Holdings:
         self.store = store
         self._outbox: dict[ObjectId, _Value] = {}
         self._manifests: dict[ObjectId, Manifest] = {}  # of what may be served
+        for key in store.held():
+            manifest = store.manifest(key)
+            if manifest is not None:
+                self._manifests[key] = manifest
 
     def path(self, key: ObjectId) -> Path:
         """Where a complete object lies; KeyError if it is not here."""
@@ -77,8 +81,8 @@ class Holdings:
         return Kept(item.object_id)
 
     def adopt(self, path: Path) -> tuple[ObjectId, Manifest]:
-        """Takes an output into the store."""
-        key, manifest = self.store.adopt(path)
+        """Takes an output into the store, where it is pinned until the core knows of it."""
+        key, manifest = self.store.adopt(path, pin=True)
         self._manifests[key] = manifest
         return key, manifest
 
@@ -91,6 +95,10 @@ class Holdings:
         if former is not None and former.path != path:
             former.path.unlink()
         return key, manifest
+
+    def evicted(self, key: ObjectId) -> None:
+        """The store has given it up."""
+        self._manifests.pop(key, None)
 
     def remove(self, key: ObjectId) -> None:
         value = self._outbox.pop(key, None)

@@ -28,7 +28,7 @@ def parse(argv: Sequence[str] | None) -> Settings:
     parser.add_argument("--memory", type=amount, metavar="MB", help="memory for tasks (default: the machine's)")
     parser.add_argument("--disk", type=amount, metavar="MB", help="disk for tasks and cache (default: what is free)")
     parser.add_argument("--gpus", type=amount, help="GPUs for tasks (default: the NVIDIA devices found)")
-    parser.add_argument("--workspace", type=Path, metavar="DIR", help="where caches and sandboxes lie")
+    parser.add_argument("--workspace", type=Path, metavar="DIR", help="for caches, sandboxes, files kept for ever")
     parser.add_argument("--feature", action="append", default=[], metavar="NAME", help="something that tasks ask for")
     parser.add_argument("--host-name", metavar="NAME", help="workers with the same name count as one host")
     parser.add_argument("--idle-timeout", type=amount, metavar="S", help="end after so long without a task")

@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 
 from vine.content.folders import remove
+from vine.content.ledger import Ledger
 from vine.content.store import Store
 from vine.errors import UsageError
 from vine.names import AttemptId, ObjectId, WorkerId
@@ -21,19 +22,21 @@ _PREFIX = "vine-worker-"
 
 
 class Places:
-    """One worker's folder: it is made at the start and removed at the end."""
+    """One worker's folder: it is made at the start and removed at the end, but for what is kept for ever.
+
+    The store in it may be one that an earlier worker left in this workspace.
+    """
 
     def __init__(self, base: Path, worker_id: WorkerId, logs: Path | None, capacity: Resources) -> None:
         self.capacity = capacity
+        self.admitted = False  # The manager has welcomed the worker.
         self.folder = base / f"{_PREFIX}{worker_id}"
         try:
             base.mkdir(parents=True, exist_ok=True)
-            remove_abandoned(base)
-            self.folder.mkdir(mode=0o700)
+            self._lock = take_over(base, self.folder)
         except OSError as why:
             raise UsageError(f"{self.folder} cannot be made ({why.strerror}): give another --workspace") from why
-        self._lock = take_lock(self.folder)
-        self.store = Store(self.folder / "store", int(capacity.disk_mb * 1_000_000))
+        self.store = Store(self.folder / "store", int(capacity.disk_mb * 1_000_000), resume=True)
         self.holdings = Holdings(self.store)
         self.spill = self._make("spill")
         self.hosts = self._make("hosts")
@@ -65,9 +68,13 @@ class Places:
         return self.logs / f"{self._worker_id}.log"
 
     def remove(self) -> None:
-        self.store.clear()
+        # A worker that was not admitted leaves what it has found to the next one.
+        kept = self.store.clear(keep_forever=True) if self.admitted else bool(self.store.held())
         self.store.close()
-        remove(self.folder)
+        if kept:
+            _remove_all_but_store(self.folder)
+        else:
+            remove(self.folder)
         os.close(self._lock)
 
 
@@ -78,18 +85,56 @@ def take_lock(folder: Path) -> int:
     return descriptor
 
 
-def remove_abandoned(base: Path) -> None:
-    """Removes what workers left here that were killed."""
-    for folder in base.glob(f"{_PREFIX}*"):
-        if folder.lstat().st_uid != os.geteuid() or not (folder / "lock").exists():
+def take_over(base: Path, folder: Path) -> int:
+    """Makes the worker's folder, of one that an earlier worker left here if there is any; returns its lock.
+
+    Others of the kind are removed, unless something in them is kept for ever: those wait for the workers
+    that come next.
+    """
+    mine = None
+    for left in (folder, *sorted(set(base.glob(f"{_PREFIX}*")) - {folder})):
+        if not _is_ours(left):
             continue  # Not ours, or a worker that starts in this moment.
         try:
-            lock = take_lock(folder)
+            lock = take_lock(left)
         except OSError:
             continue  # It lives, or is another user's.
-        with contextlib.suppress(OSError):  # What its last program still writes is for the next worker.
-            remove(folder)
+        if mine is None and _renamed(left, folder):
+            mine = lock
+            continue
+        if not any(entry.forever for _key, entry in Ledger(left / "store" / "ledger").entries()):
+            with contextlib.suppress(OSError):  # What its last program still writes is for the next worker.
+                remove(left)
         os.close(lock)
+    if mine is None:
+        folder.mkdir(mode=0o700)
+        return take_lock(folder)
+    _remove_all_but_store(folder)
+    return mine
+
+
+def _is_ours(left: Path) -> bool:
+    """In a workspace that is open to others, a stranger's folder could bring objects that nobody has verified."""
+    try:
+        return left.lstat().st_uid == os.geteuid() and not left.is_symlink() and (left / "lock").exists()
+    except FileNotFoundError:
+        return False
+
+
+def _renamed(left: Path, folder: Path) -> bool:
+    if left == folder:
+        return True
+    try:
+        os.rename(left, folder)
+    except OSError:
+        return False  # Another worker has just removed it, or ours lives.
+    return True
+
+
+def _remove_all_but_store(folder: Path) -> None:
+    for name in os.listdir(folder):
+        if name not in ("store", "lock"):
+            remove(folder / name)
 
 
 def nearest_folder(path: Path) -> Path:

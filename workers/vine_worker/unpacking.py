@@ -39,9 +39,9 @@ class Unpacking:
         try:
             folder = store.begin_tree(action.object_id)
             archive = self._holdings.path(action.archive)
-            limit = ["--bytes-max", str(store.free_bytes())]
+            bounds = ["--bytes-max", str(store.room_bytes())]
             with subprocess.Popen(
-                [sys.executable, "-m", "vine.content.archive", str(archive), str(folder), *limit],
+                [sys.executable, "-m", "vine.content.archive", str(archive), str(folder), *bounds],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -116,7 +116,8 @@ class Worker:
         self._closers.append(self._hosts.close)
         self._unpacking = Unpacking(places.holdings, self._post)
         self._closers.append(self._unpacking.close)
-        self.core = WorkerCore(self.capacity, programs.protected)
+        self.core = WorkerCore(self.capacity, programs.protected, places.store.held())
+        places.store.on_evicted = self._wake
         self._connect(connection)
         self._do: dict[type[Any], Callable[[Any], None]] = {
             act.Send: lambda action: self._link.send(action.message),
@@ -125,6 +126,8 @@ class Worker:
             act.StopFetch: lambda action: self._node.abandon(action.transfer_id),
             act.KeepObject: self._keep,
             act.StartUnpack: self._unpacking.start,
+            act.Unpin: lambda action: places.store.unpin(*action.object_ids),
+            act.Rate: self._rate,
             act.RemoveObjects: self._remove,
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
@@ -232,6 +235,7 @@ class Worker:
             self._take_posted()
         if self._settings.parent_fd in ready and not os.read(self._settings.parent_fd or 0, 1):
             self._end("the program that started it is gone")
+        self._tell_evicted()
         for message in self._link.receive(now):
             self._feed(message)
         self._execute(self.core.tick(now))
@@ -269,10 +273,15 @@ class Worker:
             if event.value_object is not None:
                 self._node.object_complete(event.value_object)
         self._feed(event)
+        if isinstance(event, act.Collected):
+            self._places.store.unpin(*(output.object_id for output in event.outputs))
 
     def _post(self, event: object) -> None:
         """Hands an event to the loop; for any thread."""
         self._posted.put(event)
+        self._wake()
+
+    def _wake(self) -> None:
         with contextlib.suppress(BlockingIOError):  # Enough wake-ups are on their way.
             self._wakes.send(b"\0")
 
@@ -284,9 +293,22 @@ class Worker:
         self._feeding = True
         try:
             while self._events:
-                self._execute(self.core.handle(self._events.popleft(), time.monotonic()))
+                event = self._events.popleft()
+                claims = self.core.claims(event)
+                if claims:
+                    self._places.store.pin(*claims)
+                self._tell_evicted()  # After the pins: of what the core takes for being here now, nothing goes.
+                self._execute(self.core.handle(event, time.monotonic()))
         finally:
             self._feeding = False
+
+    def _tell_evicted(self) -> None:
+        evicted = self._places.store.take_evicted()
+        if evicted:
+            for key in evicted:
+                self._node.forget(key)
+                self._places.holdings.evicted(key)
+            self._execute(self.core.handle(act.Evicted(evicted), time.monotonic()))
 
     def _execute(self, actions: list[act.Action]) -> None:
         for action in actions:
@@ -295,6 +317,7 @@ class Worker:
     # --- actions ---
 
     def _admitted(self, action: act.Admitted) -> None:
+        self._places.admitted = True
         self._node.set_source_key(action.source_key)
         self._node.set_transfers_max(action.transfers_max)
         log.info("admitted by the manager")
@@ -302,6 +325,10 @@ class Worker:
     def _keep(self, action: act.KeepObject) -> None:
         self._feed(self._places.holdings.keep(action.item))
         self._node.object_complete(action.item.object_id)
+
+    def _rate(self, action: act.Rate) -> None:
+        for key in action.object_ids:
+            self._places.store.rate(key, action.spare, action.forever)
 
     def _remove(self, action: act.RemoveObjects) -> None:
         for key in action.object_ids:

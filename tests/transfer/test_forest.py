@@ -1,0 +1,403 @@
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter, defaultdict
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+
+from tests.transfer.spreading import spread
+from vine.names import MANAGER, HostId, WorkerId
+from vine.transfer.forest import Forest
+from vine.transfer.trees import Edge, Slots
+
+CHUNK_BYTES = 1 << 20
+CHUNKS = 866  # of 908 MB
+BOUND_S = 908e6 / 1.25e9
+
+Sources = dict[tuple[WorkerId, int], WorkerId]  # (child, stripe): parent
+
+
+def planted(slots: Slots | None = None, window_s: float = 1.0) -> Forest:
+    forest = Forest(slots or Slots(3), window_s)
+    forest.hold(MANAGER, HostId("the manager's"), spared=True)
+    return forest
+
+
+def join(forest: Forest, *names: str, rank: int = 0, now: float = 0.0, host: str | None = None) -> list[Edge]:
+    return [e for name in names for e in forest.join(WorkerId(name), HostId(host or name), now, rank)]
+
+
+def grown(count: int, window_s: float = 1.0, ranks: tuple[int, ...] = (0,)) -> Forest:
+    forest = planted(window_s=window_s)
+    for number in range(count):
+        join(forest, f"w{number}", rank=ranks[number % len(ranks)])
+    return forest
+
+
+def sources(forest: Forest) -> Sources:
+    return {(edge.child, edge.stripe): edge.parent for edge in forest.edges() if edge.parent is not None}
+
+
+def line_up(tree: Sources, node: WorkerId, stripe: int) -> list[WorkerId]:
+    """The nodes between this one and the end of its line, that one included."""
+    line = []
+    while (node, stripe) in tree:
+        node = tree[node, stripe]
+        assert node not in line, "a circle"
+        line.append(node)
+    return line
+
+
+def depth(forest: Forest) -> int:
+    tree = sources(forest)
+    return max(len(line_up(tree, child, stripe)) for child, stripe in tree)
+
+
+def feeds_in(forest: Forest) -> dict[WorkerId, set[int]]:
+    stripes = defaultdict(set)
+    for (_, stripe), parent in sources(forest).items():
+        if parent != MANAGER:
+            stripes[parent].add(stripe)
+    return stripes
+
+
+def depth_bound(count: int) -> int:
+    return math.ceil(math.log(2 * count + 1, 3)) + 2
+
+
+# --- shape ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [*range(1, 41), 64, 243, 1000, 3000])
+def test_everybody_hangs_in_three_low_trees_and_feeds_in_one(count: int) -> None:
+    forest = grown(count)
+    tree = sources(forest)
+    assert not list(forest.waiting()) and len(tree) == 3 * count
+    assert all(line_up(tree, child, stripe)[-1] == MANAGER for child, stripe in tree)
+    assert max(Counter(tree.values()).values()) <= 3
+    assert depth(forest) <= depth_bound(count)
+    # Where the number of nodes leaves one stripe a slot short, one node lends it.
+    assert sum(len(stripes) > 1 for stripes in feeds_in(forest).values()) <= 1
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 100])
+def test_the_manager_feeds_one_root_a_stripe_and_so_uploads_the_object_once(count: int) -> None:
+    roots = [stripe for (_, stripe), parent in sources(grown(count)).items() if parent == MANAGER]
+    assert sorted(roots) == [0, 1, 2]
+
+
+def test_a_join_changes_a_handful_of_edges_however_large_the_forest_is() -> None:
+    forest = planted()
+    changed = [len(join(forest, f"w{number}")) for number in range(2000)]
+    assert sum(changed) <= 5 * 2000
+    assert max(changed) <= 8
+
+
+@given(st.integers(1, 3000), st.integers(0, 1 << 30))
+@settings(max_examples=8, deadline=None)
+def test_faster_nodes_are_nearer_the_roots(count: int, seed: int) -> None:
+    dice = random.Random(seed)
+    forest, ranks = planted(), {}
+    for number in range(count):
+        ranks[f"w{number}"] = dice.randrange(4)
+        join(forest, f"w{number}", rank=ranks[f"w{number}"])
+    feeding = feeds_in(forest)
+    for (child, stripe), parent in sources(forest).items():
+        if parent != MANAGER and feeding.get(child) == {stripe} == feeding[parent]:
+            assert ranks[parent] <= ranks[child]
+    assert depth(forest) <= depth_bound(count)
+    assert not list(forest.waiting())
+
+
+@given(st.integers(2, 1500), st.integers(0, 9), st.integers(0, 1 << 30))
+@settings(max_examples=8, deadline=None)
+def test_losses_leave_the_trees_low_and_everybody_fed(count: int, kept_tenths: int, seed: int) -> None:
+    dice = random.Random(seed)
+    forest, alive = grown(count), [WorkerId(f"w{number}") for number in range(count)]
+    dice.shuffle(alive)
+    while len(alive) > max(1, count * kept_tenths // 10):
+        forest.leave(alive.pop())
+    tree = sources(forest)
+    assert not list(forest.waiting())
+    assert {child for child, _ in tree} == set(alive) and len(tree) == 3 * len(alive)
+    assert all(line_up(tree, child, stripe)[-1] == MANAGER for child, stripe in tree)
+    assert depth(forest) <= 3 * depth_bound(count)
+
+
+# --- events --------------------------------------------------------------------------------------
+
+
+def test_a_loss_moves_those_whom_the_lost_node_fed_and_few_others() -> None:
+    forest = grown(300)
+    tree = sources(forest)
+    for number in range(0, 300, 7):
+        lost = WorkerId(f"w{number}")
+        hurt = {key for key, parent in tree.items() if parent == lost}
+        changed = {(edge.child, edge.stripe) for edge in forest.leave(lost)}
+        assert hurt <= changed
+        assert len(changed - hurt) <= len(hurt)  # A leaf may make room for a node on which others hang.
+        tree = sources(forest)
+
+
+def test_a_slow_node_becomes_a_leaf() -> None:
+    forest = grown(81)
+    slow = next(parent for (_, _), parent in sources(forest).items() if parent != MANAGER)
+    hurt = {key for key, parent in sources(forest).items() if parent == slow}
+    changed = {(edge.child, edge.stripe) for edge in forest.demote(slow)}
+    assert hurt and hurt <= changed
+    assert slow not in sources(forest).values()
+    join(forest, *(f"x{number}" for number in range(30)))
+    assert slow not in sources(forest).values()
+    assert forest.demote(slow) == []
+
+
+def test_slow_nodes_feed_others_when_nobody_else_is_left() -> None:
+    forest = grown(30)
+    for number in range(25):
+        forest.demote(WorkerId(f"w{number}"))
+    assert not list(forest.waiting()) and len(sources(forest)) == 90
+
+
+def test_newcomers_take_over_what_nodes_had_to_lend() -> None:
+    forest = grown(600)
+    for number in range(0, 600, 2):
+        forest.leave(WorkerId(f"w{number}"))
+    lending = sum(len(stripes) > 1 for stripes in feeds_in(forest).values())
+    join(forest, *(f"x{number}" for number in range(300)))
+    assert sum(len(stripes) > 1 for stripes in feeds_in(forest).values()) <= lending / 5
+
+
+def test_newcomers_keep_the_trees_low_even_where_slots_are_short() -> None:
+    forest = grown(1000)
+    for number in range(0, 1000, 2):
+        forest.leave(WorkerId(f"w{number}"))
+    for number in range(1, 20, 2):
+        forest.demote(WorkerId(f"w{number}"))
+    join(forest, *(f"x{number}" for number in range(500)))
+    assert not list(forest.waiting())
+    assert depth(forest) <= 2 * depth_bound(1000)
+
+
+def test_latecomers_are_fed_however_many_and_never_put_above_those_ahead_of_them() -> None:
+    forest = grown(50)
+    early = sources(forest)
+    join(forest, *(f"late{number}" for number in range(200)), now=5.0)
+    tree = sources(forest)
+    assert not list(forest.waiting()) and len(tree) == 750
+    assert {key: tree[key] for key in early} == early
+    assert depth(forest) <= depth_bound(50) + depth_bound(200)
+
+
+def test_who_has_it_all_feeds_others_before_the_manager_does() -> None:
+    forest = planted()
+    join(forest, "a")
+    forest.finish(WorkerId("a"))
+    join(forest, "b", now=9.0)
+    assert set(sources(forest).values()) == {"a"}
+
+
+def test_a_lone_latecomer_pulls_from_several_holders() -> None:
+    forest = planted()
+    for name in "abc":
+        forest.hold(WorkerId(name), HostId(name))
+    join(forest, "d")
+    assert set(sources(forest).values()) == {"a", "b", "c"}
+
+
+def test_a_holder_of_some_stripes_feeds_those() -> None:
+    forest = planted()
+    forest.hold(WorkerId("part"), HostId("part"), stripes=frozenset({1}))
+    join(forest, "a")
+    assert sources(forest) == {("a", 0): MANAGER, ("a", 1): "part", ("a", 2): MANAGER}
+
+
+def test_one_node_of_a_host_downloads_and_the_others_take_it_from_there() -> None:
+    forest = planted()
+    join(forest, "a", "b", "c", host="shared")
+    assert {child for child, _ in sources(forest)} == {"a"}
+    assert list(forest.waiting()) == ["b", "c"]
+    forest.finish(WorkerId("a"))
+    assert sources(forest)[WorkerId("b"), 0] == "a"
+    assert not list(forest.waiting())
+
+
+def test_when_the_one_of_a_host_is_lost_the_next_takes_over() -> None:
+    forest = planted()
+    join(forest, "a", "b", "c", host="shared")
+    forest.leave(WorkerId("a"))
+    assert {child for child, _ in sources(forest)} == {"b"}
+    forest.leave(WorkerId("c"))
+    forest.leave(WorkerId("b"))
+    assert not list(forest.waiting()) and not list(forest.edges())
+
+
+def test_backups_are_others_and_do_not_depend_on_the_child() -> None:
+    forest = grown(100)
+    for name in ("a", "b"):
+        forest.hold(WorkerId(name), HostId(name))
+    tree = sources(forest)
+    for edge in forest.edges():
+        assert edge.backup not in (None, edge.parent, edge.child)
+        assert edge.child not in line_up(tree, edge.backup, edge.stripe)
+
+
+def test_a_source_that_is_busy_with_other_objects_is_used_when_it_is_free_again() -> None:
+    slots = Slots(3)
+    forest = planted(slots)
+    for _ in range(3):
+        slots.take(MANAGER)
+    assert join(forest, "a") == []
+    assert list(forest.waiting()) == ["a"]
+    slots.give(MANAGER)
+    assert {edge.child for edge in forest.retry()} == {"a"}
+
+
+def test_a_forest_that_is_dissolved_gives_all_slots_back() -> None:
+    slots = Slots(3)
+    forest = planted(slots)
+    join(forest, *(f"w{number}" for number in range(20)))
+    assert slots.used
+    forest.dissolve()
+    assert not slots.used
+
+
+# --- whatever happens ----------------------------------------------------------------------------
+
+
+class Forests(RuleBasedStateMachine):
+    """Two objects among the same nodes, whose slots they share."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.slots = Slots(3)
+        self.forests = [planted(self.slots, window_s=1.0), planted(self.slots, window_s=0.0)]
+        self.wanting: list[set[WorkerId]] = [set(), set()]
+        self.now = 0.0
+        self.number = 0
+        self.known: list[Sources] = [{}, {}]
+
+    def told(self, which: int, edges: list[Edge]) -> None:
+        """What the events tell must add up to what the forest says."""
+        for edge in edges:
+            if edge.parent is None:
+                self.known[which].pop((edge.child, edge.stripe), None)
+            else:
+                self.known[which][edge.child, edge.stripe] = edge.parent
+
+    def gone(self, which: int, node: WorkerId) -> None:
+        self.wanting[which].discard(node)
+        self.known[which] = {key: parent for key, parent in self.known[which].items() if key[0] != node}
+
+    def one_of(self, data: st.DataObject, which: int) -> WorkerId:
+        return data.draw(st.sampled_from(sorted(self.wanting[which])))
+
+    @rule(cap=st.sampled_from([1, 2, 3, 10]))
+    @precondition(lambda self: self.number == 0)
+    def set_cap(self, cap: int) -> None:
+        self.slots.cap = cap
+
+    @rule(which=st.integers(0, 1), count=st.integers(1, 6), rank=st.integers(0, 2), alone=st.booleans())
+    def some_join(self, which: int, count: int, rank: int, alone: bool) -> None:
+        for _ in range(count):
+            self.number += 1
+            name = WorkerId(f"w{self.number % 60}")
+            if name not in self.forests[which]:
+                host = HostId(name if alone else f"h{self.number % 3}")
+                self.wanting[which].add(name)
+                self.told(which, self.forests[which].join(name, host, self.now, rank))
+
+    @rule(seconds=st.sampled_from([0.5, 2.0]))
+    def time_passes(self, seconds: float) -> None:
+        self.now += seconds
+
+    @rule(data=st.data(), which=st.integers(0, 1))
+    @precondition(lambda self: all(self.wanting))
+    def finish(self, data: st.DataObject, which: int) -> None:
+        node = self.one_of(data, which)
+        if node not in self.forests[which].waiting():
+            self.gone(which, node)
+            self.told(which, self.forests[which].finish(node))
+
+    @rule(data=st.data(), which=st.integers(0, 1))
+    @precondition(lambda self: all(self.wanting))
+    def leave(self, data: st.DataObject, which: int) -> None:
+        node = self.one_of(data, which)
+        self.gone(which, node)
+        self.told(which, self.forests[which].leave(node))
+
+    @rule(data=st.data(), which=st.integers(0, 1))
+    @precondition(lambda self: all(self.wanting))
+    def demote(self, data: st.DataObject, which: int) -> None:
+        self.told(which, self.forests[which].demote(self.one_of(data, which)))
+
+    @rule()
+    def retry(self) -> None:
+        for which, forest in enumerate(self.forests):
+            self.told(which, forest.retry())
+
+    @invariant()
+    def the_plan_is_sound(self) -> None:
+        flows: Counter[WorkerId] = Counter()
+        for which, forest in enumerate(self.forests):
+            tree = sources(forest)
+            assert tree == self.known[which]
+            flows.update(parent for parent, _ in {(parent, child) for (child, _), parent in tree.items()})
+            assert max(Counter(tree.values()).values(), default=0) <= 3
+            waiting = set(forest.waiting())
+            for node in self.wanting[which]:
+                fed = [stripe for stripe in range(3) if (node, stripe) in tree]
+                assert fed == ([] if node in waiting else [0, 1, 2])
+                for stripe in fed:
+                    end = line_up(tree, node, stripe)[-1]
+                    assert end in waiting or end not in self.wanting[which]
+            for edge in forest.edges():
+                assert edge.backup is None or edge.child not in (edge.backup, *line_up(tree, edge.backup, edge.stripe))
+        assert flows == self.slots.used
+        assert all(used <= self.slots.cap for used in flows.values())
+
+    def teardown(self) -> None:
+        """Everybody gets everything in the end: some node can always finish."""
+        for _ in range(1000):
+            self.retry()
+            done = [
+                (which, node)
+                for which, forest in enumerate(self.forests)
+                for tree in (sources(forest),)
+                for node in sorted(self.wanting[which])
+                if (node, 0) in tree
+                and all(line_up(tree, node, stripe)[-1] not in self.wanting[which] for stripe in range(3))
+            ]
+            if not done:
+                break
+            for which, node in done:
+                self.gone(which, node)
+                self.told(which, self.forests[which].finish(node))
+                self.the_plan_is_sound()
+        assert not any(self.wanting)
+        assert not self.slots.used
+
+
+TestForests = Forests.TestCase
+TestForests.settings = settings(
+    max_examples=25, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+# --- how fast ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("count", [32, 64, 128, 256])
+def test_spreading_a_large_file_takes_hardly_longer_than_sending_it_once(count: int) -> None:
+    last_s = spread(grown(count).edges(), MANAGER, CHUNKS, CHUNK_BYTES)
+    assert BOUND_S / last_s >= 0.90
+
+
+def test_two_thousand_nodes_lose_little_more_time_to_the_hops() -> None:
+    """What is lost is the hops of the first chunks, so an eighth of the file loses as much as all of it."""
+    eighth = CHUNKS // 8
+    lost_s = spread(grown(2000).edges(), MANAGER, eighth, CHUNK_BYTES) - eighth * CHUNK_BYTES / 1.25e9
+    assert BOUND_S / (BOUND_S + lost_s) >= 0.85

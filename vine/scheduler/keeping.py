@@ -1,0 +1,142 @@
+"""Which copies of an object may workers give up for room, and which one must stay because there is no other?
+
+An object that the manager has, or can have made again from what it has, is spare on every worker. Of any
+other, one holder is the keeper, whose copy is not: so however many give up theirs at once, one is left.
+A keeper that is lost or loses its copy is followed by another holder.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine.names import MANAGER, ObjectId, WorkerId
+from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.workers import Terms, WorkerRecord
+from vine.wire.messages import CacheLevel, Manifest, RateObjects
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+_LEVELS = list(CacheLevel)  # the shortest first
+
+
+def bind(
+    state: State,
+    file: FileRecord,
+    object_id: ObjectId,
+    manifest: Manifest | None,
+    data: bytes | None = None,
+    archive: ObjectId | None = None,
+) -> ObjectRecord:
+    """Let the file stand for this content; what workers have kept of it for later counts from now on."""
+    known = state.files.bind(file, object_id, manifest)
+    known.data = known.data if data is None else data
+    known.archive = known.archive if archive is None else archive
+    if _LEVELS.index(file.spec.cache) > _LEVELS.index(known.cache):
+        known.cache = file.spec.cache
+        state.unrated.update(dict.fromkeys((holder, object_id) for holder in sorted(known.holders - {MANAGER})))
+    for worker_id in sorted(state.files.unclaimed.pop(object_id, ())):
+        has_copy(state, state.workers[worker_id], known)
+    return known
+
+
+# --- copies come and go ---
+
+
+def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """The worker holds the object, complete and verified; whatever it held before, this copy is good."""
+    worker.holds.add(known.object_id)
+    known.holders.add(worker.worker_id)
+    state.transfers.shunned.discard((worker.worker_id, known.object_id))
+    if known.keeper is None and not _has_origin(known):
+        known.keeper = worker.worker_id
+    state.unrated[worker.worker_id, known.object_id] = None
+
+
+def made_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """A task has made it there: the worker keeps it until it hears that it need not."""
+    before = worker.told.get(known.object_id)
+    worker.told[known.object_id] = Terms(spare=False, forever=before is not None and before.forever)
+    has_copy(state, worker, known)
+
+
+def lost_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """The worker does not hold it any more, or is gone."""
+    worker.holds.discard(known.object_id)
+    worker.told.pop(known.object_id, None)
+    known.holders.discard(worker.worker_id)
+    if known.keeper == worker.worker_id:
+        _appoint(state, known)
+
+
+def manager_has(state: State, known: ObjectRecord) -> None:
+    known.holders.add(MANAGER)
+    _appoint(state, known)
+
+
+def manager_has_not(state: State, known: ObjectRecord) -> None:
+    known.holders.discard(MANAGER)
+    _appoint(state, known)
+
+
+def _appoint(state: State, known: ObjectRecord) -> None:
+    before = known.keeper
+    known.keeper = None if _has_origin(known) else min(known.holders, default=None)
+    for worker_id in (before, known.keeper):
+        if worker_id is not None:
+            state.unrated[worker_id, known.object_id] = None
+
+
+def _has_origin(known: ObjectRecord) -> bool:
+    """Whether it can be had though no worker holds it. An unpacked archive is made again from its archive."""
+    return known.data is not None or known.archive is not None or MANAGER in known.holders
+
+
+# --- copies that no file stands for ---
+
+
+def keep_unclaimed(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
+    """Nobody needs it at present; a file of this content that is declared later finds it there."""
+    worker.holds.add(object_id)
+    state.files.unclaimed.setdefault(object_id, set()).add(worker.worker_id)
+    state.unrated[worker.worker_id, object_id] = None
+
+
+def lost_unclaimed(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
+    worker.holds.discard(object_id)
+    worker.told.pop(object_id, None)
+    holders = state.files.unclaimed.get(object_id, set())
+    holders.discard(worker.worker_id)
+    if not holders:
+        state.files.unclaimed.pop(object_id, None)
+
+
+# --- what workers are told ---
+
+
+def send_terms(worker: WorkerRecord, known: ObjectRecord) -> CacheLevel:
+    """The object is being sent to the worker, or made there from what was: it knows of itself that it is spare."""
+    worker.told[known.object_id] = Terms(spare=True, forever=known.cache is CacheLevel.FOREVER)
+    return known.cache
+
+
+def rate(state: State) -> None:
+    """Tell workers of those copies that are worth more or less than they think."""
+    news: dict[tuple[WorkerId, Terms], list[ObjectId]] = {}
+    for worker_id, object_id in state.unrated:
+        worker = state.workers.get(worker_id)
+        if worker is None or object_id not in worker.holds:
+            continue
+        told = worker.told.get(object_id)
+        known = state.files.objects.get(object_id)
+        if known is None:
+            terms = Terms(spare=True, forever=told is not None and told.forever)
+        else:
+            terms = Terms(spare=known.keeper != worker_id, forever=known.cache is CacheLevel.FOREVER)
+        if told != terms:
+            worker.told[object_id] = terms
+            news.setdefault((worker_id, terms), []).append(object_id)
+    state.unrated.clear()
+    for (worker_id, terms), object_ids in news.items():
+        level = CacheLevel.FOREVER if terms.forever else CacheLevel.WORKFLOW
+        state.tell_worker(worker_id, RateObjects(tuple(object_ids), terms.spare, level))

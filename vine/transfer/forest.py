@@ -1,0 +1,448 @@
+"""Who feeds whom with one object: a tree for each stripe of its chunks, in which every node that wants it hangs.
+
+Chunk j belongs to stripe j mod n. A node feeds others in one stripe, its home, and hangs as a leaf in
+the others, so that it sends what it receives once over and its loss hurts one tree. A forest that is
+full has next to no slot to spare. So a newcomer brings its own: it takes the place of a guest (a node
+that hangs in the newcomer's home stripe as a leaf) and feeds that guest. Who has a lead is not put
+below a newcomer, though: only nodes of one generation, which joined at about the same time, are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+
+from vine import config
+from vine.names import HostId, WorkerId
+from vine.transfer.trees import Edge, Member, Ranking, Slots, Trees, Verdict
+
+_WAITING_TRIED_MAX = 8  # An event gives few slots back; what it gives beyond that, the next one uses.
+_GUESTS_PASSED_MAX = 32  # Mostly the first one will do.
+
+
+class Forest:
+    """The plan for one object. Every event returns the edges that it changed."""
+
+    def __init__(self, slots: Slots, window_s: float, stripes: int = config.forest_stripes) -> None:
+        self._trees = Trees(stripes, slots)
+        self._stripes = self._trees.stripes
+        self._window_s = window_s  # who joins within it is of one generation
+        self._generation, self._generation_ends_at = 0, float("-inf")
+        self._members: dict[WorkerId, Member] = {}
+        self._joined = 0
+        self._at_home = [0 for _ in self._stripes]  # nodes that feed others in this stripe, or are to
+        self._open = [Ranking(self._trees, stripe) for stripe in self._stripes]  # who has slots to spare
+        self._guests = [Ranking(self._trees, stripe) for stripe in self._stripes]  # of this generation
+        self._lent: list[list[Member]] = [[] for _ in self._stripes]  # fed by nodes that are not at home here
+        self._spared: list[Member] = []
+        self._slow: dict[Member, None] = {}
+        self._busy: dict[Member, None] = {}  # with other objects
+        self._waiting: dict[Member, None] = {}
+        self._pulling: dict[HostId, Member] = {}  # one download a host; its other nodes wait for that
+        self._mates: dict[HostId, dict[Member, None]] = {}
+        self._holder_at: dict[HostId, Member] = {}
+
+    # --- events ----------------------------------------------------------------------------------
+
+    def hold(
+        self,
+        node: WorkerId,
+        host: HostId,
+        *,
+        rank: int = 0,
+        stripes: frozenset[int] | None = None,
+        spared: bool = False,
+    ) -> list[Edge]:
+        """This node has the object, or these stripes of it. A `spared` one feeds only whom nobody else can."""
+        member = self._members.get(node)
+        if member is None:
+            member = self._new_member(node, host, rank)
+        else:
+            self._stop_feeding(member)
+        member.spared = spared
+        self._trees.hold(member, stripes if stripes is not None else frozenset(self._stripes))
+        if spared:
+            self._spared.append(member)
+        if len(member.holds) == len(self._stripes):
+            self._holder_at[member.host] = member
+            self._release_mates(member)
+        self._offer(member)
+        return self._end()
+
+    def join(self, node: WorkerId, host: HostId, now: float, rank: int = 0) -> list[Edge]:
+        """This node wants the object."""
+        if now >= self._generation_ends_at:
+            self._new_generation(now)
+        member = self._new_member(node, host, rank)
+        if self._pulling.setdefault(host, member) is member:
+            self._waiting[member] = None
+        else:
+            self._mates.setdefault(host, {})[member] = None
+        return self._end()
+
+    def finish(self, node: WorkerId) -> list[Edge]:
+        """This node has got it all."""
+        return self.hold(node, self._members[node].host)
+
+    def leave(self, node: WorkerId) -> list[Edge]:
+        """This node is gone, or wants the object no more and has none of it."""
+        member = self._members.pop(node)
+        self._stop_feeding(member)
+        self._release_mates(member)
+        if member.holds:
+            self._trees.holders.remove(member)
+        if self._holder_at.get(member.host) is member:
+            del self._holder_at[member.host]
+        if member.spared:
+            self._spared.remove(member)
+        self._slow.pop(member, None)
+        self._busy.pop(member, None)
+        self._adopt(self._orphans(member))
+        return self._end()
+
+    def demote(self, node: WorkerId) -> list[Edge]:
+        """This node is slow: from now on it feeds nobody, unless there is nobody else."""
+        member = self._members[node]
+        self._leave_home(member)
+        member.slow = True
+        self._slow[member] = None
+        for stripe in self._stripes:
+            if member.generation == self._generation:
+                self._guests[stripe].add(member)  # One of its children may have its place.
+            for child in list(member.children[stripe]):
+                if child.parents[stripe] is member:
+                    self._unlink(child, stripe)
+                    self._adopt([(stripe, child)])  # One by one: if there is no better parent, this one is left.
+        return self._end()
+
+    def retry(self) -> list[Edge]:
+        """Slots may have become free that other objects had taken."""
+        busy, self._busy = self._busy, {}
+        for member in busy:
+            self._offer(member)
+        return self._end()
+
+    def dissolve(self) -> None:
+        """Nobody wants the object any more: all slots are given back, and the forest is not used again."""
+        for member in self._members.values():
+            for stripe in self._stripes:
+                self._trees.unlink(member, stripe)
+
+    # --- views -----------------------------------------------------------------------------------
+
+    def __contains__(self, node: WorkerId) -> bool:
+        return node in self._members
+
+    def sources(self, node: WorkerId) -> list[Edge]:
+        """The edges into a node that is fed, by stripe; none if it has it all, or has to wait."""
+        member = self._members[node]
+        fed = [stripe for stripe in self._stripes if member.parents[stripe] is not None]
+        return [self._trees.edge(member, stripe) for stripe in fed]
+
+    def waiting(self) -> Iterator[WorkerId]:
+        """Those that no slot could be found for, and those whose host downloads it already."""
+        yield from (member.name for member in self._waiting)
+        yield from (member.name for mates in self._mates.values() for member in mates)
+
+    def edges(self) -> Iterator[Edge]:
+        for member in self._members.values():
+            yield from self.sources(member.name)
+
+    # --- coming and going ------------------------------------------------------------------------
+
+    def _new_member(self, node: WorkerId, host: HostId, rank: int) -> Member:
+        assert node not in self._members, f"{node} is in this forest already"
+        self._joined += 1
+        member = self._members[node] = self._trees.new_member(node, host, self._joined, rank)
+        return member
+
+    def _new_generation(self, now: float) -> None:
+        self._generation += 1
+        self._generation_ends_at = now + self._window_s
+        for stripe in self._stripes:
+            self._guests[stripe].clear()
+            self._lent[stripe].clear()
+
+    def _stop_feeding(self, member: Member) -> None:
+        """Nobody is to feed this member any more."""
+        self._leave_home(member)
+        self._waiting.pop(member, None)
+        self._unlink_all(member)
+
+    def _leave_home(self, member: Member) -> None:
+        if member.home is not None:
+            self._at_home[member.home] -= 1
+            member.home = None
+
+    def _release_mates(self, member: Member) -> None:
+        """The others of its host need not wait for this member's download any more."""
+        mates = self._mates.get(member.host, {})
+        mates.pop(member, None)
+        if self._pulling.get(member.host) is member:
+            del self._pulling[member.host]
+            if member.name in self._members:
+                self._waiting.update(self._mates.pop(member.host, {}))  # They get it from this one.
+            elif mates:
+                heir = next(iter(mates))
+                del mates[heir]
+                self._pulling[member.host] = heir
+                self._waiting[heir] = None
+        if not mates:
+            self._mates.pop(member.host, None)
+
+    def _end(self) -> list[Edge]:
+        """Feed those who wait, in the order in which they came; tell what the event has changed."""
+        for member in list(islice(self._waiting, _WAITING_TRIED_MAX)):
+            if self._place(member):
+                del self._waiting[member]
+        return [edge for edge in self._trees.take_changes() if edge.child in self._members]
+
+    def _link(self, parent: Member, child: Member, stripe: int) -> None:
+        self._trees.link(parent, child, stripe)
+        if child.generation == self._generation:
+            if child.home != stripe:
+                self._guests[stripe].add(child)
+            if parent.home != stripe and stripe not in parent.holds:
+                self._lent[stripe].append(child)
+
+    def _unlink(self, child: Member, stripe: int) -> Member | None:
+        parent = self._trees.unlink(child, stripe)
+        if parent is not None:
+            self._offer(parent)
+        return parent
+
+    def _unlink_all(self, member: Member) -> None:
+        for stripe in self._stripes:
+            self._unlink(member, stripe)
+
+    def _orphans(self, member: Member) -> list[tuple[int, Member]]:
+        """Take all its children from a member."""
+        orphans = [(stripe, child) for stripe in self._stripes for child in member.children[stripe]]
+        for stripe, child in orphans:
+            self._unlink(child, stripe)
+        return orphans
+
+    # --- a place for a newcomer ------------------------------------------------------------------
+
+    def _place(self, member: Member, again: bool = True) -> bool:
+        """All or nothing: who is fed in part holds slots of which nothing comes."""
+        if not member.edges:
+            member.generation = self._generation  # Nobody has waited for what it gets from now on.
+        stripes = list(self._stripes)
+        home = member.home
+        if home is None and not member.slow and self._trees.slots.free(member.name) > 0:
+            home = min(stripes, key=lambda stripe: self._at_home[stripe])
+        if home is not None:
+            stripes.remove(home)
+        if all(self._hang(member, stripe) for stripe in stripes) and (home is None or self._settle(member, home)):
+            return True
+        self._unlink_all(member)
+        orphans = self._orphans(member)
+        self._adopt(orphans)  # Slots may lie below this very member, where they are of no use to it.
+        return again and bool(orphans) and self._place(member, again=False)
+
+    def _hang(self, member: Member, stripe: int) -> bool:
+        """Give the member a place as a leaf. If there is none to spare, its own slots are used for a guest's."""
+        parent = self._parent_for(member, stripe, last_resort=False)
+        guest = None if parent is not None or member.slow else self._guest(member, stripe, childless=True)
+        if guest is not None and self._trees.can_serve(member, guest):
+            self._swap_in(member, guest, stripe)
+            self._link(member, guest, stripe)
+            return True
+        parent = parent or self._parent_for(member, stripe)
+        if parent is not None:
+            self._link(parent, member, stripe)
+        return parent is not None
+
+    def _settle(self, member: Member, stripe: int) -> bool:
+        """Give the member a place in its home stripe, as near to the root as can be had."""
+        parent = self._best(stripe, stripe, member)
+        guest = self._guest(member, stripe)
+        if guest is not None and not self._trees.can_serve(member, guest):
+            guest = None
+        if guest is not None and (parent is None or self._trees.is_nearer(guest, parent, stripe)):
+            self._swap_in(member, guest, stripe)
+            self._go_home(member, stripe)
+            self._link(member, guest, stripe)
+        else:
+            parent = parent or self._parent_for(member, stripe)
+            if parent is None:
+                return False
+            self._link(parent, member, stripe)
+            self._go_home(member, stripe)
+        self._take_over(member, stripe)
+        self._rise(member, stripe)
+        return True
+
+    def _swap_in(self, member: Member, guest: Member, stripe: int) -> None:
+        """Let the member have the guest's place."""
+        parent = self._trees.unlink(guest, stripe)
+        assert parent is not None
+        self._link(parent, member, stripe)
+
+    def _go_home(self, member: Member, stripe: int) -> None:
+        self._leave_home(member)
+        member.home = stripe
+        self._at_home[stripe] += 1
+        self._offer(member)
+
+    def _guest(self, member: Member, stripe: int, childless: bool = False) -> Member | None:
+        """The guest in this stripe whose place is the nearest to the root and can be had.
+
+        A guest has children there if it had to lend them its slots.
+        """
+
+        def judge(guest: Member) -> Verdict:
+            parent = guest.parents[stripe]
+            if guest.home == stripe or parent is None:
+                return Verdict.DROP
+            hangs = self._trees.depth(guest, stripe) is not None  # If not, then perhaps on this very member.
+            ahead = bool(parent.holds) or parent.generation <= member.generation
+            fits = hangs and ahead and not (childless and guest.children[stripe])
+            fits = fits and self._trees.can_serve(parent, member, leaving=guest)
+            return Verdict.TAKE if fits else Verdict.KEEP
+
+        return self._guests[stripe].first(judge, _GUESTS_PASSED_MAX)
+
+    def _take_over(self, member: Member, stripe: int) -> None:
+        """Feed those of the stripe whom nodes that are not at home in it had to feed."""
+        lent, self._lent[stripe] = self._lent[stripe], []
+        for child in lent:
+            parent = child.parents[stripe]
+            if parent is None or parent.home == stripe or stripe in parent.holds:
+                continue
+            if not self._trees.can_serve(member, child) or self._trees.is_below(member, child, stripe):
+                self._lent[stripe].append(child)
+                continue
+            self._unlink(child, stripe)
+            self._link(member, child, stripe)
+
+    def _rise(self, member: Member, stripe: int) -> None:
+        """Change places with slower nodes above."""
+        while (above := member.parents[stripe]) is not None and self._outdoes(member, above, stripe):
+            parent = above.parents[stripe]
+            assert parent is not None
+            mine, theirs = list(member.children[stripe]), list(above.children[stripe])
+            for child in (above, *mine, *theirs):
+                self._trees.unlink(child, stripe)
+            self._link(parent, member, stripe)
+            for child in theirs:
+                self._link(member, above if child is member else child, stripe)
+            for child in mine:
+                self._link(above, child, stripe)
+            self._offer(above)
+            self._offer(member)
+
+    def _outdoes(self, member: Member, above: Member, stripe: int) -> bool:
+        parent = above.parents[stripe]
+        if parent is None or above.rank <= member.rank or above.home != stripe or above.generation != self._generation:
+            return False
+        only_here = all(len(node.children[stripe]) == node.edges for node in (member, above))
+        more = len(above.flows) - len(member.flows)  # flows for the one, fewer for the other
+        room = -self._trees.slots.free(above.name) <= more <= self._trees.slots.free(member.name)
+        return only_here and room and self._trees.can_serve(parent, member, leaving=above)
+
+    # --- those who lost their parent -------------------------------------------------------------
+
+    def _adopt(self, orphans: list[tuple[int, Member]], displacing: bool = True) -> None:
+        """A stripe without any root comes first, and then those on whom others hang: they may displace a leaf."""
+        orphans.sort(key=lambda o: (self._trees.rooted[o[0]] > 0, -len(o[1].children[o[0]]), o[1].rank, o[1].number))
+        for stripe, child in orphans:
+            if child in self._waiting or child.parents[stripe] is not None:
+                continue
+            above_others = displacing and bool(child.children[stripe])
+            parent = self._parent_for(child, stripe, last_resort=not above_others)
+            guest = self._guest(child, stripe) if above_others and child.home == stripe else None
+            if guest is not None and (parent is None or self._trees.is_nearer(guest, parent, stripe)):
+                self._swap_in(child, guest, stripe)
+                self._adopt([(stripe, guest)], displacing=False)
+                continue
+            if parent is None and above_others and self._displace(child, stripe):
+                continue
+            parent = parent or self._parent_for(child, stripe)
+            if parent is not None:
+                self._link(parent, child, stripe)
+            else:
+                self._unlink_all(child)
+                self._waiting[child] = None
+
+    def _displace(self, orphan: Member, stripe: int) -> bool:
+        """Put a node on which others hang into the place of one on which nobody does."""
+        for holder in self._trees.holders:
+            if stripe not in holder.holds:
+                continue
+            for leaf in self._trees.below(holder, stripe):
+                parent = leaf.parents[stripe]
+                assert parent is not None
+                if leaf.children[stripe] or parent.slow or parent.generation > orphan.generation:
+                    continue
+                if self._trees.can_serve(parent, orphan, leaving=leaf):
+                    self._trees.unlink(leaf, stripe)
+                    self._link(parent, orphan, stripe)
+                    self._adopt([(stripe, leaf)], displacing=False)
+                    return True
+        return False
+
+    # --- who could feed --------------------------------------------------------------------------
+
+    def _parent_for(self, child: Member, stripe: int, last_resort: bool = True) -> Member | None:
+        """The best node with a slot: its own host's, one at home in the stripe, another's, a spared one.
+
+        The last resort are slow nodes and those that joined after the child, for which it would have to wait.
+        """
+        mate = self._holder_at.get(child.host)
+        if mate is not None and self._may_feed(mate, child, stripe):
+            return mate
+        found = (
+            self._best(stripe, stripe, child) or self._lender(stripe, child) or self._any(self._spared, child, stripe)
+        )
+        if found is None and last_resort:
+            found = self._any(self._slow, child, stripe) or self._best(stripe, stripe, child, later=True)
+            found = found or self._lender(stripe, child, later=True)
+        return found
+
+    def _any(self, nodes: Iterable[Member], child: Member, stripe: int) -> Member | None:
+        return next((node for node in nodes if self._may_feed(node, child, stripe, later=True)), None)
+
+    def _may_feed(self, node: Member, child: Member, stripe: int, later: bool = False) -> bool:
+        if node is child or not self._trees.can_serve(node, child) or self._trees.depth(node, stripe) is None:
+            return False
+        return self._trees.can_root(node, stripe) and (later or bool(node.holds) or node.generation <= child.generation)
+
+    def _lender(self, stripe: int, child: Member, later: bool = False) -> Member | None:
+        """A node that is at home in another stripe; one that feeds nobody yet changes its home."""
+        lenders = [self._best(other, stripe, child, later) for other in self._stripes if other != stripe]
+        found = min((node for node in lenders if node is not None), key=lambda n: (n.edges, n.number), default=None)
+        if found is not None and not found.edges and found.home is not None:
+            self._guests[found.home].add(found)
+            self._go_home(found, stripe)
+        return found
+
+    def _best(self, queue: int, stripe: int, child: Member, later: bool = False) -> Member | None:
+        """The best of this queue for this child in this stripe."""
+
+        def judge(node: Member) -> Verdict:
+            if self._is_open(node, queue):
+                if self._may_feed(node, child, stripe, later):
+                    return Verdict.TAKE
+                if node is child or self._trees.slots.free(node.name) > 0:
+                    return Verdict.KEEP
+                self._busy[node] = None
+            node.listed.discard(queue)
+            return Verdict.DROP
+
+        return self._open[queue].first(judge)
+
+    def _offer(self, member: Member) -> None:
+        """Let the member stand in the queues in which it belongs."""
+        for queue in self._stripes:
+            if queue not in member.listed and self._is_open(member, queue):
+                member.listed.add(queue)
+                self._open[queue].add(member)
+
+    def _is_open(self, member: Member, queue: int) -> bool:
+        if member.slow or member.spared or member.edges >= self._trees.fanout:
+            return False
+        if self._members.get(member.name) is not member:
+            return False
+        return queue in member.holds or member.home == queue
