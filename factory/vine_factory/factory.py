@@ -180,7 +180,8 @@ class Factory:
         signal.set_wakeup_fd(signal_fd, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup vine-factory &` outlives its terminal.
+                signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         self._end(f"it was told to by {signal.Signals(number).name}")

@@ -295,3 +295,47 @@ def test_results_of_dropped_futures_are_forgotten(executor: Executor, scripted: 
     del future
     executor.submit(add, 2).result(30)
     wait_until(lambda: any(task_id in message.task_ids for message in scripted.all(ForgetResults)))
+
+
+def test_a_submission_that_was_interrupted_is_not_waited_for(
+    executor: Executor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(spec: TaskSpec) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor.manager.session.outbox, "put_task", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        executor.submit(add, 1)
+    assert executor.manager.session.open_tasks() == []
+
+
+_reading, _may_be_read = threading.Event(), threading.Event()
+
+
+def read_slowly() -> str:
+    _reading.set()
+    _may_be_read.wait()
+    return "read"
+
+
+class SlowToRead:
+    def __reduce__(self) -> Any:
+        return read_slowly, ()
+
+
+def make_slow() -> SlowToRead:
+    return SlowToRead()
+
+
+def test_shutdown_waits_for_results_that_are_being_unpickled(executor: Executor) -> None:
+    future = executor.submit(make_slow)
+    assert _reading.wait(30)
+    done: list[bool] = []
+    shutdown = threading.Thread(target=lambda: (executor.shutdown(), done.append(future.done())))
+    shutdown.start()
+    wait_until(lambda: executor._pool.closed)
+    shutdown.join(0.1)
+    too_early = bool(done)
+    _may_be_read.set()
+    shutdown.join(30)
+    assert (too_early, done) == (False, [True])

@@ -111,6 +111,30 @@ def test_one_task_that_cannot_take_its_end_does_not_stop_the_others(session: Ses
     assert task.ends == [(Outcome.SUCCESS, None)]
 
 
+@pytest.mark.parametrize("way", ["ended", "broken", "abandoned"])
+def test_a_callback_that_calls_exit_does_not_keep_others_from_their_end(session: Session, way: str) -> None:
+    class Leaving(Recorder):
+        def ended(self, result: TaskResult, value: bytes | None) -> None:
+            raise SystemExit
+
+        def broken(self, error: BaseException) -> None:
+            raise SystemExit
+
+        def abandoned(self) -> None:
+            raise SystemExit
+
+    task = Recorder()
+    session.expect(TaskId(1), Leaving())
+    session.expect(TaskId(2), task)
+    if way == "ended":
+        session.heard(TasksEnded((ended(1), ended(2))))
+    elif way == "broken":
+        session.fail(errors.ManagerLost("gone"))
+    session.close()
+    assert len(task.ends) == 1
+    assert session.error is not None
+
+
 def test_the_end_of_the_manager_ends_what_is_open_and_refuses_what_comes(session: Session) -> None:
     task, late = Recorder(), Recorder()
     session.expect(TaskId(1), task)

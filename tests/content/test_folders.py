@@ -165,3 +165,14 @@ def test_a_folder_with_other_contents_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UsageError, match="cannot be a workspace"):
         folders.take(tmp_path / "file" / "below")
+
+
+def test_a_folder_that_is_parted_from_others_shares_no_file_with_them(tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "folder"
+    outside.write_bytes(b"of the user")
+    folder.mkdir()
+    (folder / "member").hardlink_to(outside)
+    folders.part_from_others(folder)
+    outside.write_bytes(b"written to later")
+    assert (folder / "member").read_bytes() == b"of the user"
+    assert list(folder.iterdir()) == [folder / "member"]

@@ -194,6 +194,18 @@ def test_a_signal_ends_the_factory_and_its_workers(run: Run, number: signal.Sign
     assert factory.returncode == ExitCode.OK
 
 
+def test_a_factory_that_was_started_with_nohup_outlives_its_terminal(run: Run) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        factory = run.start("--min-workers", "1")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    run.workers(1)
+    factory.send_signal(signal.SIGHUP)
+    factory.send_signal(signal.SIGTERM)
+    assert "it was told to by SIGTERM" in run.end()
+
+
 def test_the_end_of_the_client_ends_the_factory_and_its_workers(run: Run) -> None:
     factory = run.start("--min-workers", "1")
     run.workers(1)

@@ -104,6 +104,15 @@ def test_one_worker_takes_one_store_and_removes_those_in_which_nothing_is_kept(t
     assert [path.name for path in tmp_path.iterdir()] == ["vine-worker-w1"]
 
 
+def test_what_is_somebody_elses_is_neither_trusted_nor_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left_behind(tmp_path, "w1", bytes(100_000))
+    monkeypatch.setattr(os, "geteuid", lambda: tmp_path.stat().st_uid + 1)
+    places = Places(tmp_path, WorkerId("w2"), None, ROOM)
+    assert places.store.held() == {}
+    assert (tmp_path / "vine-worker-w1").exists()
+    places.remove()
+
+
 def test_two_workers_of_one_name_cannot_share_a_folder(tmp_path: Path) -> None:
     places = Places(tmp_path, WorkerId("w1"), None, ROOM)
     with pytest.raises(UsageError, match="another --workspace"):

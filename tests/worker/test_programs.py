@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from pathlib import Path
@@ -81,3 +82,24 @@ def test_a_helper_program_that_cannot_run_is_told_at_once(objects: Path, monkeyp
     monkeypatch.setattr(sys, "executable", "/bin/false")
     with pytest.raises(VineError, match="/bin/false could not run"):
         Programs(objects, "auto")
+
+
+def test_many_starts_at_once_do_not_wait_for_their_own_reports(programs: Programs, tmp_path: Path) -> None:
+    null = open_null()
+    numbers = [programs.start(["/bin/true"], tmp_path, {}, (null, null, null)) for _ in range(600)]
+    os.close(null)
+    ended = programs.receive()  # What came while there was no room for more starts.
+    while len(ended) < len(numbers):
+        assert select.select([programs], [], [], 20)[0], "the spawner and we wait for each other"
+        ended += programs.receive()
+    assert sorted(end.number for end in ended) == numbers
+
+
+def test_what_runs_does_not_outlive_a_spawner_that_was_killed(programs: Programs, tmp_path: Path) -> None:
+    stray = Held(tmp_path / "stray")
+    shell(programs, tmp_path, f"setsid sh -c 'exec 9>{stray.path}; echo >&9; exec sleep 60' & sleep 60")
+    stray.wait_for_start()
+    programs._spawner.kill()
+    programs._spawner.wait()
+    programs.close()
+    stray.wait_for_end()

@@ -86,3 +86,21 @@ def test_nothing_is_left_even_of_folders_that_were_made_read_only(tmp_path: Path
     sandbox.remove()
     assert not sandbox.folder.exists()
     assert (tmp_path / "data").exists()
+
+
+def test_an_output_behind_a_link_is_copied_and_stays_where_it_is(tmp_path: Path) -> None:
+    sandbox = made(tmp_path)
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "scratch" / "result").write_bytes(b"the user's own")
+    (sandbox.work / "out").symlink_to(tmp_path / "scratch")
+    taken = sandbox.take_output("out/result")
+    taken.rename(tmp_path / "moved")
+    assert (tmp_path / "scratch" / "result").read_bytes() == b"the user's own"
+    assert (tmp_path / "moved").read_bytes() == b"the user's own"
+
+
+def test_an_output_that_is_a_link_to_a_device_is_refused(tmp_path: Path) -> None:
+    sandbox = made(tmp_path)
+    (sandbox.work / "out").symlink_to("/dev/null")
+    with pytest.raises(FileMissing, match="neither a file nor a folder"):
+        sandbox.take_output("out")

@@ -222,3 +222,20 @@ def test_a_ctrl_c_is_the_workers_to_handle(programs: Programs, tmp_path: Path) -
         programs._spawner.send_signal(number)
     shell(programs, tmp_path, "kill -TERM $$")
     assert end_of_one(programs).code == -signal.SIGTERM, "what the spawner ignores, its programs would ignore too"
+
+
+@pytest.mark.parametrize("error", [PermissionError, ProcessLookupError])
+def test_what_runs_as_somebody_else_or_is_gone_does_not_end_the_spawner(
+    error: type[OSError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def refuse(pid: int, number: int) -> None:
+        asked.append(number)
+        raise error
+
+    monkeypatch.setattr(os, "kill", refuse)
+    monkeypatch.setattr(os, "killpg", refuse)
+    spawner.kill(7)
+    spawner.kill_group(7, signal.SIGTERM)
+    assert asked == [signal.SIGKILL, signal.SIGTERM]

@@ -58,5 +58,6 @@ def test_an_archive_that_unpacks_to_more_than_there_is_room_for_leaves_nothing(b
     assert isinstance(report, Unpacked)
     assert report.disk_full
     assert "tools.tar.gz" in report.message
+    assert "unpacks to more than" in report.message, "all of it was written first"
     assert not bench.holdings.store.has(tree)
     assert bench.holdings.store.used_bytes < 100_000

@@ -116,6 +116,8 @@ def test_a_call_over_its_time_limit_is_killed_and_others_go_on(manager: Scripted
     after = manager.assignment(TaskKind.CALL, function=function, args=(0,), allotment=one)
     results = manager.run(worker, slow, after)
     assert [result.outcome for result in results] == [Outcome.TIME_LIMIT, Outcome.SUCCESS]
+    homes = manager.folder / "work" / "vine-worker-w1" / "hosts"
+    assert len(list(homes.iterdir())) == 1, "the folder of the host that was killed has stayed"
     assert "0.2 s" in results[0].message
 
 
@@ -283,3 +285,33 @@ def test_errors_are_one_line_with_an_exit_code(manager: ScriptedManager, tmp_pat
     (line,) = process.stderr.read().splitlines()
     assert line.startswith("vine-worker: /proc/nowhere")
     assert "--workspace" in line
+
+
+def test_a_call_that_writes_nonsense_to_its_hosts_socket_harms_itself_alone(
+    manager: ScriptedManager, worker: WorkerId
+) -> None:
+    def babble() -> None:
+        os.write(int(sys.argv[sys.argv.index("--fd") + 1]), b"nonsense")
+
+    babbling, harmless = manager.function(worker, babble), manager.function(worker, lambda: 3)
+    (first,) = manager.run(worker, manager.assignment(TaskKind.CALL, function=babbling))
+    (second,) = manager.run(worker, manager.assignment(TaskKind.CALL, function=harmless))
+    assert first.outcome is not Outcome.SUCCESS
+    assert value_of(second) == 3
+
+
+def test_a_sandbox_that_cannot_be_removed_does_not_keep_its_task_from_ending(
+    manager: ScriptedManager, worker: WorkerId
+) -> None:
+    deep = "i=0; while [ $i -lt 30 ]; do d=$(printf %0200d 0); mkdir $d; cd $d; i=$((i+1)); done"
+    assert manager.command(worker, deep).outcome is Outcome.SUCCESS
+
+
+def test_a_worker_that_is_stopped_while_it_starts_leaves_nothing_behind(manager: ScriptedManager) -> None:
+    process = manager.start_worker()
+    folder = manager.folder / "work" / "vine-worker-w1"
+    while not folder.exists():
+        os.sched_yield()
+    process.terminate()
+    assert process.wait(10) == 0
+    assert not folder.exists()

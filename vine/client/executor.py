@@ -182,10 +182,14 @@ class Executor(concurrent.futures.Executor):
         task_id = session.number_task()
         future: VineFuture[T] = VineFuture(session, task_id, pool)
         session.expect(task_id, future)
-        if payload and not awaited:
-            calls.submit(self._spec(task_id, function, payload, depends))
-        else:
-            _when_done(awaited, lambda: self._submit_late(future, function, args, kwargs))
+        try:
+            if payload and not awaited:
+                calls.submit(self._spec(task_id, function, payload, depends))
+            else:
+                _when_done(awaited, lambda: self._submit_late(future, function, args, kwargs))
+        except BaseException:  # Such as a Ctrl-C: nobody gets the future, so nobody may wait for it.
+            session.claim(task_id)
+            raise
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:

@@ -160,10 +160,11 @@ class Manager:
         self._outstanding[task_id] = task
         try:
             self._session.expect(task_id, task)
-        except errors.VineError:
+            self._calls.submit(spec)
+        except BaseException:  # Such as a Ctrl-C while it waits: `wait` must not wait for it.
+            self._session.claim(task_id)
             self._outstanding.pop(task_id, None)
             raise
-        self._calls.submit(spec)
         return task_id
 
     def wait(self, timeout: float | None = None) -> Task | None:

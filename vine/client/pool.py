@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import concurrent.futures
+import contextlib
 import os
 import sys
 from typing import Any
@@ -65,10 +66,11 @@ class Pool:
         self.closed = True
         try:
             concurrent.futures.wait(self.open_futures())
+            self.manager.session.await_deliveries()  # A result that is being unpickled is no open future any more.
         except KeyboardInterrupt:
             self.cancel()  # Or the interpreter's end would wait for them once more.
             raise
-        if self in _open_pools:
+        with contextlib.suppress(ValueError):  # Several threads may get here.
             _open_pools.remove(self)
         if self.manager.closed:
             return

@@ -8,6 +8,7 @@ Whoever claims a task from the table of open ones is the one to end it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import logging
 import os
@@ -170,19 +171,22 @@ class Session:
         if self._closed or os.getpid() != self._process_id:
             return
         self._closed = True
-        on_completer = threading.current_thread() is self._completer  # It may be a callback that closes us.
-        if self._completer.is_alive() and not on_completer:
-            self._completions.put(delivered := threading.Event())
-            delivered.wait()
+        self.await_deliveries()
         for task_id, task in self.open_tasks():
             if self.claim(task_id) is not None:
                 self.cancel_task(task_id)
-                task.abandoned()
+                _tell(task_id, task.abandoned)
         self._pump.close()
         self.lost(errors.ManagerLost("this manager has been closed: make another one"))
         self._completions.put(None)
-        if self._completer.is_alive() and not on_completer:
+        if self._completer.is_alive() and threading.current_thread() is not self._completer:
             self._completer.join()
+
+    def await_deliveries(self) -> None:
+        """Return when every result that has come is with its future."""
+        if self._completer.is_alive() and threading.current_thread() is not self._completer:  # A callback may ask.
+            self._completions.put(delivered := threading.Event())
+            delivered.wait()
 
     # --- for the pump's thread ---
 
@@ -229,11 +233,7 @@ class Session:
                 completion.set()
                 continue
             for result in completion:
-                try:
-                    self._end(result)
-                except Exception:  # noqa: BLE001 - logged; one task's trouble is not that of the others
-                    # Someone resolved the future over our heads; the others must not suffer for it.
-                    _log.exception("the result of task %s could not be delivered", result.task_id)
+                _tell(result.task_id, functools.partial(self._end, result))
 
     def _end(self, result: TaskResult) -> None:
         task = self.claim(result.task_id)
@@ -253,7 +253,16 @@ class Session:
         for task_id, _ in self.open_tasks():
             task = self.claim(task_id)
             if task is not None:
-                task.broken(anew(error))
+                _tell(task_id, functools.partial(task.broken, anew(error)))
+
+
+def _tell(task_id: TaskId, tell: Callable[[], None]) -> None:
+    """Tell a task its end. What that raises must not keep the others from theirs: someone has resolved the future
+    over our heads, or a callback has called sys.exit()."""
+    try:
+        tell()
+    except BaseException:  # noqa: BLE001 - logged; one task's trouble is not that of the others
+        _log.exception("the end of task %s could not be delivered", task_id)
 
 
 def anew(error: errors.VineError) -> errors.VineError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -111,7 +112,10 @@ def remove(root: Path) -> None:
         os.unlink(root)
         return
     _open_folders(root)
-    shutil.rmtree(root)
+    try:
+        shutil.rmtree(root)
+    except RecursionError:  # What a task has made may be deeper than Python goes.
+        raise OSError(errno.ENAMETOOLONG, "its folders are too deep to be removed", str(root)) from None
 
 
 def _open_folders(root: Path) -> None:
@@ -121,6 +125,17 @@ def _open_folders(root: Path) -> None:
         os.chmod(folder, 0o700)
         with os.scandir(folder) as entries:
             pending.extend(entry.path for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def part_from_others(root: Path) -> None:
+    """Give every file in a folder that has another name elsewhere a copy of its own: who has that could write to it."""
+    for path, status in list(members_of(root)):
+        if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
+            member = root / path
+            open_folder(member.parent)
+            own = member.with_name(f".own-{status.st_ino}-{os.getpid()}")
+            shutil.copy(member, own)
+            os.replace(own, member)
 
 
 def move(source: Path, destination: Path) -> None:

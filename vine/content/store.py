@@ -233,6 +233,8 @@ class Store:
         passage = self._partial / f"adopted-{next(self._numbers)}"
         folders.move(path, passage)
         try:
+            if passage.is_dir():
+                folders.part_from_others(passage)
             before = folders.signatures_of(passage)
             if manifest is None:
                 manifest = manifest_of_tree(passage) if passage.is_dir() else manifest_of_file(passage)[0]

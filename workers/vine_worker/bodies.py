@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -21,6 +22,8 @@ from vine_worker.functions.host import READY
 from vine_worker.places import Places
 from vine_worker.programs import ProgramEnded, Programs, open_null
 from vine_worker.sandbox import Sandbox
+
+log = logging.getLogger("vine.worker")
 
 
 @dataclass(slots=True)
@@ -136,7 +139,10 @@ class Bodies:
         except BaseException as why:
             self._report(why)  # Our own mistake: the worker must not go on as if all were well.
             raise
-        sandbox.remove()
+        try:
+            sandbox.remove()
+        except OSError as why:  # Something still writes there, or it is too deep: the task has ended all the same.
+            log.warning("%s stays behind: %s", sandbox.folder, why)
         self._report(collected)
 
     def _collected(self, action: act.Collect, sandbox: Sandbox) -> act.Collected:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import importlib.util
 import logging
@@ -92,7 +93,7 @@ def take_over(base: Path, folder: Path) -> int:
     """
     mine = None
     for left in (folder, *sorted(set(base.glob(f"{_PREFIX}*")) - {folder})):
-        if not (left / "lock").exists():
+        if not _is_ours(left):
             continue  # Not ours, or a worker that starts in this moment.
         try:
             lock = take_lock(left)
@@ -102,13 +103,22 @@ def take_over(base: Path, folder: Path) -> int:
             mine = lock
             continue
         if not any(entry.forever for _key, entry in Ledger(left / "store" / "ledger").entries()):
-            remove(left)
+            with contextlib.suppress(OSError):  # What its last program still writes is for the next worker.
+                remove(left)
         os.close(lock)
     if mine is None:
         folder.mkdir(mode=0o700)
         return take_lock(folder)
     _remove_all_but_store(folder)
     return mine
+
+
+def _is_ours(left: Path) -> bool:
+    """In a workspace that is open to others, a stranger's folder could bring objects that nobody has verified."""
+    try:
+        return left.lstat().st_uid == os.geteuid() and not left.is_symlink() and (left / "lock").exists()
+    except FileNotFoundError:
+        return False
 
 
 def _renamed(left: Path, folder: Path) -> bool:

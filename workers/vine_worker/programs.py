@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -11,10 +12,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vine import config
 from vine.errors import VineError
 from vine_worker import spawner
+
+_SPAWNER_KILLED = "the worker's helper program was killed, and with it what ran here"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,7 @@ class Programs:
     """The programs that run for this worker; all of them end when it does, however it ends."""
 
     def __init__(self, objects: Path, protect: str) -> None:
+        spawner.Kernel().become_subreaper()  # Else what it has started would outlive a spawner that is killed.
         self._channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with far:
             self._spawner = subprocess.Popen(
@@ -54,28 +59,54 @@ class Programs:
     def fileno(self) -> int:
         return self._channel.fileno()
 
+    @property
+    def has_reports(self) -> bool:
+        """Whether `receive` has something to tell though the descriptor is silent."""
+        return bool(self._received)
+
     def start(
         self, argv: Sequence[str], folder: Path, variables: Mapping[str, str], descriptors: tuple[int, ...]
     ) -> int:
         """Starts a program with these standard streams (and one descriptor more); returns its number."""
         self._last_number += 1
         request = {"start": self._last_number, "argv": argv, "folder": str(folder), "variables": variables}
-        spawner.send(self._channel, request, descriptors)
+        self._send(request, descriptors)
         return self._last_number
 
     def kill(self, number: int, force: bool) -> None:
         """Asks the program and its whole group to end, or makes them."""
         signal_number = signal.SIGKILL if force else signal.SIGTERM
-        spawner.send(self._channel, {"kill": number, "signal": int(signal_number)})
+        self._send({"kill": number, "signal": int(signal_number)})
+
+    def _send(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
+        """Takes in reports while there is no room: the spawner may wait for us to read them before it reads on."""
+        frame, attached = spawner.framed(request, descriptors)
+        left = memoryview(frame)
+        waiting = select.poll()
+        waiting.register(self._channel, select.POLLIN | select.POLLOUT)
+        while left:
+            try:
+                sent = self._channel.sendmsg([left], attached, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                waiting.poll()
+                self._take_in()
+            except BrokenPipeError:
+                raise VineError(_SPAWNER_KILLED) from None
+            else:
+                left, attached = left[sent:], []
 
     def receive(self) -> list[ProgramEnded]:
         """Who has ended since; VineError if the spawner itself has."""
+        self._take_in()
+        return self._parse()
+
+    def _take_in(self) -> None:
         try:
             while data := self._channel.recv(1 << 16, socket.MSG_DONTWAIT):
                 self._received += data
         except BlockingIOError:
-            return self._parse()
-        raise VineError("the worker's helper program was killed, and with it what ran here")
+            return
+        raise VineError(_SPAWNER_KILLED)
 
     def _parse(self) -> list[ProgramEnded]:
         ended = []
@@ -101,6 +132,8 @@ class Programs:
             # It waits for something that cannot be killed, such as a process in a hung file system.
             self._spawner.kill()
             self._spawner.wait()
+        if self._spawner.returncode:  # It was killed before it could end what it had started, which is ours now.
+            spawner.kill_marked_children()
 
 
 def open_null() -> int:

@@ -52,6 +52,10 @@ class Sandbox:
         except (FileNotFoundError, NotADirectoryError):
             raise FileMissing(f"the task made no output {name}; check that it writes to that name") from None
         borrowed = stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1)
+        # A folder on the way may have become a link.
+        borrowed = borrowed or os.path.realpath(place.parent) != os.path.join(
+            os.path.realpath(self.work), *name.split("/")[:-1]
+        )
         if not borrowed:
             return place
         # What a link leads to belongs to somebody else: to the store, if it is an input.
@@ -61,8 +65,12 @@ class Sandbox:
             raise FileMissing(f"the task's output {name} is a link to {os.readlink(place)}, which does not exist")
         if place.is_dir():
             shutil.copytree(place, own, symlinks=True)
-        else:
+        elif place.is_file():
             shutil.copyfile(place, own)
+        else:  # A copy of a device may have no end.
+            raise FileMissing(
+                f"the task's output {name} is a link to {os.path.realpath(place)}, which is neither a file nor a folder"
+            )
         return own
 
     def read_streams(self) -> tuple[bytes, bytes, bool]:

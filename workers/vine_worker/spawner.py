@@ -36,12 +36,17 @@ PR_SET_CHILD_SUBREAPER = 36
 
 def send(channel: socket.socket, message: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
     """One framed message; the descriptors travel with its head."""
+    frame, attached = framed(message, descriptors)
+    sent = channel.sendmsg([frame], attached)
+    if sent < len(frame):
+        channel.sendall(frame[sent:])
+
+
+def framed(message: dict[str, Any], descriptors: tuple[int, ...]) -> tuple[bytes, list[Any]]:
+    """The bytes of a message, and what is to be attached to the first of them."""
     body = json.dumps(message).encode()
-    head = HEAD.pack(len(body), len(descriptors))
     attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
-    sent = channel.sendmsg([head, body], attached)
-    if sent < len(head) + len(body):
-        channel.sendall((head + body)[sent:])
+    return HEAD.pack(len(body), len(descriptors)) + body, attached
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -193,7 +198,7 @@ class Spawner:
         else:
             pid = self._pids.get(request["kill"])
             if pid is not None:
-                os.killpg(pid, request["signal"])  # Not reaped yet, so the group is still this one.
+                kill_group(pid, request["signal"])  # Not reaped yet, so the group is still this one.
 
     def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
         number = request["start"]
@@ -263,18 +268,26 @@ class Spawner:
                 return
 
 
-def kill_group(pid: int) -> None:
+def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
     try:
-        os.killpg(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):
+        return  # Gone, or a program such as sudo, which runs as somebody else.
 
 
 def kill(pid: int) -> None:
     try:
         os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
+    except (ProcessLookupError, PermissionError):
+        return  # As above.
+
+
+def kill_marked_children() -> None:
+    """For the worker, whose children the programs become when their spawner is killed."""
+    while marked := [pid for pid in children() if mark_of(pid) is not None]:
+        for pid in marked:
+            kill(pid)
+            os.waitpid(pid, 0)
 
 
 def children() -> list[int]:

@@ -79,6 +79,7 @@ class Worker:
         self._wakes.setblocking(False)
         self._closers: list[Callable[[], None]] = []
         connection = load_connection(settings.connection, Role.WORKER)
+        self._listen_to_signals()  # From before there is anything that would be left behind.
         try:
             self._build(connection)
         except BaseException:
@@ -172,7 +173,6 @@ class Worker:
         """Works until somebody says that it is the end; VineError where that is not as it should be."""
         reason = "the worker failed"
         try:
-            self._listen_to_signals()
             self._loop()
             reason = self._ending or reason
         except VineError as why:
@@ -212,6 +212,8 @@ class Worker:
         deadline = self.core.next_deadline()
         if deadline is not None:
             due.append(deadline)
+        if self._programs.has_reports:
+            return 0
         left_s = min(time_s for time_s in due if time_s is not None) - time.monotonic()
         return max(0, int(left_s * 1000) + 1)
 
@@ -222,7 +224,7 @@ class Worker:
             host = self._hosts.by_descriptor.get(readable)
             if host is not None:
                 answers += self._hosts.hear(host)
-        if self._programs.fileno() in ready:
+        if self._programs.fileno() in ready or self._programs.has_reports:
             for ended in self._programs.receive():
                 event = self._bodies.program_ended(ended)
                 if event is not None:
@@ -381,15 +383,17 @@ class Worker:
     def _say_goodbye(self, reason: str) -> None:
         """What ran here is stopped first, so that the manager can trust the word."""
         self._programs.close()
-        now = time.monotonic()
-        self._link.send(wire.WorkerBye(reason))
-        self._link.flush(now)
+        try:
+            self._link.send(wire.WorkerBye(reason))
+            self._link.flush(time.monotonic())
+        except VineError as why:  # The link may be what has failed; its end must not stop the cleaning up.
+            log.warning("no goodbye: %s", why)
 
     def _clean_up(self) -> None:
         while self._closers:
             close = self._closers.pop()
             try:
                 close()
-            except OSError as why:
+            except (OSError, zmq.ZMQError) as why:  # One thing that cannot be closed must not keep the others open.
                 if why.errno != errno.EBADF:
                     log.warning("cleaning up: %s", why)

@@ -222,3 +222,26 @@ def test_a_host_for_one_call_ends_after_it_with_its_exit_code(tmp_path: Path) ->
     host.call(lambda: sys.exit(7))
     assert host.process.wait() == 7
     host.channel.close()
+
+
+def test_a_call_that_forks_is_answered_by_the_process_that_read_it_alone(host: RunningHost) -> None:
+    def fork() -> str:
+        child = os.fork()
+        if child:
+            os.waitpid(child, 0)
+        return "parent" if child else "child"
+
+    assert host.result(fork) == "parent"
+    assert host.result(lambda: "next") == "next"
+
+
+def test_a_result_that_finds_no_room_leaves_nothing_of_its_file(host: RunningHost, tmp_path: Path) -> None:
+    def long() -> bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))
+        return bytes(4_000_000)
+
+    host.call(long)
+    assert host.answer().words.startswith("OSError")
+    assert not list(tmp_path.glob("value-*"))

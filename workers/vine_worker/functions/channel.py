@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ class HostChannel:
         self._near.setblocking(False)
         self._spill_folder = spill_folder
         self._unsent: deque[bytes] = deque()
+        self.malformed = False  # Something else than the host program writes to its end: the user's code.
 
     def fileno(self) -> int:
         return self._near.fileno()
@@ -49,7 +51,11 @@ class HostChannel:
         frame = host.call_frame(number, function, settings, blobs)
         if len(frame) > config.host_frame_bytes_max:
             path = self._spill_folder / f"call-{self.fileno()}-{number}"
-            path.write_bytes(frame)
+            try:
+                path.write_bytes(frame)
+            except OSError:
+                path.unlink(missing_ok=True)  # What was written of it would keep a full disk full.
+                raise
             frame = host.SPILLED_HEAD.pack(host.SPILLED, number) + os.fsencode(path)
         self._unsent.append(frame)
         self.flush()
@@ -67,19 +73,18 @@ class HostChannel:
     def receive(self) -> list[Answer]:
         """The answers that have come."""
         answers: list[Answer] = []
-        head_bytes = host.ANSWER_HEAD.size
-        while True:
+        while not self.malformed:  # What follows may be anybody's.
             try:
                 length = self._near.recv_into(_buffer)
             except (BlockingIOError, ConnectionResetError):
                 return answers
             if not length:
                 return answers
-            number, brings, where, run_s, words_bytes = host.ANSWER_HEAD.unpack_from(_buffer)
-            content_at = head_bytes + words_bytes
-            words = str(_buffer[head_bytes:content_at], "utf-8")
-            content = bytes(_buffer[content_at:length])
-            answers.append(Answer(number, brings, where == host.AT_PATH, content, run_s, words))
+            try:
+                answers.append(_answer(_buffer[:length]))
+            except (struct.error, UnicodeDecodeError):
+                self.malformed = True
+        return answers
 
     def take_back(self) -> list[int]:
         """The numbers of the calls that the host has not read; it never will."""
@@ -102,3 +107,10 @@ class HostChannel:
     def close(self) -> None:
         self._near.close()
         self._far.close()
+
+
+def _answer(frame: memoryview) -> Answer:
+    number, brings, where, run_s, words_bytes = host.ANSWER_HEAD.unpack_from(frame)
+    content_at = host.ANSWER_HEAD.size + words_bytes
+    words = str(frame[host.ANSWER_HEAD.size : content_at], "utf-8")
+    return Answer(number, brings, where == host.AT_PATH, bytes(frame[content_at:]), run_s, words)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older
 CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
 INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
+CALL_ENDS = (VALUE, EXCEPTION, EXIT)
 
 NUMBER = struct.Struct("<xQ")  # where both kinds of frames have the call's number
 SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
@@ -143,6 +144,7 @@ class Host:
         self._spill_folder = options.spill
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._home = os.getcwd()
+        self._process_id = os.getpid()
         self._settings = b""
         self._replaced: dict[str, str | None] = {}  # what the call's variables hide
 
@@ -248,11 +250,19 @@ class Host:
         return data
 
     def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
+        if os.getpid() != self._process_id:
+            # A process that the call has forked came back here: the call is its parent's to answer.
+            flush_output()
+            os._exit(int(content) if brings == EXIT else int(brings == EXCEPTION))
         where, said = INLINE, words.encode(errors="replace")
         if len(content) > self._inline_bytes:
             path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{time.time_ns():x}").encode()
-            with open(path, "wb") as file:
-                file.write(content)
+            try:
+                with open(path, "wb") as file:
+                    file.write(content)
+            except OSError:
+                os.unlink(path)  # What was written of it would keep a full disk full.
+                raise
             where, content = AT_PATH, path
         self._channel.sendall(ANSWER_HEAD.pack(number, brings, where, run_s, len(said)) + said + content)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
 from vine.wire.messages import Assignment, Outcome
@@ -14,7 +16,7 @@ from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import Answer, HostChannel
-from vine_worker.functions.host import READY
+from vine_worker.functions.host import CALL_ENDS, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
@@ -99,16 +101,20 @@ class Hosts:
         answers = host.channel.receive()
         for answer in answers:
             self._take_in(host, answer)
+        if host.channel.malformed:
+            self._programs.kill(host.program, force=True)
         host.channel.flush()
         return len(answers)
 
     def _take_in(self, host: LiveHost, answer: Answer) -> None:
-        if answer.brings == READY:
+        if answer.brings == READY and not host.ready:
             host.ready = True
             self._feed(act.HostReady(host.host))
-        else:
+        elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
             attempt = host.calls.pop(answer.number)
             self._feed(act.CallEnded(host.host, attempt, process.ending_of_answer(answer)))
+        else:
+            host.channel.malformed = True
 
     def take_back(self, action: act.TakeBack) -> None:
         """After this the host runs at most one call; what it had answered is told first."""
@@ -141,7 +147,7 @@ class Hosts:
         ending = self._ending_of(host, ended)
         del self._hosts[host.host], self._by_program[ended.number], self.by_descriptor[host.channel.fileno()]
         self.changed = True
-        host.channel.close()
+        self._let_go(host)
         self._feed(act.HostEnded(host.host, ending, unread))
         return True
 
@@ -159,7 +165,13 @@ class Hosts:
 
     def close(self) -> None:
         for host in self._hosts.values():
-            host.channel.close()
-            if host.log.exists() and not host.log.stat().st_size:
-                host.log.unlink()
+            self._let_go(host)
         os.close(self._null)
+
+    def _let_go(self, host: LiveHost) -> None:
+        """Hosts come and go for as long as their worker lives: nothing of one stays but what it has said."""
+        host.channel.close()
+        with contextlib.suppress(OSError):  # The workspace goes at the worker's end, whatever is in it.
+            remove(self._places.hosts / str(host.host))
+        if host.log.exists() and not host.log.stat().st_size:
+            host.log.unlink()
