@@ -97,7 +97,7 @@ def standing(manager: vine.Manager, total: int, rows: Collection[Row]) -> Standi
     return Standing(
         total=total,
         done=len(succeeded),
-        running=state.tasks.get("running", 0),
+        running=min(state.tasks.get("running", 0), total - len(rows)),  # The news may be a second old.
         failed=len(rows) - len(succeeded),
         best=max(succeeded, default=None),
         manager_mb=state.bytes_from_manager / 1e6,
