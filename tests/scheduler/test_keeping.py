@@ -114,14 +114,14 @@ def test_a_flow_from_a_copy_that_had_to_make_room_comes_from_another_one() -> No
     world.settle()
     world.join(), world.join()
     tasks = [world.submit((temp,)) for _ in range(4)]
-    sources = [transfer.source for transfer in world.core.state.transfers.active.values()]
+    sources = [transfer.sources[0] for transfer in world.core.state.transfers.active.values()]
     assert sorted(sources) == sorted((first.worker_id, second.worker_id))
     # when the one that may gives it up
     second.assigned.clear()
     world.evict(second, made)
     # then both pull from the other
     assert first.worker_id in sources
-    assert {t.source for t in world.core.state.transfers.active.values()} == {first.worker_id}
+    assert {t.sources[0] for t in world.core.state.transfers.active.values()} == {first.worker_id}
     assert len(tasks) == 4
 
 

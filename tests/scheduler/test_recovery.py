@@ -136,6 +136,6 @@ def test_what_failed_of_a_worker_that_has_left_and_of_a_file_that_is_no_more_is_
             world.fetch_ends(worker, transfer, m.FetchFault.SOURCE_GONE)
     assert len(transfers.failures) == 2
     world.lose("w1")
-    assert all(node != "w1" for node, _ in transfers.failures) and "w1" not in transfers.flows_out
+    assert all(node != "w1" for node, _ in transfers.failures) and "w1" not in transfers.slots.used
     world.say(m.ClientBye())
     assert not transfers.failures and not transfers.shunned

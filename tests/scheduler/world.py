@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vine.content.manifest import object_id
-from vine.names import ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
+from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
 from vine.scheduler.actions import LocalFetched, LocalFetchFailed, PeerKey
 from vine.scheduler.check import check
@@ -225,10 +225,19 @@ class World:
         return events
 
     def _source_has(self, order: m.FetchObject) -> bool:
-        source = order.sources[0].source
+        return all(self._can_give(edge.source, order.object_id, set()) for edge in order.sources)
+
+    def _can_give(self, source: WorkerId, object_id: ObjectId, asked: set[WorkerId]) -> bool:
+        """Whether the source has it all, or receives it from such as can give it."""
         if source == "manager":
-            return order.object_id in self.served
-        return source in self.workers and order.object_id in self.workers[source].holds
+            return object_id in self.served
+        if source in asked or source not in self.workers:
+            return False
+        worker = self.workers[source]
+        orders = [order for order in worker.fetching.values() if order.object_id == object_id]
+        return object_id in worker.holds or any(
+            all(self._can_give(edge.source, object_id, asked | {source}) for edge in order.sources) for order in orders
+        )
 
     def happen(self, event: tuple[str, FakeWorker | None, object]) -> None:
         kind, worker, what = event
@@ -253,12 +262,19 @@ class World:
         elif kind == "end":
             self._end(worker, what)
 
-    def fetch_ends(self, worker: FakeWorker, transfer: object, fault: m.FetchFault) -> None:
+    def fetch_ends(
+        self, worker: FakeWorker, transfer: object, fault: m.FetchFault, blamed: WorkerId | None = None
+    ) -> None:
         order = worker.fetching.pop(transfer)
         if fault is m.FetchFault.NONE:
             worker.came(order.object_id, order.cache)
         size = order.manifest.size if fault is m.FetchFault.NONE else 0
-        self.say(m.FetchEnded(order.transfer_id, order.object_id, fault, size, 0.1, fault.value), worker.peer)
+        sources = [edge.source for edge in order.sources]
+        from_manager = size * sources.count(MANAGER) // len(sources)
+        ended = m.FetchEnded(
+            order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager
+        )
+        self.say(ended, worker.peer)
 
     def local_fetch_fails(self, transfer: object, fault: m.FetchFault) -> None:
         order = self.local.pop(transfer).order

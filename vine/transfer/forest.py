@@ -133,6 +133,9 @@ class Forest:
     def __contains__(self, node: WorkerId) -> bool:
         return node in self._members
 
+    def has_all(self, node: WorkerId) -> bool:
+        return len(self._members[node].holds) == len(self._stripes)
+
     def sources(self, node: WorkerId) -> list[Edge]:
         """The edges into a node that is fed, by stripe; none if it has it all, or has to wait."""
         member = self._members[node]

@@ -44,6 +44,10 @@ class _Pull:
     started_at: float
     receiver: Receiver | None = None
     received_bytes: int = 0
+    from_manager_bytes: int = 0
+
+    def source_of(self, index: int) -> SourceEdge:
+        return self.order.sources[index % len(self.order.sources)]
 
 
 @dataclass(slots=True, eq=False)
@@ -148,6 +152,8 @@ class Receiving:
         self.stray += pull.receiver.unsolicited - unsolicited
         if actions:
             pull.received_bytes += len(payload)
+            if pull.source_of(chunk.index).role is Role.SERVER:
+                pull.from_manager_bytes += len(payload)
             self.received_bytes += len(payload)
         self._do(pull, actions, payload)
 
@@ -244,7 +250,8 @@ class Receiving:
         if pull is not None:
             order = self._pulls.pop(pull.order.transfer_id).order
             seconds = self._clock() - pull.started_at
-            self._on_event(Fetched(order.transfer_id, order.object_id, pull.received_bytes, seconds))
+            received, from_manager = pull.received_bytes, pull.from_manager_bytes
+            self._on_event(Fetched(order.transfer_id, order.object_id, received, seconds, from_manager))
         self._proceed(arrival)
 
     def _discard(self, arrival: _Arrival, landing: Landing) -> None:
@@ -278,8 +285,7 @@ class Receiving:
             elif isinstance(action, SendWant):
                 self._send_want(pull, action)
             elif isinstance(action, SendEnd):
-                source = pull.order.sources[action.source]
-                self._say(source, EndOfWants(pull.order.transfer_id, source.token))
+                self._send_end(pull, action)
             elif isinstance(action, Complete):
                 self._commit(pull.arrival)
             else:
@@ -297,6 +303,15 @@ class Receiving:
             source,
             Want(order.transfer_id, order.object_id, source.token, self._reply_to, self._role, want.chunks),
         )
+
+    def _send_end(self, pull: _Pull, end: SendEnd) -> None:
+        """To the source the transfer is one flow, for however many stripes it stands there."""
+        receiver, order = pull.receiver, pull.order
+        assert receiver is not None, "a receiver has said so"
+        source = order.sources[end.source]
+        same = [n for n, other in enumerate(order.sources) if other.source == source.source and n != end.source]
+        if receiver.over or all(receiver.has_ended(number) for number in same):
+            self._say(source, EndOfWants(order.transfer_id, source.token))
 
     def _say(self, source: SourceEdge, message: Want | EndOfWants) -> None:
         self._edges.send(source.requests_endpoint, source.role, Parcel(encode_one(message)), self._clock())
@@ -321,7 +336,14 @@ class Receiving:
         seconds = self._clock() - pull.started_at
         self._on_event(
             FetchFailed(
-                order.transfer_id, order.object_id, failure.fault, source, message, pull.received_bytes, seconds
+                order.transfer_id,
+                order.object_id,
+                failure.fault,
+                source,
+                message,
+                pull.received_bytes,
+                seconds,
+                pull.from_manager_bytes,
             )
         )
         self._proceed(pull.arrival)
