@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vine.content.manifest import object_id
+from vine.content.manifest import chunk_count, object_id
 from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
 from vine.scheduler.actions import LocalFetched, LocalFetchFailed, PeerKey
@@ -225,18 +225,19 @@ class World:
         return events
 
     def _source_has(self, order: m.FetchObject) -> bool:
-        return all(self._can_give(edge.source, order.object_id, set()) for edge in order.sources)
+        return all(self._can_give(order, stripe, set()) for stripe in range(len(order.sources)))
 
-    def _can_give(self, source: WorkerId, object_id: ObjectId, asked: set[WorkerId]) -> bool:
-        """Whether the source has it all, or receives it from such as can give it."""
-        if source == "manager":
-            return object_id in self.served
+    def _can_give(self, order: m.FetchObject, stripe: int, asked: set[WorkerId]) -> bool:
+        """Whether the source of this stripe has the object, or receives the stripe from one that can give it."""
+        source = order.sources[stripe % len(order.sources)].source
+        if source == MANAGER:
+            return order.object_id in self.served
         if source in asked or source not in self.workers:
             return False
         worker = self.workers[source]
-        orders = [order for order in worker.fetching.values() if order.object_id == object_id]
-        return object_id in worker.holds or any(
-            all(self._can_give(edge.source, object_id, asked | {source}) for edge in order.sources) for order in orders
+        orders = [above for above in worker.fetching.values() if above.object_id == order.object_id]
+        return order.object_id in worker.holds or any(
+            self._can_give(above, stripe, asked | {source}) for above in orders
         )
 
     def happen(self, event: tuple[str, FakeWorker | None, object]) -> None:
@@ -268,9 +269,10 @@ class World:
         order = worker.fetching.pop(transfer)
         if fault is m.FetchFault.NONE:
             worker.came(order.object_id, order.cache)
-        size = order.manifest.size if fault is m.FetchFault.NONE else 0
+        chunks = chunk_count(order.manifest) if fault is m.FetchFault.NONE else 0
         sources = [edge.source for edge in order.sources]
-        from_manager = size * sources.count(MANAGER) // len(sources)
+        from_manager = CHUNK * sum(sources[index % len(sources)] == MANAGER for index in range(chunks))
+        size = CHUNK * chunks
         ended = m.FetchEnded(
             order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager
         )
