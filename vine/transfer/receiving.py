@@ -62,6 +62,7 @@ class _Arrival:
     landing: Landing | None = None
     pull: _Pull | None = None
     unwanted: bool = False  # discard it when no pull is left
+    writing: int = 0  # chunks that jobs have in hand
 
 
 class Receiving:
@@ -198,7 +199,8 @@ class Receiving:
             assert arrival.landing is not None, "an open arrival has a place"
             if pull is None and (arrival.unwanted or not arrival.shared):
                 self._discard(arrival, arrival.landing)
-            elif pull is not None and pull.receiver is None:
+            elif pull is not None and pull.receiver is None and not arrival.writing:
+                # What an earlier pull has got is here by now, and is not fetched again.
                 self._start(pull, arrival.landing)
 
     def _opened(self, arrival: _Arrival, future: Future[PartialObject]) -> None:
@@ -224,17 +226,22 @@ class Receiving:
 
     def _stored(self, pull: _Pull, index: int, future: Future[bool]) -> None:
         assert pull.receiver is not None, "chunks are stored for receivers"
+        pull.arrival.writing -= 1
         try:
             good = future.result()
         except (DiskFull, OSError) as error:
             if pull.arrival.pull is pull:
                 pull.arrival.unwanted = True  # Its room is what is lacking.
                 self._do(pull, pull.receiver.fail(FetchFault.DISK_FULL, str(error)))
+            else:
+                self._proceed(pull.arrival)
             return
         self.bad_chunks += not good
         if good and pull.arrival.shared:
             self._serving.do(self._serving.core.available(pull.order.object_id, index))
         self._do(pull, pull.receiver.stored(index, good, self._clock()))
+        if pull.arrival.pull is not pull:
+            self._proceed(pull.arrival)
 
     def _committed(self, arrival: _Arrival, future: Future[None]) -> None:
         try:
@@ -294,6 +301,7 @@ class Receiving:
     def _store(self, pull: _Pull, index: int, payload: Buffer) -> None:
         landing = pull.arrival.landing
         assert landing is not None, "a receiver has a place for its chunks"
+        pull.arrival.writing += 1
         self._jobs.run(lambda: landing.write(index, payload), lambda future: self._stored(pull, index, future))
 
     def _send_want(self, pull: _Pull, want: SendWant) -> None:
