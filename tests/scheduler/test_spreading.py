@@ -142,9 +142,8 @@ def test_an_object_of_few_chunks_has_one_source_and_no_plan() -> None:
 def test_objects_that_compete_for_slots_all_come() -> None:
     world = World(workers=6, cores=4)
     files = [world.local_file(f"file{number}", chunks=chunks) for number, chunks in enumerate((12, 12, 2, 12, 2, 12))]
-    for file in files:
-        a = [world.submit((file,)) for _ in range(4)]
-        assert a
+    for file in [file for file in files for _ in range(4)]:
+        world.submit((file,))
     world.settle()
     assert len(world.results) == 24
     assert not flows(world).slots.used

@@ -141,5 +141,7 @@ def _check_forest(state: State, object_id: ObjectId) -> None:
     for node in known.holders:
         shunned = (node, object_id) in transfers.shunned
         assert (node in forest) != shunned, f"{node} has {object_id} and is in its forest: {shunned=}"
+    waits = next(forest.waiting(), None) is not None
+    assert not waits or object_id in transfers.hungry, f"nobody will look for slots for those who wait for {object_id}"
     everybody = {edge.child for edge in forest.edges()} | set(forest.waiting())
     assert everybody == (wanting | receiving) - {MANAGER}, f"the forest of {object_id} feeds others than want it"

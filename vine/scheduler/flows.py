@@ -40,6 +40,7 @@ class Transfers:
         self.slots = Slots(transfers_max)
         self.forests: dict[ObjectId, Forest] = {}
         self.dirty: dict[ObjectId, dict[WorkerId, None]] = {}
+        self.hungry: dict[ObjectId, None] = {}  # whose forests could not feed all who want it
         self.retrying = False  # slots or holders may have appeared in this step
         self.pulls = 0  # flows into the manager
         self.failures: Counter[tuple[WorkerId, ObjectId]] = Counter()

@@ -34,15 +34,25 @@ def settle(state: State) -> None:
         return
     for object_id in list(transfers.dirty):
         _update(state, object_id)
-    for object_id, forest in transfers.forests.items():
-        if next(forest.waiting(), None) is not None:
-            _touch_all(state, object_id, forest.retry())
-    for object_id, nodes in list(transfers.dirty.items()):
-        for node in list(nodes) if object_id in transfers.forests else ():
-            _order(state, state.files.objects[object_id], node)
-    staging.plan_single(state)  # Forests may have given slots back.
+    touched = [object_id for object_id in transfers.dirty if object_id in transfers.forests]
+    if touched or transfers.retrying:
+        _retry(state, touched)
+        for object_id in list(transfers.dirty):
+            _order_all(state, object_id)
+        staging.plan_single(state)  # Forests may have given slots back.
     transfers.dirty.clear()
     transfers.retrying = False
+
+
+def _retry(state: State, touched: list[ObjectId]) -> None:
+    """What one forest gives back may feed those who wait in another."""
+    transfers = state.transfers
+    for object_id in dict.fromkeys([*transfers.hungry, *touched]):
+        transfers.hungry.pop(object_id, None)
+        forest = transfers.forests.get(object_id)
+        if forest is not None and next(forest.waiting(), None) is not None:
+            _touch_all(state, object_id, forest.retry())
+            transfers.hungry[object_id] = None
 
 
 def leave(state: State, node: WorkerId, object_id: ObjectId) -> None:
@@ -139,6 +149,12 @@ def _stop_bringing(state: State, node: WorkerId, object_id: ObjectId) -> None:
     transfer_id = state.transfers.into.get((node, object_id))
     if transfer_id is not None:
         staging.abandon(state, state.transfers.active[transfer_id])
+
+
+def _order_all(state: State, object_id: ObjectId) -> None:
+    if object_id in state.transfers.forests:
+        for node in list(state.transfers.dirty[object_id]):
+            _order(state, state.files.objects[object_id], node)
 
 
 def _order(state: State, known: ObjectRecord, node: WorkerId) -> None:
