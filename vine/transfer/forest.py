@@ -396,9 +396,8 @@ class Forest:
         mate = self._holder_at.get(child.host)
         if mate is not None and self._may_feed(mate, child, stripe):
             return mate
-        found = (
-            self._best(stripe, stripe, child) or self._lender(stripe, child) or self._any(self._spared, child, stripe)
-        )
+        found = self._best(stripe, stripe, child) or self._lender(stripe, child)
+        found = found or self._any(self._spared, child, stripe)
         if found is None and last_resort:
             found = self._any(self._slow, child, stripe) or self._best(stripe, stripe, child, later=True)
             found = found or self._lender(stripe, child, later=True)
