@@ -35,7 +35,7 @@ def _forget_user(state: State) -> None:
 
 
 def _miscount_flows(state: State) -> None:
-    state.transfers.flows_out[WorkerId("manager")] -= 1
+    state.transfers.slots.used[WorkerId("manager")] -= 1
 
 
 @pytest.mark.parametrize("spoil", [_miscount, _lose_queue, _overbook, _false_holder, _forget_user, _miscount_flows])

@@ -111,7 +111,8 @@ class Run(RuleBasedStateMachine):
         flows = [(worker, t) for worker in self.world.workers.values() for t in worker.fetching]
         if flows:
             worker, transfer = data.draw(st.sampled_from(flows))
-            self.world.fetch_ends(worker, transfer, fault)
+            sources = [edge.source for edge in worker.fetching[transfer].sources]
+            self.world.fetch_ends(worker, transfer, fault, blamed=data.draw(st.sampled_from(sources)))
         elif self.world.local:
             self.world.local_fetch_fails(next(iter(self.world.local)), fault)
 

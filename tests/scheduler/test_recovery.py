@@ -136,6 +136,31 @@ def test_what_failed_of_a_worker_that_has_left_and_of_a_file_that_is_no_more_is_
             world.fetch_ends(worker, transfer, m.FetchFault.SOURCE_GONE)
     assert len(transfers.failures) == 2
     world.lose("w1")
-    assert all(node != "w1" for node, _ in transfers.failures) and "w1" not in transfers.flows_out
+    assert all(node != "w1" for node, _ in transfers.failures) and "w1" not in transfers.slots.used
     world.say(m.ClientBye())
     assert not transfers.failures and not transfers.shunned
+
+
+def test_a_lost_temporary_file_whose_producer_was_cancelled_fails_what_takes_it() -> None:
+    # given a temporary file whose producer was cancelled while its large value came back, and then lost that value
+    world = World(workers=1)
+    world.large_values = True
+    middle = world.temp()
+    producer = world.submit(outputs=(middle,))
+    for kind in ("start", "end"):
+        world.happen(next(event for event in world.possible_events() if event[0] == kind))
+    (worker,) = world.workers.values()
+    world.say(m.CancelTasks((producer,)))
+    value = world.core.state.tasks.by_id[producer].value_object
+    assert value is not None
+    worker.holds.discard(value)
+    world.say(m.ObjectsLost((value,), "disk error"), worker.peer)
+    assert world.results[producer].outcome is m.Outcome.CANCELLED
+    consumer = world.submit((middle,))
+    # when the file is lost too
+    world.lose(worker.worker_id)
+    world.join()
+    world.settle()
+    # then its consumer does not wait for ever
+    assert world.results[consumer].outcome is m.Outcome.INPUT_MISSING
+    assert "cancelled" in world.results[consumer].message

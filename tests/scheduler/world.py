@@ -6,8 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vine.content.manifest import object_id
-from vine.names import ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
+from vine.content.manifest import chunk_count, object_id
+from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
 from vine.scheduler.actions import LocalFetched, LocalFetchFailed, PeerKey
 from vine.scheduler.check import check
@@ -225,10 +225,20 @@ class World:
         return events
 
     def _source_has(self, order: m.FetchObject) -> bool:
-        source = order.sources[0].source
-        if source == "manager":
+        return all(self._can_give(order, stripe, set()) for stripe in range(len(order.sources)))
+
+    def _can_give(self, order: m.FetchObject, stripe: int, asked: set[WorkerId]) -> bool:
+        """Whether the source of this stripe has the object, or receives the stripe from one that can give it."""
+        source = order.sources[stripe % len(order.sources)].source
+        if source == MANAGER:
             return order.object_id in self.served
-        return source in self.workers and order.object_id in self.workers[source].holds
+        if source in asked or source not in self.workers:
+            return False
+        worker = self.workers[source]
+        orders = [above for above in worker.fetching.values() if above.object_id == order.object_id]
+        return order.object_id in worker.holds or any(
+            self._can_give(above, stripe, asked | {source}) for above in orders
+        )
 
     def happen(self, event: tuple[str, FakeWorker | None, object]) -> None:
         kind, worker, what = event
@@ -253,12 +263,20 @@ class World:
         elif kind == "end":
             self._end(worker, what)
 
-    def fetch_ends(self, worker: FakeWorker, transfer: object, fault: m.FetchFault) -> None:
+    def fetch_ends(
+        self, worker: FakeWorker, transfer: object, fault: m.FetchFault, blamed: WorkerId | None = None
+    ) -> None:
         order = worker.fetching.pop(transfer)
         if fault is m.FetchFault.NONE:
             worker.came(order.object_id, order.cache)
-        size = order.manifest.size if fault is m.FetchFault.NONE else 0
-        self.say(m.FetchEnded(order.transfer_id, order.object_id, fault, size, 0.1, fault.value), worker.peer)
+        chunks = chunk_count(order.manifest) if fault is m.FetchFault.NONE else 0
+        sources = [edge.source for edge in order.sources]
+        from_manager = CHUNK * sum(sources[index % len(sources)] == MANAGER for index in range(chunks))
+        size = CHUNK * chunks
+        ended = m.FetchEnded(
+            order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager
+        )
+        self.say(ended, worker.peer)
 
     def local_fetch_fails(self, transfer: object, fault: m.FetchFault) -> None:
         order = self.local.pop(transfer).order

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.transfer.nodes import CHUNK, DATA, Net, Peer, StoreObjects, until, worker
+from tests.transfer.nodes import CHUNK, DATA, WAIT_S, Net, Peer, StoreObjects, until, worker
 from vine import config
 from vine.errors import DiskFull
 from vine.transfer.events import Fetched, FetchFailed
+from vine.transfer.landing import Landing
+from vine.transfer.serving import Serving
+from vine.wire.data import EndOfWants, Want
 from vine.wire.messages import FetchFault
 
 pytestmark = pytest.mark.live
@@ -198,3 +202,62 @@ def test_a_folder_is_fetched_as_one_object(net: Net, tmp_path: Path) -> None:
     assert (there / "link").read_bytes() == DATA
     assert (there / "bin" / "run").stat().st_mode & 0o111
     assert (there / "empty").read_bytes() == b""
+
+
+def test_a_source_of_two_stripes_hears_the_end_when_both_are_done(
+    net: Net, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a source of two stripes, and one of the third
+    said: list[EndOfWants | Want] = []
+    heard, wanted = Serving.end, Serving.want
+    monkeypatch.setattr(Serving, "end", lambda serving, end: (said.append(end), heard(serving, end)))
+    monkeypatch.setattr(Serving, "want", lambda serving, want: (said.append(want), wanted(serving, want)))
+    first, second, wanter = (worker(net, tmp_path, name) for name in ("w1", "w2", "w3"))
+    what = first.objects.put(DATA)
+    second.objects.put(DATA)
+    # when all has come from them
+    order = net.order(what, wanter, first, first, second)
+    wanter.node.fetch(order)
+    assert isinstance(wanter.event(), Fetched)
+    tokens_of = {edge.token for edge in order.sources}
+    until(lambda: tokens_of <= {end.token for end in said if isinstance(end, EndOfWants)})
+    # then each heard one end, after all that was wanted of it
+    assert first.node.stats().flows_out_max == second.node.stats().flows_out_max == 1
+    for token in tokens_of:
+        kinds = [type(message) for message in said if message.token == token]
+        assert kinds.count(EndOfWants) == 1 and kinds[-1] is EndOfWants
+
+
+def test_it_is_told_how_much_has_come_from_the_manager(net: Net, source: Peer, tmp_path: Path) -> None:
+    peer, wanter = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
+    what = source.objects.put(DATA)
+    peer.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source, peer))
+    event = wanter.event()
+    assert isinstance(event, Fetched)
+    assert event.received_bytes == len(DATA)
+    assert event.from_manager_bytes == source.node.stats().sent_bytes == len(DATA) - peer.node.stats().sent_bytes
+
+
+def test_what_is_being_written_when_another_order_comes_is_not_fetched_again(
+    net: Net, source: Peer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a pull whose first four chunks have come and are being written
+    writing = threading.Event()
+    write = Landing.write
+    monkeypatch.setattr(Landing, "write", lambda *chunk: writing.wait(WAIT_S) and write(*chunk))
+    wanter = worker(net, tmp_path, "w2")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    wanter.node.fetch(net.order(what, wanter, source))
+    source.objects.allowed.release(4)
+    until(lambda: wanter.node.stats().received_bytes >= 4 * CHUNK)
+    # when another order takes its place
+    wanter.node.fetch(net.order(what, wanter, source))
+    first = wanter.event()
+    writing.set()
+    source.objects.allowed.release(1000)
+    second = wanter.event()
+    # then both together have received it once
+    assert isinstance(first, FetchFailed) and isinstance(second, Fetched)
+    assert first.received_bytes + second.received_bytes == len(DATA)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 
 from vine import config
-from vine.names import MANAGER
+from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import reasons
+from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
 from vine.scheduler.workers import amounts
@@ -93,21 +94,54 @@ def _check_copies(state: State) -> None:
 
 def _check_transfers(state: State) -> None:
     transfers = state.transfers
-    flows = Counter(transfer.source for transfer in transfers.active.values())
+    assert not transfers.dirty, "a forest was not brought up to date"
+    flows = Counter(source for transfer in transfers.active.values() for source in set(transfer.sources))
+    assert flows == transfers.slots.used, "slots are miscounted"
     for source, n in flows.items():
-        assert transfers.flows_out[source] == n
         extra = config.manager_small_transfers if source == MANAGER else 0
         assert n <= state.settings.transfers_max + extra, f"{source} has {n} flows"
     assert transfers.pulls == sum(transfer.destination == MANAGER for transfer in transfers.active.values())
     assert transfers.pulls <= config.manager_pulls_max
     for transfer in transfers.active.values():
-        for node in (transfer.source, transfer.destination):
+        for node in (*transfer.sources, transfer.destination):
             assert node == MANAGER or node in state.workers, f"transfer {transfer.transfer_id} touches {node}"
         assert transfers.into[transfer.destination, transfer.object_id] == transfer.transfer_id
-        seen = set()
-        node = transfer.destination
-        receivers = transfers.receiving.get(transfer.object_id, {})
-        while (transfer_id := receivers.get(node)) is not None:
-            assert node not in seen, f"{transfer.object_id} flows in a circle"
-            seen.add(node)
-            node = transfers.active[transfer_id].source
+        for stripe in range(len(transfer.sources)):
+            _check_line(state, transfer, stripe)
+    for object_id in transfers.forests:
+        _check_forest(state, object_id)
+
+
+def _check_line(state: State, transfer: Transfer, stripe: int) -> None:
+    """From source to source it goes up to one that receives nothing: a holder, or one that waits."""
+    receivers = state.transfers.receiving.get(transfer.object_id, {})
+    seen: set[WorkerId] = set()
+    node = transfer.destination
+    while (transfer_id := receivers.get(node)) is not None:
+        assert node not in seen, f"{transfer.object_id} flows in a circle"
+        seen.add(node)
+        sources = state.transfers.active[transfer_id].sources
+        node = sources[stripe % len(sources)]
+    waits = node in state.transfers.wanting.get(transfer.object_id, {})
+    assert waits or node in state.files.objects[transfer.object_id].holders, f"{node} is the source of nothing"
+
+
+def _check_forest(state: State, object_id: ObjectId) -> None:
+    """The forest knows who has and who wants the object, and its edges are what has been ordered."""
+    transfers = state.transfers
+    forest, known = transfers.forests[object_id], state.files.objects[object_id]
+    wanting = transfers.wanting.get(object_id, {}).keys()
+    receiving = transfers.receiving.get(object_id, {}).keys()
+    for node in (wanting | receiving) - {MANAGER}:
+        assert node in forest and not forest.has_all(node), f"{node} wants {object_id}, and nobody plans for it"
+        transfer_id = transfers.into.get((node, object_id))
+        ordered = () if transfer_id is None else transfers.active[transfer_id].sources
+        planned = tuple(edge.parent for edge in forest.sources(node))
+        assert planned in (ordered, ordered * len(planned)), f"{node} was not told whom to ask for {object_id}"
+    for node in known.holders:
+        shunned = (node, object_id) in transfers.shunned
+        assert (node in forest) != shunned, f"{node} has {object_id} and is in its forest: {shunned=}"
+    waits = next(forest.waiting(), None) is not None
+    assert not waits or object_id in transfers.hungry, f"nobody will look for slots for those who wait for {object_id}"
+    everybody = {edge.child for edge in forest.edges()} | set(forest.waiting())
+    assert everybody == (wanting | receiving) - {MANAGER}, f"the forest of {object_id} feeds others than want it"

@@ -20,6 +20,7 @@ from vine.scheduler import (
     keeping,
     reasons,
     recovery,
+    spreading,
     staging,
     submission,
 )
@@ -119,7 +120,7 @@ class Scheduler:
                 collecting.collected(state, event.object_id, transfer.path)
             elif isinstance(event, LocalFetchFailed):
                 state.transfers.failed += 1
-                recovery.fetch_failed(state, transfer, event.fault, event.message)
+                recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
             staging.plan_all(state)
         return self._finish()
 
@@ -188,6 +189,7 @@ class Scheduler:
             if record is not None and not record.state.ended and record.attempt is None:
                 completion.end(state, record, outcome, message)
         dispatch.dispatch(state)
+        spreading.settle(state)
         keeping.rate(state)
         return state.take_actions()
 

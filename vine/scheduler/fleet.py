@@ -6,9 +6,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import MANAGER, AttemptId, ObjectId
+from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
 from vine.scheduler import keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
+from vine.scheduler.flows import Transfer
 from vine.scheduler.placement import Shape
 from vine.scheduler.records import AttemptStarted, WorkerJoined
 from vine.scheduler.tasks import TaskState
@@ -94,22 +95,28 @@ def holds(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
 
 def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None:
     """A flow into a worker is over."""
+    # What came of a flow that was replaced meanwhile has cost its sources as much as any.
+    from_manager = min(message.received_bytes_from_manager, message.received_bytes)
+    state.transfers.bytes_from_manager += from_manager
+    state.transfers.bytes_from_peers += message.received_bytes - from_manager
     transfer = state.transfers.active.get(message.transfer_id)
     if transfer is None or transfer.destination != worker.worker_id:
         return  # It was abandoned meanwhile.
     state.transfers.remove(transfer)
-    if transfer.source == MANAGER:
-        state.transfers.bytes_from_manager += message.received_bytes
-    else:
-        state.transfers.bytes_from_peers += message.received_bytes
     if message.fault is FetchFault.NONE:
         state.transfers.done += 1
         state.transfers.failures.pop((worker.worker_id, transfer.object_id), None)
         holds(state, worker, transfer.object_id)
     else:
         state.transfers.failed += 1
-        recovery.fetch_failed(state, transfer, message.fault, message.message)
+        recovery.fetch_failed(state, transfer, message.fault, _blamed(transfer, message), message.message)
     staging.plan_all(state)
+
+
+def _blamed(transfer: Transfer, message: FetchEnded) -> WorkerId | None:
+    if len(transfer.sources) == 1:
+        return transfer.sources[0]
+    return message.source if message.source in transfer.sources else None
 
 
 def sizes_that_could_come(state: State) -> list[Resources]:

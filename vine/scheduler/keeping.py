@@ -30,6 +30,7 @@ def bind(
 ) -> ObjectRecord:
     """Let the file stand for this content; what workers have kept of it for later counts from now on."""
     known = state.files.bind(file, object_id, manifest)
+    state.transfers.touch(MANAGER, object_id)  # The file may forbid to share it.
     known.data = known.data if data is None else data
     known.archive = known.archive if archive is None else archive
     if _LEVELS.index(file.spec.cache) > _LEVELS.index(known.cache):
@@ -47,7 +48,8 @@ def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """The worker holds the object, complete and verified; whatever it held before, this copy is good."""
     worker.holds.add(known.object_id)
     known.holders.add(worker.worker_id)
-    state.transfers.shunned.discard((worker.worker_id, known.object_id))
+    state.transfers.pardon([(worker.worker_id, known.object_id)])
+    state.transfers.touch(worker.worker_id, known.object_id)
     if known.keeper is None and not _has_origin(known):
         known.keeper = worker.worker_id
     state.unrated[worker.worker_id, known.object_id] = None
@@ -65,17 +67,20 @@ def lost_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     worker.holds.discard(known.object_id)
     worker.told.pop(known.object_id, None)
     known.holders.discard(worker.worker_id)
+    state.transfers.touch(worker.worker_id, known.object_id)
     if known.keeper == worker.worker_id:
         _appoint(state, known)
 
 
 def manager_has(state: State, known: ObjectRecord) -> None:
     known.holders.add(MANAGER)
+    state.transfers.touch(MANAGER, known.object_id)
     _appoint(state, known)
 
 
 def manager_has_not(state: State, known: ObjectRecord) -> None:
     known.holders.discard(MANAGER)
+    state.transfers.touch(MANAGER, known.object_id)
     _appoint(state, known)
 
 

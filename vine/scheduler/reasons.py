@@ -95,7 +95,8 @@ def _why_staged(state: State, record: TaskRecord) -> str:
             continue
         transfer_id = state.transfers.into.get((attempt.worker, known.object_id))
         if transfer_id is not None:
-            return f"{attempt.worker} receives {known.label} from {state.transfers.active[transfer_id].source}"
+            sources = dict.fromkeys(state.transfers.active[transfer_id].sources)
+            return f"{attempt.worker} receives {known.label} from {', '.join(sources)}"
         if known.archive is not None and known.archive in worker.holds:
             return f"{attempt.worker} unpacks {known.label}"
         if known.object_id in state.transfers.wanting:
@@ -159,7 +160,7 @@ def _worker(state: State, worker_id: str) -> dict[str, Any]:
         "free_disk_bytes": 0 if status is None else status.free_disk_bytes,
         "sent_bytes": 0 if status is None else status.sent_bytes,
         "received_bytes": 0 if status is None else status.received_bytes,
-        "flows_out": state.transfers.flows_out[worker.worker_id],
+        "flows_out": state.transfers.slots.used[worker.worker_id],
         "flows_out_max": 0 if status is None else status.flows_out_max,
     }
 
@@ -186,11 +187,11 @@ def _transfers(state: State) -> list[dict[str, Any]]:
                 "transfer": str(transfer.transfer_id),
                 "object": transfer.object_id,
                 "label": "" if known is None else known.label,
-                "source": transfer.source,
+                "source": ", ".join(dict.fromkeys(transfer.sources)),
                 "destination": transfer.destination,
                 "bytes": transfer.size_bytes,
                 "seconds": state.now - transfer.began_at,
-                "from_manager": transfer.source == MANAGER,
+                "from_manager": MANAGER in transfer.sources,
             }
         )
     return rows

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import collecting, completion, dispatch, existence, keeping, staging, upkeep
+from vine.scheduler import collecting, completion, dispatch, existence, keeping, spreading, staging, upkeep
 from vine.scheduler.actions import Forget
 from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
-from vine.scheduler.staging import Transfer
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import (
@@ -36,6 +36,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     state.placement.remove_worker(worker_id)
     state.record(WorkerLeft(worker_id, reason))
     state.do(Forget(worker.peer))
+    spreading.worker_lost(state, worker_id)
     for transfer in [t for t in state.transfers.active.values() if t.destination == worker_id]:
         state.transfers.remove(transfer)
     for object_id in [o for o, nodes in state.transfers.wanting.items() if worker_id in nodes]:
@@ -47,7 +48,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         _attempt_lost(state, state.tasks.by_attempt[attempt_id], worker_id, reason)
     for task_id in sorted(worker.collecting):
         _attempt_lost(state, state.tasks.by_id[task_id], worker_id, reason)
-    for transfer in [t for t in state.transfers.active.values() if t.source == worker_id]:
+    for transfer in [t for t in state.transfers.active.values() if worker_id in t.sources]:
         source_lost(state, transfer)
     for known in lost:
         replica_gone(state, known)
@@ -76,7 +77,7 @@ def source_lost(state: State, transfer: Transfer) -> None:
     known = state.files.objects.get(transfer.object_id)
     staging.abandon(state, transfer)
     if known is not None and transfer.destination != MANAGER:
-        state.transfers.wanting.setdefault(transfer.object_id, {})[transfer.destination] = None
+        state.transfers.want(transfer.destination, transfer.object_id)
     elif known is not None:
         collecting.collect_again(state, known)
     staging.plan_object(state, transfer.object_id)
@@ -170,10 +171,11 @@ def place_elsewhere(
         dispatch.reconsider(state, record)
 
 
-def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: str) -> None:
-    """A flow (already struck off) ended without its object: blame, and try another source."""
+def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: WorkerId | None, message: str) -> None:
+    """A flow (already struck off) ended without its object: blame its source, if one is named, and try another."""
     known = state.files.objects.get(transfer.object_id)
-    node, source = transfer.destination, transfer.source
+    node = transfer.destination
+    spreading.leave(state, node, transfer.object_id)
     if known is None or fault is FetchFault.ABANDONED:
         return
     if fault is FetchFault.SOURCE_CHANGED and source == MANAGER:
@@ -183,19 +185,19 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, message: s
     if fault is FetchFault.DISK_FULL:
         misplaced_or_uncollected(state, node, known, Outcome.DISK_FULL, message)
         return
-    if fault is not FetchFault.SOURCE_BUSY:
+    if fault is not FetchFault.SOURCE_BUSY and source is not None:
         _blame(state, known, source, fault)
     if known.object_id not in state.files.objects:
         return  # Its last copy was a result's, and the task runs again.
     state.transfers.failures[node, known.object_id] += 1
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
         del state.transfers.failures[node, known.object_id]
-        state.transfers.shunned -= {pair for pair in state.transfers.shunned if pair[1] == known.object_id}
+        state.transfers.pardon([pair for pair in state.transfers.shunned if pair[1] == known.object_id])
         misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
         collecting.collect_again(state, known)
     elif node in state.workers:
-        state.transfers.wanting.setdefault(known.object_id, {})[node] = None
+        state.transfers.want(node, known.object_id)
 
 
 def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
@@ -209,14 +211,15 @@ def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFaul
     worker = state.workers.get(source)
     if worker is None:
         return  # The manager is the origin of what it serves; a lost worker is no source any more.
-    state.transfers.shunned.add((source, known.object_id))
+    state.transfers.shun(source, known.object_id)
+    spreading.leave(state, source, known.object_id)
     if fault in _COPY_BAD and known.object_id in worker.holds:
         keeping.lost_copy(state, worker, known)
         state.tell_worker(source, DropObjects((known.object_id,)))
         copy_gone(state, worker, known, fault.value)
     elif not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
         # Everybody has failed once: better ask again than wait for ever.
-        state.transfers.shunned -= {(holder, known.object_id) for holder in known.holders}
+        state.transfers.pardon([(holder, known.object_id) for holder in sorted(known.holders)])
 
 
 def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, message: str, disk_full: bool) -> None:
@@ -261,7 +264,7 @@ def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: 
     if known.object_id not in state.files.objects:
         return  # It was that result.
     for transfer in list(state.transfers.active.values()):
-        if transfer.object_id == known.object_id and transfer.source == worker.worker_id:
+        if transfer.object_id == known.object_id and worker.worker_id in transfer.sources:
             source_lost(state, transfer)
     replica_gone(state, known)
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
@@ -282,7 +285,12 @@ def remake(state: State, file: FileRecord) -> None:
     if file.object_id is None or file.spec.kind is not FileKind.TEMP or producer is None:
         return  # It was never made yet, or it is not ours to make.
     if producer.state is not TaskState.DONE:
-        return  # It is on its way again.
+        if producer.state.ended:
+            message = (
+                f"{file.spec.label} was lost, and task {producer.task_id}, which made it, is {producer.state.value}"
+            )
+            existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
+        return  # Otherwise it is on its way again.
     if state.remaking >= config.recovery_depth_max:
         message = f"{file.spec.label} was lost, and so were {state.remaking} generations of what it is made from"
         existence.file_failed(state, file, Outcome.INPUT_MISSING, message)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vine import config
@@ -12,6 +10,7 @@ from vine.names import MANAGER, ObjectId, TransferId, WorkerId
 from vine.scheduler import keeping
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
+from vine.scheduler.flows import Transfer
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
 from vine.wire.messages import (
@@ -27,65 +26,6 @@ from vine.wire.messages import (
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
-
-
-@dataclass(frozen=True, slots=True)
-class Transfer:
-    """A flow that was planned and has not ended."""
-
-    transfer_id: TransferId
-    object_id: ObjectId
-    source: WorkerId
-    destination: WorkerId
-    began_at: float
-    size_bytes: int
-    path: str | None  # where it comes to, in a flow to the manager
-
-
-class Transfers:
-    """All flows of the run, and those that wait for a source with a free slot."""
-
-    def __init__(self) -> None:
-        self.active: dict[TransferId, Transfer] = {}
-        self.into: dict[tuple[WorkerId, ObjectId], TransferId] = {}
-        self.receiving: dict[ObjectId, dict[WorkerId, TransferId]] = {}
-        self.wanting: dict[ObjectId, dict[WorkerId, str | None]] = {}  # value: the manager's destination path
-        self.flows_out: Counter[WorkerId] = Counter()
-        self.pulls = 0  # flows into the manager
-        self.failures: Counter[tuple[WorkerId, ObjectId]] = Counter()
-        self.shunned: set[tuple[WorkerId, ObjectId]] = set()  # sources that failed for an object
-        self.bytes_from_manager = 0
-        self.bytes_from_peers = 0
-        self.done = 0
-        self.failed = 0
-
-    def add(self, transfer: Transfer) -> None:
-        self.active[transfer.transfer_id] = transfer
-        self.into[transfer.destination, transfer.object_id] = transfer.transfer_id
-        self.receiving.setdefault(transfer.object_id, {})[transfer.destination] = transfer.transfer_id
-        self.flows_out[transfer.source] += 1
-        self.pulls += transfer.destination == MANAGER
-
-    def remove(self, transfer: Transfer) -> None:
-        del self.active[transfer.transfer_id]
-        del self.into[transfer.destination, transfer.object_id]
-        receivers = self.receiving[transfer.object_id]
-        del receivers[transfer.destination]
-        if not receivers:
-            del self.receiving[transfer.object_id]
-        self.flows_out[transfer.source] -= 1
-        self.pulls -= transfer.destination == MANAGER
-
-    def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
-        """Forget what failed of a node that has left, or of an object that is no more."""
-        self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
-        for pair in [pair for pair in self.failures if node == pair[0] or object_id == pair[1]]:
-            del self.failures[pair]
-        if node is not None and not self.flows_out[node]:
-            del self.flows_out[node]
-
-    def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
-        return (node, object_id) in self.into or node in self.wanting.get(object_id, {})
 
 
 def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
@@ -106,37 +46,51 @@ def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
         level = keeping.send_terms(worker, known)
         state.tell_worker(worker_id, UnpackObject(known.object_id, known.archive, known.label, level))
     else:
-        state.transfers.wanting.setdefault(known.object_id, {})[worker_id] = None
+        state.transfers.want(worker_id, known.object_id)
         plan_object(state, known.object_id)
 
 
 def bring_to_manager(state: State, known: ObjectRecord, destination: str) -> None:
     """See to it that the manager gets the object at this path."""
     if not state.transfers.is_coming(MANAGER, known.object_id):
-        state.transfers.wanting.setdefault(known.object_id, {})[MANAGER] = destination
+        state.transfers.want(MANAGER, known.object_id, destination)
         plan_object(state, known.object_id)
 
 
 def plan_object(state: State, object_id: ObjectId) -> None:
-    """Start every wanted flow of the object for which a source has a free slot."""
+    """Start every wanted flow of the object for which a source has a free slot; a forest's at the end of the step."""
     wanting = state.transfers.wanting.get(object_id)
     known = state.files.objects.get(object_id)
     if not wanting or known is None or known.manifest is None:
         return
-    for node in list(wanting):
+    for node in [MANAGER] if is_spread(state, known) else list(wanting):
+        if node not in wanting:
+            continue
         source = _source_for(state, known, node)
         if source is None:
             continue
-        _start(state, known, source, node, wanting.pop(node))
+        start(state, known, (source,), node, wanting.pop(node))
     if not wanting:
         del state.transfers.wanting[object_id]
 
 
 def plan_all(state: State) -> None:
     """A slot or a holder has appeared: see who can use it."""
+    state.transfers.retrying = True
+    plan_single(state)
+
+
+def plan_single(state: State) -> None:
+    """Start the wanted flows of all objects that have no forest."""
     for object_id, nodes in list(state.transfers.wanting.items()):
         if len(nodes) > 1 or MANAGER not in nodes or _manager_may_pull(state):
             plan_object(state, object_id)
+
+
+def is_spread(state: State, known: ObjectRecord) -> bool:
+    """Whether workers get this object through a forest."""
+    large = known.manifest is not None and not known.is_small
+    return large and state.settings.peer_transfers and known.peer_transfer
 
 
 def _manager_may_pull(state: State) -> bool:
@@ -147,7 +101,9 @@ def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId |
     if node == MANAGER and not _manager_may_pull(state):
         return None
     receivers = state.transfers.receiving.get(known.object_id, {})
-    sources_of = {receiver: (state.transfers.active[t].source,) for receiver, t in receivers.items()}
+    if is_spread(state, known):
+        receivers = {}  # Of a forest only who has it all has slots for others.
+    sources_of = {receiver: state.transfers.active[t].sources for receiver, t in receivers.items()}
     candidates = [
         Candidate(source, complete=True, depth=0, free_slots=_free_slots(state, known, source))
         for source in known.holders
@@ -182,22 +138,28 @@ def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: Worker
 
 def _free_slots(state: State, known: ObjectRecord, source: WorkerId) -> int:
     extra = config.manager_small_transfers if source == MANAGER and known.is_small else 0
-    return state.settings.transfers_max + extra - state.transfers.flows_out[source]
+    return state.transfers.slots.free(source) + extra
 
 
-def _start(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId, destination: str | None) -> None:
+def start(
+    state: State,
+    known: ObjectRecord,
+    sources: tuple[WorkerId, ...],
+    node: WorkerId,
+    destination: str | None = None,
+    in_forest: bool = False,
+) -> None:
+    """Order the flow."""
     assert known.manifest is not None
-    transfer_id = state.next_transfer()
-    state.transfers.add(
-        Transfer(transfer_id, known.object_id, source, node, state.now, known.manifest.size, destination)
-    )
-    edge = _edge(state, transfer_id, known.object_id, source, node)
+    transfer_id, size = state.next_transfer(), known.manifest.size
+    state.transfers.add(Transfer(transfer_id, known.object_id, sources, node, state.now, size, destination, in_forest))
+    edges = tuple(_edge(state, transfer_id, known.object_id, source, node) for source in sources)
     if node == MANAGER:
         assert destination is not None
-        state.do(Fetch(FetchObject(transfer_id, known.object_id, known.manifest, (edge,)), destination))
+        state.do(Fetch(FetchObject(transfer_id, known.object_id, known.manifest, edges), destination))
     else:
         level = keeping.send_terms(state.workers[node], known)
-        state.tell_worker(node, FetchObject(transfer_id, known.object_id, known.manifest, (edge,), level))
+        state.tell_worker(node, FetchObject(transfer_id, known.object_id, known.manifest, edges, level))
 
 
 def _edge(state: State, transfer_id: TransferId, object_id: ObjectId, source: WorkerId, node: WorkerId) -> SourceEdge:
@@ -211,11 +173,7 @@ def _edge(state: State, transfer_id: TransferId, object_id: ObjectId, source: Wo
 
 def cancel_wanting(state: State, node: WorkerId, object_id: ObjectId) -> str | None:
     """Nobody needs the object there any more; returns the manager's destination path, if it was one."""
-    wanting = state.transfers.wanting.get(object_id, {})
-    destination = wanting.pop(node, None)
-    if not wanting:
-        state.transfers.wanting.pop(object_id, None)
-    return destination
+    return state.transfers.want_no_more(node, object_id)
 
 
 def abandon(state: State, transfer: Transfer, for_good: bool = False) -> None:

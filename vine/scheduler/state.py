@@ -11,11 +11,11 @@ from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
 from vine.scheduler.files import FileTable
+from vine.scheduler.flows import Transfers
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
 from vine.scheduler.placement import Placement
 from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
-from vine.scheduler.staging import Transfers
 from vine.scheduler.tasks import TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import (
@@ -46,7 +46,7 @@ class State:
         self.tasks = TaskTable()
         self.files = FileTable()
         self.placement = Placement()
-        self.transfers = Transfers()
+        self.transfers = Transfers(settings.transfers_max)
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step

@@ -17,6 +17,7 @@ class Fetched:
     object_id: ObjectId
     received_bytes: int
     seconds: float
+    from_manager_bytes: int = 0  # of those received
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class FetchFailed:
     message: str
     received_bytes: int
     seconds: float
+    from_manager_bytes: int = 0  # of those received
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,6 +133,9 @@ class Forest:
     def __contains__(self, node: WorkerId) -> bool:
         return node in self._members
 
+    def has_all(self, node: WorkerId) -> bool:
+        return len(self._members[node].holds) == len(self._stripes)
+
     def sources(self, node: WorkerId) -> list[Edge]:
         """The edges into a node that is fed, by stripe; none if it has it all, or has to wait."""
         member = self._members[node]
@@ -393,9 +396,8 @@ class Forest:
         mate = self._holder_at.get(child.host)
         if mate is not None and self._may_feed(mate, child, stripe):
             return mate
-        found = (
-            self._best(stripe, stripe, child) or self._lender(stripe, child) or self._any(self._spared, child, stripe)
-        )
+        found = self._best(stripe, stripe, child) or self._lender(stripe, child)
+        found = found or self._any(self._spared, child, stripe)
         if found is None and last_resort:
             found = self._any(self._slow, child, stripe) or self._best(stripe, stripe, child, later=True)
             found = found or self._lender(stripe, child, later=True)

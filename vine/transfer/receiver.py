@@ -179,6 +179,10 @@ class Receiver:
         edge = self._edges[source]
         return len(edge.wanted) + len(edge.storing)
 
+    def has_ended(self, source: int) -> bool:
+        """Whether nothing more is wanted of this source."""
+        return self._edges[source].ended
+
     def _edge_of(self, index: int) -> _Edge | None:
         """The edge that a chunk belongs to while the transfer runs; anything else is too late or a lie."""
         if self.over or not 0 <= index < self._chunk_count or not self._edges:

@@ -44,6 +44,10 @@ class _Pull:
     started_at: float
     receiver: Receiver | None = None
     received_bytes: int = 0
+    from_manager_bytes: int = 0
+
+    def source_of(self, index: int) -> SourceEdge:
+        return self.order.sources[index % len(self.order.sources)]
 
 
 @dataclass(slots=True, eq=False)
@@ -58,6 +62,7 @@ class _Arrival:
     landing: Landing | None = None
     pull: _Pull | None = None
     unwanted: bool = False  # discard it when no pull is left
+    writing: int = 0  # chunks that jobs have in hand
 
 
 class Receiving:
@@ -148,6 +153,8 @@ class Receiving:
         self.stray += pull.receiver.unsolicited - unsolicited
         if actions:
             pull.received_bytes += len(payload)
+            if pull.source_of(chunk.index).role is Role.SERVER:
+                pull.from_manager_bytes += len(payload)
             self.received_bytes += len(payload)
         self._do(pull, actions, payload)
 
@@ -192,7 +199,8 @@ class Receiving:
             assert arrival.landing is not None, "an open arrival has a place"
             if pull is None and (arrival.unwanted or not arrival.shared):
                 self._discard(arrival, arrival.landing)
-            elif pull is not None and pull.receiver is None:
+            elif pull is not None and pull.receiver is None and not arrival.writing:
+                # What an earlier pull has got is here by now, and is not fetched again.
                 self._start(pull, arrival.landing)
 
     def _opened(self, arrival: _Arrival, future: Future[PartialObject]) -> None:
@@ -218,17 +226,22 @@ class Receiving:
 
     def _stored(self, pull: _Pull, index: int, future: Future[bool]) -> None:
         assert pull.receiver is not None, "chunks are stored for receivers"
+        pull.arrival.writing -= 1
         try:
             good = future.result()
         except (DiskFull, OSError) as error:
             if pull.arrival.pull is pull:
                 pull.arrival.unwanted = True  # Its room is what is lacking.
                 self._do(pull, pull.receiver.fail(FetchFault.DISK_FULL, str(error)))
+            else:
+                self._proceed(pull.arrival)
             return
         self.bad_chunks += not good
         if good and pull.arrival.shared:
             self._serving.do(self._serving.core.available(pull.order.object_id, index))
         self._do(pull, pull.receiver.stored(index, good, self._clock()))
+        if pull.arrival.pull is not pull:
+            self._proceed(pull.arrival)
 
     def _committed(self, arrival: _Arrival, future: Future[None]) -> None:
         try:
@@ -244,7 +257,8 @@ class Receiving:
         if pull is not None:
             order = self._pulls.pop(pull.order.transfer_id).order
             seconds = self._clock() - pull.started_at
-            self._on_event(Fetched(order.transfer_id, order.object_id, pull.received_bytes, seconds))
+            received, from_manager = pull.received_bytes, pull.from_manager_bytes
+            self._on_event(Fetched(order.transfer_id, order.object_id, received, seconds, from_manager))
         self._proceed(arrival)
 
     def _discard(self, arrival: _Arrival, landing: Landing) -> None:
@@ -278,8 +292,7 @@ class Receiving:
             elif isinstance(action, SendWant):
                 self._send_want(pull, action)
             elif isinstance(action, SendEnd):
-                source = pull.order.sources[action.source]
-                self._say(source, EndOfWants(pull.order.transfer_id, source.token))
+                self._send_end(pull, action)
             elif isinstance(action, Complete):
                 self._commit(pull.arrival)
             else:
@@ -288,6 +301,7 @@ class Receiving:
     def _store(self, pull: _Pull, index: int, payload: Buffer) -> None:
         landing = pull.arrival.landing
         assert landing is not None, "a receiver has a place for its chunks"
+        pull.arrival.writing += 1
         self._jobs.run(lambda: landing.write(index, payload), lambda future: self._stored(pull, index, future))
 
     def _send_want(self, pull: _Pull, want: SendWant) -> None:
@@ -297,6 +311,15 @@ class Receiving:
             source,
             Want(order.transfer_id, order.object_id, source.token, self._reply_to, self._role, want.chunks),
         )
+
+    def _send_end(self, pull: _Pull, end: SendEnd) -> None:
+        """To the source the transfer is one flow, for however many stripes it stands there."""
+        receiver, order = pull.receiver, pull.order
+        assert receiver is not None, "a receiver has said so"
+        source = order.sources[end.source]
+        same = [n for n, other in enumerate(order.sources) if other.source == source.source and n != end.source]
+        if receiver.over or all(receiver.has_ended(number) for number in same):
+            self._say(source, EndOfWants(order.transfer_id, source.token))
 
     def _say(self, source: SourceEdge, message: Want | EndOfWants) -> None:
         self._edges.send(source.requests_endpoint, source.role, Parcel(encode_one(message)), self._clock())
@@ -321,7 +344,14 @@ class Receiving:
         seconds = self._clock() - pull.started_at
         self._on_event(
             FetchFailed(
-                order.transfer_id, order.object_id, failure.fault, source, message, pull.received_bytes, seconds
+                order.transfer_id,
+                order.object_id,
+                failure.fault,
+                source,
+                message,
+                pull.received_bytes,
+                seconds,
+                pull.from_manager_bytes,
             )
         )
         self._proceed(pull.arrival)

@@ -444,6 +444,8 @@ class FetchEnded(Message, frozen=True, tag="fetch-ended"):
     received_bytes: Count
     seconds: Seconds
     message: Text = ""
+    source: WorkerId | None = None  # who is to blame, where it is one of several sources
+    received_bytes_from_manager: Count = 0  # of those received
 
 
 class WorkerStatus(Message, frozen=True, tag="worker-status"):

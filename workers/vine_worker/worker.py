@@ -262,10 +262,24 @@ class Worker:
             raise VineError(event.message)
         if isinstance(event, Fetched):
             fault = wire.FetchFault.NONE
-            event = wire.FetchEnded(event.transfer_id, event.object_id, fault, event.received_bytes, event.seconds)
+            event = wire.FetchEnded(
+                event.transfer_id,
+                event.object_id,
+                fault,
+                event.received_bytes,
+                event.seconds,
+                received_bytes_from_manager=event.from_manager_bytes,
+            )
         elif isinstance(event, FetchFailed):
             event = wire.FetchEnded(
-                event.transfer_id, event.object_id, event.fault, event.received_bytes, event.seconds, event.message
+                event.transfer_id,
+                event.object_id,
+                event.fault,
+                event.received_bytes,
+                event.seconds,
+                event.message,
+                event.source,
+                event.from_manager_bytes,
             )
         elif isinstance(event, act.Collected):
             for output in event.outputs:

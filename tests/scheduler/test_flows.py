@@ -1,0 +1,43 @@
+"""The table of flows: slots are taken and given back, and what may change a node's part is noted."""
+
+from __future__ import annotations
+
+from vine.names import MANAGER, ObjectId, TransferId, WorkerId
+from vine.scheduler.flows import Transfer, Transfers
+
+FILE = ObjectId("f" * 64)
+A, B = WorkerId("a"), WorkerId("b")
+
+
+def flow(number: int, source: WorkerId, destination: WorkerId, in_forest: bool = False) -> Transfer:
+    return Transfer(TransferId(1, number), FILE, (source,), destination, 0.0, 1, None, in_forest)
+
+
+def test_a_single_pull_takes_a_slot_of_its_source_and_gives_it_back() -> None:
+    transfers = Transfers(transfers_max=3)
+    transfers.add(flow(1, MANAGER, A))
+    assert transfers.slots.free(MANAGER) == 2 and transfers.is_coming(A, FILE)
+    transfers.remove(transfers.active[TransferId(1, 1)])
+    assert transfers.slots.free(MANAGER) == 3 and not transfers.is_coming(A, FILE)
+    assert not transfers.receiving
+
+
+def test_a_forest_has_taken_the_slots_of_its_flows_itself() -> None:
+    transfers = Transfers(transfers_max=3)
+    transfers.add(flow(1, MANAGER, A, in_forest=True))
+    assert transfers.slots.free(MANAGER) == 3
+    transfers.remove(transfers.active[TransferId(1, 1)])
+    assert transfers.slots.free(MANAGER) == 3
+
+
+def test_what_may_change_a_node_s_part_makes_it_dirty() -> None:
+    transfers = Transfers(transfers_max=3)
+    transfers.want(A, FILE)
+    transfers.shun(B, FILE)
+    assert transfers.dirty == {FILE: {A: None, B: None}}
+    transfers.dirty.clear()
+    transfers.pardon([(A, FILE), (B, FILE)])
+    assert transfers.dirty == {FILE: {B: None}}
+    transfers.dirty.clear()
+    assert transfers.want_no_more(A, FILE) is None
+    assert transfers.dirty == {FILE: {A: None}} and not transfers.wanting
