@@ -69,9 +69,9 @@ def note_and_wait(notes: str, release: str) -> int:
     note(notes, os.getpid())
     give_up_at = time.monotonic() + GIVE_UP_S
     while not os.path.exists(release):
+        time.sleep(0.01)
         if time.monotonic() > give_up_at:
             raise TimeoutError(f"nobody made {release}")
-        time.sleep(0.01)
     return os.getpid()
 
 

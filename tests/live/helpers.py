@@ -40,8 +40,8 @@ def until(condition: Callable[[], T | None], what: str, timeout_s: float = GIVE_
     """The first true value of the condition."""
     give_up_at = time.monotonic() + timeout_s
     while not (found := condition()):
-        assert time.monotonic() < give_up_at, f"still not so after {timeout_s:g} s: {what}"
         time.sleep(0.02)
+        assert time.monotonic() < give_up_at, f"still not so after {timeout_s:g} s: {what}"
     return found
 
 
