@@ -448,6 +448,14 @@ class FetchEnded(Message, frozen=True, tag="fetch-ended"):
     received_bytes_from_manager: Count = 0  # of those received
 
 
+class SourceSlow(Message, frozen=True, tag="source-slow"):
+    """Worker to manager: this source sends less than half of what it should; I ask its backup meanwhile."""
+
+    transfer_id: TransferId
+    object_id: Hash
+    source: WorkerId
+
+
 class WorkerStatus(Message, frozen=True, tag="worker-status"):
     """Worker to manager: still here (the heartbeat), and how I am."""
 
@@ -474,6 +482,7 @@ FromWorker = (
     | ObjectsLost
     | ObjectsEvicted
     | FetchEnded
+    | SourceSlow
     | WorkerStatus
     | WorkerBye
 )
@@ -559,13 +568,25 @@ class SourceEdge(Part, frozen=True):
 
 
 class FetchObject(Message, frozen=True, tag="fetch-object"):
-    """Manager to worker: pull this object; chunk j comes from source j mod len(sources). It is spare."""
+    """Manager to worker: pull this object; chunk j comes from source j mod len(sources). It is spare.
+
+    Backup j, where there is one, may be asked for what source j does not send; it has kept no slot for that.
+    """
 
     transfer_id: TransferId
     object_id: Hash
     manifest: Manifest
     sources: tuple[SourceEdge, ...]
     cache: CacheLevel = CacheLevel.WORKFLOW
+    backups: tuple[SourceEdge | None, ...] = ()
+
+
+class ChangeSources(Message, frozen=True, tag="change-sources"):
+    """Manager to worker: pull from these from now on, if the transfer still runs; what has come stays."""
+
+    transfer_id: TransferId
+    sources: tuple[SourceEdge, ...]
+    backups: tuple[SourceEdge | None, ...] = ()
 
 
 class AbandonFetch(Message, frozen=True, tag="abandon-fetch"):
@@ -614,6 +635,7 @@ ToWorker = (
     | CancelAttempts
     | StoreObjects
     | FetchObject
+    | ChangeSources
     | AbandonFetch
     | UnpackObject
     | RateObjects
