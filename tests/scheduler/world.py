@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -40,6 +41,8 @@ class FakeWorker:
     fetching: dict[object, m.FetchObject] = field(default_factory=dict)
     storing: list[ObjectId] = field(default_factory=list)
     unpacking: list[m.UnpackObject] = field(default_factory=list)
+    downloading: dict[object, m.DownloadUrl] = field(default_factory=dict)
+    stopped: set[object] = field(default_factory=set)  # downloads that it was told to stop, and has not answered
     assigned: dict[object, m.Assignment] = field(default_factory=dict)
     running: dict[object, m.Assignment | None] = field(default_factory=dict)
     ended: bool = False
@@ -65,6 +68,10 @@ class FakeWorker:
                 self.fetching.pop(message.transfer_id, None)
             case m.UnpackObject():
                 self.unpacking.append(message)
+            case m.DownloadUrl():
+                self.downloading[message.download_id] = message
+            case m.AbandonDownload():
+                self.stopped |= self.downloading.keys() & {message.download_id}
             case m.RateObjects():
                 here = self.holds & set(message.object_ids)
                 self.spare = self.spare | here if message.spare else self.spare - here
@@ -125,6 +132,8 @@ class World:
         self.value: Callable[[m.Assignment], bytes] = lambda assignment: b"v"
         self.large_values = False
         self.runs: dict[TaskId, int] = {}
+        self.web: dict[str, str] = {}  # what each URL leads to at present, where it is not its own name
+        self.downloaded: Counter[str] = Counter()
         self._numbers = 0
         self._versions = 0
         self.say(m.ClientHello(ClientId("c"), HostId("here"), "3.11"))
@@ -161,6 +170,12 @@ class World:
                     pass
         check(self.core.state)
         self.check_copies()
+        self.check_downloads()
+
+    def check_downloads(self) -> None:
+        """No URL is being downloaded by two workers, whatever the manager thinks."""
+        at_once = Counter(order.url for worker in self.workers.values() for order in worker.downloading.values())
+        assert max(at_once.values(), default=0) <= 1, f"two download one URL: {at_once}"
 
     def check_copies(self) -> None:
         """Of what workers alone have, one does not think that it may give it up."""
@@ -219,6 +234,7 @@ class World:
             events += [("stored", worker, o) for o in worker.storing[:1]]
             events += [("fetched", worker, t) for t, f in worker.fetching.items() if self._source_has(f)]
             events += [("unpacked", worker, u) for u in worker.unpacking if u.archive in worker.holds]
+            events += [("downloaded", worker, d) for d in worker.downloading]
             events += [("start", worker, a) for a, s in worker.assigned.items() if worker.has_inputs(s)]
             events += [("end", worker, a) for a in worker.running]
         events += [("brought", None, t) for t, f in self.local.items() if self._source_has(f.order)]
@@ -257,6 +273,9 @@ class World:
             worker.unpacking.remove(what)
             worker.came(what.object_id, what.cache)
             self.say(m.ObjectsHeld((what.object_id,)), worker.peer)
+        elif kind == "downloaded":
+            stopped = what in worker.stopped
+            self.download_ends(worker, what, m.DownloadFault.ABANDONED if stopped else m.DownloadFault.NONE)
         elif kind == "start":
             worker.running[what] = worker.assigned.pop(what)
             self.say(m.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
@@ -277,6 +296,19 @@ class World:
             order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager
         )
         self.say(ended, worker.peer)
+
+    def download_ends(self, worker: FakeWorker, download: object, fault: m.DownloadFault) -> None:
+        """What the worker reports; of a URL's content, what `web` says that it is."""
+        order = worker.downloading.pop(download)
+        worker.stopped.discard(download)
+        if fault is not m.DownloadFault.NONE:
+            message = f"{order.label}: {fault.value} on {worker.worker_id}"
+            self.say(m.DownloadEnded(order.download_id, fault, message=message), worker.peer)
+            return
+        self.downloaded[order.url] += 1
+        content = manifest(self.web.get(order.url, order.url))
+        worker.made(object_id(content))
+        self.say(m.DownloadEnded(order.download_id, fault, object_id(content), content, content.size), worker.peer)
 
     def local_fetch_fails(self, transfer: object, fault: m.FetchFault) -> None:
         order = self.local.pop(transfer).order
@@ -353,6 +385,9 @@ class World:
 
     def temp(self, **fields: object) -> FileId:
         return self.declare(m.FileKind.TEMP, **fields)
+
+    def url(self, url: str = "https://example.org/data", **fields: object) -> FileId:
+        return self.declare(m.FileKind.URL, url=url, **{"label": url, **fields})
 
     def untar(self, archive: FileId, **fields: object) -> FileId:
         return self.declare(m.FileKind.UNTAR, source=archive, **fields)

@@ -7,6 +7,7 @@ from collections import Counter
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import reasons
+from vine.scheduler.downloads import is_needed
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -19,6 +20,7 @@ def check(state: State) -> None:
     _check_workers(state)
     _check_objects(state)
     _check_transfers(state)
+    _check_downloads(state)
 
 
 def _check_tasks(state: State) -> None:
@@ -110,6 +112,25 @@ def _check_transfers(state: State) -> None:
             _check_line(state, transfer, stripe)
     for object_id in transfers.forests:
         _check_forest(state, object_id)
+
+
+def _check_downloads(state: State) -> None:
+    downloads = state.downloads
+    assert downloads.at_once_max <= 1, "a URL was downloaded by two at once"
+    assert downloads.at == Counter(download.worker for download in downloads.running.values())
+    for download_id, running in downloads.running.items():
+        assert running.download_id == download_id and downloads.by_url[running.url] is running
+        assert running.worker in state.workers, f"{running.label} is downloaded by nobody who is there"
+        assert downloads.at[running.worker] <= config.downloads_per_worker_max
+    for url, download in downloads.by_url.items():
+        needed = is_needed(state, url)
+        assert needed or download.stopping, f"{download.label} is downloaded for nobody"
+    for file in state.files.by_id.values():
+        if file.spec.url is not None:
+            waited_for = file.waiting or any(state.files.by_id[unpacked].waiting for unpacked in file.unpacked)
+            assert not waited_for or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
+            others = [other for other in state.files.of_url(file.spec.url) if state.files.is_available(other.file_id)]
+            assert len({other.object_id for other in others}) <= 1, f"{file.spec.label} has two contents"
 
 
 def _check_line(state: State, transfer: Transfer, stripe: int) -> None:

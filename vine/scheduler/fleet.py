@@ -59,6 +59,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
     state.placement.add_worker(worker)
+    state.downloads.looking = True
     settings = state.settings
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))

@@ -53,6 +53,8 @@ def _why_no_file(state: State, file: FileRecord) -> str:
     label = file.spec.label
     if file.spec.source is not None:
         return _why_no_file(state, state.files.by_id[file.spec.source])
+    if file.spec.url is not None:
+        return _why_no_download(state, file.spec.url, label)
     if file.producer is not None:
         producer = state.tasks.by_id.get(file.producer)
         standing = "" if producer is None else f", {producer.state.value}"
@@ -60,6 +62,16 @@ def _why_no_file(state: State, file: FileRecord) -> str:
     if file.spec.exists and file.spec.path is not None:
         return f"waits for {label} to be read and hashed by the client"
     return f"waits for {label}, which no submitted task makes"
+
+
+def _why_no_download(state: State, url: str, label: str) -> str:
+    download = state.downloads.by_url[url]
+    if download.worker is not None:
+        stopping = ", which was told to stop and has not answered yet" if download.stopping else ""
+        return f"waits for {label}, which {download.worker} downloads since {state.now - download.began_at:.1f} s{stopping}"
+    before = f" (the last try: {download.trouble})" if download.trouble else ""
+    none = "none is connected" if not state.workers else "all download as many others as they may"
+    return f"waits for a worker to download {label}: {none}{before}"
 
 
 def why_shape(state: State, shape: Shape) -> str:
@@ -124,6 +136,12 @@ def snapshot(state: State) -> dict[str, Any]:
         "transfers_done": state.transfers.done,
         "transfers_failed": state.transfers.failed,
         "transfers_wanting": sum(len(nodes) for nodes in state.transfers.wanting.values()),
+        "downloads": _downloads(state),
+        "downloads_done": state.downloads.done,
+        "downloads_failed": state.downloads.failed,
+        "downloads_changed": state.downloads.changed,
+        "downloads_of_one_url_max": state.downloads.at_once_max,
+        "bytes_from_urls": state.downloads.bytes_received,
         "flows_out_max_allowed": state.settings.transfers_max,
         "bytes_from_manager": state.transfers.bytes_from_manager,
         "bytes_from_peers": state.transfers.bytes_from_peers,
@@ -195,6 +213,19 @@ def _transfers(state: State) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _downloads(state: State) -> list[dict[str, Any]]:
+    return [
+        {
+            "label": download.label,
+            "worker": download.worker,
+            "seconds": 0.0 if download.worker is None else state.now - download.began_at,
+            "trouble": download.trouble,
+            "files": [file.file_id for file in state.files.of_url(download.url)],
+        }
+        for download in state.downloads.by_url.values()
+    ]
 
 
 def _staged(state: State) -> dict[str, str]:

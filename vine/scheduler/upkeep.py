@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, keeping, spreading, staging
+from vine.scheduler import actions, downloads, keeping, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, input_files
 from vine.wire.messages import CacheLevel, DropObjects
@@ -41,11 +41,12 @@ def release_inputs(state: State, record: TaskRecord) -> None:
 
 def drop_if_unneeded(state: State, file: FileRecord) -> None:
     """Drop the copies of a file that nobody will ask for; at cache level `task`, those on workers."""
+    downloads.forgo(state, file)
     if file.users or any(state.files.by_id[unpacked].users for unpacked in file.unpacked):
         return
     if file.forgotten and not file.unpacked:
         unbind(state, file)
-        state.files.by_id.pop(file.file_id, None)
+        state.files.forget(file)
         archive = state.files.by_id.get(file.spec.source) if file.spec.source is not None else None
         if archive is not None and file.file_id in archive.unpacked:
             archive.unpacked.remove(file.file_id)
@@ -55,8 +56,16 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
             forget_if_unneeded(state, producer)
     elif file.spec.cache is CacheLevel.TASK and file.object_id is not None:
         known = state.files.objects[file.object_id]
-        if not state.files.is_used(known) and (MANAGER in known.holders or known.data is not None or known.archive):
+        if not state.files.is_used(known) and _has_origin(state, known):
             drop_copies(state, known)
+
+
+def _has_origin(state: State, known: ObjectRecord) -> bool:
+    """Whether a task that is submitted later can have it all the same, without one that runs again."""
+    if MANAGER in known.holders or known.data is not None or known.archive is not None:
+        return True
+    files = [state.files.by_id[file_id] for file_id in known.files]
+    return not known.results and all(file.spec.url is not None and not file.bring for file in files)
 
 
 def unbind(state: State, file: FileRecord) -> None:

@@ -107,7 +107,8 @@ def status(run: Run, now_s: float) -> dict[str, Any]:
 
 def sections(found: dict[str, Any]) -> list[Table]:
     """The same for people."""
-    parts = [_head(found), _tasks(found), _workers(found), _transfers(found), _reasons(found), _failures(found)]
+    standing = [_head(found), _tasks(found), _workers(found), _transfers(found), _downloads(found)]
+    parts = [*standing, _reasons(found), _failures(found)]
     return [part for part in parts if part is not None]
 
 
@@ -175,6 +176,30 @@ def _transfers(found: dict[str, Any]) -> Table:
         f" {found.get('transfers_failed', 0)} failed; {', '.join(flows)}"
     )
     return Table(title, ("file", "from", "to", "size", "since") if rows else (), rows)
+
+
+def _downloads(found: dict[str, Any]) -> Table | None:
+    downloads = found.get("downloads", [])
+    most, done, failed, changed = (
+        found.get(f"downloads_{name}", 0) for name in ("of_one_url_max", "done", "failed", "changed")
+    )
+    if not (downloads or most):
+        return None  # Most runs have no URLs.
+    rows = [
+        [
+            download["label"],
+            download["worker"] or "nobody yet",
+            duration(download["seconds"]) if download["worker"] else "",
+            download["trouble"],
+        ]
+        for download in downloads[:_rows_shown_max]
+    ]
+    now = sum(download["worker"] is not None for download in downloads)
+    title = (
+        f"downloads: {now} now (most at once of one URL: {most}){_of_which(downloads)}, {done} done, {failed} failed, "
+        f"{changed} changed since; {amount_of_bytes(found.get('bytes_from_urls', 0))} from URLs"
+    )
+    return Table(title, ("url", "by", "since", "last trouble") if rows else (), rows)
 
 
 def _reasons(found: dict[str, Any]) -> Table | None:

@@ -86,7 +86,7 @@ def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task:
         f"waits for the result of {needed.title()}, which is {_state(connection, needed)}"
         for needed in _unmet_tasks(connection, task.spec)
     ]
-    lines += [f"waits for {_why_no_file(connection, file)}" for file in _unmet_files(connection, task.spec)]
+    lines += [f"waits for {_why_no_file(connection, snapshot, file)}" for file in _unmet_files(connection, task.spec)]
     if len(lines) == 1:
         return lines
     rest = [f"and {len(lines) - _named_max} more"] if len(lines) > _named_max else []
@@ -117,12 +117,17 @@ def _why_collecting(connection: sqlite3.Connection, snapshot: dict[str, Any], ta
     return [f"has ended on {worker}: the manager brings its results from there, or is about to send it out again"]
 
 
-def _why_no_file(connection: sqlite3.Connection, file: _File) -> str:
+def _why_no_file(connection: sqlite3.Connection, snapshot: dict[str, Any], file: _File) -> str:
     label, kind = file.spec.label, file.spec.kind
     if file.failure is not None:
         return f"{label}, which cannot be had: {file.failure}"
     if kind is FileKind.UNTAR:
+        archive = None if file.spec.source is None else _find_file(connection, file.spec.source)
+        if archive is not None and archive.spec.kind is FileKind.URL:
+            return _why_no_file(connection, snapshot, archive)
         return f"{label}: its archive is not there yet"
+    if kind is FileKind.URL:
+        return f"{label}, which {_who_downloads(snapshot, file)}"
     maker = file.maker or _maker_of(connection, file.spec.file_id)
     if maker is not None:
         again = " again, for its copies were lost" if maker.outcome is not None else ""
@@ -130,6 +135,16 @@ def _why_no_file(connection: sqlite3.Connection, file: _File) -> str:
     if kind is FileKind.TEMP or not file.spec.exists:
         return f"{label}, which no submitted task makes"
     return f"{label}, which is being read and hashed by the client"
+
+
+def _who_downloads(snapshot: dict[str, Any], file: _File) -> str:
+    for download in snapshot.get("downloads", []):
+        if file.spec.file_id in download["files"]:
+            if download["worker"] is not None:
+                return f"{download['worker']} downloads since {download['seconds']:.1f} s"
+            before = f" (the last try: {download['trouble']})" if download["trouble"] else ""
+            return f"a worker is to download, and none is free for it{before}"
+    return "a worker is to download"
 
 
 _reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task], list[str]]] = {
