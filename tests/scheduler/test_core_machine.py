@@ -32,7 +32,10 @@ class Run(RuleBasedStateMachine):
 
     # --- the client ------------------------------------------------------------------------------
 
-    @rule(kind=st.sampled_from(["buffer", "local", "untar", "unbound", "url", "untar of url"]), level=st.sampled_from(list(m.CacheLevel)))
+    @rule(
+        kind=st.sampled_from(["buffer", "local", "untar", "unbound", "url", "untar of url"]),
+        level=st.sampled_from(list(m.CacheLevel)),
+    )
     def declare(self, kind: str, level: m.CacheLevel) -> None:
         name = f"file{len(self.files) % 4}"  # Some have equal content.
         if kind == "buffer":

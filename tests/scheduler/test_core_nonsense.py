@@ -46,9 +46,7 @@ _specs = st.builds(
     m.FileSpec, _files, st.sampled_from(m.FileKind), st.sampled_from(m.CacheLevel), _long, st.none() | _paths,
     st.none() | st.just(b"data"), st.none() | _files, st.booleans(), st.booleans(), st.none() | _urls,
 )  # fmt: skip
-_specs |= st.builds(
-    m.FileSpec, _files, st.just(m.FileKind.URL), st.sampled_from(m.CacheLevel), _long, url=_urls
-)
+_specs |= st.builds(m.FileSpec, _files, st.just(m.FileKind.URL), st.sampled_from(m.CacheLevel), _long, url=_urls)
 _requests = st.builds(m.Request, st.sampled_from([None, 0.0, 1.0, 1e9]), st.sampled_from([None, 0.0, 1.0]))
 _submitted = st.builds(
     m.TaskSpec, _tasks, st.sampled_from(m.TaskKind), function=st.none() | _files, depends=_some(_tasks), inputs=_mounts,

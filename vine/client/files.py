@@ -11,8 +11,8 @@ from typing import Any, NoReturn
 
 from vine import config, errors
 from vine.client.session import Session
-from vine.client.urls import checked_url, label_of
 from vine.names import FileId
+from vine.urls import checked_url, label_of
 from vine.wire.messages import (
     CacheLevel,
     FileBound,

@@ -257,9 +257,7 @@ def _drop_leftover(state: State, worker: WorkerRecord, object_id: ObjectId | Non
         fleet.announced(state, worker, object_id, forever=False)
 
 
-def _arrived(
-    state: State, download: Download, worker: WorkerRecord, object_id: ObjectId, manifest: Manifest
-) -> None:
+def _arrived(state: State, download: Download, worker: WorkerRecord, object_id: ObjectId, manifest: Manifest) -> None:
     """All files of the URL stand for this content from now on."""
     downloads = state.downloads
     del downloads.by_url[download.url]

@@ -67,8 +67,9 @@ def _why_no_file(state: State, file: FileRecord) -> str:
 def _why_no_download(state: State, url: str, label: str) -> str:
     download = state.downloads.by_url[url]
     if download.worker is not None:
-        stopping = ", which was told to stop and has not answered yet" if download.stopping else ""
-        return f"waits for {label}, which {download.worker} downloads since {state.now - download.began_at:.1f} s{stopping}"
+        stopping = "; it was told to stop before, and has not answered yet" if download.stopping else ""
+        lasts_s = state.now - download.began_at
+        return f"waits for {label}, which {download.worker} downloads since {lasts_s:.1f} s{stopping}"
     before = f" (the last try: {download.trouble})" if download.trouble else ""
     none = "none is connected" if not state.workers else "all download as many others as they may"
     return f"waits for a worker to download {label}: {none}{before}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire.messages import (
     Assignment,
+    DownloadUrl,
     FetchObject,
     FromWorker,
     InlineObject,
@@ -57,6 +58,20 @@ class StartUnpack:
     object_id: ObjectId
     archive: ObjectId
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartDownload:
+    """Answered by `DownloadEnded`, with the object pinned."""
+
+    order: DownloadUrl
+
+
+@dataclass(frozen=True, slots=True)
+class StopDownload:
+    """It is answered all the same."""
+
+    download_id: TransferId
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +162,8 @@ Action = (
     | StopFetch
     | KeepObject
     | StartUnpack
+    | StartDownload
+    | StopDownload
     | Unpin
     | Rate
     | RemoveObjects
