@@ -9,6 +9,7 @@ back to take it. So no task sees two versions of a URL, but two tasks may.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -22,7 +23,7 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord, could_fit, has_features
-from vine.wire.messages import AbandonDownload, DownloadEnded, DownloadFault, DownloadUrl, Manifest, Outcome
+from vine.wire.messages import AbandonDownload, DownloadEnded, DownloadFault, DownloadUrl, Manifest, Outcome, Request
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -212,6 +213,14 @@ def _fits(record: TaskRecord, worker: WorkerRecord) -> bool:
     spec = record.spec
     able = could_fit(spec.request, worker.capacity) and has_features(worker, spec.features)
     return able and worker.worker_id not in record.avoid
+
+
+def requests(state: State) -> Iterator[Request]:
+    """What tasks ask for whose URLs wait for a worker, one for each: without it a fleet of none would stay so."""
+    for download in state.downloads.by_url.values():
+        if download.worker is None:
+            tasks = [record for file in state.files.of_url(download.url) for record in _waiting(state, file)]
+            yield tasks[0].spec.request if tasks else Request()
 
 
 # --- how it ends ---------------------------------------------------------------------------------

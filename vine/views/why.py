@@ -143,7 +143,7 @@ def _who_downloads(snapshot: dict[str, Any], file: _File) -> str:
             if download["worker"] is not None:
                 return f"{download['worker']} downloads since {download['seconds']:.1f} s"
             before = f" (the last try: {download['trouble']})" if download["trouble"] else ""
-            return f"a worker is to download, and none is free for it{before}"
+            return f"a worker is to download, and none is free{before}"
     return "a worker is to download"
 
 

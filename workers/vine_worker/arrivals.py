@@ -37,6 +37,11 @@ class Arrivals:
         if held:
             self._board.send(wire.ObjectsHeld(tuple(sorted(held)), tuple(sorted(held & self._forever))))
 
+    @property
+    def downloading(self) -> bool:
+        """Whether it does so for all: nobody else has begun."""
+        return bool(self._downloads)
+
     # --- what the manager wants ---
 
     def store(self, message: wire.StoreObjects) -> None:

@@ -125,7 +125,7 @@ class WorkerCore:
     @property
     def idle(self) -> bool:
         """Nothing runs, waits or is on its way to the manager."""
-        return not self.attempts and not self._board.results
+        return not self.attempts and not self._board.results and not self._arrivals.downloading
 
     @property
     def idle_since_s(self) -> float:
