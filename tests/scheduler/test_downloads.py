@@ -8,7 +8,7 @@ from tests.scheduler.downloading import URL, arrive, content_id, downloaders, ou
 from tests.scheduler.world import World, manifest
 from vine import config
 from vine.names import MANAGER, FileId, HostId, PeerKey, TaskId, numbered
-from vine.scheduler.actions import Journal
+from vine.scheduler.actions import Journal, Send
 from vine.scheduler.records import ObjectBound
 from vine.wire import messages as m
 
@@ -306,3 +306,26 @@ def test_a_snapshot_tells_of_downloads_and_that_none_is_done_by_two() -> None:
     told = world.core.snapshot(world.now)
     assert (told["downloads"], told["downloads_done"], told["downloads_failed"]) == ([], 1, 0)
     assert told["bytes_from_urls"] == manifest(URL).size
+
+
+def test_a_factory_hears_of_tasks_whose_urls_wait_for_a_worker_and_spares_workers_that_download() -> None:
+    # given a factory and no worker
+    world = World()
+    factory = PeerKey("factory")
+    world.say(m.FactoryHello("f", "local", 0, 2, m.Resources(1)), factory)
+    world.submit((world.url(URL),))
+    # when
+    world.pass_time(config.statistics_interval_s)
+    # then it is to start one
+    (demand,) = [message for peer, message in demands(world) if peer == factory][-1:]
+    assert demand.waiting == (m.WorkDemand(m.Request(cores=1), 1),)
+    # and does not end the one that downloads
+    world.join("w1")
+    world.pass_time(config.statistics_interval_s)
+    (demand,) = [message for peer, message in demands(world) if peer == factory][-1:]
+    assert (demand.connected, demand.idle) == (("w1",), ())
+
+
+def demands(world: World) -> list[tuple[PeerKey, m.FleetDemand]]:
+    sent = [action for action in world.done if isinstance(action, Send)]
+    return [(action.peer, action.message) for action in sent if isinstance(action.message, m.FleetDemand)]

@@ -7,7 +7,7 @@ from collections import Counter
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import reasons
-from vine.scheduler.downloads import is_needed
+from vine.scheduler.downloads import is_waited_for
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -123,12 +123,13 @@ def _check_downloads(state: State) -> None:
         assert running.worker in state.workers, f"{running.label} is downloaded by nobody who is there"
         assert downloads.at[running.worker] <= config.downloads_per_worker_max
     for url, download in downloads.by_url.items():
-        needed = is_needed(state, url)
-        assert needed or download.stopping, f"{download.label} is downloaded for nobody"
+        assert download.needed or download.stopping, f"{download.label} is downloaded for nobody"
+        waited_for = {file.file_id for file in state.files.of_url(url) if is_waited_for(state, file)}
+        assert download.needed.keys() == waited_for, f"{download.label} is said to be needed by {download.needed}"
     for file in state.files.by_id.values():
         if file.spec.url is not None:
-            waited_for = file.waiting or any(state.files.by_id[unpacked].waiting for unpacked in file.unpacked)
-            assert not waited_for or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
+            lacking = is_waited_for(state, file) and not state.files.is_available(file.file_id)
+            assert not lacking or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
             others = [other for other in state.files.of_url(file.spec.url) if state.files.is_available(other.file_id)]
             assert len({other.object_id for other in others}) <= 1, f"{file.spec.label} has two contents"
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
-from vine.names import ObjectId, TransferId, WorkerId
+from vine.names import FileId, ObjectId, TransferId, WorkerId
 from vine.scheduler import collecting, dispatch, existence, fleet, keeping
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
@@ -41,6 +41,7 @@ class Download:
 
     url: str
     label: str
+    needed: dict[FileId, None] = field(default_factory=dict)  # files that tasks or clients wait for
     download_id: TransferId | None = None
     worker: WorkerId | None = None
     began_at: float = 0.0
@@ -57,6 +58,7 @@ class Downloads:
         self.by_url: dict[str, Download] = {}
         self.running: dict[TransferId, Download] = {}
         self.at: Counter[WorkerId] = Counter()  # how many run there
+        self.full: set[WorkerId] = set()  # where no more may run
         self.looking = False  # a download or a worker for one may have appeared in this step
         self.begun = 0
         self.done = 0
@@ -70,6 +72,8 @@ class Downloads:
         download.worker, download.download_id, download.began_at = worker, download_id, now
         self.running[download_id] = download
         self.at[worker] += 1
+        if self.at[worker] >= config.downloads_per_worker_max:
+            self.full.add(worker)
         self.begun += 1
         self.at_once_max = max(self.at_once_max, sum(other.url == download.url for other in self.running.values()))
 
@@ -78,6 +82,7 @@ class Downloads:
         assert download.worker is not None and download.download_id is not None
         del self.running[download.download_id]
         self.at[download.worker] -= 1
+        self.full.discard(download.worker)
         if not self.at[download.worker]:
             del self.at[download.worker]
         download.worker = download.download_id = None
@@ -89,23 +94,28 @@ class Downloads:
 
 
 def want(state: State, file: FileRecord) -> None:
-    """A file of a URL is needed, and nobody has its content."""
+    """A file of a URL is needed, by itself or to be unpacked, and nobody has its content."""
     url = file.spec.url
     assert url is not None
-    if url not in state.downloads.by_url:
-        state.downloads.by_url[url] = Download(url, file.spec.label)
+    download = state.downloads.by_url.get(url)
+    if download is None:
+        download = state.downloads.by_url[url] = Download(url, file.spec.label)
+    download.needed[file.file_id] = None
     state.downloads.looking = True
 
 
 def forgo(state: State, file: FileRecord) -> None:
-    """The file is not needed (any more): if no other of its URL is, a download is stopped."""
+    """A task does not wait for the file any more: if nobody does for any of its URL, a download is stopped."""
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)
         if archive is not None and archive.spec.url is not None:
             forgo(state, archive)
         return
     download = None if file.spec.url is None else state.downloads.by_url.get(file.spec.url)
-    if download is None or is_needed(state, download.url):
+    if download is None or is_waited_for(state, file):
+        return
+    download.needed.pop(file.file_id, None)
+    if download.needed:
         return
     if download.download_id is None:
         del state.downloads.by_url[download.url]
@@ -115,16 +125,18 @@ def forgo(state: State, file: FileRecord) -> None:
         state.tell_worker(download.worker, AbandonDownload(download.download_id))
 
 
-def is_needed(state: State, url: str) -> bool:
-    """Whether a task or a client waits for the content, or for what is unpacked from it."""
-    return any(_waiting(state, file) or (file.bring and not file.forgotten) for file in state.files.of_url(url))
+def is_waited_for(state: State, file: FileRecord) -> bool:
+    """Whether a task or a client waits for the file, or for what is unpacked from it."""
+    if file.waiting or (file.bring and not file.forgotten):
+        return True
+    return any(state.files.by_id[file_id].waiting for file_id in file.unpacked)
 
 
-def _waiting(state: State, file: FileRecord) -> list[TaskRecord]:
-    task_ids = set(file.waiting)
-    for file_id in file.unpacked:
-        task_ids |= state.files.by_id[file_id].waiting
-    return [state.tasks.by_id[task_id] for task_id in sorted(task_ids)]
+def _waiting(state: State, download: Download) -> list[TaskRecord]:
+    """Some tasks that wait for it."""
+    files = (state.files.by_id[file_id] for file_id in download.needed)
+    sets = (own for file in files for own in (file.waiting, *(state.files.by_id[u].waiting for u in file.unpacked)))
+    return [state.tasks.by_id[task_id] for task_id in islice(chain.from_iterable(sets), _TASKS_LOOKED_AT)]
 
 
 def share(state: State, file: FileRecord) -> None:
@@ -135,10 +147,16 @@ def share(state: State, file: FileRecord) -> None:
         _stand_for(state, file, present)
 
 
+def _before(state: State, url: str) -> ObjectRecord | None:
+    """What the URL's content was, whether or not there are copies."""
+    object_id = state.files.content_of_url.get(url)
+    return None if object_id is None else state.files.objects.get(object_id)
+
+
 def _present(state: State, url: str) -> ObjectRecord | None:
     """The content of the URL that the run has."""
-    contents = (state.files.object_of(file.file_id) for file in state.files.of_url(url))
-    return next((known for known in contents if known is not None and state.files.can_be_had(known)), None)
+    known = _before(state, url)
+    return known if known is not None and state.files.can_be_had(known) else None
 
 
 def _stand_for(state: State, file: FileRecord, known: ObjectRecord) -> None:
@@ -151,40 +169,39 @@ def _stand_for(state: State, file: FileRecord, known: ObjectRecord) -> None:
 
 def settle(state: State) -> None:
     """Give every download that waits for one a worker, if there is one for it."""
-    if not state.downloads.looking or state.stopping:
+    downloads = state.downloads
+    if not downloads.looking or state.stopping:
         return
-    state.downloads.looking = False
-    for download in [waiting for waiting in state.downloads.by_url.values() if waiting.worker is None]:
-        worker = _choose(state, download)
+    downloads.looking = False
+    for download in [waiting for waiting in downloads.by_url.values() if waiting.worker is None]:
+        worker = _choose(state, download) if len(downloads.full) < len(state.workers) else None
         if worker is not None:
             download_id = state.next_transfer()
-            state.downloads.start(download, worker.worker_id, download_id, state.now)
+            downloads.start(download, worker.worker_id, download_id, state.now)
             state.send(worker.peer, DownloadUrl(download_id, download.url, download.label))
-        elif state.workers and state.workers.keys() <= download.failed_on:
+        elif download.failed_on and state.workers.keys() <= download.failed_on:
             _failed(state, download, download.trouble)
 
 
 def _choose(state: State, download: Download) -> WorkerRecord | None:
     """Of workers that a task which waits for it fits and that have room, who holds most of its other inputs."""
-    tasks = [record for file in state.files.of_url(download.url) for record in _waiting(state, file)]
-    tasks = tasks[:_TASKS_LOOKED_AT]
+    tasks = _waiting(state, download)
     held: Counter[WorkerId] = Counter()
     for record in tasks:
         of_this: Counter[WorkerId] = Counter()
         for worker_id, size in dispatch.held_bytes(state, record):
             of_this[worker_id] += int(size)
         held |= of_this
-    size = max((_size_before(state, file) for file in state.files.of_url(download.url)), default=0)
+    before = _before(state, download.url)
+    size_before = 0 if before is None or before.manifest is None else before.manifest.size
     best, best_score = None, None
     for worker_id in dict.fromkeys([*held, *_some_workers(state)]):
         worker = state.workers.get(worker_id)
-        if worker is None or worker_id in download.failed_on:
-            continue
-        if state.downloads.at[worker_id] >= config.downloads_per_worker_max:
+        if worker is None or worker_id in download.failed_on or worker_id in state.downloads.full:
             continue
         score = (
             not tasks or any(_fits(record, worker) for record in tasks),
-            worker.status is None or worker.status.free_disk_bytes >= size,
+            worker.status is None or worker.status.free_disk_bytes >= size_before,
             held[worker_id],
             -state.downloads.at[worker_id],
             -worker.load,
@@ -194,19 +211,12 @@ def _choose(state: State, download: Download) -> WorkerRecord | None:
     return best
 
 
-def _size_before(state: State, file: FileRecord) -> int:
-    """Of the content whose copies are lost; 0 where there was none yet."""
-    known = state.files.object_of(file.file_id)
-    return 0 if known is None or known.manifest is None else known.manifest.size
-
-
-def _some_workers(state: State) -> list[WorkerId]:
-    """All of a small fleet; of a large one as many as are worth comparing, others each time."""
+def _some_workers(state: State) -> Iterator[WorkerId]:
+    """All that may do one more, of a small fleet; of a large one as many as are worth comparing, others each time."""
     workers, most = list(state.workers), config.download_workers_compared
-    if len(workers) <= most:
-        return workers
-    first = state.downloads.begun * most % len(workers)
-    return list(islice([*workers[first:], *workers[:first]], most))
+    first = state.downloads.begun * most % len(workers) if len(workers) > most else 0
+    free = (worker_id for worker_id in chain(workers[first:], workers[:first]) if worker_id not in state.downloads.full)
+    return islice(free, most)
 
 
 def _fits(record: TaskRecord, worker: WorkerRecord) -> bool:
@@ -219,7 +229,7 @@ def requests(state: State) -> Iterator[Request]:
     """What tasks ask for whose URLs wait for a worker, one for each: without it a fleet of none would stay so."""
     for download in state.downloads.by_url.values():
         if download.worker is None:
-            tasks = [record for file in state.files.of_url(download.url) for record in _waiting(state, file)]
+            tasks = _waiting(state, download)
             yield tasks[0].spec.request if tasks else Request()
 
 
@@ -245,7 +255,7 @@ def ended(state: State, worker: WorkerRecord, message: DownloadEnded) -> None:
             _failed_here(state, download, worker.worker_id, text)
             return
         _arrived(state, download, worker, object_id, manifest)
-    elif not is_needed(state, download.url):
+    elif not download.needed:
         del downloads.by_url[download.url]
     elif message.fault not in _MAYBE_ELSEWHERE:
         _failed(state, download, message.message)
@@ -282,7 +292,9 @@ def _arrived(state: State, download: Download, worker: WorkerRecord, object_id: 
         for file in files:
             _stand_for(state, file, present)
     else:
-        downloads.changed += any(file.object_id not in (None, object_id) for file in files)
+        before = state.files.content_of_url.get(download.url)
+        downloads.changed += before not in (None, object_id)
+        state.files.content_of_url[download.url] = object_id
         for file in files:
             _bind(state, file, object_id, manifest)
         keeping.made_copy(state, worker, state.files.objects[object_id])
@@ -310,7 +322,7 @@ def worker_lost(state: State, worker_id: WorkerId, reason: str) -> None:
         state.downloads.stop(download)
         download.losses += 1
         download.trouble = f"{download.label} could not be downloaded: {worker_id}, which did, was lost ({reason})"
-        if not is_needed(state, download.url):
+        if not download.needed:
             del state.downloads.by_url[download.url]
         elif download.losses >= config.worker_losses_max:
             _failed(state, download, download.trouble)

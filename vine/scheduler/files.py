@@ -63,6 +63,7 @@ class FileTable:
         self.by_id: dict[FileId, FileRecord] = {}
         self.objects: dict[ObjectId, ObjectRecord] = {}
         self._of_url: dict[str, dict[FileId, None]] = {}
+        self.content_of_url: dict[str, ObjectId] = {}  # as it was downloaded last, whether or not there are copies
         self.unclaimed: dict[ObjectId, set[WorkerId]] = {}  # kept on workers, though no file stands for it
 
     def declare(self, spec: FileSpec, client: PeerKey) -> FileRecord:
@@ -80,6 +81,7 @@ class FileTable:
             del self._of_url[record.spec.url][record.file_id]
             if not self._of_url[record.spec.url]:
                 del self._of_url[record.spec.url]
+                self.content_of_url.pop(record.spec.url, None)
 
     def bind(self, record: FileRecord, object_id: ObjectId, manifest: Manifest | None) -> ObjectRecord:
         """Let the file stand for this content from now on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _STAGED_SHOWN_MAX = 1000
+_DOWNLOADS_SHOWN_MAX = 1000
 
 
 def why(state: State, record: TaskRecord) -> str:
@@ -138,6 +140,8 @@ def snapshot(state: State) -> dict[str, Any]:
         "transfers_failed": state.transfers.failed,
         "transfers_wanting": sum(len(nodes) for nodes in state.transfers.wanting.values()),
         "downloads": _downloads(state),
+        "downloads_running": len(state.downloads.running),
+        "downloads_waiting": len(state.downloads.by_url) - len(state.downloads.running),
         "downloads_done": state.downloads.done,
         "downloads_failed": state.downloads.failed,
         "downloads_changed": state.downloads.changed,
@@ -217,15 +221,17 @@ def _transfers(state: State) -> list[dict[str, Any]]:
 
 
 def _downloads(state: State) -> list[dict[str, Any]]:
+    """Those that run first."""
+    waiting = (download for download in state.downloads.by_url.values() if download.worker is None)
     return [
         {
             "label": download.label,
             "worker": download.worker,
             "seconds": 0.0 if download.worker is None else state.now - download.began_at,
             "trouble": download.trouble,
-            "files": [file.file_id for file in state.files.of_url(download.url)],
+            "files": list(download.needed),
         }
-        for download in state.downloads.by_url.values()
+        for download in islice(chain(state.downloads.running.values(), waiting), _DOWNLOADS_SHOWN_MAX)
     ]
 
 

@@ -180,9 +180,8 @@ def _transfers(found: dict[str, Any]) -> Table:
 
 def _downloads(found: dict[str, Any]) -> Table | None:
     downloads = found.get("downloads", [])
-    most, done, failed, changed = (
-        found.get(f"downloads_{name}", 0) for name in ("of_one_url_max", "done", "failed", "changed")
-    )
+    counted = ("running", "of_one_url_max", "waiting", "done", "failed", "changed")
+    now, most, waiting, done, failed, changed = (found.get(f"downloads_{name}", 0) for name in counted)
     if not (downloads or most):
         return None  # Most runs have no URLs.
     rows = [
@@ -194,10 +193,10 @@ def _downloads(found: dict[str, Any]) -> Table | None:
         ]
         for download in downloads[:_rows_shown_max]
     ]
-    now = sum(download["worker"] is not None for download in downloads)
     title = (
-        f"downloads: {now} now (most at once of one URL: {most}){_of_which(downloads)}, {done} done, {failed} failed, "
-        f"{changed} changed since; {amount_of_bytes(found.get('bytes_from_urls', 0))} from URLs"
+        f"downloads: {now} now (most at once of one URL: {most}), {waiting} waiting{_of_which(downloads)}, "
+        f"{done} done, {failed} failed, {changed} changed since; "
+        f"{amount_of_bytes(found.get('bytes_from_urls', 0))} from URLs"
     )
     return Table(title, ("url", "by", "since", "last trouble") if rows else (), rows)
 

@@ -33,7 +33,7 @@ _AGAIN = frozenset({408, 425, 429})  # Of the 4xx, what a later try may change; 
 _BUSY = 429
 _BAD_RANGE = 416
 _TLS_CUT = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 
 
 class Trouble(Exception):  # noqa: N818 - it is what happened to one try, and told to nobody as it is
@@ -247,7 +247,7 @@ def _tag_of(headers: Message) -> str:
 def _time_of(text: str) -> Any:
     try:
         found = email.utils.parsedate_to_datetime(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, IndexError):
         return None
     return found if found.tzinfo is not None else None
 
@@ -260,7 +260,7 @@ def trouble_of(error: Exception) -> Trouble:
         return _trouble_of_status(error)
     reason = error.reason if isinstance(error, urllib.error.URLError) else error
     if isinstance(reason, http.client.InvalidURL | ValueError) and not isinstance(reason, OSError):
-        return Trouble(DownloadFault.REFUSED, "it leads to what is no URL")
+        return Trouble(DownloadFault.REFUSED, "its host, or one that it leads to, has no valid name")
     if isinstance(reason, ssl.SSLCertVerificationError):
         return Trouble(DownloadFault.UNTRUSTED, f"its certificate does not hold ({reason.verify_message})")
     if isinstance(reason, ssl.SSLError) and not isinstance(reason, _TLS_CUT):
