@@ -43,9 +43,9 @@ class Run(RuleBasedStateMachine):
         elif kind == "untar":
             self.files.append(self.world.untar(self.world.local_file(name, cache=level)))
         elif kind == "url":
-            self.files.append(self.world.url(f"https://{name[:5]}", cache=level))
+            self.files.append(self.world.url(f"https://url{len(self.files) % 2}", cache=level))
         elif kind == "untar of url":
-            self.files.append(self.world.untar(self.world.url(f"https://{name[:5]}", cache=level)))
+            self.files.append(self.world.untar(self.world.url(f"https://url{len(self.files) % 2}", cache=level)))
         else:
             self.files.append(self.world.local_file(name, bind=kind == "local", cache=level))
 
@@ -136,7 +136,7 @@ class Run(RuleBasedStateMachine):
 
     @rule(content=st.sampled_from(["file0", "new"]))
     def what_a_url_leads_to_changes(self, content: str) -> None:
-        self.world.web["https://file"] = content  # It may be what a file of another kind holds, too.
+        self.world.web["https://url0"] = content  # It may be what a file of another kind holds, too.
 
     @rule(data=st.data(), disk_full=st.booleans())
     def a_worker_loses_an_object(self, data: st.DataObject, disk_full: bool) -> None:

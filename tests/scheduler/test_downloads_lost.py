@@ -216,3 +216,19 @@ def test_the_only_copy_of_a_url_is_not_given_up_for_room() -> None:
     holder = arrive(world)
     world.settle()
     assert holder.may_go() == []
+
+
+def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_it_no_more() -> None:
+    # given a task that uses the content, and the transfer of one that was cancelled
+    world = World(workers=2)
+    file = world.url(URL, cache=m.CacheLevel.TASK)
+    tasks = [world.submit((file,)) for _ in range(2)]
+    holder = arrive(world)
+    (receiver,) = [worker for worker in world.workers.values() if worker is not holder]
+    (task,) = [task for task in tasks if world.worker_of(task) == receiver.worker_id]
+    world.say(m.CancelTasks((task,)))
+    assert receiver.fetching
+    for kind in ("start", "end", "end"):
+        world.happen(next(event for event in world.possible_events() if event[0] == kind))
+    # then nothing is left, neither here nor on its way
+    assert not (receiver.fetching or receiver.holds or holder.holds)

@@ -56,14 +56,17 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
             forget_if_unneeded(state, producer)
     elif file.spec.cache is CacheLevel.TASK and file.object_id is not None:
         known = state.files.objects[file.object_id]
-        if not state.files.is_used(known) and _has_origin(state, known):
+        if state.files.is_used(known):
+            return
+        if MANAGER in known.holders or known.data is not None or known.archive:
+            drop_copies(state, known)
+        elif _comes_again(state, known):
+            _stop_transfers(state, known)
             drop_copies(state, known)
 
 
-def _has_origin(state: State, known: ObjectRecord) -> bool:
-    """Whether a task that is submitted later can have it all the same, without one that runs again."""
-    if MANAGER in known.holders or known.data is not None or known.archive is not None:
-        return True
+def _comes_again(state: State, known: ObjectRecord) -> bool:
+    """Whether it is downloaded once more, should a task that is submitted later need it."""
     files = [state.files.by_id[file_id] for file_id in known.files]
     return not known.results and all(file.spec.url is not None and not file.bring for file in files)
 
@@ -77,11 +80,7 @@ def unbind(state: State, file: FileRecord) -> None:
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
-    for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
-        staging.abandon(state, transfer, for_good=True)
-    state.transfers.wanting.pop(known.object_id, None)
-    spreading.dissolve(state, known.object_id)
-    state.transfers.forgive(object_id=known.object_id)
+    _stop_transfers(state, known)
     if MANAGER in known.holders:
         keeping.manager_has_not(state, known)
         state.do(actions.StopServing(known.object_id))
@@ -93,6 +92,14 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
             keeping.keep_unclaimed(state, state.workers[worker_id], known.object_id)
     else:
         drop_copies(state, known)
+
+
+def _stop_transfers(state: State, known: ObjectRecord) -> None:
+    for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
+        staging.abandon(state, transfer, for_good=True)
+    state.transfers.wanting.pop(known.object_id, None)
+    spreading.dissolve(state, known.object_id)
+    state.transfers.forgive(object_id=known.object_id)
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:
