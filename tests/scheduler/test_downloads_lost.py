@@ -77,6 +77,27 @@ def test_a_client_that_waits_for_a_content_that_cannot_be_had_is_told() -> None:
     assert brought.path is None and "refused" in brought.message
 
 
+def test_a_task_that_was_ready_while_its_url_was_lost_and_could_not_be_had_again_fails() -> None:
+    # given a task that waits for a large worker, while what it unpacks is lost and cannot be had any more
+    world = World()
+    world.join("large", cores=2)
+    file = world.url(URL)
+    tree = world.untar(file)
+    first = world.submit((file,), request=m.Request(cores=2))
+    arrive(world)
+    task = world.submit((tree,), request=m.Request(cores=2))
+    world.lose("large")
+    world.join("small", cores=1)
+    fail(world, m.DownloadFault.REFUSED)
+    assert outcome(world, first) is m.Outcome.INPUT_MISSING
+    assert world.state_of(task) == "ready"
+    # when that worker comes
+    world.join("another", cores=2)
+    # then
+    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    assert not downloaders(world)
+
+
 def test_a_url_that_could_not_be_had_is_tried_again_when_it_is_declared_again() -> None:
     world = World(workers=1)
     world.submit((world.url(URL),))
@@ -216,12 +237,14 @@ def test_the_only_copy_of_a_url_is_not_given_up_for_room() -> None:
     holder = arrive(world)
     world.settle()
     assert holder.may_go() == []
+    assert not world.sent(m.RateObjects), "a worker keeps what it has downloaded without being told"
 
 
-def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_it_no_more() -> None:
+@pytest.mark.parametrize("peer_transfer", [True, False])
+def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_it_no_more(peer_transfer: bool) -> None:
     # given a task that uses the content, and the transfer of one that was cancelled
     world = World(workers=2)
-    file = world.url(URL, cache=m.CacheLevel.TASK)
+    file = world.url(URL, cache=m.CacheLevel.TASK, peer_transfer=peer_transfer)
     tasks = [world.submit((file,)) for _ in range(2)]
     holder = arrive(world)
     (receiver,) = [worker for worker in world.workers.values() if worker is not holder]
@@ -232,3 +255,4 @@ def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_
         world.happen(next(event for event in world.possible_events() if event[0] == kind))
     # then nothing is left, neither here nor on its way
     assert not (receiver.fetching or receiver.holds or holder.holds)
+    assert not (world.core.state.transfers.active or world.core.state.transfers.wanting)

@@ -192,7 +192,7 @@ def test_a_server_that_stays_in_trouble_is_given_up(server: WebServer, bench: Be
 
 
 def test_what_has_no_room_is_found_out_before_it_is_read(server: WebServer, tmp_path: Path) -> None:
-    bench = Bench(tmp_path, capacity_bytes=1_000_000)
+    bench = Bench(tmp_path, capacity_bytes=2_000_000)
     with pytest.raises(DiskFull):
         bench.retrieve(server.serve(Reply(DATA)))
     assert bench.received == 0

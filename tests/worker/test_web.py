@@ -164,6 +164,24 @@ def test_a_server_that_says_nothing_is_given_up(server: WebServer, monkeypatch: 
     assert found.again
 
 
+@pytest.mark.parametrize("tls", [False, True])
+def test_silence_has_a_limit_of_its_own_once_a_server_has_answered_the_call(
+    server: WebServer, secure: WebServer, certificate: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, tls: bool
+) -> None:
+    limits = []
+
+    class Watched(Line):
+        def use(self, used: socket.socket) -> None:
+            limits.append(used.gettimeout())
+            super().use(used)
+
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+    line = Watched()
+    ask((secure if tls else server).serve(Reply(DATA)), line).close()
+    line.close()
+    assert limits == [config.download_silence_max_s]
+
+
 def test_a_server_of_another_protocol_is_told_as_such() -> None:
     with a_web_server() as server:
         server.serve(Reply(status=999))
