@@ -131,6 +131,7 @@ def test_the_worker_that_holds_most_of_the_task_s_other_inputs_downloads() -> No
     big = world.local_file()
     world.submit((big,), request=m.Request(cores=2))
     world.settle()
+    world.submit(request=m.Request(cores=2))  # It is busy, too.
     # when a task needs that and a URL
     world.submit((big, world.url(URL)))
     # then
