@@ -84,9 +84,12 @@ class WorkerRecord:
     @property
     def load(self) -> float:
         """The largest share of what it has that is taken; above 1 where work is queued ahead of time."""
-        return max(
-            (used / has for used, has in zip(amounts(self.used), amounts(self.capacity), strict=True) if has > 0),
-            default=0.0,
+        used, has = self.used, self.hello.capacity
+        return max(  # Written out: this is asked several times a task.
+            used.cores / has.cores if has.cores else 0.0,
+            used.memory_mb / has.memory_mb if has.memory_mb else 0.0,
+            used.disk_mb / has.disk_mb if has.disk_mb else 0.0,
+            used.gpus / has.gpus if has.gpus else 0.0,
         )
 
 
@@ -136,8 +139,13 @@ def allot(request: Request, capacity: Resources) -> Resources:
 
 def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
     """Whether the allotment can run at once beside what the worker has already been given."""
-    triples = zip(amounts(allotment), amounts(worker.used), amounts(worker.capacity), strict=True)
-    return all(need == 0 or need <= has - used + _ROUNDING for need, used, has in triples)
+    used, has = worker.used, worker.hello.capacity
+    return (  # Written out, as above. Who asks for nothing of a kind fits, however much of it is taken.
+        (not allotment.cores or allotment.cores <= has.cores - used.cores + _ROUNDING)
+        and (not allotment.memory_mb or allotment.memory_mb <= has.memory_mb - used.memory_mb + _ROUNDING)
+        and (not allotment.disk_mb or allotment.disk_mb <= has.disk_mb - used.disk_mb + _ROUNDING)
+        and (not allotment.gpus or allotment.gpus <= has.gpus - used.gpus + _ROUNDING)
+    )
 
 
 def has_features(worker: WorkerRecord, features: tuple[str, ...]) -> bool:
