@@ -52,6 +52,10 @@ zmq_connect_ms = 3000  # An address that swallows packets; the kernel's own limi
 zmq_backlog = 4096  # Workers of a large job connect at the same moment.
 zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzmq's default is 30 s.
 
+# --- long-lived processes ---
+garbage_objects_young = 50_000  # New objects until the collector looks: about 10 MB, should all of them be garbage ...
+garbage_rounds_old = 20  # ... and after so many such rounds it looks at older ones too.
+
 # --- data plane ---
 chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
 chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.content.folders import remove
+from vine.garbage import collect_rarely
 from vine.host import host_id
 from vine.manager.chores import Chores
 from vine.manager.journal import Journal, file_name
@@ -62,6 +63,7 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
             print(f"ready {connection_file}", flush=True)  # noqa: T201 - whoever started us waits for this line
         except BrokenPipeError:
             loop.stop("nobody waits for it any more")
+        collect_rarely()
         try:
             ending.reason = loop.run()
         except Exception:
