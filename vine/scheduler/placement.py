@@ -13,7 +13,7 @@ from itertools import takewhile
 
 from vine import config
 from vine.names import TaskId, WorkerId
-from vine.scheduler.tasks import TaskRecord, TaskState, body_key, shape_key
+from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.messages import Request, Resources
 
@@ -52,21 +52,20 @@ class Durations:
     """How long tasks take that run the same; tells how many of them to queue ahead of time."""
 
     def __init__(self) -> None:
-        self._mean_s: dict[str, float] = {}
+        self._known: dict[str, tuple[float, int]] = {}  # mean in seconds, and how many to queue
 
     def observe(self, body: str, run_s: float) -> None:
-        old = self._mean_s.pop(body, None)
-        self._mean_s[body] = run_s if old is None else old + _DURATION_WEIGHT * (run_s - old)
-        if len(self._mean_s) > config.durations_kept_max:
-            del self._mean_s[next(iter(self._mean_s))]  # The one that was seen last the longest time ago.
+        known = self._known.pop(body, None)
+        mean_s = run_s if known is None else known[0] + _DURATION_WEIGHT * (run_s - known[0])
+        fit = min(config.prefetch_tasks_max, int(config.prefetch_target_s / max(mean_s, 1e-6)))
+        self._known[body] = mean_s, 1 << fit.bit_length() - 1 if fit else 0
+        if len(self._known) > config.durations_kept_max:
+            del self._known[next(iter(self._known))]  # The one that was seen last the longest time ago.
 
     def ahead(self, body: str) -> int:
         """A power of two or none, so that there are few shapes."""
-        mean_s = self._mean_s.get(body)
-        if mean_s is None:
-            return 0
-        fit = min(config.prefetch_tasks_max, int(config.prefetch_target_s / max(mean_s, 1e-6)))
-        return 1 << fit.bit_length() - 1 if fit else 0
+        known = self._known.get(body)
+        return 0 if known is None else known[1]
 
 
 class Placement:
@@ -105,11 +104,10 @@ class Placement:
         heapq.heappush(self.shape_of(record).queue, (-record.spec.priority, self._sequence, record.task_id))
 
     def shape_of(self, record: TaskRecord) -> Shape:
-        spec = record.spec
-        name = (shape_key(spec), self.durations.ahead(body_key(spec)))
+        name = (record.shape, self.durations.ahead(record.body))
         shape = self.shapes.get(name)
         if shape is None:
-            shape = self.shapes[name] = Shape(*name, spec.request, spec.features)
+            shape = self.shapes[name] = Shape(*name, record.spec.request, record.spec.features)
         return shape
 
     def discard_empty_shapes(self) -> None:

@@ -75,6 +75,8 @@ class TaskRecord:
     spec: TaskSpec
     client: PeerKey
     submitted_at: float
+    shape: str = field(init=False)  # what it asks of a worker
+    body: str = field(init=False)  # what it runs there
     state: TaskState = TaskState.WAITING
     unmet: set[TaskId | FileId] = field(default_factory=set)  # tasks, and files by `file_requirement`
     attempt: Attempt | None = None
@@ -95,6 +97,11 @@ class TaskRecord:
     result_forgotten: bool = False
     recovering: bool = False  # runs again only to make lost outputs; its result is already committed
 
+    def __post_init__(self) -> None:
+        spec = self.spec
+        self.shape = _shape_key(spec.request, spec.features)
+        self.body = _body_key(spec.kind, spec.function, spec.request, spec.features)
+
     @property
     def task_id(self) -> TaskId:
         return self.spec.task_id
@@ -110,11 +117,6 @@ def shape_key(spec: TaskSpec) -> str:
     return _shape_key(spec.request, spec.features)
 
 
-def body_key(spec: TaskSpec) -> str:
-    """Tasks of one body last about equally long."""
-    return _body_key(spec.kind, spec.function, spec.request, spec.features)
-
-
 @lru_cache(_KEYS_REMEMBERED)
 def _shape_key(request: Request, features: tuple[str, ...]) -> str:
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
@@ -124,6 +126,7 @@ def _shape_key(request: Request, features: tuple[str, ...]) -> str:
 
 @lru_cache(_KEYS_REMEMBERED)
 def _body_key(kind: TaskKind, function: FileId | None, request: Request, features: tuple[str, ...]) -> str:
+    """Tasks of one body last about equally long."""
     what = "" if function is None else str(function)
     return "|".join((kind.value, what, _shape_key(request, features)))
 

@@ -55,7 +55,13 @@ class WorkerRecord:
     def take(self, attempt: AttemptId, allotment: Resources) -> None:
         assert attempt not in self.attempts, f"attempt {attempt} was assigned twice"
         self.attempts[attempt] = allotment
-        self.used = _add(self.used, allotment, 1)
+        used = self.used
+        self.used = Resources(
+            used.cores + allotment.cores,
+            used.memory_mb + allotment.memory_mb,
+            used.disk_mb + allotment.disk_mb,
+            used.gpus + allotment.gpus,
+        )
         self.idle_since = None
         if len(self.attempts) == 2:
             self.crowded.update(self.attempts)
@@ -63,7 +69,13 @@ class WorkerRecord:
             self.crowded.add(attempt)
 
     def release(self, attempt: AttemptId, now: float) -> None:
-        self.used = _add(self.used, self.attempts.pop(attempt), -1)
+        allotment, used = self.attempts.pop(attempt), self.used
+        self.used = Resources(  # Never less than nothing, as rounding would have it.
+            max(0.0, used.cores - allotment.cores),
+            max(0.0, used.memory_mb - allotment.memory_mb),
+            max(0.0, used.disk_mb - allotment.disk_mb),
+            max(0.0, used.gpus - allotment.gpus),
+        )
         self.crowded.discard(attempt)
         if not self.attempts:
             self.used = _NOTHING  # No rounding errors pile up over the worker's life.
@@ -99,15 +111,6 @@ def amounts(resources: Resources) -> tuple[float, float, float, float]:
 
 def asked(request: Request) -> tuple[float | None, float | None, float | None, float | None]:
     return (request.cores, request.memory_mb, request.disk_mb, request.gpus)
-
-
-def _add(left: Resources, right: Resources, sign: int) -> Resources:
-    return Resources(
-        cores=max(0.0, left.cores + sign * right.cores),
-        memory_mb=max(0.0, left.memory_mb + sign * right.memory_mb),
-        disk_mb=max(0.0, left.disk_mb + sign * right.disk_mb),
-        gpus=max(0.0, left.gpus + sign * right.gpus),
-    )
 
 
 def could_fit(request: Request, capacity: Resources) -> bool:
