@@ -106,6 +106,7 @@ calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: mo
 calls_ahead_max = 64  # ... and at most so many.
 call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's socket must hold all that it is handed.
 host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
+host_answers_bytes = 256 << 10  # A host that has said so much waits until the worker has read it: a few long values.
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
 results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
 results_pause_from = 4  # ... that is, after a round that brought so many.

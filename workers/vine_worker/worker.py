@@ -242,6 +242,7 @@ class Worker:
             self._feed(message)
         self._execute(self.core.tick(now))
         self._execute(self.core.flush())
+        self._hosts.flush()
         self._check_times(now)
         self._link.flush(now)
         self._link.check(now)

@@ -44,6 +44,7 @@ class Warm:
         fields.setdefault("function", function(self.places, body))
         given = assignment(number, TaskKind.CALL, *args, **fields)
         self.hosts.run(act.RunCall(host, given))
+        self.hosts.flush()
         return given.attempt
 
     def next(self, kind: type[_E]) -> _E:

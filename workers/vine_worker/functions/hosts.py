@@ -47,6 +47,7 @@ class Hosts:
         self._hosts: dict[int, LiveHost] = {}
         self._by_program: dict[int, LiveHost] = {}
         self.by_descriptor: dict[int, LiveHost] = {}
+        self._unflushed: dict[int, LiveHost] = {}  # have calls that the next flush sends
         self.changed = False  # the set of descriptors to poll
 
     def start(self, action: act.StartHost) -> None:
@@ -72,7 +73,7 @@ class Hosts:
         home.mkdir()
         arguments = process.host_arguments(environment, places.dill, places.spill, once=False)
         with host.log.open("ab") as log:
-            streams = (self._null, log.fileno(), log.fileno(), host.channel.far_descriptor)
+            streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)
 
     def run(self, action: act.RunCall) -> None:
@@ -86,6 +87,7 @@ class Hosts:
             variables = process.allotment_variables(assignment.allotment, assignment.variables)
             host.channel.send(self._last_call, *self._writer.parts(assignment, folder, variables))
             host.calls[self._last_call] = assignment.attempt
+            self._unflushed[action.host] = host
         except (OSError, VineError) as why:
             outcome = Outcome.DISK_FULL if is_disk_full(why) else Outcome.START_FAILED
             message = f"{assignment.label or 'the call'} could not be started: {why}"
@@ -95,6 +97,11 @@ class Hosts:
         sandbox = self._places.sandbox(assignment.attempt)
         sandbox.make(assignment, self._places.holdings.path)
         return sandbox.work
+
+    def flush(self) -> None:
+        """Sends the calls that a turn has brought, those of one host together."""
+        while self._unflushed:
+            self._unflushed.popitem()[1].channel.flush()
 
     def hear(self, host: LiveHost) -> int:
         """Takes in what a host has answered; returns how many answers there were."""
@@ -146,6 +153,7 @@ class Hosts:
         unread = self._unread(host)
         ending = self._ending_of(host, ended)
         del self._hosts[host.host], self._by_program[ended.number], self.by_descriptor[host.channel.fileno()]
+        self._unflushed.pop(host.host, None)
         self.changed = True
         self._let_go(host)
         self._feed(act.HostEnded(host.host, ending, unread))
