@@ -15,7 +15,7 @@ from vine.wire.messages import Assignment, Outcome
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter
-from vine_worker.functions.channel import Answer, HostChannel
+from vine_worker.functions.channel import HostChannel
 from vine_worker.functions.host import CALL_ENDS, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
@@ -91,7 +91,8 @@ class Hosts:
         except (OSError, VineError) as why:
             outcome = Outcome.DISK_FULL if is_disk_full(why) else Outcome.START_FAILED
             message = f"{assignment.label or 'the call'} could not be started: {why}"
-            self._feed(act.CallEnded(action.host, assignment.attempt, act.Ending(outcome, message=message)))
+            ending = act.Ending(outcome, message=message)
+            self._feed(act.CallsEnded(action.host, ((assignment.attempt, ending),)))
 
     def _make_sandbox(self, assignment: Assignment) -> Path:
         sandbox = self._places.sandbox(assignment.attempt)
@@ -106,22 +107,22 @@ class Hosts:
     def hear(self, host: LiveHost) -> int:
         """Takes in what a host has answered; returns how many answers there were."""
         answers = host.channel.receive()
+        ends: list[tuple[AttemptId, act.Ending]] = []
         for answer in answers:
-            self._take_in(host, answer)
+            if answer.brings == READY and not host.ready:
+                host.ready = True
+                self._feed(act.HostReady(host.host))
+            elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
+                ends.append((host.calls.pop(answer.number), process.ending_of_answer(answer)))
+            else:
+                host.channel.malformed = True
+                break
+        if ends:
+            self._feed(act.CallsEnded(host.host, tuple(ends)))
         if host.channel.malformed:
             self._programs.kill(host.program, force=True)
         host.channel.flush()
         return len(answers)
-
-    def _take_in(self, host: LiveHost, answer: Answer) -> None:
-        if answer.brings == READY and not host.ready:
-            host.ready = True
-            self._feed(act.HostReady(host.host))
-        elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
-            attempt = host.calls.pop(answer.number)
-            self._feed(act.CallEnded(host.host, attempt, process.ending_of_answer(answer)))
-        else:
-            host.channel.malformed = True
 
     def take_back(self, action: act.TakeBack) -> None:
         """After this the host runs at most one call; what it had answered is told first."""
