@@ -24,7 +24,7 @@ from vine.manager.loop import Loop, World
 from vine.manager.objects import ServedFiles
 from vine.names import MANAGER
 from vine.scheduler.core import Scheduler
-from vine.scheduler.settings import Settings
+from vine.scheduler.settings import Settings, Spread
 from vine.transfer.events import NodeEvent
 from vine.transfer.mailbox import Mailbox
 from vine.transfer.node import TransferNode
@@ -118,7 +118,7 @@ def _make_loop(
         run_secret=secret,
         requests_endpoint=node.requests_endpoint,
         chunks_endpoint=node.chunks_endpoint,
-        peer_transfers=options.peer_transfers,
+        spread=Spread(options.spread),
     )
     world = World(hub, journal, files, node, events, mailbox, chores, options.parent_fd)
     return Loop(world, Scheduler(settings))
