@@ -117,7 +117,7 @@ def test_a_download_is_written_down() -> None:
     file = world.url(URL)
     world.submit((file,))
     world.settle()
-    bound = [a.record for a in world.done if isinstance(a, Journal) and isinstance(a.record, ObjectBound)]
+    bound = [r for a in world.done if isinstance(a, Journal) for r in a.records if isinstance(r, ObjectBound)]
     assert bound == [ObjectBound(file, content_id(URL), manifest(URL))]
 
 

@@ -35,7 +35,7 @@ def test_what_is_the_url_s_fault_fails_all_that_need_it_at_once(fault: m.Downloa
     for task in tasks:
         assert outcome(world, task) is m.Outcome.INPUT_MISSING
         assert world.results[task].message == f"{URL}: {fault.value} on {worker.worker_id}"
-    failed = [a.record for a in world.done if isinstance(a, Journal) and isinstance(a.record, FileFailed)]
+    failed = [r for a in world.done if isinstance(a, Journal) for r in a.records if isinstance(r, FileFailed)]
     assert [record.file_id for record in failed] == [file, tree]
     # and so does what is submitted later
     assert outcome(world, world.submit((tree,))) is m.Outcome.INPUT_MISSING
