@@ -105,7 +105,7 @@ def want(state: State, file: FileRecord) -> None:
 
 
 def forgo(state: State, file: FileRecord) -> None:
-    """A task does not wait for the file any more: if nobody does for any of its URL, a download is stopped."""
+    """A task or client does not wait for it any more: if nobody does for any file of its URL, its download stops."""
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)
         if archive is not None and archive.spec.url is not None:
@@ -127,7 +127,7 @@ def forgo(state: State, file: FileRecord) -> None:
 
 def is_waited_for(state: State, file: FileRecord) -> bool:
     """Whether a task or a client waits for the file, or for what is unpacked from it."""
-    if file.waiting or (file.bring and not file.forgotten):
+    if file.waiting or file.bring:
         return True
     return any(state.files.by_id[file_id].waiting for file_id in file.unpacked)
 
