@@ -35,6 +35,11 @@ def an_interior_worker(world: World) -> FakeWorker:
     return next(worker for name, worker in world.workers.items() if name in feeding and worker.fetching)
 
 
+def orders(world: World) -> list[tuple[FakeWorker, m.FetchObject]]:
+    """What runs, as the workers know it."""
+    return [(worker, order) for worker in world.workers.values() for order in worker.fetching.values()]
+
+
 @pytest.mark.parametrize("workers", [1, 8, 40])
 def test_the_manager_uploads_an_object_once_however_many_want_it(workers: int) -> None:
     world, tasks = spreading(workers)
@@ -53,10 +58,14 @@ def test_everybody_is_fed_from_the_start_within_the_cap_of_each_source() -> None
     assert max(flows(world).slots.used.values()) <= world.settings.transfers_max
 
 
-def test_who_gets_all_stripes_from_one_node_has_one_source() -> None:
-    world, _ = spreading(1)
-    (order,) = next(iter(world.workers.values())).fetching.values()
-    assert [edge.source for edge in order.sources] == [MANAGER]
+def test_an_order_names_a_source_and_a_backup_for_each_stripe() -> None:
+    world, _ = spreading(40)
+    for worker, order in orders(world):
+        assert len(order.sources) == len(order.backups) == 3
+        for edge, backup in zip(order.sources, order.backups, strict=True):
+            assert backup is None or backup.source not in (edge.source, worker.worker_id)
+    # None but the roots have nobody else to turn to, and they have each other's children.
+    assert sum(backup is None for _, order in orders(world) for backup in order.backups) <= 3
 
 
 def test_those_who_come_one_by_one_cost_the_manager_one_copy_too() -> None:
@@ -80,6 +89,81 @@ def test_what_a_lost_worker_fed_comes_from_others() -> None:
     world.join()
     world.settle()
     assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+
+
+def test_whom_a_lost_worker_fed_go_on_with_what_they_have() -> None:
+    # given a worker that feeds others
+    world, _ = spreading(40)
+    lost = an_interior_worker(world)
+    fed = [w.worker_id for w, o in orders(world) if lost.worker_id in [edge.source for edge in o.sources]]
+    before = {order.transfer_id for worker, order in orders(world) if worker is not lost}
+    ordered = len(world.sent(m.FetchObject))
+    # when it is lost
+    world.lose(lost.worker_id)
+    # then their transfers run on, from others in that stripe alone
+    assert {order.transfer_id for _, order in orders(world)} == before
+    assert len(world.sent(m.FetchObject)) == ordered and not world.sent(m.AbandonFetch)
+    told = [worker.worker_id for worker in world.workers.values() if changes(worker)]
+    assert fed and set(fed) <= set(told)
+    for worker_id in fed:
+        assert lost.worker_id not in [edge.source for edge in changes(world.workers[worker_id])[-1].sources]
+
+
+def changes(worker: FakeWorker) -> list[m.ChangeSources]:
+    return [message for message in worker.received if isinstance(message, m.ChangeSources)]
+
+
+def test_a_change_that_crosses_the_transfer_s_end_is_harmless() -> None:
+    # given a child of a lost worker whose transfer is complete, which the manager does not know yet
+    world, _ = spreading(8)
+    lost = an_interior_worker(world)
+    child, order = next((w, o) for w, o in orders(world) if lost.worker_id in [edge.source for edge in o.sources])
+    del child.fetching[order.transfer_id]
+    child.came(order.object_id, order.cache)
+    # when the manager changes its sources
+    world.lose(lost.worker_id)
+    assert changes(child)
+    # then its word of the end still counts
+    size = CHUNKS * CHUNK
+    world.say(m.FetchEnded(order.transfer_id, order.object_id, m.FetchFault.NONE, size, 0.1), child.peer)
+    assert order.object_id in world.core.state.workers[child.worker_id].holds
+    world.settle()
+    assert len(world.results) == 8
+
+
+def test_a_source_that_was_replaced_is_not_blamed_for_a_transfer_that_failed_before_it_heard() -> None:
+    # given a transfer whose source was lost, and came back as a new process that holds nothing
+    world, _ = spreading(8)
+    lost = an_interior_worker(world)
+    child, order = next((w, o) for w, o in orders(world) if lost.worker_id in [edge.source for edge in o.sources])
+    world.lose(lost.worker_id)
+    world.join(lost.worker_id)
+    # when the child tells that this source has failed it
+    world.fetch_ends(child, order.transfer_id, m.FetchFault.SOURCE_GONE, blamed=lost.worker_id)
+    # then nobody is shunned, and the child is fed anew
+    assert not flows(world).shunned and not flows(world).failures
+    assert len(child.fetching) == 1
+
+
+def test_a_backup_alone_is_not_worth_a_message_unless_the_one_there_was_is_gone() -> None:
+    # given forty workers, one of whom is a backup of some that it does not feed
+    world, _ = spreading(40)
+    sources = {w.worker_id: {edge.source for edge in o.sources} for w, o in orders(world)}
+    backups = {w.worker_id: {edge.source for edge in o.backups if edge is not None} for w, o in orders(world)}
+    lost = next(
+        name for name in world.workers if any(name in named and name not in sources[w] for w, named in backups.items())
+    )
+    helped = [w for w, named in backups.items() if lost in named and w != lost]
+    # when others complete, so that better backups appear, nobody is told
+    holder = next(w for w, _ in orders(world) if w.worker_id != lost)
+    world.fetch_ends(holder, next(iter(holder.fetching)), m.FetchFault.NONE)
+    assert not world.sent(m.ChangeSources)
+    # when it is lost, those whom it would have helped are told of another
+    world.lose(lost)
+    told = {worker.worker_id for worker in world.workers.values() if changes(worker)}
+    assert set(helped) - {holder.worker_id} <= told
+    named = {edge.source for _, o in orders(world) for edge in (*o.sources, *o.backups) if edge is not None}
+    assert lost not in named
 
 
 def test_a_worker_that_leaves_half_way_does_not_make_the_manager_upload_to_all() -> None:

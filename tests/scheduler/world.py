@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import msgspec
+
 from vine.content.manifest import chunk_count, object_id
 from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
@@ -13,6 +15,7 @@ from vine.scheduler.actions import LocalFetched, LocalFetchFailed, PeerKey
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings
+from vine.transfer import tokens
 from vine.wire import messages as m
 from vine.wire.codec import Decoder, encode_one
 
@@ -34,6 +37,7 @@ class FakeWorker:
     worker_id: WorkerId
     peer: PeerKey
     cores: float
+    chunks_endpoint: str
     holds: set[ObjectId] = field(default_factory=set)
     spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
     forever: set[ObjectId] = field(default_factory=set)
@@ -61,6 +65,12 @@ class FakeWorker:
                 self.storing += [o.object_id for o in message.objects]
             case m.FetchObject():
                 self.fetching[message.transfer_id] = message
+            case m.ChangeSources():
+                if (order := self.fetching.get(message.transfer_id)) is not None:
+                    # As when it was ordered, chunk j comes from source j modulo their number.
+                    assert len(message.sources) == len(order.sources), "a chunk's stripe must not change"
+                    changed = {"sources": message.sources, "backups": message.backups}
+                    self.fetching[message.transfer_id] = msgspec.structs.replace(order, **changed)
             case m.AbandonFetch():
                 self.fetching.pop(message.transfer_id, None)
             case m.UnpackObject():
@@ -148,6 +158,7 @@ class World:
                 case actions.Send(peer, message):
                     for worker in self.workers.values():
                         if worker.peer == peer:
+                            self._check_tokens(worker, message)
                             worker.take(message)
                 case actions.Fetch(order):
                     self.local[order.transfer_id] = action
@@ -161,6 +172,17 @@ class World:
                     pass
         check(self.core.state)
         self.check_copies()
+
+    def _check_tokens(self, worker: FakeWorker, message: m.Message) -> None:
+        """Every source and every backup will find that the receiver may ask it for this object."""
+        if not isinstance(message, m.FetchObject | m.ChangeSources):
+            return
+        running = worker.fetching.get(message.transfer_id)
+        object_id = message.object_id if isinstance(message, m.FetchObject) else running and running.object_id
+        for edge in (*message.sources, *message.backups) if object_id is not None else ():
+            if edge is not None:
+                key = tokens.source_key(self.settings.run_secret, edge.source)
+                assert edge.token == tokens.mint(key, message.transfer_id, object_id, worker.chunks_endpoint)
 
     def check_copies(self) -> None:
         """Of what workers alone have, one does not think that it may give it up."""
@@ -188,11 +210,11 @@ class World:
         """A worker comes; `found` is what it has kept for ever."""
         number = self._number()
         worker_id = WorkerId(name or f"w{number}")
-        worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores)
+        worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores, f"tcp://127.0.0.1:{20000 + number}")
         self.workers[worker_id] = worker
         hello = m.WorkerHello(
             worker_id, HostId(f"host-{worker_id}"), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
-            f"tcp://127.0.0.1:{10000 + number}", f"tcp://127.0.0.1:{20000 + number}",
+            f"tcp://127.0.0.1:{10000 + number}", worker.chunks_endpoint,
         )  # fmt: skip
         worker.holds.update(found)
         worker.forever.update(found)

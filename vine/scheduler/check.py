@@ -108,6 +108,13 @@ def _check_transfers(state: State) -> None:
         assert transfers.into[transfer.destination, transfer.object_id] == transfer.transfer_id
         for stripe in range(len(transfer.sources)):
             _check_line(state, transfer, stripe)
+        for backup in set(transfer.backups) - {None}:
+            assert backup not in (None, transfer.destination) and transfer.in_forest
+            assert backup in transfers.forests[transfer.object_id], f"{transfer.destination} has a backup that is gone"
+            assert transfer.transfer_id in transfers.backed[backup, transfer.object_id]
+    backups = [(t.transfer_id, backup) for t in transfers.active.values() for backup in set(t.backups) - {None}]
+    assert len(backups) == sum(len(backed) for backed in transfers.backed.values()), "somebody is nobody's backup"
+    assert not transfers.unbacked, "somebody was not told of another backup"
     for object_id in transfers.forests:
         _check_forest(state, object_id)
 
@@ -137,7 +144,7 @@ def _check_forest(state: State, object_id: ObjectId) -> None:
         transfer_id = transfers.into.get((node, object_id))
         ordered = () if transfer_id is None else transfers.active[transfer_id].sources
         planned = tuple(edge.parent for edge in forest.sources(node))
-        assert planned in (ordered, ordered * len(planned)), f"{node} was not told whom to ask for {object_id}"
+        assert planned == ordered, f"{node} was not told whom to ask for {object_id}"
     for node in known.holders:
         shunned = (node, object_id) in transfers.shunned
         assert (node in forest) != shunned, f"{node} has {object_id} and is in its forest: {shunned=}"

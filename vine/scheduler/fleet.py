@@ -114,7 +114,8 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
 
 
 def _blamed(transfer: Transfer, message: FetchEnded) -> WorkerId | None:
-    if len(transfer.sources) == 1:
+    """Who has failed this flow: a source that it has had before has been replaced, and is not blamed for it."""
+    if message.source is None and len(set(transfer.sources)) == 1:
         return transfer.sources[0]
     return message.source if message.source in transfer.sources else None
 

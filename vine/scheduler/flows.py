@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vine.names import MANAGER, ObjectId, TransferId, WorkerId
 from vine.transfer.forest import Forest
@@ -23,6 +23,11 @@ class Transfer:
     size_bytes: int
     path: str | None  # where it comes to, in a flow to the manager
     in_forest: bool = False  # The forest has taken its sources' slots, and gives them back.
+    backups: tuple[WorkerId | None, ...] = ()  # of each source; they keep no slot
+    changed: bool = False  # It has not had these sources from the start.
+
+    def without_backup(self, node: WorkerId) -> Transfer:
+        return replace(self, backups=tuple(None if backup == node else backup for backup in self.backups))
 
 
 class Transfers:
@@ -36,6 +41,8 @@ class Transfers:
         self.active: dict[TransferId, Transfer] = {}
         self.into: dict[tuple[WorkerId, ObjectId], TransferId] = {}
         self.receiving: dict[ObjectId, dict[WorkerId, TransferId]] = {}
+        self.backed: dict[tuple[WorkerId, ObjectId], dict[TransferId, None]] = {}  # by whom they name as a backup
+        self.unbacked: set[TransferId] = set()  # those that name one which is gone
         self.wanting: dict[ObjectId, dict[WorkerId, str | None]] = {}  # value: the manager's destination path
         self.slots = Slots(transfers_max)
         self.forests: dict[ObjectId, Forest] = {}
@@ -58,8 +65,10 @@ class Transfers:
         if not transfer.in_forest:
             for source in transfer.sources:
                 self.slots.take(source)
+        self._note_backups(transfer)
 
     def remove(self, transfer: Transfer) -> None:
+        self._forget_backups(transfer)
         del self.active[transfer.transfer_id]
         del self.into[transfer.destination, transfer.object_id]
         receivers = self.receiving[transfer.object_id]
@@ -71,6 +80,39 @@ class Transfers:
             for source in transfer.sources:
                 self.slots.give(source)
         self.touch(transfer.destination, transfer.object_id)
+
+    def change(
+        self, transfer: Transfer, sources: tuple[WorkerId, ...], backups: tuple[WorkerId | None, ...]
+    ) -> Transfer:
+        """A flow of a forest that runs is fed by these from now on."""
+        assert transfer.in_forest, "who has taken slots of its own keeps its source"
+        self._forget_backups(transfer)
+        anew = transfer.changed or transfer.sources != sources
+        changed = replace(transfer, sources=sources, backups=backups, changed=anew)
+        self.active[transfer.transfer_id] = changed
+        self._note_backups(changed)
+        return changed
+
+    def backup_gone(self, node: WorkerId, object_id: ObjectId) -> None:
+        """Nobody can be helped by this node any more: those who counted on it are to be told of another."""
+        for transfer_id in self.backed.pop((node, object_id), {}):
+            transfer = self.active[transfer_id] = self.active[transfer_id].without_backup(node)
+            self.unbacked.add(transfer_id)
+            self.touch(transfer.destination, object_id)
+
+    def _note_backups(self, transfer: Transfer) -> None:
+        for backup in transfer.backups:
+            if backup is not None:
+                self.backed.setdefault((backup, transfer.object_id), {})[transfer.transfer_id] = None
+
+    def _forget_backups(self, transfer: Transfer) -> None:
+        self.unbacked.discard(transfer.transfer_id)
+        for backup in set(transfer.backups) - {None}:
+            assert backup is not None
+            backed = self.backed[backup, transfer.object_id]
+            del backed[transfer.transfer_id]
+            if not backed:
+                del self.backed[backup, transfer.object_id]
 
     def want(self, node: WorkerId, object_id: ObjectId, path: str | None = None) -> None:
         self.wanting.setdefault(object_id, {})[node] = path

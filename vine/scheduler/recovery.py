@@ -74,6 +74,8 @@ def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason:
 
 def source_lost(state: State, transfer: Transfer) -> None:
     """A flow's source is gone: want the object at its destination from somebody else."""
+    if transfer.in_forest:
+        return  # Its forest gives it another one at the end of the step.
     known = state.files.objects.get(transfer.object_id)
     staging.abandon(state, transfer)
     if known is not None and transfer.destination != MANAGER:
@@ -189,7 +191,8 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         _blame(state, known, source, fault)
     if known.object_id not in state.files.objects:
         return  # Its last copy was a result's, and the task runs again.
-    state.transfers.failures[node, known.object_id] += 1
+    if source is not None or not transfer.changed:  # Who is to blame may have been replaced meanwhile.
+        state.transfers.failures[node, known.object_id] += 1
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
         del state.transfers.failures[node, known.object_id]
         state.transfers.pardon([pair for pair in state.transfers.shunned if pair[1] == known.object_id])

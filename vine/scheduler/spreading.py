@@ -59,8 +59,13 @@ def leave(state: State, node: WorkerId, object_id: ObjectId) -> None:
     """Nobody is to hang on the node in this object's forest any more; it joins anew if it still wants the object."""
     forest = state.transfers.forests.get(object_id)
     if forest is not None and node in forest:
-        _touch_all(state, object_id, forest.leave(node))
+        _leave(state, object_id, forest, node)
         state.transfers.touch(node, object_id)
+
+
+def _leave(state: State, object_id: ObjectId, forest: Forest, node: WorkerId) -> None:
+    _touch_all(state, object_id, forest.leave(node))
+    state.transfers.backup_gone(node, object_id)
 
 
 def worker_lost(state: State, worker_id: WorkerId) -> None:
@@ -99,7 +104,7 @@ def _update(state: State, object_id: ObjectId) -> None:
     # Who has it first, so that those who come or must move find them.
     parts.sort(key=lambda entry: entry[1] is not _Part.HOLDS)
     for node, part in parts:
-        _touch_all(state, object_id, _enter(state, known, forest, node, part))
+        _enter(state, known, forest, node, part)
 
 
 def _stop_spreading(state: State, object_id: ObjectId) -> None:
@@ -118,26 +123,24 @@ def _part(state: State, known: ObjectRecord, node: WorkerId) -> _Part:
     return _Part.WANTS if wants else _Part.NONE
 
 
-def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, part: _Part) -> list[Edge]:
+def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, part: _Part) -> None:
     """Let the node take this part in the forest."""
     object_id, host = known.object_id, HostId(str(node))
-    changes: list[Edge] = []
     before = _Part.NONE
     if node in forest:
         before = _Part.HOLDS if forest.has_all(node) else _Part.WANTS
-    shunned = (node, object_id) in state.transfers.shunned
     if before is part:
-        return changes
+        return
     if part is _Part.NONE or before is _Part.HOLDS:
-        changes += forest.leave(node)
+        _leave(state, object_id, forest, node)
     if part is _Part.HOLDS:
         _stop_bringing(state, node, object_id)
-        changes += forest.hold(node, host, spared=node == MANAGER)
+        _touch_all(state, object_id, forest.hold(node, host, spared=node == MANAGER))
     elif part is _Part.WANTS:
-        changes += forest.join(node, host, state.now)
-        if shunned:
-            changes += forest.demote(node)  # It has failed somebody: it feeds others only if nobody else can.
-    return changes
+        _touch_all(state, object_id, forest.join(node, host, state.now))
+        if (node, object_id) in state.transfers.shunned:
+            # It has failed somebody: it feeds others only if nobody else can.
+            _touch_all(state, object_id, forest.demote(node))
 
 
 def _stop_bringing(state: State, node: WorkerId, object_id: ObjectId) -> None:
@@ -163,16 +166,18 @@ def _order(state: State, known: ObjectRecord, node: WorkerId) -> None:
     forest = transfers.forests[known.object_id]
     if node == MANAGER or node not in forest or forest.has_all(node):
         return
-    sources = tuple(edge.parent for edge in forest.sources(node) if edge.parent is not None)
-    if len(set(sources)) == 1:
-        sources = sources[:1]
+    edges = forest.sources(node)
+    sources = tuple(edge.parent for edge in edges if edge.parent is not None)
+    backups = tuple(edge.backup for edge in edges)
     transfer_id = transfers.into.get((node, known.object_id))
-    if transfer_id is not None:
-        transfer = transfers.active[transfer_id]
-        if transfer.sources == sources:
-            return
+    if transfer_id is None:
+        if sources:
+            staging.cancel_wanting(state, node, known.object_id)
+            staging.start(state, known, sources, node, in_forest=True, backups=backups)
+        return
+    transfer = transfers.active[transfer_id]
+    if not sources:
         staging.abandon(state, transfer)
         transfers.want(node, known.object_id)
-    if sources:
-        staging.cancel_wanting(state, node, known.object_id)
-        staging.start(state, known, sources, node, in_forest=True)
+    elif transfer.sources != sources or transfer_id in transfers.unbacked:
+        staging.change_sources(state, transfer, sources, backups)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import MANAGER, ObjectId, TransferId, WorkerId
+from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import keeping
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
@@ -15,6 +15,7 @@ from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
 from vine.wire.messages import (
     AbandonFetch,
+    ChangeSources,
     DropObjects,
     FetchObject,
     InlineObject,
@@ -148,26 +149,47 @@ def start(
     node: WorkerId,
     destination: str | None = None,
     in_forest: bool = False,
+    backups: tuple[WorkerId | None, ...] = (),
 ) -> None:
     """Order the flow."""
     assert known.manifest is not None
-    transfer_id, size = state.next_transfer(), known.manifest.size
-    state.transfers.add(Transfer(transfer_id, known.object_id, sources, node, state.now, size, destination, in_forest))
-    edges = tuple(_edge(state, transfer_id, known.object_id, source, node) for source in sources)
+    transfer = Transfer(
+        state.next_transfer(), known.object_id, sources, node, state.now, known.manifest.size, destination, in_forest,
+        backups,
+    )  # fmt: skip
+    state.transfers.add(transfer)
+    edges, seconds = _edges(state, transfer)
     if node == MANAGER:
         assert destination is not None
-        state.do(Fetch(FetchObject(transfer_id, known.object_id, known.manifest, edges), destination))
+        state.do(Fetch(FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges), destination))
     else:
         level = keeping.send_terms(state.workers[node], known)
-        state.tell_worker(node, FetchObject(transfer_id, known.object_id, known.manifest, edges, level))
+        order = FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges, level, seconds)
+        state.tell_worker(node, order)
 
 
-def _edge(state: State, transfer_id: TransferId, object_id: ObjectId, source: WorkerId, node: WorkerId) -> SourceEdge:
-    settings = state.settings
+def change_sources(
+    state: State, transfer: Transfer, sources: tuple[WorkerId, ...], backups: tuple[WorkerId | None, ...]
+) -> None:
+    """Let a flow that runs come from these; it is the receiver that knows what is still to come."""
+    changed = state.transfers.change(transfer, sources, backups)
+    state.tell_worker(transfer.destination, ChangeSources(transfer.transfer_id, *_edges(state, changed)))
+
+
+def _edges(state: State, transfer: Transfer) -> tuple[tuple[SourceEdge, ...], tuple[SourceEdge | None, ...]]:
+    """How the receiver finds its sources and backups, and proves to each of them that it may ask."""
+    named = dict.fromkeys((*transfer.sources, *transfer.backups))
+    edges = {node: _edge(state, transfer, node) for node in named if node is not None}
+    backups = tuple(None if backup is None else edges[backup] for backup in transfer.backups)
+    return tuple(edges[source] for source in transfer.sources), backups
+
+
+def _edge(state: State, transfer: Transfer, source: WorkerId) -> SourceEdge:
+    settings, node = state.settings, transfer.destination
     reply_to = settings.chunks_endpoint if node == MANAGER else state.workers[node].hello.chunks_endpoint
     endpoint = settings.requests_endpoint if source == MANAGER else state.workers[source].hello.requests_endpoint
     key = tokens.source_key(settings.run_secret, source)
-    token = tokens.mint(key, transfer_id, object_id, reply_to)
+    token = tokens.mint(key, transfer.transfer_id, transfer.object_id, reply_to)
     return SourceEdge(source, Role.SERVER if source == MANAGER else Role.WORKER, endpoint, token)
 
 

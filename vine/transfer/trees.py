@@ -7,12 +7,12 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from vine.names import HostId, WorkerId
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """In this stripe the child is fed by this parent: None if it is fed by nobody any more."""
 
     stripe: int
@@ -171,8 +171,9 @@ class Trees:
         parent = child.parents[stripe]
         if parent is None:
             return None
-        if stripe not in parent.holds:
-            return parent.parents[stripe]
+        above = parent.parents[stripe]
+        if stripe not in parent.holds and above is not None and not above.slow:
+            return above
         others = len(self.holders)
         for turn in range(min(others, 4)):  # Mostly the first one fits; who is not found is not needed.
             holder = self.holders[(child.number + stripe + turn) % others]
