@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.transfer.spreading import spread
-from vine.names import MANAGER, HostId, WorkerId
+from vine.names import MANAGER, WorkerId
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Edge, Slots
 
@@ -23,12 +23,12 @@ Sources = dict[tuple[WorkerId, int], WorkerId]  # (child, stripe): parent
 
 def planted(slots: Slots | None = None, window_s: float = 1.0) -> Forest:
     forest = Forest(slots or Slots(3), window_s)
-    forest.hold(MANAGER, HostId("the manager's"), spared=True)
+    forest.hold(MANAGER, spared=True)
     return forest
 
 
-def join(forest: Forest, *names: str, rank: int = 0, now: float = 0.0, host: str | None = None) -> list[Edge]:
-    return [e for name in names for e in forest.join(WorkerId(name), HostId(host or name), now, rank)]
+def join(forest: Forest, *names: str, rank: int = 0, now: float = 0.0) -> list[Edge]:
+    return [e for name in names for e in forest.join(WorkerId(name), now, rank)]
 
 
 def grown(count: int, window_s: float = 1.0, ranks: tuple[int, ...] = (0,)) -> Forest:
@@ -203,42 +203,22 @@ def test_who_has_it_all_feeds_others_before_the_manager_does() -> None:
 def test_a_lone_latecomer_pulls_from_several_holders() -> None:
     forest = planted()
     for name in "abc":
-        forest.hold(WorkerId(name), HostId(name))
+        forest.hold(WorkerId(name))
     join(forest, "d")
     assert set(sources(forest).values()) == {"a", "b", "c"}
 
 
 def test_a_holder_of_some_stripes_feeds_those() -> None:
     forest = planted()
-    forest.hold(WorkerId("part"), HostId("part"), stripes=frozenset({1}))
+    forest.hold(WorkerId("part"), stripes=frozenset({1}))
     join(forest, "a")
     assert sources(forest) == {("a", 0): MANAGER, ("a", 1): "part", ("a", 2): MANAGER}
-
-
-def test_one_node_of_a_host_downloads_and_the_others_take_it_from_there() -> None:
-    forest = planted()
-    join(forest, "a", "b", "c", host="shared")
-    assert {child for child, _ in sources(forest)} == {"a"}
-    assert list(forest.waiting()) == ["b", "c"]
-    forest.finish(WorkerId("a"))
-    assert sources(forest)[WorkerId("b"), 0] == "a"
-    assert not list(forest.waiting())
-
-
-def test_when_the_one_of_a_host_is_lost_the_next_takes_over() -> None:
-    forest = planted()
-    join(forest, "a", "b", "c", host="shared")
-    forest.leave(WorkerId("a"))
-    assert {child for child, _ in sources(forest)} == {"b"}
-    forest.leave(WorkerId("c"))
-    forest.leave(WorkerId("b"))
-    assert not list(forest.waiting()) and not list(forest.edges())
 
 
 def test_backups_are_others_and_do_not_depend_on_the_child() -> None:
     forest = grown(100)
     for name in ("a", "b"):
-        forest.hold(WorkerId(name), HostId(name))
+        forest.hold(WorkerId(name))
     tree = sources(forest)
     for edge in forest.edges():
         assert edge.backup not in (None, edge.parent, edge.child)
@@ -300,15 +280,14 @@ class Forests(RuleBasedStateMachine):
     def set_cap(self, cap: int) -> None:
         self.slots.cap = cap
 
-    @rule(which=st.integers(0, 1), count=st.integers(1, 6), rank=st.integers(0, 2), alone=st.booleans())
-    def some_join(self, which: int, count: int, rank: int, alone: bool) -> None:
+    @rule(which=st.integers(0, 1), count=st.integers(1, 6), rank=st.integers(0, 2))
+    def some_join(self, which: int, count: int, rank: int) -> None:
         for _ in range(count):
             self.number += 1
             name = WorkerId(f"w{self.number % 60}")
             if name not in self.forests[which]:
-                host = HostId(name if alone else f"h{self.number % 3}")
                 self.wanting[which].add(name)
-                self.told(which, self.forests[which].join(name, host, self.now, rank))
+                self.told(which, self.forests[which].join(name, self.now, rank))
 
     @rule(seconds=st.sampled_from([0.5, 2.0]))
     def time_passes(self, seconds: float) -> None:

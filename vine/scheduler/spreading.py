@@ -9,7 +9,7 @@ import enum
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import MANAGER, HostId, ObjectId, WorkerId
+from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import staging
 from vine.scheduler.files import ObjectRecord
 from vine.transfer.forest import Forest
@@ -125,7 +125,7 @@ def _part(state: State, known: ObjectRecord, node: WorkerId) -> _Part:
 
 def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, part: _Part) -> None:
     """Let the node take this part in the forest."""
-    object_id, host = known.object_id, HostId(str(node))
+    object_id = known.object_id
     before = _Part.NONE
     if node in forest:
         before = _Part.HOLDS if forest.has_all(node) else _Part.WANTS
@@ -135,9 +135,9 @@ def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, pa
         _leave(state, object_id, forest, node)
     if part is _Part.HOLDS:
         _stop_bringing(state, node, object_id)
-        _touch_all(state, object_id, forest.hold(node, host, spared=node == MANAGER))
+        _touch_all(state, object_id, forest.hold(node, spared=node == MANAGER))
     elif part is _Part.WANTS:
-        _touch_all(state, object_id, forest.join(node, host, state.now))
+        _touch_all(state, object_id, forest.join(node, state.now))
         if (node, object_id) in state.transfers.shunned:
             # It has failed somebody: it feeds others only if nobody else can.
             _touch_all(state, object_id, forest.demote(node))

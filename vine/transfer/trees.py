@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vine.names import HostId, WorkerId
+from vine.names import WorkerId
 
 
 class Edge(NamedTuple):
@@ -46,7 +46,6 @@ class Member:
     """A node that has the object, or is to get it."""
 
     name: WorkerId
-    host: HostId
     number: int  # in the order of joining
     rank: int  # 0 for the fastest uploaders
     parents: list[Member | None]  # by stripe
@@ -72,8 +71,8 @@ class Trees:
         self.rooted = [0] * stripes  # edges from holders, by stripe
         self._before: dict[tuple[Member, int], Member | None] = {}
 
-    def new_member(self, name: WorkerId, host: HostId, number: int, rank: int) -> Member:
-        return Member(name, host, number, rank, [None for _ in self.stripes], [{} for _ in self.stripes])
+    def new_member(self, name: WorkerId, number: int, rank: int) -> Member:
+        return Member(name, number, rank, [None for _ in self.stripes], [{} for _ in self.stripes])
 
     # --- changes ---------------------------------------------------------------------------------
 
