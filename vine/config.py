@@ -65,6 +65,7 @@ manager_pulls_max = 64  # Results and outputs that the manager fetches at once: 
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
 forest_stripes = 3  # Trees of an object's forest, and children of a node: as many as the cap, the paper's figure.
 forest_generation_s = 1.0  # Who wants an object within this time may be put between each other in its forest.
+slow_reports_max = 2  # Children that call a node slow before it feeds nobody else in that object's forest.
 small_object_chunks = 4  # Objects of fewer chunks are pulled from one source without a plan.
 credit_chunks = 8  # Wanted and not yet received, an edge.
 credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.

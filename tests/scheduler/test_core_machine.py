@@ -116,6 +116,15 @@ class Run(RuleBasedStateMachine):
         elif self.world.local:
             self.world.local_fetch_fails(next(iter(self.world.local)), fault)
 
+    @rule(data=st.data(), true=st.booleans())
+    def a_source_is_slow(self, data: st.DataObject, true: bool) -> None:
+        flows = [(worker, order) for worker in self.world.workers.values() for order in worker.fetching.values()]
+        if flows:
+            worker, order = data.draw(st.sampled_from(flows))
+            sources = [edge.source for edge in order.sources] if true else sorted(self.world.workers)
+            slow = data.draw(st.sampled_from([*sources, worker.worker_id]))
+            self.world.say(m.SourceSlow(order.transfer_id, order.object_id, slow), worker.peer)
+
     @rule(data=st.data(), disk_full=st.booleans())
     def a_worker_loses_an_object(self, data: st.DataObject, disk_full: bool) -> None:
         for worker in self.world.workers.values():

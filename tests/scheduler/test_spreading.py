@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.scheduler.world import CHUNK, FakeWorker, World
-from vine.names import MANAGER, FileId, TaskId, WorkerId, numbered
+from vine.names import MANAGER, FileId, TaskId, TransferId, WorkerId, numbered
 from vine.scheduler.flows import Transfers
 from vine.wire import messages as m
 
@@ -199,6 +199,59 @@ def test_who_is_not_named_is_not_blamed() -> None:
     world.fetch_ends(worker, next(iter(worker.fetching)), m.FetchFault.SOURCE_GONE, blamed=WorkerId("stranger"))
     assert not flows(world).shunned
     assert len(worker.fetching) == 1
+
+
+def calls_slow(world: World, reporter: FakeWorker, order: m.FetchObject, source: WorkerId) -> None:
+    world.say(m.SourceSlow(order.transfer_id, order.object_id, source), reporter.peer)
+
+
+def children_of(world: World, source: WorkerId) -> list[tuple[FakeWorker, m.FetchObject]]:
+    return [(worker, o) for worker, o in orders(world) if source in [edge.source for edge in o.sources]]
+
+
+def test_who_calls_its_source_slow_is_fed_by_another_at_once_and_keeps_what_it_has() -> None:
+    world, tasks = spreading(40)
+    slow = an_interior_worker(world).worker_id
+    (child, order), *others = children_of(world, slow)
+    calls_slow(world, child, order, slow)
+    assert slow not in [edge.source for edge in child.fetching[order.transfer_id].sources]
+    assert not world.sent(m.AbandonFetch)
+    # It is one child's word: the node feeds the others on.
+    assert {w.worker_id for w, _ in others} <= {w.worker_id for w, _ in children_of(world, slow)}
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+
+
+def test_whom_two_of_its_children_call_slow_feeds_nobody_and_gets_the_object_all_the_same() -> None:
+    world, tasks = spreading(40)
+    slow = an_interior_worker(world).worker_id
+    for child, order in children_of(world, slow)[:2]:
+        calls_slow(world, child, order, slow)
+    assert not children_of(world, slow) and world.workers[slow].fetching
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS} and len(tasks) == 40
+    assert flows(world).bytes_from_manager == CHUNKS * CHUNK
+
+
+def test_who_calls_itself_slow_feeds_nobody() -> None:
+    world, _ = spreading(40)
+    slow = an_interior_worker(world)
+    calls_slow(world, slow, next(iter(slow.fetching.values())), slow.worker_id)
+    assert not children_of(world, slow.worker_id) and slow.fetching
+
+
+def test_what_is_said_of_a_source_that_is_not_the_reporter_s_changes_nothing() -> None:
+    world, _ = spreading(40)
+    slow = an_interior_worker(world).worker_id
+    strangers = [(w, o) for w, o in orders(world) if slow not in [edge.source for edge in o.sources]]
+    child, order = children_of(world, slow)[0]
+    for worker, own in strangers:
+        if worker.worker_id != slow:
+            calls_slow(world, worker, own, slow)  # It is fed by others.
+            calls_slow(world, worker, order, slow)  # The transfer is another's.
+            calls_slow(world, worker, order, worker.worker_id)
+    world.say(m.SourceSlow(TransferId(1, 10**6), order.object_id, slow), child.peer)
+    assert not world.sent(m.ChangeSources)
 
 
 def test_an_object_that_must_not_be_shared_any_more_comes_from_the_manager_alone() -> None:

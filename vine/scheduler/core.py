@@ -63,6 +63,7 @@ class Scheduler:
             m.ObjectsLost: self._on_objects_lost,
             m.ObjectsEvicted: self._on_objects_evicted,
             m.FetchEnded: self._on_fetch_ended,
+            m.SourceSlow: self._on_source_slow,
             m.WorkerStatus: self._on_worker_status,
             m.WorkerBye: self._on_worker_bye,
         }
@@ -309,6 +310,9 @@ class Scheduler:
 
     def _on_fetch_ended(self, worker: WorkerRecord, message: m.FetchEnded) -> None:
         fleet.fetch_ended(self.state, worker, message)
+
+    def _on_source_slow(self, worker: WorkerRecord, message: m.SourceSlow) -> None:
+        spreading.source_slow(self.state, worker, message)
 
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message

@@ -12,8 +12,10 @@ from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import staging
 from vine.scheduler.files import ObjectRecord
+from vine.scheduler.workers import WorkerRecord
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Edge
+from vine.wire.messages import SourceSlow
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -66,6 +68,23 @@ def leave(state: State, node: WorkerId, object_id: ObjectId) -> None:
 def _leave(state: State, object_id: ObjectId, forest: Forest, node: WorkerId) -> None:
     _touch_all(state, object_id, forest.leave(node))
     state.transfers.backup_gone(node, object_id)
+
+
+def source_slow(state: State, worker: WorkerRecord, message: SourceSlow) -> None:
+    """A receiver says that a source of its sends too little, or that it is itself too slow to feed others.
+
+    What came too late to be of use is ignored, and so is what does not concern the reporter.
+    """
+    node, transfer = worker.worker_id, state.transfers.active.get(message.transfer_id)
+    if transfer is None or not transfer.in_forest or transfer.destination != node:
+        return
+    object_id = transfer.object_id
+    forest = state.transfers.forests[object_id]
+    if message.source == node:
+        if not forest.is_slow(node):
+            _touch_all(state, object_id, forest.demote(node))
+    elif message.source in transfer.sources and message.source in forest:
+        _touch_all(state, object_id, forest.accuse(message.source, node))
 
 
 def worker_lost(state: State, worker_id: WorkerId) -> None:

@@ -96,11 +96,36 @@ class Forest:
         for stripe in self._stripes:
             if member.generation == self._generation:
                 self._guests[stripe].add(member)  # One of its children may have its place.
-            for child in list(member.children[stripe]):
-                if child.parents[stripe] is member:
-                    self._unlink(child, stripe)
-                    self._adopt([(stripe, child)])  # One by one: if there is no better parent, this one is left.
+            self._move(list(member.children[stripe]), member, stripe)
         return self._end()
+
+    def accuse(self, parent: WorkerId, child: WorkerId) -> list[Edge]:
+        """The child says that this parent sends it too little: others feed it instead, if there are any.
+
+        Where two children say so the parent is demoted. One alone may be on a slow way to it, which hurts nobody else.
+        """
+        member = self._members[parent]
+        if self._members[child] not in member.flows:
+            return []  # It is fed by others already.
+        member.accusers.add(child)
+        if len(member.accusers) >= config.slow_reports_max:
+            return self.demote(parent)
+        member.rank += 1
+        member.slow = True  # While others are looked for.
+        self._slow[member] = None
+        for stripe in self._stripes:
+            self._move([self._members[child]], member, stripe)
+        member.slow = False
+        del self._slow[member]
+        self._offer(member)
+        return self._end()
+
+    def _move(self, children: list[Member], parent: Member, stripe: int) -> None:
+        """One by one: if there is no better parent, this one is left."""
+        for child in children:
+            if child.parents[stripe] is parent:
+                self._unlink(child, stripe)
+                self._adopt([(stripe, child)])
 
     def retry(self) -> list[Edge]:
         """Slots may have become free that other objects had taken."""
@@ -119,6 +144,9 @@ class Forest:
 
     def __contains__(self, node: WorkerId) -> bool:
         return node in self._members
+
+    def is_slow(self, node: WorkerId) -> bool:
+        return self._members[node].slow
 
     def has_all(self, node: WorkerId) -> bool:
         return len(self._members[node].holds) == len(self._stripes)
@@ -271,6 +299,7 @@ class Forest:
                 return Verdict.DROP
             hangs = self._trees.depth(guest, stripe) is not None  # If not, then perhaps on this very member.
             ahead = bool(parent.holds) or parent.generation <= member.generation
+            ahead = ahead and (parent.spared or not parent.slow)
             fits = hangs and ahead and not (childless and guest.children[stripe])
             fits = fits and self._trees.can_serve(parent, member, leaving=guest)
             return Verdict.TAKE if fits else Verdict.KEEP

@@ -453,7 +453,7 @@ class SourceSlow(Message, frozen=True, tag="source-slow"):
 
     transfer_id: TransferId
     object_id: Hash
-    source: WorkerId
+    source: WorkerId  # who names itself gets so little of all its sources that it must not feed others
 
 
 class WorkerStatus(Message, frozen=True, tag="worker-status"):
