@@ -125,6 +125,12 @@ class Run(RuleBasedStateMachine):
             slow = data.draw(st.sampled_from([*sources, worker.worker_id]))
             self.world.say(m.SourceSlow(order.transfer_id, order.object_id, slow), worker.peer)
 
+    @rule(data=st.data())
+    def a_copy_turns_out_to_be_bad(self, data: st.DataObject) -> None:
+        doubted = [(worker, o) for worker in self.world.workers.values() for o in worker.verifying]
+        if doubted:
+            self.world.verified(*data.draw(st.sampled_from(doubted)), good=False)
+
     @rule(data=st.data(), disk_full=st.booleans())
     def a_worker_loses_an_object(self, data: st.DataObject, disk_full: bool) -> None:
         for worker in self.world.workers.values():

@@ -11,7 +11,7 @@ import msgspec
 from vine.content.manifest import chunk_count, object_id
 from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
-from vine.scheduler.actions import LocalFetched, LocalFetchFailed, PeerKey
+from vine.scheduler.actions import LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings
@@ -44,6 +44,7 @@ class FakeWorker:
     fetching: dict[object, m.FetchObject] = field(default_factory=dict)
     storing: list[ObjectId] = field(default_factory=list)
     unpacking: list[m.UnpackObject] = field(default_factory=list)
+    verifying: list[ObjectId] = field(default_factory=list)
     assigned: dict[object, m.Assignment] = field(default_factory=dict)
     running: dict[object, m.Assignment | None] = field(default_factory=dict)
     ended: bool = False
@@ -75,12 +76,15 @@ class FakeWorker:
                 self.fetching.pop(message.transfer_id, None)
             case m.UnpackObject():
                 self.unpacking.append(message)
+            case m.VerifyObjects():
+                self.verifying += [o for o in message.object_ids if o in self.holds]
             case m.RateObjects():
                 here = self.holds & set(message.object_ids)
                 self.spare = self.spare | here if message.spare else self.spare - here
                 self.forever = self.forever | here if message.cache is m.CacheLevel.FOREVER else self.forever - here
             case m.DropObjects():
                 self.holds -= set(message.object_ids)
+                self.verifying = [o for o in self.verifying if o not in message.object_ids]
                 self.unpacking = [u for u in self.unpacking if u.object_id not in message.object_ids]
                 self.storing = [o for o in self.storing if o not in message.object_ids]
             case m.EndWorker():
@@ -130,6 +134,7 @@ class World:
         self.results: dict[TaskId, m.TaskResult] = {}
         self.local: dict[object, actions.Fetch] = {}
         self.served: set[ObjectId] = set()
+        self.verifying: list[ObjectId] = []  # what the manager hashes again
         self.done: list[actions.Action] = []
         self.outcome: Callable[[m.Assignment], m.Outcome] = lambda assignment: m.Outcome.SUCCESS
         self.value: Callable[[m.Assignment], bytes] = lambda assignment: b"v"
@@ -162,6 +167,8 @@ class World:
                             worker.take(message)
                 case actions.Fetch(order):
                     self.local[order.transfer_id] = action
+                case actions.VerifyServed(doubted):
+                    self.verifying.append(doubted)
                 case actions.AbandonLocal(transfer_id):
                     self.local.pop(transfer_id, None)
                 case actions.Serve(served):
@@ -241,8 +248,10 @@ class World:
             events += [("stored", worker, o) for o in worker.storing[:1]]
             events += [("fetched", worker, t) for t, f in worker.fetching.items() if self._source_has(f)]
             events += [("unpacked", worker, u) for u in worker.unpacking if u.archive in worker.holds]
+            events += [("verified", worker, o) for o in worker.verifying]
             events += [("start", worker, a) for a, s in worker.assigned.items() if worker.has_inputs(s)]
             events += [("end", worker, a) for a in worker.running]
+        events += [("verified", None, o) for o in self.verifying]
         events += [("brought", None, t) for t, f in self.local.items() if self._source_has(f.order)]
         return events
 
@@ -264,6 +273,9 @@ class World:
 
     def happen(self, event: tuple[str, FakeWorker | None, object]) -> None:
         kind, worker, what = event
+        if kind == "verified":
+            self.verified(worker, what, good=True)  # type: ignore[arg-type]
+            return
         if worker is None:
             order = self.local.pop(what).order
             self.step(self.core.local(LocalFetched(order.transfer_id, order.object_id, 1, 0.1), self.now))
@@ -299,6 +311,22 @@ class World:
             order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager
         )
         self.say(ended, worker.peer)
+
+    def verified(self, worker: FakeWorker | None, object_id: ObjectId, good: bool) -> None:
+        """A copy that was doubted has been hashed again: a worker's, or (None) what the manager serves."""
+        if worker is None:
+            self.verifying.remove(object_id)
+            self.step(self.core.local(LocalVerified(object_id, "" if good else "it changed"), self.now))
+            return
+        worker.verifying.remove(object_id)
+        if object_id not in worker.holds:
+            return  # It went meanwhile, and that was told.
+        if good:
+            self.say(m.ObjectsHeld((object_id,)), worker.peer)
+        else:
+            worker.holds.discard(object_id)
+            worker.spare.discard(object_id)
+            self.say(m.ObjectsLost((object_id,), "its bytes are not its own"), worker.peer)
 
     def local_fetch_fails(self, transfer: object, fault: m.FetchFault) -> None:
         order = self.local.pop(transfer).order

@@ -21,6 +21,32 @@ def fetched(number: int, fault: wire.FetchFault = wire.FetchFault.NONE, message:
     return wire.FetchEnded(TransferId(1, number), DATA, fault, 5, 0.1, message)
 
 
+# --- doubted ---
+
+
+def test_a_copy_that_is_doubted_is_hashed_again_and_told_to_be_good() -> None:
+    world = World(held=(DATA,))
+    assert world.hear(wire.VerifyObjects((DATA, TREE))) == [act.Verify(DATA)]
+    assert world.hear(act.Verified(DATA, True)) == [act.Send(wire.ObjectsHeld((DATA,)))]
+
+
+def test_a_copy_that_is_bad_is_lost_and_who_has_not_started_waits_for_another() -> None:
+    world = World(held=(DATA, FUNCTION))
+    world.run(assignment(1, allotment=TWO), assignment(2, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "data"),)))
+    world.hear(wire.VerifyObjects((DATA,)))
+    (told,) = world.hear(act.Verified(DATA, False))
+    assert isinstance(told, act.Send) and isinstance(told.message, wire.ObjectsLost)
+    assert told.message.object_ids == (DATA,)
+    world.hear(fetch(1))
+    assert world.hear(fetched(1)) == [act.Send(fetched(1))]
+
+
+def test_of_a_copy_that_went_while_it_was_hashed_nothing_more_is_said() -> None:
+    world = World(held=(DATA,))
+    world.hear(wire.VerifyObjects((DATA,)), act.Evicted((DATA,)))
+    assert world.hear(act.Verified(DATA, False)) == []
+
+
 # --- coming ---
 
 

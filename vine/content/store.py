@@ -16,11 +16,11 @@ from vine import config
 from vine.content import folders
 from vine.content.budget import Budget
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
-from vine.content.ledger import Entry, Ledger
+from vine.content.ledger import Entry, Ledger, has_content
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
 from vine.content.partial import Partial
 from vine.content.table import Held, Table
-from vine.errors import DiskFull, FileChanged, MalformedMessage
+from vine.errors import DiskFull, FileChanged, MalformedMessage, VineError
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
@@ -130,6 +130,16 @@ class Store:
             return folders.signatures_of(self.objects / key) != held.signatures
         except FileNotFoundError:
             return True
+
+    def verify(self, key: ObjectId) -> bool:
+        """Whether a complete object's bytes are still its own; all are hashed. What was unpacked has times only."""
+        held = self._held.get(key)
+        if held is None or held.manifest is None:
+            return held is not None and not self.altered(key)
+        try:
+            return has_content(self.objects / key, key, held.manifest)
+        except (OSError, VineError):
+            return False
 
     def read_chunk(self, key: ObjectId, manifest: Manifest, index: int) -> memoryview | bytes:
         """A chunk for serving it, of a complete object or of one that is arriving; KeyError if it is not here."""

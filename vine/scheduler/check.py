@@ -102,6 +102,9 @@ def _check_transfers(state: State) -> None:
         assert n <= state.settings.transfers_max + extra, f"{source} has {n} flows"
     assert transfers.pulls == sum(transfer.destination == MANAGER for transfer in transfers.active.values())
     assert transfers.pulls <= config.manager_pulls_max
+    for (node, object_id), asked in transfers.doubted.items():
+        assert node == MANAGER or (node, object_id) in transfers.shunned, f"{node} is doubted, and a source"
+        assert not asked or node in state.files.objects[object_id].holders, f"{node} is to verify what it has not"
     for transfer in transfers.active.values():
         for node in (*transfer.sources, transfer.destination):
             assert node == MANAGER or node in state.workers, f"transfer {transfer.transfer_id} touches {node}"

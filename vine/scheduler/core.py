@@ -24,7 +24,7 @@ from vine.scheduler import (
     staging,
     submission,
 )
-from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, PeerKey
+from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.settings import Settings
 from vine.scheduler.state import State
@@ -109,21 +109,29 @@ class Scheduler:
         return self._finish()
 
     def local(self, event: LocalEvent, now: float) -> list[Action]:
-        """The manager's own transfer node has finished something."""
+        """The manager itself has finished something."""
         state = self.state
         state.now = now
-        transfer = state.transfers.active.get(event.transfer_id)
-        if transfer is not None:
-            state.transfers.remove(transfer)
-            if isinstance(event, LocalFetched):
-                state.transfers.done += 1
-                assert transfer.path is not None
-                collecting.collected(state, event.object_id, transfer.path)
-            elif isinstance(event, LocalFetchFailed):
-                state.transfers.failed += 1
-                recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
-            staging.plan_all(state)
+        if isinstance(event, LocalVerified):
+            recovery.own_copy_verified(state, event.object_id, event.message)
+        else:
+            self._local_fetch_ended(event)
         return self._finish()
+
+    def _local_fetch_ended(self, event: LocalFetched | LocalFetchFailed) -> None:
+        state = self.state
+        transfer = state.transfers.active.get(event.transfer_id)
+        if transfer is None:
+            return
+        state.transfers.remove(transfer)
+        if isinstance(event, LocalFetched):
+            state.transfers.done += 1
+            assert transfer.path is not None
+            collecting.collected(state, event.object_id, transfer.path)
+        else:
+            state.transfers.failed += 1
+            recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
+        staging.plan_all(state)
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: see who was silent too long, what fits nowhere, and who wants news."""

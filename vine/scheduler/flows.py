@@ -52,6 +52,9 @@ class Transfers:
         self.pulls = 0  # flows into the manager
         self.failures: Counter[tuple[WorkerId, ObjectId]] = Counter()
         self.shunned: set[tuple[WorkerId, ObjectId]] = set()  # sources that failed for an object
+        # Those whose copy is to be hashed again before they are pardoned, and whether they have been told to.
+        self.doubted: dict[tuple[WorkerId, ObjectId], bool] = {}
+        self.verified: set[tuple[WorkerId, ObjectId]] = set()  # copies that were found good in spite of doubts
         self.bytes_from_manager = 0
         self.bytes_from_peers = 0
         self.done = 0
@@ -136,15 +139,17 @@ class Transfers:
         self.touch(source, object_id)
 
     def pardon(self, pairs: Iterable[tuple[WorkerId, ObjectId]]) -> None:
-        for source, object_id in [pair for pair in pairs if pair in self.shunned]:
+        for source, object_id in [pair for pair in pairs if pair in self.shunned and pair not in self.doubted]:
             self.shunned.remove((source, object_id))
             self.touch(source, object_id)
 
     def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
         """Forget what failed of a node that has left, or of an object that is no more."""
         self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
-        for pair in [pair for pair in self.failures if node == pair[0] or object_id == pair[1]]:
-            del self.failures[pair]
+        self.verified = {pair for pair in self.verified if node != pair[0] and object_id != pair[1]}
+        for table in (self.failures, self.doubted):
+            for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
+                del table[pair]
 
     def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
         return (node, object_id) in self.into or node in self.wanting.get(object_id, {})

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import collecting, completion, dispatch, existence, keeping, spreading, staging, upkeep
-from vine.scheduler.actions import Forget
+from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
@@ -88,6 +88,7 @@ def source_lost(state: State, transfer: Transfer) -> None:
 def replica_gone(state: State, known: ObjectRecord) -> None:
     """A holder was struck off: if none is left and the object is a lost temporary file, remake it."""
     if state.files.can_be_had(known):
+        _pardon_if_all_failed(state, known)
         return  # Copies that are still arriving do not count: they all hang on holders that are gone.
     withdraw_users(state, known)
     for file_id in sorted(known.files):
@@ -212,17 +213,45 @@ def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, 
 
 def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFault) -> None:
     worker = state.workers.get(source)
+    if source == MANAGER and fault is FetchFault.BAD_CHUNKS:
+        _doubt_own_copy(state, known)
     if worker is None:
         return  # The manager is the origin of what it serves; a lost worker is no source any more.
+    copy = (source, known.object_id)
     state.transfers.shun(source, known.object_id)
     spreading.leave(state, source, known.object_id)
-    if fault in _COPY_BAD and known.object_id in worker.holds:
+    if fault is FetchFault.BAD_CHUNKS and copy not in state.transfers.verified:
+        keeping.doubt_copy(state, worker, known)
+        _spare_receivers(state, worker, known)
+    elif fault in _COPY_BAD and known.object_id in worker.holds:
         keeping.lost_copy(state, worker, known)
         state.tell_worker(source, DropObjects((known.object_id,)))
         copy_gone(state, worker, known, fault.value)
-    elif not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
-        # Everybody has failed once: better ask again than wait for ever.
+    _pardon_if_all_failed(state, known)
+
+
+def _pardon_if_all_failed(state: State, known: ObjectRecord) -> None:
+    """Everybody has failed once: better ask again than wait for ever."""
+    if not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
         state.transfers.pardon([(holder, known.object_id) for holder in sorted(known.holders)])
+
+
+def _doubt_own_copy(state: State, known: ObjectRecord) -> None:
+    """What the manager serves is hashed again when it is blamed for the second time: others may have erred once."""
+    copy = (MANAGER, known.object_id)
+    if copy not in state.transfers.doubted:
+        state.transfers.doubted[copy] = False
+    elif not state.transfers.doubted[copy]:
+        state.transfers.doubted[copy] = True
+        state.do(VerifyServed(known.object_id))
+
+
+def own_copy_verified(state: State, object_id: ObjectId, message: str) -> None:
+    """The manager has hashed again what it serves; `message` says what is wrong with it, if anything is."""
+    known = state.files.objects.get(object_id)
+    if state.transfers.doubted.pop((MANAGER, object_id), None) and known is not None and message:
+        text = f"{known.label} is no longer what was declared ({message}); declare it again, and leave it alone"
+        existence.files_failed(state, known, Outcome.INPUT_CHANGED, text)
 
 
 def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, message: str, disk_full: bool) -> None:
@@ -266,13 +295,18 @@ def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: 
             _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")
     if known.object_id not in state.files.objects:
         return  # It was that result.
-    for transfer in list(state.transfers.active.values()):
-        if transfer.object_id == known.object_id and worker.worker_id in transfer.sources:
-            source_lost(state, transfer)
+    _spare_receivers(state, worker, known)
     replica_gone(state, known)
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             staging.need(state, worker.worker_id, known)
+
+
+def _spare_receivers(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Nobody is to get the object from this worker any more."""
+    for transfer in list(state.transfers.active.values()):
+        if transfer.object_id == known.object_id and worker.worker_id in transfer.sources:
+            source_lost(state, transfer)
 
 
 def remake(state: State, file: FileRecord) -> None:

@@ -617,6 +617,12 @@ class RateObjects(Message, frozen=True, tag="rate-objects"):
     cache: CacheLevel
 
 
+class VerifyObjects(Message, frozen=True, tag="verify-objects"):
+    """Manager to worker: bad chunks of these came from you; hash them again, answer `ObjectsHeld` or `ObjectsLost`."""
+
+    object_ids: tuple[Hash, ...]
+
+
 class DropObjects(Message, frozen=True, tag="drop-objects"):
     """Manager to worker: these objects are not needed here any more."""
 
@@ -639,6 +645,7 @@ ToWorker = (
     | AbandonFetch
     | UnpackObject
     | RateObjects
+    | VerifyObjects
     | DropObjects
     | EndWorker
     | Refused

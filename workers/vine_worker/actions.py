@@ -76,6 +76,13 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True)
+class Verify:
+    """Hash this object again; answered by `Verified`."""
+
+    object_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
 class RemoveObjects:
     object_ids: tuple[ObjectId, ...]
 
@@ -149,6 +156,7 @@ Action = (
     | StartUnpack
     | Unpin
     | Rate
+    | Verify
     | RemoveObjects
     | StartBody
     | KillBody
@@ -175,6 +183,14 @@ class Unpacked:
     object_id: ObjectId
     message: str = ""  # why it could not be unpacked
     disk_full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether the object's bytes are still its own; if not, it is in nobody's reach any more."""
+
+    object_id: ObjectId
+    good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,4 +263,6 @@ class HostEnded:
     unread: tuple[AttemptId, ...]
 
 
-LocalEvent = Kept | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded
+LocalEvent = (
+    Kept | Unpacked | Verified | Evicted | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded
+)

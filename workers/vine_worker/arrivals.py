@@ -106,6 +106,11 @@ class Arrivals:
         if object_ids:
             self._board.actions.append(act.Rate(object_ids, spare, forever))
 
+    def verify(self, message: wire.VerifyObjects) -> None:
+        # Of what went meanwhile the manager has been told.
+        here = [object_id for object_id in message.object_ids if object_id in self._inventory.held]
+        self._board.actions += [act.Verify(object_id) for object_id in here]
+
     # --- what has come of it ---
 
     def fetch_ended(self, event: wire.FetchEnded) -> None:
@@ -155,6 +160,15 @@ class Arrivals:
             self._end_hosts_of(object_id)
         if gone:
             self._board.send(wire.ObjectsEvicted(gone))
+
+    def verified(self, event: act.Verified) -> None:
+        if event.object_id not in self._inventory.held:
+            return
+        if event.good:
+            self._board.send(wire.ObjectsHeld((event.object_id,)))
+        else:
+            self._forever.discard(event.object_id)
+            self.lost((event.object_id,), "its bytes on this disk were not its own any more")
 
     def arrived(self, object_id: ObjectId) -> None:
         """An object is complete: who waited for it goes on."""

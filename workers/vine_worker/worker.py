@@ -39,6 +39,7 @@ from vine_worker.functions.hosts import Hosts
 from vine_worker.places import Places, log_folder, nearest_folder, start_logging
 from vine_worker.programs import Programs
 from vine_worker.unpacking import Unpacking
+from vine_worker.verifying import Verifying
 
 log = logging.getLogger("vine.worker")
 
@@ -116,6 +117,8 @@ class Worker:
         self._closers.append(self._hosts.close)
         self._unpacking = Unpacking(places.holdings, self._post)
         self._closers.append(self._unpacking.close)
+        self._verifying = Verifying(places.store, self._post)
+        self._closers.append(self._verifying.close)
         self.core = WorkerCore(self.capacity, programs.protected, places.store.held())
         places.store.on_evicted = self._wake
         self._connect(connection)
@@ -128,6 +131,7 @@ class Worker:
             act.StartUnpack: self._unpacking.start,
             act.Unpin: lambda action: places.store.unpin(*action.object_ids),
             act.Rate: self._rate,
+            act.Verify: self._verifying.start,
             act.RemoveObjects: self._remove,
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
@@ -286,6 +290,10 @@ class Worker:
                 self._node.object_complete(output.object_id)
             if event.value_object is not None:
                 self._node.object_complete(event.value_object)
+        elif isinstance(event, act.Verified) and not event.good:
+            self._node.forget(event.object_id)
+            self._places.store.quarantine(event.object_id)
+            self._places.holdings.evicted(event.object_id)
         self._feed(event)
         if isinstance(event, act.Collected):
             self._places.store.unpin(*(output.object_id for output in event.outputs))
