@@ -89,10 +89,10 @@ class Run(RuleBasedStateMachine):
 
     # --- the fleet -------------------------------------------------------------------------------
 
-    @rule(cores=st.integers(1, 3))
+    @rule(cores=st.integers(1, 3), host=st.sampled_from([None, None, "shared", "twins"]))
     @precondition(lambda self: len(self.world.workers) < 5)
-    def join(self, cores: int) -> None:
-        self.world.join(cores=cores)
+    def join(self, cores: int, host: str | None) -> None:
+        self.world.join(cores=cores, host=host)
 
     @rule(data=st.data())
     @precondition(lambda self: self.world.workers)
@@ -157,8 +157,8 @@ class Run(RuleBasedStateMachine):
         """Once the faults stop and workers live, everything that was submitted ends."""
         world = self.world
         world.outcome = lambda assignment: m.Outcome.SUCCESS
-        for _ in range(3):
-            world.join(cores=3)
+        for host in (None, "shared", "shared"):
+            world.join(cores=3, host=host)
         for file, record in list(world.core.state.files.by_id.items()):
             if record.spec.kind is m.FileKind.LOCAL and record.object_id is None and record.failure is None:
                 world.bind(file, "late", 2)

@@ -38,6 +38,7 @@ class FakeWorker:
     peer: PeerKey
     cores: float
     chunks_endpoint: str
+    host: str = ""
     holds: set[ObjectId] = field(default_factory=set)
     spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
     forever: set[ObjectId] = field(default_factory=set)
@@ -212,15 +213,21 @@ class World:
     # --- workers ---------------------------------------------------------------------------------
 
     def join(
-        self, name: str | None = None, cores: float = 1, memory_mb: float = 1000, found: tuple[ObjectId, ...] = ()
+        self,
+        name: str | None = None,
+        cores: float = 1,
+        memory_mb: float = 1000,
+        found: tuple[ObjectId, ...] = (),
+        host: str | None = None,
     ) -> FakeWorker:
-        """A worker comes; `found` is what it has kept for ever."""
+        """A worker comes; `found` is what it has kept for ever. Those of one `host` share a store."""
         number = self._number()
         worker_id = WorkerId(name or f"w{number}")
         worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores, f"tcp://127.0.0.1:{20000 + number}")
+        worker.host = host or f"host-{worker_id}"
         self.workers[worker_id] = worker
         hello = m.WorkerHello(
-            worker_id, HostId(f"host-{worker_id}"), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
+            worker_id, HostId(worker.host), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
             f"tcp://127.0.0.1:{10000 + number}", worker.chunks_endpoint,
         )  # fmt: skip
         worker.holds.update(found)
@@ -247,13 +254,18 @@ class World:
         for worker in self.workers.values():
             events += [("stored", worker, o) for o in worker.storing[:1]]
             events += [("fetched", worker, t) for t, f in worker.fetching.items() if self._source_has(f)]
-            events += [("unpacked", worker, u) for u in worker.unpacking if u.archive in worker.holds]
+            events += [("unpacked", worker, u) for u in worker.unpacking if self._can_unpack(worker, u)]
             events += [("verified", worker, o) for o in worker.verifying]
             events += [("start", worker, a) for a, s in worker.assigned.items() if worker.has_inputs(s)]
             events += [("end", worker, a) for a in worker.running]
         events += [("verified", None, o) for o in self.verifying]
         events += [("brought", None, t) for t, f in self.local.items() if self._source_has(f.order)]
         return events
+
+    def _can_unpack(self, worker: FakeWorker, order: m.UnpackObject) -> bool:
+        """A mate may have done it."""
+        mates = [mate for mate in self.workers.values() if mate.host == worker.host]
+        return order.archive in worker.holds or any(order.object_id in mate.holds for mate in mates)
 
     def _source_has(self, order: m.FetchObject) -> bool:
         return all(self._can_give(order, stripe, set()) for stripe in range(len(order.sources)))
@@ -306,6 +318,8 @@ class World:
         chunks = chunk_count(order.manifest) if fault is m.FetchFault.NONE else 0
         sources = [edge.source for edge in order.sources]
         from_manager = CHUNK * sum(sources[index % len(sources)] == MANAGER for index in range(chunks))
+        if sources[0] in self.workers and self.workers[sources[0]].host == worker.host:
+            chunks = from_manager = 0  # It is in the store already.
         size = CHUNK * chunks
         ended = m.FetchEnded(
             order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager

@@ -6,7 +6,7 @@ from collections import Counter
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import reasons
+from vine.scheduler import mates, reasons
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -19,6 +19,7 @@ def check(state: State) -> None:
     _check_workers(state)
     _check_objects(state)
     _check_transfers(state)
+    _check_hosts(state)
 
 
 def _check_tasks(state: State) -> None:
@@ -95,7 +96,8 @@ def _check_copies(state: State) -> None:
 def _check_transfers(state: State) -> None:
     transfers = state.transfers
     assert not transfers.dirty, "a forest was not brought up to date"
-    flows = Counter(source for transfer in transfers.active.values() for source in set(transfer.sources))
+    slotted = [transfer for transfer in transfers.active.values() if not transfer.within_host]
+    flows = Counter(source for transfer in slotted for source in set(transfer.sources))
     assert flows == transfers.slots.used, "slots are miscounted"
     for source, n in flows.items():
         extra = config.manager_small_transfers if source == MANAGER else 0
@@ -122,6 +124,21 @@ def _check_transfers(state: State) -> None:
         _check_forest(state, object_id)
 
 
+def _check_hosts(state: State) -> None:
+    """Who waits for another worker of its host does not wait in vain, and hears when it need not wait any more."""
+    together = {worker_id: host for host, workers in state.hosts.items() for worker_id in workers}
+    assert together == {worker_id: worker.host_id for worker_id, worker in state.workers.items()}
+    for worker_id, worker in state.workers.items():
+        for object_id in worker.awaits:
+            known = state.files.objects[object_id]
+            assert worker_id in state.transfers.mates[object_id][worker.host_id]
+            mate = mates.bringer(state, worker, known)
+            assert mate is not None and mate not in known.holders, f"{worker_id} waits for {mate} to bring {object_id}"
+            assert object_id not in worker.holds | worker.making and not state.transfers.is_coming(worker_id, object_id)
+    for object_id, hosts in state.transfers.mates.items():
+        assert all(object_id in state.workers[mate].awaits for waiting in hosts.values() for mate in waiting)
+
+
 def _check_line(state: State, transfer: Transfer, stripe: int) -> None:
     """From source to source it goes up to one that receives nothing: a holder, or one that waits."""
     receivers = state.transfers.receiving.get(transfer.object_id, {})
@@ -141,7 +158,8 @@ def _check_forest(state: State, object_id: ObjectId) -> None:
     transfers = state.transfers
     forest, known = transfers.forests[object_id], state.files.objects[object_id]
     wanting = transfers.wanting.get(object_id, {}).keys()
-    receiving = transfers.receiving.get(object_id, {}).keys()
+    flows = transfers.receiving.get(object_id, {})
+    receiving = {node for node, transfer_id in flows.items() if transfers.active[transfer_id].in_forest}
     for node in (wanting | receiving) - {MANAGER}:
         assert node in forest and not forest.has_all(node), f"{node} wants {object_id}, and nobody plans for it"
         transfer_id = transfers.into.get((node, object_id))

@@ -58,6 +58,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
+    state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
     settings = state.settings
     key = tokens.source_key(settings.run_secret, hello.worker_id)

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from vine.names import MANAGER, ObjectId, TransferId, WorkerId
+from vine.names import MANAGER, HostId, ObjectId, TransferId, WorkerId
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Slots
 
@@ -24,7 +24,13 @@ class Transfer:
     path: str | None  # where it comes to, in a flow to the manager
     in_forest: bool = False  # The forest has taken its sources' slots, and gives them back.
     backups: tuple[WorkerId | None, ...] = ()  # of each source; they keep no slot
+    within_host: bool = False  # Both ends see the same store: nothing flows, and no slot is taken.
     changed: bool = False  # It has not had these sources from the start.
+
+    @property
+    def has_slots(self) -> bool:
+        """Whether it has taken its sources' slots itself."""
+        return not (self.in_forest or self.within_host)
 
     def without_backup(self, node: WorkerId) -> Transfer:
         return replace(self, backups=tuple(None if backup == node else backup for backup in self.backups))
@@ -44,6 +50,7 @@ class Transfers:
         self.backed: dict[tuple[WorkerId, ObjectId], dict[TransferId, None]] = {}  # by whom they name as a backup
         self.unbacked: set[TransferId] = set()  # those that name one which is gone
         self.wanting: dict[ObjectId, dict[WorkerId, str | None]] = {}  # value: the manager's destination path
+        self.mates: dict[ObjectId, dict[HostId, dict[WorkerId, None]]] = {}  # who wait for another of their host
         self.slots = Slots(transfers_max)
         self.forests: dict[ObjectId, Forest] = {}
         self.dirty: dict[ObjectId, dict[WorkerId, None]] = {}
@@ -65,7 +72,7 @@ class Transfers:
         self.into[transfer.destination, transfer.object_id] = transfer.transfer_id
         self.receiving.setdefault(transfer.object_id, {})[transfer.destination] = transfer.transfer_id
         self.pulls += transfer.destination == MANAGER
-        if not transfer.in_forest:
+        if transfer.has_slots:
             for source in transfer.sources:
                 self.slots.take(source)
         self._note_backups(transfer)
@@ -79,7 +86,7 @@ class Transfers:
         if not receivers:
             del self.receiving[transfer.object_id]
         self.pulls -= transfer.destination == MANAGER
-        if not transfer.in_forest:
+        if transfer.has_slots:
             for source in transfer.sources:
                 self.slots.give(source)
         self.touch(transfer.destination, transfer.object_id)

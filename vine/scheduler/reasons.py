@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import dispatch
+from vine.scheduler import dispatch, mates
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, unfit_message
 from vine.scheduler.placement import Shape
@@ -97,6 +97,9 @@ def _why_staged(state: State, record: TaskRecord) -> str:
         if transfer_id is not None:
             sources = dict.fromkeys(state.transfers.active[transfer_id].sources)
             return f"{attempt.worker} receives {known.label} from {', '.join(sources)}"
+        if known.object_id in worker.awaits:
+            mate = mates.bringer(state, worker, known)
+            return f"{attempt.worker} waits for {mate}, on the same host, to bring {known.label}"
         if known.archive is not None and known.archive in worker.holds:
             return f"{attempt.worker} unpacks {known.label}"
         if known.object_id in state.transfers.wanting:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import collecting, completion, dispatch, existence, keeping, spreading, staging, upkeep
+from vine.scheduler import collecting, completion, dispatch, existence, keeping, mates, spreading, staging, upkeep
 from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
@@ -33,6 +33,10 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     worker_id = worker.worker_id
     del state.workers[worker_id]
     del state.worker_of[worker.peer]
+    del state.hosts[worker.host_id][worker_id]
+    if not state.hosts[worker.host_id]:
+        del state.hosts[worker.host_id]
+    mates.worker_lost(state, worker)
     state.placement.remove_worker(worker_id)
     state.record(WorkerLeft(worker_id, reason))
     state.do(Forget(worker.peer))
@@ -79,7 +83,7 @@ def source_lost(state: State, transfer: Transfer) -> None:
     known = state.files.objects.get(transfer.object_id)
     staging.abandon(state, transfer)
     if known is not None and transfer.destination != MANAGER:
-        state.transfers.want(transfer.destination, transfer.object_id)
+        staging.bring(state, state.workers[transfer.destination], known)
     elif known is not None:
         collecting.collect_again(state, known)
     staging.plan_object(state, transfer.object_id)
@@ -128,6 +132,7 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
     products = [made for o in worker.making if (made := state.files.objects.get(o)) and made.archive == known.object_id]
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
+        state.transfers.touch(worker_id, object_id)
         state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
@@ -200,8 +205,10 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
         collecting.collect_again(state, known)
+    elif transfer.within_host:
+        state.transfers.want(node, known.object_id)  # They do not share a store after all.
     elif node in state.workers:
-        state.transfers.want(node, known.object_id)
+        staging.bring(state, state.workers[node], known)
 
 
 def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:

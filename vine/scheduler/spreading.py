@@ -1,6 +1,6 @@
 """How does an object of many chunks spread: its forest is told who has and who wants it, and its edges are ordered.
 
-Each worker is a host of its own there: stores are not shared, so every one downloads for itself.
+Of the workers of a host one takes part, for all of them (see mates.py).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import staging
+from vine.scheduler import mates, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.forest import Forest
@@ -34,6 +34,7 @@ def settle(state: State) -> None:
     transfers = state.transfers
     if not (transfers.dirty or transfers.retrying):
         return
+    mates.settle(state)
     for object_id in list(transfers.dirty):
         _update(state, object_id)
     touched = [object_id for object_id in transfers.dirty if object_id in transfers.forests]
@@ -138,8 +139,10 @@ def _stop_spreading(state: State, object_id: ObjectId) -> None:
 def _part(state: State, known: ObjectRecord, node: WorkerId) -> _Part:
     if node in known.holders:
         return _Part.NONE if (node, known.object_id) in state.transfers.shunned else _Part.HOLDS
-    wants = node != MANAGER and state.transfers.is_coming(node, known.object_id)
-    return _Part.WANTS if wants else _Part.NONE
+    transfer_id = state.transfers.into.get((node, known.object_id))
+    flows = transfer_id is not None and state.transfers.active[transfer_id].in_forest
+    wants = node != MANAGER and node in state.transfers.wanting.get(known.object_id, {})
+    return _Part.WANTS if wants or flows else _Part.NONE
 
 
 def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, part: _Part) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import keeping
+from vine.scheduler import keeping, mates
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
+from vine.scheduler.workers import WorkerRecord
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
 from vine.wire.messages import (
@@ -36,18 +37,33 @@ def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
         return
     if known.archive is not None:
         need(state, worker_id, state.files.objects[known.archive])
-    if known.object_id in worker.making or state.transfers.is_coming(worker_id, known.object_id):
+    on_its_way = known.object_id in worker.making or known.object_id in worker.awaits
+    if on_its_way or state.transfers.is_coming(worker_id, known.object_id):
         return
     if known.data is not None:
         worker.making.add(known.object_id)
         level = keeping.send_terms(worker, known)
         state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data, level),)))
-    elif known.archive is not None:
+    else:
+        bring(state, worker, known)
+
+
+def bring(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Let the object come to the worker, be it through another one of its host."""
+    if mates.bringer(state, worker, known) is not None:
+        mates.wait(state, worker, known)
+    else:
+        begin(state, worker, known)
+
+
+def begin(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Let the worker pull or unpack the object itself."""
+    if known.archive is not None:
         worker.making.add(known.object_id)
         level = keeping.send_terms(worker, known)
-        state.tell_worker(worker_id, UnpackObject(known.object_id, known.archive, known.label, level))
+        state.tell_worker(worker.worker_id, UnpackObject(known.object_id, known.archive, known.label, level))
     else:
-        state.transfers.want(worker_id, known.object_id)
+        state.transfers.want(worker.worker_id, known.object_id)
         plan_object(state, known.object_id)
 
 
@@ -150,12 +166,13 @@ def start(
     destination: str | None = None,
     in_forest: bool = False,
     backups: tuple[WorkerId | None, ...] = (),
+    within_host: bool = False,
 ) -> None:
     """Order the flow."""
     assert known.manifest is not None
     transfer = Transfer(
         state.next_transfer(), known.object_id, sources, node, state.now, known.manifest.size, destination, in_forest,
-        backups,
+        backups, within_host=within_host,
     )  # fmt: skip
     state.transfers.add(transfer)
     edges, seconds = _edges(state, transfer)
@@ -219,4 +236,5 @@ def stop_bringing(state: State, worker_id: WorkerId, object_id: ObjectId) -> Non
     if transfer_id is not None:
         abandon(state, state.transfers.active[transfer_id])
     state.workers[worker_id].making.discard(object_id)
+    mates.wait_no_more(state, state.workers[worker_id], object_id)
     state.tell_worker(worker_id, DropObjects((object_id,)))

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from vine import config
-from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
+from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
 from vine.scheduler.files import FileTable
@@ -42,6 +42,7 @@ class State:
         self.clients: dict[PeerKey, ClientRecord] = {}
         self.workers: dict[WorkerId, WorkerRecord] = {}
         self.worker_of: dict[PeerKey, WorkerId] = {}
+        self.hosts: dict[HostId, dict[WorkerId, None]] = {}  # the workers of each
         self.factories: dict[PeerKey, FactoryRecord] = {}
         self.tasks = TaskTable()
         self.files = FileTable()

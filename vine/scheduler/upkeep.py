@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, keeping, spreading, staging
+from vine.scheduler import actions, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, input_files
 from vine.wire.messages import CacheLevel, DropObjects
@@ -71,6 +71,7 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
     for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
         staging.abandon(state, transfer, for_good=True)
     state.transfers.wanting.pop(known.object_id, None)
+    mates.drop_object(state, known.object_id)
     spreading.dissolve(state, known.object_id)
     state.transfers.forgive(object_id=known.object_id)
     if MANAGER in known.holders:
