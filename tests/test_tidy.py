@@ -29,6 +29,7 @@ PURE = (
     "vine.transfer.plan",
     "vine.transfer.forest",
     "vine.transfer.trees",
+    "vine.transfer.ranks",
     "vine.transfer.receiver",
     "vine.transfer.sender",
     "vine.transfer.tokens",

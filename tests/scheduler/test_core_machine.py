@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
@@ -14,6 +14,7 @@ _FAULTS = [f for f in m.FetchFault if f not in (m.FetchFault.NONE, m.FetchFault.
 _OUTCOMES = [
     m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.EXCEPTION, m.Outcome.KILLED, m.Outcome.DISK_FULL,
 ]  # fmt: skip
+_HOSTS = st.sampled_from([None, None, None, "shared", "twins"])
 
 
 class Run(RuleBasedStateMachine):
@@ -21,11 +22,16 @@ class Run(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(workers=1)
+        self.world = World()
         self.files: list[FileId] = []
         self.temps: list[FileId] = []
         self.tasks: list[TaskId] = []
         self.kept: list[TaskId] = []
+
+    @initialize(hosts=st.lists(_HOSTS, min_size=1, max_size=7))
+    def begin(self, hosts: list[str | None]) -> None:
+        for host in hosts:
+            self.world.join(host=host)
 
     # --- the client ------------------------------------------------------------------------------
 
@@ -63,6 +69,14 @@ class Run(RuleBasedStateMachine):
         self.tasks.append(task)
         self.kept.append(task)
 
+    @rule(count=st.integers(3, 8), unpacked=st.booleans(), number=st.integers(0, 2))
+    def submit_many_for_one_file(self, count: int, unpacked: bool, number: int) -> None:
+        """It goes to many workers at once: from one to the other, and once to each host."""
+        file = self.world.local_file(f"file{number}")
+        self.files.append(self.world.untar(file) if unpacked else file)
+        for _ in range(count):
+            self.tasks.append(self.world.submit((self.files[-1],)))
+
     @rule(data=st.data())
     @precondition(lambda self: self.tasks)
     def cancel(self, data: st.DataObject) -> None:
@@ -89,8 +103,8 @@ class Run(RuleBasedStateMachine):
 
     # --- the fleet -------------------------------------------------------------------------------
 
-    @rule(cores=st.integers(1, 3), host=st.sampled_from([None, None, "shared", "twins"]))
-    @precondition(lambda self: len(self.world.workers) < 5)
+    @rule(cores=st.integers(1, 3), host=_HOSTS)
+    @precondition(lambda self: len(self.world.workers) < 9)
     def join(self, cores: int, host: str | None) -> None:
         self.world.join(cores=cores, host=host)
 
@@ -175,5 +189,5 @@ class Run(RuleBasedStateMachine):
 
 TestRun = Run.TestCase
 TestRun.settings = settings(
-    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.test_spreading import a_task_each
-from tests.scheduler.world import CHUNK, FakeWorker, World
+from tests.scheduler.world import CHUNK, World
 from vine.names import MANAGER
 from vine.wire import messages as m
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.scheduler.world import FakeWorker, World
+from tests.scheduler.fake_worker import FakeWorker
+from tests.scheduler.world import World
 from vine import config
 from vine.names import MANAGER, FileId, ObjectId, TaskId
 from vine.wire import messages as m

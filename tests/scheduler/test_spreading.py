@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.world import CHUNK, FakeWorker, World
-from vine.names import MANAGER, FileId, TaskId, TransferId, WorkerId, numbered
+from tests.scheduler.fake_worker import FakeWorker
+from tests.scheduler.world import CHUNK, World
+from vine import config
+from vine.names import MANAGER, FileId, TaskId, TransferId, WorkerId
 from vine.scheduler.flows import Transfers
+from vine.transfer import ranks
 from vine.wire import messages as m
 
 CHUNKS = 12
@@ -14,7 +17,7 @@ CHUNKS = 12
 
 def a_task_each(world: World, file: FileId) -> list[TaskId]:
     """One message for all, as clients send them: one step."""
-    task_ids = [TaskId(numbered(0, 1000 + number)) for number in range(len(world.workers))]
+    task_ids = [world.new_task_id() for _ in world.workers]
     mounts = (m.Mount(file, "in"),)
     specs = [m.TaskSpec(t, m.TaskKind.CALL, inputs=mounts, request=m.Request(cores=1)) for t in task_ids]
     world.say(m.SubmitTasks(tuple(specs)))
@@ -238,6 +241,37 @@ def test_who_calls_itself_slow_feeds_nobody() -> None:
     slow = an_interior_worker(world)
     calls_slow(world, slow, next(iter(slow.fetching.values())), slow.worker_id)
     assert not children_of(world, slow.worker_id) and slow.fetching
+
+
+def test_who_was_slow_for_many_objects_is_far_from_the_roots_of_new_ones() -> None:
+    # given workers of which one was slow in several objects' forests
+    world = World(workers=40)
+    slow = None
+    for number in range(config.slow_objects_max):
+        a_task_each(world, world.local_file(f"file{number}", chunks=CHUNKS))
+        slow = slow or an_interior_worker(world)
+        calls_slow(world, slow, next(iter(slow.fetching.values())), slow.worker_id)
+        world.settle()
+    assert slow is not None and world.core.state.ranks.rank(slow.worker_id) == ranks.LAST
+    # when another file spreads
+    a_task_each(world, world.local_file("another", chunks=CHUNKS))
+    # then whom it feeds with a stripe feed nobody with that one
+    fed = [(w.worker_id, stripe, edge.source) for w, o in orders(world) for stripe, edge in enumerate(o.sources)]
+    children = {(child, stripe) for child, stripe, source in fed if source == slow.worker_id}
+    assert not children & {(source, stripe) for _, stripe, source in fed}
+
+
+def test_whose_receivers_are_slow_is_ranked_below_those_whose_are_not() -> None:
+    world = World(workers=20)
+    file = world.local_file(chunks=20)
+    children: set[str] = set()
+    world.seconds = lambda worker: 8.0 if worker.worker_id in children else 1.0
+    a_task_each(world, file)
+    source = an_interior_worker(world)
+    children = {child.worker_id for child, _ in children_of(world, source.worker_id)}
+    world.settle()
+    assert world.core.state.ranks.rank(source.worker_id) > 0
+    assert world.core.state.ranks.rank(MANAGER) == 0
 
 
 def test_what_is_said_of_a_source_that_is_not_the_reporter_s_changes_nothing() -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
-import msgspec
-
+from tests.scheduler.fake_worker import FakeWorker
 from vine.content.manifest import chunk_count, object_id
 from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
@@ -28,94 +26,6 @@ def manifest(name: str, chunks: int = 8) -> m.Manifest:
     """Some content; equal names are equal content."""
     first = random.Random(name).randbytes(32)
     return m.Manifest(1, chunks * CHUNK, CHUNK, first * chunks)
-
-
-@dataclass(repr=False)
-class FakeWorker:
-    """Does what the messages say, one step when it is asked to."""
-
-    worker_id: WorkerId
-    peer: PeerKey
-    cores: float
-    chunks_endpoint: str
-    host: str = ""
-    holds: set[ObjectId] = field(default_factory=set)
-    spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
-    forever: set[ObjectId] = field(default_factory=set)
-    fetching: dict[object, m.FetchObject] = field(default_factory=dict)
-    storing: list[ObjectId] = field(default_factory=list)
-    unpacking: list[m.UnpackObject] = field(default_factory=list)
-    verifying: list[ObjectId] = field(default_factory=list)
-    assigned: dict[object, m.Assignment] = field(default_factory=dict)
-    running: dict[object, m.Assignment | None] = field(default_factory=dict)
-    ended: bool = False
-    received: list[m.Message] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        return f"<{self.worker_id}>"  # Hypothesis prints it at each event of a failing run.
-
-    def take(self, message: m.Message) -> None:
-        self.received.append(message)
-        match message:
-            case m.RunAttempts():
-                self.assigned.update({a.attempt: a for a in message.assignments})
-            case m.CancelAttempts():
-                for attempt in message.attempts:
-                    if self.assigned.pop(attempt, None) or attempt in self.running:
-                        self.running[attempt] = None  # to be reported as cancelled
-            case m.StoreObjects():
-                self.storing += [o.object_id for o in message.objects]
-            case m.FetchObject():
-                self.fetching[message.transfer_id] = message
-            case m.ChangeSources():
-                if (order := self.fetching.get(message.transfer_id)) is not None:
-                    # As when it was ordered, chunk j comes from source j modulo their number.
-                    assert len(message.sources) == len(order.sources), "a chunk's stripe must not change"
-                    changed = {"sources": message.sources, "backups": message.backups}
-                    self.fetching[message.transfer_id] = msgspec.structs.replace(order, **changed)
-            case m.AbandonFetch():
-                self.fetching.pop(message.transfer_id, None)
-            case m.UnpackObject():
-                self.unpacking.append(message)
-            case m.VerifyObjects():
-                self.verifying += [o for o in message.object_ids if o in self.holds]
-            case m.RateObjects():
-                here = self.holds & set(message.object_ids)
-                self.spare = self.spare | here if message.spare else self.spare - here
-                self.forever = self.forever | here if message.cache is m.CacheLevel.FOREVER else self.forever - here
-            case m.DropObjects():
-                self.holds -= set(message.object_ids)
-                self.verifying = [o for o in self.verifying if o not in message.object_ids]
-                self.unpacking = [u for u in self.unpacking if u.object_id not in message.object_ids]
-                self.storing = [o for o in self.storing if o not in message.object_ids]
-            case m.EndWorker():
-                self.ended = True
-
-    def made(self, object_id: ObjectId) -> None:
-        self.holds.add(object_id)
-        self.spare.discard(object_id)
-
-    def came(self, object_id: ObjectId, level: m.CacheLevel) -> None:
-        self.holds.add(object_id)
-        self.spare.add(object_id)
-        self.forever |= {object_id} if level is m.CacheLevel.FOREVER else set()
-
-    def may_go(self) -> list[ObjectId]:
-        """What the worker's own rules let it give up for room."""
-        attempts = [a for a in (*self.assigned.values(), *self.running.values()) if a is not None]
-        needed = {need for attempt in attempts for need in self.needs(attempt)}
-        needed |= {order.archive for order in self.unpacking}
-        return sorted(self.holds & self.spare - needed)
-
-    def has_inputs(self, assignment: m.Assignment) -> bool:
-        return self.needs(assignment) <= self.holds
-
-    @staticmethod
-    def needs(assignment: m.Assignment) -> set[ObjectId]:
-        needs = {assignment.function, assignment.payload_object, assignment.environment}
-        needs |= {mount.object_id for mount in assignment.inputs}
-        needs |= {value.object_id for value in assignment.values}
-        return {need for need in needs if need is not None}
 
 
 class World:
@@ -140,6 +50,7 @@ class World:
         self.outcome: Callable[[m.Assignment], m.Outcome] = lambda assignment: m.Outcome.SUCCESS
         self.value: Callable[[m.Assignment], bytes] = lambda assignment: b"v"
         self.large_values = False
+        self.seconds: Callable[[FakeWorker], float] = lambda worker: 0.1  # that a transfer to it takes
         self.runs: dict[TaskId, int] = {}
         self._numbers = 0
         self._versions = 0
@@ -322,7 +233,14 @@ class World:
             chunks = from_manager = 0  # It is in the store already.
         size = CHUNK * chunks
         ended = m.FetchEnded(
-            order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager
+            order.transfer_id,
+            order.object_id,
+            fault,
+            size,
+            self.seconds(worker),
+            fault.value,
+            blamed or sources[0],
+            from_manager,
         )
         self.say(ended, worker.peer)
 
@@ -429,7 +347,7 @@ class World:
         kind: m.TaskKind = m.TaskKind.CALL,
         **fields: object,
     ) -> TaskId:
-        task_id = TaskId(numbered(0, self._number()))
+        task_id = self.new_task_id()
         options: dict[str, object] = {"request": m.Request(cores=1), **fields}
         spec = m.TaskSpec(
             task_id,
@@ -441,6 +359,9 @@ class World:
         )
         self.say(m.SubmitTasks((spec,)))
         return task_id
+
+    def new_task_id(self) -> TaskId:
+        return TaskId(numbered(0, self._number()))
 
     def state_of(self, task_id: TaskId) -> str:
         return self.core.state.tasks.by_id[task_id].state.value

@@ -324,6 +324,7 @@ class Scheduler:
 
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message
+        self.state.ranks.has_sent(worker.worker_id, message.sent_bytes, self.state.now)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
         self._lose(worker.peer, message.reason or "left")

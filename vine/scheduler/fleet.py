@@ -106,6 +106,8 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
     state.transfers.remove(transfer)
     if message.fault is FetchFault.NONE:
         state.transfers.done += 1
+        if not (transfer.changed or transfer.within_host):
+            state.ranks.transferred(set(transfer.sources), worker.worker_id, message.received_bytes, message.seconds)
         state.transfers.failures.pop((worker.worker_id, transfer.object_id), None)
         holds(state, worker, transfer.object_id)
     else:

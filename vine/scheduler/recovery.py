@@ -57,6 +57,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     for known in lost:
         replica_gone(state, known)
     state.transfers.forgive(node=worker_id)
+    state.ranks.forget(node=worker_id)
     staging.plan_all(state)
 
 

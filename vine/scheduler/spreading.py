@@ -81,11 +81,12 @@ def source_slow(state: State, worker: WorkerRecord, message: SourceSlow) -> None
         return
     object_id = transfer.object_id
     forest = state.transfers.forests[object_id]
-    if message.source == node:
-        if not forest.is_slow(node):
-            _touch_all(state, object_id, forest.demote(node))
-    elif message.source in transfer.sources and message.source in forest:
-        _touch_all(state, object_id, forest.accuse(message.source, node))
+    slow = message.source
+    if slow not in (node, *transfer.sources) or slow not in forest or (slow == node and forest.is_slow(node)):
+        return
+    _touch_all(state, object_id, forest.demote(node) if slow == node else forest.accuse(slow, node))
+    if forest.is_slow(slow):
+        state.ranks.was_slow(slow, object_id)
 
 
 def worker_lost(state: State, worker_id: WorkerId) -> None:
@@ -147,7 +148,7 @@ def _part(state: State, known: ObjectRecord, node: WorkerId) -> _Part:
 
 def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, part: _Part) -> None:
     """Let the node take this part in the forest."""
-    object_id = known.object_id
+    object_id, rank = known.object_id, state.ranks.rank(node)
     before = _Part.NONE
     if node in forest:
         before = _Part.HOLDS if forest.has_all(node) else _Part.WANTS
@@ -157,9 +158,9 @@ def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, pa
         _leave(state, object_id, forest, node)
     if part is _Part.HOLDS:
         _stop_bringing(state, node, object_id)
-        _touch_all(state, object_id, forest.hold(node, spared=node == MANAGER))
+        _touch_all(state, object_id, forest.hold(node, rank=rank, spared=node == MANAGER))
     elif part is _Part.WANTS:
-        _touch_all(state, object_id, forest.join(node, state.now))
+        _touch_all(state, object_id, forest.join(node, state.now, rank))
         if (node, object_id) in state.transfers.shunned:
             # It has failed somebody: it feeds others only if nobody else can.
             _touch_all(state, object_id, forest.demote(node))

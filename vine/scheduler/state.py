@@ -18,6 +18,7 @@ from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
 from vine.scheduler.tasks import TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
+from vine.transfer.ranks import Ranks
 from vine.wire.messages import (
     Assignment,
     Message,
@@ -48,6 +49,7 @@ class State:
         self.files = FileTable()
         self.placement = Placement()
         self.transfers = Transfers(settings.transfers_max)
+        self.ranks = Ranks()
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step

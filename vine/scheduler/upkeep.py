@@ -74,6 +74,7 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
     mates.drop_object(state, known.object_id)
     spreading.dissolve(state, known.object_id)
     state.transfers.forgive(object_id=known.object_id)
+    state.ranks.forget(object_id=known.object_id)
     if MANAGER in known.holders:
         keeping.manager_has_not(state, known)
         state.do(actions.StopServing(known.object_id))

@@ -47,7 +47,7 @@ class Member:
 
     name: WorkerId
     number: int  # in the order of joining
-    rank: int  # 0 for the fastest uploaders
+    rank: int  # less for faster uploaders, 0 is usual
     parents: list[Member | None]  # by stripe
     children: list[dict[Member, None]]  # by stripe
     holds: frozenset[int] = frozenset()  # the stripes that it has whole
