@@ -324,6 +324,8 @@ class Scheduler:
 
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message
+        transfers = self.state.transfers
+        transfers.served_at_once_max = max(transfers.served_at_once_max, message.flows_out_max)
         self.state.ranks.has_sent(worker.worker_id, message.sent_bytes, self.state.now)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:

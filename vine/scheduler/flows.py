@@ -66,6 +66,7 @@ class Transfers:
         self.bytes_from_peers = 0
         self.done = 0
         self.failed = 0
+        self.served_at_once_max = 0  # flows out of one worker, over the whole run: by the workers' own count
 
     def add(self, transfer: Transfer) -> None:
         self.active[transfer.transfer_id] = transfer

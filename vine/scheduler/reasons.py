@@ -127,6 +127,8 @@ def snapshot(state: State) -> dict[str, Any]:
         "transfers_done": state.transfers.done,
         "transfers_failed": state.transfers.failed,
         "transfers_wanting": sum(len(nodes) for nodes in state.transfers.wanting.values()),
+        "transfers_awaiting_mates": sum(len(worker.awaits) for worker in state.workers.values()),
+        "served_at_once_max": state.transfers.served_at_once_max,  # by a worker; the manager's own is told beside it
         "flows_out_max_allowed": state.settings.transfers_max,
         "bytes_from_manager": state.transfers.bytes_from_manager,
         "bytes_from_peers": state.transfers.bytes_from_peers,

@@ -172,9 +172,21 @@ def _transfers(found: dict[str, Any]) -> Table:
     ]
     title = (
         f"transfers: {len(transfers)} now{_of_which(transfers)}, {found.get('transfers_done', 0)} done,"
-        f" {found.get('transfers_failed', 0)} failed; {', '.join(flows)}"
+        f" {found.get('transfers_failed', 0)} failed; {', '.join(flows)}{_slots(found)}"
     )
     return Table(title, ("file", "from", "to", "size", "since") if rows else (), rows)
+
+
+def _slots(found: dict[str, Any]) -> str:
+    """How near the nodes have come to what they may serve, and who waits for that."""
+    if "flows_out_max_allowed" not in found:
+        return ""
+    cap, manager = found["flows_out_max_allowed"], found.get("manager", {}).get("flows_out_max", 0)
+    waiting = found.get("transfers_wanting", 0), found.get("transfers_awaiting_mates", 0)
+    reasons = ("for a source with a free slot", "for another worker of their host")
+    waits = "".join(f"; {count} wait {reason}" for count, reason in zip(waiting, reasons, strict=True) if count)
+    most = f"at most {found.get('served_at_once_max', 0)} at once from a worker, {manager} from the manager"
+    return f"; {most} (cap {cap}, and {config.manager_small_transfers} of the manager for small files){waits}"
 
 
 def _reasons(found: dict[str, Any]) -> Table | None:
