@@ -94,7 +94,7 @@ def _settle_host(state: State, known: ObjectRecord, host: HostId) -> None:
 
 def _is_shared(state: State, known: ObjectRecord) -> bool:
     """Whether workers may have the object of each other. What is unpacked on a host never leaves it."""
-    return known.archive is not None or (state.settings.peer_transfers and known.peer_transfer)
+    return known.archive is not None or staging.is_shared(state, known)
 
 
 def _holder(state: State, mates: dict[WorkerId, None] | list[WorkerId], known: ObjectRecord) -> WorkerId | None:

@@ -11,6 +11,7 @@ from vine.scheduler import keeping, mates
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
+from vine.scheduler.settings import Spread
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
@@ -107,7 +108,12 @@ def plan_single(state: State) -> None:
 def is_spread(state: State, known: ObjectRecord) -> bool:
     """Whether workers get this object through a forest."""
     large = known.manifest is not None and not known.is_small
-    return large and state.settings.peer_transfers and known.peer_transfer
+    return large and state.settings.spread in (Spread.FOREST, Spread.CHAIN) and known.peer_transfer
+
+
+def is_shared(state: State, known: ObjectRecord) -> bool:
+    """Whether workers may have the object of each other."""
+    return state.settings.spread is not Spread.ONE_SOURCE and known.peer_transfer
 
 
 def _manager_may_pull(state: State) -> bool:
@@ -118,7 +124,7 @@ def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId |
     if node == MANAGER and not _manager_may_pull(state):
         return None
     receivers = state.transfers.receiving.get(known.object_id, {})
-    if is_spread(state, known):
+    if is_spread(state, known) or state.settings.spread is Spread.WHOLE_FILE:
         receivers = {}  # Of a forest only who has it all has slots for others.
     sources_of = {receiver: state.transfers.active[t].sources for receiver, t in receivers.items()}
     candidates = [
@@ -149,8 +155,7 @@ def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: Worker
         return True
     if (source, known.object_id) in state.transfers.shunned:
         return False
-    sharing = state.settings.peer_transfers and known.peer_transfer
-    return node == MANAGER or sharing or MANAGER not in known.holders
+    return node == MANAGER or is_shared(state, known) or MANAGER not in known.holders
 
 
 def _free_slots(state: State, known: ObjectRecord, source: WorkerId) -> int:

@@ -121,7 +121,7 @@ class StartHost:
 
 @dataclass(frozen=True, slots=True)
 class RunCall:
-    """Give the call to the host; answered by `CallEnded`."""
+    """Give the call to the host; answered by `CallsEnded`."""
 
     host: int
     assignment: Assignment
@@ -240,10 +240,11 @@ class HostReady:
 
 
 @dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallsEnded:
+    """How these calls of a host ended, in the order in which they ran."""
+
     host: int
-    attempt: AttemptId
-    ending: Ending
+    ends: tuple[tuple[AttemptId, Ending], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,5 +265,5 @@ class HostEnded:
 
 
 LocalEvent = (
-    Kept | Unpacked | Verified | Evicted | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded
+    Kept | Unpacked | Verified | Evicted | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded
 )
