@@ -23,7 +23,7 @@ import zmq
 from vine import config
 from vine.errors import UsageError, VineError
 from vine.names import WorkerId
-from vine.transfer.events import Fetched, FetchFailed, NodeFailed
+from vine.transfer.events import Fetched, FetchFailed, NodeFailed, SlowSource
 from vine.transfer.node import TransferNode
 from vine.wire import messages as wire
 from vine.wire.keys import Connection, load_connection
@@ -123,6 +123,7 @@ class Worker:
             act.Send: lambda action: self._link.send(action.message),
             act.Admitted: self._admitted,
             act.StartFetch: lambda action: self._node.fetch(action.order),
+            act.ChangeFetch: lambda action: self._node.change_sources(action.change),
             act.StopFetch: lambda action: self._node.abandon(action.transfer_id),
             act.KeepObject: self._keep,
             act.StartUnpack: self._unpacking.start,
@@ -281,6 +282,8 @@ class Worker:
                 event.source,
                 event.from_manager_bytes,
             )
+        elif isinstance(event, SlowSource):
+            event = wire.SourceSlow(event.transfer_id, event.object_id, event.source)
         elif isinstance(event, act.Collected):
             for output in event.outputs:
                 self._node.object_complete(output.object_id)
