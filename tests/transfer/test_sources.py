@@ -61,7 +61,7 @@ def test_whoever_sends_something_is_neither_doubted_nor_busy_any_more() -> None:
     source.doubted_at, source.busy_since = 1.0, 1.0
     assert source.falters
     source.sent(0, 1, THREE, 1, now=2.0)
-    assert not source.falters and source.busy_since is None and source.delivers
+    assert not source.falters and source.busy_since is None
 
 
 def test_chunks_being_stored_count_as_outstanding_until_they_are() -> None:

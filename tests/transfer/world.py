@@ -31,6 +31,7 @@ class Node:
     dead: bool = False
     chunk_s: float = 0.0  # how long its uplink takes for a chunk
     free_at: float = 0.0  # ... and when that is free again
+    buffers: bool = False  # What is to be sent leaves for the network at once, which keeps it until it can go.
     sent: int = 0
     strays: int = 0  # chunks that came and were not wanted, of all its transfers
     asked: dict[SourceEdge, set[int]] = field(default_factory=dict)  # what was ever wanted of whom
@@ -195,18 +196,22 @@ class World:
             if isinstance(action, serve.SendChunk):
                 assert action.index in node.stored, "only verified chunks are passed on"
                 node.free_at = max(node.free_at, self.now) + node.chunk_s
-                self.at(node.free_at - self.now, lambda action=action: self._leave(node, action))
+                waits_s = node.free_at - self.now
+                if node.buffers:
+                    self._leave(node, action, waits_s)
+                else:
+                    self.at(waits_s, lambda action=action: self._leave(node, action))
             else:
                 refusal = WantRefused(action.transfer_id, action.edge, action.reason)
                 self._to_receiver(node, action.reply_to, refusal)
 
-    def _leave(self, node: Node, action: serve.SendChunk) -> None:
+    def _leave(self, node: Node, action: serve.SendChunk, underway_s: float = 0.0) -> None:
         if node.dead:
             return
         if node.sender.is_wanted(action.transfer_id, action.index):
             node.sent += 1
             chunk = Chunk(action.transfer_id, action.index, action.have, action.edge)
-            self._to_receiver(node, action.reply_to, chunk)
+            self.at(underway_s, lambda: self._to_receiver(node, action.reply_to, chunk))
         node.sender.sent(action.transfer_id, action.index)
 
     def _to_receiver(self, speaker: Node, reply_to: str, message: Chunk | WantRefused) -> None:

@@ -40,9 +40,9 @@ class Chunks:
             self.layout += 1
             for source in self._numbered:
                 source.have.clear()  # It was told by stripes of the former number.
-        for number, edge in enumerate(sources):
+        primaries = [self._known(edge, sources.count(edge)) for edge in sources]
+        for number, (edge, primary) in enumerate(zip(sources, primaries, strict=True)):
             backup_edge = backups[number] if number < len(backups) else None
-            primary = self._known(edge, sources.count(edge))
             backup = None if backup_edge is None or backup_edge == edge else self._known(backup_edge, 1)
             if len(self.stripes) == len(sources):
                 self.stripes[number].follow(primary, backup)
@@ -107,10 +107,9 @@ class Chunks:
         return any(stripe.first_missing(self.is_missing) is not None for stripe in self.stripes)
 
     def put_back(self, source: Source) -> None:
-        """What was wanted of this source alone is missing again."""
+        """What was wanted of this source is missing again, if nobody else was asked for it."""
         for index in source.give_up_wants():
-            if self.is_missing(index):
-                self.stripe_of(index).add(index)
+            self.stripe_of(index).add(index)
 
     def _lacks(self, index: int) -> bool:
         return index not in self.here or index in self.storing
@@ -119,16 +118,9 @@ class Chunks:
 
     def room(self, source: Source) -> int:
         """How many chunks may be wanted of it; none until they are worth a message."""
-        credit = self._credit(source)
+        credit = source.credit.chunks
         room = credit - source.outstanding
         return 0 if source.wanted and room < credit // 4 else max(0, room)
-
-    def _credit(self, source: Source) -> int:
-        if source.slow:
-            backups = [stripe.backup for stripe in self.stripes if stripe.primary is source]
-            if any(backup is not None and backup.delivers for backup in backups):
-                return config.credit_chunks_min  # The less it holds, the less is late.
-        return source.credit.chunks
 
     def pick(self, source: Source, room: int) -> list[int]:
         """The lowest chunks that this source is to be asked for, taken from the missing ones."""
@@ -176,5 +168,5 @@ class Chunks:
         """Who else may send this chunk: the backup, or whoever has the whole object."""
         backup = self.stripe_of(index).backup
         others = [one for one in self.sources.values() if one is not source and (one is backup or one.complete)]
-        free = [one for one in others if one.answers and one.outstanding < self._credit(one)]
+        free = [one for one in others if one.answers and one.outstanding < one.credit.chunks]
         return min(free, key=lambda one: one is not backup, default=None)

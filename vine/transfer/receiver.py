@@ -177,8 +177,6 @@ class Receiver:
         actions = self._end(leaving)
         for source in leaving:
             self._chunks.drop(source)
-        for source in self._chunks.sources.values():
-            source.doubted_at = None  # Its backup may be another one now.
         self._chunks.lay_out(sources, backups, self._chunks.all_missing(), now)
         return actions + self._fill_all(now) + self._release(self._chunks.sources.values())
 
@@ -205,6 +203,11 @@ class Receiver:
         """Chunks wanted of this source, or come from it and not yet stored."""
         source = self._chunks.sources.get(edge)
         return 0 if source is None else source.outstanding
+
+    def wanted(self, edge: SourceEdge) -> list[int]:
+        """Chunks wanted of this source that have not come."""
+        source = self._chunks.sources.get(edge)
+        return [] if source is None else sorted(source.wanted)
 
     def source(self, edge: int) -> SourceEdge | None:
         """Who answers with this number."""
@@ -279,7 +282,6 @@ class Receiver:
 
     def _leave_alone(self, source: Source, now: float) -> list[Action]:
         """It serves its cap of others: it is asked again after a pause, and others meanwhile."""
-        source.delivers = False
         if source.busy_since is None:
             source.busy_since = now
         if now - source.busy_since >= config.edge_silence_s:
@@ -288,11 +290,11 @@ class Receiver:
                 return failure
         self._chunks.put_back(source)
         source.retry_at = now + config.busy_retry_s
-        return self._without_doubt(source, now)
+        return self._fill_all(now)
 
     def _lose(self, source: Source, fault: FetchFault, message: str, now: float, report: bool = False) -> list[Action]:
         """It is no source any more: its backups take its place, or the transfer ends."""
-        source.gone, source.delivers = (fault, message), False
+        source.gone = (fault, message)
         failure = self._without(source, fault, message)
         if failure:
             return failure
@@ -300,7 +302,7 @@ class Receiver:
         actions = self._end([source])
         if report and self._chunks.feeds(source):
             actions += self._report(source)
-        return actions + self._without_doubt(source, now)
+        return actions + self._fill_all(now)
 
     def _without(self, source: Source, fault: FetchFault, message: str) -> list[Action]:
         """End the transfer if there is a stripe that nobody brings without this source."""
@@ -313,13 +315,6 @@ class Receiver:
             if stripe.backup is source and stripe.primary.gone is not None:
                 return self.fail(*stripe.primary.gone, stripe.primary.edge)
         return []
-
-    def _without_doubt(self, source: Source, now: float) -> list[Action]:
-        """This source cannot help: those whose backup it is are asked again, there being nobody better."""
-        for stripe in self._chunks.stripes:
-            if stripe.backup is source:
-                stripe.primary.doubted_at = None
-        return self._fill_all(now)
 
     def _report(self, source: Source) -> list[Action]:
         if source.reported:

@@ -41,7 +41,6 @@ class Source:
     reported: bool = False
     slow: bool = False  # for good: what it would do if it were asked for more is not tried again
     doubted_at: float | None = None  # Its backup was called then; until it sends something, no more is asked of it.
-    delivers: bool = False  # It has sent something, and was not busy since.
 
     @property
     def outstanding(self) -> int:
@@ -87,7 +86,6 @@ class Source:
             self.have[index % stripes] = max(self.have.get(index % stripes, 0), have)
         self.heard_at = now
         self.busy_since = self.doubted_at = None
-        self.delivers = True
         return True
 
     def stored(self, index: int, now: float) -> None:
