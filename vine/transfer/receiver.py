@@ -220,7 +220,8 @@ class Receiver:
         """Use the free credit, a quarter of it at least, so that wants are fewer than chunks."""
         if self.over or not source.answers or not self._chunks.is_planned(source):
             return []
-        return self._ask(source, self._chunks.pick(source, self._chunks.room(source)), now)
+        room = self._chunks.room(source)
+        return self._ask(source, self._chunks.pick(source, room), now) if room else []
 
     def _fill_all(self, now: float) -> list[Action]:
         return [action for source in self._chunks.sources.values() for action in self._fill(source, now)]

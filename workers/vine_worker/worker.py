@@ -142,7 +142,7 @@ class Worker:
 
     def _connect(self, connection: Connection) -> None:
         address = self._settings.address or machine.address_towards(connection.endpoint)
-        self._context = make_context()
+        self._context = make_context(config.data_io_threads)
         self._closers.append(self._context.term)
         gate = Gate(self._context, connection)
         self._closers.append(gate.close)
