@@ -73,8 +73,15 @@ slow_reports_max = 2  # Children that call a node slow before it feeds nobody el
 slow_objects_max = 3  # ... and objects in which it came to that before it is ranked last for new ones.
 rate_bytes_min = 4 << 20  # A transfer of less tells more of latency than of its sources' rates.
 small_object_chunks = 4  # Objects of fewer chunks are pulled from one source without a plan.
-credit_chunks = 8  # Wanted and not yet received, an edge.
+credit_chunks = 8  # Wanted and not yet stored, of each stripe's source, until the edge has been measured.
+credit_chunks_min = 2  # One on its way, one being stored.
 credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.
+credit_batch_chunks = 16  # An edge's rate and delay are measured over so many.
+credit_batches = 16  # ... the best of so many count; one of them is smaller, to see the delay without our own queue.
+slow_window_s = 0.05  # A source is compared with those of the other stripes over so long: more than a hiccup ...
+slow_window_chunks = 4  # ... and over so many chunks of each of these.
+judge_interval_s = 0.01  # Sources are compared so often at most: a fifth of that window.
+backup_silence_s = 0.25  # A source of a stripe that sends nothing for so long, while others do, is helped out.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
 receiving_silence_s = (
     15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
@@ -83,12 +90,15 @@ want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset 
 wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
 busy_retry_s = 0.2  # A source that was busy is asked again after this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
+data_io_threads = (
+    4  # Of ZeroMQ, beside a transfer node: they cipher and copy, each edge on one; idle ones cost nothing.
+)
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
 data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
 edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.
 edge_linger_ms = 200  # Its last words may take so long to leave.
 node_batch_messages = 32  # A transfer node takes so many of one kind before it looks at the others.
-node_tick_s = 0.1  # While anything is under way it looks at its deadlines so often.
+node_tick_s = 0.05  # While anything is under way it looks at its deadlines so often: a slow source's window.
 store_threads = 2  # Hash and write chunks beside the socket thread; both release the GIL.
 
 # --- scheduling ---

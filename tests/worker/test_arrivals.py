@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, TREE, TWO, World, assignment, starts
 from vine import config
-from vine.names import AttemptId, FileId, ObjectId, TransferId
+from vine.names import AttemptId, FileId, ObjectId, TransferId, WorkerId
 from vine.wire import messages as wire
 from vine.wire.messages import ObjectMount, TaskKind
 from vine_worker import actions as act
@@ -83,6 +83,25 @@ def test_only_a_transfer_that_still_runs_is_stopped() -> None:
     assert world.hear(abandon) == [act.StopFetch(TransferId(1, 1))]
     world.hear(fetched(1, wire.FetchFault.ABANDONED))
     assert world.hear(abandon) == []
+
+
+def test_only_a_transfer_that_runs_changes_its_sources() -> None:
+    world = World()
+    change = wire.ChangeSources(TransferId(1, 1), ())
+    assert world.hear(change) == []
+    world.hear(fetch(1))
+    assert world.hear(change) == [act.ChangeFetch(change)]
+    world.hear(fetched(1))
+    assert world.hear(change) == []
+
+
+def test_a_slow_source_is_told_while_its_transfer_runs() -> None:
+    world = World()
+    world.hear(fetch(1))
+    slow = wire.SourceSlow(TransferId(1, 1), DATA, WorkerId("w2"))
+    assert world.hear(slow) == [act.Send(slow)]
+    world.hear(wire.AbandonFetch(TransferId(1, 1)))
+    assert world.hear(slow) == [], "the manager has struck that transfer off"
 
 
 def test_an_archive_that_cannot_be_unpacked_is_told_and_may_be_tried_again() -> None:

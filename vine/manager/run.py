@@ -45,7 +45,7 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
     with ExitStack() as closing:
         keys = new_run_keys()
         _allow_many_files()
-        context = make_context()
+        context = make_context(config.data_io_threads)
         closing.callback(context.term)
         closing.callback(Gate(context, keys).close)
         hub = Hub(context, keys, options.host, options.port, time.monotonic())

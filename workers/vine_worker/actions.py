@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire.messages import (
     Assignment,
+    ChangeSources,
     FetchObject,
     FromWorker,
     InlineObject,
@@ -36,6 +37,13 @@ class Admitted:
 @dataclass(frozen=True, slots=True)
 class StartFetch:
     order: FetchObject
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFetch:
+    """Let a fetch that runs go on from other sources."""
+
+    change: ChangeSources
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +159,7 @@ Action = (
     Send
     | Admitted
     | StartFetch
+    | ChangeFetch
     | StopFetch
     | KeepObject
     | StartUnpack

@@ -62,6 +62,10 @@ class Arrivals:
             fault = wire.FetchFault.ABANDONED  # Two transfers must not write into one object.
         self._board.send(wire.FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0))
 
+    def change_sources(self, message: wire.ChangeSources) -> None:
+        if message.transfer_id in self._fetches:  # Else it has ended meanwhile.
+            self._board.actions.append(act.ChangeFetch(message))
+
     def abandon(self, message: wire.AbandonFetch) -> None:
         object_id = self._fetches.pop(message.transfer_id, None)
         if object_id is not None:  # Another transfer may bring it from now on, though this one has not ended yet.
@@ -125,6 +129,10 @@ class Arrivals:
             self._came(event.object_id)
             if abandoned is not None:  # It was too late to stop, and the manager has struck the transfer off.
                 self._board.send(wire.ObjectsHeld((event.object_id,)))
+
+    def source_slow(self, event: wire.SourceSlow) -> None:
+        if event.transfer_id in self._fetches:
+            self._board.send(event)
 
     def kept(self, event: act.Kept) -> None:
         self._made(event.object_id, event.message, event.disk_full)

@@ -20,7 +20,7 @@ from vine_worker.board import Board, Kill, limit_of
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.resources import Grant
 
-Event: TypeAlias = wire.ToWorker | act.LocalEvent | wire.FetchEnded
+Event: TypeAlias = wire.ToWorker | act.LocalEvent | wire.FetchEnded | wire.SourceSlow
 
 
 class WorkerCore:
@@ -49,6 +49,7 @@ class WorkerCore:
             wire.CancelAttempts: self._on_cancel,
             wire.StoreObjects: arrivals.store,
             wire.FetchObject: arrivals.fetch,
+            wire.ChangeSources: arrivals.change_sources,
             wire.AbandonFetch: arrivals.abandon,
             wire.UnpackObject: arrivals.unpack,
             wire.RateObjects: arrivals.rate,
@@ -56,6 +57,7 @@ class WorkerCore:
             wire.DropObjects: arrivals.drop,
             wire.EndWorker: self._on_end,
             wire.FetchEnded: arrivals.fetch_ended,
+            wire.SourceSlow: arrivals.source_slow,
             act.Kept: arrivals.kept,
             act.Unpacked: arrivals.unpacked,
             act.Verified: arrivals.verified,
@@ -82,7 +84,7 @@ class WorkerCore:
         return self._arrivals.claims(event) if isinstance(event, wire.UnpackObject) else ()
 
     def handle(self, event: Event, now: float) -> list[act.Action]:
-        """Takes in a message of the manager or a local event; `FetchEnded` is the node's own report."""
+        """Takes in a message of the manager or a local event; `FetchEnded` and `SourceSlow` are its node's."""
         self._board.now = now
         self._on[type(event)](event)
         return self._take_actions()

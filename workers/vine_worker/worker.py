@@ -24,7 +24,7 @@ from vine import config
 from vine.errors import UsageError, VineError
 from vine.garbage import collect_rarely
 from vine.names import WorkerId
-from vine.transfer.events import Fetched, FetchFailed, NodeFailed
+from vine.transfer.events import Fetched, FetchFailed, NodeFailed, SlowSource
 from vine.transfer.node import TransferNode
 from vine.wire import messages as wire
 from vine.wire.keys import Connection, load_connection
@@ -127,6 +127,7 @@ class Worker:
             act.Send: lambda action: self._link.send(action.message),
             act.Admitted: self._admitted,
             act.StartFetch: lambda action: self._node.fetch(action.order),
+            act.ChangeFetch: lambda action: self._node.change_sources(action.change),
             act.StopFetch: lambda action: self._node.abandon(action.transfer_id),
             act.KeepObject: self._keep,
             act.StartUnpack: self._unpacking.start,
@@ -146,7 +147,7 @@ class Worker:
 
     def _connect(self, connection: Connection) -> None:
         address = self._settings.address or machine.address_towards(connection.endpoint)
-        self._context = make_context()
+        self._context = make_context(config.data_io_threads)
         self._closers.append(self._context.term)
         gate = Gate(self._context, connection)
         self._closers.append(gate.close)
@@ -288,6 +289,8 @@ class Worker:
                 event.source,
                 event.from_manager_bytes,
             )
+        elif isinstance(event, SlowSource):
+            event = wire.SourceSlow(event.transfer_id, event.object_id, event.source)
         elif isinstance(event, act.Collected):
             for output in event.outputs:
                 self._node.object_complete(output.object_id)
