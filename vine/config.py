@@ -15,6 +15,7 @@ control_bytes_max = 4 << 20  # A frame on a control socket; libzmq allocates wha
 batch_bytes_target = 256 << 10  # Senders close a batch here: large enough to amortise, small enough to interleave.
 name_chars_max = 255  # As in file systems.
 path_chars_max = 4096  # PATH_MAX on Linux.
+url_chars_max = 8192  # What common servers take as a request line.
 text_chars_max = 8192  # Messages for people and environment variables.
 command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longer arguments.
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
@@ -100,6 +101,19 @@ edge_linger_ms = 200  # Its last words may take so long to leave.
 node_batch_messages = 32  # A transfer node takes so many of one kind before it looks at the others.
 node_tick_s = 0.05  # While anything is under way it looks at its deadlines so often: a slow source's window.
 store_threads = 2  # Hash and write chunks beside the socket thread; both release the GIL.
+
+# --- downloads ---
+downloads_per_worker_max = 4  # At once: enough to fill a link from slow servers, few enough to leave URLs to others.
+download_workers_max = 3  # A URL that could not be had from so many workers cannot be had.
+download_tries_max = 5  # By one worker: with the pauses below a server has 7.5 s to come back.
+download_backoff_s = 0.5  # The pause before the second try; each further one doubles it ...
+download_backoff_max_s = 30.0  # ... up to this.
+download_retry_after_max_s = 60.0  # A server that asks for a longer pause is asked no more: tasks wait for it.
+download_connect_max_s = 10.0  # As the control connection's limit: a host that lives answers in milliseconds.
+download_silence_max_s = 30.0  # A body that stands still for so long is tried again: servers that compute need time.
+download_read_bytes = 1 << 20  # Read, written and counted at once.
+download_redirects_max = 10  # As urllib's: more are a loop.
+download_workers_compared = 64  # For each URL, so that the choice does not cost more as the fleet grows.
 
 # --- scheduling ---
 prefetch_target_s = 0.2  # Queue this much work on a worker ahead of time, so that short calls run back to back.

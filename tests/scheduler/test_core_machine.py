@@ -11,6 +11,9 @@ from vine.names import FileId, TaskId
 from vine.wire import messages as m
 
 _FAULTS = [f for f in m.FetchFault if f not in (m.FetchFault.NONE, m.FetchFault.SOURCE_CHANGED, m.FetchFault.ABANDONED)]
+_DOWNLOAD_FAULTS = [
+    m.DownloadFault.UNREACHABLE, m.DownloadFault.UNREACHABLE, m.DownloadFault.DISK_FULL, m.DownloadFault.REFUSED,
+]  # fmt: skip
 _OUTCOMES = [
     m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.EXCEPTION, m.Outcome.KILLED, m.Outcome.DISK_FULL,
 ]  # fmt: skip
@@ -35,13 +38,20 @@ class Run(RuleBasedStateMachine):
 
     # --- the client ------------------------------------------------------------------------------
 
-    @rule(kind=st.sampled_from(["buffer", "local", "untar", "unbound"]), level=st.sampled_from(list(m.CacheLevel)))
+    @rule(
+        kind=st.sampled_from(["buffer", "local", "untar", "unbound", "url", "untar of url"]),
+        level=st.sampled_from(list(m.CacheLevel)),
+    )
     def declare(self, kind: str, level: m.CacheLevel) -> None:
         name = f"file{len(self.files) % 4}"  # Some have equal content.
         if kind == "buffer":
             self.files.append(self.world.buffer(name.encode(), cache=level))
         elif kind == "untar":
             self.files.append(self.world.untar(self.world.local_file(name, cache=level)))
+        elif kind == "url":
+            self.files.append(self.world.url(f"https://url{len(self.files) % 2}", cache=level))
+        elif kind == "untar of url":
+            self.files.append(self.world.untar(self.world.url(f"https://url{len(self.files) % 2}", cache=level)))
         else:
             self.files.append(self.world.local_file(name, bind=kind == "local", cache=level))
 
@@ -97,9 +107,9 @@ class Run(RuleBasedStateMachine):
         self.world.say(m.ForgetFiles((file,)))
 
     @rule(data=st.data())
-    @precondition(lambda self: self.temps)
+    @precondition(lambda self: self.temps or self.files)
     def bring(self, data: st.DataObject) -> None:
-        self.world.say(m.BringFile(data.draw(st.sampled_from(self.temps))))
+        self.world.say(m.BringFile(data.draw(st.sampled_from(self.temps + self.files))))
 
     # --- the fleet -------------------------------------------------------------------------------
 
@@ -145,6 +155,18 @@ class Run(RuleBasedStateMachine):
         if doubted:
             self.world.verified(*data.draw(st.sampled_from(doubted)), good=False)
 
+    @rule(data=st.data(), fault=st.sampled_from(_DOWNLOAD_FAULTS))
+    def a_download_fails(self, data: st.DataObject, fault: m.DownloadFault) -> None:
+        running = [(worker, d) for worker in self.world.workers.values() for d in worker.downloading]
+        if running:
+            worker, download = data.draw(st.sampled_from(running))
+            stopped = download in worker.stopped
+            self.world.download_ends(worker, download, m.DownloadFault.ABANDONED if stopped else fault)
+
+    @rule(content=st.sampled_from(["file0", "new"]))
+    def what_a_url_leads_to_changes(self, content: str) -> None:
+        self.world.web["https://url0"] = content  # It may be what a file of another kind holds, too.
+
     @rule(data=st.data(), disk_full=st.booleans())
     def a_worker_loses_an_object(self, data: st.DataObject, disk_full: bool) -> None:
         for worker in self.world.workers.values():
@@ -184,6 +206,7 @@ class Run(RuleBasedStateMachine):
         world.settle()
         state = world.core.state
         assert not state.tasks.by_id and not state.files.by_id and not state.files.objects and not world.served
+        assert not state.downloads.by_url and not state.downloads.running and not state.downloads.at
         assert not state.transfers.active and not state.transfers.wanting and not state.collecting
 
 

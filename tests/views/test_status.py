@@ -141,3 +141,20 @@ def test_many_rows_are_cut_and_the_cut_is_told(world: JournaledWorld, capsys: py
     said = shown(capsys, str(world.save()))
     assert "workers when it ended: 30 (the first 20 below)" in said
     assert "node-19" in said and "node-20" not in said
+
+
+def test_downloads_are_shown_where_there_are_any(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "downloads:" not in shown(capsys, str(world.save()))
+
+
+def test_a_download_is_shown_with_who_does_it_and_that_nobody_else_does(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.join("w1")
+    world.submit(inputs=(world.url("https://example.org/data"),))
+    world.now += 3
+    said = shown(capsys, str(world.save()))
+    now, since = "1 now (most at once of one URL: 1), 0 waiting", "0 done, 0 failed, 0 changed since"
+    assert f"downloads: {now}, {since}; 0 B from URLs\n" in said
+    (row,) = [line.split() for line in said.splitlines() if line.strip().startswith("https://")]
+    assert row[:2] == ["https://example.org/data", "w1"]

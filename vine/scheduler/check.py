@@ -7,6 +7,7 @@ from collections import Counter
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import mates, reasons
+from vine.scheduler.downloads import is_waited_for
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -20,6 +21,7 @@ def check(state: State) -> None:
     _check_objects(state)
     _check_transfers(state)
     _check_hosts(state)
+    _check_downloads(state)
 
 
 def _check_tasks(state: State) -> None:
@@ -137,6 +139,26 @@ def _check_hosts(state: State) -> None:
             assert object_id not in worker.holds | worker.making and not state.transfers.is_coming(worker_id, object_id)
     for object_id, hosts in state.transfers.mates.items():
         assert all(object_id in state.workers[mate].awaits for waiting in hosts.values() for mate in waiting)
+
+
+def _check_downloads(state: State) -> None:
+    downloads = state.downloads
+    assert downloads.at_once_max <= 1, "a URL was downloaded by two at once"
+    assert downloads.at == Counter(download.worker for download in downloads.running.values())
+    for download_id, running in downloads.running.items():
+        assert running.download_id == download_id and downloads.by_url[running.url] is running
+        assert running.worker in state.workers, f"{running.label} is downloaded by nobody who is there"
+        assert downloads.at[running.worker] <= config.downloads_per_worker_max
+    for url, download in downloads.by_url.items():
+        assert download.needed or download.stopping, f"{download.label} is downloaded for nobody"
+        waited_for = {file.file_id for file in state.files.of_url(url) if is_waited_for(state, file)}
+        assert download.needed.keys() == waited_for, f"{download.label} is said to be needed by {download.needed}"
+    for file in state.files.by_id.values():
+        if file.spec.url is not None:
+            lacking = is_waited_for(state, file) and not state.files.is_available(file.file_id)
+            assert not lacking or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
+            others = [other for other in state.files.of_url(file.spec.url) if state.files.is_available(other.file_id)]
+            assert len({other.object_id for other in others}) <= 1, f"{file.spec.label} has two contents"
 
 
 def _check_line(state: State, transfer: Transfer, stripe: int) -> None:

@@ -27,7 +27,7 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         state.tell_worker(worker.worker_id, DropObjects((output.object_id,)))
         return
     if file.object_id != output.object_id:
-        _replace(state, file)
+        replace(state, file)
         keeping.bind(state, file, output.object_id, output.manifest)
     known = state.files.objects[output.object_id]
     keeping.made_copy(state, worker, known)
@@ -38,7 +38,7 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
     existence.file_exists(state, file)
 
 
-def _replace(state: State, file: FileRecord) -> None:
+def replace(state: State, file: FileRecord) -> None:
     """The file is made anew: tasks that are staged for what it was take what it will be."""
     old = state.files.object_of(file.file_id)
     if old is not None and old.files == {file.file_id} and not old.results:
@@ -157,7 +157,7 @@ def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
     known = None if file.object_id is None else state.files.objects[file.object_id]
     if file.failure is not None:
         state.send(peer, FileBrought(file.file_id, None, file.failure[1]))
-    elif known is not None and known.archive is not None:
+    elif file.spec.kind is FileKind.UNTAR:
         message = f"{file.spec.label} is unpacked on workers only: fetch its archive instead"
         state.send(peer, FileBrought(file.file_id, None, message[: config.text_chars_max]))
     elif known is None or not state.files.can_be_had(known):

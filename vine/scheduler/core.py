@@ -16,6 +16,7 @@ from vine.scheduler import (
     collecting,
     completion,
     dispatch,
+    downloads,
     fleet,
     keeping,
     reasons,
@@ -64,6 +65,7 @@ class Scheduler:
             m.ObjectsEvicted: self._on_objects_evicted,
             m.FetchEnded: self._on_fetch_ended,
             m.SourceSlow: self._on_source_slow,
+            m.DownloadEnded: self._on_download_ended,
             m.WorkerStatus: self._on_worker_status,
             m.WorkerBye: self._on_worker_bye,
         }
@@ -191,16 +193,25 @@ class Scheduler:
 
     def _finish(self) -> list[Action]:
         state = self.state
+        self._end_doomed()
+        dispatch.dispatch(state)
+        downloads.settle(state)
+        while state.doomed:  # An input of a task that was ready is gone, and cannot be had again.
+            self._end_doomed()
+            dispatch.dispatch(state)
+            downloads.settle(state)
+        spreading.settle(state)
+        keeping.rate(state)
+        return state.take_actions()
+
+    def _end_doomed(self) -> None:
+        state = self.state
         while state.doomed:
             task_id = next(iter(state.doomed))
             outcome, message = state.doomed.pop(task_id)
             record = state.tasks.by_id.get(task_id)
             if record is not None and not record.state.ended and record.attempt is None:
                 completion.end(state, record, outcome, message)
-        dispatch.dispatch(state)
-        spreading.settle(state)
-        keeping.rate(state)
-        return state.take_actions()
 
     def _lose(self, peer: PeerKey, reason: str) -> None:
         state = self.state
@@ -321,6 +332,10 @@ class Scheduler:
 
     def _on_source_slow(self, worker: WorkerRecord, message: m.SourceSlow) -> None:
         spreading.source_slow(self.state, worker, message)
+
+    def _on_download_ended(self, worker: WorkerRecord, message: m.DownloadEnded) -> None:
+        downloads.ended(self.state, worker, message)
+        staging.plan_all(self.state)
 
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message

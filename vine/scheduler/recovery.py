@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import collecting, completion, dispatch, existence, keeping, mates, spreading, staging, upkeep
+from vine.scheduler import (
+    collecting,
+    completion,
+    dispatch,
+    downloads,
+    existence,
+    keeping,
+    mates,
+    spreading,
+    staging,
+    upkeep,
+)
 from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
@@ -56,6 +67,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         source_lost(state, transfer)
     for known in lost:
         replica_gone(state, known)
+    downloads.worker_lost(state, worker_id, reason)
     state.transfers.forgive(node=worker_id)
     state.ranks.forget(node=worker_id)
     staging.plan_all(state)
@@ -318,13 +330,16 @@ def _spare_receivers(state: State, worker: WorkerRecord, known: ObjectRecord) ->
 
 
 def remake(state: State, file: FileRecord) -> None:
-    """Run the producer of a lost temporary file again, and the producers of what that needs."""
+    """Run the producer of a lost temporary file again, and the producers of what that needs; download a URL."""
     if file.object_id is not None and state.files.is_available(file.file_id):
         return
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)
         if archive is not None:
             remake(state, archive)
+        return
+    if file.spec.url is not None:
+        downloads.want(state, file)
         return
     producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
     if file.object_id is None or file.spec.kind is not FileKind.TEMP or producer is None:

@@ -10,6 +10,7 @@ from vine import config
 from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
+from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
@@ -50,6 +51,7 @@ class State:
         self.placement = Placement()
         self.transfers = Transfers(settings.transfers_max)
         self.ranks = Ranks()
+        self.downloads = Downloads()
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step

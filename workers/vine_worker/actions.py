@@ -8,6 +8,7 @@ from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire.messages import (
     Assignment,
     ChangeSources,
+    DownloadUrl,
     FetchObject,
     FromWorker,
     InlineObject,
@@ -65,6 +66,20 @@ class StartUnpack:
     object_id: ObjectId
     archive: ObjectId
     label: str
+
+
+@dataclass(frozen=True, slots=True)
+class StartDownload:
+    """Answered by `DownloadEnded`, with the object pinned."""
+
+    order: DownloadUrl
+
+
+@dataclass(frozen=True, slots=True)
+class StopDownload:
+    """It is answered all the same."""
+
+    download_id: TransferId
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +178,8 @@ Action = (
     | StopFetch
     | KeepObject
     | StartUnpack
+    | StartDownload
+    | StopDownload
     | Unpin
     | Rate
     | Verify

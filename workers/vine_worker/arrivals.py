@@ -1,4 +1,4 @@
-"""How do objects get here, kept, fetched or unpacked, and when do they go?"""
+"""How do objects get here, kept, fetched, unpacked or downloaded, and when do they go?"""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Arrivals:
         self._fetches: dict[TransferId, ObjectId] = {}
         self._abandoned: dict[TransferId, ObjectId] = {}  # stopped, and not ended yet
         self._unpacks: dict[ObjectId, act.StartUnpack] = {}
+        self._downloads: set[TransferId] = set()
         self._forever = {object_id for object_id, forever in resumed.items() if forever}  # here or on its way
         for object_id in resumed:
             self._inventory.arrived(object_id)
@@ -35,6 +36,11 @@ class Arrivals:
         held = self._inventory.held
         if held:
             self._board.send(wire.ObjectsHeld(tuple(sorted(held)), tuple(sorted(held & self._forever))))
+
+    @property
+    def downloading(self) -> bool:
+        """Whether it does so for all: nobody else has begun."""
+        return bool(self._downloads)
 
     # --- what the manager wants ---
 
@@ -89,6 +95,15 @@ class Arrivals:
             if not self._inventory.use(order, (message.archive,)):
                 self._board.actions.append(order)
 
+    def download(self, message: wire.DownloadUrl) -> None:
+        if message.download_id not in self._downloads:
+            self._downloads.add(message.download_id)
+            self._board.actions.append(act.StartDownload(message))
+
+    def abandon_download(self, message: wire.AbandonDownload) -> None:
+        if message.download_id in self._downloads:
+            self._board.actions.append(act.StopDownload(message.download_id))
+
     def drop(self, message: wire.DropObjects) -> None:
         for object_id in message.object_ids:
             self._end_hosts_of(object_id)
@@ -133,6 +148,14 @@ class Arrivals:
     def source_slow(self, event: wire.SourceSlow) -> None:
         if event.transfer_id in self._fetches:
             self._board.send(event)
+
+    def download_ended(self, event: wire.DownloadEnded) -> None:
+        """What came of it stays, though it may have been abandoned, until the manager has heard of it."""
+        self._downloads.discard(event.download_id)
+        self._board.send(msgspec.structs.replace(event, message=event.message[: config.text_chars_max]))
+        if event.object_id is not None:
+            self._inventory.wanted_again(event.object_id)
+            self.arrived(event.object_id)
 
     def kept(self, event: act.Kept) -> None:
         self._made(event.object_id, event.message, event.disk_full)

@@ -35,6 +35,7 @@ from vine_worker import actions as act
 from vine_worker import machine
 from vine_worker.bodies import Bodies
 from vine_worker.core import WorkerCore
+from vine_worker.downloads import Downloads
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
 from vine_worker.places import Places, log_folder, nearest_folder, start_logging
@@ -120,6 +121,8 @@ class Worker:
         self._closers.append(self._unpacking.close)
         self._verifying = Verifying(places.store, self._post)
         self._closers.append(self._verifying.close)
+        self._downloads = Downloads(places.holdings, self._post)
+        self._closers.append(self._downloads.close)
         self.core = WorkerCore(self.capacity, programs.protected, places.store.held())
         places.store.on_evicted = self._wake
         self._connect(connection)
@@ -131,6 +134,8 @@ class Worker:
             act.StopFetch: lambda action: self._node.abandon(action.transfer_id),
             act.KeepObject: self._keep,
             act.StartUnpack: self._unpacking.start,
+            act.StartDownload: lambda action: self._downloads.start(action.order),
+            act.StopDownload: lambda action: self._downloads.stop(action.download_id),
             act.Unpin: lambda action: places.store.unpin(*action.object_ids),
             act.Rate: self._rate,
             act.Verify: self._verifying.start,
@@ -300,9 +305,13 @@ class Worker:
             self._node.forget(event.object_id)
             self._places.store.quarantine(event.object_id)
             self._places.holdings.evicted(event.object_id)
+        elif isinstance(event, wire.DownloadEnded) and event.object_id is not None:
+            self._node.object_complete(event.object_id)
         self._feed(event)
         if isinstance(event, act.Collected):
             self._places.store.unpin(*(output.object_id for output in event.outputs))
+        elif isinstance(event, wire.DownloadEnded) and event.object_id is not None:
+            self._places.store.unpin(event.object_id)
 
     def _post(self, event: object) -> None:
         """Hands an event to the loop; for any thread."""
