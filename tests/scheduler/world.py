@@ -183,15 +183,21 @@ class World:
     # --- workers ---------------------------------------------------------------------------------
 
     def join(
-        self, name: str | None = None, cores: float = 1, memory_mb: float = 1000, found: tuple[ObjectId, ...] = ()
+        self,
+        name: str | None = None,
+        cores: float = 1,
+        memory_mb: float = 1000,
+        found: tuple[ObjectId, ...] = (),
+        host: str | None = None,
     ) -> FakeWorker:
         """A worker comes; `found` is what it has kept for ever."""
         number = self._number()
         worker_id = WorkerId(name or f"w{number}")
         worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores)
         self.workers[worker_id] = worker
+        host_id = HostId(host or f"host-{worker_id}")
         hello = m.WorkerHello(
-            worker_id, HostId(f"host-{worker_id}"), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
+            worker_id, host_id, "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
             f"tcp://127.0.0.1:{10000 + number}", f"tcp://127.0.0.1:{20000 + number}",
         )  # fmt: skip
         worker.holds.update(found)
@@ -356,6 +362,18 @@ class World:
 
     def untar(self, archive: FileId, **fields: object) -> FileId:
         return self.declare(m.FileKind.UNTAR, source=archive, **fields)
+
+    def broadcast(self, file_id: FileId, count: int | None = None, workers: tuple[str, ...] = ()) -> int:
+        """Returns what numbers the answer."""
+        request = self._number()
+        self.say(m.SpreadFile(request, file_id, count, tuple(WorkerId(name) for name in workers)))
+        return request
+
+    def answer(self, request: int) -> m.FileSpread | None:
+        """What the client has been told of a broadcast."""
+        answers = [a for a in self.inbox if isinstance(a, m.FileSpread) and a.request == request]
+        assert len(answers) <= 1, "a broadcast was answered twice"
+        return answers[0] if answers else None
 
     def submit(
         self,

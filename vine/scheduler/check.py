@@ -6,7 +6,8 @@ from collections import Counter
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import reasons
+from vine.scheduler import keeping, reasons
+from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -19,6 +20,7 @@ def check(state: State) -> None:
     _check_workers(state)
     _check_objects(state)
     _check_transfers(state)
+    _check_wanted(state)
 
 
 def _check_tasks(state: State) -> None:
@@ -80,13 +82,14 @@ def _check_copies(state: State) -> None:
     assert not state.unrated, "a worker was not told what its copies are worth"
     for object_id, known in state.files.objects.items():
         workers = known.holders - {MANAGER}
-        if MANAGER in known.holders or known.data is not None or known.archive is not None:
-            assert known.keeper is None, f"{object_id} has a keeper and needs none"
-        elif workers:
-            assert known.keeper in workers, f"nobody keeps {object_id}"
+        hosts = {state.workers[worker_id].host_id for worker_id in workers}
+        assert known.keepers <= workers, f"{object_id} is kept where it is not"
+        assert len({state.workers[keeper].host_id for keeper in known.keepers}) == len(known.keepers)
+        keepers = min(keeping.keepers_wanted(known), len(hosts))
+        assert len(known.keepers) == keepers, f"{object_id} has {len(known.keepers)} keepers and needs {keepers}"
         for worker_id in workers:
             spare = state.workers[worker_id].told[object_id].spare
-            assert spare == (worker_id != known.keeper), f"{worker_id} was told wrong things of {object_id}"
+            assert spare == (worker_id not in known.keepers), f"{worker_id} was told wrong things of {object_id}"
     for object_id, holders in state.files.unclaimed.items():
         assert object_id not in state.files.objects, f"{object_id} is claimed"
         assert all(object_id in state.workers[worker_id].holds for worker_id in holders)
@@ -110,6 +113,50 @@ def _check_transfers(state: State) -> None:
             _check_line(state, transfer, stripe)
     for object_id in transfers.forests:
         _check_forest(state, object_id)
+
+
+def _check_wanted(state: State) -> None:
+    """What is wanted where though no task asks for it is there, on its way, or known to be refused."""
+    copies = state.copies
+    for broadcast in copies.all():
+        file = state.files.by_id[broadcast.file_id]
+        assert file.failure is None and not file.forgotten, f"the broadcast of {broadcast.label} has outlived its file"
+        assert broadcast.missing <= broadcast.chosen <= state.workers.keys()
+        if broadcast.object_id is None or broadcast.object_id != file.object_id:
+            assert not state.files.is_available(file.file_id), f"{broadcast.label} is there, and is not broadcast"
+            continue
+        everybody = state.workers.keys() - broadcast.given_up.keys()
+        waits = broadcast.missing or len(broadcast.chosen) < (broadcast.count or 1)
+        assert broadcast.ended_at is not None or waits, f"all have {broadcast.label}, and nobody was told"
+        assert not broadcast.for_all or broadcast.ended_at is not None or broadcast.chosen == everybody
+        if broadcast.count is not None and len(broadcast.chosen) < broadcast.count:
+            assert broadcast.chosen == everybody, f"{broadcast.label} could be brought to more workers"
+        for worker_id in broadcast.chosen:
+            held = broadcast.object_id in state.workers[worker_id].holds
+            assert held == (worker_id not in broadcast.missing), f"{worker_id} and {broadcast.label}: {held=}"
+            assert held or _is_coming(state, worker_id, broadcast.object_id)
+    for known in state.files.objects.values():
+        if known.copies > 1 and state.files.can_be_had(known):
+            _check_number(state, known)
+    assert all(state.files.objects[object_id].copies > 1 for object_id in copies.targets)
+
+
+def _check_number(state: State, known: ObjectRecord) -> None:
+    """As many hosts have it, or are about to, as are wanted or would take it."""
+    object_id, copies = known.object_id, state.copies
+    targets = copies.targets.get(object_id, set())
+    for worker_id in targets:
+        assert _is_coming(state, worker_id, object_id), f"{worker_id} is to keep {object_id} and does not get it"
+    hosts = {state.workers[worker_id].host_id for worker_id in known.keepers | targets}
+    assert len(hosts) == len(known.keepers) + len(targets) <= known.copies, f"{object_id} has two copies on one host"
+    if len(hosts) < known.copies:
+        assert object_id in copies.few
+        others = [worker for worker in state.workers.values() if worker.host_id not in hosts]
+        assert all((worker.worker_id, object_id) in copies.refused for worker in others), f"{object_id}: few copies"
+
+
+def _is_coming(state: State, worker_id: WorkerId, object_id: ObjectId) -> bool:
+    return object_id in state.workers[worker_id].making or state.transfers.is_coming(worker_id, object_id)
 
 
 def _check_line(state: State, transfer: Transfer, stripe: int) -> None:

@@ -13,13 +13,16 @@ from vine.errors import MalformedMessage
 from vine.names import TaskId
 from vine.scheduler import (
     actions,
+    broadcasting,
     collecting,
     completion,
     dispatch,
     fleet,
     keeping,
+    pruning,
     reasons,
     recovery,
+    replicating,
     spreading,
     staging,
     submission,
@@ -53,6 +56,9 @@ class Scheduler:
             m.SubmitTasks: self._on_submit_tasks,
             m.CancelTasks: self._on_cancel_tasks,
             m.BringFile: self._on_bring_file,
+            m.SpreadFile: self._on_spread_file,
+            m.ReplicateFile: self._on_replicate_file,
+            m.PruneFiles: self._on_prune_files,
             m.ForgetResults: self._on_forget_results,
             m.ClientBye: self._on_client_bye,
         }
@@ -137,6 +143,7 @@ class Scheduler:
             if now - other.heard_at > settings.client_lost_after_s:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         fleet.fail_what_fits_nowhere(state)
+        replicating.ask_again(state)
         state.placement.discard_empty_shapes()
         fleet.tell_news(state)
         return self._finish()
@@ -189,6 +196,10 @@ class Scheduler:
             if record is not None and not record.state.ended and record.attempt is None:
                 completion.end(state, record, outcome, message)
         dispatch.dispatch(state)
+        recovery.reroute(state)
+        broadcasting.settle(state)
+        replicating.settle(state)
+        state.copies.settled()
         spreading.settle(state)
         keeping.rate(state)
         return state.take_actions()
@@ -273,6 +284,16 @@ class Scheduler:
             self.state.send(client.peer, m.FileBrought(message.file_id, None, "this file is not declared (any more)"))
         else:
             collecting.bring(self.state, client.peer, file)
+
+    def _on_spread_file(self, client: ClientRecord, message: m.SpreadFile) -> None:
+        broadcasting.start(self.state, client, message)
+
+    def _on_replicate_file(self, client: ClientRecord, message: m.ReplicateFile) -> None:
+        replicating.start(self.state, client, message)
+
+    def _on_prune_files(self, client: ClientRecord, message: m.PruneFiles) -> None:
+        for file_id in message.file_ids:
+            pruning.prune(self.state, client, file_id)
 
     def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
         for task_id in message.task_ids:

@@ -59,6 +59,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
     state.placement.add_worker(worker)
+    state.copies.join(worker.worker_id, worker.host_id)
     settings = state.settings
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
@@ -105,6 +106,7 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
     state.transfers.remove(transfer)
     if message.fault is FetchFault.NONE:
         state.transfers.done += 1
+        state.copies.received(transfer.object_id, message.received_bytes, message.seconds)
         state.transfers.failures.pop((worker.worker_id, transfer.object_id), None)
         holds(state, worker, transfer.object_id)
     else:

@@ -10,6 +10,7 @@ from vine import config
 from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
+from vine.scheduler.copies import Copies
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
@@ -47,6 +48,7 @@ class State:
         self.files = FileTable()
         self.placement = Placement()
         self.transfers = Transfers(settings.transfers_max)
+        self.copies = Copies()
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step
