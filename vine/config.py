@@ -91,6 +91,11 @@ store_threads = 2  # Hash and write chunks beside the socket thread; both releas
 # --- scheduling ---
 prefetch_target_s = 0.2  # Queue this much work on a worker ahead of time, so that short calls run back to back.
 prefetch_tasks_max = 64  # ... and at most so many tasks a slot.
+prefetch_bytes_min = 1 << 20  # Inputs below this come fast enough when their task does.
+prefetch_objects_max = 2  # On their way to a worker before a task that needs them has been given to it.
+prefetch_heads_max = 64  # Tasks at the head of a queue whose inputs are sent ahead.
+prefetch_workers_probed_max = 16  # Workers that are looked at for one such task.
+prefetch_passes_max = 8  # Times that a task lets others pass whose inputs were sent ahead to where a slot is free.
 no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.

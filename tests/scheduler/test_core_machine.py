@@ -153,6 +153,11 @@ class Run(RuleBasedStateMachine):
         if worker.may_go():
             self.world.evict(worker, *worker.may_go())
 
+    @rule(data=st.data(), free=st.sampled_from([0, 3 << 20, 1 << 40]))
+    @precondition(lambda self: self.world.workers)
+    def a_worker_tells_of_its_room(self, data: st.DataObject, free: int) -> None:
+        self.world.report(self.world.workers[data.draw(st.sampled_from(sorted(self.world.workers)))], free)
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.pass_time(seconds)

@@ -207,6 +207,10 @@ class World:
             self.say(m.ObjectsHeld(found, found), worker.peer)
         return worker
 
+    def report(self, worker: FakeWorker, free_disk_bytes: int = 1 << 40) -> None:
+        """The worker says how much room its disk has."""
+        self.say(m.WorkerStatus(0, free_disk_bytes, 0, 0, 0, 0, 0), worker.peer)
+
     def evict(self, worker: FakeWorker, *object_ids: ObjectId) -> None:
         """The worker gives up what it may, for room."""
         assert set(object_ids) <= set(worker.may_go())

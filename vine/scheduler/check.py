@@ -21,6 +21,7 @@ def check(state: State) -> None:
     _check_objects(state)
     _check_transfers(state)
     _check_wanted(state)
+    _check_prefetches(state)
 
 
 def _check_tasks(state: State) -> None:
@@ -157,6 +158,18 @@ def _check_number(state: State, known: ObjectRecord) -> None:
 
 def _is_coming(state: State, worker_id: WorkerId, object_id: ObjectId) -> bool:
     return object_id in state.workers[worker_id].making or state.transfers.is_coming(worker_id, object_id)
+
+
+def _check_prefetches(state: State) -> None:
+    prefetches = state.prefetches
+    planned = {task_id: worker_id for worker_id, tasks in prefetches.plans.items() for task_id in tasks}
+    assert planned == prefetches.worker_of, "plans and tasks disagree"
+    assert prefetches.plans.keys() | prefetches.coming.keys() <= state.workers.keys()
+    for record in state.tasks.by_attempt.values():
+        assert record.task_id not in planned, f"task {record.task_id} is planned, and runs already"
+    for worker_id, object_ids in prefetches.coming.items():
+        coming = [object_id for object_id in object_ids if _is_coming(state, worker_id, object_id)]
+        assert len(coming) <= config.prefetch_objects_max, f"{coming} are sent ahead to {worker_id}"
 
 
 def _check_line(state: State, transfer: Transfer, stripe: int) -> None:

@@ -19,6 +19,7 @@ from vine.scheduler import (
     dispatch,
     fleet,
     keeping,
+    prefetching,
     pruning,
     reasons,
     recovery,
@@ -144,6 +145,7 @@ class Scheduler:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         fleet.fail_what_fits_nowhere(state)
         replicating.ask_again(state)
+        prefetching.clean(state)
         state.placement.discard_empty_shapes()
         fleet.tell_news(state)
         return self._finish()
@@ -201,6 +203,8 @@ class Scheduler:
         replicating.settle(state)
         state.copies.settled()
         spreading.settle(state)
+        if prefetching.settle(state):
+            spreading.settle(state)
         keeping.rate(state)
         return state.take_actions()
 
@@ -310,6 +314,7 @@ class Scheduler:
             if record is not None and record.state is TaskState.STAGED and attempt in worker.attempts:
                 self.state.tasks.move(record, TaskState.RUNNING)
                 self.state.record(fleet.started(attempt))
+        self.state.prefetches.reopen(worker)
 
     def _on_attempts_ended(self, worker: WorkerRecord, message: m.AttemptsEnded) -> None:
         for result in message.results:
@@ -333,6 +338,7 @@ class Scheduler:
 
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message
+        self.state.prefetches.reopen(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
         self._lose(worker.peer, message.reason or "left")

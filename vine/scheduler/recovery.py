@@ -35,6 +35,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     del state.worker_of[worker.peer]
     state.placement.remove_worker(worker_id)
     state.copies.leave(worker_id)
+    state.prefetches.leave(worker_id)
     state.record(WorkerLeft(worker_id, reason))
     state.do(Forget(worker.peer))
     spreading.worker_lost(state, worker_id)
@@ -131,7 +132,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
     attempt = state.tasks.drop_attempt(record)
     worker = state.workers[attempt.worker]
     worker.release(attempt.attempt_id, state.now)
-    state.placement.load_changed(worker)
+    state.load_changed(worker)
     state.tell_worker(attempt.worker, CancelAttempts((attempt.attempt_id,)))
     state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, "taken back"))
     return attempt.worker
@@ -177,7 +178,7 @@ def place_elsewhere(
     if outcome is Outcome.DISK_FULL and crowded and record.crowded_out < config.crowded_out_max:
         record.crowded_out += 1
         worker.had_no_room()
-        state.placement.load_changed(worker)
+        state.load_changed(worker)
         dispatch.reconsider(state, record)
         return
     record.misplacements += 1

@@ -1,0 +1,223 @@
+"""Which inputs of tasks that wait for a slot go ahead to the workers that will probably run them?
+
+Tasks at the head of a queue are planned on workers whose slots will be free next: on one that has their large inputs
+or is about to, else on one whose disk has free room for them. What is sent ahead makes room for nothing, waits for
+nothing, and gives way to whatever is needed. A worker whose slot comes free takes a task that is planned on it before
+the head of the queue, which it may pass a few times. A task that runs elsewhere leaves spare copies.
+
+Tasks so short that they are queued on workers are left out: their inputs go with them. Each look at a queue is at a
+few tasks and a few workers, however many there are.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.names import MANAGER, ObjectId, TaskId, WorkerId
+from vine.scheduler import dispatch, staging
+from vine.scheduler.files import ObjectRecord
+from vine.scheduler.placement import Shape, few
+from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.scheduler.workers import WorkerRecord, has_features
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+
+def settle(state: State) -> bool:
+    """Send ahead what can be; whether anything was changed that the forests must hear of."""
+    if state.stopping:
+        return False
+    if state.transfers.wanting:
+        return _give_way(state)
+    prefetches = state.prefetches
+    if prefetches.due:
+        prefetches.due = False
+        for shape in state.placement.shapes.values():
+            if shape.queue and not shape.ahead and prefetches.any_open:
+                _look(state, shape)
+    return bool(state.transfers.dirty)
+
+
+def clean(state: State) -> None:
+    """Forget tasks that do not wait for a slot any more."""
+    prefetches = state.prefetches
+    for task_id in [*prefetches.worker_of, *prefetches.done]:
+        if not _waits(state, task_id):
+            prefetches.forget(task_id)
+
+
+def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecord:
+    """The task to be given to the worker, which has a slot for this one: one of its kind that is planned there."""
+    prefetches = state.prefetches
+    plans = prefetches.plans.get(worker.worker_id)
+    if not plans or record.task_id in plans or prefetches.passes[record.task_id] >= config.prefetch_passes_max:
+        return record
+    if _are_at(worker, large_inputs(state, record), state):
+        return record
+    for task_id in list(plans):
+        other = state.tasks.by_id.get(task_id)
+        if other is None or other.state is not TaskState.READY:
+            prefetches.forget(task_id)
+        elif (
+            state.placement.shape_of(other) is state.placement.shape_of(record)
+            and other.spec.priority == record.spec.priority
+            and worker.worker_id not in other.avoid
+            and _are_at(worker, large_inputs(state, other), state)
+        ):
+            prefetches.passes[record.task_id] += 1
+            return other
+    return record
+
+
+def large_inputs(state: State, record: TaskRecord) -> list[ObjectRecord]:
+    """Those that are worth sending ahead, and are not nearly everywhere already."""
+    known = [state.files.object_of(file_id) for file_id in input_files(record.spec)]
+    return [
+        each
+        for each in known
+        if each is not None
+        and state.files.weight_bytes(each) >= config.prefetch_bytes_min
+        and (len(each.holders) < 2 or few(each.holders))
+    ]
+
+
+def _waits(state: State, task_id: TaskId) -> bool:
+    record = state.tasks.by_id.get(task_id)
+    return record is not None and record.state is TaskState.READY
+
+
+def _are_at(worker: WorkerRecord, inputs: list[ObjectRecord], state: State) -> bool:
+    return all(each.object_id in worker.holds or _comes(state, worker, each.object_id) for each in inputs)
+
+
+def _comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
+    return object_id in worker.making or state.transfers.is_coming(worker.worker_id, object_id)
+
+
+# --- what is sent ahead ---
+
+
+def _look(state: State, shape: Shape) -> None:
+    """Plan the tasks at the head of the queue, in order, until no worker can take one."""
+    prefetches = state.prefetches
+    heads = shape.queue[: config.prefetch_heads_max]  # Of a heap: the first one, and most of those that follow it.
+    new = [entry for entry in heads if entry[2] not in prefetches.worker_of and entry[2] not in prefetches.done]
+    for _, _, task_id in sorted(new):
+        if _waits(state, task_id) and not _plan(state, shape, state.tasks.by_id[task_id]):
+            return
+
+
+def _plan(state: State, shape: Shape, record: TaskRecord) -> bool:
+    """Whether the task was seen to; if not, no worker can take its inputs at present."""
+    inputs = large_inputs(state, record)
+    if not inputs:
+        state.prefetches.done.add(record.task_id)
+        return True
+    having: Counter[WorkerId] = Counter()
+    for each in inputs:
+        for node in few(each.holders | state.transfers.coming_to(each.object_id)):
+            having[node] += state.files.weight_bytes(each)
+    del having[MANAGER]
+    for worker_id, _ in having.most_common():
+        if _suits(state, shape, record, state.workers[worker_id]) and _send_ahead(state, record, inputs, worker_id):
+            return True
+    for worker_id in state.prefetches.next_open():
+        if not _suits(state, shape, record, state.workers[worker_id]):
+            state.prefetches.passed_over(worker_id)
+        elif _send_ahead(state, record, inputs, worker_id):
+            return True
+    return False
+
+
+def _suits(state: State, shape: Shape, record: TaskRecord, worker: WorkerRecord) -> bool:
+    """Whether the task may run there once a slot is free, and a slot that comes free next is not planned for others."""
+    if not worker.attempts or worker.worker_id in record.avoid or not has_features(worker, shape.features):
+        return False
+    if shape.allotment(worker.capacity) is None:
+        return False
+    prefetches = state.prefetches
+    for task_id in list(prefetches.plans.get(worker.worker_id, ())):
+        if not _waits(state, task_id):
+            prefetches.forget(task_id)
+        elif not _are_at(worker, large_inputs(state, state.tasks.by_id[task_id]), state):
+            prefetches.forget(task_id)
+            prefetches.done.add(task_id)  # They could not be had there, or had to make room: it is not tried again.
+    if len(prefetches.plans.get(worker.worker_id, ())) < len(worker.attempts):
+        return True
+    prefetches.close(worker.worker_id)
+    return False
+
+
+def _send_ahead(state: State, record: TaskRecord, inputs: list[ObjectRecord], worker_id: WorkerId) -> bool:
+    """Plan the task on the worker and send what it lacks, if there is free room for that and nothing else comes."""
+    prefetches, worker = state.prefetches, state.workers[worker_id]
+    lacking = [each for each in inputs if not _are_at(worker, [each], state)]
+    coming = {object_id for object_id in prefetches.coming.get(worker_id, ()) if _comes(state, worker, object_id)}
+    if lacking:
+        running = all(state.tasks.by_attempt[attempt].state is TaskState.RUNNING for attempt in worker.attempts)
+        room = 0 if worker.status is None else worker.status.free_disk_bytes
+        room -= sum(_room_bytes(state, state.files.objects[object_id]) for object_id in coming)
+        fits = sum(_room_bytes(state, each) for each in lacking) <= room
+        if not running or not fits or len(coming) + len(lacking) > config.prefetch_objects_max:
+            prefetches.close(worker_id)
+            return False
+    prefetches.plan(record.task_id, worker_id)
+    prefetches.coming[worker_id] = coming | {each.object_id for each in lacking}
+    for each in lacking:
+        staging.need(state, worker_id, each)
+    return True
+
+
+def _room_bytes(state: State, known: ObjectRecord) -> int:
+    """What it takes up; of what is unpacked, the archive too."""
+    archive = None if known.archive is None else state.files.objects.get(known.archive)
+    return state.files.weight_bytes(known) + (0 if archive is None else state.files.weight_bytes(archive))
+
+
+# --- what gives way ---
+
+
+def _give_way(state: State) -> bool:
+    """Somebody waits for a source: what is only sent ahead takes no slot that could serve it."""
+    transfers, gave_way = state.transfers, False
+    wanted = [state.files.objects[object_id] for object_id in transfers.wanting if object_id in state.files.objects]
+    sources = {node for known in wanted for node in known.holders | transfers.coming_to(known.object_id)}
+    for worker_id, object_ids in state.prefetches.coming.items():
+        worker = state.workers[worker_id]
+        for known in [state.files.objects[o] for o in sorted(object_ids) if o in state.files.objects]:
+            flowing = known if known.archive is None else state.files.objects.get(known.archive, known)
+            transfer_id = transfers.into.get((worker_id, flowing.object_id))
+            waits = worker_id in transfers.wanting.get(flowing.object_id, {})
+            in_the_way = transfer_id is not None and not sources.isdisjoint(transfers.active[transfer_id].sources)
+            if (waits or in_the_way) and not _is_needed(state, worker, known):
+                _hold_back(state, worker, known, flowing)
+                gave_way = True
+    if gave_way:
+        staging.plan_all(state)
+    return gave_way
+
+
+def _hold_back(state: State, worker: WorkerRecord, known: ObjectRecord, flowing: ObjectRecord) -> None:
+    """What has come of it is kept; the tasks that it was for may be planned anew."""
+    staging.cancel_wanting(state, worker.worker_id, flowing.object_id)
+    transfer_id = state.transfers.into.get((worker.worker_id, flowing.object_id))
+    if transfer_id is not None:
+        staging.abandon(state, state.transfers.active[transfer_id])
+    if known is not flowing:
+        staging.stop_bringing(state, worker.worker_id, known.object_id)
+    for task_id in list(state.prefetches.plans.get(worker.worker_id, ())):
+        if not _waits(state, task_id) or known in large_inputs(state, state.tasks.by_id[task_id]):
+            state.prefetches.forget(task_id)
+
+
+def _is_needed(state: State, worker: WorkerRecord, known: ObjectRecord) -> bool:
+    """Whether it is wanted on the worker for another reason by now."""
+    copies, object_id = state.copies, known.object_id
+    if worker.worker_id in copies.targets.get(object_id, ()):
+        return True
+    if any(worker.worker_id in broadcast.missing for broadcast in copies.of(known)):
+        return True
+    return any(dispatch.takes(state, state.tasks.by_attempt[attempt], known) for attempt in worker.attempts)
