@@ -7,7 +7,7 @@ import pytest
 from tests.scheduler.test_broadcasting import content_of, told
 from tests.scheduler.world import FakeWorker, World
 from vine import config
-from vine.names import MANAGER, FileId, TaskId
+from vine.names import MANAGER, FileId, TaskId, WorkerId
 from vine.wire import messages as m
 
 SUCCESS = m.Outcome.SUCCESS
@@ -261,7 +261,7 @@ def test_the_plans_of_a_lost_worker_are_made_anew() -> None:
     assert world.results[task].outcome is SUCCESS
 
 
-class Counting(set[TaskId]):
+class Counting(dict[TaskId, WorkerId]):
     """Counts how many tasks are looked at."""
 
     looks = 0
@@ -272,15 +272,23 @@ class Counting(set[TaskId]):
 
 
 @pytest.mark.parametrize("queued", [100, 2000])
-def test_a_step_looks_at_a_few_tasks_however_many_wait(queued: int) -> None:
+@pytest.mark.parametrize("chunks", [2, 8])
+def test_a_step_looks_at_a_few_tasks_however_many_wait(queued: int, chunks: int) -> None:
     world, _ = busy_world(3)
-    files = [world.local_file(f"file {number}") for number in range(10)]
+    files = [world.local_file(f"file {number}", chunks) for number in range(10)]
     specs = [spec_of(world, files[number % len(files)]) for number in range(queued)]
+    counting = world.core.state.prefetches.worker_of = Counting()
     world.say(m.SubmitTasks(tuple(specs)))
-    counting = world.core.state.prefetches.done = Counting()
-    (worker, *_) = world.workers.values()
-    world.report(worker)
-    assert 0 < counting.looks <= config.prefetch_heads_max
+    assert 0 < counting.looks <= config.prefetch_tasks_a_step_max
+
+
+def test_tasks_that_do_not_wait_any_more_are_forgotten() -> None:
+    world, _ = busy_world(1, free_disk_bytes=0)
+    for _ in range(200):
+        world.say(m.CancelTasks((world.submit((world.local_file(),)),)))
+    world.pass_time(1)
+    (queue,) = world.core.state.prefetches.queues.values()
+    assert len(queue) < 100
 
 
 def spec_of(world: World, file: FileId) -> m.TaskSpec:

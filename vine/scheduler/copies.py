@@ -63,8 +63,9 @@ class Copies:
 
     def settled(self) -> None:
         """The step is over."""
-        for news in (self.files, self.objects, self.joined, self.left, self.failed):
-            news.clear()
+        if self.files or self.objects or self.joined or self.left or self.failed:
+            for news in (self.files, self.objects, self.joined, self.left, self.failed):
+                news.clear()
 
     def all(self) -> Iterator[Broadcast]:
         return (broadcast for some in self.broadcasts.values() for broadcast in some)

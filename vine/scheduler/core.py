@@ -198,7 +198,8 @@ class Scheduler:
             if record is not None and not record.state.ended and record.attempt is None:
                 completion.end(state, record, outcome, message)
         dispatch.dispatch(state)
-        recovery.reroute(state)
+        if state.transfers.dirty:
+            recovery.reroute(state)
         broadcasting.settle(state)
         replicating.settle(state)
         state.copies.settled()
@@ -314,7 +315,7 @@ class Scheduler:
             if record is not None and record.state is TaskState.STAGED and attempt in worker.attempts:
                 self.state.tasks.move(record, TaskState.RUNNING)
                 self.state.record(fleet.started(attempt))
-        self.state.prefetches.reopen(worker)
+        self.state.prefetches.open(worker)
 
     def _on_attempts_ended(self, worker: WorkerRecord, message: m.AttemptsEnded) -> None:
         for result in message.results:
@@ -338,7 +339,7 @@ class Scheduler:
 
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message
-        self.state.prefetches.reopen(worker)
+        self.state.prefetches.open(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
         self._lose(worker.peer, message.reason or "left")

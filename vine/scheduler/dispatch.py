@@ -27,7 +27,7 @@ def make_ready(state: State, record: TaskRecord) -> None:
     """Everything that the task waited for is there."""
     state.tasks.move(record, TaskState.READY)
     state.placement.push(record)
-    state.prefetches.due = True
+    state.prefetches.push(record)
     if record.attempts or record.spec.depends or record.unmet:
         state.record(TaskReady(record.task_id))
 

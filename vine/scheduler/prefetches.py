@@ -2,40 +2,89 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, OrderedDict
 from itertools import islice
 
 from vine import config
 from vine.names import ObjectId, TaskId, WorkerId
+from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord
+
+Entry = tuple[float, int, TaskId]  # of a heap: -priority, sequence, task
 
 
 class Prefetches:
-    """Which task is planned where, and what is on its way for that."""
+    """What waits to be planned, what is planned where, and what is on its way for that."""
 
     def __init__(self) -> None:
+        self.queues: dict[str, list[Entry]] = {}  # by what tasks ask for; heaps of those that have inputs
         self.worker_of: dict[TaskId, WorkerId] = {}
-        self.plans: dict[WorkerId, dict[TaskId, None]] = {}
-        self.coming: dict[WorkerId, set[ObjectId]] = {}  # or has come
+        self.plans: dict[WorkerId, dict[TaskId, tuple[str, Entry]]] = {}
+        self.coming: dict[WorkerId, set[ObjectId]] = {}  # or has come by now
         self.passes: Counter[TaskId] = Counter()  # times that others were given a slot first
-        self.done: set[TaskId] = set()  # for which nothing is to be sent ahead (any more)
         self.due = False  # something has happened that may let more be planned
         self._open: OrderedDict[WorkerId, None] = OrderedDict()  # may be asked; who will be free first comes first
+        self._sequence = 0
+
+    # --- tasks ---
+
+    def push(self, record: TaskRecord) -> None:
+        """The task waits for a slot."""
+        spec = record.spec
+        if spec.inputs or spec.environment is not None or spec.payload_file is not None:
+            self._sequence += 1
+            heapq.heappush(self.queues.setdefault(record.shape, []), (-spec.priority, self._sequence, record.task_id))
+            self.due = True
+
+    def plan(self, shape: str, entry: Entry, worker_id: WorkerId) -> None:
+        task_id = entry[2]
+        self.worker_of[task_id] = worker_id
+        self.plans.setdefault(worker_id, {})[task_id] = (shape, entry)
+
+    def forget(self, task_id: TaskId) -> tuple[str, Entry] | None:
+        """The task has been given to a worker, or is not planned any more; returns its place in the queues."""
+        worker_id = self.worker_of.pop(task_id, None)
+        if self.passes:
+            self.passes.pop(task_id, None)
+        if worker_id is None:
+            return None
+        plans = self.plans[worker_id]
+        place = plans.pop(task_id)
+        if not plans:
+            del self.plans[worker_id]
+        return place
+
+    def plan_again(self, task_id: TaskId) -> None:
+        """It will not find its inputs where it was planned."""
+        place = self.forget(task_id)
+        if place is not None:
+            shape, entry = place
+            heapq.heappush(self.queues.setdefault(shape, []), entry)
+            self.due = True
+
+    # --- workers ---
 
     def load_changed(self, worker: WorkerRecord) -> None:
-        """What comes free next was filled the longest ago."""
+        """It is asked again when what it was given has started."""
         self._open.pop(worker.worker_id, None)
-        self.reopen(worker)
 
-    def reopen(self, worker: WorkerRecord) -> None:
-        """Its tasks have started, or its disk may have room now."""
+    def open(self, worker: WorkerRecord) -> None:
+        """Its tasks have started, or its disk may have room now. Who started the longest ago will be free first."""
         if worker.attempts and worker.worker_id not in self._open:
             self._open[worker.worker_id] = None
-            self.due = True
+            self.due = bool(self.queues)
 
     def close(self, worker_id: WorkerId) -> None:
         """It can take nothing more until something has changed."""
         self._open.pop(worker_id, None)
+
+    def is_open(self, worker_id: WorkerId) -> bool:
+        return worker_id in self._open
+
+    @property
+    def any_open(self) -> bool:
+        return bool(self._open)
 
     def next_open(self) -> list[WorkerId]:
         return list(islice(self._open, config.prefetch_workers_probed_max))
@@ -45,27 +94,8 @@ class Prefetches:
         if worker_id in self._open:
             self._open.move_to_end(worker_id)
 
-    @property
-    def any_open(self) -> bool:
-        return bool(self._open)
-
-    def plan(self, task_id: TaskId, worker_id: WorkerId) -> None:
-        self.worker_of[task_id] = worker_id
-        self.plans.setdefault(worker_id, {})[task_id] = None
-
-    def forget(self, task_id: TaskId) -> None:
-        """The task has been given to a worker, or is not planned any more."""
-        worker_id = self.worker_of.pop(task_id, None)
-        if worker_id is not None:
-            plans = self.plans[worker_id]
-            del plans[task_id]
-            if not plans:
-                del self.plans[worker_id]
-        self.passes.pop(task_id, None)
-        self.done.discard(task_id)
-
     def leave(self, worker_id: WorkerId) -> None:
         for task_id in list(self.plans.get(worker_id, ())):
-            self.forget(task_id)
+            self.plan_again(task_id)
         self.coming.pop(worker_id, None)
         self._open.pop(worker_id, None)

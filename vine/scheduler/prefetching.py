@@ -11,42 +11,47 @@ few tasks and a few workers, however many there are.
 
 from __future__ import annotations
 
-from collections import Counter
+import heapq
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import MANAGER, ObjectId, TaskId, WorkerId
+from vine.names import ObjectId, TaskId, WorkerId
 from vine.scheduler import dispatch, staging
 from vine.scheduler.files import ObjectRecord
-from vine.scheduler.placement import Shape, few
+from vine.scheduler.prefetches import Entry
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
 from vine.scheduler.workers import WorkerRecord, has_features
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
+_STALE_MIN = 64  # Entries of a queue that are not worth a clearance.
+
 
 def settle(state: State) -> bool:
     """Send ahead what can be; whether anything was changed that the forests must hear of."""
-    if state.stopping:
-        return False
-    if state.transfers.wanting:
-        return _give_way(state)
     prefetches = state.prefetches
-    if prefetches.due:
-        prefetches.due = False
-        for shape in state.placement.shapes.values():
-            if shape.queue and not shape.ahead and prefetches.any_open:
-                _look(state, shape)
+    if state.transfers.wanting:
+        return bool(prefetches.coming) and _give_way(state)
+    if not prefetches.due or state.stopping:
+        return False
+    prefetches.due = False
+    for shape in list(prefetches.queues):
+        _look(state, shape)
     return bool(state.transfers.dirty)
 
 
 def clean(state: State) -> None:
     """Forget tasks that do not wait for a slot any more."""
     prefetches = state.prefetches
-    for task_id in [*prefetches.worker_of, *prefetches.done]:
+    for task_id in list(prefetches.worker_of):
         if not _waits(state, task_id):
             prefetches.forget(task_id)
+    for shape, queue in list(prefetches.queues.items()):
+        if len(queue) > 2 * state.tasks.counts[TaskState.READY] + _STALE_MIN:
+            left = [entry for entry in queue if _waits(state, entry[2])]
+            heapq.heapify(left)
+            prefetches.queues[shape] = left
 
 
 def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecord:
@@ -73,15 +78,9 @@ def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecor
 
 
 def large_inputs(state: State, record: TaskRecord) -> list[ObjectRecord]:
-    """Those that are worth sending ahead, and are not nearly everywhere already."""
+    """Those that are worth sending ahead."""
     known = [state.files.object_of(file_id) for file_id in input_files(record.spec)]
-    return [
-        each
-        for each in known
-        if each is not None
-        and state.files.weight_bytes(each) >= config.prefetch_bytes_min
-        and (len(each.holders) < 2 or few(each.holders))
-    ]
+    return [each for each in known if each is not None and state.files.weight_bytes(each) >= config.prefetch_bytes_min]
 
 
 def _waits(state: State, task_id: TaskId) -> bool:
@@ -100,62 +99,75 @@ def _comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
 # --- what is sent ahead ---
 
 
-def _look(state: State, shape: Shape) -> None:
-    """Plan the tasks at the head of the queue, in order, until no worker can take one."""
+def _look(state: State, shape: str) -> None:
+    """Plan the tasks at the head of a queue, in order, until no worker can take one."""
     prefetches = state.prefetches
-    heads = shape.queue[: config.prefetch_heads_max]  # Of a heap: the first one, and most of those that follow it.
-    new = [entry for entry in heads if entry[2] not in prefetches.worker_of and entry[2] not in prefetches.done]
-    for _, _, task_id in sorted(new):
-        if _waits(state, task_id) and not _plan(state, shape, state.tasks.by_id[task_id]):
+    queue = prefetches.queues[shape]
+    for _ in range(config.prefetch_tasks_a_step_max):
+        if not queue:
+            del prefetches.queues[shape]
             return
+        if not prefetches.any_open:
+            return
+        entry = queue[0]
+        if _is_worth_it(state, entry[2]) and not _plan(state, entry, state.tasks.by_id[entry[2]]):
+            return
+        heapq.heappop(queue)
+    prefetches.due = True
 
 
-def _plan(state: State, shape: Shape, record: TaskRecord) -> bool:
-    """Whether the task was seen to; if not, no worker can take its inputs at present."""
-    inputs = large_inputs(state, record)
-    if not inputs:
-        state.prefetches.done.add(record.task_id)
-        return True
-    having: Counter[WorkerId] = Counter()
+def _is_worth_it(state: State, task_id: TaskId) -> bool:
+    """Whether the task still waits, long enough to need no place in a worker's own queue, for something large."""
+    if task_id in state.prefetches.worker_of or not _waits(state, task_id):
+        return False
+    record = state.tasks.by_id[task_id]
+    return not state.placement.shape_of(record).ahead and bool(large_inputs(state, record))
+
+
+def _plan(state: State, entry: Entry, record: TaskRecord) -> bool:
+    """Whether a worker could be found: of those that are asked, the one that has most of the inputs."""
+    prefetches, inputs = state.prefetches, large_inputs(state, record)
+    asked = dict.fromkeys(prefetches.next_open(), 0)
     for each in inputs:
-        for node in few(each.holders | state.transfers.coming_to(each.object_id)):
-            having[node] += state.files.weight_bytes(each)
-    del having[MANAGER]
-    for worker_id, _ in having.most_common():
-        if _suits(state, shape, record, state.workers[worker_id]) and _send_ahead(state, record, inputs, worker_id):
-            return True
-    for worker_id in state.prefetches.next_open():
-        if not _suits(state, shape, record, state.workers[worker_id]):
-            state.prefetches.passed_over(worker_id)
-        elif _send_ahead(state, record, inputs, worker_id):
+        size = state.files.weight_bytes(each)
+        if len(each.holders) <= config.prefetch_workers_probed_max:
+            asked |= {holder: 0 for holder in sorted(each.holders - asked.keys()) if prefetches.is_open(holder)}
+        for worker_id in asked:
+            asked[worker_id] += size * _are_at(state.workers[worker_id], [each], state)
+    for worker_id in sorted(asked, key=asked.__getitem__, reverse=True):
+        if not _suits(state, record, state.workers[worker_id]):
+            prefetches.passed_over(worker_id)
+        elif _send_ahead(state, entry, record, inputs, worker_id):
             return True
     return False
 
 
-def _suits(state: State, shape: Shape, record: TaskRecord, worker: WorkerRecord) -> bool:
+def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
     """Whether the task may run there once a slot is free, and a slot that comes free next is not planned for others."""
-    if not worker.attempts or worker.worker_id in record.avoid or not has_features(worker, shape.features):
+    shape = state.placement.shape_of(record)
+    if worker.worker_id in record.avoid or not has_features(worker, shape.features):
         return False
     if shape.allotment(worker.capacity) is None:
         return False
     prefetches = state.prefetches
     for task_id in list(prefetches.plans.get(worker.worker_id, ())):
-        if not _waits(state, task_id):
+        # What could not be had there, or had to make room, is not tried again.
+        planned = state.tasks.by_id[task_id] if _waits(state, task_id) else None
+        if planned is None or not _are_at(worker, large_inputs(state, planned), state):
             prefetches.forget(task_id)
-        elif not _are_at(worker, large_inputs(state, state.tasks.by_id[task_id]), state):
-            prefetches.forget(task_id)
-            prefetches.done.add(task_id)  # They could not be had there, or had to make room: it is not tried again.
     if len(prefetches.plans.get(worker.worker_id, ())) < len(worker.attempts):
         return True
     prefetches.close(worker.worker_id)
     return False
 
 
-def _send_ahead(state: State, record: TaskRecord, inputs: list[ObjectRecord], worker_id: WorkerId) -> bool:
+def _send_ahead(
+    state: State, entry: Entry, record: TaskRecord, inputs: list[ObjectRecord], worker_id: WorkerId
+) -> bool:
     """Plan the task on the worker and send what it lacks, if there is free room for that and nothing else comes."""
     prefetches, worker = state.prefetches, state.workers[worker_id]
     lacking = [each for each in inputs if not _are_at(worker, [each], state)]
-    coming = {object_id for object_id in prefetches.coming.get(worker_id, ()) if _comes(state, worker, object_id)}
+    coming = _still_coming(state, worker)
     if lacking:
         running = all(state.tasks.by_attempt[attempt].state is TaskState.RUNNING for attempt in worker.attempts)
         room = 0 if worker.status is None else worker.status.free_disk_bytes
@@ -164,11 +176,22 @@ def _send_ahead(state: State, record: TaskRecord, inputs: list[ObjectRecord], wo
         if not running or not fits or len(coming) + len(lacking) > config.prefetch_objects_max:
             prefetches.close(worker_id)
             return False
-    prefetches.plan(record.task_id, worker_id)
-    prefetches.coming[worker_id] = coming | {each.object_id for each in lacking}
+    prefetches.plan(record.shape, entry, worker_id)
+    if lacking:
+        prefetches.coming[worker_id] = coming | {each.object_id for each in lacking}
     for each in lacking:
         staging.need(state, worker_id, each)
     return True
+
+
+def _still_coming(state: State, worker: WorkerRecord) -> set[ObjectId]:
+    """What was sent ahead to the worker and is not there yet."""
+    prefetches = state.prefetches
+    sent = prefetches.coming.pop(worker.worker_id, set())
+    coming = {object_id for object_id in sent if _comes(state, worker, object_id)}
+    if coming:
+        prefetches.coming[worker.worker_id] = coming
+    return coming
 
 
 def _room_bytes(state: State, known: ObjectRecord) -> int:
@@ -185,8 +208,9 @@ def _give_way(state: State) -> bool:
     transfers, gave_way = state.transfers, False
     wanted = [state.files.objects[object_id] for object_id in transfers.wanting if object_id in state.files.objects]
     sources = {node for known in wanted for node in known.holders | transfers.coming_to(known.object_id)}
-    for worker_id, object_ids in state.prefetches.coming.items():
+    for worker_id in list(state.prefetches.coming):
         worker = state.workers[worker_id]
+        object_ids = _still_coming(state, worker)
         for known in [state.files.objects[o] for o in sorted(object_ids) if o in state.files.objects]:
             flowing = known if known.archive is None else state.files.objects.get(known.archive, known)
             transfer_id = transfers.into.get((worker_id, flowing.object_id))
@@ -209,8 +233,8 @@ def _hold_back(state: State, worker: WorkerRecord, known: ObjectRecord, flowing:
     if known is not flowing:
         staging.stop_bringing(state, worker.worker_id, known.object_id)
     for task_id in list(state.prefetches.plans.get(worker.worker_id, ())):
-        if not _waits(state, task_id) or known in large_inputs(state, state.tasks.by_id[task_id]):
-            state.prefetches.forget(task_id)
+        if _waits(state, task_id) and known in large_inputs(state, state.tasks.by_id[task_id]):
+            state.prefetches.plan_again(task_id)
 
 
 def _is_needed(state: State, worker: WorkerRecord, known: ObjectRecord) -> bool:
