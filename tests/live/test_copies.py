@@ -95,3 +95,30 @@ def test_a_replicated_temp_outlives_the_worker_that_made_it(tmp_path: Path) -> N
         # and when it is pruned it goes
         manager.prune_file(temp)
         until(lambda: not any(held(site).values()), "no worker has it any more")
+
+
+def test_inputs_of_tasks_that_wait_are_on_workers_before_their_slots_come_free(tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    with a_site(tmp_path / "site", ("w0", "w1")) as site, site.client() as manager:
+        # given two workers whose one slot is taken
+        blockers = [vine.Task(f"until test -e {release}; do sleep 0.05; done") for _ in range(2)]
+        for blocker in blockers:
+            manager.submit(blocker)
+        # when tasks with an input each wait behind that
+        tasks = []
+        for name in ("one", "two"):
+            (tmp_path / name).write_bytes(os.urandom(SIZE))
+            task = vine.Task("sha256sum < in")
+            task.add_input(manager.declare_file(tmp_path / name), "in")
+            tasks.append(task)
+            manager.submit(task)
+        # then each input comes to a worker meanwhile
+        digests = {hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() for name in ("one", "two")}
+        until(lambda: {digest for some in held(site).values() for digest in some} == digests, "the inputs are there")
+        assert all(len(some) == 1 for some in held(site).values())
+        # and the tasks run without a further transfer
+        release.touch()
+        for _ in range(4):
+            assert manager.wait(GIVE_UP_S) is not None
+        assert {task.std_output.split()[0] for task in tasks} == digests
+        until(lambda: moved_bytes(site) == 2 * SIZE, "the figures are in vine-status")
