@@ -118,6 +118,11 @@ download_workers_compared = 64  # For each URL, so that the choice does not cost
 # --- scheduling ---
 prefetch_target_s = 0.2  # Queue this much work on a worker ahead of time, so that short calls run back to back.
 prefetch_tasks_max = 64  # ... and at most so many tasks a slot.
+prefetch_bytes_min = 1 << 20  # Inputs below this come fast enough when their task does.
+prefetch_objects_max = 2  # On their way to a worker before a task that needs them has been given to it.
+prefetch_tasks_a_step_max = 64  # Tasks that are looked at, at the head of a queue, each time that one is looked at.
+prefetch_workers_probed_max = 16  # Workers that are looked at for one such task.
+prefetch_passes_max = 8  # Times that a task lets others pass whose inputs were sent ahead to where a slot is free.
 no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
@@ -126,6 +131,7 @@ placements_failed_max = 3  # Workers on which a task's inputs could not be had, 
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
+copy_retry_s = 30.0  # A worker that had no room for a copy that is to be kept is asked again after this.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
 # --- function hosts ---
@@ -158,7 +164,7 @@ farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; t
 linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
 
 # --- the factory ---
-workers_max = 100_000  # Of one factory; ten times what the manager is measured with, so more is a slip of the finger.
+workers_max = 100_000  # Of a factory or a broadcast; ten times what the manager is measured with: more is a slip.
 idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
 worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
 launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...

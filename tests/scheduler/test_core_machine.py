@@ -30,6 +30,7 @@ class Run(RuleBasedStateMachine):
         self.temps: list[FileId] = []
         self.tasks: list[TaskId] = []
         self.kept: list[TaskId] = []
+        self.broadcasts: list[int] = []
 
     @initialize(hosts=st.lists(_HOSTS, min_size=1, max_size=7))
     def begin(self, hosts: list[str | None]) -> None:
@@ -111,6 +112,24 @@ class Run(RuleBasedStateMachine):
     def bring(self, data: st.DataObject) -> None:
         self.world.say(m.BringFile(data.draw(st.sampled_from(self.temps + self.files))))
 
+    @rule(data=st.data(), how=st.sampled_from(["all", "two", "named"]))
+    @precondition(lambda self: self.files or self.temps)
+    def broadcast(self, data: st.DataObject, how: str) -> None:
+        file = data.draw(st.sampled_from(self.files + self.temps))
+        count = 2 if how == "two" else None
+        names = sorted(self.world.workers)[:2] if how == "named" else []
+        self.broadcasts.append(self.world.broadcast(file, count, tuple(names)))
+
+    @rule(data=st.data(), copies=st.integers(1, 3))
+    @precondition(lambda self: self.files or self.temps)
+    def replicate(self, data: st.DataObject, copies: int) -> None:
+        self.world.say(m.ReplicateFile(data.draw(st.sampled_from(self.files + self.temps)), copies))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.files or self.temps)
+    def prune(self, data: st.DataObject) -> None:
+        self.world.say(m.PruneFiles((data.draw(st.sampled_from(self.files + self.temps)),)))
+
     # --- the fleet -------------------------------------------------------------------------------
 
     @rule(cores=st.integers(1, 3), host=_HOSTS)
@@ -185,6 +204,11 @@ class Run(RuleBasedStateMachine):
         if worker.may_go():
             self.world.evict(worker, *worker.may_go())
 
+    @rule(data=st.data(), free=st.sampled_from([0, 3 << 20, 1 << 40]))
+    @precondition(lambda self: self.world.workers)
+    def a_worker_tells_of_its_room(self, data: st.DataObject, free: int) -> None:
+        self.world.report(self.world.workers[data.draw(st.sampled_from(sorted(self.world.workers)))], free)
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.pass_time(seconds)
@@ -202,12 +226,22 @@ class Run(RuleBasedStateMachine):
             world.settle()
             world.pass_time(10)
         assert set(self.tasks) <= set(world.results)
+        for broadcast in self.broadcasts:
+            assert world.answer(broadcast) is not None or self._is_made_by_nobody(broadcast), "it is waited for in vain"
         world.say(m.ClientBye())
         world.settle()
         state = world.core.state
         assert not state.tasks.by_id and not state.files.by_id and not state.files.objects and not world.served
         assert not state.downloads.by_url and not state.downloads.running and not state.downloads.at
         assert not state.transfers.active and not state.transfers.wanting and not state.collecting
+        assert not state.copies.broadcasts and not state.copies.targets and not state.copies.replicated
+
+    def _is_made_by_nobody(self, request: int) -> bool:
+        """A temp that no task makes any more is broadcast in vain, as a task would wait for it in vain."""
+        state = self.world.core.state
+        (broadcast,) = [broadcast for broadcast in state.copies.all() if broadcast.request == request]
+        producer = state.files.by_id[broadcast.file_id].producer
+        return producer is None or producer not in state.tasks.by_id
 
 
 TestRun = Run.TestCase

@@ -157,6 +157,10 @@ class World:
             self.say(m.ObjectsHeld(found, found), worker.peer)
         return worker
 
+    def report(self, worker: FakeWorker, free_disk_bytes: int = 1 << 40) -> None:
+        """The worker says how much room its disk has."""
+        self.say(m.WorkerStatus(0, free_disk_bytes, 0, 0, 0, 0, 0), worker.peer)
+
     def evict(self, worker: FakeWorker, *object_ids: ObjectId) -> None:
         """The worker gives up what it may, for room."""
         assert set(object_ids) <= set(worker.may_go())
@@ -367,6 +371,18 @@ class World:
 
     def untar(self, archive: FileId, **fields: object) -> FileId:
         return self.declare(m.FileKind.UNTAR, source=archive, **fields)
+
+    def broadcast(self, file_id: FileId, count: int | None = None, workers: tuple[str, ...] = ()) -> int:
+        """Returns what numbers the answer."""
+        request = self._number()
+        self.say(m.SpreadFile(request, file_id, count, tuple(WorkerId(name) for name in workers)))
+        return request
+
+    def answer(self, request: int) -> m.FileSpread | None:
+        """What the client has been told of a broadcast."""
+        answers = [a for a in self.inbox if isinstance(a, m.FileSpread) and a.request == request]
+        assert len(answers) <= 1, "a broadcast was answered twice"
+        return answers[0] if answers else None
 
     def submit(
         self,

@@ -81,6 +81,26 @@ def test_the_last_failures_are_shown_with_their_cause_and_log(
     assert f"{task} sim" in said and "exit-code" in said
 
 
+def test_broadcasts_are_shown_with_their_rate_and_how_near_their_bound_they_came(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given one that has taken four times as long as its fastest transfer, and one that waits
+    for _ in range(2):
+        world.join()
+    world.broadcast(world.local_file(label="/data/big"))
+    world.now += 0.4
+    world.settle()
+    world.broadcast(world.temp(label="a temp"), count=3)
+    # then
+    said = shown(capsys, str(world.save()))
+    assert "broadcasts: 2" in said
+    ended, waiting = (
+        next(line for line in said.splitlines() if line.strip().startswith(n)) for n in ("/data", "a temp")
+    )
+    assert ended.split() == ["/data/big", "2", "of", "2", "2.1", "MB", "took", "0.4", "s", "10.5", "MB/s", "25%"]
+    assert waiting.split()[2:5] == ["0", "of", "3"]
+
+
 def test_json_holds_all_that_is_known(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
     world.join("w1")
     found = json.loads(shown(capsys, "--json", str(world.save())))

@@ -61,6 +61,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
     state.downloads.looking = True
+    state.copies.join(worker.worker_id, worker.host_id)
     settings = state.settings
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
@@ -109,6 +110,7 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
         state.transfers.done += 1
         if not (transfer.changed or transfer.within_host):
             state.ranks.transferred(set(transfer.sources), worker.worker_id, message.received_bytes, message.seconds)
+        state.copies.received(transfer.object_id, message.received_bytes, message.seconds)
         state.transfers.failures.pop((worker.worker_id, transfer.object_id), None)
         holds(state, worker, transfer.object_id)
     else:

@@ -107,8 +107,8 @@ def status(run: Run, now_s: float) -> dict[str, Any]:
 
 def sections(found: dict[str, Any]) -> list[Table]:
     """The same for people."""
-    standing = [_head(found), _tasks(found), _workers(found), _transfers(found), _downloads(found)]
-    parts = [*standing, _reasons(found), _failures(found)]
+    standing = [_head(found), _tasks(found), _workers(found), _transfers(found), _broadcasts(found)]
+    parts = [*standing, _downloads(found), _reasons(found), _failures(found)]
     return [part for part in parts if part is not None]
 
 
@@ -211,6 +211,24 @@ def _downloads(found: dict[str, Any]) -> Table | None:
         f"{amount_of_bytes(found.get('bytes_from_urls', 0))} from URLs"
     )
     return Table(title, ("url", "by", "since", "last trouble") if rows else (), rows)
+
+
+def _broadcasts(found: dict[str, Any]) -> Table | None:
+    broadcasts = found.get("broadcasts", [])
+    rows = [
+        [
+            broadcast["label"],
+            f"{broadcast['have']} of {broadcast['wanted']}" + (f" ({given_up} could not)" if given_up else ""),
+            amount_of_bytes(broadcast["bytes"]),
+            f"{'took' if broadcast['ended'] else 'since'} {duration(broadcast['seconds'])}",
+            f"{amount_of_bytes(broadcast['bytes_per_s'])}/s",
+            "" if broadcast["of_bound"] is None else f"{broadcast['of_bound']:.0%}",
+        ]
+        for broadcast in broadcasts[-_rows_shown_max:]
+        for given_up in [broadcast["given_up"]]
+    ]
+    columns = ("file", "workers that have it", "size", "time", "over all", "of one transfer's speed")
+    return Table(f"broadcasts: {len(rows)}", columns, rows) if rows else None
 
 
 def _reasons(found: dict[str, Any]) -> Table | None:
