@@ -56,6 +56,7 @@ class WorkerCore:
             wire.EndWorker: self._on_end,
             wire.FetchEnded: arrivals.fetch_ended,
             act.Kept: arrivals.kept,
+            act.Arriving: arrivals.arriving,
             act.Unpacked: arrivals.unpacked,
             act.Evicted: arrivals.evicted,
             act.BodyEnded: self._on_body_ended,
@@ -130,6 +131,7 @@ class WorkerCore:
 
     def _take_actions(self) -> list[act.Action]:
         self._pump()
+        self._arrivals.stop_unwanted()
         board = self._board
         actions, board.actions = board.actions, []
         if board.unpinned:

@@ -118,6 +118,7 @@ class Worker:
         self._closers.append(self._unpacking.close)
         self.core = WorkerCore(self.capacity, programs.protected, places.store.held())
         places.store.on_evicted = self._wake
+        places.holdings.on_begun = lambda key: self._post(act.Arriving(key))
         self._connect(connection)
         self._do: dict[type[Any], Callable[[Any], None]] = {
             act.Send: lambda action: self._link.send(action.message),
@@ -126,6 +127,8 @@ class Worker:
             act.StopFetch: lambda action: self._node.abandon(action.transfer_id),
             act.KeepObject: self._keep,
             act.StartUnpack: self._unpacking.start,
+            act.ArchiveCame: self._unpacking.archive_came,
+            act.StopUnpack: self._unpacking.stop,
             act.Unpin: lambda action: places.store.unpin(*action.object_ids),
             act.Rate: self._rate,
             act.RemoveObjects: self._remove,
