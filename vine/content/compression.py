@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 import zstandard
 
@@ -115,15 +114,15 @@ def _decompress(frame: bytes, content: int) -> bytes:
     return zstandard.ZstdDecompressor().decompress(frame, max_output_size=content)
 
 
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(_BLOCK_BYTES):
+def _pieces(file: PrefixReader) -> Iterator[bytes]:
+    while block := file.read1(_BLOCK_BYTES):  # As much as is here: of what arrives nothing is held back.
         yield block
 
 
-def _gunzip(file: BinaryIO) -> Iterator[bytes]:
+def _gunzip(file: PrefixReader) -> Iterator[bytes]:
     member = zlib.decompressobj(wbits=31)
     data = b""
-    while data := data or file.read(_INPUT_BYTES):
+    while data := data or file.read1(_INPUT_BYTES):
         if member.eof:
             if not data.strip(b"\0"):  # Padding, as on tapes.
                 data = b""
@@ -136,25 +135,25 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
         raise EOFError("it is cut short")
 
 
-def _bunzip(file: BinaryIO) -> Iterator[bytes]:
+def _bunzip(file: PrefixReader) -> Iterator[bytes]:
     with bz2.open(file) as opened:
         while block := opened.read(_BLOCK_BYTES):
             yield block
 
 
-def _unxz(file: BinaryIO) -> Iterator[bytes]:
+def _unxz(file: PrefixReader) -> Iterator[bytes]:
     with lzma.open(file) as opened:
         while block := opened.read(_BLOCK_BYTES):
             yield block
 
 
-def _unzstd(file: BinaryIO) -> Iterator[bytes]:
+def _unzstd(file: PrefixReader) -> Iterator[bytes]:
     with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as opened:
         while block := opened.read(_BLOCK_BYTES):
             yield block
 
 
-_READERS: dict[bytes, Callable[[BinaryIO], Iterator[bytes]]] = {
+_READERS: dict[bytes, Callable[[PrefixReader], Iterator[bytes]]] = {
     b"\x1f\x8b": _gunzip,
     b"BZh": _bunzip,
     b"\xfd7zXZ\0": _unxz,
