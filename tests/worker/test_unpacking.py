@@ -64,8 +64,14 @@ class Bench:
         return self._reports.empty()
 
     def processes(self) -> list[psutil.Process]:
-        ours = psutil.Process().children()
-        return [process for process in ours if str(self.folder) in " ".join(process.cmdline())]
+        """Those that unpack."""
+        return [process for process in psutil.Process().children() if self._unpacks(process)]
+
+    def _unpacks(self, process: psutil.Process) -> bool:
+        try:
+            return str(self.folder) in " ".join(process.cmdline())
+        except (psutil.NoSuchProcess, psutil.ZombieProcess):
+            return False  # It has just ended.
 
     def close(self) -> None:
         self.unpacking.close()
