@@ -129,7 +129,7 @@ class StartHost:
 
 @dataclass(frozen=True, slots=True)
 class RunCall:
-    """Give the call to the host; answered by `CallEnded`."""
+    """Give the call to the host; answered by `CallsEnded`."""
 
     host: int
     assignment: Assignment
@@ -249,10 +249,11 @@ class HostReady:
 
 
 @dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallsEnded:
+    """How these calls of a host ended, in the order in which they ran."""
+
     host: int
-    attempt: AttemptId
-    ending: Ending
+    ends: tuple[tuple[AttemptId, Ending], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,5 +274,5 @@ class HostEnded:
 
 
 LocalEvent = (
-    Kept | Arriving | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded
+    Kept | Arriving | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded
 )
