@@ -51,6 +51,7 @@ PURE = (
     "vine_worker.functions.pool",
     "vine_worker.inventory",
     "vine_worker.resources",
+    "vine_worker.unpack_orders",
     "vine_factory.policy",
 )
 DECLARATIONS = {"vine.config", "vine.names", "vine.errors", "vine.wire.messages", "vine.wire.data"}

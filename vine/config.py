@@ -152,6 +152,10 @@ archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.
 pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
 pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
+# --- unpacking, on a worker ---
+unpackings_max = 2  # Processes at once for archives that are here; each may keep several cores busy.
+unpackings_ahead_max = 2  # ... and for archives that still arrive: each holds some 30 MB while it waits for bytes.
+
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
 journal_retry_s = 1.0  # After a write that failed (a full disk, say) it is tried again.

@@ -204,6 +204,11 @@ class Store:
             partial.recheck()
         return partial
 
+    def arriving(self, key: ObjectId) -> Partial | None:
+        """What is here of an object that a transfer brings."""
+        coming = self._coming.get(key)
+        return None if coming is None else coming.partial
+
     def partial_complete(self, partial: Partial) -> None:
         """As the owner of its Partials: one has every chunk."""
         self._keep(partial.object_id, partial.path, Layout(partial.manifest), partial.manifest.size)

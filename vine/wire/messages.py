@@ -666,7 +666,7 @@ class AbandonFetch(Message, frozen=True, tag="abandon-fetch"):
 
 
 class UnpackObject(Message, frozen=True, tag="unpack-object"):
-    """Manager to worker: once `archive` is complete, unpack it as directory object `object_id`. It is spare."""
+    """Manager to worker: unpack `archive`, be it here or yet to come, as directory object `object_id`. It is spare."""
 
     object_id: Hash
     archive: Hash

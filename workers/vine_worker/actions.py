@@ -66,6 +66,21 @@ class StartUnpack:
     object_id: ObjectId
     archive: ObjectId
     label: str
+    ahead: bool = False  # the archive still arrives: nothing is kept before `ArchiveCame`
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveCame:
+    """The archive that is unpacked as this object is complete and verified."""
+
+    object_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class StopUnpack:
+    """End it, and leave nothing of it; answered by `Unpacked` as ever."""
+
+    object_id: ObjectId
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +195,8 @@ Action = (
     | StartUnpack
     | StartDownload
     | StopDownload
+    | ArchiveCame
+    | StopUnpack
     | Unpin
     | Rate
     | Verify
@@ -205,10 +222,18 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Arriving:
+    """Room was made for an object that a transfer brings: what comes of it can be read from now on."""
+
+    object_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
 class Unpacked:
     object_id: ObjectId
     message: str = ""  # why it could not be unpacked
     disk_full: bool = False
+    cut: bool = False  # it was stopped, or what had come of its archive is gone: it can be begun again
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,5 +316,15 @@ class HostEnded:
 
 
 LocalEvent = (
-    Kept | Unpacked | Verified | Evicted | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded
+    Kept
+    | Arriving
+    | Unpacked
+    | Verified
+    | Evicted
+    | BodyEnded
+    | Collected
+    | HostReady
+    | CallsEnded
+    | CallsReturned
+    | HostEnded
 )

@@ -62,6 +62,7 @@ class WorkerCore:
             wire.SourceSlow: arrivals.source_slow,
             wire.DownloadEnded: arrivals.download_ended,
             act.Kept: arrivals.kept,
+            act.Arriving: arrivals.arriving,
             act.Unpacked: arrivals.unpacked,
             act.Verified: arrivals.verified,
             act.Evicted: arrivals.evicted,
@@ -137,6 +138,7 @@ class WorkerCore:
 
     def _take_actions(self) -> list[act.Action]:
         self._pump()
+        self._arrivals.stop_unwanted()
         board = self._board
         actions, board.actions = board.actions, []
         if board.unpinned:

@@ -125,6 +125,7 @@ class Worker:
         self._closers.append(self._downloads.close)
         self.core = WorkerCore(self.capacity, programs.protected, places.store.held())
         places.store.on_evicted = self._wake
+        places.holdings.on_begun = lambda key: self._post(act.Arriving(key))
         self._connect(connection)
         self._do: dict[type[Any], Callable[[Any], None]] = {
             act.Send: lambda action: self._link.send(action.message),
@@ -136,6 +137,8 @@ class Worker:
             act.StartUnpack: self._unpacking.start,
             act.StartDownload: lambda action: self._downloads.start(action.order),
             act.StopDownload: lambda action: self._downloads.stop(action.download_id),
+            act.ArchiveCame: self._unpacking.archive_came,
+            act.StopUnpack: self._unpacking.stop,
             act.Unpin: lambda action: places.store.unpin(*action.object_ids),
             act.Rate: self._rate,
             act.Verify: self._verifying.start,
