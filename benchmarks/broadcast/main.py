@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.png is not None:
         from benchmarks.broadcast import waterfall  # matplotlib takes a second to import.
 
-        waterfall.draw([broadcast for broadcast in found if len(broadcast.spans) > 1] or found, options.png)
+        waterfall.draw([broadcast for broadcast in found if broadcast.workers > 1] or found, options.png)
     return ExitCode.OK
 
 

@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.broadcast.processes import BenchmarkError, Where
+from benchmarks.broadcast.outcome import BenchmarkError
+from benchmarks.broadcast.processes import Where
 
 PREFIX = "vinebench"  # By which what an earlier run has left is known.
 HOSTS_MAX = 250

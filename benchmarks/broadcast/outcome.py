@@ -10,9 +10,14 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure
+from vine.errors import VineError
 
 _WIDTH = 120  # where the output is no terminal
 _COLUMNS = ("plan", "workers", "last has it s", "bound s", "of bound", "manager sent", "a worker sent", "")
+
+
+class BenchmarkError(VineError):
+    """What was to be measured did not come about; the message says what, and where to look."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +25,13 @@ class Broadcast:
     """One file that came to all workers, or to all but those that were killed."""
 
     plan: str
+    workers: int
     size_bytes: int
     seconds: float  # from the request until the last worker had all of it, hashed and on disk
     bound_s: float | None  # no plan can be faster; None where the links' rate is not known
     manager_copies: float  # that the manager has sent
     worker_copies_max: float  # ... and the worker that has sent most
-    spans: Mapping[str, tuple[float, float]]  # worker -> from when to when it received, in seconds from the request
+    spans: Mapping[str, tuple[float, float]]  # worker that counts -> from when to when it received, as `seconds`
     params: Mapping[str, Any] = field(default_factory=dict)
     of_undisturbed: float | None = None  # its time over that without the slow or the killed node
     disturbance: str = ""  # the name of that figure
@@ -35,8 +41,8 @@ class Broadcast:
         return None if self.bound_s is None else self.bound_s / self.seconds
 
     def figures(self) -> list[Figure]:
-        params = {"plan": self.plan, "workers": len(self.spans), "size_bytes": self.size_bytes, **self.params}
-        if len(self.spans) == 1 and self.bound_s is None:
+        params = {"plan": self.plan, "workers": self.workers, "size_bytes": self.size_bytes, **self.params}
+        if self.workers == 1 and self.bound_s is None:
             return [Figure("transfer_gb_per_s", self.size_bytes / self.seconds / 1e9, "GB/s", params)]
         found = [
             Figure("broadcast_s", self.seconds, "s", params),
@@ -71,7 +77,7 @@ def show(broadcasts: Sequence[Broadcast]) -> None:
             notes.append(f"{found.disturbance} {found.of_undisturbed:.2f}")
         table.add_row(
             found.plan,
-            str(len(found.spans)),
+            str(found.workers),
             f"{found.seconds:.3f}",
             "" if found.bound_s is None else f"{found.bound_s:.3f}",
             "" if found.of_bound is None else f"{found.of_bound:.3f}",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import vine
-from benchmarks.broadcast.outcome import Broadcast
+from benchmarks.broadcast.outcome import BenchmarkError, Broadcast
 from vine.errors import VineError
 from vine.views.reading import open_run
 
@@ -24,10 +24,6 @@ _DONE_S = 1800.0  # The most that a broadcast may take before it is called lost.
 _TOLD_S = 5.0  # Workers tell once a second what they have sent.
 _END_S = 15.0  # From SIGTERM to SIGKILL.
 _BLOCK = 16 << 20
-
-
-class BenchmarkError(VineError):
-    """A benchmark's programs did not do what they should; the message says which and where its log is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +138,7 @@ class Site:
         self.client.undeclare_file(file)
         return Broadcast(
             plan=plan,
+            workers=len(self.names),
             size_bytes=size,
             seconds=max(end for _, end in spans.values()),
             bound_s=bound_s,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 
-from benchmarks.broadcast.outcome import Broadcast, bound_s
+from benchmarks.broadcast.outcome import BenchmarkError, Broadcast, bound_s
 from benchmarks.simulator.cluster import Cluster, Setup
 from benchmarks.simulator.machine import Speeds
 from vine import config
 from vine.names import MANAGER, ObjectId
 from vine.scheduler.settings import Spread
-from vine.wire.messages import Mount
+from vine.wire.messages import Mount, TaskResult
 
 SLOW_FACTOR = 4.0  # of the node that the planner does not know to be slow
 _HASHING, _DISK, _LATENCY_S = 1.5e9, 2e9, 0.002  # fixed, so that figures can be compared
@@ -84,12 +84,10 @@ class _Run:
         self._file, self._object = cluster.client.local_file("big", wanted.size_bytes)
         cluster.run(lambda: self._object in cluster.manager.scheduler.state.files.objects, _GIVE_UP_S)
         self.asked_s = cluster.clock.now()
-        cluster.client.submit(
-            *(
-                cluster.client.task(command="true", inputs=(Mount(self._file, "in"),), features=(name,))
-                for name in cluster.workers
-            )
-        )
+        inputs = (Mount(self._file, "in"),)
+        tasks = [cluster.client.task(command="true", inputs=inputs, features=(name,)) for name in cluster.workers]
+        self._worker_of = {task.task_id: task.features[0] for task in tasks}
+        cluster.client.submit(*tasks)
 
     def a_root(self) -> str:
         """The worker to which the manager sends whole stripes and on which most others hang."""
@@ -114,9 +112,11 @@ class _Run:
                     missing.pop()
                 return not missing
 
-            self._until(all_have_it)
+            self._until(lambda: all_have_it() or self._a_failure(workers) is not None)
         finally:
             gc.enable()
+        if (failed := self._a_failure(workers)) is not None:
+            raise BenchmarkError(f"{failed.worker_id or 'a worker'} did not get the file: {failed.message}")
         spans = {
             name: (worker.node.first_chunk_s[key] - self.asked_s, worker.fetched_s[key] - self.asked_s)
             for name, worker in workers.items()
@@ -128,6 +128,7 @@ class _Run:
         sent = [worker.node.serving.sent_bytes[key] for worker in self.cluster.workers.values()]
         return Broadcast(
             plan=wanted.spread.value,
+            workers=wanted.workers,
             size_bytes=wanted.size_bytes,
             seconds=max(end for _, end in spans.values()),
             bound_s=bound_s(wanted.size_bytes, wanted.link_bytes_per_s, _DISK),
@@ -137,5 +138,11 @@ class _Run:
             params={"simulated": True, "gbit_per_s": wanted.link_bytes_per_s * 8 / 1e9, "cap": wanted.transfers_max},
         )
 
+    def _a_failure(self, workers: Collection[str]) -> TaskResult | None:
+        """The end of a task of these workers that has not got the file."""
+        failed = self.cluster.client.failed
+        return next((result for result in failed if self._worker_of[result.task_id] in workers), None)
+
     def _until(self, condition: Callable[[], bool]) -> None:
-        assert self.cluster.run(condition, _GIVE_UP_S), "the simulated broadcast does not end"
+        if not self.cluster.run(condition, _GIVE_UP_S):
+            raise BenchmarkError(f"the broadcast has not ended after {_GIVE_UP_S:g} s of virtual time")

@@ -19,6 +19,7 @@ class SimulatedClient:
         self._index: int | None = None
         self._counter = 0
         self.results: dict[TaskId, wire.TaskResult] = {}
+        self.failed: list[wire.TaskResult] = []  # those that did not succeed
 
     def join(self) -> None:
         self._send(wire.ClientHello(ClientId("client"), HostId("host-manager"), "3.11"))
@@ -34,6 +35,8 @@ class SimulatedClient:
             for result in message.results:
                 assert result.task_id not in self.results, "a result was committed twice"
                 self.results[result.task_id] = result
+                if result.outcome is not wire.Outcome.SUCCESS:
+                    self.failed.append(result)
 
     def local_file(self, name: str, size: int, **fields: Any) -> tuple[FileId, ObjectId]:
         """Declare a file of so many bytes, read and hashed already."""

@@ -10,6 +10,7 @@ from benchmarks.broadcast.outcome import Broadcast
 def a_broadcast(**fields: Any) -> Broadcast:
     usual: dict[str, Any] = {
         "plan": "forest",
+        "workers": 2,
         "size_bytes": 1_000_000,
         "seconds": 2.0,
         "bound_s": 1.0,

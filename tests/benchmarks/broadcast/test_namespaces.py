@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 from benchmarks.broadcast import namespaces
-from benchmarks.broadcast.processes import BenchmarkError
+from benchmarks.broadcast.outcome import BenchmarkError
 
 
 def test_what_is_missing_is_said_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

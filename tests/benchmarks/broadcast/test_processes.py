@@ -7,7 +7,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.broadcast.processes import BenchmarkError, Layout, Site, Where, a_site, write_random_file
+from benchmarks.broadcast.outcome import BenchmarkError
+from benchmarks.broadcast.processes import Layout, Site, Where, a_site, write_random_file
 from tests.live.helpers import SOURCES
 
 pytestmark = pytest.mark.live

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from benchmarks.broadcast import shaped
-from benchmarks.broadcast.processes import BenchmarkError
+from benchmarks.broadcast.outcome import BenchmarkError
 
 WANTED = shaped.Wanted(
     workers=3, size_bytes=2 << 20, link_bytes_per_s=12.5e6,

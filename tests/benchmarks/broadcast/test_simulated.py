@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from benchmarks.broadcast import simulated
+from benchmarks.broadcast.outcome import BenchmarkError
 from benchmarks.broadcast.simulated import Wanted
+from benchmarks.simulator.bodies import Body
+from benchmarks.simulator.cluster import Setup
 from vine.scheduler.settings import Spread
+from vine.wire.messages import Outcome
 
 WANTED = Wanted(workers=16, size_bytes=64 << 20, link_bytes_per_s=1.25e8)  # 1 Gbit/s
 
@@ -34,6 +39,19 @@ def test_a_lower_cap_makes_whole_files_come_sooner() -> None:
         simulated.broadcast(replace(WANTED, spread=Spread.WHOLE_FILE, transfers_max=cap)).seconds for cap in (1, 3)
     )
     assert one < three
+
+
+def test_a_broadcast_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(simulated, "_GIVE_UP_S", 0.5)
+    with pytest.raises(BenchmarkError, match=r"has not ended after 0.5 s"):
+        simulated.broadcast(WANTED)
+
+
+def test_a_worker_that_cannot_have_the_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies = partial(Setup, bodies=lambda assignment: Body(outcome=Outcome.EXIT_CODE))
+    monkeypatch.setattr(simulated, "Setup", bodies)
+    with pytest.raises(BenchmarkError, match=r"w\d+ did not get the file"):
+        simulated.broadcast(WANTED)
 
 
 def test_the_slow_node_is_at_a_root_and_its_own_time_is_not_counted() -> None:

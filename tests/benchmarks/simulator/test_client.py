@@ -42,3 +42,9 @@ def test_results_are_kept_and_must_not_come_twice(client: SimulatedClient) -> No
     assert client.results[TaskId(1)].outcome is wire.Outcome.SUCCESS
     with pytest.raises(AssertionError, match="twice"):
         client.hear(ended)
+
+
+def test_failures_are_known(client: SimulatedClient) -> None:
+    failure = wire.TaskResult(TaskId(2), wire.Outcome.EXIT_CODE)
+    client.hear(wire.TasksEnded((wire.TaskResult(TaskId(1), wire.Outcome.SUCCESS), failure)))
+    assert client.failed == [failure]
