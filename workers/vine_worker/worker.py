@@ -160,7 +160,14 @@ class Worker:
         gate = Gate(self._context, connection)
         self._closers.append(gate.close)
         self._node = TransferNode(
-            self._context, connection, Role.WORKER, address, None, self._places.holdings, self._post
+            self._context,
+            connection,
+            Role.WORKER,
+            address,
+            None,
+            self._places.holdings,
+            self._post,
+            curve=connection.data_encryption,
         )
         self._closers.append(self._node.close)
         self._link = Link(self._context, connection, wire.ToWorker, self._hello, time.monotonic())
