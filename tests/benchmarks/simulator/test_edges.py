@@ -46,12 +46,19 @@ def test_a_socket_takes_as_much_as_its_queue_holds_and_the_rest_when_there_is_ro
     left: list[int] = []
     count = config.data_hwm_messages + 3
     for number in range(count):
-        world.send(Parcel(b"", b"x" * 100, lambda number=number: left.append(number)))  # type: ignore[misc]
+        world.send(Parcel(b"", b"x" * 100, left=lambda sent, number=number: left.append(number)))  # type: ignore[misc]
     assert len(left) == config.data_hwm_messages
     world.clock.run()
     assert left == list(range(count))
     assert len(world.heard) == count
     assert world.edges.expire(world.clock.now()) == []
+
+
+def test_what_is_wanted_no_more_when_its_turn_comes_is_dropped(world: World) -> None:
+    told: list[bool] = []
+    world.send(Parcel(b"c", b"x" * 100, wanted=lambda: False, left=told.append))
+    world.clock.run()
+    assert told == [False] and not world.heard
 
 
 def test_an_endpoint_that_nobody_has_is_told(world: World) -> None:
