@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vine import config
@@ -49,6 +49,7 @@ def test_what_no_worker_can_download_is_refused_at_once(url: str, complaint: str
         checked_url(url)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=20))
 def test_a_password_is_never_shown(rest: str) -> None:
     url = f"https://me:hunter2@{rest}"

@@ -96,8 +96,8 @@ def test_a_file_of_a_shared_file_system_is_read_by_one_worker(manager: vine.Mana
     assert manager.fetch_file(manager.declare_url((tmp_path / "shared").as_uri()), GIVE_UP_S) == b"shared"
 
 
-def test_what_is_not_there_fails_its_tasks_with_a_message_that_tells_no_secret(
-    manager: vine.Manager, server: WebServer
+def test_what_is_not_there_fails_its_tasks_and_no_message_log_or_view_tells_a_secret(
+    site: Site, manager: vine.Manager, server: WebServer
 ) -> None:
     file = manager.declare_url(server.url("/missing?token=secret").replace("http://", "http://me:secret@"))
     for task in done(manager, *sums_of(file)):
@@ -106,6 +106,10 @@ def test_what_is_not_there_fails_its_tasks_with_a_message_that_tells_no_secret(
     assert len(server.requests) == 1
     with pytest.raises(errors.TaskFailed, match="404"):
         manager.fetch_file(file, GIVE_UP_S)
+    logs = [path.read_text() for path in (site.run_dir / "logs").iterdir()]
+    assert any("404 Not Found" in log for log in logs)
+    shown = [run("vine-status", site.run_dir, *how).stdout for how in ((), ("--json",))]
+    assert not any("secret" in text for text in (*logs, *shown))
 
 
 def test_a_lost_url_is_downloaded_again(site: Site, manager: vine.Manager, server: WebServer) -> None:

@@ -131,6 +131,7 @@ def test_the_worker_that_holds_most_of_the_task_s_other_inputs_downloads() -> No
     big = world.local_file()
     world.submit((big,), request=m.Request(cores=2))
     world.settle()
+    world.submit(request=m.Request(cores=2))  # It is busy, too.
     # when a task needs that and a URL
     world.submit((big, world.url(URL)))
     # then
@@ -329,3 +330,46 @@ def test_a_factory_hears_of_tasks_whose_urls_wait_for_a_worker_and_spares_worker
 def demands(world: World) -> list[tuple[PeerKey, m.FleetDemand]]:
     sent = [action for action in world.done if isinstance(action, Send)]
     return [(action.peer, action.message) for action in sent if isinstance(action.message, m.FleetDemand)]
+
+
+def test_who_asks_for_the_content_of_a_file_and_forgets_it_is_answered() -> None:
+    # given a client that waits for the content
+    world = World(workers=1)
+    file = world.url(URL)
+    world.say(m.BringFile(file))
+    worker, download = the_one(world)
+    # when
+    world.say(m.ForgetFiles((file,)))
+    # then
+    (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
+    assert brought.path is None and "not declared any more" in brought.message
+    assert worker.stopped == {download}
+
+
+def test_copies_that_are_lost_while_a_client_still_waits_for_a_forgotten_file_are_downloaded_again() -> None:
+    # given a file that a task still uses, which its client has asked for and forgotten
+    world = World(workers=2)
+    file = world.url(URL)
+    world.submit((file,))
+    holder = arrive(world)
+    world.say(m.BringFile(file), world.client)
+    world.say(m.ForgetFiles((file,)))
+    # when its only copy is lost
+    world.lose(holder.worker_id)
+    assert len(downloaders(world)) == 1
+    world.settle()
+    # then the client has it all the same, or an answer
+    assert [message for message in world.inbox if isinstance(message, m.FileBrought)]
+
+
+def test_a_content_that_is_lost_on_its_way_to_a_client_is_downloaded_again() -> None:
+    world = World(workers=2)
+    world.say(m.BringFile(world.url(URL)))
+    holder = arrive(world)
+    assert world.local
+    world.lose(holder.worker_id)
+    assert not world.local
+    world.settle()
+    (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
+    assert brought.path is not None
+    assert world.downloaded == {URL: 2}

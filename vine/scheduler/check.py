@@ -153,6 +153,7 @@ def _check_downloads(state: State) -> None:
         assert running.download_id == download_id and downloads.by_url[running.url] is running
         assert running.worker in state.workers, f"{running.label} is downloaded by nobody who is there"
         assert downloads.at[running.worker] <= config.downloads_per_worker_max
+    assert downloads.waiting == {u: d for u, d in downloads.by_url.items() if d.worker is None}
     for url, download in downloads.by_url.items():
         assert download.needed or download.stopping, f"{download.label} is downloaded for nobody"
         waited_for = {file.file_id for file in state.files.of_url(url) if is_waited_for(state, file)}

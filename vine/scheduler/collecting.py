@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId
-from vine.scheduler import actions, completion, existence, keeping, recovery, staging, upkeep
+from vine.scheduler import actions, completion, downloads, existence, keeping, recovery, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import Attempt, TaskRecord
@@ -150,6 +150,7 @@ def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, messa
         for peer in file.bring:
             state.send(peer, FileBrought(file_id, None, message[: config.text_chars_max]))
         file.bring.clear()
+        downloads.forgo(state, file)
 
 
 def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
@@ -189,3 +190,4 @@ def _answer_bring(state: State, file: FileRecord, path: str) -> None:
     for peer in file.bring:
         state.send(peer, FileBrought(file.file_id, path))
     file.bring.clear()
+    downloads.forgo(state, file)  # Its copies may have been lost in the same moment.

@@ -56,6 +56,7 @@ class Downloads:
 
     def __init__(self) -> None:
         self.by_url: dict[str, Download] = {}
+        self.waiting: dict[str, Download] = {}  # of those, the ones that no worker is at
         self.running: dict[TransferId, Download] = {}
         self.at: Counter[WorkerId] = Counter()  # how many run there
         self.full: set[WorkerId] = set()  # where no more may run
@@ -66,27 +67,43 @@ class Downloads:
         self.changed = 0  # contents that were not what they had been before
         self.bytes_received = 0
         self.at_once_max = 0  # the most that ever ran of one URL
+        self._at_once: Counter[str] = Counter()
+
+    def add(self, url: str, label: str) -> Download:
+        download = self.by_url[url] = self.waiting[url] = Download(url, label)
+        return download
+
+    def drop(self, download: Download) -> None:
+        """It is not needed any more, or has ended for good."""
+        del self.by_url[download.url]
+        self.waiting.pop(download.url, None)
 
     def start(self, download: Download, worker: WorkerId, download_id: TransferId, now: float) -> None:
         assert download.worker is None, f"{download.label} is being downloaded already"
         download.worker, download.download_id, download.began_at = worker, download_id, now
+        del self.waiting[download.url]
         self.running[download_id] = download
         self.at[worker] += 1
         if self.at[worker] >= config.downloads_per_worker_max:
             self.full.add(worker)
         self.begun += 1
-        self.at_once_max = max(self.at_once_max, sum(other.url == download.url for other in self.running.values()))
+        self._at_once[download.url] += 1
+        self.at_once_max = max(self.at_once_max, self._at_once[download.url])
 
     def stop(self, download: Download) -> None:
         """It does not run any more, however it ended."""
         assert download.worker is not None and download.download_id is not None
         del self.running[download.download_id]
+        self._at_once[download.url] -= 1
+        if not self._at_once[download.url]:
+            del self._at_once[download.url]
         self.at[download.worker] -= 1
         self.full.discard(download.worker)
         if not self.at[download.worker]:
             del self.at[download.worker]
         download.worker = download.download_id = None
         download.stopping = False
+        self.waiting[download.url] = download
         self.looking = True
 
 
@@ -99,13 +116,13 @@ def want(state: State, file: FileRecord) -> None:
     assert url is not None
     download = state.downloads.by_url.get(url)
     if download is None:
-        download = state.downloads.by_url[url] = Download(url, file.spec.label)
+        download = state.downloads.add(url, file.spec.label)
     download.needed[file.file_id] = None
     state.downloads.looking = True
 
 
 def forgo(state: State, file: FileRecord) -> None:
-    """A task does not wait for the file any more: if nobody does for any of its URL, a download is stopped."""
+    """A task or client does not wait for it any more: if nobody does for any file of its URL, its download stops."""
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)
         if archive is not None and archive.spec.url is not None:
@@ -118,7 +135,7 @@ def forgo(state: State, file: FileRecord) -> None:
     if download.needed:
         return
     if download.download_id is None:
-        del state.downloads.by_url[download.url]
+        state.downloads.drop(download)
     elif not download.stopping:
         assert download.worker is not None
         download.stopping = True
@@ -127,7 +144,7 @@ def forgo(state: State, file: FileRecord) -> None:
 
 def is_waited_for(state: State, file: FileRecord) -> bool:
     """Whether a task or a client waits for the file, or for what is unpacked from it."""
-    if file.bring and not file.forgotten:
+    if file.bring:
         return True
     wanted = (file.file_id, *file.unpacked)
     return any(state.files.by_id[file_id].waiting or state.copies.is_awaited(file_id) for file_id in wanted)
@@ -174,14 +191,17 @@ def settle(state: State) -> None:
     if not downloads.looking or state.stopping:
         return
     downloads.looking = False
-    for download in [waiting for waiting in downloads.by_url.values() if waiting.worker is None]:
-        worker = _choose(state, download) if len(downloads.full) < len(state.workers) else None
+    slots = config.downloads_per_worker_max * len(state.workers) - len(downloads.running)
+    for download in list(islice(downloads.waiting.values(), slots)):
+        worker = _choose(state, download)
         if worker is not None:
             download_id = state.next_transfer()
             downloads.start(download, worker.worker_id, download_id, state.now)
             state.send(worker.peer, DownloadUrl(download_id, download.url, download.label))
-        elif download.failed_on and state.workers.keys() <= download.failed_on:
-            _failed(state, download, download.trouble)
+        else:
+            # It has failed on all that are free: others go before it.
+            downloads.waiting[download.url] = downloads.waiting.pop(download.url)
+            downloads.looking = len(downloads.waiting) > slots
 
 
 def _choose(state: State, download: Download) -> WorkerRecord | None:
@@ -228,10 +248,9 @@ def _fits(record: TaskRecord, worker: WorkerRecord) -> bool:
 
 def requests(state: State) -> Iterator[Request]:
     """What tasks ask for whose URLs wait for a worker, one for each: without it a fleet of none would stay so."""
-    for download in state.downloads.by_url.values():
-        if download.worker is None:
-            tasks = _waiting(state, download)
-            yield tasks[0].spec.request if tasks else Request()
+    for download in state.downloads.waiting.values():
+        tasks = _waiting(state, download)
+        yield tasks[0].spec.request if tasks else Request()
 
 
 # --- how it ends ---------------------------------------------------------------------------------
@@ -257,7 +276,7 @@ def ended(state: State, worker: WorkerRecord, message: DownloadEnded) -> None:
             return
         _arrived(state, download, worker, object_id, manifest)
     elif not download.needed:
-        del downloads.by_url[download.url]
+        downloads.drop(download)
     elif message.fault not in _MAYBE_ELSEWHERE:
         _failed(state, download, message.message)
     elif not (message.fault is DownloadFault.ABANDONED and was_stopping):
@@ -280,7 +299,7 @@ def _drop_leftover(state: State, worker: WorkerRecord, object_id: ObjectId | Non
 def _arrived(state: State, download: Download, worker: WorkerRecord, object_id: ObjectId, manifest: Manifest) -> None:
     """All files of the URL stand for this content from now on."""
     downloads = state.downloads
-    del downloads.by_url[download.url]
+    downloads.drop(download)
     downloads.done += 1
     files = [file for file in state.files.of_url(download.url) if file.failure is None]
     if not files:
@@ -314,7 +333,7 @@ def _failed_here(state: State, download: Download, worker_id: WorkerId, message:
     """It could not be had from one worker: another one tries."""
     download.failed_on.add(worker_id)
     download.trouble = message
-    if len(download.failed_on) >= config.download_workers_max:
+    if len(download.failed_on) >= config.download_workers_max or state.workers.keys() <= download.failed_on:
         _failed(state, download, message)
 
 
@@ -324,14 +343,17 @@ def worker_lost(state: State, worker_id: WorkerId, reason: str) -> None:
         download.losses += 1
         download.trouble = f"{download.label} could not be downloaded: {worker_id}, which did, was lost ({reason})"
         if not download.needed:
-            del state.downloads.by_url[download.url]
+            state.downloads.drop(download)
         elif download.losses >= config.worker_losses_max:
             _failed(state, download, download.trouble)
+    for download in [waiting for waiting in state.downloads.waiting.values() if waiting.failed_on]:
+        if state.workers and state.workers.keys() <= download.failed_on:
+            _failed(state, download, download.trouble)  # Nobody is left who could have more luck.
 
 
 def _failed(state: State, download: Download, message: str) -> None:
     """It cannot be had: all that need it fail."""
-    del state.downloads.by_url[download.url]
+    state.downloads.drop(download)
     state.downloads.failed += 1
     for file in list(state.files.of_url(download.url)):
         if file.failure is None and not state.files.is_available(file.file_id):

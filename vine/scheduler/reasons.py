@@ -148,7 +148,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "served_at_once_max": state.transfers.served_at_once_max,  # by a worker; the manager's own is told beside it
         "downloads": _downloads(state),
         "downloads_running": len(state.downloads.running),
-        "downloads_waiting": len(state.downloads.by_url) - len(state.downloads.running),
+        "downloads_waiting": len(state.downloads.waiting),
         "downloads_done": state.downloads.done,
         "downloads_failed": state.downloads.failed,
         "downloads_changed": state.downloads.changed,
@@ -249,7 +249,7 @@ def _transfers(state: State) -> list[dict[str, Any]]:
 
 def _downloads(state: State) -> list[dict[str, Any]]:
     """Those that run first."""
-    waiting = (download for download in state.downloads.by_url.values() if download.worker is None)
+    shown = chain(state.downloads.running.values(), state.downloads.waiting.values())
     return [
         {
             "label": download.label,
@@ -258,7 +258,7 @@ def _downloads(state: State) -> list[dict[str, Any]]:
             "trouble": download.trouble,
             "files": list(download.needed),
         }
-        for download in islice(chain(state.downloads.running.values(), waiting), _DOWNLOADS_SHOWN_MAX)
+        for download in islice(shown, _DOWNLOADS_SHOWN_MAX)
     ]
 
 

@@ -8,7 +8,7 @@ from vine.names import MANAGER
 from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, input_files
-from vine.wire.messages import CacheLevel, DropObjects
+from vine.wire.messages import CacheLevel, DropObjects, FileBrought
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -45,6 +45,7 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
     if file.users or any(state.files.by_id[unpacked].users for unpacked in file.unpacked):
         return
     if file.forgotten and not file.unpacked:
+        _bring_no_more(state, file)
         unbind(state, file)
         state.files.forget(file)
         state.copies.replicated.discard(file.file_id)
@@ -64,6 +65,14 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
         elif _comes_again(state, known):
             _stop_transfers(state, known)
             drop_copies(state, known)
+
+
+def _bring_no_more(state: State, file: FileRecord) -> None:
+    for peer in file.bring:
+        if peer in state.clients:
+            state.send(peer, FileBrought(file.file_id, None, f"{file.spec.label} is not declared any more"))
+    file.bring.clear()
+    downloads.forgo(state, file)
 
 
 def _comes_again(state: State, known: ObjectRecord) -> bool:
