@@ -111,6 +111,21 @@ def test_whatever_happens_to_a_forest_everybody_is_fed_through_low_trees(count: 
     assert storm.depth() <= 3 * depth_bound(count)
 
 
+def test_who_calls_everybody_slow_is_not_believed_for_long() -> None:
+    # given two nodes that find every parent slow, whoever that is
+    storm = Storm(0)
+    for _ in range(200):
+        storm.join()
+    for _ in range(100):
+        for child in storm.wanting[50:52]:
+            for edge in storm.forest.sources(child):
+                if edge.parent is not None:
+                    storm.forest.accuse(edge.parent, child)
+    # then hardly anybody has lost its place for that
+    assert sum(storm.forest.is_slow(node) for node in storm.wanting) <= config.slow_claims_max
+    storm.check()
+
+
 @given(st.integers(2, 400), st.integers(0, 1 << 30))
 @settings(max_examples=12, deadline=None)
 def test_the_manager_uploads_no_more_because_nodes_are_called_slow(count: int, seed: int) -> None:

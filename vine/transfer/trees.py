@@ -54,6 +54,7 @@ class Member:
     spared: bool = False  # it feeds only those whom nobody else can
     slow: bool = False  # it feeds nobody if that can be helped
     accusers: set[WorkerId] = field(default_factory=set)  # children that say that it sends too little
+    accused: set[WorkerId] = field(default_factory=set)  # of whom it has said so
     home: int | None = None  # the stripe in which it feeds others
     generation: int = 0
     flows: Counter[Member] = field(default_factory=Counter)  # stripes by receiver
