@@ -14,6 +14,8 @@ from vine.names import MANAGER, WorkerId
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Slots
 
+ALL = frozenset(range(3))
+
 
 class Storm:
     """A forest whose slots are its own, and what must hold of it whatever happens."""
@@ -24,7 +26,7 @@ class Storm:
         self.forest: Forest = planted(self.slots)
         self.wanting: list[WorkerId] = []
         self.holding: list[WorkerId] = []
-        self.slow: set[WorkerId] = set()
+        self.has: dict[WorkerId, frozenset[int]] = {MANAGER: ALL}  # by stripe
         self.now = 0.0
         self.number = 0
 
@@ -40,6 +42,7 @@ class Storm:
         stripes = frozenset(self.dice.sample(range(3), self.dice.randint(1, 2)))
         self.forest.hold(node, rank=self.dice.randint(-3, 8), stripes=stripes)
         self.holding.append(node)
+        self.has[node] = stripes
 
     def happen(self) -> None:
         """One of all that may."""
@@ -72,6 +75,7 @@ class Storm:
             self.wanting.remove(node)
             self.forest.finish(node)
             self.holding.append(node)
+            self.has[node] = ALL
 
     def check(self) -> None:
         """Everybody is fed with every stripe by a line that ends at who has it, and nobody serves more than its cap."""
@@ -80,7 +84,9 @@ class Storm:
         assert not list(self.forest.waiting()), "somebody waits though each newcomer brings three slots"
         assert {child for child, _ in tree} == set(self.wanting) and len(tree) == 3 * len(self.wanting)
         ends = {MANAGER, *self.holding}
-        assert all(line_up(tree, child, stripe)[-1] in ends for child, stripe in tree)
+        for child, stripe in tree:
+            end = line_up(tree, child, stripe)[-1]
+            assert end in ends and stripe in self.has[end], f"{child} cannot reach stripe {stripe}"
         flows = Counter(parent for parent, _ in {(parent, child) for (child, _), parent in tree.items()})
         assert flows == self.slots.used and max(flows.values(), default=0) <= self.slots.cap
         for edge in self.forest.edges():
