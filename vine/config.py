@@ -71,6 +71,7 @@ manager_small_transfers = 1  # One more slot of the manager, for objects of a fe
 forest_stripes = 3  # Trees of an object's forest, and children of a node: as many as the cap, the paper's figure.
 forest_generation_s = 1.0  # Who wants an object within this time may be put between each other in its forest.
 slow_reports_max = 2  # Children that call a node slow before it feeds nobody else in that object's forest.
+slow_claims_max = 3  # Parents of which a child may say so in a forest: after that the fault is its own.
 slow_objects_max = 3  # ... and objects in which it came to that before it is ranked last for new ones.
 rate_bytes_min = 4 << 20  # A transfer of less tells more of latency than of its sources' rates.
 small_object_chunks = 4  # Objects of fewer chunks are pulled from one source without a plan.

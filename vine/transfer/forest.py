@@ -102,19 +102,22 @@ class Forest:
     def accuse(self, parent: WorkerId, child: WorkerId) -> list[Edge]:
         """The child says that this parent sends it too little: others feed it instead, if there are any.
 
-        Where two children say so the parent is demoted. One alone may be on a slow way to it, which hurts nobody else.
+        Where two children say so the parent is demoted. One alone may be on a slow way to it, which hurts nobody else;
+        and who says so of one parent after the other is moved, but not believed any more.
         """
-        member = self._members[parent]
-        if self._members[child] not in member.flows:
+        member, accuser = self._members[parent], self._members[child]
+        if accuser not in member.flows:
             return []  # It is fed by others already.
-        member.accusers.add(child)
+        accuser.accused.add(parent)
+        if len(accuser.accused) <= config.slow_claims_max:
+            member.accusers.add(child)
         if len(member.accusers) >= config.slow_reports_max:
             return self.demote(parent)
         member.rank += 1
         member.slow = True  # While others are looked for.
         self._slow[member] = None
         for stripe in self._stripes:
-            self._move([self._members[child]], member, stripe)
+            self._move([accuser], member, stripe)
         member.slow = False
         del self._slow[member]
         self._offer(member)

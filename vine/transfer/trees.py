@@ -54,6 +54,7 @@ class Member:
     spared: bool = False  # it feeds only those whom nobody else can
     slow: bool = False  # it feeds nobody if that can be helped
     accusers: set[WorkerId] = field(default_factory=set)  # children that say that it sends too little
+    accused: set[WorkerId] = field(default_factory=set)  # of whom it has said so
     home: int | None = None  # the stripe in which it feeds others
     generation: int = 0
     flows: Counter[Member] = field(default_factory=Counter)  # stripes by receiver
@@ -166,20 +167,22 @@ class Trees:
     def _backup(self, child: Member, stripe: int) -> Member | None:
         """Somebody who does not get the stripe through this child.
 
-        The parent's own parent has what the parent has, and its slot becomes free if the parent dies.
+        The parent's own parent has what the parent has, and its slot becomes free if the parent dies. One that is
+        spared is the last resort, though: a child that hurries must not make the manager upload twice.
         """
         parent = child.parents[stripe]
         if parent is None:
             return None
         above = parent.parents[stripe]
-        if stripe not in parent.holds and above is not None and not above.slow:
+        if above is not None and not (above.slow or above.spared):
             return above
         others = len(self.holders)
         for turn in range(min(others, 4)):  # Mostly the first one fits; who is not found is not needed.
             holder = self.holders[(child.number + stripe + turn) % others]
-            if holder is not parent and not holder.slow and stripe in holder.holds:
+            if holder is not parent and not (holder.slow or holder.spared) and stripe in holder.holds:
                 return holder
-        return next((sibling for sibling in parent.children[stripe] if sibling is not child), None)
+        siblings = (sibling for sibling in parent.children[stripe] if sibling is not child and not sibling.slow)
+        return next(siblings, above)
 
     def below(self, member: Member, stripe: int) -> Iterator[Member]:
         """All that get the stripe through this member, the nearest first."""
