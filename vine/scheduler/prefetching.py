@@ -206,9 +206,8 @@ def _room_bytes(state: State, known: ObjectRecord) -> int:
 def _give_way(state: State) -> bool:
     """Somebody waits for a source: what is only sent ahead takes no slot that could serve it."""
     transfers = state.transfers
-    sent = [
-        (state.workers[w], o) for w in list(state.prefetches.coming) for o in _still_coming(state, state.workers[w])
-    ]
+    workers = [state.workers[worker_id] for worker_id in state.prefetches.coming]
+    sent = [(worker, object_id) for worker in workers for object_id in sorted(_still_coming(state, worker))]
     if not sent:
         return False
     wanted = [state.files.objects[object_id] for object_id in transfers.wanting if object_id in state.files.objects]
