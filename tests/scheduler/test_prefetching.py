@@ -215,6 +215,24 @@ def test_what_was_sent_ahead_and_is_needed_by_now_does_not_give_way() -> None:
     world.settle()
 
 
+def test_an_archive_that_is_sent_ahead_to_be_unpacked_does_not_give_way_when_it_is_wanted_itself() -> None:
+    # given all slots of the manager taken by archives that are sent ahead
+    world, _ = busy_world(4)
+    *others, full = world.workers.values()
+    world.report(full, 0)
+    archives = [world.local_file(f"file {number}", chunks=5) for number in range(3)]
+    for archive in archives:
+        world.submit((world.untar(archive),))
+    # when each of them is to be where it goes, and another file elsewhere
+    requests = [world.broadcast(archive, workers=tuple(w.worker_id for w in others)) for archive in archives]
+    before = len(world.sent(m.AbandonFetch))
+    requests.append(world.broadcast(world.local_file("urgent", chunks=5), workers=(full.worker_id,)))
+    # then nothing that is wanted is stopped
+    assert len(world.sent(m.AbandonFetch)) == before
+    world.settle()
+    assert [told(world, request) for request in requests] == [3, 3, 3, 1]
+
+
 def test_a_task_is_passed_by_others_a_few_times_only() -> None:
     # given one worker that always has what later tasks need, and a first task whose input is sent to another one
     world, _ = busy_world(2)

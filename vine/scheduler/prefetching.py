@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import ObjectId, TaskId, WorkerId
-from vine.scheduler import dispatch, staging
+from vine.scheduler import broadcasting, dispatch, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.prefetches import Entry
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
@@ -201,20 +201,25 @@ def _room_bytes(state: State, known: ObjectRecord) -> int:
 
 def _give_way(state: State) -> bool:
     """Somebody waits for a source: what is only sent ahead takes no slot that could serve it."""
-    transfers, gave_way = state.transfers, False
+    transfers = state.transfers
+    workers = [state.workers[worker_id] for worker_id in state.prefetches.coming]
+    sent = [(worker, object_id) for worker in workers for object_id in sorted(_still_coming(state, worker))]
+    if not sent:
+        return False
     wanted = [state.files.objects[object_id] for object_id in transfers.wanting if object_id in state.files.objects]
     sources = {node for known in wanted for node in known.holders | transfers.coming_to(known.object_id)}
-    for worker_id in list(state.prefetches.coming):
-        worker = state.workers[worker_id]
-        object_ids = _still_coming(state, worker)
-        for known in [state.files.objects[o] for o in sorted(object_ids) if o in state.files.objects]:
-            flowing = known if known.archive is None else state.files.objects.get(known.archive, known)
-            transfer_id = transfers.into.get((worker_id, flowing.object_id))
-            waits = worker_id in transfers.wanting.get(flowing.object_id, {})
-            in_the_way = transfer_id is not None and not sources.isdisjoint(transfers.active[transfer_id].sources)
-            if (waits or in_the_way) and not _is_needed(state, worker, known):
-                _hold_back(state, worker, known, flowing)
-                gave_way = True
+    gave_way = False
+    for worker, object_id in sent:
+        known = state.files.objects.get(object_id)
+        if known is None:
+            continue
+        flowing = known if known.archive is None else state.files.objects.get(known.archive, known)
+        transfer_id = transfers.into.get((worker.worker_id, flowing.object_id))
+        waits = worker.worker_id in transfers.wanting.get(flowing.object_id, {})
+        in_the_way = transfer_id is not None and not sources.isdisjoint(transfers.active[transfer_id].sources)
+        if (waits or in_the_way) and not _is_needed(state, worker, flowing):
+            _hold_back(state, worker, known, flowing)
+            gave_way = True
     if gave_way:
         staging.plan_all(state)
     return gave_way
@@ -229,15 +234,16 @@ def _hold_back(state: State, worker: WorkerRecord, known: ObjectRecord, flowing:
     if known is not flowing:
         staging.stop_bringing(state, worker.worker_id, known.object_id)
     for task_id in list(state.prefetches.plans.get(worker.worker_id, ())):
-        if _waits(state, task_id) and known in large_inputs(state, state.tasks.by_id[task_id]):
+        if _waits(state, task_id) and not _are_at(worker, large_inputs(state, state.tasks.by_id[task_id]), state):
             state.prefetches.plan_again(task_id)
 
 
-def _is_needed(state: State, worker: WorkerRecord, known: ObjectRecord) -> bool:
-    """Whether it is wanted on the worker for another reason by now."""
-    copies, object_id = state.copies, known.object_id
-    if worker.worker_id in copies.targets.get(object_id, ()):
-        return True
-    if any(worker.worker_id in broadcast.missing for broadcast in copies.of(known)):
-        return True
-    return any(dispatch.takes(state, state.tasks.by_attempt[attempt], known) for attempt in worker.attempts)
+def _is_needed(state: State, worker: WorkerRecord, flowing: ObjectRecord) -> bool:
+    """Whether it, or what is unpacked from it, is wanted on the worker for another reason by now."""
+    copies = state.copies
+    for known in broadcasting.concerned_by(state, flowing):
+        if worker.worker_id in copies.targets.get(known.object_id, ()):
+            return True
+        if any(worker.worker_id in broadcast.missing for broadcast in copies.of(known)):
+            return True
+    return any(dispatch.takes(state, state.tasks.by_attempt[attempt], flowing) for attempt in worker.attempts)
