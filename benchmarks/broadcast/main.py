@@ -20,7 +20,10 @@ _PLANS = tuple(spread.value for spread in Spread)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.slow or options.kill) and not options.simulate:
+        parser.error("--slow and --kill are for --simulate: real nodes are as they are")
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         found = _run(options)
@@ -67,9 +70,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rounds", type=_count, help="of which the median is taken (default 3; --hosts: 1; --simulate: always 1)"
     )
-    parser.add_argument("--slow", type=int, choices=(0, 1), default=0, help="simulate: so many 4 x slow nodes")
-    parser.add_argument("--kill", type=int, choices=(0, 1), default=0, help="simulate: so many nodes killed midway")
-    parser.add_argument("--seed", type=int, default=0, help="simulate: of the dice")
+    parser.add_argument(
+        "--slow", type=int, choices=(0, 1), default=0,
+        help="--simulate: one 4 x slow node at a root, once slow to send and once both ways",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kill", type=int, choices=(0, 1), default=0, help="--simulate: one node at a root that is killed midway"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="--simulate: of the dice")
     parser.add_argument("--json", action="store_true", help="one line of JSON a figure")
     parser.add_argument("--png", type=Path, metavar="FILE", help="draw who received when")
     return parser

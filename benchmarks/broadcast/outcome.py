@@ -73,6 +73,8 @@ def show(broadcasts: Sequence[Broadcast]) -> None:
     table = Table(*_COLUMNS, title=title, title_justify="left", caption=caption, caption_justify="left")
     for found in broadcasts:
         notes = [_told(item) for item in found.params.items() if item not in common]
+        if found.workers == 1:
+            notes.append(f"{found.size_bytes / found.seconds / 1e9:.2f} GB/s")
         if found.of_undisturbed is not None:
             notes.append(f"{found.disturbance} {found.of_undisturbed:.2f}")
         table.add_row(

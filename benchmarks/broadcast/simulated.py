@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 
 from benchmarks.broadcast.outcome import BenchmarkError, Broadcast, bound_s
@@ -37,11 +37,16 @@ def broadcast(wanted: Wanted) -> Broadcast:
 
 
 def with_slow_node(wanted: Wanted) -> list[Broadcast]:
-    """Undisturbed, and with a slow node where the first has shown the root of a stripe; its own time is not counted."""
+    """Undisturbed, and with a slow node where the first has shown the root of a stripe; its own time is not counted.
+
+    A node that is slow only to send has what its children want of it; one that is slow both ways has an excuse.
+    """
     first = _Run(wanted)
     calm = first.finish(root := first.a_root())
-    slow = _Run(wanted, slow=root).finish(root)
-    return [calm, _disturbed(slow, calm, "slow_node_factor", {"slow": 1})]
+    speeds = first.speeds
+    ways = {"to send": replace(speeds, up=speeds.up / SLOW_FACTOR), "both ways": speeds.slower(SLOW_FACTOR)}
+    slow = {way: _Run(wanted, {root: those}).finish(root) for way, those in ways.items()}
+    return [calm, *(_disturbed(found, calm, "slow_node_factor", {"slow": way}) for way, found in slow.items())]
 
 
 def with_killed_node(wanted: Wanted) -> list[Broadcast]:
@@ -51,10 +56,10 @@ def with_killed_node(wanted: Wanted) -> list[Broadcast]:
     hit = _Run(wanted)
     killed_s = hit.asked_s + calm.seconds / 2
     hit.cluster.clock.at(killed_s, lambda: hit.cluster.kill(victim))
-    return [calm, _disturbed(hit.finish(victim), calm, "killed_node_factor", {"kill": 1})]
+    return [calm, _disturbed(hit.finish(victim), calm, "killed_node_factor", {"killed": 1})]
 
 
-def _disturbed(found: Broadcast, calm: Broadcast, figure: str, params: dict[str, int]) -> Broadcast:
+def _disturbed(found: Broadcast, calm: Broadcast, figure: str, params: Mapping[str, object]) -> Broadcast:
     return replace(
         found,
         of_undisturbed=found.seconds / calm.seconds,
@@ -66,9 +71,10 @@ def _disturbed(found: Broadcast, calm: Broadcast, figure: str, params: dict[str,
 class _Run:
     """A cluster whose workers have just been asked for."""
 
-    def __init__(self, wanted: Wanted, slow: str | None = None) -> None:
+    def __init__(self, wanted: Wanted, speeds_of: Mapping[str, Speeds] | None = None) -> None:
+        """`speeds_of` names the workers that are not as fast as the others."""
         self._wanted = wanted
-        speeds = Speeds(wanted.link_bytes_per_s, wanted.link_bytes_per_s, _HASHING, _DISK)
+        self.speeds = speeds = Speeds(wanted.link_bytes_per_s, wanted.link_bytes_per_s, _HASHING, _DISK)
         setup = Setup(
             seed=wanted.seed,
             speeds=speeds,
@@ -79,7 +85,7 @@ class _Run:
         self.cluster = cluster = Cluster(setup)
         for number in range(wanted.workers):
             name = f"w{number:04}"
-            cluster.add_worker(name, speeds.slower(SLOW_FACTOR) if name == slow else speeds)
+            cluster.add_worker(name, (speeds_of or {}).get(name, speeds))
         cluster.wait_for_workers()
         self._file, self._object = cluster.client.local_file("big", wanted.size_bytes)
         cluster.run(lambda: self._object in cluster.manager.scheduler.state.files.objects, _GIVE_UP_S)

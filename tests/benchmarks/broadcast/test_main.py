@@ -64,6 +64,8 @@ def test_what_is_missing_is_one_line_and_a_code(
         ("--size", "much"),
         ("--rate", "fast"),
         ("--simulate", "--loopback"),
+        ("--slow", "1"),
+        ("--kill", "1", "--hosts", "2"),
     ],
 )
 def test_what_cannot_be_measured_is_refused(wrong: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,4 +49,10 @@ def test_the_table_says_above_what_all_have_in_common(capsys: pytest.CaptureFixt
     title, *rows = capsys.readouterr().out.splitlines()
     assert title.strip() == "1 MB, cap 3"
     assert any("forest" in row and "encryption on" in row for row in rows)
+    assert not any("GB/s" in row for row in rows)
     assert any("chain" in row and "encryption off, x 1.25" in row for row in rows)
+
+
+def test_the_table_gives_the_rate_of_a_single_transfer(capsys: pytest.CaptureFixture[str]) -> None:
+    show([a_broadcast(workers=1, size_bytes=3_000_000_000)])
+    assert "1.50 GB/s" in capsys.readouterr().out
