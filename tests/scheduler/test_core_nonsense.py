@@ -61,6 +61,9 @@ _from_client = st.one_of(
     st.builds(m.SubmitTasks, _some(_submitted)),
     st.builds(m.CancelTasks, _some(_tasks)),
     st.builds(m.BringFile, _files),
+    st.builds(m.SpreadFile, st.integers(1, 3), _files, st.sampled_from([None, 1, 2**62]), _some(_workers)),
+    st.builds(m.ReplicateFile, _files, st.sampled_from([1, 2, 2**62])),
+    st.builds(m.PruneFiles, _some(_files)),
     st.builds(m.ForgetResults, _some(_tasks)),
     st.builds(m.ClientBye),
 )
@@ -79,6 +82,8 @@ _from_worker = st.one_of(
     st.builds(m.AttemptsEnded, _some(_results)),
     st.builds(m.ObjectsHeld, _some(_objects)),
     st.builds(m.ObjectsLost, _some(_objects), _long, st.booleans()),
+    st.builds(m.ObjectsEvicted, _some(_objects)),
+    st.builds(m.WorkerStatus, st.just(0), st.sampled_from([0, 2**62]), *[st.just(0)] * 5),
     st.builds(
         m.FetchEnded, _transfers, _objects, st.sampled_from(m.FetchFault), st.just(1), st.just(0.1), _long
     ),

@@ -17,11 +17,11 @@ from vine.content import folders
 from vine.content.budget import Budget
 from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
-from vine.content.ledger import Entry, Ledger
+from vine.content.ledger import Entry, Ledger, has_content
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
 from vine.content.partial import Partial
 from vine.content.table import Held, Table
-from vine.errors import DiskFull, FileChanged, MalformedMessage
+from vine.errors import DiskFull, FileChanged, MalformedMessage, VineError
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
@@ -132,6 +132,16 @@ class Store:
         except FileNotFoundError:
             return True
 
+    def verify(self, key: ObjectId) -> bool:
+        """Whether a complete object's bytes are still its own; all are hashed. What was unpacked has times only."""
+        held = self._held.get(key)
+        if held is None or held.manifest is None:
+            return held is not None and not self.altered(key)
+        try:
+            return has_content(self.objects / key, key, held.manifest)
+        except (OSError, VineError):
+            return False
+
     def read_chunk(self, key: ObjectId, manifest: Manifest, index: int) -> memoryview | bytes:
         """A chunk for serving it, of a complete object or of one that is arriving; KeyError if it is not here."""
         coming = self._coming.get(key)
@@ -193,6 +203,11 @@ class Store:
             coming.released = False
             partial.recheck()
         return partial
+
+    def arriving(self, key: ObjectId) -> Partial | None:
+        """What is here of an object that a transfer brings."""
+        coming = self._coming.get(key)
+        return None if coming is None else coming.partial
 
     def partial_complete(self, partial: Partial) -> None:
         """As the owner of its Partials: one has every chunk."""

@@ -9,7 +9,7 @@ from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import FileId, ObjectId, TaskId, WorkerId
-from vine.scheduler import recovery, staging
+from vine.scheduler import prefetching, recovery, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
@@ -27,6 +27,7 @@ def make_ready(state: State, record: TaskRecord) -> None:
     """Everything that the task waited for is there."""
     state.tasks.move(record, TaskState.READY)
     state.placement.push(record)
+    state.prefetches.push(record)
     if record.attempts or record.spec.depends or record.unmet:
         state.record(TaskReady(record.task_id))
 
@@ -79,6 +80,7 @@ def dispatch(state: State) -> None:
         state.placement.next_pairs(
             state.tasks.by_id,
             lambda record: held_bytes(state, record),
+            lambda record, worker: prefetching.instead(state, record, worker),
             lambda record, worker, allotment: _assign(state, record, worker, allotment),
         )
 
@@ -101,9 +103,10 @@ def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: R
     if any(not state.files.is_available(file_id) for file_id in input_files(record.spec)):
         reconsider(state, record)  # An input was lost while the task was ready.
         return
+    state.prefetches.forget(record.task_id)
     attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)
     worker.take(attempt.attempt_id, allotment)
-    state.placement.load_changed(worker)
+    state.load_changed(worker)
     state.tasks.begin(record, attempt)
     state.tasks.move(record, TaskState.STAGED)
     for known in needed_objects(state, record):

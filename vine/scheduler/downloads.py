@@ -146,9 +146,10 @@ def forgo(state: State, file: FileRecord) -> None:
 
 def is_waited_for(state: State, file: FileRecord) -> bool:
     """Whether a task or a client waits for the file, or for what is unpacked from it."""
-    if file.waiting or file.bring:
+    if file.bring:
         return True
-    return any(state.files.by_id[file_id].waiting for file_id in file.unpacked)
+    wanted = (file.file_id, *file.unpacked)
+    return any(state.files.by_id[file_id].waiting or state.copies.is_awaited(file_id) for file_id in wanted)
 
 
 def _waiting(state: State, download: Download) -> list[TaskRecord]:

@@ -28,6 +28,7 @@ class FileRecord:
     unpacked: list[FileId] = field(default_factory=list)  # UNTAR files whose archive this is
     bring: list[PeerKey] = field(default_factory=list)  # clients that asked for its content
     path: str | None = None  # where the manager's node reads it
+    copies: int = 1  # hosts that are to keep it, where workers hold it
     forgotten: bool = False
 
     @property
@@ -47,7 +48,8 @@ class ObjectRecord:
     peer_transfer: bool = True
     cache: CacheLevel = CacheLevel.TASK  # the longest of its files
     holders: set[WorkerId] = field(default_factory=set)  # complete and verified there; MANAGER: served there
-    keeper: WorkerId | None = None  # the holder that must not give it up, where workers alone have it
+    copies: int = 1  # the most that one of its files is to have
+    keepers: frozenset[WorkerId] = frozenset()  # the holders that must not give it up, each on a host of its own
     files: set[FileId] = field(default_factory=set)  # that stand for it
     results: set[TaskId] = field(default_factory=set)  # tasks that returned it
 
@@ -92,6 +94,7 @@ class FileTable:
             self.objects[object_id] = known
         known.peer_transfer = known.peer_transfer and record.spec.peer_transfer
         known.files.add(record.file_id)
+        known.copies = max(known.copies, record.copies)
         record.object_id = object_id
         return known
 
@@ -102,10 +105,16 @@ class FileTable:
             return None
         known = self.objects[object_id]
         known.files.discard(record.file_id)
+        if record.copies > 1:
+            self.count_copies(known)
         if known.files or known.results:
             return None
         del self.objects[object_id]
         return known
+
+    def count_copies(self, known: ObjectRecord) -> None:
+        """A file that stands, or stood, for the object may want another number of copies than before."""
+        known.copies = max((self.by_id[file_id].copies for file_id in known.files), default=1)
 
     def object_of(self, file_id: FileId) -> ObjectRecord | None:
         object_id = self.by_id[file_id].object_id

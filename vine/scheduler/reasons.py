@@ -7,7 +7,8 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import dispatch
+from vine.scheduler import dispatch, mates
+from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, unfit_message
 from vine.scheduler.placement import Shape
@@ -112,6 +113,9 @@ def _why_staged(state: State, record: TaskRecord) -> str:
         if transfer_id is not None:
             sources = dict.fromkeys(state.transfers.active[transfer_id].sources)
             return f"{attempt.worker} receives {known.label} from {', '.join(sources)}"
+        if known.object_id in worker.awaits:
+            mate = mates.bringer(state, worker, known)
+            return f"{attempt.worker} waits for {mate}, on the same host, to bring {known.label}"
         if known.archive is not None and known.archive in worker.holds:
             return f"{attempt.worker} unpacks {known.label}"
         if known.object_id in state.transfers.wanting:
@@ -136,9 +140,12 @@ def snapshot(state: State) -> dict[str, Any]:
         "clients": len(state.clients),
         "factories": [_factory(state, peer) for peer in sorted(state.factories)],
         "transfers": _transfers(state),
+        "broadcasts": [_broadcast(state, broadcast) for broadcast in (*state.copies.ended, *state.copies.all())],
         "transfers_done": state.transfers.done,
         "transfers_failed": state.transfers.failed,
         "transfers_wanting": sum(len(nodes) for nodes in state.transfers.wanting.values()),
+        "transfers_awaiting_mates": sum(len(worker.awaits) for worker in state.workers.values()),
+        "served_at_once_max": state.transfers.served_at_once_max,  # by a worker; the manager's own is told beside it
         "downloads": _downloads(state),
         "downloads_running": len(state.downloads.running),
         "downloads_waiting": len(state.downloads.waiting),
@@ -198,6 +205,26 @@ def _factory(state: State, peer: str) -> dict[str, Any]:
         "starting": 0 if status is None else status.starting,
         "running": 0 if status is None else status.running,
         "message": "" if status is None else status.message,
+    }
+
+
+def _broadcast(state: State, broadcast: Broadcast) -> dict[str, Any]:
+    """Its rate counts what all have got together; the bound is one transfer at the fastest rate that was seen."""
+    began_at, ended_at = broadcast.began_at, broadcast.ended_at
+    seconds = 0.0 if began_at is None else (state.now if ended_at is None else ended_at) - began_at
+    fastest_s = broadcast.size_bytes / broadcast.fastest if broadcast.fastest else None
+    return {
+        "label": broadcast.label,
+        "file": broadcast.file_id,
+        "object": broadcast.object_id,
+        "have": broadcast.have,
+        "wanted": len(broadcast.chosen) if broadcast.count is None else broadcast.count,
+        "given_up": len(broadcast.given_up),
+        "bytes": broadcast.size_bytes,
+        "seconds": seconds,
+        "bytes_per_s": broadcast.received_bytes / seconds if seconds else 0.0,
+        "of_bound": min(1.0, fastest_s / seconds) if fastest_s and ended_at is not None and seconds else None,
+        "ended": ended_at is not None,
     }
 
 

@@ -69,7 +69,7 @@ def _declare_unpacked(state: State, record: FileRecord) -> None:
 
 def bind(state: State, client: ClientRecord, message: FileBound) -> None:
     """The client has hashed a declared file: the manager's node serves it from now on."""
-    record = _own_file(state, client, message.file_id)
+    record = own_file(state, client, message.file_id)
     if record is None or record.object_id is not None or record.failure is not None:
         return
     try:
@@ -90,12 +90,12 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
 
 
 def unreadable(state: State, client: ClientRecord, message: FileUnreadable) -> None:
-    record = _own_file(state, client, message.file_id)
+    record = own_file(state, client, message.file_id)
     if record is not None and record.object_id is None and record.failure is None:
         existence.file_failed(state, record, Outcome.INPUT_MISSING, message.message)
 
 
-def _own_file(state: State, client: ClientRecord, file_id: FileId) -> FileRecord | None:
+def own_file(state: State, client: ClientRecord, file_id: FileId) -> FileRecord | None:
     record = state.files.by_id.get(file_id)
     if record is None or record.client != client.peer:
         state.strange += 1
@@ -187,9 +187,10 @@ def cancel(state: State, client: ClientRecord, task_id: TaskId) -> None:
 
 
 def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
-    record = _own_file(state, client, file_id)
+    record = own_file(state, client, file_id)
     if record is not None:
         record.forgotten = True
+        state.copies.files[file_id] = None
         upkeep.drop_if_unneeded(state, record)
 
 
@@ -215,6 +216,7 @@ def client_left(state: State, peer: PeerKey) -> None:
         state.doom(task_id, Outcome.CANCELLED, "its client has left")
     for file in list(state.files.of_client(peer)):
         file.forgotten = True
+        state.copies.files[file.file_id] = None
         if file.file_id in state.files.by_id:
             upkeep.drop_if_unneeded(state, file)
 

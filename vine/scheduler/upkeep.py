@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, downloads, keeping, spreading, staging
+from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, input_files
 from vine.wire.messages import CacheLevel, DropObjects, FileBrought
@@ -48,6 +48,7 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
         _bring_no_more(state, file)
         unbind(state, file)
         state.files.forget(file)
+        state.copies.replicated.discard(file.file_id)
         archive = state.files.by_id.get(file.spec.source) if file.spec.source is not None else None
         if archive is not None and file.file_id in archive.unpacked:
             archive.unpacked.remove(file.file_id)
@@ -57,7 +58,7 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
             forget_if_unneeded(state, producer)
     elif file.spec.cache is CacheLevel.TASK and file.object_id is not None:
         known = state.files.objects[file.object_id]
-        if state.files.is_used(known):
+        if state.files.is_used(known) or known.copies > 1 or state.copies.is_spreading(known):
             return
         if MANAGER in known.holders or known.data is not None or known.archive:
             drop_copies(state, known)
@@ -82,14 +83,19 @@ def _comes_again(state: State, known: ObjectRecord) -> bool:
 
 def unbind(state: State, file: FileRecord) -> None:
     """The file stands for nothing; if it was the last one of its object, that is dropped everywhere."""
+    before = state.files.object_of(file.file_id)
     known = state.files.unbind(file)
     file.path = None
+    if known is None and before is not None and file.copies > 1:
+        keeping.appoint(state, before)
+        state.copies.objects[before.object_id] = None
     if known is not None:
         drop_object(state, known, keep_on_workers=known.cache in _OUTLIVING)
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
     _stop_transfers(state, known)
+    state.copies.objects[known.object_id] = None
     if MANAGER in known.holders:
         keeping.manager_has_not(state, known)
         state.do(actions.StopServing(known.object_id))
@@ -107,8 +113,10 @@ def _stop_transfers(state: State, known: ObjectRecord) -> None:
     for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
         staging.abandon(state, transfer, for_good=True)
     state.transfers.wanting.pop(known.object_id, None)
+    mates.drop_object(state, known.object_id)
     spreading.dissolve(state, known.object_id)
     state.transfers.forgive(object_id=known.object_id)
+    state.ranks.forget(object_id=known.object_id)
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:

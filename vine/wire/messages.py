@@ -280,6 +280,32 @@ class BringFile(Message, frozen=True, tag="bring-file"):
     file_id: FileNumber
 
 
+class SpreadFile(Message, frozen=True, tag="spread-file"):
+    """Client to manager: bring this file to workers though no task needs it there; answer with `FileSpread`.
+
+    To `count` of them, on distinct hosts first, or to these `workers`. With neither: to all that are connected,
+    and to each that joins while the file is declared.
+    """
+
+    request: Count  # numbers the answer
+    file_id: FileNumber
+    count: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    workers: tuple[Annotated[WorkerId, _NAMED], ...] = ()
+
+
+class ReplicateFile(Message, frozen=True, tag="replicate-file"):
+    """Client to manager: keep so many copies of this file on workers, each on a host of its own; 1 undoes it."""
+
+    file_id: FileNumber
+    copies: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+class PruneFiles(Message, frozen=True, tag="prune-files"):
+    """Client to manager: drop the copies of these files that no task needs; they stay declared."""
+
+    file_ids: tuple[FileNumber, ...]
+
+
 class ForgetResults(Message, frozen=True, tag="forget-results"):
     """Client to manager: no later task will take the results of these tasks."""
 
@@ -299,6 +325,9 @@ FromClient = (
     | SubmitTasks
     | CancelTasks
     | BringFile
+    | SpreadFile
+    | ReplicateFile
+    | PruneFiles
     | ForgetResults
     | ClientBye
 )
@@ -331,6 +360,15 @@ class FileBrought(Message, frozen=True, tag="file-brought"):
     message: Text = ""
 
 
+class FileSpread(Message, frozen=True, tag="file-spread"):
+    """Manager to client: so many workers have the file that you had spread, or it cannot be had and why."""
+
+    request: Count
+    workers: Count
+    outcome: Outcome = Outcome.SUCCESS
+    message: Text = ""
+
+
 class RunState(Message, frozen=True, tag="run-state"):
     """Manager to client: how the run stands; sent when it has changed, at most once a second."""
 
@@ -347,7 +385,7 @@ class Refused(Message, frozen=True, tag="refused"):
     message: Text
 
 
-ToClient = ClientWelcome | TasksEnded | FileBrought | RunState | Refused
+ToClient = ClientWelcome | TasksEnded | FileBrought | FileSpread | RunState | Refused
 
 # --- worker to manager ---------------------------------------------------------------------------
 
@@ -456,7 +494,7 @@ class SourceSlow(Message, frozen=True, tag="source-slow"):
 
     transfer_id: TransferId
     object_id: Hash
-    source: WorkerId
+    source: WorkerId  # who names itself gets so little of all its sources that it must not feed others
 
 
 class DownloadFault(enum.Enum):
@@ -628,7 +666,7 @@ class AbandonFetch(Message, frozen=True, tag="abandon-fetch"):
 
 
 class UnpackObject(Message, frozen=True, tag="unpack-object"):
-    """Manager to worker: once `archive` is complete, unpack it as directory object `object_id`. It is spare."""
+    """Manager to worker: unpack `archive`, be it here or yet to come, as directory object `object_id`. It is spare."""
 
     object_id: Hash
     archive: Hash
@@ -663,6 +701,12 @@ class RateObjects(Message, frozen=True, tag="rate-objects"):
     cache: CacheLevel
 
 
+class VerifyObjects(Message, frozen=True, tag="verify-objects"):
+    """Manager to worker: bad chunks of these came from you; hash them again, answer `ObjectsHeld` or `ObjectsLost`."""
+
+    object_ids: tuple[Hash, ...]
+
+
 class DropObjects(Message, frozen=True, tag="drop-objects"):
     """Manager to worker: these objects are not needed here any more."""
 
@@ -687,6 +731,7 @@ ToWorker = (
     | DownloadUrl
     | AbandonDownload
     | RateObjects
+    | VerifyObjects
     | DropObjects
     | EndWorker
     | Refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,7 @@ class Holdings:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.on_begun: Callable[[ObjectId], None] = lambda key: None  # Called on any thread.
         self._outbox: dict[ObjectId, _Value] = {}
         self._manifests: dict[ObjectId, Manifest] = {}  # of what may be served
         for key in store.held():
@@ -68,6 +70,7 @@ class Holdings:
     def begin(self, key: ObjectId, manifest: Manifest) -> Partial:
         partial = self.store.begin(key, manifest)
         self._manifests[key] = manifest
+        self.on_begun(key)
         return partial
 
     # --- what is made here ---
