@@ -109,6 +109,15 @@ class Manager:
         raw = data.encode() if isinstance(data, str) else bytes(data)
         return self._declarer.buffer(raw, cache=cache, peer_transfer=peer_transfer)
 
+    def declare_url(self, url: str, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
+        """What an http, https or file URL leads to: one worker downloads it, the others get it from there.
+
+        Nothing is downloaded before a task, or `fetch_file`, needs it; then it is what the URL leads to in this run,
+        under however many declarations, while workers have a copy. A user and password in the URL are sent as Basic
+        authorisation to its host only, and shown nowhere. UsageError for any other scheme.
+        """
+        return self._declarer.url(url, cache, peer_transfer)
+
     def declare_temp(self, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
         """An output that stays on workers, to be other tasks' input."""
         return self._declarer.temp(cache, peer_transfer)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import WorkerId
-from vine.scheduler import recovery, staging
+from vine.scheduler import downloads, recovery, staging
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord, ObjectRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
@@ -39,8 +39,7 @@ def start(state: State, client: ClientRecord, message: SpreadFile) -> None:
         _end(state, broadcast, Outcome.WORKER_LOST, _nobody_of(state, label, message.workers))
     else:
         state.copies.files[file.file_id] = None
-        if file.object_id is not None and not state.files.is_available(file.file_id):
-            recovery.remake(state, file)
+        recovery.remake(state, file)  # If it is lost, or was never downloaded.
 
 
 def _not_declared(label: str) -> str:
@@ -209,8 +208,11 @@ def _end(state: State, broadcast: Broadcast, outcome: Outcome, message: str) -> 
         state.send(broadcast.client, FileSpread(broadcast.request, 0, outcome, clipped))
     if broadcast.ended_at is not None:
         _finish(state, broadcast)
-    else:
-        state.copies.remove(broadcast)
+        return
+    state.copies.remove(broadcast)
+    file = state.files.by_id.get(broadcast.file_id)
+    if file is not None:
+        downloads.forgo(state, file)
 
 
 def _finish(state: State, broadcast: Broadcast) -> None:

@@ -17,6 +17,7 @@ from vine.scheduler import (
     collecting,
     completion,
     dispatch,
+    downloads,
     fleet,
     keeping,
     prefetching,
@@ -28,7 +29,7 @@ from vine.scheduler import (
     staging,
     submission,
 )
-from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, PeerKey
+from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.settings import Settings
 from vine.scheduler.state import State
@@ -70,6 +71,8 @@ class Scheduler:
             m.ObjectsLost: self._on_objects_lost,
             m.ObjectsEvicted: self._on_objects_evicted,
             m.FetchEnded: self._on_fetch_ended,
+            m.SourceSlow: self._on_source_slow,
+            m.DownloadEnded: self._on_download_ended,
             m.WorkerStatus: self._on_worker_status,
             m.WorkerBye: self._on_worker_bye,
         }
@@ -115,21 +118,29 @@ class Scheduler:
         return self._finish()
 
     def local(self, event: LocalEvent, now: float) -> list[Action]:
-        """The manager's own transfer node has finished something."""
+        """The manager itself has finished something."""
         state = self.state
         state.now = now
-        transfer = state.transfers.active.get(event.transfer_id)
-        if transfer is not None:
-            state.transfers.remove(transfer)
-            if isinstance(event, LocalFetched):
-                state.transfers.done += 1
-                assert transfer.path is not None
-                collecting.collected(state, event.object_id, transfer.path)
-            elif isinstance(event, LocalFetchFailed):
-                state.transfers.failed += 1
-                recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
-            staging.plan_all(state)
+        if isinstance(event, LocalVerified):
+            recovery.own_copy_verified(state, event.object_id, event.message)
+        else:
+            self._local_fetch_ended(event)
         return self._finish()
+
+    def _local_fetch_ended(self, event: LocalFetched | LocalFetchFailed) -> None:
+        state = self.state
+        transfer = state.transfers.active.get(event.transfer_id)
+        if transfer is None:
+            return
+        state.transfers.remove(transfer)
+        if isinstance(event, LocalFetched):
+            state.transfers.done += 1
+            assert transfer.path is not None
+            collecting.collected(state, event.object_id, transfer.path)
+        else:
+            state.transfers.failed += 1
+            recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
+        staging.plan_all(state)
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: see who was silent too long, what fits nowhere, and who wants news."""
@@ -191,13 +202,13 @@ class Scheduler:
 
     def _finish(self) -> list[Action]:
         state = self.state
-        while state.doomed:
-            task_id = next(iter(state.doomed))
-            outcome, message = state.doomed.pop(task_id)
-            record = state.tasks.by_id.get(task_id)
-            if record is not None and not record.state.ended and record.attempt is None:
-                completion.end(state, record, outcome, message)
+        self._end_doomed()
         dispatch.dispatch(state)
+        downloads.settle(state)
+        while state.doomed:  # An input of a task that was ready is gone, and cannot be had again.
+            self._end_doomed()
+            dispatch.dispatch(state)
+            downloads.settle(state)
         if state.transfers.dirty:
             recovery.reroute(state)
         broadcasting.settle(state)
@@ -208,6 +219,15 @@ class Scheduler:
             spreading.settle(state)
         keeping.rate(state)
         return state.take_actions()
+
+    def _end_doomed(self) -> None:
+        state = self.state
+        while state.doomed:
+            task_id = next(iter(state.doomed))
+            outcome, message = state.doomed.pop(task_id)
+            record = state.tasks.by_id.get(task_id)
+            if record is not None and not record.state.ended and record.attempt is None:
+                completion.end(state, record, outcome, message)
 
     def _lose(self, peer: PeerKey, reason: str) -> None:
         state = self.state
@@ -337,8 +357,18 @@ class Scheduler:
     def _on_fetch_ended(self, worker: WorkerRecord, message: m.FetchEnded) -> None:
         fleet.fetch_ended(self.state, worker, message)
 
+    def _on_source_slow(self, worker: WorkerRecord, message: m.SourceSlow) -> None:
+        spreading.source_slow(self.state, worker, message)
+
+    def _on_download_ended(self, worker: WorkerRecord, message: m.DownloadEnded) -> None:
+        downloads.ended(self.state, worker, message)
+        staging.plan_all(self.state)
+
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message
+        transfers = self.state.transfers
+        transfers.served_at_once_max = max(transfers.served_at_once_max, message.flows_out_max)
+        self.state.ranks.has_sent(worker.worker_id, message.sent_bytes, self.state.now)
         self.state.prefetches.open(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:

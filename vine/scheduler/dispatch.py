@@ -54,9 +54,13 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
             record.unmet.add(dependency)
     for file_id in input_files(record.spec):
         if not state.files.is_available(file_id):
+            file = state.files.by_id[file_id]
             record.unmet.add(file_requirement(file_id))
-            state.files.by_id[file_id].waiting.add(record.task_id)
-            recovery.remake(state, state.files.by_id[file_id])
+            file.waiting.add(record.task_id)
+            if file.failure is None:
+                recovery.remake(state, file)
+            else:
+                state.doom(record.task_id, *file.failure)  # It could be had when the task was submitted.
 
 
 def requirement_met(state: State, requirement: TaskId | FileId, waiting: set[TaskId]) -> None:
@@ -75,13 +79,14 @@ def dispatch(state: State) -> None:
     if not state.stopping:
         state.placement.next_pairs(
             state.tasks.by_id,
-            lambda record: _held_bytes(state, record),
+            lambda record: held_bytes(state, record),
             lambda record, worker: prefetching.instead(state, record, worker),
             lambda record, worker, allotment: _assign(state, record, worker, allotment),
         )
 
 
-def _held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
+def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
+    """Who holds how much of the task's input."""
     for file_id in input_files(record.spec):
         known = state.files.object_of(file_id)
         weight = 0 if known is None else state.files.weight_bytes(known)

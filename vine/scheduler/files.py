@@ -64,13 +64,26 @@ class FileTable:
     def __init__(self) -> None:
         self.by_id: dict[FileId, FileRecord] = {}
         self.objects: dict[ObjectId, ObjectRecord] = {}
+        self._of_url: dict[str, dict[FileId, None]] = {}
+        self.content_of_url: dict[str, ObjectId] = {}  # as it was downloaded last, whether or not there are copies
         self.unclaimed: dict[ObjectId, set[WorkerId]] = {}  # kept on workers, though no file stands for it
 
     def declare(self, spec: FileSpec, client: PeerKey) -> FileRecord:
         assert spec.file_id not in self.by_id, f"file {spec.file_id} was declared twice"
         record = FileRecord(spec, client)
         self.by_id[spec.file_id] = record
+        if spec.url is not None:
+            self._of_url.setdefault(spec.url, {})[spec.file_id] = None
         return record
+
+    def forget(self, record: FileRecord) -> None:
+        """Nobody will name the file again."""
+        del self.by_id[record.file_id]
+        if record.spec.url is not None:
+            del self._of_url[record.spec.url][record.file_id]
+            if not self._of_url[record.spec.url]:
+                del self._of_url[record.spec.url]
+                self.content_of_url.pop(record.spec.url, None)
 
     def bind(self, record: FileRecord, object_id: ObjectId, manifest: Manifest | None) -> ObjectRecord:
         """Let the file stand for this content from now on."""
@@ -129,6 +142,10 @@ class FileTable:
         """Whether a task that has not ended takes a file of this content, or one unpacked from it."""
         records = [self.by_id[file_id] for file_id in known.files]
         return any(record.users or any(self.by_id[u].users for u in record.unpacked) for record in records)
+
+    def of_url(self, url: str) -> list[FileRecord]:
+        """All files of this URL, the one that was declared first in front."""
+        return [self.by_id[file_id] for file_id in self._of_url.get(url, ())]
 
     def of_client(self, client: PeerKey) -> Iterator[FileRecord]:
         return (record for record in self.by_id.values() if record.client == client)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from vine.names import MANAGER, HostId, ObjectId, WorkerId
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.workers import Terms, WorkerRecord
-from vine.wire.messages import CacheLevel, Manifest, RateObjects
+from vine.wire.messages import CacheLevel, Manifest, RateObjects, VerifyObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -51,12 +51,33 @@ def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """The worker holds the object, complete and verified; whatever it held before, this copy is good."""
     worker.holds.add(known.object_id)
     known.holders.add(worker.worker_id)
-    state.transfers.pardon([(worker.worker_id, known.object_id)])
+    _pardon(state, worker, known)
     state.transfers.touch(worker.worker_id, known.object_id)
     hosts = {state.workers[keeper].host_id for keeper in known.keepers}
     if len(hosts) < keepers_wanted(known) and worker.host_id not in hosts:
         known.keepers |= {worker.worker_id}
     state.unrated[worker.worker_id, known.object_id] = None
+
+
+def _pardon(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Whatever was said of an earlier copy; what is doubted of this one has to be found out first."""
+    copy = (worker.worker_id, known.object_id)
+    was_asked = state.transfers.doubted.pop(copy, None)
+    if was_asked is False:
+        doubt_copy(state, worker, known)  # It has passed on bad chunks while it received it.
+        return
+    if was_asked:
+        state.transfers.verified.add(copy)
+    state.transfers.pardon([copy])
+
+
+def doubt_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """What a shunned source sent was bad: it is no source again before its copy was hashed anew and found good."""
+    copy = (worker.worker_id, known.object_id)
+    here = known.object_id in worker.holds
+    if here and not state.transfers.doubted.get(copy):
+        state.tell_worker(worker.worker_id, VerifyObjects((known.object_id,)))
+    state.transfers.doubted[copy] = here
 
 
 def made_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
@@ -71,6 +92,7 @@ def lost_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     worker.holds.discard(known.object_id)
     worker.told.pop(known.object_id, None)
     known.holders.discard(worker.worker_id)
+    state.transfers.doubted.pop((worker.worker_id, known.object_id), None)
     state.transfers.touch(worker.worker_id, known.object_id)
     if worker.worker_id in known.keepers:
         appoint(state, known)

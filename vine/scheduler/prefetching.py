@@ -89,11 +89,7 @@ def _waits(state: State, task_id: TaskId) -> bool:
 
 
 def _are_at(worker: WorkerRecord, inputs: list[ObjectRecord], state: State) -> bool:
-    return all(each.object_id in worker.holds or _comes(state, worker, each.object_id) for each in inputs)
-
-
-def _comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
-    return object_id in worker.making or state.transfers.is_coming(worker.worker_id, object_id)
+    return all(each.object_id in worker.holds or staging.comes(state, worker, each.object_id) for each in inputs)
 
 
 # --- what is sent ahead ---
@@ -188,7 +184,7 @@ def _still_coming(state: State, worker: WorkerRecord) -> set[ObjectId]:
     """What was sent ahead to the worker and is not there yet."""
     prefetches = state.prefetches
     sent = prefetches.coming.pop(worker.worker_id, set())
-    coming = {object_id for object_id in sent if _comes(state, worker, object_id)}
+    coming = {object_id for object_id in sent if staging.comes(state, worker, object_id)}
     if coming:
         prefetches.coming[worker.worker_id] = coming
     return coming

@@ -43,7 +43,7 @@ def _may_go(state: State, worker: WorkerRecord, known: ObjectRecord) -> bool:
 
 def _drop(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     held = known.object_id in worker.holds
-    coming = known.object_id in worker.making or state.transfers.is_coming(worker.worker_id, known.object_id)
+    coming = staging.comes(state, worker, known.object_id)
     if held:
         keeping.lost_copy(state, worker, known)
     if held or coming:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from vine import config
-from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
+from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
 from vine.scheduler.copies import Copies
+from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
@@ -20,6 +21,7 @@ from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
 from vine.scheduler.tasks import TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
+from vine.transfer.ranks import Ranks
 from vine.wire.messages import (
     Assignment,
     Message,
@@ -44,11 +46,14 @@ class State:
         self.clients: dict[PeerKey, ClientRecord] = {}
         self.workers: dict[WorkerId, WorkerRecord] = {}
         self.worker_of: dict[PeerKey, WorkerId] = {}
+        self.hosts: dict[HostId, dict[WorkerId, None]] = {}  # the workers of each
         self.factories: dict[PeerKey, FactoryRecord] = {}
         self.tasks = TaskTable()
         self.files = FileTable()
         self.placement = Placement()
         self.transfers = Transfers(settings.transfers_max)
+        self.ranks = Ranks()
+        self.downloads = Downloads()
         self.copies = Copies()
         self.prefetches = Prefetches()
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to

@@ -8,7 +8,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, TaskId, client_index_of
-from vine.scheduler import collecting, completion, dispatch, existence, keeping, recovery, upkeep
+from vine.scheduler import collecting, completion, dispatch, downloads, existence, keeping, recovery, upkeep
 from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
@@ -35,6 +35,10 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
         return
     if spec.kind is FileKind.LOCAL and not (spec.path or "").startswith("/"):
         raise MalformedMessage("declare-files: a local file without an absolute path")
+    if (spec.kind is FileKind.URL) != (spec.url is not None):
+        raise MalformedMessage("declare-files: a URL without its kind, or the kind without a URL")
+    if spec.url is not None and (spec.path, spec.data, spec.source) != (None, None, None):
+        raise MalformedMessage("declare-files: a URL that has content from elsewhere, too")
     record = state.files.declare(spec, client.peer)
     state.record(FileDeclared(spec))
     if spec.path is not None and not client.same_host:
@@ -45,6 +49,8 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
         keeping.bind(state, record, object_id(manifest), manifest, data=spec.data)
     elif spec.kind is FileKind.UNTAR:
         _declare_unpacked(state, record)
+    elif spec.kind is FileKind.URL:
+        downloads.share(state, record)
 
 
 def _declare_unpacked(state: State, record: FileRecord) -> None:
@@ -131,6 +137,8 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
         file = state.files.by_id[mount.file_id]
         if file.spec.kind is FileKind.UNTAR:
             return Outcome.OUTPUT_MISSING, f"{file.spec.label} is unpacked by workers and no task's output: use a temp"
+        if file.spec.kind is FileKind.URL:
+            return Outcome.OUTPUT_MISSING, f"{file.spec.label} is downloaded and no task's output: use a temp"
         if file.spec.kind is FileKind.LOCAL and file.failure is not None:
             return file.failure
     for file_id in input_files(record.spec):
