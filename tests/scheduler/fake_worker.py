@@ -27,6 +27,8 @@ class FakeWorker:
     storing: list[ObjectId] = field(default_factory=list)
     unpacking: list[m.UnpackObject] = field(default_factory=list)
     verifying: list[ObjectId] = field(default_factory=list)
+    downloading: dict[object, m.DownloadUrl] = field(default_factory=dict)
+    stopped: set[object] = field(default_factory=set)  # downloads that it was told to stop, and has not answered
     assigned: dict[object, m.Assignment] = field(default_factory=dict)
     running: dict[object, m.Assignment | None] = field(default_factory=dict)
     ended: bool = False
@@ -60,6 +62,10 @@ class FakeWorker:
                 self.unpacking.append(message)
             case m.VerifyObjects():
                 self.verifying += [o for o in message.object_ids if o in self.holds]
+            case m.DownloadUrl():
+                self.downloading[message.download_id] = message
+            case m.AbandonDownload():
+                self.stopped |= self.downloading.keys() & {message.download_id}
             case m.RateObjects():
                 here = self.holds & set(message.object_ids)
                 self.spare = self.spare | here if message.spare else self.spare - here

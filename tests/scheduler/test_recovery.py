@@ -301,3 +301,17 @@ def test_a_copy_that_failed_once_is_asked_again_when_the_good_one_is_lost() -> N
     world.lose(good)
     # then it is asked again
     assert source_of(third) == failed
+
+
+def test_who_hangs_on_a_receiver_that_has_no_room_gets_the_object_from_another_source() -> None:
+    # given a small file that goes from the manager to four workers, and from one of them to the fifth
+    world = World(workers=5)
+    file = world.local_file(chunks=2)
+    tasks = [world.submit((file,)) for _ in range(5)]
+    sources = {name: next(iter(w.fetching.values())).sources[0].source for name, w in world.workers.items()}
+    feeder = next(world.workers[source] for source in sources.values() if source in world.workers)
+    # when that one has no room for it
+    world.fetch_ends(feeder, next(iter(feeder.fetching)), m.FetchFault.DISK_FULL)
+    # then the other gets it all the same
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 
 from tests.scheduler.fake_worker import FakeWorker
@@ -52,6 +53,8 @@ class World:
         self.large_values = False
         self.seconds: Callable[[FakeWorker], float] = lambda worker: 0.1  # that a transfer to it takes
         self.runs: dict[TaskId, int] = {}
+        self.web: dict[str, str] = {}  # what each URL leads to at present, where it is not its own name
+        self.downloaded: Counter[str] = Counter()
         self._numbers = 0
         self._versions = 0
         self.say(m.ClientHello(ClientId("c"), HostId("here"), "3.11"))
@@ -91,6 +94,12 @@ class World:
                     pass
         check(self.core.state)
         self.check_copies()
+        self.check_downloads()
+
+    def check_downloads(self) -> None:
+        """No URL is being downloaded by two workers, whatever the manager thinks."""
+        at_once = Counter(order.url for worker in self.workers.values() for order in worker.downloading.values())
+        assert max(at_once.values(), default=0) <= 1, f"two download one URL: {at_once}"
 
     def _check_tokens(self, worker: FakeWorker, message: m.Message) -> None:
         """Every source and every backup will find that the receiver may ask it for this object."""
@@ -148,6 +157,10 @@ class World:
             self.say(m.ObjectsHeld(found, found), worker.peer)
         return worker
 
+    def report(self, worker: FakeWorker, free_disk_bytes: int = 1 << 40) -> None:
+        """The worker says how much room its disk has."""
+        self.say(m.WorkerStatus(0, free_disk_bytes, 0, 0, 0, 0, 0), worker.peer)
+
     def evict(self, worker: FakeWorker, *object_ids: ObjectId) -> None:
         """The worker gives up what it may, for room."""
         assert set(object_ids) <= set(worker.may_go())
@@ -167,6 +180,7 @@ class World:
             events += [("fetched", worker, t) for t, f in worker.fetching.items() if self._source_has(f)]
             events += [("unpacked", worker, u) for u in worker.unpacking if self._can_unpack(worker, u)]
             events += [("verified", worker, o) for o in worker.verifying]
+            events += [("downloaded", worker, d) for d in worker.downloading]
             events += [("start", worker, a) for a, s in worker.assigned.items() if worker.has_inputs(s)]
             events += [("end", worker, a) for a in worker.running]
         events += [("verified", None, o) for o in self.verifying]
@@ -214,6 +228,9 @@ class World:
             worker.unpacking.remove(what)
             worker.came(what.object_id, what.cache)
             self.say(m.ObjectsHeld((what.object_id,)), worker.peer)
+        elif kind == "downloaded":
+            stopped = what in worker.stopped
+            self.download_ends(worker, what, m.DownloadFault.ABANDONED if stopped else m.DownloadFault.NONE)
         elif kind == "start":
             worker.running[what] = worker.assigned.pop(what)
             self.say(m.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
@@ -259,6 +276,19 @@ class World:
             worker.holds.discard(object_id)
             worker.spare.discard(object_id)
             self.say(m.ObjectsLost((object_id,), "its bytes are not its own"), worker.peer)
+
+    def download_ends(self, worker: FakeWorker, download: object, fault: m.DownloadFault) -> None:
+        """What the worker reports; of a URL's content, what `web` says that it is."""
+        order = worker.downloading.pop(download)
+        worker.stopped.discard(download)
+        if fault is not m.DownloadFault.NONE:
+            message = f"{order.label}: {fault.value} on {worker.worker_id}"
+            self.say(m.DownloadEnded(order.download_id, fault, message=message), worker.peer)
+            return
+        self.downloaded[order.url] += 1
+        content = manifest(self.web.get(order.url, order.url))
+        worker.made(object_id(content))
+        self.say(m.DownloadEnded(order.download_id, fault, object_id(content), content, content.size), worker.peer)
 
     def local_fetch_fails(self, transfer: object, fault: m.FetchFault) -> None:
         order = self.local.pop(transfer).order
@@ -336,8 +366,23 @@ class World:
     def temp(self, **fields: object) -> FileId:
         return self.declare(m.FileKind.TEMP, **fields)
 
+    def url(self, url: str = "https://example.org/data", **fields: object) -> FileId:
+        return self.declare(m.FileKind.URL, url=url, **{"label": url, **fields})
+
     def untar(self, archive: FileId, **fields: object) -> FileId:
         return self.declare(m.FileKind.UNTAR, source=archive, **fields)
+
+    def broadcast(self, file_id: FileId, count: int | None = None, workers: tuple[str, ...] = ()) -> int:
+        """Returns what numbers the answer."""
+        request = self._number()
+        self.say(m.SpreadFile(request, file_id, count, tuple(WorkerId(name) for name in workers)))
+        return request
+
+    def answer(self, request: int) -> m.FileSpread | None:
+        """What the client has been told of a broadcast."""
+        answers = [a for a in self.inbox if isinstance(a, m.FileSpread) and a.request == request]
+        assert len(answers) <= 1, "a broadcast was answered twice"
+        return answers[0] if answers else None
 
     def submit(
         self,

@@ -81,6 +81,26 @@ def test_the_last_failures_are_shown_with_their_cause_and_log(
     assert f"{task} sim" in said and "exit-code" in said
 
 
+def test_broadcasts_are_shown_with_their_rate_and_how_near_their_bound_they_came(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # given one that has taken four times as long as its fastest transfer, and one that waits
+    for _ in range(2):
+        world.join()
+    world.broadcast(world.local_file(label="/data/big"))
+    world.now += 0.4
+    world.settle()
+    world.broadcast(world.temp(label="a temp"), count=3)
+    # then
+    said = shown(capsys, str(world.save()))
+    assert "broadcasts: 2" in said
+    ended, waiting = (
+        next(line for line in said.splitlines() if line.strip().startswith(n)) for n in ("/data", "a temp")
+    )
+    assert ended.split() == ["/data/big", "2", "of", "2", "2.1", "MB", "took", "0.4", "s", "10.5", "MB/s", "25%"]
+    assert waiting.split()[2:5] == ["0", "of", "3"]
+
+
 def test_json_holds_all_that_is_known(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
     world.join("w1")
     found = json.loads(shown(capsys, "--json", str(world.save())))
@@ -141,3 +161,20 @@ def test_many_rows_are_cut_and_the_cut_is_told(world: JournaledWorld, capsys: py
     said = shown(capsys, str(world.save()))
     assert "workers when it ended: 30 (the first 20 below)" in said
     assert "node-19" in said and "node-20" not in said
+
+
+def test_downloads_are_shown_where_there_are_any(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "downloads:" not in shown(capsys, str(world.save()))
+
+
+def test_a_download_is_shown_with_who_does_it_and_that_nobody_else_does(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.join("w1")
+    world.submit(inputs=(world.url("https://example.org/data"),))
+    world.now += 3
+    said = shown(capsys, str(world.save()))
+    now, since = "1 now (most at once of one URL: 1), 0 waiting", "0 done, 0 failed, 0 changed since"
+    assert f"downloads: {now}, {since}; 0 B from URLs\n" in said
+    (row,) = [line.split() for line in said.splitlines() if line.strip().startswith("https://")]
+    assert row[:2] == ["https://example.org/data", "w1"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from vine import config
 from vine.content import folders
 from vine.content.budget import Budget
+from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
 from vine.content.ledger import Entry, Ledger, has_content
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
@@ -203,6 +204,11 @@ class Store:
             partial.recheck()
         return partial
 
+    def arriving(self, key: ObjectId) -> Partial | None:
+        """What is here of an object that a transfer brings."""
+        coming = self._coming.get(key)
+        return None if coming is None else coming.partial
+
     def partial_complete(self, partial: Partial) -> None:
         """As the owner of its Partials: one has every chunk."""
         self._keep(partial.object_id, partial.path, Layout(partial.manifest), partial.manifest.size)
@@ -255,6 +261,18 @@ class Store:
             return key, manifest
         finally:
             folders.remove(passage)
+
+    def begin_growing(self) -> Growing:
+        """A file of which nothing is known yet; its room is reserved as it grows."""
+        return Growing(self._partial / f"growing-{next(self._numbers)}", self._budget, self._lock)
+
+    def keep_grown(self, growing: Growing) -> tuple[ObjectId, Manifest]:
+        """All of it is here: hash it, and keep it as `adopt` with `pin` does. Its room passes to the object."""
+        growing.finish()
+        manifest, _signature = manifest_of_file(growing.path)
+        with self._lock:
+            growing.give_room_back()
+            return self.adopt(growing.path, manifest, pin=True)
 
     def begin_tree(self, key: ObjectId) -> Path:
         """An empty folder in which an archive may be unpacked as this object."""

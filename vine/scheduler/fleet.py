@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
-from vine.scheduler import keeping, recovery, staging
+from vine.scheduler import downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.placement import Shape
@@ -60,6 +60,8 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.worker_of[peer] = hello.worker_id
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
+    state.downloads.looking = True
+    state.copies.join(worker.worker_id, worker.host_id)
     settings = state.settings
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
@@ -108,6 +110,7 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
         state.transfers.done += 1
         if not (transfer.changed or transfer.within_host):
             state.ranks.transferred(set(transfer.sources), worker.worker_id, message.received_bytes, message.seconds)
+        state.copies.received(transfer.object_id, message.received_bytes, message.seconds)
         state.transfers.failures.pop((worker.worker_id, transfer.object_id), None)
         holds(state, worker, transfer.object_id)
     else:
@@ -199,10 +202,15 @@ def fleet_demand(state: State) -> FleetDemand:
     for shape in state.placement.shapes.values():
         if shape.queue:
             waiting[shape.request] += len(shape.queue)
+    waiting.update(downloads.requests(state))
     running = Counter(record.spec.request for record in state.tasks.by_attempt.values())
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),
         connected=tuple(sorted(state.workers)),
-        idle=tuple(sorted(w.worker_id for w in state.workers.values() if not w.attempts and not w.collecting)),
+        idle=tuple(sorted(worker_id for worker_id, worker in state.workers.items() if _is_idle(state, worker))),
     )
+
+
+def _is_idle(state: State, worker: WorkerRecord) -> bool:
+    return not (worker.attempts or worker.collecting or worker.worker_id in state.downloads.at)

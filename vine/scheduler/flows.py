@@ -159,5 +159,9 @@ class Transfers:
             for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
                 del table[pair]
 
+    def coming_to(self, object_id: ObjectId) -> set[WorkerId]:
+        """The nodes that receive the object or wait for a source of it."""
+        return self.receiving.get(object_id, {}).keys() | self.wanting.get(object_id, {}).keys()
+
     def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
         return (node, object_id) in self.into or node in self.wanting.get(object_id, {})

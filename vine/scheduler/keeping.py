@@ -2,6 +2,7 @@
 
 An object that the manager has, or can have made again from what it has, is spare on every worker. Of any
 other, one holder is the keeper, whose copy is not: so however many give up theirs at once, one is left.
+Of an object that is to have several copies, as many holders are keepers, each on a host of its own.
 A keeper that is lost or loses its copy is followed by another holder.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vine.names import MANAGER, ObjectId, WorkerId
+from vine.names import MANAGER, HostId, ObjectId, WorkerId
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.workers import Terms, WorkerRecord
 from vine.wire.messages import CacheLevel, Manifest, RateObjects, VerifyObjects
@@ -38,6 +39,8 @@ def bind(
         state.unrated.update(dict.fromkeys((holder, object_id) for holder in sorted(known.holders - {MANAGER})))
     for worker_id in sorted(state.files.unclaimed.pop(object_id, ())):
         has_copy(state, state.workers[worker_id], known)
+    if known.keepers or known.copies > 1:
+        appoint(state, known)  # The file brings an origin, or asks for more copies.
     return known
 
 
@@ -50,8 +53,9 @@ def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     known.holders.add(worker.worker_id)
     _pardon(state, worker, known)
     state.transfers.touch(worker.worker_id, known.object_id)
-    if known.keeper is None and not _has_origin(known):
-        known.keeper = worker.worker_id
+    hosts = {state.workers[keeper].host_id for keeper in known.keepers}
+    if len(hosts) < keepers_wanted(known) and worker.host_id not in hosts:
+        known.keepers |= {worker.worker_id}
     state.unrated[worker.worker_id, known.object_id] = None
 
 
@@ -90,28 +94,39 @@ def lost_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     known.holders.discard(worker.worker_id)
     state.transfers.doubted.pop((worker.worker_id, known.object_id), None)
     state.transfers.touch(worker.worker_id, known.object_id)
-    if known.keeper == worker.worker_id:
-        _appoint(state, known)
+    if worker.worker_id in known.keepers:
+        appoint(state, known)
 
 
 def manager_has(state: State, known: ObjectRecord) -> None:
     known.holders.add(MANAGER)
     state.transfers.touch(MANAGER, known.object_id)
-    _appoint(state, known)
+    appoint(state, known)
 
 
 def manager_has_not(state: State, known: ObjectRecord) -> None:
     known.holders.discard(MANAGER)
     state.transfers.touch(MANAGER, known.object_id)
-    _appoint(state, known)
+    appoint(state, known)
 
 
-def _appoint(state: State, known: ObjectRecord) -> None:
-    before = known.keeper
-    known.keeper = None if _has_origin(known) else min(known.holders, default=None)
-    for worker_id in (before, known.keeper):
-        if worker_id is not None:
-            state.unrated[worker_id, known.object_id] = None
+def appoint(state: State, known: ObjectRecord) -> None:
+    """Let as many holders keep it as must, and no more; those that do already go before others."""
+    wanted = keepers_wanted(known)
+    keepers: dict[WorkerId, HostId] = {}
+    candidates = sorted(known.keepers & known.holders) + sorted(known.holders - known.keepers - {MANAGER})
+    for worker_id in candidates if wanted else ():
+        host_id = state.workers[worker_id].host_id
+        if len(keepers) < wanted and host_id not in keepers.values():
+            keepers[worker_id] = host_id
+    for worker_id in sorted(known.keepers ^ keepers.keys()):
+        state.unrated[worker_id, known.object_id] = None
+    known.keepers = frozenset(keepers)
+
+
+def keepers_wanted(known: ObjectRecord) -> int:
+    """On how many hosts it must not be given up, if it is there."""
+    return known.copies if known.copies > 1 else 0 if _has_origin(known) else 1
 
 
 def _has_origin(known: ObjectRecord) -> bool:
@@ -159,7 +174,7 @@ def rate(state: State) -> None:
         if known is None:
             terms = Terms(spare=True, forever=told is not None and told.forever)
         else:
-            terms = Terms(spare=known.keeper != worker_id, forever=known.cache is CacheLevel.FOREVER)
+            terms = Terms(spare=worker_id not in known.keepers, forever=known.cache is CacheLevel.FOREVER)
         if told != terms:
             worker.told[object_id] = terms
             news.setdefault((worker_id, terms), []).append(object_id)

@@ -6,7 +6,18 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import collecting, completion, dispatch, existence, keeping, mates, spreading, staging, upkeep
+from vine.scheduler import (
+    collecting,
+    completion,
+    dispatch,
+    downloads,
+    existence,
+    keeping,
+    mates,
+    spreading,
+    staging,
+    upkeep,
+)
 from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
@@ -38,6 +49,8 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         del state.hosts[worker.host_id]
     mates.worker_lost(state, worker)
     state.placement.remove_worker(worker_id)
+    state.copies.leave(worker_id)
+    state.prefetches.leave(worker_id)
     state.record(WorkerLeft(worker_id, reason))
     state.do(Forget(worker.peer))
     spreading.worker_lost(state, worker_id)
@@ -56,6 +69,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         source_lost(state, transfer)
     for known in lost:
         replica_gone(state, known)
+    downloads.worker_lost(state, worker_id, reason)
     state.transfers.forgive(node=worker_id)
     state.ranks.forget(node=worker_id)
     staging.plan_all(state)
@@ -90,6 +104,23 @@ def source_lost(state: State, transfer: Transfer) -> None:
     staging.plan_object(state, transfer.object_id)
 
 
+def reroute(state: State) -> None:
+    """Flows that hang on a node which in this step has come to neither have nor get the object begin anew.
+
+    Those of a forest are told their sources by it.
+    """
+    transfers = state.transfers
+    for object_id, nodes in list(transfers.dirty.items()):
+        known = state.files.objects.get(object_id)
+        if known is None or object_id not in transfers.receiving or staging.is_spread(state, known):
+            continue
+        idle = [node for node in nodes if node not in known.holders and not transfers.is_coming(node, object_id)]
+        for transfer_id in list(transfers.receiving.get(object_id, {}).values()) if idle else ():
+            transfer = transfers.active[transfer_id]
+            if not set(idle).isdisjoint(transfer.sources):
+                source_lost(state, transfer)
+
+
 def replica_gone(state: State, known: ObjectRecord) -> None:
     """A holder was struck off: if none is left and the object is a lost temporary file, remake it."""
     if state.files.can_be_had(known):
@@ -98,7 +129,7 @@ def replica_gone(state: State, known: ObjectRecord) -> None:
     withdraw_users(state, known)
     for file_id in sorted(known.files):
         record = state.files.by_id[file_id]
-        if record.waiting or record.bring:
+        if record.waiting or record.bring or state.copies.is_awaited(file_id):
             remake(state, record)
 
 
@@ -121,7 +152,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
     attempt = state.tasks.drop_attempt(record)
     worker = state.workers[attempt.worker]
     worker.release(attempt.attempt_id, state.now)
-    state.placement.load_changed(worker)
+    state.load_changed(worker)
     state.tell_worker(attempt.worker, CancelAttempts((attempt.attempt_id,)))
     state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, "taken back"))
     return attempt.worker
@@ -131,9 +162,11 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
     products = [made for o in worker.making if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
         state.transfers.touch(worker_id, object_id)
+        state.copies.failed.append((worker_id, object_id, outcome, message))
         state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
@@ -166,7 +199,7 @@ def place_elsewhere(
     if outcome is Outcome.DISK_FULL and crowded and record.crowded_out < config.crowded_out_max:
         record.crowded_out += 1
         worker.had_no_room()
-        state.placement.load_changed(worker)
+        state.load_changed(worker)
         dispatch.reconsider(state, record)
         return
     record.misplacements += 1
@@ -281,6 +314,7 @@ def object_evicted(state: State, worker: WorkerRecord, object_id: ObjectId) -> N
     if object_id in worker.holds:
         known = _strike_off(state, worker, object_id)
         if known is not None:
+            state.copies.failed.append((worker.worker_id, object_id, Outcome.DISK_FULL, "it had to make room"))
             copy_gone(state, worker, known, "it had to make room")
 
 
@@ -318,13 +352,16 @@ def _spare_receivers(state: State, worker: WorkerRecord, known: ObjectRecord) ->
 
 
 def remake(state: State, file: FileRecord) -> None:
-    """Run the producer of a lost temporary file again, and the producers of what that needs."""
+    """Run the producer of a lost temporary file again, and the producers of what that needs; download a URL."""
     if file.object_id is not None and state.files.is_available(file.file_id):
         return
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)
         if archive is not None:
             remake(state, archive)
+        return
+    if file.spec.url is not None:
+        downloads.want(state, file)
         return
     producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
     if file.object_id is None or file.spec.kind is not FileKind.TEMP or producer is None:

@@ -38,8 +38,7 @@ def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
         return
     if known.archive is not None:
         need(state, worker_id, state.files.objects[known.archive])
-    on_its_way = known.object_id in worker.making or known.object_id in worker.awaits
-    if on_its_way or state.transfers.is_coming(worker_id, known.object_id):
+    if comes(state, worker, known.object_id):
         return
     if known.data is not None:
         worker.making.add(known.object_id)
@@ -47,6 +46,12 @@ def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
         state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data, level),)))
     else:
         bring(state, worker, known)
+
+
+def comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
+    """Whether the worker is about to have the object, by itself or through another one of its host."""
+    on_its_way = object_id in worker.making or object_id in worker.awaits
+    return on_its_way or state.transfers.is_coming(worker.worker_id, object_id)
 
 
 def bring(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:

@@ -10,10 +10,13 @@ from vine import config
 from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
+from vine.scheduler.copies import Copies
+from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
 from vine.scheduler.placement import Placement
+from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
 from vine.scheduler.tasks import TaskRecord, TaskTable
@@ -50,6 +53,9 @@ class State:
         self.placement = Placement()
         self.transfers = Transfers(settings.transfers_max)
         self.ranks = Ranks()
+        self.downloads = Downloads()
+        self.copies = Copies()
+        self.prefetches = Prefetches()
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step
@@ -65,6 +71,11 @@ class State:
         self._records: list[Record] = []
         self._results: dict[PeerKey, list[TaskResult]] = {}
         self._assignments: dict[WorkerId, list[Assignment]] = {}
+
+    def load_changed(self, worker: WorkerRecord) -> None:
+        """The worker has been given an attempt, or has one less."""
+        self.placement.load_changed(worker)
+        self.prefetches.load_changed(worker)
 
     # --- the step's outbox ---------------------------------------------------------------------
 
