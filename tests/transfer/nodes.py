@@ -24,7 +24,7 @@ from vine.transfer.node import TransferNode
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.keys import Connection, RunKeys, load_connection, new_run_keys, write_run_files
 from vine.wire.messages import FetchObject, Manifest, Role, SourceEdge
-from vine.wire.sockets import Gate, make_context
+from vine.wire.sockets import Gate, connect_push, make_context
 
 KIB = 1 << 10
 CHUNK = 256 * KIB
@@ -158,6 +158,19 @@ class Net:
                 peer.objects.held_back = False
                 peer.objects.allowed.release(10_000)
             peer.node.close()
+
+
+class Neighbour:
+    """A member of the run that says what no node would."""
+
+    def __init__(self, net: Net, node: TransferNode, endpoint: str) -> None:
+        keys = net.keys[Role.WORKER]
+        self.node = node
+        self.socket = connect_push(net.context, keys.own, keys.public(Role.WORKER), endpoint)
+
+    def say(self, *frames: bytes) -> None:
+        assert self.socket.poll(10_000, zmq.POLLOUT)
+        self.socket.send_multipart(frames)
 
 
 def worker(net: Net, folder: Path, name: str, **options: int) -> Peer:
