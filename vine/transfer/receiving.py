@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from vine.content.hashing import chunk_is_good
 from vine.content.manifest import chunk_count
 from vine.errors import DiskFull, MalformedMessage
 from vine.names import ObjectId, TransferId
 from vine.transfer.edges import Edges, Parcel
 from vine.transfer.events import Fetched, FetchFailed, NodeEvent, SlowSource
 from vine.transfer.jobs import Jobs
-from vine.transfer.landing import Landing
+from vine.transfer.landing import ChunkCheck, Landing
 from vine.transfer.objects import BeginPartial, Buffer, ObjectSource, PartialObject
 from vine.transfer.receiver import (
     Action,
@@ -86,6 +87,7 @@ class Receiving:
         jobs: Jobs,
         on_event: Callable[[NodeEvent], None],
         clock: Callable[[], float],
+        is_good: ChunkCheck = chunk_is_good,
     ) -> None:
         self._objects = objects
         self._serving = serving
@@ -94,6 +96,7 @@ class Receiving:
         self._jobs = jobs
         self._on_event = on_event
         self._clock = clock
+        self._is_good = is_good
         self._pulls: dict[TransferId, _Pull] = {}
         self._arrivals: dict[ObjectId, _Arrival] = {}  # the shared ones
         self.received_bytes = 0
@@ -223,7 +226,7 @@ class Receiving:
 
     def _opened(self, arrival: _Arrival, future: Future[PartialObject]) -> None:
         try:
-            arrival.landing = Landing(future.result(), arrival.manifest)
+            arrival.landing = Landing(future.result(), arrival.manifest, self._is_good)
         except (DiskFull, MalformedMessage, OSError) as error:
             arrival.state = _State.ABSENT
             self._no_room(arrival, error)
