@@ -67,9 +67,12 @@ class Ledger:
         try:
             if entry.boot == self._boot:
                 return folders.signatures_of(path) == entry.signatures
-            if entry.manifest is None:
-                return False
-            found = manifest_of_file(path)[0] if entry.manifest.tree is None else manifest_of_tree(path)
-            return object_id(found) == key
+            return entry.manifest is not None and has_content(path, key, entry.manifest)
         except (OSError, VineError):
             return False
+
+
+def has_content(path: Path, key: ObjectId, manifest: Manifest) -> bool:
+    """Whether the bytes at the path are the object's: all are hashed. OSError, VineError if they cannot be read."""
+    found = manifest_of_file(path)[0] if manifest.tree is None else manifest_of_tree(path)
+    return object_id(found) == key

@@ -15,12 +15,13 @@ from pathlib import Path
 from vine import config
 from vine.content import folders
 from vine.content.budget import Budget
+from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
-from vine.content.ledger import Entry, Ledger
+from vine.content.ledger import Entry, Ledger, has_content
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
 from vine.content.partial import Partial
 from vine.content.table import Held, Table
-from vine.errors import DiskFull, FileChanged, MalformedMessage
+from vine.errors import DiskFull, FileChanged, MalformedMessage, VineError
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
@@ -130,6 +131,16 @@ class Store:
             return folders.signatures_of(self.objects / key) != held.signatures
         except FileNotFoundError:
             return True
+
+    def verify(self, key: ObjectId) -> bool:
+        """Whether a complete object's bytes are still its own; all are hashed. What was unpacked has times only."""
+        held = self._held.get(key)
+        if held is None or held.manifest is None:
+            return held is not None and not self.altered(key)
+        try:
+            return has_content(self.objects / key, key, held.manifest)
+        except (OSError, VineError):
+            return False
 
     def read_chunk(self, key: ObjectId, manifest: Manifest, index: int) -> memoryview | bytes:
         """A chunk for serving it, of a complete object or of one that is arriving; KeyError if it is not here."""
@@ -250,6 +261,18 @@ class Store:
             return key, manifest
         finally:
             folders.remove(passage)
+
+    def begin_growing(self) -> Growing:
+        """A file of which nothing is known yet; its room is reserved as it grows."""
+        return Growing(self._partial / f"growing-{next(self._numbers)}", self._budget, self._lock)
+
+    def keep_grown(self, growing: Growing) -> tuple[ObjectId, Manifest]:
+        """All of it is here: hash it, and keep it as `adopt` with `pin` does. Its room passes to the object."""
+        growing.finish()
+        manifest, _signature = manifest_of_file(growing.path)
+        with self._lock:
+            growing.give_room_back()
+            return self.adopt(growing.path, manifest, pin=True)
 
     def begin_tree(self, key: ObjectId) -> Path:
         """An empty folder in which an archive may be unpacked as this object."""

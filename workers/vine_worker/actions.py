@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire.messages import (
     Assignment,
+    ChangeSources,
+    DownloadUrl,
     FetchObject,
     FromWorker,
     InlineObject,
@@ -36,6 +38,13 @@ class Admitted:
 @dataclass(frozen=True, slots=True)
 class StartFetch:
     order: FetchObject
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeFetch:
+    """Let a fetch that runs go on from other sources."""
+
+    change: ChangeSources
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +84,20 @@ class StopUnpack:
 
 
 @dataclass(frozen=True, slots=True)
+class StartDownload:
+    """Answered by `DownloadEnded`, with the object pinned."""
+
+    order: DownloadUrl
+
+
+@dataclass(frozen=True, slots=True)
+class StopDownload:
+    """It is answered all the same."""
+
+    download_id: TransferId
+
+
+@dataclass(frozen=True, slots=True)
 class Unpin:
     """Ended attempts and unpackings need these no more; what they need was pinned as `WorkerCore.claims` said."""
 
@@ -88,6 +111,13 @@ class Rate:
     object_ids: tuple[ObjectId, ...]
     spare: bool
     forever: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Hash this object again; answered by `Verified`."""
+
+    object_id: ObjectId
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +189,17 @@ Action = (
     Send
     | Admitted
     | StartFetch
+    | ChangeFetch
     | StopFetch
     | KeepObject
     | StartUnpack
+    | StartDownload
+    | StopDownload
     | ArchiveCame
     | StopUnpack
     | Unpin
     | Rate
+    | Verify
     | RemoveObjects
     | StartBody
     | KillBody
@@ -200,6 +234,14 @@ class Unpacked:
     message: str = ""  # why it could not be unpacked
     disk_full: bool = False
     cut: bool = False  # it was stopped, or what had come of its archive is gone: it can be begun again
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether the object's bytes are still its own; if not, it is in nobody's reach any more."""
+
+    object_id: ObjectId
+    good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,5 +316,15 @@ class HostEnded:
 
 
 LocalEvent = (
-    Kept | Arriving | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded
+    Kept
+    | Arriving
+    | Unpacked
+    | Verified
+    | Evicted
+    | BodyEnded
+    | Collected
+    | HostReady
+    | CallsEnded
+    | CallsReturned
+    | HostEnded
 )

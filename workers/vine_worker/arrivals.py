@@ -1,4 +1,4 @@
-"""How do objects get here, kept, fetched or unpacked, and when do they go?"""
+"""How do objects get here, kept, fetched, unpacked or downloaded, and when do they go?"""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Arrivals:
         self._fetches: dict[TransferId, ObjectId] = {}
         self._abandoned: dict[TransferId, ObjectId] = {}  # stopped, and not ended yet
         self._unpacks = UnpackOrders(board)
+        self._downloads: set[TransferId] = set()
         self._forever = {object_id for object_id, forever in resumed.items() if forever}  # here or on its way
         for object_id in resumed:
             self._inventory.arrived(object_id)
@@ -36,6 +37,11 @@ class Arrivals:
         held = self._inventory.held
         if held:
             self._board.send(wire.ObjectsHeld(tuple(sorted(held)), tuple(sorted(held & self._forever))))
+
+    @property
+    def downloading(self) -> bool:
+        """Whether it does so for all: nobody else has begun."""
+        return bool(self._downloads)
 
     # --- what the manager wants ---
 
@@ -63,6 +69,10 @@ class Arrivals:
             fault = wire.FetchFault.ABANDONED  # Two transfers must not write into one object.
         self._board.send(wire.FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0))
 
+    def change_sources(self, message: wire.ChangeSources) -> None:
+        if message.transfer_id in self._fetches:  # Else it has ended meanwhile.
+            self._board.actions.append(act.ChangeFetch(message))
+
     def abandon(self, message: wire.AbandonFetch) -> None:
         object_id = self._fetches.pop(message.transfer_id, None)
         if object_id is not None:  # Another transfer may bring it from now on, though this one has not ended yet.
@@ -82,6 +92,15 @@ class Arrivals:
             self._board.send(wire.ObjectsHeld((message.object_id,)))
         else:
             self._unpacks.begin(message)
+
+    def download(self, message: wire.DownloadUrl) -> None:
+        if message.download_id not in self._downloads:
+            self._downloads.add(message.download_id)
+            self._board.actions.append(act.StartDownload(message))
+
+    def abandon_download(self, message: wire.AbandonDownload) -> None:
+        if message.download_id in self._downloads:
+            self._board.actions.append(act.StopDownload(message.download_id))
 
     def drop(self, message: wire.DropObjects) -> None:
         for object_id in message.object_ids:
@@ -106,6 +125,11 @@ class Arrivals:
         if object_ids:
             self._board.actions.append(act.Rate(object_ids, spare, forever))
 
+    def verify(self, message: wire.VerifyObjects) -> None:
+        # Of what went meanwhile the manager has been told.
+        here = [object_id for object_id in message.object_ids if object_id in self._inventory.held]
+        self._board.actions += [act.Verify(object_id) for object_id in here]
+
     # --- what has come of it ---
 
     def fetch_ended(self, event: wire.FetchEnded) -> None:
@@ -120,6 +144,18 @@ class Arrivals:
             self._came(event.object_id)
             if abandoned is not None:  # It was too late to stop, and the manager has struck the transfer off.
                 self._board.send(wire.ObjectsHeld((event.object_id,)))
+
+    def source_slow(self, event: wire.SourceSlow) -> None:
+        if event.transfer_id in self._fetches:
+            self._board.send(event)
+
+    def download_ended(self, event: wire.DownloadEnded) -> None:
+        """What came of it stays, though it may have been abandoned, until the manager has heard of it."""
+        self._downloads.discard(event.download_id)
+        self._board.send(msgspec.structs.replace(event, message=event.message[: config.text_chars_max]))
+        if event.object_id is not None:
+            self._inventory.wanted_again(event.object_id)
+            self.arrived(event.object_id)
 
     def kept(self, event: act.Kept) -> None:
         self._made(event.object_id, event.message, event.disk_full)
@@ -160,6 +196,15 @@ class Arrivals:
             self._end_hosts_of(object_id)
         if gone:
             self._board.send(wire.ObjectsEvicted(gone))
+
+    def verified(self, event: act.Verified) -> None:
+        if event.object_id not in self._inventory.held:
+            return
+        if event.good:
+            self._board.send(wire.ObjectsHeld((event.object_id,)))
+        else:
+            self._forever.discard(event.object_id)
+            self.lost((event.object_id,), "its bytes on this disk were not its own any more")
 
     def arrived(self, object_id: ObjectId) -> None:
         """An object is complete: who waited for it goes on."""

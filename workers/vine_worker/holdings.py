@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file
 from vine.content.manifest import chunk_count, chunk_span, object_id
 from vine.content.partial import Partial
@@ -86,6 +87,12 @@ class Holdings:
     def adopt(self, path: Path) -> tuple[ObjectId, Manifest]:
         """Takes an output into the store, where it is pinned until the core knows of it."""
         key, manifest = self.store.adopt(path, pin=True)
+        self._manifests[key] = manifest
+        return key, manifest
+
+    def keep_grown(self, growing: Growing) -> tuple[ObjectId, Manifest]:
+        """Takes what has been downloaded into the store, where it is pinned until the core knows of it."""
+        key, manifest = self.store.keep_grown(growing)
         self._manifests[key] = manifest
         return key, manifest
 
