@@ -90,7 +90,7 @@ receiving_silence_s = (
 )
 want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
 wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
-busy_retry_s = 0.2  # A source that was busy is asked again after this.
+busy_retry_s = 0.02  # A source that was busy is asked again after this: a slot that the plan has moved is soon free.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
 data_io_threads = (
     4  # Of ZeroMQ, beside a transfer node: they cipher and copy, each edge on one; idle ones cost nothing.
