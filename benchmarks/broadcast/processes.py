@@ -8,15 +8,17 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import vine
 from benchmarks.broadcast.outcome import BenchmarkError, Broadcast
+from vine.content.hashing import manifest_of_file
+from vine.content.manifest import object_id
 from vine.errors import VineError
+from vine.names import ObjectId
 from vine.views.reading import open_run
 
 _READY_S = 120.0  # The most that manager or workers may take to come.
@@ -111,42 +113,39 @@ class Site:
 
     # --- one broadcast ---
 
-    def broadcast(self, path: Path, plan: str, bound_s: float | None, params: dict[str, Any]) -> Broadcast:
-        """Let all workers get the file, from a task on each that needs it, and take it from them again."""
+    def broadcast(self, path: Path, plan: str, bound_s: float | None, params: Mapping[str, object]) -> Broadcast:
+        """Let all workers get the file, and take it from them again."""
         before = self._sent()
         file = self.client.declare_file(path)
         file.path(_READY_S)  # It has been read and hashed.
-        tasks = []
-        for name in self.names:
-            task = vine.Task("true")
-            task.add_feature(name)
-            task.add_input(file, "file")
-            tasks.append(task)
-        for task in tasks:
-            self.client.submit(task)
-        for _ in tasks:
-            ended = self.client.wait(timeout=_DONE_S)
-            if ended is None or not ended.successful():
-                raise BenchmarkError(f"a worker did not get the file: {ended and ended.error}; logs: {self._folder}")
+        asked_at, began_s = time.time(), time.perf_counter()
+        count = self.client.broadcast(file).result(_DONE_S)
+        seconds = time.perf_counter() - began_s
+        if count != len(self.names):
+            raise BenchmarkError(f"{count} of {len(self.names)} workers got the file")
         size = path.stat().st_size
-        spans: dict[str, tuple[float, float]] = {}
-        for task in tasks:
-            result = task.ended_as
-            assert result is not None and result.worker_id is not None
-            spans[result.worker_id] = (result.queue_s, result.queue_s + result.times.stage_in_s)
-        sent = self._when_told(before, size * len(tasks))
+        spans = self._spans(object_id(manifest_of_file(path)[0]), asked_at)
+        sent = self._when_told(before, size * count)
         self.client.undeclare_file(file)
         return Broadcast(
             plan=plan,
             workers=len(self.names),
             size_bytes=size,
-            seconds=max(end for _, end in spans.values()),
+            seconds=seconds,
             bound_s=bound_s,
             manager_copies=sent.pop("manager") / size,
             worker_copies_max=max(sent.values()) / size,
             spans=spans,
             params=params,
         )
+
+    def _spans(self, key: ObjectId, asked_at: float) -> dict[str, tuple[float, float]]:
+        """From when to when each received, by when its file was made, and was put into its place."""
+        folders = [self._folder / f"workspace-{name}" / f"vine-worker-{name}" / "store" for name in self.names]
+        words = ["stat", "--format", "%.6W %.6Z", *(str(folder / "objects" / key) for folder in folders)]
+        told = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
+        times = [[float(word) - asked_at for word in line.split()] for line in told]
+        return {name: (max(0.0, made), put) for name, (made, put) in zip(self.names, times, strict=True)}
 
     def _sent(self) -> dict[str, float]:
         """Bytes that each transfer node has sent since it started."""

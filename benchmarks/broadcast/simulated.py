@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from benchmarks.broadcast.outcome import BenchmarkError, Broadcast, bound_s
@@ -12,7 +12,6 @@ from benchmarks.simulator.machine import Speeds
 from vine import config
 from vine.names import MANAGER, ObjectId
 from vine.scheduler.settings import Spread
-from vine.wire.messages import Mount, TaskResult
 
 SLOW_FACTOR = 4.0  # of the node that the planner does not know to be slow
 _HASHING, _DISK, _LATENCY_S = 1.5e9, 2e9, 0.002  # fixed, so that figures can be compared
@@ -69,7 +68,7 @@ def _disturbed(found: Broadcast, calm: Broadcast, figure: str, params: Mapping[s
 
 
 class _Run:
-    """A cluster whose workers have just been asked for."""
+    """A cluster whose workers have just been asked to get the file."""
 
     def __init__(self, wanted: Wanted, speeds_of: Mapping[str, Speeds] | None = None) -> None:
         """`speeds_of` names the workers that are not as fast as the others."""
@@ -90,10 +89,7 @@ class _Run:
         self._file, self._object = cluster.client.local_file("big", wanted.size_bytes)
         cluster.run(lambda: self._object in cluster.manager.scheduler.state.files.objects, _GIVE_UP_S)
         self.asked_s = cluster.clock.now()
-        inputs = (Mount(self._file, "in"),)
-        tasks = [cluster.client.task(command="true", inputs=inputs, features=(name,)) for name in cluster.workers]
-        self._worker_of = {task.task_id: task.features[0] for task in tasks}
-        cluster.client.submit(*tasks)
+        self._request = cluster.client.broadcast(self._file)
 
     def a_root(self) -> str:
         """The worker to which the manager sends whole stripes and on which most others hang."""
@@ -118,11 +114,12 @@ class _Run:
                     missing.pop()
                 return not missing
 
-            self._until(lambda: all_have_it() or self._a_failure(workers) is not None)
+            self._until(lambda: all_have_it() or self._request in self.cluster.client.spread)
         finally:
             gc.enable()
-        if (failed := self._a_failure(workers)) is not None:
-            raise BenchmarkError(f"{failed.worker_id or 'a worker'} did not get the file: {failed.message}")
+        if missing:
+            answer = self.cluster.client.spread[self._request]
+            raise BenchmarkError(f"{len(missing)} workers did not get the file: {answer.message}")
         spans = {
             name: (worker.node.first_chunk_s[key] - self.asked_s, worker.fetched_s[key] - self.asked_s)
             for name, worker in workers.items()
@@ -143,11 +140,6 @@ class _Run:
             spans=spans,
             params={"simulated": True, "gbit_per_s": wanted.link_bytes_per_s * 8 / 1e9, "cap": wanted.transfers_max},
         )
-
-    def _a_failure(self, workers: Collection[str]) -> TaskResult | None:
-        """The end of a task of these workers that has not got the file."""
-        failed = self.cluster.client.failed
-        return next((result for result in failed if self._worker_of[result.task_id] in workers), None)
 
     def _until(self, condition: Callable[[], bool]) -> None:
         if not self.cluster.run(condition, _GIVE_UP_S):

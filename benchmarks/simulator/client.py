@@ -19,7 +19,7 @@ class SimulatedClient:
         self._index: int | None = None
         self._counter = 0
         self.results: dict[TaskId, wire.TaskResult] = {}
-        self.failed: list[wire.TaskResult] = []  # those that did not succeed
+        self.spread: dict[int, wire.FileSpread] = {}  # the answers, by request
 
     def join(self) -> None:
         self._send(wire.ClientHello(ClientId("client"), HostId("host-manager"), "3.11"))
@@ -35,8 +35,15 @@ class SimulatedClient:
             for result in message.results:
                 assert result.task_id not in self.results, "a result was committed twice"
                 self.results[result.task_id] = result
-                if result.outcome is not wire.Outcome.SUCCESS:
-                    self.failed.append(result)
+
+        elif isinstance(message, wire.FileSpread):
+            self.spread[message.request] = message
+
+    def broadcast(self, file_id: FileId) -> int:
+        """Have the file brought to all workers; returns the request that `spread` will have an answer to."""
+        self._counter += 1
+        self._send(wire.SpreadFile(self._counter, file_id))
+        return self._counter
 
     def local_file(self, name: str, size: int, **fields: Any) -> tuple[FileId, ObjectId]:
         """Declare a file of so many bytes, read and hashed already."""

@@ -13,7 +13,7 @@ from benchmarks.simulator.store import SimulatedStore
 from benchmarks.simulator.trace import Trace
 from vine.names import MANAGER, PeerKey, RunId
 from vine.scheduler import actions
-from vine.scheduler.actions import LocalFetched, LocalFetchFailed
+from vine.scheduler.actions import LocalFetched, LocalFetchFailed, LocalVerified
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings, Spread
 from vine.transfer.events import Fetched, FetchFailed, NodeEvent
@@ -58,6 +58,7 @@ class SimulatedManager:
             actions.Journal: _nothing,
             actions.Serve: self._serve,
             actions.StopServing: self._stop_serving,
+            actions.VerifyServed: self._verify,
             actions.Fetch: self._fetch,
             actions.AbandonLocal: lambda action: self.node.abandon(action.transfer_id),
             actions.CopyFile: _nothing,
@@ -114,6 +115,13 @@ class SimulatedManager:
     def _stop_serving(self, action: actions.StopServing) -> None:
         self._store.remove(action.object_id)
         self.node.forget(action.object_id)
+
+    def _verify(self, action: actions.VerifyServed) -> None:
+        """Nobody changes files here; to know that takes its time."""
+        manifest = self._store.manifests.get(action.object_id)
+        ends_at = self._machine.hashing.take(0 if manifest is None else manifest.size, self._clock.now())
+        event = LocalVerified(action.object_id, "")
+        self._clock.at(ends_at, lambda: self._act(self.scheduler.local(event, self._clock.now())))
 
     def _fetch(self, action: actions.Fetch) -> None:
         self.node.fetch(action.order, self._store.begin_elsewhere)

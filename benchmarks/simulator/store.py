@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from benchmarks.simulator.content import some_bytes
 from benchmarks.simulator.machine import Machine
 from vine.content.manifest import chunk_count, chunk_span
@@ -46,6 +48,7 @@ class SimulatedStore:
         self.machine = machine
         self.manifests: dict[ObjectId, Manifest] = {}
         self._cold: set[ObjectId] = set()  # never read: they come from the disk
+        self.on_begun: Callable[[ObjectId], None] | None = None  # told of each object that begins to arrive
 
     def put(self, object_id: ObjectId, manifest: Manifest, *, cold: bool = False) -> None:
         self.manifests[object_id] = manifest
@@ -68,6 +71,8 @@ class SimulatedStore:
         return some_bytes(length)
 
     def begin(self, object_id: ObjectId, manifest: Manifest, /) -> PartialObject:
+        if self.on_begun is not None:
+            self.on_begun(object_id)
         return SimulatedPartial(self, object_id, manifest, kept=True)
 
     def begin_elsewhere(self, object_id: ObjectId, manifest: Manifest, /) -> PartialObject:

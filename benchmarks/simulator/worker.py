@@ -13,6 +13,7 @@ from benchmarks.simulator.network import Port
 from benchmarks.simulator.node import Addresses, SimulatedNode
 from benchmarks.simulator.store import SimulatedStore
 from benchmarks.simulator.trace import Trace
+from benchmarks.simulator.unpacking import Unpacking
 from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.names import HostId, ObjectId, WorkerId
@@ -59,6 +60,8 @@ class SimulatedWorker:
         )
         self.core = WorkerCore(place.capacity, inputs_protected=True)
         self._programs = programs = Programs(self._clock, self._store, bodies, place.host_start_s, self._later)
+        unpacking = Unpacking(place.machine, place.archive_bytes, self._later)
+        self._store.on_begun = lambda key: self._later(act.Arriving(key))
         self._events: deque[Any] = deque()
         self._feeding = False
         self._look_at = float("inf")
@@ -69,7 +72,12 @@ class SimulatedWorker:
             act.ChangeFetch: lambda action: self.node.change_sources(action.change),
             act.StopFetch: lambda action: self.node.abandon(action.transfer_id),
             act.KeepObject: self._keep,
-            act.StartUnpack: self._unpack,
+            act.StartUnpack: unpacking.start,
+            act.ArchiveCame: unpacking.archive_came,
+            act.StopUnpack: unpacking.stop,
+            act.StartDownload: _never,
+            act.StopDownload: _never,
+            act.Verify: self._verify,
             act.Unpin: _nothing,  # Nothing is ever evicted here.
             act.Rate: _nothing,
             act.RemoveObjects: self._remove,
@@ -169,9 +177,11 @@ class SimulatedWorker:
         self._feed(act.Kept(item.object_id))
         self.node.object_complete(item.object_id)
 
-    def _unpack(self, action: act.StartUnpack) -> None:
-        seconds = self.place.archive_bytes(action.archive) / self._machine.speeds.unpacking
-        self._clock.after(seconds, lambda: self._feed(act.Unpacked(action.object_id)))
+    def _verify(self, action: act.Verify) -> None:
+        """What is here is what it was; to know that takes its time."""
+        size = self._store.manifests[action.object_id].size
+        ends_at = self._machine.hashing.take(size, self._clock.now())
+        self._clock.at(ends_at, lambda: self._feed(act.Verified(action.object_id, good=True)))
 
     def _remove(self, action: act.RemoveObjects) -> None:
         for object_id in action.object_ids:
@@ -214,6 +224,10 @@ class SimulatedWorker:
                     event.from_manager_bytes,
                 )
             )
+
+
+def _never(action: object) -> None:
+    raise AssertionError(f"there is no web in a simulated cluster: {action}")
 
 
 def _nothing(_action: object) -> None:

@@ -10,7 +10,7 @@ from tests.live.helpers import SOURCES
 pytestmark = pytest.mark.live
 
 
-def test_one_worker_and_then_all_get_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_node_and_then_all_workers_get_the_file(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", SOURCES)
     wanted = local.Wanted(
         workers=2, size_bytes=4 << 20, plans=("chain",), encryption=("off",), transfers_max=2, rounds=1

@@ -1,17 +1,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 
 import pytest
 
 from benchmarks.broadcast import simulated
 from benchmarks.broadcast.outcome import BenchmarkError
 from benchmarks.broadcast.simulated import Wanted
-from benchmarks.simulator.bodies import Body
-from benchmarks.simulator.cluster import Setup
 from vine.scheduler.settings import Spread
-from vine.wire.messages import Outcome
+from vine.wire.messages import FileSpread, Outcome
 
 WANTED = Wanted(workers=16, size_bytes=64 << 20, link_bytes_per_s=1.25e8)  # 1 Gbit/s
 
@@ -47,11 +44,11 @@ def test_a_broadcast_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) 
         simulated.broadcast(WANTED)
 
 
-def test_a_worker_that_cannot_have_the_file_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    bodies = partial(Setup, bodies=lambda assignment: Body(outcome=Outcome.EXIT_CODE))
-    monkeypatch.setattr(simulated, "Setup", bodies)
-    with pytest.raises(BenchmarkError, match=r"w\d+ did not get the file"):
-        simulated.broadcast(WANTED)
+def test_what_the_manager_says_of_one_that_failed_is_told() -> None:
+    run = simulated._Run(WANTED)
+    run.cluster.client.spread[run._request] = FileSpread(run._request, 0, Outcome.DISK_FULL, "no room")
+    with pytest.raises(BenchmarkError, match="16 workers did not get the file: no room"):
+        run.finish()
 
 
 def test_the_slow_node_is_at_a_root_and_its_own_time_is_not_counted() -> None:

@@ -44,7 +44,9 @@ def test_results_are_kept_and_must_not_come_twice(client: SimulatedClient) -> No
         client.hear(ended)
 
 
-def test_failures_are_known(client: SimulatedClient) -> None:
-    failure = wire.TaskResult(TaskId(2), wire.Outcome.EXIT_CODE)
-    client.hear(wire.TasksEnded((wire.TaskResult(TaskId(1), wire.Outcome.SUCCESS), failure)))
-    assert client.failed == [failure]
+def test_a_broadcast_is_asked_for_and_its_answer_kept(client: SimulatedClient, said: list[wire.Message]) -> None:
+    file_id, _ = client.local_file("big", 1000)
+    request = client.broadcast(file_id)
+    assert said[-1] == wire.SpreadFile(request, file_id)
+    client.hear(wire.FileSpread(request, 5))
+    assert client.spread[request].workers == 5

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from benchmarks.simulator.clock import Clock
@@ -15,6 +17,7 @@ from benchmarks.simulator.trace import Trace
 from vine import config
 from vine.content.manifest import object_id
 from vine.names import ClientId, FileId, HostId, PeerKey, numbered
+from vine.scheduler import actions
 from vine.scheduler.settings import Spread
 from vine.wire import messages as wire
 from vine.wire.codec import Decoder
@@ -78,3 +81,7 @@ def test_what_a_run_is_ended_for_is_told(world: World) -> None:
     world.clock.run()
     assert world.manager.end_reason == "enough"
     assert isinstance(world.heard[-1], wire.Refused)
+
+
+def test_whatever_the_core_asks_for_is_known(world: World) -> None:
+    assert world.manager._do.keys() == set(get_args(actions.Action))

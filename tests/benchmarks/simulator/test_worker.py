@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
 from benchmarks.simulator.bodies import Body
@@ -15,6 +17,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import AttemptId, RunId, TaskId
 from vine.wire import messages as wire
+from vine_worker import actions as act
 
 
 class World:
@@ -80,3 +83,7 @@ def test_one_whose_machine_is_gone_says_nothing(world: World) -> None:
     world.worker.hear(wire.EndWorker("enough"))
     world.clock.run(end_s=10.0)
     assert len(world.said) == said
+
+
+def test_whatever_the_core_asks_for_is_known(world: World) -> None:
+    assert world.worker._do.keys() == set(get_args(act.Action))
