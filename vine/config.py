@@ -90,11 +90,10 @@ receiving_silence_s = (
 )
 want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
 wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
-busy_retry_s = 0.2  # A source that was busy is asked again after this.
+busy_retry_first_s = 0.01  # A source that was busy is asked again after this: a slot that changes hands is soon free.
+busy_retry_s = 0.2  # ... each time after twice as long, up to this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
-data_io_threads = (
-    4  # Of ZeroMQ, beside a transfer node: they cipher and copy, each edge on one; idle ones cost nothing.
-)
+data_io_threads = 4  # Of ZeroMQ, beside a transfer node: they cipher and copy, each edge on one; idle ones are free.
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
 data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
 edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.

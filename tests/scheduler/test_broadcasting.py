@@ -408,3 +408,15 @@ def test_what_a_worker_has_kept_for_ever_is_told_to_have_it() -> None:
     request = world.broadcast(world.local_file("big", 8))
     assert told(world, request) == 1
     assert not world.sent(m.FetchObject)
+
+
+def test_undeclaring_what_is_unpacked_from_a_url_ends_its_broadcast_and_the_download_for_it() -> None:
+    world = World(workers=1)
+    archive = world.declare(m.FileKind.URL, url="https://host/env.tar.gz")
+    tree = world.untar(archive)
+    request = world.broadcast(tree)
+    assert world.core.state.downloads.by_url
+    world.say(m.ForgetFiles((tree,)))
+    assert failed(world, request)[0] is m.Outcome.INPUT_MISSING
+    (download,) = world.core.state.downloads.by_url.values()
+    assert download.stopping and not download.needed

@@ -204,6 +204,16 @@ class Run(RuleBasedStateMachine):
         if worker.may_go():
             self.world.evict(worker, *worker.may_go())
 
+    @rule()
+    @precondition(lambda self: len(self.tasks) < 15)  # More would make the machine slow.
+    def everybody_is_busy(self) -> None:
+        """Tasks run in all slots, and all have told of much room: what is submitted now is planned."""
+        self.tasks += [self.world.submit() for _ in range(3)]
+        while starts := [event for event in self.world.possible_events() if event[0] != "end"]:
+            self.world.happen(starts[0])
+        for worker in self.world.workers.values():
+            self.world.report(worker)
+
     @rule(data=st.data(), free=st.sampled_from([0, 3 << 20, 1 << 40]))
     @precondition(lambda self: self.world.workers)
     def a_worker_tells_of_its_room(self, data: st.DataObject, free: int) -> None:

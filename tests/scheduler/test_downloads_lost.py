@@ -256,3 +256,30 @@ def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_
     # then nothing is left, neither here nor on its way
     assert not (receiver.fetching or receiver.holds or holder.holds)
     assert not (world.core.state.transfers.active or world.core.state.transfers.wanting)
+
+
+def test_who_has_failed_tries_once_more_when_who_has_not_is_lost() -> None:
+    # given a download that failed on one worker, and the loss of the other that tried
+    world = World(workers=2)
+    task = world.submit((world.url(URL),))
+    first = fail(world, m.DownloadFault.UNREACHABLE)
+    world.lose(the_one(world)[0].worker_id)
+    # then the first tries again, and what it says now counts
+    assert the_one(world)[0] is first
+    fail(world, m.DownloadFault.UNREACHABLE)
+    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+
+
+def test_a_download_that_no_free_worker_can_do_holds_up_no_other() -> None:
+    # given one worker that is full, and another that could not have what waits
+    world = World(workers=2)
+    urls = [f"{URL}/{number}" for number in range(2 * config.downloads_per_worker_max)]
+    for url in urls:
+        world.submit((world.url(url),))
+    worker = next(iter(world.workers.values()))
+    world.download_ends(worker, next(iter(worker.downloading)), m.DownloadFault.UNREACHABLE)
+    assert len(world.core.state.downloads.waiting) == 1
+    # when another is needed
+    world.submit((world.url(f"{URL}/new"),))
+    # then it does not wait
+    assert f"{URL}/new" in {order.url for order in worker.downloading.values()}

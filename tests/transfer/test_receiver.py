@@ -112,12 +112,16 @@ def test_a_source_that_cannot_be_reached_is_gone() -> None:
 def test_a_busy_source_is_asked_again_and_given_up_only_after_a_while() -> None:
     receiver = Receiver(3, (), edges("a"))
     receiver.start(0.0)
-    now = 0.0
+    now, pauses = 0.0, []
     while now < config.edge_silence_s:
         assert receiver.refused(0, RefusalReason.BUSY, now) == []
-        now += config.busy_retry_s
-        assert receiver.next_deadline() == now
+        again_at = receiver.next_deadline()
+        assert again_at is not None
+        pauses.append(again_at - now)
+        now = again_at
         assert receiver.tick(now) == [want(0, (0, 1, 2))]
+    first, second, *_, last = (round(pause, 9) for pause in pauses)
+    assert (first, second, last) == (config.busy_retry_first_s, 2 * first, config.busy_retry_s)
     failure = receiver.refused(0, RefusalReason.BUSY, now)[-1]
     assert isinstance(failure, Fail) and failure.fault is FetchFault.SOURCE_BUSY
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tests.transfer.test_forest import depth_bound, line_up, planted, sources
+from tests.transfer.test_forest import depth_bound, grown, line_up, planted, sources
 from vine import config
 from vine.names import MANAGER, WorkerId
 from vine.transfer.forest import Forest
@@ -115,6 +116,18 @@ def test_whatever_happens_to_a_forest_everybody_is_fed_through_low_trees(count: 
     # then the trees are still whole, and low
     storm.check()
     assert storm.depth() <= 3 * depth_bound(count)
+
+
+@pytest.mark.parametrize("count", [8, 30, 40])
+def test_whoever_finds_its_parent_slow_gets_another_one_if_any_has_a_slot_to_spare(count: int) -> None:
+    for (child, stripe), parent in sources(grown(count)).items():
+        if parent != MANAGER:
+            forest = grown(count)
+            forest.accuse(parent, child)
+            after = sources(forest)
+            fed = Counter(after.values())
+            spare = {node for node, _ in after if fed[node] < 3} - {parent, child}
+            assert after[child, stripe] != parent or not spare
 
 
 def test_who_calls_everybody_slow_is_not_believed_for_long() -> None:

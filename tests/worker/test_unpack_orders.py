@@ -140,6 +140,14 @@ def test_what_is_wanted_again_while_it_is_stopped_begins_again() -> None:
     assert world.pinned == {ARCHIVE: 1}
 
 
+def test_what_is_dropped_again_and_again_is_stopped_once() -> None:
+    world = streaming()
+    assert act.StopUnpack(TREE) in world.hear(wire.DropObjects((TREE,)))
+    assert act.StopUnpack(TREE) not in world.hear(ORDER, wire.DropObjects((TREE,)))
+    world.hear(act.Unpacked(TREE, cut=True))
+    assert not world.pinned
+
+
 def test_what_was_ready_before_it_could_be_stopped_goes_or_stays_as_is_wanted_by_then() -> None:
     for again, answer in ((False, act.RemoveObjects((TREE,))), (True, HELD)):
         world = streaming()
@@ -193,7 +201,7 @@ class Machine(RuleBasedStateMachine):
                 assert self.archive, "half an archive was said to be whole"
                 self.awaits_archive = False
             case act.StopUnpack():
-                assert self.running, "what does not run was to be stopped"
+                assert self.running and not self.stopped, "what does not run, or not for long, was to be stopped"
                 self.stopped = True
             case act.RemoveObjects(keys) if ARCHIVE in keys:
                 assert not self.world.pinned[ARCHIVE], "what is in use was to be removed"

@@ -158,6 +158,8 @@ class _Unpacker:
 
 def _plain_name(name: str, what: str) -> str:
     """A name as tar programs write it ("./a/b/") in its plain form ("a/b")."""
+    if fault_of_name(name) is None:
+        return name
     plain = "/".join(part for part in name.split("/") if part not in ("", "."))
     fault = fault_of_name("/" if name.startswith("/") else plain or "root")
     if fault is not None:

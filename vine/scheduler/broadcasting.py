@@ -63,6 +63,12 @@ def stop(state: State, file: FileRecord) -> None:
         _end(state, broadcast, Outcome.CANCELLED, f"{broadcast.label} was pruned before all had it: broadcast it again")
 
 
+def undeclared(state: State, file: FileRecord) -> None:
+    """Its client will not name it any more: told while the file is still there, which may be downloaded for this."""
+    for broadcast in list(state.copies.broadcasts.get(file.file_id, ())):
+        _end(state, broadcast, Outcome.INPUT_MISSING, _not_declared(broadcast.label))
+
+
 def settle(state: State) -> None:
     """Bring all broadcasts up to date with what the step has changed."""
     copies = state.copies
@@ -99,11 +105,9 @@ def concerned_by(state: State, known: ObjectRecord) -> Iterator[ObjectRecord]:
 
 
 def _look(state: State, broadcast: Broadcast) -> None:
-    """Its file is to be seen anew: is it still there, and what does it stand for?"""
-    file = state.files.by_id.get(broadcast.file_id)
-    if file is None or file.forgotten:
-        _end(state, broadcast, Outcome.INPUT_MISSING, _not_declared(broadcast.label))
-    elif file.failure is not None:
+    """Its file is to be seen anew: can it be had, and what does it stand for?"""
+    file = state.files.by_id[broadcast.file_id]
+    if file.failure is not None:
         _end(state, broadcast, *file.failure)
     elif (known := state.files.object_of(file.file_id)) is not None:
         _update(state, broadcast, known, [])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 _MAYBE_ELSEWHERE = frozenset(
     {DownloadFault.UNREACHABLE, DownloadFault.UNREADABLE, DownloadFault.DISK_FULL, DownloadFault.ABANDONED}
 )
+_SKIPPED_MAX = 64  # Downloads that no free worker can do, before the next step goes on with others.
 _TASKS_LOOKED_AT = 4  # Of those that wait for a URL: they mostly ask for the same.
 
 
@@ -46,6 +47,7 @@ class Download:
     worker: WorkerId | None = None
     began_at: float = 0.0
     stopping: bool = False  # The worker was told to, and has not answered: until then nobody else may begin.
+    failures: int = 0
     failed_on: set[WorkerId] = field(default_factory=set)
     losses: int = 0  # of workers that were at it
     trouble: str = ""  # how the last try ended
@@ -192,16 +194,19 @@ def settle(state: State) -> None:
         return
     downloads.looking = False
     slots = config.downloads_per_worker_max * len(state.workers) - len(downloads.running)
-    for download in list(islice(downloads.waiting.values(), slots)):
+    skipped = 0
+    while slots > 0 and skipped < min(len(downloads.waiting), _SKIPPED_MAX):
+        download = next(iter(downloads.waiting.values()))
         worker = _choose(state, download)
         if worker is not None:
+            slots -= 1
             download_id = state.next_transfer()
             downloads.start(download, worker.worker_id, download_id, state.now)
             state.send(worker.peer, DownloadUrl(download_id, download.url, download.label))
         else:
             # It has failed on all that are free: others go before it.
             downloads.waiting[download.url] = downloads.waiting.pop(download.url)
-            downloads.looking = len(downloads.waiting) > slots
+            skipped += 1
 
 
 def _choose(state: State, download: Download) -> WorkerRecord | None:
@@ -331,9 +336,10 @@ def _bind(state: State, file: FileRecord, object_id: ObjectId, manifest: Manifes
 
 def _failed_here(state: State, download: Download, worker_id: WorkerId, message: str) -> None:
     """It could not be had from one worker: another one tries."""
+    download.failures += 1
     download.failed_on.add(worker_id)
     download.trouble = message
-    if len(download.failed_on) >= config.download_workers_max or state.workers.keys() <= download.failed_on:
+    if download.failures >= config.download_workers_max or state.workers.keys() <= download.failed_on:
         _failed(state, download, message)
 
 
@@ -347,8 +353,9 @@ def worker_lost(state: State, worker_id: WorkerId, reason: str) -> None:
         elif download.losses >= config.worker_losses_max:
             _failed(state, download, download.trouble)
     for download in [waiting for waiting in state.downloads.waiting.values() if waiting.failed_on]:
-        if state.workers and state.workers.keys() <= download.failed_on:
-            _failed(state, download, download.trouble)  # Nobody is left who could have more luck.
+        if state.workers.keys() <= download.failed_on:
+            download.failed_on.clear()  # Who could have had more luck is gone: those who are left try once more.
+            state.downloads.looking = True
 
 
 def _failed(state: State, download: Download, message: str) -> None:

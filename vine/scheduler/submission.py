@@ -8,7 +8,17 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, TaskId, client_index_of
-from vine.scheduler import collecting, completion, dispatch, downloads, existence, keeping, recovery, upkeep
+from vine.scheduler import (
+    broadcasting,
+    collecting,
+    completion,
+    dispatch,
+    downloads,
+    existence,
+    keeping,
+    recovery,
+    upkeep,
+)
 from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
@@ -190,7 +200,7 @@ def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
     record = own_file(state, client, file_id)
     if record is not None:
         record.forgotten = True
-        state.copies.files[file_id] = None
+        broadcasting.undeclared(state, record)
         upkeep.drop_if_unneeded(state, record)
 
 
@@ -216,7 +226,7 @@ def client_left(state: State, peer: PeerKey) -> None:
         state.doom(task_id, Outcome.CANCELLED, "its client has left")
     for file in list(state.files.of_client(peer)):
         file.forgotten = True
-        state.copies.files[file.file_id] = None
+        broadcasting.undeclared(state, file)
         if file.file_id in state.files.by_id:
             upkeep.drop_if_unneeded(state, file)
 

@@ -65,6 +65,7 @@ class NodeStats:
     pulls: int
     malformed: int  # messages that are none
     unauthorised: int  # wants and ends without a valid token
+    refused: int  # wants that were not served: busy, unknown, changed
     excessive: int  # chunks wanted beyond the credit or the object's end
     stray: int  # chunks of no transfer, or not asked for
     bad_chunks: int

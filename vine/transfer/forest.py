@@ -113,7 +113,6 @@ class Forest:
             member.accusers.add(child)
         if len(member.accusers) >= config.slow_reports_max:
             return self.demote(parent)
-        member.rank += 1
         member.slow = True  # While others are looked for.
         self._slow[member] = None
         for stripe in self._stripes:

@@ -160,6 +160,7 @@ class TransferNode:
             pulls=self._receiving.pulls(),
             malformed=self._requests.malformed + self._chunks.malformed,
             unauthorised=self._sender.unauthorised,
+            refused=self._sender.refused,
             excessive=self._sender.excessive,
             stray=self._receiving.stray,
             bad_chunks=self._receiving.bad_chunks,

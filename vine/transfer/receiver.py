@@ -290,7 +290,7 @@ class Receiver:
             if failure:
                 return failure
         self._chunks.put_back(source)
-        source.retry_at = now + config.busy_retry_s
+        source.leave_alone(now)
         return self._fill_all(now)
 
     def _lose(self, source: Source, fault: FetchFault, message: str, now: float, report: bool = False) -> list[Action]:

@@ -114,6 +114,7 @@ class Sender:
         self._parked: dict[TransferId, _Parked] = {}
         self.flows_max = 0  # the most that there ever were at once
         self.unauthorised = 0
+        self.refused = 0  # wants that were not served: busy, unknown, changed
         self.excessive = 0  # chunks wanted beyond the credit or the object's end
 
     def flows(self) -> int:
@@ -162,7 +163,7 @@ class Sender:
         ended = [flow for flow in self._flows.values() if flow.want.object_id == object_id]
         for flow in ended:
             del self._flows[flow.want.transfer_id]
-        return [_refusal(flow.want, reason) for flow in ended]
+        return [self._refusal(flow.want, reason) for flow in ended]
 
     # --- what peers say ---
 
@@ -177,7 +178,7 @@ class Sender:
             flow.cancelled.difference_update(want.chunks)
             return self._serve(flow, want.chunks)
         if want.object_id in self._changed:
-            return [_refusal(want, RefusalReason.CHANGED)]
+            return [self._refusal(want, RefusalReason.CHANGED)]
         if want.object_id not in self._objects:
             return self._park(want, now)
         return self._admit(want, want.chunks, now)
@@ -226,7 +227,7 @@ class Sender:
         late = [parked for parked in self._parked.values() if now >= parked.since + config.edge_silence_s]
         for parked in late:
             del self._parked[parked.want.transfer_id]
-        return [_refusal(parked.want, RefusalReason.UNKNOWN) for parked in late]
+        return [self._refusal(parked.want, RefusalReason.UNKNOWN) for parked in late]
 
     def next_deadline(self) -> float | None:
         waiting = [flow.heard_at for flow in self._flows.values()]
@@ -250,7 +251,7 @@ class Sender:
         parked = self._parked.get(want.transfer_id)
         if parked is None:
             if len(self._parked) >= config.wants_parked_max:
-                return [_refusal(want, RefusalReason.BUSY)]
+                return [self._refusal(want, RefusalReason.BUSY)]
             parked = self._parked[want.transfer_id] = _Parked(want, now, {})
         for index in want.chunks:
             if len(parked.chunks) < config.credit_chunks_max:
@@ -264,7 +265,7 @@ class Sender:
         if slot is None and not want.backup:
             actions, slot = self._displace(slots)
         if slot is None:
-            return [_refusal(want, RefusalReason.BUSY)]
+            return [self._refusal(want, RefusalReason.BUSY)]
         flow = self._flows[want.transfer_id] = _Flow(want, slot, now)
         self.flows_max = max(self.flows_max, len(self._flows))
         return actions + self._serve(flow, chunks)
@@ -278,7 +279,7 @@ class Sender:
             # A cap that was lowered meanwhile may be exceeded by what runs: then no slot comes free by this.
             if flow.want.backup and flow.slot in slots and self._used(flow.slot) <= self._slots[flow.slot]:
                 del self._flows[flow.want.transfer_id]
-                return [_refusal(flow.want, RefusalReason.BUSY)], flow.slot
+                return [self._refusal(flow.want, RefusalReason.BUSY)], flow.slot
         return [], None
 
     def _used(self, slot: _Slot) -> int:
@@ -310,11 +311,11 @@ class Sender:
         have = held.have(index, want.stripes)
         return SendChunk(want.transfer_id, want.object_id, index, have, want.reply_to, want.reply_role, want.edge)
 
+    def _refusal(self, want: Want, reason: RefusalReason) -> SendRefusal:
+        self.refused += 1
+        return SendRefusal(want.transfer_id, want.edge, reason, want.reply_to, want.reply_role)
+
 
 def _slots_for(held: _Object) -> tuple[_Slot, ...]:
     small = held.chunk_count < config.small_object_chunks
     return (_Slot.SMALL, _Slot.LARGE) if small else (_Slot.LARGE,)
-
-
-def _refusal(want: Want, reason: RefusalReason) -> SendRefusal:
-    return SendRefusal(want.transfer_id, want.edge, reason, want.reply_to, want.reply_role)

@@ -36,6 +36,7 @@ class Source:
     heard_at: float = 0.0  # when it last sent what was wanted, or was first asked after a pause
     asked_at: float = 0.0
     busy_since: float | None = None
+    busy_pause_s: float = 0.0  # how long it was left alone last
     retry_at: float | None = None  # set while a busy source is left alone
     gone: tuple[FetchFault, str] | None = None
     reported: bool = False
@@ -86,11 +87,17 @@ class Source:
             self.have[index % stripes] = max(self.have.get(index % stripes, 0), have)
         self.heard_at = now
         self.busy_since = self.doubted_at = None
+        self.busy_pause_s = 0.0
         return True
 
     def stored(self, index: int, now: float) -> None:
         asked = self.storing.pop(index)
         self.credit.stored(asked.at, asked.had or self.complete, now)
+
+    def leave_alone(self, now: float) -> None:
+        """It is busy: ask it again after a pause, each time a longer one."""
+        self.busy_pause_s = min(max(2 * self.busy_pause_s, config.busy_retry_first_s), config.busy_retry_s)
+        self.retry_at = now + self.busy_pause_s
 
     def withdraw(self, index: int) -> None:
         """It was wanted of this source, and need not come any more."""
