@@ -26,7 +26,7 @@ HOSTS_MAX = 250
 _BRIDGE = f"{PREFIX}-br"
 _NETWORK = "10.93.0"
 _OWN_ADDRESS = f"{_NETWORK}.254"  # of the bridge, by which the benchmark's own client reaches the manager
-_BURST_BYTES = 64 << 10  # A segment that the kernel has not cut up yet must fit into the bucket.
+_BURST_BYTES = 128 << 10  # What the kernel sends as one (64 KiB and headers) must fit, or is cut up at a high price.
 _QUEUE_MS = 50  # What waits longer is dropped, as in a switch.
 
 
