@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -141,6 +142,25 @@ class Partial:
                 _open_sized(member, entry.size, program=bool(entry.mode & 0o100))
             elif not member.is_symlink():
                 member.symlink_to(entry.target)
+
+
+class Present:
+    """An object that is here already, as a transfer sees it: nothing is left to come."""
+
+    def __init__(self, manifest: Manifest, read: Callable[[int], Buffer], unwanted: Callable[[], object]) -> None:
+        self.manifest = manifest
+        self.present = frozenset(range(chunk_count(manifest)))
+        self.read = read
+        self._unwanted = unwanted  # called if its transfer is given up
+
+    def write(self, index: int, data: Buffer) -> None:
+        """It has this chunk."""
+
+    def commit(self) -> None:
+        """It is where it belongs."""
+
+    def discard(self) -> None:
+        self._unwanted()
 
 
 class _Descriptor:

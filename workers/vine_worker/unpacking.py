@@ -36,6 +36,8 @@ class Unpacking:
 
     def _unpacked(self, action: act.StartUnpack) -> act.Unpacked:
         store = self._holdings.store
+        if store.find(action.object_id):
+            return act.Unpacked(action.object_id)  # Another worker of this host has done it.
         try:
             folder = store.begin_tree(action.object_id)
             archive = self._holdings.path(action.archive)

@@ -98,7 +98,7 @@ class Worker:
             gpus=machine.gpus() if settings.gpus is None else settings.gpus,
         )
         self._places = places = Places(
-            settings.workspace, settings.worker_id, log_folder(connection.run_dir), self.capacity
+            settings.workspace, settings.worker_id, log_folder(connection.run_dir), self.capacity, settings.host_name
         )
         self._closers.append(places.remove)
         start_logging(places.log)
@@ -357,6 +357,8 @@ class Worker:
     def _check_times(self, now: float) -> None:
         if now >= self._status_due_s:
             self._status_due_s = now + config.heartbeat_interval_s
+            self._places.store.look()
+            self._tell_evicted()
             self._link.send(self._status())
         idle_end_s, wall_end_s = self._idle_end_s(), self._wall_end_s()
         if wall_end_s is not None and now >= wall_end_s:
