@@ -31,7 +31,7 @@ def sweep(options: Options, packages: Packages) -> Run:
         TemporaryDirectory(prefix="vine-sweep-", ignore_cleanup_errors=True) as folder,
         vine.Manager(run_info_path=options.out / "vine-run-info") as manager,
     ):
-        workspace = Path(folder).resolve()  # Each worker makes a folder of its own in it.
+        workspace = Path(folder).resolve()  # All workers share a store in it, and each has a folder of its own.
         workers = options.workers
         with vine.Executor(
             manager, min_workers=workers, max_workers=workers, cores=options.worker_cores, workspace=workspace
@@ -136,10 +136,10 @@ def row_of(number: int, future: Future[Any], workspace: Path) -> Row:
 
 
 def foreign(prefix: str, sandbox: str, workspace: Path) -> str | None:
-    """Why the interpreter of this prefix is none that the sandbox's own worker has unpacked; None if it is."""
-    workers = [
-        path.relative_to(workspace).parts[:1] for path in map(Path, (prefix, sandbox)) if path.is_relative_to(workspace)
-    ]
-    if len(workers) == 2 and workers[0] and workers[0] == workers[1]:
-        return None
+    """Why the interpreter of this prefix is none that the sandbox's worker has in its store; None if it is."""
+    inside, around = Path(prefix), Path(sandbox)
+    if inside.is_relative_to(workspace) and around.is_relative_to(workspace):
+        store, worker = (path.relative_to(workspace).parts[:1] for path in (inside, around))
+        if store and store[0].startswith("vine-store") and store != worker:
+            return None
     return f"ran in {prefix}, which is not where its worker unpacks: its sandbox was {sandbox}"

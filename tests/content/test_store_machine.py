@@ -192,5 +192,5 @@ class Sharing(RuleBasedStateMachine):
         assert sorted(names) == sorted(set(names))
 
 
-Sharing.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+Sharing.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 test_stores_share_a_folder = Sharing.TestCase

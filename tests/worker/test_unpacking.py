@@ -37,7 +37,7 @@ class Bench:
 
     def close(self) -> None:
         self._unpacking.close()
-        self.holdings.store.close()
+        self.holdings.store.leave()
 
 
 @pytest.fixture

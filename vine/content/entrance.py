@@ -12,6 +12,7 @@ from vine.content.ledger import Entry, Proof
 from vine.content.manifest import Layout
 from vine.content.sharing import Share
 from vine.content.table import Held
+from vine.errors import DiskFull
 from vine.host import boot_id
 from vine.names import ObjectId
 
@@ -46,15 +47,18 @@ class Entrance:
             self._ledger.claim(key, spare=False, forever=held.forever)
         return held
 
-    def keep_copy(self, key: ObjectId, held: Held) -> None:
-        """A small object is to outlive this store: by a copy that is everybody's."""
+    def keep_copy(self, key: ObjectId, held: Held) -> bool:
+        """A small object is to outlive this store, by a copy that is everybody's; False if there is no room for that."""
         passage = self._ground.passage()
         try:
             folders.copy(held.path, passage)
             folders.protect(passage, keep_times=False)
             self._keep_shared(key, Held(passage, held.size, {}, held.layout, forever=True), 0, pin=False)
+        except DiskFull:
+            return False
         finally:
             folders.remove(passage)
+        return True
 
     def _keep_shared(self, key: ObjectId, held: Held, reserved: int, pin: bool) -> None:
         passage = held.path

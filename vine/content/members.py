@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from vine.content import folders
 from vine.errors import UsageError
 from vine.host import boot_id
 
@@ -36,18 +39,36 @@ def _open_gate(root: Path) -> int:
     lock = root / "store.lock"
     while True:
         try:
-            root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            status = root.lstat()
-            if status.st_uid != os.geteuid() or root.is_symlink():
-                raise UsageError(f"{root} is somebody else's; give the worker another --workspace")
-            if not lock.exists() and (root / "objects").exists():
-                raise UsageError(f"{root} has an objects/ that is not a store's: give the worker an empty --workspace")
-            return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        except FileNotFoundError:
-            continue  # Removed in between by the last one who used it.
+            root.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                root.mkdir(mode=0o700)
+            with contextlib.suppress(FileNotFoundError):  # Taken away in between by the last one who used it.
+                _check_folder(root)
+                return os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             why = f"{root} cannot be a workspace ({error.strerror})"
             raise UsageError(f"{why}: give the worker another one") from error
+
+
+def _check_folder(root: Path) -> None:
+    status = root.lstat()
+    if status.st_uid != os.geteuid() or stat.S_ISLNK(status.st_mode):
+        raise UsageError(f"{root} is somebody else's; give the worker another --workspace")
+    if not (root / "store.lock").exists() and (root / "objects").exists():
+        raise UsageError(f"{root} has an objects/ that is not a store's: give the worker an empty --workspace")
+
+
+def remove(root: Path, name: str) -> None:
+    """The last one takes the folder away, at one moment for those who stand before its gate."""
+    going = root.with_name(f"{root.name}.{name}.going")
+    os.rename(root, going)
+    folders.remove(going)
+
+
+def remove_what_was_going(root: Path) -> None:
+    """Of one that was killed while it removed the folder."""
+    for left in root.parent.glob(f"{root.name}.*.going"):
+        folders.remove(left)
 
 
 def _is_still(path: Path, descriptor: int) -> bool:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from vine.content import folders, ledger
+from vine.content import folders, ledger, members
 from vine.content.ledger import Entry, Ledger, Proof
 from vine.content.locks import Locks
 from vine.content.manifest import Layout
@@ -23,16 +23,16 @@ class Share:
     def __init__(self, root: Path, capacity_bytes: int | None, gone: Callable[[ObjectId], None]) -> None:
         self._root = root
         with gate(root):
-            self._members = members = Members(root)
-            self.ground = Ground(root, members.join())
-            alone = not members.living()
+            self._members = Members(root)
+            self.ground = Ground(root, self._members.join())
+            alone = not self._members.living()
             path = root / "ledger.sqlite"
             if alone and not ledger.is_sound(path):
                 ledger.remove(path)
             self.locks = Locks(root / "objects.lock")
             self.ledger = Ledger(path, self.ground.member)
             self.table = Table(self.locks)
-            self.space = Space(self.ground, members, self.ledger, self.locks, self.table, gone)
+            self.space = Space(self.ground, self._members, self.ledger, self.locks, self.table, gone)
             with self.ledger.writing():
                 self.space.forget_the_dead()
                 if alone:
@@ -50,6 +50,7 @@ class Share:
 
         What had been arriving is hashed when it is wanted again.
         """
+        members.remove_what_was_going(self._root)
         left = 2**63 - 1 if capacity_bytes is None else capacity_bytes
         kept = {self.ground.own.name}
         for entry in self.ledger.entries():
@@ -126,7 +127,7 @@ class Share:
             self._members.leave()
             self._close()
             if last and not left:
-                folders.remove(self._root)
+                members.remove(self._root, self.ground.member)
             return not last or left
 
     def _end_room(self, name: str, keep: bool) -> None:

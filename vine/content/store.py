@@ -103,7 +103,7 @@ class Store:
         if held is None:
             return
         if not held.shared and forever and not held.forever:
-            self._entrance.keep_copy(key, held)
+            forever = self._entrance.keep_copy(key, held)
         if (held.shared or held.forever) and (held.spare, held.forever) != (spare, forever):
             with self._ledger.writing():
                 self._ledger.claim(key, spare, forever)

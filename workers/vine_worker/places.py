@@ -46,7 +46,11 @@ class Places:
             self._lock = make_own(base, self.folder)
         except OSError as why:
             raise UsageError(f"{self.folder} cannot be made ({why.strerror}): give another --workspace") from why
-        self.store = open_store(base, int(capacity.disk_mb * 1_000_000), host_name)
+        try:
+            self.store = open_store(base, int(capacity.disk_mb * 1_000_000), host_name)
+        except BaseException:
+            remove(self.folder)
+            raise
         self.holdings = Holdings(self.store)
         self.spill = self._make("spill")
         self.hosts = self._make("hosts")

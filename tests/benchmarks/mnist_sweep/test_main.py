@@ -68,15 +68,14 @@ class Executor:
         if outcome is not Outcome.SUCCESS:
             future.set_exception(NoWorkerFits("it asks for more than there is"))
             return future
-        worker = self.workspace / "vine-worker-w"
         accuracy = 0.9 + self.calls / 100
         future.set_result(
             {
                 "accuracy": accuracy,
                 "test_accuracy": accuracy,
                 "fit_s": 0.5,
-                "prefix": str(worker / "store"),
-                "folder": str(worker / "sandboxes"),
+                "prefix": str(self.workspace / "vine-store"),
+                "folder": str(self.workspace / "vine-worker-w"),
                 "python": "3.11",
                 "numpy": "2",
                 "sklearn": "1",
