@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.content.objects import made_of, made_tree, on_disk, receive
+from tests.content import busy
+from tests.content.objects import bytes_on_disk, made_of, made_tree, on_disk, receive
 from vine.content.manifest import derived_id
 from vine.content.partial import Present
 from vine.content.store import Store
@@ -130,3 +133,37 @@ def test_what_one_had_begun_to_remove_as_it_was_killed_goes(tmp_path: Path) -> N
     (tmp_path / "store.abc.going" / "objects").mkdir(parents=True)
     Store(tmp_path / "store").leave()
     assert os.listdir(tmp_path) == []
+
+
+def test_processes_that_are_killed_at_any_moment_leave_nothing_in_the_way_of_others(tmp_path: Path) -> None:
+    # given processes that use one folder, of which one after the other is killed and another takes its place
+    root = tmp_path / "store"
+
+    def start(seed: int) -> subprocess.Popen[str]:
+        arguments = [sys.executable, "-m", "tests.content.busy", str(root), str(seed)]
+        return subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
+
+    processes = [start(seed) for seed in range(3)]
+    for seed in range(3, 12):
+        for process in processes:  # Each goes on, whatever the others were doing when they were killed.
+            assert process.stdout is not None
+            for _ in range(20 + seed):
+                assert process.stdout.readline() == "turn\n", "it has failed"
+        oldest = processes.pop(0)
+        with oldest:
+            oldest.kill()
+        processes.append(start(seed))
+    for process in processes:
+        with process:
+            process.kill()
+    # then what is left is whole, within the budget, and given up for what comes
+    store = Store(root, busy.CAPACITY)
+    for key in store.held():
+        assert not store.altered(key)
+    assert store.used_bytes == bytes_on_disk(store) <= busy.CAPACITY
+    for key in store.held():
+        store.rate(key, spare=True)
+    receive(store, made_of(busy.CAPACITY, 99))
+    assert store.used_bytes == bytes_on_disk(store) == busy.CAPACITY
+    assert not store.leave()
+    assert not root.exists()

@@ -48,7 +48,7 @@ class Entrance:
         return held
 
     def keep_copy(self, key: ObjectId, held: Held) -> bool:
-        """A small object is to outlive this store, by a copy that is everybody's; False if there is no room for that."""
+        """A small object is to outlive this store, by a copy that is everybody's; False if it has no room."""
         passage = self._ground.passage()
         try:
             folders.copy(held.path, passage)
