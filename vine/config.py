@@ -52,6 +52,10 @@ zmq_connect_ms = 3000  # An address that swallows packets; the kernel's own limi
 zmq_backlog = 4096  # Workers of a large job connect at the same moment.
 zmq_handshake_ms = 5000  # A peer that stalls in the handshake is dropped; libzmq's default is 30 s.
 
+# --- long-lived processes ---
+garbage_objects_young = 50_000  # New objects until the collector looks: about 10 MB, should all of them be garbage ...
+garbage_rounds_old = 20  # ... and after so many such rounds it looks at older ones too.
+
 # --- data plane ---
 chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
 chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.
@@ -102,6 +106,7 @@ calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: mo
 calls_ahead_max = 64  # ... and at most so many.
 call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's socket must hold all that it is handed.
 host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
+host_answers_bytes = 256 << 10  # A host that has said so much waits until the worker has read it: a few long values.
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
 results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
 results_pause_from = 4  # ... that is, after a round that brought so many.

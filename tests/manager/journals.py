@@ -48,7 +48,7 @@ def life_of_a_call(task_id: int, counter: int) -> list[Record]:
 def written(path: Path, records: Sequence[Record]) -> Path:
     journal = Journal(path / file_name, RUN)
     for at_s, record in enumerate(records):
-        journal.record(record, float(at_s))
+        journal.record((record,), float(at_s))
     journal.close("done")
     return path / file_name
 

@@ -87,9 +87,9 @@ def test_a_write_that_fails_is_tried_again_and_loses_nothing(tmp_path: Path, mon
 
     monkeypatch.setattr(Batch, "write", fails_twice)
     journal = Journal(path, RUN)
-    journal.record(WorkerJoined(WORKER, "node7", Resources(cores=4), ""), 1.0)
+    journal.record((WorkerJoined(WORKER, "node7", Resources(cores=4), ""),), 1.0)
     for record in life_of_a_call(1, 1):
-        journal.record(record, 1.0)
+        journal.record((record,), 1.0)
     while len(failures) < 2:
         journal._thread.join(0.01)
     journal.close("done")
@@ -106,9 +106,9 @@ def test_a_journal_that_cannot_be_written_is_given_up_loudly_at_the_end(
 
     monkeypatch.setattr(Batch, "write", fails)
     journal = Journal(tmp_path / file_name, RUN)
-    journal.record(TaskReady(TaskId(1)), 0.0)
+    journal.record((TaskReady(TaskId(1)),), 0.0)
     journal.close("done")
-    journal.record(TaskReady(TaskId(2)), 0.0)
+    journal.record((TaskReady(TaskId(2)),), 0.0)
     assert "database or disk is full" in caplog.text
     assert "this run cannot be resumed" in caplog.text
 
@@ -117,9 +117,9 @@ def test_a_record_that_cannot_be_written_ends_the_journal_and_not_the_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = Journal(tmp_path / file_name, RUN)
-    journal.record(TaskReady(TaskId(1 << 70)), 1.0)
+    journal.record((TaskReady(TaskId(1 << 70)),), 1.0)
     journal._thread.join()
-    journal.record(TaskReady(TaskId(1)), 2.0)
+    journal.record((TaskReady(TaskId(1)),), 2.0)
     journal.close("the end")
     assert journal._records == []
     assert "the journal is given up" in caplog.text

@@ -11,6 +11,7 @@ from vine import config
 from vine.errors import ExitCode
 from vine.manager import main as manager_main
 from vine.manager.main import main
+from vine.scheduler.settings import Spread
 
 Complaint = Callable[..., tuple[int, str]]
 
@@ -101,6 +102,12 @@ def test_limits_are_set_with_the_type_that_they_have(monkeypatch: pytest.MonkeyP
     )
     assert (config.worker_lost_after_s, config.source_transfers_max) == (2.0, 5)
     assert isinstance(config.source_transfers_max, int)
+
+
+def test_every_way_to_spread_can_be_asked_for() -> None:
+    assert {Spread(manager_main._parse(["--spread", spread.value]).spread) for spread in Spread} == set(Spread)
+    with pytest.raises(SystemExit):
+        manager_main._parse(["--spread", "gossip"])
 
 
 def test_a_name_that_could_leave_its_folder_is_refused(complaint: Complaint) -> None:

@@ -183,7 +183,7 @@ def test_what_a_worker_has_kept_for_ever_is_found_when_a_file_of_that_content_is
 
 
 def test_the_worker_that_has_kept_a_file_gets_the_task_and_feeds_the_others() -> None:
-    world = World(workers=2, peer_transfers=True)
+    world = World(workers=2)
     warm = world.join(found=(object_id(manifest("big")),))
     task = world.submit((world.local_file("big"),))
     assert world.worker_of(task) == warm.worker_id

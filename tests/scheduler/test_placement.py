@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine import config
-from vine.scheduler.tasks import body_key
 from vine.wire import messages as m
 
 
@@ -43,7 +42,7 @@ def test_short_tasks_are_queued_ahead_and_long_ones_are_not() -> None:
     assert [world.state_of(task) for task in tasks].count("staged") == 1
     world.settle()
     for _ in range(50):
-        world.core.state.placement.durations.observe(body_key(world.core.state.tasks.by_id[tasks[0]].spec), 0.001)
+        world.core.state.placement.durations.observe(world.core.state.tasks.by_id[tasks[0]].body, 0.001)
     tasks = [world.submit(**shape) for _ in range(5)]
     assert [world.state_of(task) for task in tasks].count("staged") == 5
 

@@ -7,6 +7,7 @@ import pytest
 from tests.scheduler.world import CHUNK, FakeWorker, World
 from vine.names import MANAGER, FileId, TaskId, WorkerId, numbered
 from vine.scheduler.flows import Transfers
+from vine.scheduler.settings import Spread
 from vine.wire import messages as m
 
 CHUNKS = 12
@@ -21,8 +22,8 @@ def a_task_each(world: World, file: FileId) -> list[TaskId]:
     return task_ids
 
 
-def spreading(workers: int) -> tuple[World, list[TaskId]]:
-    world = World(workers=workers)
+def spreading(workers: int, spread: Spread = Spread.FOREST) -> tuple[World, list[TaskId]]:
+    world = World(workers=workers, spread=spread)
     return world, a_task_each(world, world.local_file(chunks=CHUNKS))
 
 
@@ -44,6 +45,19 @@ def test_the_manager_uploads_an_object_once_however_many_want_it(workers: int) -
     assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
     assert flows(world).bytes_from_manager == CHUNKS * CHUNK
     assert flows(world).bytes_from_peers == (workers - 1) * CHUNKS * CHUNK
+
+
+def test_in_a_chain_everybody_feeds_one_other_from_the_start() -> None:
+    world, tasks = spreading(8, Spread.CHAIN)
+    orders = {name: next(iter(worker.fetching.values())) for name, worker in world.workers.items()}
+    fed_by = {edge.source: name for name, order in orders.items() for edge in order.sources}
+    line = [MANAGER]
+    while line[-1] in fed_by:
+        line.append(fed_by[line[-1]])
+    assert len(line) == 9
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert flows(world).bytes_from_manager == CHUNKS * CHUNK
 
 
 def test_everybody_is_fed_from_the_start_within_the_cap_of_each_source() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.scheduler.world import CHUNK, World
 from vine import config
 from vine.names import MANAGER
+from vine.scheduler.settings import Spread
 from vine.wire import messages as m
 
 
@@ -20,7 +21,7 @@ def test_the_manager_uploads_a_file_once_and_peers_do_the_rest() -> None:
 
 
 def test_no_source_is_planned_more_flows_than_its_cap() -> None:
-    world = World(workers=0, peer_transfers=False)
+    world = World(workers=0, spread=Spread.ONE_SOURCE)
     files = [world.local_file(f"file{i}") for i in range(5)]
     for _ in range(5):
         world.join()
@@ -30,6 +31,37 @@ def test_no_source_is_planned_more_flows_than_its_cap() -> None:
     assert len(from_manager) == config.source_transfers_max
     world.settle()
     assert len(world.results) == 5
+
+
+def test_with_one_source_the_manager_sends_every_copy() -> None:
+    world = World(workers=8, spread=Spread.ONE_SOURCE)
+    big = world.local_file()
+    for _ in range(8):
+        world.submit((big,))
+    world.settle()
+    transfers = world.core.state.transfers
+    assert (transfers.bytes_from_manager, transfers.bytes_from_peers) == (8 * 8 * CHUNK, 0)
+
+
+def test_whole_files_come_only_from_those_that_have_them_all() -> None:
+    # given more workers than the manager may feed at once
+    world = World(workers=12, spread=Spread.WHOLE_FILE)
+    big = world.local_file()
+    for _ in range(12):
+        world.submit((big,))
+    ordered = 0
+    while world.possible_events():
+        for action in world.sent(m.FetchObject)[ordered:]:
+            ordered += 1
+            # then each is ordered from one that has the whole file
+            (source,) = action.message.sources  # type: ignore[attr-defined]
+            assert source.source == MANAGER or action.message.object_id in world.workers[source.source].holds  # type: ignore[attr-defined]
+        used = world.core.state.transfers.slots.used
+        assert max(used.values(), default=0) <= config.source_transfers_max
+        world.happen(world.possible_events()[0])
+    assert len(world.results) == ordered == 12
+    # and who has got it feeds the others
+    assert world.core.state.transfers.bytes_from_manager < 12 * 8 * CHUNK
 
 
 def test_a_file_that_must_not_be_shared_comes_from_the_manager_alone() -> None:

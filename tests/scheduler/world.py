@@ -12,7 +12,7 @@ from vine.scheduler import actions
 from vine.scheduler.actions import LocalFetched, LocalFetchFailed, PeerKey
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
-from vine.scheduler.settings import Settings
+from vine.scheduler.settings import Settings, Spread
 from vine.wire import messages as m
 from vine.wire.codec import Decoder, encode_one
 
@@ -106,11 +106,11 @@ class FakeWorker:
 class World:
     """Drives the scheduler; `check` runs after every step."""
 
-    def __init__(self, workers: int = 0, cores: float = 1, peer_transfers: bool = True) -> None:
+    def __init__(self, workers: int = 0, cores: float = 1, spread: Spread = Spread.FOREST) -> None:
         self.settings = Settings(
             run_id=RunId("r"), epoch=1, run_dir="/run", staging_dir="/run/staging", host_id="here",
             run_secret=b"s" * 32, requests_endpoint="tcp://127.0.0.1:1", chunks_endpoint="tcp://127.0.0.1:2",
-            peer_transfers=peer_transfers,
+            spread=spread,
         )  # fmt: skip
         self.core = Scheduler(self.settings)
         self.now = 0.0

@@ -29,7 +29,7 @@ class JournaledWorld(World):
         """Everything up to now, with a row of statistics, in the journal of a manager that has ended."""
         journal = Journal(self.run_dir / file_name, RunId("run-7"))
         for at_s, action in self._records:
-            journal.record(action.record, at_s)
+            journal.record(action.records, at_s)
         self._records.clear()
         journal.statistics(self.core.snapshot(self.now), START_S + self.now)
         journal.close(reason)

@@ -185,7 +185,7 @@ def test_what_was_sent_may_go_and_what_was_made_here_may_not_until_the_manager_s
 def test_the_manager_hears_what_had_to_make_room_and_idle_hosts_of_it_end() -> None:
     world = World(held=(FUNCTION, TREE))
     world.run(assignment(1, environment=TREE))
-    world.hear(act.HostReady(1), act.CallEnded(1, AttemptId(1, 1), FINE))
+    world.hear(act.HostReady(1), act.CallsEnded(1, ((AttemptId(1, 1), FINE),)))
     actions = world.hear(act.Evicted((TREE, ARCHIVE)))
     assert actions == [act.EndHost(1, force=False), act.Send(wire.ObjectsEvicted((TREE,)))]
     assert starts(world.run(assignment(2, environment=TREE))) == []

@@ -166,7 +166,9 @@ class Driver(RuleBasedStateMachine):
         elif step == "answer" and host.ready and host.calls:
             path = data.draw(st.sampled_from([None, None, "/long"]))
             self.feed(
-                act.CallEnded(number, host.calls.popleft(), act.Ending(Outcome.SUCCESS, None, "", b"", path, 1e-4))
+                act.CallsEnded(
+                    number, ((host.calls.popleft(), act.Ending(Outcome.SUCCESS, None, "", b"", path, 1e-4)),)
+                )
             )
         elif step == "die":
             self.host_dies(number)
@@ -245,7 +247,7 @@ class Driver(RuleBasedStateMachine):
             host.ready = True
             self.feed(act.HostReady(number))
         if host.calls:
-            self.feed(act.CallEnded(number, host.calls.popleft(), FINE))
+            self.feed(act.CallsEnded(number, ((host.calls.popleft(), FINE),)))
 
 
 Driver.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

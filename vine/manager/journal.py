@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +43,10 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def record(self, record: Record, at_s: float) -> None:
-        """Write this down; `at_s` is the wall clock."""
+    def record(self, records: Iterable[Record], at_s: float) -> None:
+        """Write these down, in order; `at_s` is the wall clock."""
         if not self._given_up:
-            self._records.append((at_s, record))
+            self._records += [(at_s, record) for record in records]
             if not self._wake.is_set():
                 self._wake.set()
 

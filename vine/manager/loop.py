@@ -188,7 +188,7 @@ class Loop:
         self._peers.pop(action.peer, None)
 
     def _record(self, action: actions.Journal) -> None:
-        self._journal.record(action.record, self._wall_s)
+        self._journal.record(action.records, self._wall_s)
 
     def _serve(self, action: actions.Serve) -> None:
         self._files.serve(action.object_id, action.manifest, action.path, action.signature)

@@ -35,7 +35,7 @@ class Options:
     port: int
     parent_fd: int | None
     name: str
-    peer_transfers: bool
+    spread: str  # the value of a `Spread`
     limits: tuple[tuple[str, float], ...]
 
 
@@ -83,10 +83,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parent-fd", type=int, metavar="N", help="end when this pipe does: its other end has gone")
     parser.add_argument("--name", default="", metavar="NAME", help="what the run is called beside its time")
     parser.add_argument(
-        "--peer-transfers",
-        choices=("on", "off"),
-        default="on",
-        help="whether workers may feed each other (default: on)",
+        "--spread",
+        choices=("forest", "chain", "whole-file", "one-source"),
+        default="forest",
+        help="how large files come to many workers: through trees of chunks (the default), through a chain, "
+        "whole from those that have them, or from the manager alone",
     )
     parser.add_argument(
         "--set", action="append", default=[], metavar="LIMIT=VALUE", help="change a limit of vine.config; repeatable"
@@ -111,7 +112,7 @@ def _parse(argv: Sequence[str] | None) -> Options:
         port=port,
         parent_fd=given.parent_fd,
         name=given.name,
-        peer_transfers=given.peer_transfers == "on",
+        spread=given.spread,
         limits=tuple(_limit(text) for text in given.set),
     )
 

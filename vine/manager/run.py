@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.content.folders import remove
+from vine.garbage import collect_rarely
 from vine.host import host_id
 from vine.manager.chores import Chores
 from vine.manager.journal import Journal, file_name
@@ -23,7 +24,7 @@ from vine.manager.loop import Loop, World
 from vine.manager.objects import ServedFiles
 from vine.names import MANAGER
 from vine.scheduler.core import Scheduler
-from vine.scheduler.settings import Settings
+from vine.scheduler.settings import Settings, Spread
 from vine.transfer.events import NodeEvent
 from vine.transfer.mailbox import Mailbox
 from vine.transfer.node import TransferNode
@@ -62,6 +63,7 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
             print(f"ready {connection_file}", flush=True)  # noqa: T201 - whoever started us waits for this line
         except BrokenPipeError:
             loop.stop("nobody waits for it any more")
+        collect_rarely()
         try:
             ending.reason = loop.run()
         except Exception:
@@ -116,7 +118,7 @@ def _make_loop(
         run_secret=secret,
         requests_endpoint=node.requests_endpoint,
         chunks_endpoint=node.chunks_endpoint,
-        peer_transfers=options.peer_transfers,
+        spread=Spread(options.spread),
     )
     world = World(hub, journal, files, node, events, mailbox, chores, options.parent_fd)
     return Loop(world, Scheduler(settings))

@@ -27,9 +27,9 @@ class Forget:
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """Write this down."""
+    """Write these down, in order: all records of a step."""
 
-    record: Record
+    records: tuple[Record, ...]
 
 
 @dataclass(frozen=True, slots=True)

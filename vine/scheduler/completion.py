@@ -10,7 +10,7 @@ from vine.errors import MalformedMessage
 from vine.scheduler import collecting, dispatch, existence, recovery, upkeep
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
-from vine.scheduler.tasks import TaskRecord, TaskState, body_key
+from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import (
     AttemptResult,
@@ -35,7 +35,7 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     if record is None or result.attempt not in worker.attempts:
         _drop_leftovers(state, worker, result)
         return
-    state.placement.durations.observe(body_key(record.spec), result.times.run_s)
+    state.placement.durations.observe(record.body, result.times.run_s)
     crowded = result.attempt in worker.crowded
     worker.release(result.attempt, state.now)
     if result.outcome is not Outcome.DISK_FULL:

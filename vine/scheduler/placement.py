@@ -9,10 +9,11 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from vine import config
 from vine.names import TaskId, WorkerId
-from vine.scheduler.tasks import TaskRecord, TaskState, body_key, shape_key
+from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.messages import Request, Resources
 
@@ -33,35 +34,38 @@ class Shape:
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
     )  # heap of (load, joined, worker, version)
-    allotments: dict[Resources, Resources] = field(default_factory=dict)  # by a worker's capacity
+    seen: int = 0  # the changes of load that the index knows of
+    allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come
 
-    def allotment(self, capacity: Resources) -> Resources:
-        known = self.allotments.get(capacity)
-        if known is None:
-            known = self.allotments[capacity] = allot(self.request, capacity)
-        return known
+    def allotment(self, capacity: Resources) -> Resources | None:
+        """What a task of this shape is given of such a worker; None if it could never fit."""
+        try:
+            return self.allotments[capacity]
+        except KeyError:
+            fits = could_fit(self.request, capacity)
+            allotment = self.allotments[capacity] = allot(self.request, capacity) if fits else None
+            return allotment
 
 
 class Durations:
     """How long tasks take that run the same; tells how many of them to queue ahead of time."""
 
     def __init__(self) -> None:
-        self._mean_s: dict[str, float] = {}
+        self._known: dict[str, tuple[float, int]] = {}  # mean in seconds, and how many to queue
 
     def observe(self, body: str, run_s: float) -> None:
-        old = self._mean_s.pop(body, None)
-        self._mean_s[body] = run_s if old is None else old + _DURATION_WEIGHT * (run_s - old)
-        if len(self._mean_s) > config.durations_kept_max:
-            del self._mean_s[next(iter(self._mean_s))]  # The one that was seen last the longest time ago.
+        known = self._known.pop(body, None)
+        mean_s = run_s if known is None else known[0] + _DURATION_WEIGHT * (run_s - known[0])
+        fit = min(config.prefetch_tasks_max, int(config.prefetch_target_s / max(mean_s, 1e-6)))
+        self._known[body] = mean_s, 1 << fit.bit_length() - 1 if fit else 0
+        if len(self._known) > config.durations_kept_max:
+            del self._known[next(iter(self._known))]  # The one that was seen last the longest time ago.
 
     def ahead(self, body: str) -> int:
         """A power of two or none, so that there are few shapes."""
-        mean_s = self._mean_s.get(body)
-        if mean_s is None:
-            return 0
-        fit = min(config.prefetch_tasks_max, int(config.prefetch_target_s / max(mean_s, 1e-6)))
-        return 1 << fit.bit_length() - 1 if fit else 0
+        known = self._known.get(body)
+        return 0 if known is None else known[1]
 
 
 class Placement:
@@ -71,7 +75,7 @@ class Placement:
         self.shapes: dict[tuple[str, int], Shape] = {}
         self.durations = Durations()
         self.workers: dict[WorkerId, WorkerRecord] = {}
-        self._versions: dict[WorkerId, int] = {}
+        self._versions: dict[WorkerId, int] = {}  # by their last change of load, the latest one last
         self._joined: dict[WorkerId, int] = {}
         self._joins = 0
         self._loads = 0
@@ -89,10 +93,10 @@ class Placement:
         del self.workers[worker_id], self._versions[worker_id], self._joined[worker_id]
 
     def load_changed(self, worker: WorkerRecord) -> None:
+        """Cheap, for a batch changes a load many times: the shapes look when they are asked."""
         self._loads += 1  # Never counted anew for a worker that comes back: its old entries must not count.
+        self._versions.pop(worker.worker_id, None)
         self._versions[worker.worker_id] = self._loads
-        for shape in self.shapes.values():
-            self._enter(shape, worker)
 
     def push(self, record: TaskRecord) -> None:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
@@ -100,13 +104,10 @@ class Placement:
         heapq.heappush(self.shape_of(record).queue, (-record.spec.priority, self._sequence, record.task_id))
 
     def shape_of(self, record: TaskRecord) -> Shape:
-        spec = record.spec
-        name = (shape_key(spec), self.durations.ahead(body_key(spec)))
+        name = (record.shape, self.durations.ahead(record.body))
         shape = self.shapes.get(name)
         if shape is None:
-            shape = self.shapes[name] = Shape(*name, spec.request, spec.features)
-            for worker in self.workers.values():
-                self._enter(shape, worker)
+            shape = self.shapes[name] = Shape(*name, record.spec.request, record.spec.features)
         return shape
 
     def discard_empty_shapes(self) -> None:
@@ -140,8 +141,9 @@ class Placement:
                 # What was learnt of its duration since it was queued may let it be queued elsewhere.
                 fit = self.shape_of(record)
                 worker = self.choose(fit, record, holders)
-                if worker is not None:
-                    assign(record, worker, fit.allotment(worker.capacity))
+                allotment = None if worker is None else fit.allotment(worker.capacity)
+                if worker is not None and allotment is not None:
+                    assign(record, worker, allotment)
                 else:
                     put_aside.append((fit, entry))
                     if not record.avoid and fit.ahead >= shape.ahead:
@@ -161,28 +163,38 @@ class Placement:
         emptiest = self._emptiest(shape, record.avoid)
         if emptiest is None:
             return None
-        best, best_score = emptiest, (has_room(emptiest, shape.allotment(emptiest.capacity)), -1.0)
         held: dict[WorkerId, float] = {}
         for worker_id, size in holders(record):
             held[worker_id] = held.get(worker_id, 0.0) + size
-        for worker_id in (emptiest.worker_id, *held):
+        if not held:
+            return emptiest
+        best, best_score = emptiest, (self._runs_at_once(shape, emptiest), held.pop(emptiest.worker_id, 0.0))
+        for worker_id, held_bytes in held.items():
             worker = self.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not self.usable(shape, worker):
                 continue
-            score = (has_room(worker, shape.allotment(worker.capacity)), held.get(worker_id, 0.0))
+            score = (self._runs_at_once(shape, worker), held_bytes)
             if score > best_score:
                 best, best_score = worker, score
         return best
 
     def usable(self, shape: Shape, worker: WorkerRecord) -> bool:
         """Whether the worker may be given one more task of the shape, to run or to queue."""
-        if not could_fit(shape.request, worker.capacity) or not has_features(worker, shape.features):
+        allotment = shape.allotment(worker.hello.capacity)
+        if allotment is None or not has_features(worker, shape.features):
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False
-        return has_room(worker, shape.allotment(worker.capacity)) or worker.load < 1 + shape.ahead - 1e-6
+        return has_room(worker, allotment) or worker.load < 1 + shape.ahead - 1e-6
+
+    @staticmethod
+    def _runs_at_once(shape: Shape, worker: WorkerRecord) -> bool:
+        """Whether a worker that is usable would run one more now, not queue it."""
+        allotment = shape.allotment(worker.hello.capacity)
+        return allotment is not None and has_room(worker, allotment)
 
     def _emptiest(self, shape: Shape, avoid: set[WorkerId]) -> WorkerRecord | None:
+        self._renew(shape)
         passed: list[tuple[float, int, WorkerId, int]] = []
         found = None
         while shape.index:
@@ -198,6 +210,15 @@ class Placement:
         for entry in passed:
             heapq.heappush(shape.index, entry)
         return found
+
+    def _renew(self, shape: Shape) -> None:
+        """Let the shape's index know of the loads that have changed since it was asked last."""
+        if shape.seen == self._loads:
+            return
+        changed = takewhile(lambda entry: entry[1] > shape.seen, reversed(self._versions.items()))
+        for worker_id, _ in list(changed):
+            self._enter(shape, self.workers[worker_id])
+        shape.seen = self._loads
 
     def _enter(self, shape: Shape, worker: WorkerRecord) -> None:
         if self.usable(shape, worker):

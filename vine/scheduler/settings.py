@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from vine import config
 from vine.names import RunId
+
+
+class Spread(enum.Enum):
+    """How large objects come to many workers. All but the first are there to be compared with it."""
+
+    FOREST = "forest"  # three trees of chunks, in each of which every worker hangs
+    CHAIN = "chain"  # each worker passes chunks on to one other
+    WHOLE_FILE = "whole-file"  # who has it all is a source, for so many flows as the cap allows
+    ONE_SOURCE = "one-source"  # the manager alone sends
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +30,7 @@ class Settings:
     run_secret: bytes
     requests_endpoint: str  # of the manager's own transfer node
     chunks_endpoint: str
-    peer_transfers: bool = True
+    spread: Spread = Spread.FOREST
     transfers_max: int = config.source_transfers_max
     worker_lost_after_s: float = config.worker_lost_after_s
     client_lost_after_s: float = config.manager_lost_after_s

@@ -12,6 +12,7 @@ from vine import config
 from vine.names import MANAGER, HostId, ObjectId, WorkerId
 from vine.scheduler import staging
 from vine.scheduler.files import ObjectRecord
+from vine.scheduler.settings import Spread
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Edge
 
@@ -93,13 +94,18 @@ def _update(state: State, object_id: ObjectId) -> None:
     if forest is None:
         if not transfers.wanting.get(object_id, {}).keys() - {MANAGER}:
             return
-        forest = transfers.forests[object_id] = Forest(transfers.slots, config.forest_generation_s)
+        forest = transfers.forests[object_id] = Forest(transfers.slots, config.forest_generation_s, _stripes(state))
         nodes = [*sorted(known.holders), *(node for node in nodes if node not in known.holders)]
     parts = [(node, _part(state, known, node)) for node in nodes]
     # Who has it first, so that those who come or must move find them.
     parts.sort(key=lambda entry: entry[1] is not _Part.HOLDS)
     for node, part in parts:
         _touch_all(state, object_id, _enter(state, known, forest, node, part))
+
+
+def _stripes(state: State) -> int:
+    """A tree whose nodes feed one child each is a chain."""
+    return 1 if state.settings.spread is Spread.CHAIN else config.forest_stripes
 
 
 def _stop_spreading(state: State, object_id: ObjectId) -> None:

@@ -11,6 +11,7 @@ from vine.scheduler import keeping
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
+from vine.scheduler.settings import Spread
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
 from vine.wire.messages import (
@@ -90,7 +91,7 @@ def plan_single(state: State) -> None:
 def is_spread(state: State, known: ObjectRecord) -> bool:
     """Whether workers get this object through a forest."""
     large = known.manifest is not None and not known.is_small
-    return large and state.settings.peer_transfers and known.peer_transfer
+    return large and state.settings.spread in (Spread.FOREST, Spread.CHAIN) and known.peer_transfer
 
 
 def _manager_may_pull(state: State) -> bool:
@@ -101,7 +102,7 @@ def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId |
     if node == MANAGER and not _manager_may_pull(state):
         return None
     receivers = state.transfers.receiving.get(known.object_id, {})
-    if is_spread(state, known):
+    if is_spread(state, known) or state.settings.spread is Spread.WHOLE_FILE:
         receivers = {}  # Of a forest only who has it all has slots for others.
     sources_of = {receiver: state.transfers.active[t].sources for receiver, t in receivers.items()}
     candidates = [
@@ -132,7 +133,7 @@ def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: Worker
         return True
     if (source, known.object_id) in state.transfers.shunned:
         return False
-    sharing = state.settings.peer_transfers and known.peer_transfer
+    sharing = state.settings.spread is not Spread.ONE_SOURCE and known.peer_transfer
     return node == MANAGER or sharing or MANAGER not in known.holders
 
 

@@ -59,6 +59,7 @@ class State:
         self.strange = 0  # messages that were well formed and made no sense from that peer
         self._counter = 0
         self._out: list[Action] = []
+        self._records: list[Record] = []
         self._results: dict[PeerKey, list[TaskResult]] = {}
         self._assignments: dict[WorkerId, list[Assignment]] = {}
 
@@ -77,7 +78,8 @@ class State:
             self._out.append(actions.Send(worker.peer, message))
 
     def record(self, record: Record) -> None:
-        self._out.append(actions.Journal(record))
+        """Batched with the step's other records, before everything else."""
+        self._records.append(record)
 
     def give(self, worker_id: WorkerId, assignment: Assignment) -> None:
         """Batched with the step's other assignments to that worker, after everything else."""
@@ -98,6 +100,9 @@ class State:
                 self.send(peer, TasksEnded(ended))
         out, self._out = self._out, []
         self._assignments, self._results = {}, {}
+        if self._records:
+            out.insert(0, actions.Journal(tuple(self._records)))
+            self._records = []
         return out
 
     def doom(self, task_id: TaskId, outcome: Outcome, message: str) -> None:

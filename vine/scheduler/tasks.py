@@ -6,10 +6,13 @@ import enum
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.messages import Outcome, TaskResult, TaskSpec
+from vine.wire.messages import Outcome, Request, TaskKind, TaskResult, TaskSpec
+
+_KEYS_REMEMBERED = 1024  # Of shapes and bodies: a task asks several times, and most tasks of a run are alike.
 
 
 class TaskState(enum.Enum):
@@ -23,6 +26,8 @@ class TaskState(enum.Enum):
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
+
+    __hash__ = object.__hash__  # Enum's own is a function in Python, and states are looked up several times a task.
 
     @property
     def ended(self) -> bool:
@@ -70,6 +75,8 @@ class TaskRecord:
     spec: TaskSpec
     client: PeerKey
     submitted_at: float
+    shape: str = field(init=False)  # what it asks of a worker
+    body: str = field(init=False)  # what it runs there
     state: TaskState = TaskState.WAITING
     unmet: set[TaskId | FileId] = field(default_factory=set)  # tasks, and files by `file_requirement`
     attempt: Attempt | None = None
@@ -90,6 +97,11 @@ class TaskRecord:
     result_forgotten: bool = False
     recovering: bool = False  # runs again only to make lost outputs; its result is already committed
 
+    def __post_init__(self) -> None:
+        spec = self.spec
+        self.shape = _shape_key(spec.request, spec.features)
+        self.body = _body_key(spec.kind, spec.function, spec.request, spec.features)
+
     @property
     def task_id(self) -> TaskId:
         return self.spec.task_id
@@ -102,16 +114,21 @@ def file_requirement(file_id: FileId) -> FileId:
 
 def shape_key(spec: TaskSpec) -> str:
     """Tasks of one shape can be placed on the same workers; views find by it why a ready task waits."""
-    request = spec.request
+    return _shape_key(spec.request, spec.features)
+
+
+@lru_cache(_KEYS_REMEMBERED)
+def _shape_key(request: Request, features: tuple[str, ...]) -> str:
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
     asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
-    return "|".join((asked, ",".join(spec.features)))
+    return "|".join((asked, ",".join(features)))
 
 
-def body_key(spec: TaskSpec) -> str:
+@lru_cache(_KEYS_REMEMBERED)
+def _body_key(kind: TaskKind, function: FileId | None, request: Request, features: tuple[str, ...]) -> str:
     """Tasks of one body last about equally long."""
-    what = "" if spec.function is None else str(spec.function)
-    return "|".join((spec.kind.value, what, shape_key(spec)))
+    what = "" if function is None else str(function)
+    return "|".join((kind.value, what, _shape_key(request, features)))
 
 
 def input_files(spec: TaskSpec) -> Iterator[FileId]:

@@ -55,7 +55,13 @@ class WorkerRecord:
     def take(self, attempt: AttemptId, allotment: Resources) -> None:
         assert attempt not in self.attempts, f"attempt {attempt} was assigned twice"
         self.attempts[attempt] = allotment
-        self.used = _add(self.used, allotment, 1)
+        used = self.used
+        self.used = Resources(
+            used.cores + allotment.cores,
+            used.memory_mb + allotment.memory_mb,
+            used.disk_mb + allotment.disk_mb,
+            used.gpus + allotment.gpus,
+        )
         self.idle_since = None
         if len(self.attempts) == 2:
             self.crowded.update(self.attempts)
@@ -63,7 +69,13 @@ class WorkerRecord:
             self.crowded.add(attempt)
 
     def release(self, attempt: AttemptId, now: float) -> None:
-        self.used = _add(self.used, self.attempts.pop(attempt), -1)
+        allotment, used = self.attempts.pop(attempt), self.used
+        self.used = Resources(  # Never less than nothing, as rounding would have it.
+            max(0.0, used.cores - allotment.cores),
+            max(0.0, used.memory_mb - allotment.memory_mb),
+            max(0.0, used.disk_mb - allotment.disk_mb),
+            max(0.0, used.gpus - allotment.gpus),
+        )
         self.crowded.discard(attempt)
         if not self.attempts:
             self.used = _NOTHING  # No rounding errors pile up over the worker's life.
@@ -84,9 +96,12 @@ class WorkerRecord:
     @property
     def load(self) -> float:
         """The largest share of what it has that is taken; above 1 where work is queued ahead of time."""
-        return max(
-            (used / has for used, has in zip(amounts(self.used), amounts(self.capacity), strict=True) if has > 0),
-            default=0.0,
+        used, has = self.used, self.hello.capacity
+        return max(  # Written out: this is asked several times a task.
+            used.cores / has.cores if has.cores else 0.0,
+            used.memory_mb / has.memory_mb if has.memory_mb else 0.0,
+            used.disk_mb / has.disk_mb if has.disk_mb else 0.0,
+            used.gpus / has.gpus if has.gpus else 0.0,
         )
 
 
@@ -96,15 +111,6 @@ def amounts(resources: Resources) -> tuple[float, float, float, float]:
 
 def asked(request: Request) -> tuple[float | None, float | None, float | None, float | None]:
     return (request.cores, request.memory_mb, request.disk_mb, request.gpus)
-
-
-def _add(left: Resources, right: Resources, sign: int) -> Resources:
-    return Resources(
-        cores=max(0.0, left.cores + sign * right.cores),
-        memory_mb=max(0.0, left.memory_mb + sign * right.memory_mb),
-        disk_mb=max(0.0, left.disk_mb + sign * right.disk_mb),
-        gpus=max(0.0, left.gpus + sign * right.gpus),
-    )
 
 
 def could_fit(request: Request, capacity: Resources) -> bool:
@@ -136,8 +142,13 @@ def allot(request: Request, capacity: Resources) -> Resources:
 
 def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
     """Whether the allotment can run at once beside what the worker has already been given."""
-    triples = zip(amounts(allotment), amounts(worker.used), amounts(worker.capacity), strict=True)
-    return all(need == 0 or need <= has - used + _ROUNDING for need, used, has in triples)
+    used, has = worker.used, worker.hello.capacity
+    return (  # Written out, as above. Who asks for nothing of a kind fits, however much of it is taken.
+        (not allotment.cores or allotment.cores <= has.cores - used.cores + _ROUNDING)
+        and (not allotment.memory_mb or allotment.memory_mb <= has.memory_mb - used.memory_mb + _ROUNDING)
+        and (not allotment.disk_mb or allotment.disk_mb <= has.disk_mb - used.disk_mb + _ROUNDING)
+        and (not allotment.gpus or allotment.gpus <= has.gpus - used.gpus + _ROUNDING)
+    )
 
 
 def has_features(worker: WorkerRecord, features: tuple[str, ...]) -> bool:

@@ -114,7 +114,7 @@ class StartHost:
 
 @dataclass(frozen=True, slots=True)
 class RunCall:
-    """Give the call to the host; answered by `CallEnded`."""
+    """Give the call to the host; answered by `CallsEnded`."""
 
     host: int
     assignment: Assignment
@@ -224,10 +224,11 @@ class HostReady:
 
 
 @dataclass(frozen=True, slots=True)
-class CallEnded:
+class CallsEnded:
+    """How these calls of a host ended, in the order in which they ran."""
+
     host: int
-    attempt: AttemptId
-    ending: Ending
+    ends: tuple[tuple[AttemptId, Ending], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,4 +248,4 @@ class HostEnded:
     unread: tuple[AttemptId, ...]
 
 
-LocalEvent = Kept | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallEnded | CallsReturned | HostEnded
+LocalEvent = Kept | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded

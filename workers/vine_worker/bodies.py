@@ -79,11 +79,12 @@ class Bodies:
             arguments = process.host_arguments(environment, places.dill, places.spill, once=True)
             # A fresh interpreter gets its variables and folder from its start.
             body.channel.send(1, *self._writer.parts(assignment, folder=None, variables={}))
+            body.channel.flush()
         else:
             arguments = process.command_arguments(assignment.command)
         with sandbox.stdout.open("wb") as stdout, sandbox.stderr.open("wb") as stderr:
             streams = (self._null, stdout.fileno(), stderr.fileno())
-            far = (body.channel.far_descriptor,) if body.channel is not None else ()
+            far = body.channel.far_descriptors if body.channel is not None else ()
             number = self._programs.start(arguments, sandbox.work, variables, streams + far)
         self._by_number[number] = body
         self._numbers[assignment.attempt] = number

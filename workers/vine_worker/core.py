@@ -61,7 +61,7 @@ class WorkerCore:
             act.BodyEnded: self._on_body_ended,
             act.Collected: self._on_collected,
             act.HostReady: dispatch.host_ready,
-            act.CallEnded: dispatch.call_ended,
+            act.CallsEnded: dispatch.calls_ended,
             act.CallsReturned: dispatch.calls_returned,
             act.HostEnded: dispatch.host_ended,
         }

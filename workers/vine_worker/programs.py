@@ -67,7 +67,7 @@ class Programs:
     def start(
         self, argv: Sequence[str], folder: Path, variables: Mapping[str, str], descriptors: tuple[int, ...]
     ) -> int:
-        """Starts a program with these standard streams (and one descriptor more); returns its number."""
+        """Starts a program with these standard streams (and more descriptors); returns its number."""
         self._last_number += 1
         request = {"start": self._last_number, "argv": argv, "folder": str(folder), "variables": variables}
         self._send(request, descriptors)

@@ -6,7 +6,7 @@ worker is gone, it kills all of it. It needs nothing but the standard library, a
 
 A request is `<II` (bytes of the JSON that follows, number of file descriptors), with the descriptors attached,
 then the JSON: {"start": number, "argv", "folder", "variables"} or {"kill": number, "signal"}. The first three
-descriptors become the standard streams, a fourth is kept, and `{fd}` in argv becomes its number. Reports are
+descriptors become the standard streams, others are kept, and `{fd}` in argv becomes their numbers. Reports are
 framed alike: {"started", "pid"}, {"failed", "message"}, {"ended", "code"}.
 """
 
@@ -205,7 +205,8 @@ class Spawner:
         standard_input, output, errors, *kept = descriptors
         argv = request["argv"]
         if kept:  # Their numbers are known only here.
-            argv = [str(kept[0]) if part == "{fd}" else part for part in argv]
+            numbers = ",".join(map(str, kept))
+            argv = [numbers if part == "{fd}" else part for part in argv]
         try:
             process = subprocess.Popen(
                 argv,

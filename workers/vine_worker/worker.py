@@ -22,6 +22,7 @@ import zmq
 
 from vine import config
 from vine.errors import UsageError, VineError
+from vine.garbage import collect_rarely
 from vine.names import WorkerId
 from vine.transfer.events import Fetched, FetchFailed, NodeFailed
 from vine.transfer.node import TransferNode
@@ -185,6 +186,7 @@ class Worker:
 
     def _loop(self) -> None:
         poller = self._new_poller()
+        collect_rarely()
         while self._ending is None:
             ready = dict(poller.poll(self._patience_ms()))
             now = time.monotonic()
@@ -240,6 +242,7 @@ class Worker:
             self._feed(message)
         self._execute(self.core.tick(now))
         self._execute(self.core.flush())
+        self._hosts.flush()
         self._check_times(now)
         self._link.flush(now)
         self._link.check(now)

@@ -15,7 +15,7 @@ def test_calls_reuse_hosts_of_their_kind_and_replace_idle_ones_of_another() -> N
     first = world.run(assignment(1), assignment(2))
     assert [action.host for action in first if isinstance(action, act.StartHost)] == [1, 2]
     world.hear(act.HostReady(1), act.HostReady(2))
-    world.hear(act.CallEnded(1, AttemptId(1, 1), FINE), act.CallEnded(2, AttemptId(1, 2), FINE))
+    world.hear(act.CallsEnded(1, ((AttemptId(1, 1), FINE),)), act.CallsEnded(2, ((AttemptId(1, 2), FINE),)))
     assert world.run(assignment(3)) == [act.RunCall(2, assignment(3))]
     other = world.run(assignment(4, environment=TREE))
     assert act.EndHost(1, force=False) in other
@@ -27,7 +27,7 @@ def busy_world(calls: int) -> World:
     world = World()
     world.run(assignment(1), assignment(2))
     world.hear(act.HostReady(1), act.HostReady(2))
-    world.hear(act.CallEnded(1, AttemptId(1, 1), FINE), act.CallEnded(2, AttemptId(1, 2), FINE))
+    world.hear(act.CallsEnded(1, ((AttemptId(1, 1), FINE),)), act.CallsEnded(2, ((AttemptId(1, 2), FINE),)))
     world.results()
     world.run(*(assignment(number) for number in range(3, 3 + calls)))
     return world
@@ -50,7 +50,7 @@ def test_calls_that_were_handed_out_come_back_from_a_host_whose_call_is_long() -
     assert act.TakeBack(1) in world.wait(config.calls_ahead_s)
     world.hear(act.CallsReturned(1, (AttemptId(1, 5),)), act.CallsReturned(2, (AttemptId(1, 6),)))
     long = act.Ending(Outcome.SUCCESS, value=b"P", run_s=10.0)
-    assert starts(world.hear(act.CallEnded(2, AttemptId(1, 3), long))) == [5]
+    assert starts(world.hear(act.CallsEnded(2, ((AttemptId(1, 3), long),)))) == [5]
 
 
 def test_the_time_limit_of_a_call_counts_from_its_own_start() -> None:
@@ -108,7 +108,7 @@ def test_a_call_that_is_on_its_way_back_is_not_said_to_have_started() -> None:
     world = busy_world(4)
     world.wait(config.calls_ahead_s)
     world.core.flush()
-    world.hear(act.CallEnded(1, AttemptId(1, 4), FINE))
+    world.hear(act.CallsEnded(1, ((AttemptId(1, 4), FINE),)))
     told = [action.message for action in world.core.flush() if isinstance(action, act.Send)]
     assert not any(isinstance(message, wire.TasksStarted) for message in told)
 
@@ -116,6 +116,6 @@ def test_a_call_that_is_on_its_way_back_is_not_said_to_have_started() -> None:
 def test_an_environment_outlives_its_hosts() -> None:
     world = World(held=(FUNCTION, TREE))
     world.run(assignment(1, environment=TREE))
-    world.hear(act.HostReady(1), act.CallEnded(1, AttemptId(1, 1), FINE))
+    world.hear(act.HostReady(1), act.CallsEnded(1, ((AttemptId(1, 1), FINE),)))
     assert world.hear(wire.DropObjects((TREE,))) == [act.EndHost(1, force=False)]
     assert world.hear(act.HostEnded(1, FINE, ())) == [act.RemoveObjects((TREE,))]

@@ -28,10 +28,10 @@ class RunningHost:
     def __init__(self, folder: Path, once: bool = False) -> None:
         self.folder = folder
         self.channel = HostChannel(folder)
-        arguments = [sys.executable, host_program.__file__, "--fd", str(self.channel.far_descriptor)]
+        arguments = [sys.executable, host_program.__file__, "--fd", ",".join(map(str, self.channel.far_descriptors))]
         arguments += ["--spill", str(folder), "--frame-bytes", str(config.host_frame_bytes_max)]
         arguments += ["--inline-bytes", str(config.inline_bytes_max)] + ["--once"] * once
-        self.process = subprocess.Popen(arguments, pass_fds=[self.channel.far_descriptor], cwd=folder)
+        self.process = subprocess.Popen(arguments, pass_fds=self.channel.far_descriptors, cwd=folder)
         self.number = 0
 
     def call(self, function: Any, *args: Any, settings: bytes = b"", values: tuple[bytes, ...] = ()) -> None:
@@ -43,6 +43,7 @@ class RunningHost:
         self.number += 1
         blobs = [(host_program.INLINE, content) for content in (payload, *values)]
         self.channel.send(self.number, os.fsencode(path), settings, blobs)
+        self.channel.flush()
 
     def answer(self) -> Answer:
         return self.answers(1)[0]

@@ -7,7 +7,7 @@ import pickle
 import select
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import pytest
 
@@ -28,6 +28,14 @@ PLAIN = HostKind(None, 1, ())
 _E = TypeVar("_E")
 
 
+class CallEnded(NamedTuple):
+    """One of those that a `CallsEnded` tells."""
+
+    host: int
+    attempt: AttemptId
+    ending: act.Ending
+
+
 class Warm:
     """The hosts, and what they have told the core."""
 
@@ -35,7 +43,13 @@ class Warm:
         self.places = places
         self._programs = programs
         self.told: list[Any] = []
-        self.hosts = Hosts(places, programs, CallWriter(places.holdings.path), self.told.append)
+        self.hosts = Hosts(places, programs, CallWriter(places.holdings.path), self.hear)
+
+    def hear(self, event: Any) -> None:
+        if isinstance(event, act.CallsEnded):
+            self.told += [CallEnded(event.host, *end) for end in event.ends]
+        else:
+            self.told.append(event)
 
     def start(self, number: int = 1, kind: HostKind = PLAIN) -> None:
         self.hosts.start(act.StartHost(number, kind))
@@ -44,6 +58,7 @@ class Warm:
         fields.setdefault("function", function(self.places, body))
         given = assignment(number, TaskKind.CALL, *args, **fields)
         self.hosts.run(act.RunCall(host, given))
+        self.hosts.flush()
         return given.attempt
 
     def next(self, kind: type[_E]) -> _E:
@@ -62,10 +77,10 @@ class Warm:
                 assert self.hosts.program_ended(ended)
 
     def value(self) -> Any:
-        return value_of(self.next(act.CallEnded))
+        return value_of(self.next(CallEnded))
 
 
-def value_of(ended: act.CallEnded) -> Any:
+def value_of(ended: CallEnded) -> Any:
     assert ended.ending.value is not None, ended
     return pickle.loads(ended.ending.value[1:])
 
@@ -81,7 +96,7 @@ def test_a_host_says_that_it_is_up_and_answers_its_calls_in_turn(warm: Warm) -> 
     warm.start()
     attempts = [warm.call(number, lambda x: x + 1, number) for number in (1, 2)]
     assert warm.next(act.HostReady) == act.HostReady(1)
-    endings = [warm.next(act.CallEnded) for _ in attempts]
+    endings = [warm.next(CallEnded) for _ in attempts]
     assert [(ended.host, ended.attempt) for ended in endings] == [(1, attempt) for attempt in attempts]
     assert [value_of(ended) for ended in endings] == [2, 3]
 
@@ -116,7 +131,7 @@ def test_a_call_with_files_runs_in_a_sandbox_and_one_without_has_none(warm: Warm
 def test_a_call_that_cannot_have_its_names_is_told_and_the_host_goes_on(warm: Warm) -> None:
     warm.start()
     attempt = warm.call(1, os.getcwd, label="the call", outputs=(Mount(FileId(1), "../out"),))
-    ended = warm.next(act.CallEnded)
+    ended = warm.next(CallEnded)
     assert (ended.attempt, ended.ending.outcome) == (attempt, Outcome.START_FAILED)
     assert ended.ending.message.startswith("the call could not be started: the name '../out'")
     warm.call(2, lambda: "fine")
@@ -142,7 +157,7 @@ def test_calls_that_were_not_begun_are_given_back_without_their_sandboxes(warm: 
     assert warm.next(act.CallsReturned) == act.CallsReturned(1, (waiting,))
     assert not warm.places.sandbox(waiting).folder.exists()
     gate.write_text("done")
-    ended = warm.next(act.CallEnded)
+    ended = warm.next(CallEnded)
     assert ended.attempt == running
     assert value_of(ended) == "done"
 
@@ -157,7 +172,7 @@ def test_what_was_answered_is_told_before_what_comes_back(warm: Warm) -> None:
     assert select.select([host.channel], [], [], 20)[0]
     warm.told.clear()
     warm.hosts.take_back(act.TakeBack(1))
-    assert [type(event) for event in warm.told] == [act.CallEnded, act.CallsReturned]
+    assert [type(event) for event in warm.told] == [CallEnded, act.CallsReturned]
     assert warm.told[0].attempt == attempt
 
 
@@ -169,7 +184,7 @@ def test_the_end_of_a_host_is_told_with_what_it_had_not_begun_after_what_it_had_
     ended = warm.next(act.HostEnded)
     assert (ended.host, ended.ending.outcome, ended.unread) == (1, Outcome.KILLED, (unread,))
     assert "w1.host-1.log" in ended.ending.message
-    assert [event.attempt for event in warm.told if isinstance(event, act.CallEnded)] == [answered]
+    assert [event.attempt for event in warm.told if isinstance(event, CallEnded)] == [answered]
 
 
 def test_a_function_that_ends_its_interpreter_is_told_as_that(warm: Warm) -> None:
@@ -215,8 +230,8 @@ def test_only_logs_that_say_something_are_left(warm: Warm, places: Places) -> No
     for number, body in ((1, lambda: None), (2, lambda: print("said"))):
         warm.start(number)
         warm.call(number, body, host=number)
-        warm.next(act.CallEnded)
+        warm.next(CallEnded)
     warm.hosts.close()
     assert [places.host_log(number).exists() for number in (1, 2)] == [False, True]
     assert places.host_log(2).read_text() == "said\n"
-    warm.hosts = Hosts(places, warm._programs, CallWriter(places.holdings.path), warm.told.append)
+    warm.hosts = Hosts(places, warm._programs, CallWriter(places.holdings.path), warm.hear)

@@ -1,12 +1,14 @@
-"""How do calls get to a function host and its answers back: the worker's end of the host's socket."""
+"""How do calls get to a function host and its answers back: the worker's end of the host's socket and pipes."""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import struct
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,89 +30,150 @@ class Answer:
 
 
 class HostChannel:
-    """The socket pair of one host. The far end stays open here too, to take back what was not read there."""
+    """What lies between the worker and one host.
+
+    Calls go through a socket that keeps frames whole, several in one frame, and their numbers through a pipe.
+    The host takes a number out of the pipe before it begins that call; the worker takes calls back by taking
+    their numbers. So either has each call, however the host buffers them. Answers come through a second pipe,
+    which keeps what a host said before it died. The far ends stay open here too.
+    """
 
     def __init__(self, spill_folder: Path) -> None:
         self._near, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         for end in (self._near, self._far):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _socket_buffer_bytes)
         self._near.setblocking(False)
+        self._permits_out, self._permits_in = os.pipe2(os.O_CLOEXEC)
+        # Opened anew, for whether reading waits belongs to an opening: the host's reading does, ours does not.
+        self._permits_back = os.open(f"/proc/self/fd/{self._permits_out}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._answers_out, self._answers_in = os.pipe2(os.O_CLOEXEC)
+        os.set_blocking(self._answers_out, False)
+        with contextlib.suppress(OSError):  # It may be more than a user is allowed: then hosts wait for us sooner.
+            fcntl.fcntl(self._answers_in, fcntl.F_SETPIPE_SZ, config.host_answers_bytes)
         self._spill_folder = spill_folder
-        self._unsent: deque[bytes] = deque()
+        self._unsent: deque[tuple[int, bytes]] = deque()
+        self._spilled: dict[int, Path] = {}
+        self._received = bytearray()
         self.malformed = False  # Something else than the host program writes to its end: the user's code.
 
     def fileno(self) -> int:
-        return self._near.fileno()
+        """Readable when answers have come."""
+        return self._answers_out
 
     @property
-    def far_descriptor(self) -> int:
-        return self._far.fileno()
+    def far_descriptors(self) -> tuple[int, int, int]:
+        """The host's ends: calls, their numbers, answers."""
+        return self._far.fileno(), self._permits_out, self._answers_in
 
     def send(self, number: int, function: bytes, settings: bytes, blobs: Sequence[host.Blob]) -> None:
-        """Gives the host a call; a long one goes by a file."""
+        """Gives the host a call, with the next `flush`; a long one goes by a file. Numbers ascend."""
         frame = host.call_frame(number, function, settings, blobs)
-        if len(frame) > config.host_frame_bytes_max:
+        if len(frame) + host.LENGTH.size > config.host_frame_bytes_max:
             path = self._spill_folder / f"call-{self.fileno()}-{number}"
             try:
                 path.write_bytes(frame)
             except OSError:
                 path.unlink(missing_ok=True)  # What was written of it would keep a full disk full.
                 raise
+            self._spilled[number] = path
             frame = host.SPILLED_HEAD.pack(host.SPILLED, number) + os.fsencode(path)
-        self._unsent.append(frame)
-        self.flush()
+        self._unsent.append((number, frame))
 
     def flush(self) -> bool:
         """Sends what the socket takes; tells whether something is left."""
         while self._unsent:
+            numbers, frame = self._next_frame()
             try:
-                self._near.send(self._unsent[0])
+                self._near.send(frame)
             except BlockingIOError:
                 return True
-            self._unsent.popleft()
+            for _ in numbers:
+                self._unsent.popleft()
+            os.write(self._permits_in, b"".join(map(host.PERMIT.pack, numbers)))  # After the calls that they are for.
         return False
+
+    def _next_frame(self) -> tuple[list[int], bytes]:
+        """The calls that wait, as many as a frame holds."""
+        numbers: list[int] = []
+        parts: list[bytes] = []
+        left = config.host_frame_bytes_max
+        for number, frame in self._unsent:
+            left -= len(frame) + host.LENGTH.size
+            if left < 0 or len(numbers) == config.calls_ahead_max:
+                break
+            numbers.append(number)
+            parts += (host.LENGTH.pack(len(frame)), frame)
+        return numbers, b"".join(parts)
 
     def receive(self) -> list[Answer]:
         """The answers that have come."""
-        answers: list[Answer] = []
-        while not self.malformed:  # What follows may be anybody's.
-            try:
-                length = self._near.recv_into(_buffer)
-            except (BlockingIOError, ConnectionResetError):
-                return answers
-            if not length:
-                return answers
-            try:
-                answers.append(_answer(_buffer[:length]))
-            except (struct.error, UnicodeDecodeError):
-                self.malformed = True
+        with contextlib.suppress(BlockingIOError):
+            while not self.malformed:
+                said = os.read(self._answers_out, config.host_answers_bytes)
+                self._received += said
+                if len(said) < config.host_answers_bytes:
+                    break
+        answers = list(self._take_answers())
+        for answer in answers:
+            self._spilled.pop(answer.number, None)
         return answers
 
+    def _take_answers(self) -> Iterator[Answer]:
+        at, received = 0, self._received
+        while not self.malformed and len(received) >= at + host.LENGTH.size:  # What follows may be anybody's.
+            (length,) = host.LENGTH.unpack_from(received, at)
+            begin = at + host.LENGTH.size
+            if length > 2 * config.host_frame_bytes_max:
+                self.malformed = True
+            elif len(received) < begin + length:
+                break
+            else:
+                try:
+                    yield _answer(received[begin : begin + length])
+                except (struct.error, UnicodeDecodeError):
+                    self.malformed = True
+                at = begin + length
+        del received[:at]
+
     def take_back(self) -> list[int]:
-        """The numbers of the calls that the host has not read; it never will."""
-        frames = []
-        while True:
-            try:
-                length = self._far.recv_into(_buffer, 0, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                break
-            if not length:
-                break
-            frames.append(bytes(_buffer[:length]))
-        frames += self._unsent
+        """The numbers of the calls that the host has not begun; it never will."""
+        unbegun = self._take_permits()
+        for number, frame in self._take_frames():
+            if number not in unbegun:  # The host is about to read it: it has its permit.
+                self._near.send(host.LENGTH.pack(len(frame)) + frame)
+        numbers = [*unbegun, *(number for number, _ in self._unsent)]
         self._unsent.clear()
+        for number in numbers:
+            if number in self._spilled:
+                self._spilled.pop(number).unlink()
+        return numbers
+
+    def _take_permits(self) -> dict[int, None]:
+        try:
+            permits = os.read(self._permits_back, host.PIPE_BYTES)
+        except BlockingIOError:
+            permits = b""
+        return dict.fromkeys(number for (number,) in host.PERMIT.iter_unpack(permits))
+
+    def _take_frames(self) -> Iterator[tuple[int, bytes]]:
+        """The calls in the frames that the host has not read."""
+        frames = []
+        with contextlib.suppress(BlockingIOError):
+            while length := self._far.recv_into(_buffer, 0, socket.MSG_DONTWAIT):
+                frames.append(bytes(_buffer[:length]))
         for frame in frames:
-            if frame[:1] == host.SPILLED:
-                os.unlink(frame[host.SPILLED_HEAD.size :])
-        return [host.NUMBER.unpack_from(frame)[0] for frame in frames]
+            yield from ((number, bytes(call)) for number, call in host.calls_of(memoryview(frame)))
 
     def close(self) -> None:
         self._near.close()
         self._far.close()
+        pipes = (self._permits_out, self._permits_in, self._permits_back, self._answers_out, self._answers_in)
+        for end in pipes:
+            os.close(end)
 
 
-def _answer(frame: memoryview) -> Answer:
+def _answer(frame: bytes | bytearray) -> Answer:
     number, brings, where, run_s, words_bytes = host.ANSWER_HEAD.unpack_from(frame)
     content_at = host.ANSWER_HEAD.size + words_bytes
-    words = str(frame[host.ANSWER_HEAD.size : content_at], "utf-8")
+    words = str(frame[host.ANSWER_HEAD.size : content_at], "utf-8") if words_bytes else ""
     return Answer(number, brings, where == host.AT_PATH, bytes(frame[content_at:]), run_s, words)

@@ -111,16 +111,17 @@ class Dispatch:
         if host.calls:
             self._begin(self._board.attempts[host.calls[0]], host)
 
-    def call_ended(self, event: act.CallEnded) -> None:
+    def calls_ended(self, event: act.CallsEnded) -> None:
         host = self.pool.hosts[event.host]
-        first = host.calls.popleft()
-        assert first == event.attempt, "a host answered out of turn"
-        attempt = self._board.attempts[first]
-        function, run_s = attempt.assignment.function, event.ending.run_s
-        if function is not None and run_s is not None:
-            before_s = self._run_s.get(function, run_s)
-            self._run_s[function] = before_s + _EWMA_SHARE * (run_s - before_s)
-        self._board.ended(attempt, event.ending)
+        for attempt_id, ending in event.ends:
+            first = host.calls.popleft()
+            assert first == attempt_id, "a host answered out of turn"
+            attempt = self._board.attempts[first]
+            function, run_s = attempt.assignment.function, ending.run_s
+            if function is not None and run_s is not None:
+                before_s = self._run_s.get(function, run_s)
+                self._run_s[function] = before_s + _EWMA_SHARE * (run_s - before_s)
+            self._board.ended(attempt, ending)
         if not host.calls:
             self._rest(host)
         elif not host.recalled:  # Else the next ones may be on their way back.

@@ -3,9 +3,9 @@
 This one file needs nothing but the standard library, because the interpreter of the user's software
 environment runs it. It also holds the frames' layout, which the worker's end imports.
 
-The socket is a SOCK_SEQPACKET pair, so that a frame is read whole or not at all: the worker keeps a
-copy of this end and can take back what has not been read yet. Every answer is sent at once: what has
-been answered survives the death of this process in the kernel's buffer.
+Calls come through a SOCK_SEQPACKET socket, several in a frame; the number of each comes through a pipe,
+and is taken out of it before the call begins: the worker takes calls back by taking their numbers. Every
+answer goes into a second pipe at once: what has been answered survives the death of this process there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import types
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import NoReturn
 
     Blob = tuple[bytes, bytes]  # INLINE or AT_PATH, and the bytes or the path
@@ -34,7 +34,10 @@ INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that ho
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
 CALL_ENDS = (VALUE, EXCEPTION, EXIT)
 
-NUMBER = struct.Struct("<xQ")  # where both kinds of frames have the call's number
+PIPE_BYTES = 65536  # A pipe's capacity on Linux, unless it is asked to be another.
+LENGTH = struct.Struct("<I")  # before each call in a frame, and before each answer
+PERMIT = struct.Struct("<Q")  # a call's number: whoever takes it out of the pipe has the call
+NUMBER = struct.Struct("<xQ")  # where both kinds of calls have their number
 SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
 CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
 BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
@@ -52,6 +55,16 @@ def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[Bl
     for where, content in blobs:
         parts += (BLOB_HEAD.pack(where, len(content)), content)
     return b"".join(parts)
+
+
+def calls_of(frame: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The calls in a frame of the socket, each with its number."""
+    at = 0
+    while at < len(frame):
+        (length,) = LENGTH.unpack_from(frame, at)
+        at += LENGTH.size
+        yield NUMBER.unpack_from(frame, at)[0], frame[at : at + length]
+        at += length
 
 
 class Call:
@@ -133,13 +146,55 @@ def refuse_open_files(value: Any) -> Any:
     return NotImplemented
 
 
+class Channel:
+    """This process's ends of what lies between it and the worker."""
+
+    def __init__(self, descriptors: str, frame_bytes: int) -> None:
+        calls, self._permits, self._answers = map(int, descriptors.split(","))
+        self._calls = socket.socket(fileno=calls)
+        for descriptor in (calls, self._permits, self._answers):
+            os.set_inheritable(descriptor, False)
+        self._buffer = memoryview(bytearray(frame_bytes))
+        self._read: list[tuple[int, memoryview]] = []  # calls of the frame that was read last, the next one last
+
+    def next_call(self) -> Call | None:
+        """Waits for the permit to run a call, and reads that call; None when the worker is gone."""
+        permit = os.read(self._permits, PERMIT.size)
+        if not permit:
+            return None
+        (wanted,) = PERMIT.unpack(permit)
+        while True:
+            while self._read:
+                number, content = self._read.pop()
+                if number == wanted:
+                    return self._opened(content)
+                # Those before it were taken back.
+            length = self._calls.recv_into(self._buffer)
+            if not length:
+                return None
+            # A copy, for the next frame may be read while the last calls of this one still wait.
+            self._read = list(calls_of(memoryview(bytes(self._buffer[:length]))))[::-1]
+
+    def answer(self, frame: bytes) -> None:
+        left = memoryview(LENGTH.pack(len(frame)) + frame)
+        while left:
+            left = left[os.write(self._answers, left) :]
+
+    @staticmethod
+    def _opened(content: memoryview) -> Call:
+        if content[:1] == SPILLED:
+            path = bytes(content[SPILLED_HEAD.size :])
+            content = memoryview(read_blob((AT_PATH, path)))
+            os.unlink(path)
+        return Call(content)
+
+
 class Host:
     """The loop: calls in, answers out, one at a time."""
 
-    def __init__(self, channel: socket.socket, serialiser: Serialiser, options: argparse.Namespace) -> None:
+    def __init__(self, channel: Channel, serialiser: Serialiser, options: argparse.Namespace) -> None:
         self._channel = channel
         self._serialiser = serialiser
-        self._buffer = memoryview(bytearray(options.frame_bytes))
         self._inline_bytes = options.inline_bytes
         self._spill_folder = options.spill
         self._functions: dict[bytes, Callable[..., Any]] = {}
@@ -152,15 +207,10 @@ class Host:
         """Runs calls until the worker is gone, or one call only; returns the exit code."""
         self._answer(0, READY, sys.version.split()[0].encode(), 0.0)
         while True:
-            length = self._channel.recv_into(self._buffer)
-            if not length:
+            call = self._channel.next_call()
+            if call is None:
                 return 0
-            frame = self._buffer[:length]
-            if frame[:1] == SPILLED:
-                path = bytes(frame[SPILLED_HEAD.size :])
-                frame = memoryview(read_blob((AT_PATH, path)))
-                os.unlink(path)
-            exit_code = self._run(Call(frame))
+            exit_code = self._run(call)
             if once:
                 return exit_code
 
@@ -264,7 +314,7 @@ class Host:
                 os.unlink(path)  # What was written of it would keep a full disk full.
                 raise
             where, content = AT_PATH, path
-        self._channel.sendall(ANSWER_HEAD.pack(number, brings, where, run_s, len(said)) + said + content)
+        self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, len(said)) + said + content)
 
 
 def exit_code_of(request: SystemExit) -> int:
@@ -306,7 +356,7 @@ def leave_main() -> None:
 
 def main() -> NoReturn:
     parser = argparse.ArgumentParser(description="Runs function calls for vine-worker; not for use by hand.")
-    parser.add_argument("--fd", type=int, required=True)
+    parser.add_argument("--fd", required=True)
     parser.add_argument("--dill")
     parser.add_argument("--spill", required=True)
     parser.add_argument("--frame-bytes", type=int, required=True)
@@ -314,8 +364,7 @@ def main() -> NoReturn:
     parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
     leave_main()
-    channel = socket.socket(fileno=options.fd)
-    channel.set_inheritable(False)
+    channel = Channel(options.fd, options.frame_bytes)
     exit_code = Host(channel, Serialiser(options.dill), options).serve(options.once)
     flush_output()
     # Threads and exit handlers that calls left behind must not hold up the worker.

@@ -15,7 +15,7 @@ from vine.wire.messages import Assignment, Outcome
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter
-from vine_worker.functions.channel import Answer, HostChannel
+from vine_worker.functions.channel import HostChannel
 from vine_worker.functions.host import CALL_ENDS, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
@@ -47,6 +47,7 @@ class Hosts:
         self._hosts: dict[int, LiveHost] = {}
         self._by_program: dict[int, LiveHost] = {}
         self.by_descriptor: dict[int, LiveHost] = {}
+        self._unflushed: dict[int, LiveHost] = {}  # have calls that the next flush sends
         self.changed = False  # the set of descriptors to poll
 
     def start(self, action: act.StartHost) -> None:
@@ -72,7 +73,7 @@ class Hosts:
         home.mkdir()
         arguments = process.host_arguments(environment, places.dill, places.spill, once=False)
         with host.log.open("ab") as log:
-            streams = (self._null, log.fileno(), log.fileno(), host.channel.far_descriptor)
+            streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)
 
     def run(self, action: act.RunCall) -> None:
@@ -86,35 +87,42 @@ class Hosts:
             variables = process.allotment_variables(assignment.allotment, assignment.variables)
             host.channel.send(self._last_call, *self._writer.parts(assignment, folder, variables))
             host.calls[self._last_call] = assignment.attempt
+            self._unflushed[action.host] = host
         except (OSError, VineError) as why:
             outcome = Outcome.DISK_FULL if is_disk_full(why) else Outcome.START_FAILED
             message = f"{assignment.label or 'the call'} could not be started: {why}"
-            self._feed(act.CallEnded(action.host, assignment.attempt, act.Ending(outcome, message=message)))
+            ending = act.Ending(outcome, message=message)
+            self._feed(act.CallsEnded(action.host, ((assignment.attempt, ending),)))
 
     def _make_sandbox(self, assignment: Assignment) -> Path:
         sandbox = self._places.sandbox(assignment.attempt)
         sandbox.make(assignment, self._places.holdings.path)
         return sandbox.work
 
+    def flush(self) -> None:
+        """Sends the calls that a turn has brought, those of one host together."""
+        while self._unflushed:
+            self._unflushed.popitem()[1].channel.flush()
+
     def hear(self, host: LiveHost) -> int:
         """Takes in what a host has answered; returns how many answers there were."""
         answers = host.channel.receive()
+        ends: list[tuple[AttemptId, act.Ending]] = []
         for answer in answers:
-            self._take_in(host, answer)
+            if answer.brings == READY and not host.ready:
+                host.ready = True
+                self._feed(act.HostReady(host.host))
+            elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
+                ends.append((host.calls.pop(answer.number), process.ending_of_answer(answer)))
+            else:
+                host.channel.malformed = True
+                break
+        if ends:
+            self._feed(act.CallsEnded(host.host, tuple(ends)))
         if host.channel.malformed:
             self._programs.kill(host.program, force=True)
         host.channel.flush()
         return len(answers)
-
-    def _take_in(self, host: LiveHost, answer: Answer) -> None:
-        if answer.brings == READY and not host.ready:
-            host.ready = True
-            self._feed(act.HostReady(host.host))
-        elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
-            attempt = host.calls.pop(answer.number)
-            self._feed(act.CallEnded(host.host, attempt, process.ending_of_answer(answer)))
-        else:
-            host.channel.malformed = True
 
     def take_back(self, action: act.TakeBack) -> None:
         """After this the host runs at most one call; what it had answered is told first."""
@@ -146,6 +154,7 @@ class Hosts:
         unread = self._unread(host)
         ending = self._ending_of(host, ended)
         del self._hosts[host.host], self._by_program[ended.number], self.by_descriptor[host.channel.fileno()]
+        self._unflushed.pop(host.host, None)
         self.changed = True
         self._let_go(host)
         self._feed(act.HostEnded(host.host, ending, unread))
