@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vine.content.members import Members, UsedElsewhereError, gate, remove
+from vine.content.members import Members, UsedElsewhereError, gate, remove, remove_what_was_going
 from vine.errors import UsageError
 
 
@@ -46,8 +46,10 @@ def test_one_after_the_other_passes_the_gate_though_the_folder_goes(tmp_path: Pa
             with gate(root):
                 inside.append(1)
                 worst.append(len(inside))
-                remove(root, str(len(worst)))
+                name = str(len(worst))
                 inside.pop()
+                remove_what_was_going(root)
+                remove(root, name)
 
     threads = [threading.Thread(target=pass_through) for _ in range(4)]
     for thread in threads:
@@ -55,6 +57,7 @@ def test_one_after_the_other_passes_the_gate_though_the_folder_goes(tmp_path: Pa
     for thread in threads:
         thread.join()
     assert (len(worst), max(worst)) == (200, 1)
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_with_an_objects_folder_of_somebody_elses_is_refused(tmp_path: Path) -> None:

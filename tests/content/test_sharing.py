@@ -131,6 +131,7 @@ def test_without_a_ledger_that_can_be_read_the_store_begins_anew(name: str, tmp_
 
 def test_what_one_had_begun_to_remove_as_it_was_killed_goes(tmp_path: Path) -> None:
     (tmp_path / "store.abc.going" / "objects").mkdir(parents=True)
+    (tmp_path / "store.abc.going" / "store.lock").touch()
     Store(tmp_path / "store").leave()
     assert os.listdir(tmp_path) == []
 

@@ -62,13 +62,34 @@ def remove(root: Path, name: str) -> None:
     """The last one takes the folder away, at one moment for those who stand before its gate."""
     going = root.with_name(f"{root.name}.{name}.going")
     os.rename(root, going)
-    folders.remove(going)
+    _remove(going)
 
 
 def remove_what_was_going(root: Path) -> None:
-    """Of one that was killed while it removed the folder."""
+    """Of those that were killed while they removed the folder."""
     for left in root.parent.glob(f"{root.name}.*.going"):
-        folders.remove(left)
+        try:
+            descriptor = os.open(left / "store.lock", os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            _remove_empty(left)
+            continue
+        with contextlib.suppress(BlockingIOError, FileNotFoundError):  # It lives and is at it, or was and is through.
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove(left)
+        os.close(descriptor)
+
+
+def _remove(going: Path) -> None:
+    lock = going / "store.lock"
+    for path in set(going.iterdir()) - {lock}:
+        folders.remove(path)
+    lock.unlink()
+    _remove_empty(going)
+
+
+def _remove_empty(going: Path) -> None:
+    with contextlib.suppress(FileNotFoundError):  # Another one may see that it is empty, too.
+        going.rmdir()
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
