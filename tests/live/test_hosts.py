@@ -11,6 +11,7 @@ from pathlib import Path
 
 import vine
 from tests.live.helpers import GIVE_UP_S, Site, a_site, done, objects_in, on, until
+from vine import config
 
 MB = 1_000_000
 
@@ -148,3 +149,31 @@ def test_the_store_of_a_host_goes_with_its_last_worker(tmp_path: Path) -> None:
             worker.process.terminate()
             assert worker.wait() == 0
         assert list(workspace.iterdir()) == []
+
+
+def test_of_a_changed_folder_only_what_has_changed_is_fetched(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", ["w0"]) as site, site.client() as manager:
+        # given a worker that has a folder of 20 MB
+        folder = tmp_path / "folder"
+        folder.mkdir()
+        for number in range(20):
+            (folder / f"{number:02}").write_bytes(os.urandom(MB))
+
+        def read() -> str:
+            task = vine.Task("cat folder/* | sha256sum")
+            task.add_input(manager.declare_file(folder), "folder")
+            return sum_of(*done(manager, task))
+
+        def content() -> bytes:
+            return b"".join(path.read_bytes() for path in sorted(folder.iterdir()))
+
+        assert read() == sha256(content())
+        until(lambda: site.status()["transfers_done"] == 1, "the views know of it")
+        before = site.status()["bytes_from_manager"]
+        # when one file of it changes
+        (folder / "07").write_bytes(os.urandom(MB))
+        # then the task on it reads what it is now, and little more than that file has come
+        assert read() == sha256(content())
+        until(lambda: site.status()["transfers_done"] == 2, "the views know of it")
+        assert before == 20 * MB
+        assert MB <= site.status()["bytes_from_manager"] - before <= MB + 2 * config.chunk_bytes_small

@@ -16,6 +16,7 @@ from vine.content.entrance import Entrance, is_small
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
 from vine.content.partial import Partial, Present, disk_full_or
+from vine.content.reuse import Reuse, chunk_at
 from vine.content.sharing import Share
 from vine.content.space import OBJECT_ID, is_resumable
 from vine.errors import FileChanged, MalformedMessage
@@ -54,6 +55,7 @@ class Store:
         self._share = share = Share(self.root, capacity_bytes, self._gone)
         self._ground, self._ledger, self._space, self._held = share.ground, share.ledger, share.space, share.table
         self._entrance = Entrance(share)
+        self._reuse = Reuse(self.objects, share.ledger)
         self.pin = self._held.pin  # What something uses, here or yet to come, stays until it was unpinned as often.
         self.unpin = self._held.unpin
 
@@ -152,10 +154,9 @@ class Store:
             if self.map_files and manifest.tree is None:
                 offset = index * manifest.chunk_bytes
                 return self._map_of(key, held.path)[offset : offset + manifest.chunk_bytes]
-            pieces = [folders.read_span(held.path / name, *span) for name, *span in held.layout.extents(index)]
+            return chunk_at(held.path, held.layout, index)
         except FileNotFoundError:
             raise KeyError(key) from None  # Another store has given it up.
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _map_of(self, key: ObjectId, path: Path) -> memoryview:
         with self._mapping:
@@ -174,6 +175,7 @@ class Store:
     def begin(self, key: ObjectId, manifest: Manifest) -> Partial | Present:
         """Make room for an object; what an earlier transfer left of it is hashed, and kept where it is good.
 
+        What other objects have of its chunks is copied from them, and need not come.
         Two transfers of one object share its Partial. DiskFull if it does not fit, MalformedMessage if
         the manifest is not the object's. Of what another store has brought, nothing is left to come.
         """
@@ -194,6 +196,8 @@ class Store:
             partial = self._begun(key, manifest, path, left or 0)
         if left is not None:
             partial.recheck()
+        if not is_small(manifest.size):
+            self._reuse.fill(partial)
         return partial
 
     def _begun(self, key: ObjectId, manifest: Manifest, path: Path, left: int) -> Partial:
