@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import queue
 import tarfile
 from collections.abc import Iterator
@@ -19,24 +21,32 @@ from vine_worker.unpacking import Unpacking
 pytestmark = pytest.mark.live
 
 
+def archive_of(folder: Path, member: bytes) -> Path:
+    """The same bytes for the same member."""
+    data, path = io.BytesIO(), folder / "archive"
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        entry = tarfile.TarInfo("bin/tool")
+        entry.size = len(member)
+        archive.addfile(entry, io.BytesIO(member))
+    path.write_bytes(gzip.compress(data.getvalue(), mtime=0))
+    return path
+
+
 class Bench:
     def __init__(self, folder: Path, capacity_bytes: int) -> None:
         self.folder = folder
         self.holdings = Holdings(Store(folder / "store", capacity_bytes))
-        self._reports: queue.Queue[object] = queue.Queue()
-        self._unpacking = Unpacking(self.holdings, self._reports.put)
+        self.reports: queue.Queue[object] = queue.Queue()
+        self.unpacking = Unpacking(self.holdings, self.reports.put)
 
     def unpack(self, member: bytes) -> tuple[ObjectId, object]:
-        (self.folder / "member").write_bytes(member)
-        with tarfile.open(self.folder / "archive", "w:gz") as archive:
-            archive.add(self.folder / "member", "bin/tool")
-        key, _manifest = self.holdings.adopt(self.folder / "archive")
+        key, _manifest = self.holdings.adopt(archive_of(self.folder, member))
         tree = derived_id("untar", key)
-        self._unpacking.start(StartUnpack(tree, key, "tools.tar.gz"))
-        return tree, self._reports.get(timeout=20)
+        self.unpacking.start(StartUnpack(tree, key, "tools.tar.gz"))
+        return tree, self.reports.get(timeout=20)
 
     def close(self) -> None:
-        self._unpacking.close()
+        self.unpacking.close()
         self.holdings.store.leave()
 
 
@@ -61,3 +71,28 @@ def test_an_archive_that_unpacks_to_more_than_there_is_room_for_leaves_nothing(b
     assert "unpacks to more than" in report.message, "all of it was written first"
     assert not bench.holdings.store.has(tree)
     assert bench.holdings.store.used_bytes < 100_000
+
+
+def test_what_a_mate_unpacks_is_waited_for_and_had_once(bench: Bench) -> None:
+    # given another worker of the host that is unpacking an archive
+    mate = Store(bench.folder / "store", 1_000_000)
+    tree = derived_id("untar", ObjectId("a" * 64))
+    (mate.begin_tree(tree) / "data").write_bytes(b"data")
+    # when this one is to unpack it as well, then it does not begin (the archive is not even here)
+    bench.unpacking.start(StartUnpack(tree, ObjectId("a" * 64), "data.tar"))
+    assert bench.reports.empty()
+    mate.commit_tree(tree)
+    assert bench.reports.get(timeout=20) == Unpacked(tree)
+    assert bench.holdings.path(tree) == mate.path(tree)
+    mate.leave()
+
+
+def test_what_a_killed_mate_was_unpacking_is_unpacked_here(bench: Bench) -> None:
+    mate = Store(bench.folder / "store", 1_000_000)
+    key, _manifest = mate.adopt(archive_of(bench.folder, b"#!/bin/sh"))
+    tree = derived_id("untar", key)
+    (mate.begin_tree(tree) / "half").write_bytes(b"x")
+    assert bench.holdings.store.is_made_elsewhere(tree)
+    mate.abandon()
+    assert bench.unpack(b"#!/bin/sh") == (tree, Unpacked(tree))
+    assert [path.name for path in bench.holdings.path(tree).iterdir()] == ["bin"]

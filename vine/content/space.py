@@ -110,6 +110,11 @@ class Space:
             self._ledger.set_room(self._ground.name(path), left or 0)
         return path, left
 
+    def is_coming_elsewhere(self, key: ObjectId) -> bool:
+        """Whether a member that lives has begun to bring the object. Within `writing`."""
+        room = self._ledger.room_of(self._ground.name(self._ground.partial / key))
+        return room is not None and room[0] not in (None, self._ground.member) and self._members.lives(str(room[0]))
+
     def end_place(self, path: Path) -> None:
         """Nothing will come to lie there."""
         folders.remove(path)

@@ -116,15 +116,17 @@ class Store:
         """What was given up since it was last asked; of what is pinned by now, nothing will follow."""
         return self._held.take_evicted()
 
-    def look(self) -> None:
-        """Finds out what other stores have given up; what is pinned is found out about without it."""
+    def look(self) -> list[ObjectId]:
+        """Finds out what other stores have given up, which `take_evicted` tells.
+
+        Returns what is gone though it is pinned, because another store has found it altered.
+        """
         used_at = self._held.take_used()
         if used_at:
             with self._ledger.writing():
                 self._ledger.touch(used_at)
         present = self._ledger.look()
-        if present is not None:
-            self._held.look(present)
+        return [] if present is None else self._held.look(present)
 
     def altered(self, key: ObjectId) -> bool:
         """Whether an object's file, or any member of its folder, was written to, added, replaced or removed."""
@@ -312,6 +314,11 @@ class Store:
         finally:
             self.discard_tree(key)
         return size
+
+    def is_made_elsewhere(self, key: ObjectId) -> bool:
+        """Whether another store is about to make the object of an archive; `find` tells what came of it."""
+        with self._ledger.writing():
+            return self._space.is_coming_elsewhere(_checked(key))
 
     def discard_tree(self, key: ObjectId) -> None:
         """Unpacking has failed: remove what is there of it."""

@@ -107,14 +107,23 @@ class Table:
         self._evicted.append(key)
         return True
 
-    def look(self, present: Collection[ObjectId]) -> None:
-        """Gives up what no store has any more; `present` are the shared ones."""
+    def look(self, present: Collection[ObjectId]) -> list[ObjectId]:
+        """Gives up what no store has any more; `present` are the shared ones.
+
+        Returns what is gone though it is pinned: another store has found it altered.
+        """
+        altered = []
         with self._lock:
             known = [(key, held) for key, held in self._held.items() if held.shared and key not in present]
-            # What came after `present` was looked up is there. What is pinned cannot have been given up.
             for key, held in known:
-                if key not in self._pins and not held.is_there():
+                if held.is_there():
+                    continue  # It came after `present` was looked up.
+                if key in self._pins:
+                    del self._held[key]
+                    altered.append(key)
+                else:
                     self._lose(key)
+        return altered
 
     def take_evicted(self) -> tuple[ObjectId, ...]:
         if not self._evicted:  # Whoever has pinned before sees without the lock what had gone by then.

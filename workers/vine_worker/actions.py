@@ -185,6 +185,13 @@ class Evicted:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Another worker of this host has found these altered, whoever needs them here."""
+
+    object_ids: tuple[ObjectId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How a body ended, before its outputs were looked at."""
 
@@ -248,4 +255,6 @@ class HostEnded:
     unread: tuple[AttemptId, ...]
 
 
-LocalEvent = Kept | Unpacked | Evicted | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded
+LocalEvent = (
+    Kept | Unpacked | Evicted | Lost | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded
+)

@@ -58,6 +58,7 @@ class WorkerCore:
             act.Kept: arrivals.kept,
             act.Unpacked: arrivals.unpacked,
             act.Evicted: arrivals.evicted,
+            act.Lost: arrivals.altered_by_others,
             act.BodyEnded: self._on_body_ended,
             act.Collected: self._on_collected,
             act.HostReady: dispatch.host_ready,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
+from vine import config
 from vine.errors import ExitCode, VineError
 from vine_worker import actions as act
 from vine_worker.holdings import Holdings
@@ -21,7 +23,7 @@ class Unpacking:
         self._report = report  # takes local events, from any thread
         self._threads = ThreadPoolExecutor(2, "unpack")
         self._running: set[subprocess.Popen[str]] = set()
-        self._closed = False
+        self._closed = threading.Event()
 
     def start(self, action: act.StartUnpack) -> None:
         """Unpacks on a thread; reports `Unpacked`."""
@@ -36,6 +38,7 @@ class Unpacking:
 
     def _unpacked(self, action: act.StartUnpack) -> act.Unpacked:
         store = self._holdings.store
+        self._wait_for_mates(action)
         if store.find(action.object_id):
             return act.Unpacked(action.object_id)  # Another worker of this host has done it.
         try:
@@ -50,7 +53,7 @@ class Unpacking:
                 text=True,
             ) as process:
                 self._running.add(process)
-                if self._closed:
+                if self._closed.is_set():
                     process.kill()
                 said = process.communicate()[1].strip()
                 self._running.discard(process)
@@ -66,8 +69,14 @@ class Unpacking:
             return act.Unpacked(action.object_id, message, is_disk_full(why))
         return act.Unpacked(action.object_id)
 
+    def _wait_for_mates(self, action: act.StartUnpack) -> None:
+        """While another worker of this host unpacks it; but one that was stopped may never come to its end."""
+        for _ in range(int(config.mate_unpacks_max_s / config.mate_look_s)):
+            if not self._holdings.store.is_made_elsewhere(action.object_id) or self._closed.wait(config.mate_look_s):
+                return
+
     def close(self) -> None:
-        self._closed = True
+        self._closed.set()
         for process in list(self._running):
             process.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)

@@ -360,8 +360,10 @@ class Worker:
     def _check_times(self, now: float) -> None:
         if now >= self._status_due_s:
             self._status_due_s = now + config.heartbeat_interval_s
-            self._places.store.look()
+            lost = self._places.store.look()
             self._tell_evicted()
+            if lost:
+                self._feed(act.Lost(tuple(lost)))
             self._link.send(self._status())
         idle_end_s, wall_end_s = self._idle_end_s(), self._wall_end_s()
         if wall_end_s is not None and now >= wall_end_s:
