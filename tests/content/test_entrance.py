@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from tests.content.objects import made_of
+from tests.content.objects import made_of, on_disk
 from vine import config
 from vine.content.entrance import is_small
 from vine.content.store import Store
@@ -50,3 +51,22 @@ def test_a_small_one_outlives_its_store_by_a_copy_for_which_there_must_be_room(t
     for one in (store, mate, wider):
         one.leave()
     assert Store(tmp_path / "store").held() == {made.key: True}
+
+
+@pytest.mark.parametrize("size", [1000, 300_000])
+def test_one_object_put_by_many_threads_is_there_for_each(size: int, tmp_path: Path) -> None:
+    store, made = Store(tmp_path / "store"), made_of(size)
+    missed = []
+
+    def put() -> None:
+        store.put_bytes(made.key, made.content)
+        if not store.has(made.key):
+            missed.append(1)
+
+    threads = [threading.Thread(target=put) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert missed == []
+    assert (store.used_bytes, on_disk(store)) == (size, {f"objects/{made.key}"})

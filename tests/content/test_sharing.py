@@ -88,6 +88,26 @@ def test_an_altered_object_is_kept_from_all_and_a_good_one_can_come(tmp_path: Pa
     assert first.find(made.key)
 
 
+def test_files_are_served_by_maps_while_nobodys_tasks_can_write_to_them(tmp_path: Path) -> None:
+    store, made = Store(tmp_path / "store"), made_of(LARGE)
+    receive(store, made)
+
+    def is_mapped() -> bool:
+        chunk = store.read_chunk(made.key, made.manifest, 0)
+        assert bytes(chunk) == made.chunks[0]
+        return isinstance(chunk, memoryview)
+
+    assert not is_mapped()
+    store.map_files()
+    assert is_mapped()
+    mate = Store(tmp_path / "store")
+    store.look()
+    assert not is_mapped()
+    mate.map_files()
+    store.look()
+    assert is_mapped()
+
+
 def test_the_last_one_leaves_what_is_kept_for_ever_and_others_leave_all(tmp_path: Path) -> None:
     first, second = Store(tmp_path / "store"), Store(tmp_path / "store")
     forever, other = made_of(LARGE), made_of(LARGE, 1)

@@ -26,7 +26,7 @@ from vine.wire.messages import Manifest
 _VERSION = 2
 
 _SCHEMA = """
-    CREATE TABLE members (member TEXT PRIMARY KEY, capacity INTEGER) WITHOUT ROWID;
+    CREATE TABLE members (member TEXT PRIMARY KEY, capacity INTEGER, harmless INTEGER) WITHOUT ROWID;
     CREATE TABLE objects (key TEXT PRIMARY KEY, size INTEGER, forever INTEGER, used_at INTEGER) WITHOUT ROWID;
     CREATE TABLE proofs (key TEXT PRIMARY KEY, proof BLOB);
     CREATE TABLE claims (
@@ -105,7 +105,14 @@ class Ledger:
     # --- members ---
 
     def join(self, capacity_bytes: int | None) -> None:
-        self._database.execute("INSERT INTO members VALUES (?, ?)", (self._member, capacity_bytes))
+        self._database.execute("INSERT INTO members VALUES (?, ?, 0)", (self._member, capacity_bytes))
+
+    def call_harmless(self) -> None:
+        """Whoever uses objects for this member cannot write to them."""
+        self._database.execute("UPDATE members SET harmless = 1 WHERE member = ?", (self._member,))
+
+    def all_harmless(self) -> bool:
+        return not self._column("SELECT member FROM members WHERE NOT harmless")
 
     def others(self) -> list[str]:
         return self._column("SELECT member FROM members WHERE member <> ?", self._member)

@@ -46,7 +46,8 @@ class Store:
     def __init__(self, root: Path, capacity_bytes: int | None = None) -> None:
         self.root = Path(os.path.abspath(root))
         self.objects = self.root / "objects"
-        self.map_files = False  # Only where no task can truncate a file under a map: reading there would kill us.
+        self._harmless = False  # This store's user cannot write to objects ...
+        self._map_files = False  # ... and no mate's can: reading under a map from a file that is cut would kill us.
         self.on_evicted: Callable[[], None] = lambda: None  # Called on any thread.
         self._maps: OrderedDict[ObjectId, memoryview] = OrderedDict()
         self._mapping = threading.Lock()
@@ -112,6 +113,24 @@ class Store:
         held.spare, held.forever = spare, forever
         self._held.used(key)
 
+    def map_files(self) -> None:
+        """Serve files by maps of them, as the tasks of this store's owner cannot write to objects.
+
+        That is done while the tasks of all others that share the folder cannot, either.
+        """
+        with self._ledger.writing():
+            self._ledger.call_harmless()
+        self._harmless = True
+        self._look_at_others()
+
+    def _look_at_others(self) -> None:
+        if self._harmless:
+            with self._ledger.writing():
+                self._map_files = self._ledger.all_harmless()
+            if not self._map_files:
+                with self._mapping:
+                    self._maps.clear()
+
     def take_evicted(self) -> tuple[ObjectId, ...]:
         """What was given up since it was last asked; of what is pinned by now, nothing will follow."""
         return self._held.take_evicted()
@@ -126,7 +145,10 @@ class Store:
             with self._ledger.writing():
                 self._ledger.touch(used_at)
         present = self._ledger.look()
-        return [] if present is None else self._held.look(present)
+        if present is None:
+            return []
+        self._look_at_others()
+        return self._held.look(present)
 
     def altered(self, key: ObjectId) -> bool:
         """Whether an object's file, or any member of its folder, was written to, added, replaced or removed."""
@@ -153,7 +175,7 @@ class Store:
             raise KeyError(key)
         self._held.used(key)
         try:
-            if self.map_files and manifest.tree is None:
+            if self._map_files and manifest.tree is None:
                 offset = index * manifest.chunk_bytes
                 return self._map_of(key, held.path)[offset : offset + manifest.chunk_bytes]
             return chunk_at(held.path, held.layout, index)

@@ -109,7 +109,8 @@ class Worker:
         if settings.protect == "mount" and not programs.protected:
             raise UsageError(f"inputs cannot be mounted read-only here ({programs.reason}); use --protect auto")
         log.info("inputs are %s", "mounted read-only" if programs.protected else f"checked ({programs.reason})")
-        places.store.map_files = programs.protected
+        if programs.protected:
+            places.store.map_files()
         writer = CallWriter(places.holdings.path)
         self._bodies = Bodies(places, programs, writer, self._post)
         self._closers.append(self._bodies.close)
