@@ -179,3 +179,12 @@ def test_an_entry_without_its_object_is_found_out(tmp_path: Path) -> None:
     assert second.take_evicted() == (made.key,)
     receive(second, made)
     assert second.path(made.key).read_bytes() == made.content
+
+
+def test_room_that_a_store_no_more_needs_for_small_objects_is_there_for_others(tmp_path: Path) -> None:
+    first, second = both(tmp_path, 100_000)
+    made = made_of(60_000)
+    first.begin(made.key, made.manifest).discard()
+    first.put_bytes(made.key, made.content)
+    first.remove(made.key)
+    receive(second, made_of(200_000, 1))

@@ -106,6 +106,7 @@ class Entrance:
                 self._held.pin(key)
         if known is not None:
             folders.remove(held.path)
+            self._space.trim_own()
 
 
 def is_small(size: int) -> bool:

@@ -147,17 +147,26 @@ class Partial:
 class Present:
     """An object that is here already, as a transfer sees it: nothing is left to come."""
 
-    def __init__(self, manifest: Manifest, read: Callable[[int], Buffer], unwanted: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        read: Callable[[int], Buffer],
+        is_here: Callable[[], bool],
+        unwanted: Callable[[], object],
+    ) -> None:
         self.manifest = manifest
         self.present = frozenset(range(chunk_count(manifest)))
         self.read = read
+        self._is_here = is_here
         self._unwanted = unwanted  # called if its transfer is given up
 
     def write(self, index: int, data: Buffer) -> None:
         """It has this chunk."""
 
     def commit(self) -> None:
-        """It is where it belongs."""
+        """It is where it belongs; FileNotFoundError if its owner has removed it meanwhile."""
+        if not self._is_here():
+            raise FileNotFoundError(errno.ENOENT, "it was removed while it was to come")
 
     def discard(self) -> None:
         self._unwanted()

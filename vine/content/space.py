@@ -73,6 +73,7 @@ class Space:
         self._gone = gone  # told what of this store's objects was given up
         self._budget = Budget(ground.root, ledger.totals)
         self._counting = threading.Lock()
+        self._ahead = False
         self._own_used = 0  # by small objects of this store ...
         self._own_reserved = 0  # ... and what it has reserved for them
 
@@ -156,6 +157,7 @@ class Space:
             fits = self._budget.free_bytes() >= config.own_room_free_bytes
             if fits:
                 self._reserved(self._ground.own, config.own_room_bytes)
+            self._ahead = fits
             return fits
 
     def _reserved(self, place: Path, size: int) -> None:
@@ -172,6 +174,14 @@ class Space:
         with self._counting:
             self._own_used -= size
             assert self._own_used >= 0, "no byte is given back twice"
+
+    def trim_own(self) -> None:
+        """Gives back what is reserved for small objects and not needed, if others could miss it."""
+        with self._counting:
+            spare = self._own_reserved - self._own_used
+        if spare > (2 * config.own_room_bytes if self._ahead else 0):
+            with self._ledger.writing():
+                self._shrink_own()
 
     def _shrink_own(self) -> int:
         """What was reserved ahead is free for others; returns how much that was."""

@@ -211,7 +211,7 @@ class Store:
             if coming is not None and coming.partial is not None:
                 return coming.partial
             if self.find(key):
-                return Present(manifest, lambda index: self.read_chunk(key, manifest, index), lambda: self.remove(key))
+                return self._present(key, manifest)
             if is_small(manifest.size):
                 path, left = self._ground.passage(), None
                 self._space.reserve_own(manifest.size)
@@ -223,6 +223,14 @@ class Store:
         if not is_small(manifest.size):
             self._reuse.fill(partial)
         return partial
+
+    def _present(self, key: ObjectId, manifest: Manifest) -> Present:
+        return Present(
+            manifest,
+            read=lambda index: self.read_chunk(key, manifest, index),
+            is_here=lambda: self.find(key),
+            unwanted=lambda: self.remove(key),
+        )
 
     def _begun(self, key: ObjectId, manifest: Manifest, path: Path, left: int) -> Partial:
         try:
@@ -240,6 +248,7 @@ class Store:
         if is_small(size):
             folders.remove(path)
             self._space.end_own(size)
+            self._space.trim_own()
         else:
             self._space.end_place(path)
 
@@ -364,6 +373,7 @@ class Store:
         self._forget_map(key)
         if held is not None and not held.shared:
             self._space.give_back_own(held)
+            self._space.trim_own()
             if not held.forever:
                 return True
         with self._ledger.writing():
@@ -379,6 +389,7 @@ class Store:
             return
         if not held.shared:
             self._space.give_back_own(held)
+            self._space.trim_own()
             return
         with self._ledger.writing():
             entry = self._ledger.find(key)
