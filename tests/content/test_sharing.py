@@ -125,6 +125,18 @@ def test_the_last_one_leaves_what_is_kept_for_ever_and_others_leave_all(tmp_path
     assert os.listdir(tmp_path) == []
 
 
+def test_one_that_ends_leaves_nothing_that_only_it_could_use(tmp_path: Path) -> None:
+    first, second = Store(tmp_path / "store"), Store(tmp_path / "store")
+    small, large = made_of(1000), made_of(LARGE)
+    first.put_bytes(made_of(10).key, made_of(10).content)
+    first.begin(small.key, small.manifest)
+    for store in (second, first):  # The second one's place is the one from which others can go on.
+        store.begin(large.key, large.manifest)
+    assert first.leave()
+    assert on_disk(second) == {f"partial/{large.key}"}
+    assert second.used_bytes == bytes_on_disk(second) == LARGE
+
+
 def test_a_refused_one_leaves_all_and_even_what_is_coming(tmp_path: Path) -> None:
     first = Store(tmp_path / "store")
     kept, coming = made_of(LARGE), made_of(LARGE, 1)

@@ -74,6 +74,7 @@ class Sharing(RuleBasedStateMachine):
         for other in self.mates:  # Of small objects each has its own, and only itself can give them up.
             small = [one for one in other.spare if not SHARED[one]]
             needed += sum(SIZES[one] for one in small if other is not mate or mate.pins[one] or not mate.spare[one])
+        kept = [path for one, path in enumerate(self.places()) if self.is_needed(one) and path.exists()]
         try:
             way(mate.store)
         except DiskFull:
@@ -81,8 +82,12 @@ class Sharing(RuleBasedStateMachine):
             mate.hear()
             return
         mate.hear()
+        assert all(path.exists() for path in kept), "what somebody needs was given up"
         assert which in mate.spare, "what it has brought is here"
         mate.spare[which] = False
+
+    def places(self) -> list[Path]:
+        return [self.root / "objects" / key for key in KEYS]
 
     def is_needed(self, which: int) -> bool:
         return any(mate.pins[which] or mate.spare.get(which) is False for mate in self.mates)
@@ -151,7 +156,7 @@ class Sharing(RuleBasedStateMachine):
     @rule(who=who)
     def unpack_and_break(self, who: int) -> None:
         store = self.mates[who].store
-        (store.begin_tree(KEYS[TREE]) / "half").write_bytes(b"x")
+        (store.begin_tree(KEYS[TREE]) / "half").touch()  # Its bytes count when all are here.
         store.discard_tree(KEYS[TREE])
 
     @rule(who=who, which=which, spare=st.booleans())
@@ -197,7 +202,7 @@ class Sharing(RuleBasedStateMachine):
         """Whoever comes in its place joins the others; nothing of the one that was killed is in their way."""
         store = self.mates[who].store
         if busy:
-            (store.begin_tree(KEYS[TREE]) / "half").write_bytes(b"x")
+            (store.begin_tree(KEYS[TREE]) / "half").touch()  # Its bytes count when all are here.
         if killed:
             store.abandon()
         else:

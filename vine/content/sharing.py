@@ -117,13 +117,12 @@ class Share:
         with gate(self._root):
             with self.ledger.writing():
                 last = not self._members.living()
-                for name in self.ledger.forget_member(self.ground.member):
+                for name in self.space.end_member(self.ground.member):
                     self._end_room(name, keep_all or not last)
                 self.space.forget_the_dead()
                 if last and not keep_all:
                     self._remove_all_but_forever()
                 left = bool(self.ledger.entries())
-            folders.remove(self.ground.own)
             self._members.leave()
             self._close()
             if last and not left:

@@ -271,15 +271,18 @@ class Space:
         """Gives back what killed members had. Within `writing`."""
         dead = [member for member in self._ledger.others() if not self._members.lives(member)]
         for member in dead:
-            names = set(self._ledger.forget_member(member)) | {f"objects/own-{member}"}
-            names |= {f"partial/{name}" for name in os.listdir(self._ground.partial) if name.startswith(f"{member}.")}
-            for name in names:
+            for name in self.end_member(member):
                 self._release(name)
             self._members.forget(member)
         if dead:  # One may have died between putting an object into its place and entering it into the ledger.
             for name in set(os.listdir(self._ground.objects)) - self._ledger.keys():
                 if OBJECT_ID.fullmatch(name):
                     self._release(f"objects/{name}")
+
+    def end_member(self, member: str) -> set[str]:
+        """The ledger knows it no more; returns what it leaves behind. Within `writing`."""
+        names = {f"partial/{name}" for name in os.listdir(self._ground.partial) if name.startswith(f"{member}.")}
+        return {*self._ledger.forget_member(member), *names, f"objects/own-{member}"}
 
     def _release(self, name: str) -> None:
         """It is nobody's; only an object on its way in is worth to be left where it is."""
