@@ -15,6 +15,7 @@ control_bytes_max = 4 << 20  # A frame on a control socket; libzmq allocates wha
 batch_bytes_target = 256 << 10  # Senders close a batch here: large enough to amortise, small enough to interleave.
 name_chars_max = 255  # As in file systems.
 path_chars_max = 4096  # PATH_MAX on Linux.
+url_chars_max = 8192  # What common servers take as a request line.
 text_chars_max = 8192  # Messages for people and environment variables.
 command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longer arguments.
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
@@ -69,28 +70,59 @@ manager_pulls_max = 64  # Results and outputs that the manager fetches at once: 
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
 forest_stripes = 3  # Trees of an object's forest, and children of a node: as many as the cap, the paper's figure.
 forest_generation_s = 1.0  # Who wants an object within this time may be put between each other in its forest.
+slow_reports_max = 2  # Children that call a node slow before it feeds nobody else in that object's forest.
+slow_claims_max = 3  # Parents of which a child may say so in a forest: after that the fault is its own.
+slow_objects_max = 3  # ... and objects in which it came to that before it is ranked last for new ones.
+rate_bytes_min = 4 << 20  # A transfer of less tells more of latency than of its sources' rates.
 small_object_chunks = 4  # Objects of fewer chunks are pulled from one source without a plan.
-credit_chunks = 8  # Wanted and not yet received, an edge.
+credit_chunks = 8  # Wanted and not yet stored, of each stripe's source, until the edge has been measured.
+credit_chunks_min = 2  # One on its way, one being stored.
 credit_chunks_max = 32  # The most that a source lets one transfer have outstanding.
+credit_batch_chunks = 16  # An edge's rate and delay are measured over so many.
+credit_batches = 16  # ... the best of so many count; one of them is smaller, to see the delay without our own queue.
+slow_window_s = 0.05  # A source is compared with those of the other stripes over so long: more than a hiccup ...
+slow_window_chunks = 4  # ... and over so many chunks of each of these.
+judge_interval_s = 0.01  # Sources are compared so often at most: a fifth of that window.
+backup_silence_s = 0.25  # A source of a stripe that sends nothing for so long, while others do, is helped out.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
 receiving_silence_s = (
     15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
 )
 want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
 wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
-busy_retry_s = 0.2  # A source that was busy is asked again after this.
+busy_retry_first_s = 0.01  # A source that was busy is asked again after this: a slot that changes hands is soon free.
+busy_retry_s = 0.2  # ... each time after twice as long, up to this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
+data_io_threads = 4  # Of ZeroMQ, beside a transfer node: they cipher and copy, each edge on one; idle ones are free.
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
 data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
 edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.
 edge_linger_ms = 200  # Its last words may take so long to leave.
 node_batch_messages = 32  # A transfer node takes so many of one kind before it looks at the others.
-node_tick_s = 0.1  # While anything is under way it looks at its deadlines so often.
+node_tick_s = 0.05  # While anything is under way it looks at its deadlines so often: a slow source's window.
 store_threads = 2  # Hash and write chunks beside the socket thread; both release the GIL.
+
+# --- downloads ---
+downloads_per_worker_max = 4  # At once: enough to fill a link from slow servers, few enough to leave URLs to others.
+download_workers_max = 3  # A URL that could not be had from so many workers cannot be had.
+download_tries_max = 5  # By one worker: with the pauses below a server has 7.5 s to come back.
+download_backoff_s = 0.5  # The pause before the second try; each further one doubles it ...
+download_backoff_max_s = 30.0  # ... up to this.
+download_retry_after_max_s = 60.0  # A server that asks for a longer pause is asked no more: tasks wait for it.
+download_connect_max_s = 10.0  # As the control connection's limit: a host that lives answers in milliseconds.
+download_silence_max_s = 30.0  # A body that stands still for so long is tried again: servers that compute need time.
+download_read_bytes = 1 << 20  # Read, written and counted at once.
+download_redirects_max = 10  # As urllib's: more are a loop.
+download_workers_compared = 64  # For each URL, so that the choice does not cost more as the fleet grows.
 
 # --- scheduling ---
 prefetch_target_s = 0.2  # Queue this much work on a worker ahead of time, so that short calls run back to back.
 prefetch_tasks_max = 64  # ... and at most so many tasks a slot.
+prefetch_bytes_min = 1 << 20  # Inputs below this come fast enough when their task does.
+prefetch_objects_max = 2  # On their way to a worker before a task that needs them has been given to it.
+prefetch_tasks_a_step_max = 64  # Tasks that are looked at, at the head of a queue, each time that one is looked at.
+prefetch_workers_probed_max = 16  # Workers that are looked at for one such task.
+prefetch_passes_max = 8  # Times that a task lets others pass whose inputs were sent ahead to where a slot is free.
 no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
@@ -99,6 +131,7 @@ placements_failed_max = 3  # Workers on which a task's inputs could not be had, 
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
+copy_retry_s = 30.0  # A worker that had no room for a copy that is to be kept is asked again after this.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
 # --- function hosts ---
@@ -125,6 +158,10 @@ archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.
 pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
 pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 
+# --- unpacking, on a worker ---
+unpackings_max = 2  # Processes at once for archives that are here; each may keep several cores busy.
+unpackings_ahead_max = 2  # ... and for archives that still arrive: each holds some 30 MB while it waits for bytes.
+
 # --- journal ---
 journal_commit_s = 0.05  # The longest that a record waits for its group commit.
 journal_retry_s = 1.0  # After a write that failed (a full disk, say) it is tried again.
@@ -137,7 +174,7 @@ farewell_s = 0.5  # Workers that were told to end have so long to say goodbye; t
 linger_s = 0.2  # ... and what is still queued for the network has so long to leave.
 
 # --- the factory ---
-workers_max = 100_000  # Of one factory; ten times what the manager is measured with, so more is a slip of the finger.
+workers_max = 100_000  # Of a factory or a broadcast; ten times what the manager is measured with: more is a slip.
 idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
 worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
 launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...

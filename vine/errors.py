@@ -75,6 +75,10 @@ class FileMissing(VineError, FileNotFoundError):  # noqa: N818 - as above
     """A declared file does not exist or cannot be read."""
 
 
+class BroadcastFailed(VineError):  # noqa: N818 - as above
+    """A file could not be brought to any of the workers that were asked for."""
+
+
 class UnsafeArchive(VineError):  # noqa: N818 - as above
     """An archive with a member that would leave its folder or is not a plain file, folder or link."""
 

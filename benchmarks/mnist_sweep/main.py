@@ -35,7 +35,7 @@ def _run(options: Options) -> int:
     options.out.mkdir(parents=True, exist_ok=True)  # Now, and not after an hour, is the time to hear that it cannot be.
     print("preparing the environment and the dataset (kept in the cache for the next time)", flush=True)
     packages = packing.prepare(options.cache, options.mnist)
-    if options.distribution == "vine-hot":
+    if options.distribution != "vine":
         packages.pack_missing()
     prepare_s = time.perf_counter() - start_s
     print(
@@ -43,6 +43,8 @@ def _run(options: Options) -> int:
         f"{options.images:,} images, {options.epochs} epochs each",
         flush=True,
     )
+    if options.distribution == "vine-warm":
+        print(f"first a short run of {options.workers} tasks warms the workers", flush=True)
     run = sweep(options, packages)
     run.figures["prepare_s"] = prepare_s
     report.write(run, options.out)

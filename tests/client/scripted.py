@@ -35,8 +35,11 @@ from vine.wire.messages import (
     ForgetResults,
     Message,
     Outcome,
+    PruneFiles,
     Refused,
+    ReplicateFile,
     RunState,
+    SpreadFile,
     SubmitTasks,
     TaskKind,
     TaskResult,
@@ -77,6 +80,9 @@ class ScriptedManager:
             SubmitTasks: self._submit,
             CancelTasks: self._cancel,
             BringFile: self._bring,
+            SpreadFile: self._nothing,
+            ReplicateFile: self._nothing,
+            PruneFiles: self._nothing,
         }
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()

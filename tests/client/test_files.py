@@ -11,7 +11,7 @@ import pytest
 from vine import config, errors
 from vine.client.files import Declarer, File, Stager
 from vine.names import FileId
-from vine.wire.messages import DeclareFiles, FileBound, FileKind, FileSpec, FileUnreadable, ForgetFiles
+from vine.wire.messages import CacheLevel, DeclareFiles, FileBound, FileKind, FileSpec, FileUnreadable, ForgetFiles
 
 
 class FakeSession:
@@ -114,6 +114,23 @@ def test_a_closed_stager_holds_nobody_up(session: Any, stager: Stager, monkeypat
 def test_a_path_that_cannot_travel_is_refused(session: Any, stager: Stager, path: str) -> None:
     with pytest.raises(errors.UsageError, match="too long, or not valid UTF-8"):
         Declarer(session, stager).path(path, True, True)
+
+
+def test_a_url_is_declared_without_being_asked_and_without_its_secrets_in_the_label(
+    session: Any, stager: Stager
+) -> None:
+    file = Declarer(session, stager).url("https://me:secret@example.org/data.tar?token=secret", "forever", False)
+    (spec,) = session.declared
+    assert spec == FileSpec(
+        FileId(1),
+        FileKind.URL,
+        CacheLevel.FOREVER,
+        "https://example.org/data.tar?...",
+        peer_transfer=False,
+        url="https://me:secret@example.org/data.tar?token=secret",
+    )
+    assert "secret" not in repr(file)
+    assert session.said == []
 
 
 def test_untar_needs_a_file_of_the_same_manager(session: Any, stager: Stager) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,63 @@ def test_of_what_is_here_already_nothing_is_left_to_come() -> None:
     here[0] = False
     with pytest.raises(FileNotFoundError):
         present.commit()
+
+
+# --- reading along ---
+
+
+@settings(max_examples=40)
+@given(size=sizes, order=st.randoms(use_true_random=False), from_chunk=st.integers(0, 5))
+def test_who_follows_hears_of_all_that_is_here_without_a_gap_and_of_nothing_else(
+    size: int, order: object, from_chunk: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    made = made_of(size)
+    partial = begin(made, tmp_path_factory.mktemp("partial") / "object")
+    indices = list(range(len(made.chunks)))
+    order.shuffle(indices)  # type: ignore[attr-defined]
+    told: list[int | None] = []
+    descriptor = None
+    for number, index in enumerate([*indices, None]):
+        if number == min(from_chunk, len(indices)):
+            descriptor = partial.follow(told.append)
+        if index is not None:
+            partial.write(index, made.chunks[index])
+        if told:
+            gap = next((i for i in range(len(made.chunks)) if i not in partial.present), len(made.chunks))
+            assert told[-1] == sum(map(len, made.chunks[:gap]))
+    assert descriptor is not None
+    assert told == sorted(set(told)), "it was told twice, or less than before"
+    assert os.pread(descriptor, size + 1, 0) == made.content
+    os.close(descriptor)
+
+
+def test_what_an_earlier_transfer_left_counts_for_who_follows(tmp_path: Path) -> None:
+    made = made_of(600_000)
+    begin(made, tmp_path / "object").write(0, made.chunks[0])
+    partial = begin(made, tmp_path / "object")
+    partial.recheck()
+    told: list[int | None] = []
+    descriptor = partial.follow(told.append)
+    assert descriptor is not None
+    os.close(descriptor)
+    assert told == [len(made.chunks[0])]
+
+
+@pytest.mark.parametrize("end", [Partial.release, Partial.discard])
+def test_who_follows_hears_that_the_rest_will_not_come(tmp_path: Path, end: Callable[[Partial], None]) -> None:
+    partial = begin(made_of(600_000), tmp_path / "object")
+    told: list[int | None] = []
+    descriptor = partial.follow(told.append)
+    assert descriptor is not None
+    os.close(descriptor)
+    end(partial)
+    assert told == [0, None]
+
+
+def test_what_has_ended_and_folders_are_not_followed(tmp_path: Path) -> None:
+    told: list[int | None] = []
+    partial = begin(made_of(10), tmp_path / "object")
+    partial.discard()
+    assert partial.follow(told.append) is None
+    assert begin(made_tree(tmp_path / "tree", [10]), tmp_path / "other").follow(told.append) is None
+    assert told == []

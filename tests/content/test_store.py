@@ -29,7 +29,7 @@ def test_what_was_received_is_kept_and_served(store: Store, mapped: bool) -> Non
     assert store.has(made.key)
     assert store.path(made.key).read_bytes() == made.content
     assert [bytes(store.read_chunk(made.key, made.manifest, index)) for index in range(3)] == made.chunks
-    assert not store.altered(made.key)
+    assert not store.altered(made.key) and store.verify(made.key)
     assert on_disk(store) == {f"objects/{made.key}"}
     assert store.used_bytes == 600_000
 
@@ -39,7 +39,7 @@ def test_a_tree_that_was_received_is_the_tree_that_was_sent(store: Store, tmp_pa
     receive(store, made)
     assert object_id(manifest_of_tree(store.path(made.key))) == made.key
     assert b"".join(store.read_chunk(made.key, made.manifest, index) for index in range(2)) == made.content
-    assert not store.altered(made.key)
+    assert not store.altered(made.key) and store.verify(made.key)
 
 
 def test_an_arriving_object_serves_the_chunks_that_it_has(store: Store) -> None:
@@ -127,7 +127,7 @@ def test_outputs_are_taken_from_where_they_were_made(store: Store, tmp_path: Pat
     assert (key, manifest) == (made.key, made.manifest)
     assert store.path(file_key).read_bytes() == b"result"
     assert os.listdir(tmp_path) == ["workspace"]
-    assert not store.altered(key)
+    assert not store.altered(key) and store.verify(key)
     assert store.used_bytes == made.manifest.size + 6
 
 
@@ -166,7 +166,7 @@ def test_an_unpacked_archive_is_an_object_without_chunks(store: Store) -> None:
     assert not store.has(key)
     assert store.commit_tree(key) == 2
     assert (store.path(key) / "bin" / "python").stat().st_mtime == 7
-    assert not store.altered(key)
+    assert not store.altered(key) and store.verify(key)
     with pytest.raises(KeyError):
         store.read_chunk(key, source.manifest, 0)
     assert store.remove(key)
@@ -220,7 +220,7 @@ def test_an_altered_object_is_seen_and_kept_from_others(store: Store, tmp_path: 
             file.write(b"altered")
     # when they are checked, then both show, and are out of reach at once
     for one in (made, tree):
-        assert store.altered(one.key)
+        assert store.altered(one.key) and not store.verify(one.key)
         store.quarantine(one.key)
         assert not store.has(one.key)
         with pytest.raises(KeyError):
@@ -235,7 +235,7 @@ def test_an_object_whose_file_is_gone_is_altered(store: Store) -> None:
     made = made_of(10)
     receive(store, made)
     store.path(made.key).unlink()
-    assert store.altered(made.key)
+    assert store.altered(made.key) and not store.verify(made.key)
 
 
 def test_what_is_pinned_stays_until_unpinned_as_often(store: Store) -> None:

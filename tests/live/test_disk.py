@@ -12,6 +12,7 @@ import vine
 from tests.live.helpers import Site, a_site, done, lines_of, objects_in, until
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
+from vine.environments.pack import pack_tree
 
 MB = 1_000_000
 
@@ -103,3 +104,25 @@ def test_what_is_kept_for_ever_is_there_for_the_next_run(end: str, tmp_path: Pat
         assert sums(done(manager, reading(again))) == [sha256(data)]
         assert (site.status()["bytes_from_manager"], site.status()["transfers_done"]) == (0, 0)
         assert set(objects_in(workspace)) == {object_id(manifest_of_bytes(data))}
+
+
+def test_what_was_unpacked_and_is_kept_for_ever_is_not_unpacked_again(tmp_path: Path) -> None:
+    # given a run whose worker has unpacked an archive, and both are kept
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "data").write_bytes(os.urandom(MB))
+    archive = pack_tree(tmp_path / "tree", tmp_path / "tree.tar.zst")
+    workspace, inodes = tmp_path / "workspace", []
+    for run, worker in enumerate(("w0", "w1")):
+        with a_site(tmp_path / f"run{run}", [worker], "--workspace", workspace) as site, site.client() as manager:
+            if run:
+                until(lambda: holders(site), "what it has found is told")
+            # when a task needs what is unpacked, in that run and in the next one
+            packed = manager.declare_file(archive, cache="forever")
+            task = vine.Task("stat -L -c %i tree/data")
+            task.add_input(manager.declare_untar(packed, cache="forever"), "tree")
+            (ended,) = done(manager, task)
+            inodes.append(ended.std_output)
+            moved = site.status()["bytes_from_manager"]
+    # then it is the same file, and nothing had to be brought for it
+    assert inodes[0] == inodes[1] != ""
+    assert moved == 0

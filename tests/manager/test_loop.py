@@ -189,6 +189,25 @@ def test_a_local_file_that_changed_fails_its_task(client: Player, real_worker: R
     assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.INPUT_CHANGED
 
 
+def test_a_file_that_is_not_what_its_signature_says_fails_its_task_when_its_chunks_were_bad_twice(
+    client: Player, real_worker: RealWorker, tmp_path: Path
+) -> None:
+    # given a file whose time of change tells nothing: a client says of it what is true of another one
+    for name in ("in", "other"):
+        (tmp_path / name).write_bytes(name[:1].encode() * 400_000)
+    other = bound(1, tmp_path / "other")
+    true = bound(1, tmp_path / "in")
+    lie = m.FileBound(FileId(1), other.object_id, other.manifest, true.path, true.signature)
+    client.say(m.DeclareFiles((local(1, tmp_path / "in"),)), lie, command(inputs=(1,)))
+    # when its chunks are bad time and again
+    for _ in range(2):
+        _, event = real_worker.fetch()
+        assert isinstance(event, FetchFailed) and event.fault is m.FetchFault.BAD_CHUNKS
+    # then the manager has looked for itself
+    (result,) = client.hear(m.TasksEnded).results
+    assert result.outcome is m.Outcome.INPUT_CHANGED and str(tmp_path / "in") in result.message
+
+
 def test_a_peer_that_leaves_is_forgotten_and_its_task_goes_elsewhere(
     context: Context, manager: Manager, client: Player, worker: Player
 ) -> None:

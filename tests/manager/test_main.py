@@ -110,6 +110,11 @@ def test_every_way_to_spread_can_be_asked_for() -> None:
         manager_main._parse(["--spread", "gossip"])
 
 
+def test_data_is_encrypted_unless_told_otherwise() -> None:
+    told = ([], ["--data-encryption", "on"], ["--data-encryption", "off"])
+    assert [manager_main._parse(options).data_encryption for options in told] == [True, True, False]
+
+
 def test_a_name_that_could_leave_its_folder_is_refused(complaint: Complaint) -> None:
     code, said = complaint("--name", "../evil")
     assert code == ExitCode.USAGE

@@ -75,6 +75,18 @@ def test_a_file_that_changed_is_named_and_not_served(tmp_path: Path) -> None:
         files.read_chunk(name, 0)
 
 
+def test_what_is_served_can_be_hashed_again(tmp_path: Path) -> None:
+    path = tmp_path / "data"
+    files, name = served_file(path)
+    assert files.verify(name) == ""
+    files.serve(name, manifest_of_bytes(DATA[::-1]), str(path), manifest_of_file(path)[1])
+    assert "changed after it was declared" in files.verify(name)
+    path.unlink()
+    assert "can no longer be read" in files.verify(name)
+    files.stop(name)
+    assert files.verify(name) == ""
+
+
 def test_a_file_that_was_cut_short_is_named_and_not_served(tmp_path: Path) -> None:
     path = tmp_path / "data"
     files, name = served_file(path)

@@ -13,7 +13,7 @@ from vine.scheduler.records import (
     WorkerJoined,
     WorkerLeft,
 )
-from vine.wire.messages import Resources
+from vine.wire.messages import CacheLevel, FileKind, FileSpec, Resources
 
 
 def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) -> None:
@@ -40,6 +40,13 @@ def test_files_keep_their_content_its_maker_and_their_failure(tmp_path: Path) ->
     found = {file_id: (file.object_id, file.attempt, file.failure) for file_id, file in run.files.items()}
     assert found == {1: (OBJECT, maker, None), 2: (OBJECT, None, None), 3: (None, None, "no such file")}
     assert run.manifests == {OBJECT: MANIFEST}
+
+
+def test_a_url_keeps_where_it_leads_and_what_it_was(tmp_path: Path) -> None:
+    spec = FileSpec(FileId(1), FileKind.URL, CacheLevel.FOREVER, "https://host/a", url="https://me:pass@host/a")
+    run = replay(written(tmp_path, [FileDeclared(spec), ObjectBound(FileId(1), OBJECT, MANIFEST)]))
+    assert (run.files[FileId(1)].spec, run.files[FileId(1)].object_id) == (spec, OBJECT)
+    assert run.files[FileId(1)].attempt is None
 
 
 def test_workers_that_left_are_known_no_more_but_their_rows_stay(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
 from vine.wire import messages as m
 
 _FAULTS = [f for f in m.FetchFault if f not in (m.FetchFault.NONE, m.FetchFault.SOURCE_CHANGED, m.FetchFault.ABANDONED)]
+_DOWNLOAD_FAULTS = [
+    m.DownloadFault.UNREACHABLE, m.DownloadFault.UNREACHABLE, m.DownloadFault.DISK_FULL, m.DownloadFault.REFUSED,
+]  # fmt: skip
 _OUTCOMES = [
     m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.EXCEPTION, m.Outcome.KILLED, m.Outcome.DISK_FULL,
 ]  # fmt: skip
+_HOSTS = st.sampled_from([None, None, None, "shared", "twins"])
 
 
 class Run(RuleBasedStateMachine):
@@ -21,21 +25,34 @@ class Run(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(workers=1)
+        self.world = World()
         self.files: list[FileId] = []
         self.temps: list[FileId] = []
         self.tasks: list[TaskId] = []
         self.kept: list[TaskId] = []
+        self.broadcasts: list[int] = []
+
+    @initialize(hosts=st.lists(_HOSTS, min_size=1, max_size=7))
+    def begin(self, hosts: list[str | None]) -> None:
+        for host in hosts:
+            self.world.join(host=host)
 
     # --- the client ------------------------------------------------------------------------------
 
-    @rule(kind=st.sampled_from(["buffer", "local", "untar", "unbound"]), level=st.sampled_from(list(m.CacheLevel)))
+    @rule(
+        kind=st.sampled_from(["buffer", "local", "untar", "unbound", "url", "untar of url"]),
+        level=st.sampled_from(list(m.CacheLevel)),
+    )
     def declare(self, kind: str, level: m.CacheLevel) -> None:
         name = f"file{len(self.files) % 4}"  # Some have equal content.
         if kind == "buffer":
             self.files.append(self.world.buffer(name.encode(), cache=level))
         elif kind == "untar":
             self.files.append(self.world.untar(self.world.local_file(name, cache=level)))
+        elif kind == "url":
+            self.files.append(self.world.url(f"https://url{len(self.files) % 2}", cache=level))
+        elif kind == "untar of url":
+            self.files.append(self.world.untar(self.world.url(f"https://url{len(self.files) % 2}", cache=level)))
         else:
             self.files.append(self.world.local_file(name, bind=kind == "local", cache=level))
 
@@ -63,6 +80,14 @@ class Run(RuleBasedStateMachine):
         self.tasks.append(task)
         self.kept.append(task)
 
+    @rule(count=st.integers(3, 8), unpacked=st.booleans(), number=st.integers(0, 2))
+    def submit_many_for_one_file(self, count: int, unpacked: bool, number: int) -> None:
+        """It goes to many workers at once: from one to the other, and once to each host."""
+        file = self.world.local_file(f"file{number}")
+        self.files.append(self.world.untar(file) if unpacked else file)
+        for _ in range(count):
+            self.tasks.append(self.world.submit((self.files[-1],)))
+
     @rule(data=st.data())
     @precondition(lambda self: self.tasks)
     def cancel(self, data: st.DataObject) -> None:
@@ -83,16 +108,34 @@ class Run(RuleBasedStateMachine):
         self.world.say(m.ForgetFiles((file,)))
 
     @rule(data=st.data())
-    @precondition(lambda self: self.temps)
+    @precondition(lambda self: self.temps or self.files)
     def bring(self, data: st.DataObject) -> None:
-        self.world.say(m.BringFile(data.draw(st.sampled_from(self.temps))))
+        self.world.say(m.BringFile(data.draw(st.sampled_from(self.temps + self.files))))
+
+    @rule(data=st.data(), how=st.sampled_from(["all", "two", "named"]))
+    @precondition(lambda self: self.files or self.temps)
+    def broadcast(self, data: st.DataObject, how: str) -> None:
+        file = data.draw(st.sampled_from(self.files + self.temps))
+        count = 2 if how == "two" else None
+        names = sorted(self.world.workers)[:2] if how == "named" else []
+        self.broadcasts.append(self.world.broadcast(file, count, tuple(names)))
+
+    @rule(data=st.data(), copies=st.integers(1, 3))
+    @precondition(lambda self: self.files or self.temps)
+    def replicate(self, data: st.DataObject, copies: int) -> None:
+        self.world.say(m.ReplicateFile(data.draw(st.sampled_from(self.files + self.temps)), copies))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.files or self.temps)
+    def prune(self, data: st.DataObject) -> None:
+        self.world.say(m.PruneFiles((data.draw(st.sampled_from(self.files + self.temps)),)))
 
     # --- the fleet -------------------------------------------------------------------------------
 
-    @rule(cores=st.integers(1, 3))
-    @precondition(lambda self: len(self.world.workers) < 5)
-    def join(self, cores: int) -> None:
-        self.world.join(cores=cores)
+    @rule(cores=st.integers(1, 3), host=_HOSTS)
+    @precondition(lambda self: len(self.world.workers) < 9)
+    def join(self, cores: int, host: str | None) -> None:
+        self.world.join(cores=cores, host=host)
 
     @rule(data=st.data())
     @precondition(lambda self: self.world.workers)
@@ -116,6 +159,33 @@ class Run(RuleBasedStateMachine):
         elif self.world.local:
             self.world.local_fetch_fails(next(iter(self.world.local)), fault)
 
+    @rule(data=st.data(), true=st.booleans())
+    def a_source_is_slow(self, data: st.DataObject, true: bool) -> None:
+        flows = [(worker, order) for worker in self.world.workers.values() for order in worker.fetching.values()]
+        if flows:
+            worker, order = data.draw(st.sampled_from(flows))
+            sources = [edge.source for edge in order.sources] if true else sorted(self.world.workers)
+            slow = data.draw(st.sampled_from([*sources, worker.worker_id]))
+            self.world.say(m.SourceSlow(order.transfer_id, order.object_id, slow), worker.peer)
+
+    @rule(data=st.data())
+    def a_copy_turns_out_to_be_bad(self, data: st.DataObject) -> None:
+        doubted = [(worker, o) for worker in self.world.workers.values() for o in worker.verifying]
+        if doubted:
+            self.world.verified(*data.draw(st.sampled_from(doubted)), good=False)
+
+    @rule(data=st.data(), fault=st.sampled_from(_DOWNLOAD_FAULTS))
+    def a_download_fails(self, data: st.DataObject, fault: m.DownloadFault) -> None:
+        running = [(worker, d) for worker in self.world.workers.values() for d in worker.downloading]
+        if running:
+            worker, download = data.draw(st.sampled_from(running))
+            stopped = download in worker.stopped
+            self.world.download_ends(worker, download, m.DownloadFault.ABANDONED if stopped else fault)
+
+    @rule(content=st.sampled_from(["file0", "new"]))
+    def what_a_url_leads_to_changes(self, content: str) -> None:
+        self.world.web["https://url0"] = content  # It may be what a file of another kind holds, too.
+
     @rule(data=st.data(), disk_full=st.booleans())
     def a_worker_loses_an_object(self, data: st.DataObject, disk_full: bool) -> None:
         for worker in self.world.workers.values():
@@ -134,6 +204,21 @@ class Run(RuleBasedStateMachine):
         if worker.may_go():
             self.world.evict(worker, *worker.may_go())
 
+    @rule()
+    @precondition(lambda self: len(self.tasks) < 15)  # More would make the machine slow.
+    def everybody_is_busy(self) -> None:
+        """Tasks run in all slots, and all have told of much room: what is submitted now is planned."""
+        self.tasks += [self.world.submit() for _ in range(3)]
+        while starts := [event for event in self.world.possible_events() if event[0] != "end"]:
+            self.world.happen(starts[0])
+        for worker in self.world.workers.values():
+            self.world.report(worker)
+
+    @rule(data=st.data(), free=st.sampled_from([0, 3 << 20, 1 << 40]))
+    @precondition(lambda self: self.world.workers)
+    def a_worker_tells_of_its_room(self, data: st.DataObject, free: int) -> None:
+        self.world.report(self.world.workers[data.draw(st.sampled_from(sorted(self.world.workers)))], free)
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.pass_time(seconds)
@@ -142,8 +227,8 @@ class Run(RuleBasedStateMachine):
         """Once the faults stop and workers live, everything that was submitted ends."""
         world = self.world
         world.outcome = lambda assignment: m.Outcome.SUCCESS
-        for _ in range(3):
-            world.join(cores=3)
+        for host in (None, "shared", "shared"):
+            world.join(cores=3, host=host)
         for file, record in list(world.core.state.files.by_id.items()):
             if record.spec.kind is m.FileKind.LOCAL and record.object_id is None and record.failure is None:
                 world.bind(file, "late", 2)
@@ -151,14 +236,25 @@ class Run(RuleBasedStateMachine):
             world.settle()
             world.pass_time(10)
         assert set(self.tasks) <= set(world.results)
+        for broadcast in self.broadcasts:
+            assert world.answer(broadcast) is not None or self._is_made_by_nobody(broadcast), "it is waited for in vain"
         world.say(m.ClientBye())
         world.settle()
         state = world.core.state
         assert not state.tasks.by_id and not state.files.by_id and not state.files.objects and not world.served
+        assert not state.downloads.by_url and not state.downloads.running and not state.downloads.at
         assert not state.transfers.active and not state.transfers.wanting and not state.collecting
+        assert not state.copies.broadcasts and not state.copies.targets and not state.copies.replicated
+
+    def _is_made_by_nobody(self, request: int) -> bool:
+        """A temp that no task makes any more is broadcast in vain, as a task would wait for it in vain."""
+        state = self.world.core.state
+        (broadcast,) = [broadcast for broadcast in state.copies.all() if broadcast.request == request]
+        producer = state.files.by_id[broadcast.file_id].producer
+        return producer is None or producer not in state.tasks.by_id
 
 
 TestRun = Run.TestCase
 TestRun.settings = settings(
-    max_examples=150, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=100, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )

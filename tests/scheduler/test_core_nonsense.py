@@ -32,6 +32,7 @@ _attempts = st.builds(AttemptId, st.just(1), st.integers(1, 12))
 _transfers = st.builds(TransferId, st.just(1), st.integers(1, 12))
 _workers = st.sampled_from(["w1", "w2", "manager"]).map(WorkerId)
 _paths = st.sampled_from(["/data/a", "relative", "/data/../b"])
+_urls = st.sampled_from(["https://example.org/a", "file:///data/b"])
 _long = st.sampled_from(["", "x", "x" * 8192])
 _few = 2
 
@@ -43,8 +44,9 @@ def _some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
 _mounts = _some(st.builds(m.Mount, _files, st.sampled_from(["x", "../x", "/x"])))
 _specs = st.builds(
     m.FileSpec, _files, st.sampled_from(m.FileKind), st.sampled_from(m.CacheLevel), _long, st.none() | _paths,
-    st.none() | st.just(b"data"), st.none() | _files, st.booleans(), st.booleans(),
+    st.none() | st.just(b"data"), st.none() | _files, st.booleans(), st.booleans(), st.none() | _urls,
 )  # fmt: skip
+_specs |= st.builds(m.FileSpec, _files, st.just(m.FileKind.URL), st.sampled_from(m.CacheLevel), _long, url=_urls)
 _requests = st.builds(m.Request, st.sampled_from([None, 0.0, 1.0, 1e9]), st.sampled_from([None, 0.0, 1.0]))
 _submitted = st.builds(
     m.TaskSpec, _tasks, st.sampled_from(m.TaskKind), function=st.none() | _files, depends=_some(_tasks), inputs=_mounts,
@@ -59,6 +61,9 @@ _from_client = st.one_of(
     st.builds(m.SubmitTasks, _some(_submitted)),
     st.builds(m.CancelTasks, _some(_tasks)),
     st.builds(m.BringFile, _files),
+    st.builds(m.SpreadFile, st.integers(1, 3), _files, st.sampled_from([None, 1, 2**62]), _some(_workers)),
+    st.builds(m.ReplicateFile, _files, st.sampled_from([1, 2, 2**62])),
+    st.builds(m.PruneFiles, _some(_files)),
     st.builds(m.ForgetResults, _some(_tasks)),
     st.builds(m.ClientBye),
 )
@@ -77,8 +82,14 @@ _from_worker = st.one_of(
     st.builds(m.AttemptsEnded, _some(_results)),
     st.builds(m.ObjectsHeld, _some(_objects)),
     st.builds(m.ObjectsLost, _some(_objects), _long, st.booleans()),
+    st.builds(m.ObjectsEvicted, _some(_objects)),
+    st.builds(m.WorkerStatus, st.just(0), st.sampled_from([0, 2**62]), *[st.just(0)] * 5),
     st.builds(
         m.FetchEnded, _transfers, _objects, st.sampled_from(m.FetchFault), st.just(1), st.just(0.1), _long
+    ),
+    st.builds(
+        m.DownloadEnded, _transfers, st.sampled_from(m.DownloadFault), st.none() | _objects, st.none() | _manifests,
+        st.just(1), st.just(0.1), _long,
     ),
     st.builds(m.WorkerBye, _long),
 )  # fmt: skip

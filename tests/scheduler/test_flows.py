@@ -41,3 +41,19 @@ def test_what_may_change_a_node_s_part_makes_it_dirty() -> None:
     transfers.dirty.clear()
     assert transfers.want_no_more(A, FILE) is None
     assert transfers.dirty == {FILE: {A: None}} and not transfers.wanting
+
+
+def test_a_flow_of_a_forest_may_change_its_sources_and_a_backup_that_is_gone_is_noted() -> None:
+    # given a flow with a backup
+    transfers = Transfers(transfers_max=3)
+    transfers.add(Transfer(TransferId(1, 1), FILE, (A,), B, 0.0, 1, None, in_forest=True, backups=(MANAGER,)))
+    transfers.dirty.clear()
+    # when the backup is gone
+    transfers.backup_gone(MANAGER, FILE)
+    # then its receiver is to be told, and no longer waits for that when it was
+    assert transfers.unbacked == {TransferId(1, 1)} and transfers.dirty == {FILE: {B: None}}
+    changed = transfers.change(transfers.active[TransferId(1, 1)], (MANAGER,), (A,))
+    assert transfers.active == {TransferId(1, 1): changed} and changed.changed
+    assert not transfers.unbacked and list(transfers.backed) == [(A, FILE)]
+    transfers.remove(changed)
+    assert not transfers.backed

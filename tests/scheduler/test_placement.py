@@ -52,7 +52,7 @@ def test_the_papers_shape_fits_eight_tasks_on_a_worker() -> None:
     worker = world.join(cores=16, memory_mb=16_000)
     assert worker.cores == 16
     world.core.state.workers[worker.worker_id].hello = m.WorkerHello(
-        worker.worker_id, "h", "h", 1, m.Resources(16, 16_000, 16_000), (), "3", "tcp://a:1", "tcp://a:2"
+        worker.worker_id, worker.host, "h", 1, m.Resources(16, 16_000, 16_000), (), "3", "tcp://a:1", "tcp://a:2"
     )  # type: ignore[arg-type]
     shape = m.Request(cores=2, memory_mb=2000, disk_mb=2000)
     tasks = [world.submit(request=shape) for _ in range(9)]

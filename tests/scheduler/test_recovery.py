@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import World
 from vine import config
-from vine.names import MANAGER
+from vine.names import MANAGER, FileId, ObjectId, TaskId
 from vine.wire import messages as m
 
 
@@ -164,3 +165,153 @@ def test_a_lost_temporary_file_whose_producer_was_cancelled_fails_what_takes_it(
     # then its consumer does not wait for ever
     assert world.results[consumer].outcome is m.Outcome.INPUT_MISSING
     assert "cancelled" in world.results[consumer].message
+
+
+# --- bad chunks ---
+
+
+def a_bad_copy() -> tuple[World, FakeWorker, FakeWorker, ObjectId, TaskId]:
+    """A small file on a worker that has just sent another one bad chunks of it; and the task that needs it there."""
+    world = World(workers=1)
+    file = world.local_file(chunks=2)
+    world.submit((file,))
+    world.settle()
+    (holder,) = world.workers.values()
+    (object_id,) = holder.holds
+    other = world.join(cores=2)
+    task = world.submit((file,), request=m.Request(cores=2))
+    transfer, order = next(iter(other.fetching.items()))
+    assert order.sources[0].source == holder.worker_id
+    world.fetch_ends(other, transfer, m.FetchFault.BAD_CHUNKS)
+    return world, holder, other, object_id, task
+
+
+def source_of(worker: FakeWorker) -> str:
+    (order,) = worker.fetching.values()
+    return order.sources[0].source
+
+
+def test_a_copy_whose_chunks_were_bad_is_verified_and_no_source_meanwhile() -> None:
+    world, holder, other, object_id, _ = a_bad_copy()
+    assert holder.verifying == [object_id] and source_of(other) == MANAGER
+    # when it is found good, it is a source again
+    world.verified(holder, object_id, good=True)
+    world.settle()
+    world.lose(other.worker_id)
+    assert not world.core.state.transfers.shunned
+    newcomer = world.join(cores=2)
+    world.submit((next(iter(world.core.state.files.by_id)),), request=m.Request(cores=2))
+    assert source_of(newcomer) == holder.worker_id
+    # and if its chunks are bad again, it is not asked to look again but to drop it
+    world.fetch_ends(newcomer, next(iter(newcomer.fetching)), m.FetchFault.BAD_CHUNKS)
+    assert object_id not in holder.holds and not holder.verifying
+
+
+def test_a_copy_that_is_found_bad_counts_no_more() -> None:
+    world, holder, _, object_id, task = a_bad_copy()
+    world.verified(holder, object_id, good=False)
+    assert object_id not in world.core.state.workers[holder.worker_id].holds
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert not world.core.state.transfers.doubted
+
+
+def test_the_only_copy_is_not_asked_for_before_it_was_found_good() -> None:
+    # given a temporary file whose only copy has sent bad chunks
+    world = World(workers=1)
+    middle = world.temp()
+    world.submit(outputs=(middle,), kind=m.TaskKind.COMMAND)
+    world.settle()
+    (holder,) = world.workers.values()
+    other = world.join(cores=2)
+    task = world.submit((middle,), kind=m.TaskKind.COMMAND, request=m.Request(cores=2))
+    world.fetch_ends(other, next(iter(other.fetching)), m.FetchFault.BAD_CHUNKS)
+    # then its reader waits
+    assert not other.fetching and "waits for a source" in world.core.why(task, world.now)
+    # until it is found good
+    (object_id,) = holder.verifying
+    world.verified(holder, object_id, good=True)
+    assert source_of(other) == holder.worker_id
+
+
+def test_a_worker_that_passed_on_bad_chunks_verifies_its_copy_when_it_has_it() -> None:
+    # given eight workers that feed each other
+    world = World(workers=8)
+    file = world.local_file(chunks=12)
+    for _ in range(8):
+        world.submit((file,))
+    flows = [(w, t, o) for w in world.workers.values() for t, o in w.fetching.items()]
+    child, transfer, order = next(flow for flow in flows if flow[2].sources[0].source != MANAGER)
+    relay = world.workers[order.sources[0].source]
+    assert relay.fetching
+    # when one that still receives is said to have sent bad chunks
+    world.fetch_ends(child, transfer, m.FetchFault.BAD_CHUNKS)
+    assert not relay.verifying
+    # then it looks at its copy when that is complete, and is a source when it is good
+    world.fetch_ends(relay, next(iter(relay.fetching)), m.FetchFault.NONE)
+    assert relay.verifying == [order.object_id]
+    assert (relay.worker_id, order.object_id) in world.core.state.transfers.shunned
+    world.settle()
+    assert not world.core.state.transfers.shunned and len(world.results) == 8
+
+
+def failing_with_bad_chunks(world: World, file: FileId) -> None:
+    (worker,) = world.workers.values()
+    assert source_of(worker) == MANAGER
+    world.fetch_ends(worker, next(iter(worker.fetching)), m.FetchFault.BAD_CHUNKS)
+
+
+def test_what_the_manager_serves_is_hashed_again_when_it_was_bad_twice() -> None:
+    world = World(workers=1)
+    file = world.local_file()
+    task = world.submit((file,))
+    failing_with_bad_chunks(world, file)
+    assert not world.verifying
+    failing_with_bad_chunks(world, file)
+    (object_id,) = world.verifying
+    # when it is good, the fault is elsewhere, and the task may go elsewhere
+    world.verified(None, object_id, good=True)
+    assert task not in world.results
+    # when it is not, what needs it fails and says so
+    failing_with_bad_chunks(world, file)
+    failing_with_bad_chunks(world, file)
+    (object_id,) = world.verifying
+    world.verified(None, object_id, good=False)
+    assert world.results[task].outcome is m.Outcome.INPUT_CHANGED
+    assert "it changed" in world.results[task].message
+
+
+def test_a_copy_that_failed_once_is_asked_again_when_the_good_one_is_lost() -> None:
+    # given a temporary file on two workers, one of which has failed a third
+    world = World(workers=1)
+    middle = world.temp()
+    world.submit(outputs=(middle,), kind=m.TaskKind.COMMAND)
+    world.settle()
+    first = next(iter(world.workers.values()))
+    second, third = world.join(cores=2), world.join(cores=3)
+    for cores in (2, 3):
+        world.submit((middle,), kind=m.TaskKind.COMMAND, request=m.Request(cores=cores))
+    world.fetch_ends(second, next(iter(second.fetching)), m.FetchFault.NONE)
+    transfer, order = next(iter(third.fetching.items()))
+    failed = order.sources[0].source
+    world.fetch_ends(third, transfer, m.FetchFault.SOURCE_GONE, blamed=failed)
+    # when the other is lost
+    good = next(worker.worker_id for worker in (first, second) if worker.worker_id != failed)
+    assert source_of(third) == good
+    world.lose(good)
+    # then it is asked again
+    assert source_of(third) == failed
+
+
+def test_who_hangs_on_a_receiver_that_has_no_room_gets_the_object_from_another_source() -> None:
+    # given a small file that goes from the manager to four workers, and from one of them to the fifth
+    world = World(workers=5)
+    file = world.local_file(chunks=2)
+    tasks = [world.submit((file,)) for _ in range(5)]
+    sources = {name: next(iter(w.fetching.values())).sources[0].source for name, w in world.workers.items()}
+    feeder = next(world.workers[source] for source in sources.values() if source in world.workers)
+    # when that one has no room for it
+    world.fetch_ends(feeder, next(iter(feeder.fetching)), m.FetchFault.DISK_FULL)
+    # then the other gets it all the same
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}

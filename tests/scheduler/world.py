@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
 
+from tests.scheduler.fake_worker import FakeWorker
 from vine.content.manifest import chunk_count, object_id
 from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
-from vine.scheduler.actions import LocalFetched, LocalFetchFailed, PeerKey
+from vine.scheduler.actions import LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings, Spread
+from vine.transfer import tokens
 from vine.wire import messages as m
 from vine.wire.codec import Decoder, encode_one
 
@@ -25,82 +27,6 @@ def manifest(name: str, chunks: int = 8) -> m.Manifest:
     """Some content; equal names are equal content."""
     first = random.Random(name).randbytes(32)
     return m.Manifest(1, chunks * CHUNK, CHUNK, first * chunks)
-
-
-@dataclass(repr=False)
-class FakeWorker:
-    """Does what the messages say, one step when it is asked to."""
-
-    worker_id: WorkerId
-    peer: PeerKey
-    cores: float
-    holds: set[ObjectId] = field(default_factory=set)
-    spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
-    forever: set[ObjectId] = field(default_factory=set)
-    fetching: dict[object, m.FetchObject] = field(default_factory=dict)
-    storing: list[ObjectId] = field(default_factory=list)
-    unpacking: list[m.UnpackObject] = field(default_factory=list)
-    assigned: dict[object, m.Assignment] = field(default_factory=dict)
-    running: dict[object, m.Assignment | None] = field(default_factory=dict)
-    ended: bool = False
-    received: list[m.Message] = field(default_factory=list)
-
-    def __repr__(self) -> str:
-        return f"<{self.worker_id}>"  # Hypothesis prints it at each event of a failing run.
-
-    def take(self, message: m.Message) -> None:
-        self.received.append(message)
-        match message:
-            case m.RunAttempts():
-                self.assigned.update({a.attempt: a for a in message.assignments})
-            case m.CancelAttempts():
-                for attempt in message.attempts:
-                    if self.assigned.pop(attempt, None) or attempt in self.running:
-                        self.running[attempt] = None  # to be reported as cancelled
-            case m.StoreObjects():
-                self.storing += [o.object_id for o in message.objects]
-            case m.FetchObject():
-                self.fetching[message.transfer_id] = message
-            case m.AbandonFetch():
-                self.fetching.pop(message.transfer_id, None)
-            case m.UnpackObject():
-                self.unpacking.append(message)
-            case m.RateObjects():
-                here = self.holds & set(message.object_ids)
-                self.spare = self.spare | here if message.spare else self.spare - here
-                self.forever = self.forever | here if message.cache is m.CacheLevel.FOREVER else self.forever - here
-            case m.DropObjects():
-                self.holds -= set(message.object_ids)
-                self.unpacking = [u for u in self.unpacking if u.object_id not in message.object_ids]
-                self.storing = [o for o in self.storing if o not in message.object_ids]
-            case m.EndWorker():
-                self.ended = True
-
-    def made(self, object_id: ObjectId) -> None:
-        self.holds.add(object_id)
-        self.spare.discard(object_id)
-
-    def came(self, object_id: ObjectId, level: m.CacheLevel) -> None:
-        self.holds.add(object_id)
-        self.spare.add(object_id)
-        self.forever |= {object_id} if level is m.CacheLevel.FOREVER else set()
-
-    def may_go(self) -> list[ObjectId]:
-        """What the worker's own rules let it give up for room."""
-        attempts = [a for a in (*self.assigned.values(), *self.running.values()) if a is not None]
-        needed = {need for attempt in attempts for need in self.needs(attempt)}
-        needed |= {order.archive for order in self.unpacking}
-        return sorted(self.holds & self.spare - needed)
-
-    def has_inputs(self, assignment: m.Assignment) -> bool:
-        return self.needs(assignment) <= self.holds
-
-    @staticmethod
-    def needs(assignment: m.Assignment) -> set[ObjectId]:
-        needs = {assignment.function, assignment.payload_object, assignment.environment}
-        needs |= {mount.object_id for mount in assignment.inputs}
-        needs |= {value.object_id for value in assignment.values}
-        return {need for need in needs if need is not None}
 
 
 class World:
@@ -120,11 +46,15 @@ class World:
         self.results: dict[TaskId, m.TaskResult] = {}
         self.local: dict[object, actions.Fetch] = {}
         self.served: set[ObjectId] = set()
+        self.verifying: list[ObjectId] = []  # what the manager hashes again
         self.done: list[actions.Action] = []
         self.outcome: Callable[[m.Assignment], m.Outcome] = lambda assignment: m.Outcome.SUCCESS
         self.value: Callable[[m.Assignment], bytes] = lambda assignment: b"v"
         self.large_values = False
+        self.seconds: Callable[[FakeWorker], float] = lambda worker: 0.1  # that a transfer to it takes
         self.runs: dict[TaskId, int] = {}
+        self.web: dict[str, str] = {}  # what each URL leads to at present, where it is not its own name
+        self.downloaded: Counter[str] = Counter()
         self._numbers = 0
         self._versions = 0
         self.say(m.ClientHello(ClientId("c"), HostId("here"), "3.11"))
@@ -148,9 +78,12 @@ class World:
                 case actions.Send(peer, message):
                     for worker in self.workers.values():
                         if worker.peer == peer:
+                            self._check_tokens(worker, message)
                             worker.take(message)
                 case actions.Fetch(order):
                     self.local[order.transfer_id] = action
+                case actions.VerifyServed(doubted):
+                    self.verifying.append(doubted)
                 case actions.AbandonLocal(transfer_id):
                     self.local.pop(transfer_id, None)
                 case actions.Serve(served):
@@ -161,6 +94,23 @@ class World:
                     pass
         check(self.core.state)
         self.check_copies()
+        self.check_downloads()
+
+    def check_downloads(self) -> None:
+        """No URL is being downloaded by two workers, whatever the manager thinks."""
+        at_once = Counter(order.url for worker in self.workers.values() for order in worker.downloading.values())
+        assert max(at_once.values(), default=0) <= 1, f"two download one URL: {at_once}"
+
+    def _check_tokens(self, worker: FakeWorker, message: m.Message) -> None:
+        """Every source and every backup will find that the receiver may ask it for this object."""
+        if not isinstance(message, m.FetchObject | m.ChangeSources):
+            return
+        running = worker.fetching.get(message.transfer_id)
+        object_id = message.object_id if isinstance(message, m.FetchObject) else running and running.object_id
+        for edge in (*message.sources, *message.backups) if object_id is not None else ():
+            if edge is not None:
+                key = tokens.source_key(self.settings.run_secret, edge.source)
+                assert edge.token == tokens.mint(key, message.transfer_id, object_id, worker.chunks_endpoint)
 
     def check_copies(self) -> None:
         """Of what workers alone have, one does not think that it may give it up."""
@@ -183,16 +133,22 @@ class World:
     # --- workers ---------------------------------------------------------------------------------
 
     def join(
-        self, name: str | None = None, cores: float = 1, memory_mb: float = 1000, found: tuple[ObjectId, ...] = ()
+        self,
+        name: str | None = None,
+        cores: float = 1,
+        memory_mb: float = 1000,
+        found: tuple[ObjectId, ...] = (),
+        host: str | None = None,
     ) -> FakeWorker:
-        """A worker comes; `found` is what it has kept for ever."""
+        """A worker comes; `found` is what it has kept for ever. Those of one `host` share a store."""
         number = self._number()
         worker_id = WorkerId(name or f"w{number}")
-        worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores)
+        worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores, f"tcp://127.0.0.1:{20000 + number}")
+        worker.host = host or f"host-{worker_id}"
         self.workers[worker_id] = worker
         hello = m.WorkerHello(
-            worker_id, HostId(f"host-{worker_id}"), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
-            f"tcp://127.0.0.1:{10000 + number}", f"tcp://127.0.0.1:{20000 + number}",
+            worker_id, HostId(worker.host), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
+            f"tcp://127.0.0.1:{10000 + number}", worker.chunks_endpoint,
         )  # fmt: skip
         worker.holds.update(found)
         worker.forever.update(found)
@@ -200,6 +156,10 @@ class World:
         if found:
             self.say(m.ObjectsHeld(found, found), worker.peer)
         return worker
+
+    def report(self, worker: FakeWorker, free_disk_bytes: int = 1 << 40) -> None:
+        """The worker says how much room its disk has."""
+        self.say(m.WorkerStatus(0, free_disk_bytes, 0, 0, 0, 0, 0), worker.peer)
 
     def evict(self, worker: FakeWorker, *object_ids: ObjectId) -> None:
         """The worker gives up what it may, for room."""
@@ -218,11 +178,19 @@ class World:
         for worker in self.workers.values():
             events += [("stored", worker, o) for o in worker.storing[:1]]
             events += [("fetched", worker, t) for t, f in worker.fetching.items() if self._source_has(f)]
-            events += [("unpacked", worker, u) for u in worker.unpacking if u.archive in worker.holds]
+            events += [("unpacked", worker, u) for u in worker.unpacking if self._can_unpack(worker, u)]
+            events += [("verified", worker, o) for o in worker.verifying]
+            events += [("downloaded", worker, d) for d in worker.downloading]
             events += [("start", worker, a) for a, s in worker.assigned.items() if worker.has_inputs(s)]
             events += [("end", worker, a) for a in worker.running]
+        events += [("verified", None, o) for o in self.verifying]
         events += [("brought", None, t) for t, f in self.local.items() if self._source_has(f.order)]
         return events
+
+    def _can_unpack(self, worker: FakeWorker, order: m.UnpackObject) -> bool:
+        """A mate may have done it."""
+        mates = [mate for mate in self.workers.values() if mate.host == worker.host]
+        return order.archive in worker.holds or any(order.object_id in mate.holds for mate in mates)
 
     def _source_has(self, order: m.FetchObject) -> bool:
         return all(self._can_give(order, stripe, set()) for stripe in range(len(order.sources)))
@@ -242,6 +210,9 @@ class World:
 
     def happen(self, event: tuple[str, FakeWorker | None, object]) -> None:
         kind, worker, what = event
+        if kind == "verified":
+            self.verified(worker, what, good=True)  # type: ignore[arg-type]
+            return
         if worker is None:
             order = self.local.pop(what).order
             self.step(self.core.local(LocalFetched(order.transfer_id, order.object_id, 1, 0.1), self.now))
@@ -257,6 +228,9 @@ class World:
             worker.unpacking.remove(what)
             worker.came(what.object_id, what.cache)
             self.say(m.ObjectsHeld((what.object_id,)), worker.peer)
+        elif kind == "downloaded":
+            stopped = what in worker.stopped
+            self.download_ends(worker, what, m.DownloadFault.ABANDONED if stopped else m.DownloadFault.NONE)
         elif kind == "start":
             worker.running[what] = worker.assigned.pop(what)
             self.say(m.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
@@ -272,11 +246,49 @@ class World:
         chunks = chunk_count(order.manifest) if fault is m.FetchFault.NONE else 0
         sources = [edge.source for edge in order.sources]
         from_manager = CHUNK * sum(sources[index % len(sources)] == MANAGER for index in range(chunks))
+        if sources[0] in self.workers and self.workers[sources[0]].host == worker.host:
+            chunks = from_manager = 0  # It is in the store already.
         size = CHUNK * chunks
         ended = m.FetchEnded(
-            order.transfer_id, order.object_id, fault, size, 0.1, fault.value, blamed or sources[0], from_manager
+            order.transfer_id,
+            order.object_id,
+            fault,
+            size,
+            self.seconds(worker),
+            fault.value,
+            blamed or sources[0],
+            from_manager,
         )
         self.say(ended, worker.peer)
+
+    def verified(self, worker: FakeWorker | None, object_id: ObjectId, good: bool) -> None:
+        """A copy that was doubted has been hashed again: a worker's, or (None) what the manager serves."""
+        if worker is None:
+            self.verifying.remove(object_id)
+            self.step(self.core.local(LocalVerified(object_id, "" if good else "it changed"), self.now))
+            return
+        worker.verifying.remove(object_id)
+        if object_id not in worker.holds:
+            return  # It went meanwhile, and that was told.
+        if good:
+            self.say(m.ObjectsHeld((object_id,)), worker.peer)
+        else:
+            worker.holds.discard(object_id)
+            worker.spare.discard(object_id)
+            self.say(m.ObjectsLost((object_id,), "its bytes are not its own"), worker.peer)
+
+    def download_ends(self, worker: FakeWorker, download: object, fault: m.DownloadFault) -> None:
+        """What the worker reports; of a URL's content, what `web` says that it is."""
+        order = worker.downloading.pop(download)
+        worker.stopped.discard(download)
+        if fault is not m.DownloadFault.NONE:
+            message = f"{order.label}: {fault.value} on {worker.worker_id}"
+            self.say(m.DownloadEnded(order.download_id, fault, message=message), worker.peer)
+            return
+        self.downloaded[order.url] += 1
+        content = manifest(self.web.get(order.url, order.url))
+        worker.made(object_id(content))
+        self.say(m.DownloadEnded(order.download_id, fault, object_id(content), content, content.size), worker.peer)
 
     def local_fetch_fails(self, transfer: object, fault: m.FetchFault) -> None:
         order = self.local.pop(transfer).order
@@ -354,8 +366,23 @@ class World:
     def temp(self, **fields: object) -> FileId:
         return self.declare(m.FileKind.TEMP, **fields)
 
+    def url(self, url: str = "https://example.org/data", **fields: object) -> FileId:
+        return self.declare(m.FileKind.URL, url=url, **{"label": url, **fields})
+
     def untar(self, archive: FileId, **fields: object) -> FileId:
         return self.declare(m.FileKind.UNTAR, source=archive, **fields)
+
+    def broadcast(self, file_id: FileId, count: int | None = None, workers: tuple[str, ...] = ()) -> int:
+        """Returns what numbers the answer."""
+        request = self._number()
+        self.say(m.SpreadFile(request, file_id, count, tuple(WorkerId(name) for name in workers)))
+        return request
+
+    def answer(self, request: int) -> m.FileSpread | None:
+        """What the client has been told of a broadcast."""
+        answers = [a for a in self.inbox if isinstance(a, m.FileSpread) and a.request == request]
+        assert len(answers) <= 1, "a broadcast was answered twice"
+        return answers[0] if answers else None
 
     def submit(
         self,
@@ -365,7 +392,7 @@ class World:
         kind: m.TaskKind = m.TaskKind.CALL,
         **fields: object,
     ) -> TaskId:
-        task_id = TaskId(numbered(0, self._number()))
+        task_id = self.new_task_id()
         options: dict[str, object] = {"request": m.Request(cores=1), **fields}
         spec = m.TaskSpec(
             task_id,
@@ -377,6 +404,9 @@ class World:
         )
         self.say(m.SubmitTasks((spec,)))
         return task_id
+
+    def new_task_id(self) -> TaskId:
+        return TaskId(numbered(0, self._number()))
 
     def state_of(self, task_id: TaskId) -> str:
         return self.core.state.tasks.by_id[task_id].state.value

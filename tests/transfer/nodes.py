@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import zmq
+from msgspec.structs import replace
 
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import chunk_count, chunk_span, object_id
@@ -24,7 +25,7 @@ from vine.transfer.node import TransferNode
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.keys import Connection, RunKeys, load_connection, new_run_keys, write_run_files
 from vine.wire.messages import FetchObject, Manifest, Role, SourceEdge
-from vine.wire.sockets import Gate, make_context
+from vine.wire.sockets import Gate, connect_push, make_context
 
 KIB = 1 << 10
 CHUNK = 256 * KIB
@@ -44,8 +45,8 @@ def until(condition: Callable[[], bool]) -> None:
 class StoreObjects:
     """A worker's objects."""
 
-    def __init__(self, root: Path) -> None:
-        root.mkdir()
+    def __init__(self, root: Path, resume: bool = False) -> None:
+        root.mkdir(exist_ok=resume)
         self.store = Store(root)
         self.manifests: dict[ObjectId, Manifest] = {}
         self.before_begin = threading.Event()
@@ -136,21 +137,22 @@ class Net:
         return self.peers[-1]
 
     def order(self, what: tuple[ObjectId, Manifest], wanter: Peer, *sources: Peer, forged: bool = False) -> FetchObject:
+        order = self.order_to(what, wanter.node.chunks_endpoint, *sources)
+        if not forged:
+            return order
+        edges = tuple(replace(edge, token=secrets.token_bytes(16)) for edge in order.sources)
+        return replace(order, sources=edges)
+
+    def order_to(self, what: tuple[ObjectId, Manifest], chunks_endpoint: str, *sources: Peer) -> FetchObject:
         self.transfers += 1
         transfer = TransferId(1, self.transfers)
-        key, manifest = what
-        edges = [
-            SourceEdge(
-                source.id,
-                source.role,
-                source.node.requests_endpoint,
-                secrets.token_bytes(16)
-                if forged
-                else tokens.mint(tokens.source_key(RUN_SECRET, source.id), transfer, key, wanter.node.chunks_endpoint),
-            )
-            for source in sources
-        ]
-        return FetchObject(transfer, key, manifest, tuple(edges))
+        edges = tuple(self.edge(transfer, what[0], chunks_endpoint, source) for source in sources)
+        return FetchObject(transfer, *what, edges)
+
+    def edge(self, transfer: TransferId, key: ObjectId, chunks_endpoint: str, source: Peer) -> SourceEdge:
+        """That this source may be asked for the object, in this transfer to the node there."""
+        token = tokens.mint(tokens.source_key(RUN_SECRET, source.id), transfer, key, chunks_endpoint)
+        return SourceEdge(source.id, source.role, source.node.requests_endpoint, token)
 
     def close(self) -> None:
         for peer in self.peers:
@@ -158,6 +160,19 @@ class Net:
                 peer.objects.held_back = False
                 peer.objects.allowed.release(10_000)
             peer.node.close()
+
+
+class Neighbour:
+    """A member of the run that says what no node would."""
+
+    def __init__(self, net: Net, node: TransferNode, endpoint: str) -> None:
+        keys = net.keys[Role.WORKER]
+        self.node = node
+        self.socket = connect_push(net.context, keys.own, keys.public(Role.WORKER), endpoint)
+
+    def say(self, *frames: bytes) -> None:
+        assert self.socket.poll(10_000, zmq.POLLOUT)
+        self.socket.send_multipart(frames)
 
 
 def worker(net: Net, folder: Path, name: str, **options: int) -> Peer:

@@ -55,7 +55,7 @@ class World:
         return self.sockets[-1]
 
     def send(self, header: bytes, now: float, payload: bytes | None = None) -> None:
-        self.edges.send(PEER, Role.WORKER, Parcel(header, payload, lambda: self.left.append(header)), now)
+        self.edges.send(PEER, Role.WORKER, Parcel(header, payload, left=lambda sent: self.left.append(header)), now)
 
 
 def test_what_a_socket_does_not_take_waits_in_order_until_it_does() -> None:

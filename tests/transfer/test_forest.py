@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.transfer.spreading import spread
-from vine.names import MANAGER, HostId, WorkerId
+from vine.names import MANAGER, WorkerId
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Edge, Slots
 
@@ -23,12 +23,12 @@ Sources = dict[tuple[WorkerId, int], WorkerId]  # (child, stripe): parent
 
 def planted(slots: Slots | None = None, window_s: float = 1.0) -> Forest:
     forest = Forest(slots or Slots(3), window_s)
-    forest.hold(MANAGER, HostId("the manager's"), spared=True)
+    forest.hold(MANAGER, spared=True)
     return forest
 
 
-def join(forest: Forest, *names: str, rank: int = 0, now: float = 0.0, host: str | None = None) -> list[Edge]:
-    return [e for name in names for e in forest.join(WorkerId(name), HostId(host or name), now, rank)]
+def join(forest: Forest, *names: str, rank: int = 0, now: float = 0.0) -> list[Edge]:
+    return [e for name in names for e in forest.join(WorkerId(name), now, rank)]
 
 
 def grown(count: int, window_s: float = 1.0, ranks: tuple[int, ...] = (0,)) -> Forest:
@@ -162,6 +162,42 @@ def test_slow_nodes_feed_others_when_nobody_else_is_left() -> None:
     assert not list(forest.waiting()) and len(sources(forest)) == 90
 
 
+def test_a_child_that_finds_its_parent_slow_is_fed_by_another_and_nobody_else_moves_but_who_makes_room() -> None:
+    # given a child deep in a forest
+    forest = grown(81)
+    tree = sources(forest)
+    (child, stripe), parent = next(entry for entry in tree.items() if len(line_up(tree, *entry[0])) == 3)
+    # when it finds its parent slow
+    changed = forest.accuse(parent, child)
+    # then it has another, and the parent feeds its other children on
+    after = sources(forest)
+    assert after[child, stripe] != parent and not forest.is_slow(parent)
+    assert (child, stripe) in {(edge.child, edge.stripe) for edge in changed} and len(changed) <= 3
+    others = {key for key, source in tree.items() if source == parent and key != (child, stripe)}
+    assert others and all(after[key] == parent for key in others)
+    # when it says so again, too late, nothing happens
+    assert forest.accuse(parent, child) == []
+
+
+def test_whom_two_children_find_slow_feeds_nobody_any_more() -> None:
+    forest = grown(81)
+    tree = sources(forest)
+    slow = next(node for node, stripes in feeds_in(forest).items() if list(tree.values()).count(node) == 3 and stripes)
+    first, second = [child for (child, _), parent in tree.items() if parent == slow][:2]
+    forest.accuse(slow, first)
+    assert not forest.is_slow(slow)
+    forest.accuse(slow, second)
+    assert forest.is_slow(slow) and slow not in sources(forest).values()
+    assert not list(forest.waiting()) and len(sources(forest)) == 3 * 81
+
+
+def test_one_child_that_has_nobody_else_to_turn_to_stays_where_it_is() -> None:
+    forest = planted()
+    join(forest, "a")
+    assert forest.accuse(MANAGER, WorkerId("a")) == []
+    assert set(sources(forest).values()) == {MANAGER}
+
+
 def test_newcomers_take_over_what_nodes_had_to_lend() -> None:
     forest = grown(600)
     for number in range(0, 600, 2):
@@ -203,42 +239,22 @@ def test_who_has_it_all_feeds_others_before_the_manager_does() -> None:
 def test_a_lone_latecomer_pulls_from_several_holders() -> None:
     forest = planted()
     for name in "abc":
-        forest.hold(WorkerId(name), HostId(name))
+        forest.hold(WorkerId(name))
     join(forest, "d")
     assert set(sources(forest).values()) == {"a", "b", "c"}
 
 
 def test_a_holder_of_some_stripes_feeds_those() -> None:
     forest = planted()
-    forest.hold(WorkerId("part"), HostId("part"), stripes=frozenset({1}))
+    forest.hold(WorkerId("part"), stripes=frozenset({1}))
     join(forest, "a")
     assert sources(forest) == {("a", 0): MANAGER, ("a", 1): "part", ("a", 2): MANAGER}
-
-
-def test_one_node_of_a_host_downloads_and_the_others_take_it_from_there() -> None:
-    forest = planted()
-    join(forest, "a", "b", "c", host="shared")
-    assert {child for child, _ in sources(forest)} == {"a"}
-    assert list(forest.waiting()) == ["b", "c"]
-    forest.finish(WorkerId("a"))
-    assert sources(forest)[WorkerId("b"), 0] == "a"
-    assert not list(forest.waiting())
-
-
-def test_when_the_one_of_a_host_is_lost_the_next_takes_over() -> None:
-    forest = planted()
-    join(forest, "a", "b", "c", host="shared")
-    forest.leave(WorkerId("a"))
-    assert {child for child, _ in sources(forest)} == {"b"}
-    forest.leave(WorkerId("c"))
-    forest.leave(WorkerId("b"))
-    assert not list(forest.waiting()) and not list(forest.edges())
 
 
 def test_backups_are_others_and_do_not_depend_on_the_child() -> None:
     forest = grown(100)
     for name in ("a", "b"):
-        forest.hold(WorkerId(name), HostId(name))
+        forest.hold(WorkerId(name))
     tree = sources(forest)
     for edge in forest.edges():
         assert edge.backup not in (None, edge.parent, edge.child)
@@ -276,6 +292,7 @@ class Forests(RuleBasedStateMachine):
         self.slots = Slots(3)
         self.forests = [planted(self.slots, window_s=1.0), planted(self.slots, window_s=0.0)]
         self.wanting: list[set[WorkerId]] = [set(), set()]
+        self.parts: list[list[WorkerId]] = [[], []]
         self.now = 0.0
         self.number = 0
         self.known: list[Sources] = [{}, {}]
@@ -300,15 +317,14 @@ class Forests(RuleBasedStateMachine):
     def set_cap(self, cap: int) -> None:
         self.slots.cap = cap
 
-    @rule(which=st.integers(0, 1), count=st.integers(1, 6), rank=st.integers(0, 2), alone=st.booleans())
-    def some_join(self, which: int, count: int, rank: int, alone: bool) -> None:
+    @rule(which=st.integers(0, 1), count=st.integers(1, 6), rank=st.integers(0, 2))
+    def some_join(self, which: int, count: int, rank: int) -> None:
         for _ in range(count):
             self.number += 1
             name = WorkerId(f"w{self.number % 60}")
             if name not in self.forests[which]:
-                host = HostId(name if alone else f"h{self.number % 3}")
                 self.wanting[which].add(name)
-                self.told(which, self.forests[which].join(name, host, self.now, rank))
+                self.told(which, self.forests[which].join(name, self.now, rank))
 
     @rule(seconds=st.sampled_from([0.5, 2.0]))
     def time_passes(self, seconds: float) -> None:
@@ -333,6 +349,30 @@ class Forests(RuleBasedStateMachine):
     @precondition(lambda self: all(self.wanting))
     def demote(self, data: st.DataObject, which: int) -> None:
         self.told(which, self.forests[which].demote(self.one_of(data, which)))
+
+    @rule(data=st.data(), which=st.integers(0, 1))
+    @precondition(lambda self: any(sources(forest) for forest in self.forests))
+    def accuse(self, data: st.DataObject, which: int) -> None:
+        fed = sorted(sources(self.forests[which]).items())
+        if fed:
+            (child, _), parent = data.draw(st.sampled_from(fed))
+            self.told(which, self.forests[which].accuse(parent, child))
+
+    @rule(data=st.data(), which=st.integers(0, 1), stripes=st.frozensets(st.integers(0, 2), min_size=1, max_size=2))
+    def somebody_has_some_stripes(self, data: st.DataObject, which: int, stripes: frozenset[int]) -> None:
+        """A part of the object is enough to feed others with, though its holder wants no more."""
+        self.number += 1
+        name = WorkerId(f"part{self.number}")
+        self.told(which, self.forests[which].hold(name, stripes=stripes, rank=data.draw(st.integers(-2, 4))))
+        self.parts[which].append(name)
+
+    @rule(data=st.data(), which=st.integers(0, 1))
+    @precondition(lambda self: any(self.parts))
+    def some_stripes_are_gone(self, data: st.DataObject, which: int) -> None:
+        if self.parts[which]:
+            name = data.draw(st.sampled_from(self.parts[which]))
+            self.parts[which].remove(name)
+            self.told(which, self.forests[which].leave(name))
 
     @rule()
     def retry(self) -> None:

@@ -119,3 +119,11 @@ def test_a_write_that_fails_does_not_hold_up_the_end() -> None:
         landing.write(0, DATA)
     landing.discard()
     assert partial.ended == ["discard"]
+
+
+def test_who_has_no_bytes_to_hash_brings_a_check_of_its_own() -> None:
+    partial = Partial()
+    landing = Landing(partial, manifest_of_bytes(DATA), lambda manifest, index, data: data == b"marked")
+    assert not landing.write(0, DATA)
+    assert landing.write(0, b"marked")
+    assert partial.present == {0}

@@ -3,35 +3,19 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import zmq
 
-from tests.transfer.nodes import DATA, Net, Peer, until, worker
+from tests.transfer.nodes import DATA, Neighbour, Net, Peer, until, worker
 from vine import config
 from vine.names import ObjectId, TransferId
 from vine.transfer import tokens
 from vine.transfer.events import Fetched, FetchFailed, NodeFailed
-from vine.transfer.node import TransferNode
 from vine.wire.codec import encode_one
 from vine.wire.data import Chunk, EndOfWants, RefusalReason, Want, WantRefused
 from vine.wire.messages import FetchFault, Role
-from vine.wire.sockets import connect_push
 
 pytestmark = pytest.mark.live
 
 NOBODY = "tcp://127.0.0.1:9"  # the discard service, which nobody runs
-
-
-class Neighbour:
-    """A member of the run that says what no node would."""
-
-    def __init__(self, net: Net, node: TransferNode, endpoint: str) -> None:
-        keys = net.keys[Role.WORKER]
-        self.node = node
-        self.socket = connect_push(net.context, keys.own, keys.public(Role.WORKER), endpoint)
-
-    def say(self, *frames: bytes) -> None:
-        assert self.socket.poll(10_000, zmq.POLLOUT)
-        self.socket.send_multipart(frames)
 
 
 def test_what_is_no_message_is_counted_and_the_good_peer_is_still_served(

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
-from tests.transfer.nodes import CHUNK, DATA, WAIT_S, Net, Peer, StoreObjects, until, worker
+from tests.transfer.nodes import CHUNK, DATA, WAIT_S, BufferObjects, Net, Peer, StoreObjects, until, worker
 from vine import config
 from vine.errors import DiskFull
-from vine.transfer.events import Fetched, FetchFailed
+from vine.transfer.events import Fetched, FetchFailed, SlowSource
 from vine.transfer.landing import Landing
 from vine.transfer.serving import Serving
 from vine.wire.data import EndOfWants, Want
-from vine.wire.messages import FetchFault
+from vine.wire.messages import ChangeSources, FetchFault
 
 pytestmark = pytest.mark.live
 
@@ -88,6 +92,84 @@ def test_a_fetch_resumes_what_an_abandoned_one_had_got(net: Net, source: Peer, t
     event = wanter.event()
     assert isinstance(event, Fetched) and event.received_bytes <= len(DATA) - 3 * CHUNK
     assert wanter.objects.store.path(what[0]).read_bytes() == DATA
+
+
+def test_a_node_that_was_killed_goes_on_where_it_was(net: Net, source: Peer, tmp_path: Path) -> None:
+    # given a node in a process of its own, which has got seven chunks
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    command = [sys.executable, "-m", "tests.transfer.victim", str(tmp_path / "run"), str(tmp_path / "store")]
+    root = Path(__file__).parent.parent.parent
+    with subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as victim:
+        endpoint = victim.stdout.readline().decode().strip()
+        order = net.order_to(what, endpoint, source)
+        victim.stdin.write(msgspec.json.encode(order) + b"\n")
+        victim.stdin.flush()
+        source.objects.allowed.release(7)
+        while victim.stdout.readline() != b"7\n":
+            pass
+        # when it is killed, and another one is started on what it left
+        victim.kill()
+    wanter = net.add("w1", StoreObjects(tmp_path / "store", resume=True))
+    source.objects.allowed.release(1000)
+    wanter.node.fetch(net.order(what, wanter, source))
+    # then that fetches the rest only
+    event = wanter.event()
+    assert isinstance(event, Fetched) and event.received_bytes == len(DATA) - 7 * CHUNK
+    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
+
+
+def test_a_source_that_stops_sending_is_told_of_and_its_backup_sends_the_rest(net: Net, tmp_path: Path) -> None:
+    # given a source of one of two stripes that sends one chunk and no more
+    stalled = net.add("w0", BufferObjects())
+    stalled.objects.held_back = True
+    stalled.objects.allowed.release(1)
+    good, backup, wanter = (worker(net, tmp_path, name) for name in ("w1", "w2", "w3"))
+    for holder in (stalled, good, backup):
+        what = holder.objects.put(DATA)
+    order = net.order(what, wanter, stalled, good)
+    second = net.edge(order.transfer_id, what[0], wanter.node.chunks_endpoint, backup)
+    # when the object is fetched
+    wanter.node.fetch(replace(order, backups=(second, None)))
+    # then the backup sends what is missing, and the manager will hear of that source
+    assert wanter.event() == SlowSource(order.transfer_id, what[0], stalled.id)
+    event = wanter.event()
+    assert isinstance(event, Fetched) and event.received_bytes == len(DATA)
+    assert backup.node.stats().sent_bytes >= 8 * CHUNK
+    assert wanter.objects.store.path(what[0]).read_bytes() == DATA
+
+
+def test_a_fetch_that_runs_goes_on_from_another_source(net: Net, source: Peer, tmp_path: Path) -> None:
+    # given a fetch that has got four chunks
+    good, wanter = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    good.objects.put(DATA)
+    order = net.order(what, wanter, source)
+    wanter.node.fetch(order)
+    source.objects.allowed.release(4)
+    until(lambda: wanter.node.stats().received_bytes >= 4 * CHUNK)
+    # when its source is another one from now on
+    other = net.edge(order.transfer_id, what[0], wanter.node.chunks_endpoint, good)
+    wanter.node.change_sources(ChangeSources(order.transfer_id, (other,)))
+    # then the rest comes from that, within the same fetch, and the former has heard the end
+    event = wanter.event()
+    assert isinstance(event, Fetched)
+    assert (event.transfer_id, event.received_bytes) == (order.transfer_id, len(DATA))
+    until(lambda: source.node.stats().flows_out == 0)
+    assert good.node.stats().sent_bytes == len(DATA) - 4 * CHUNK
+
+
+def test_other_sources_for_a_fetch_that_does_not_run_are_ignored(net: Net, source: Peer, tmp_path: Path) -> None:
+    wanter = worker(net, tmp_path, "w1")
+    what = source.objects.put(DATA)
+    order = net.order(what, wanter, source)
+    wanter.node.change_sources(ChangeSources(order.transfer_id, order.sources))
+    wanter.node.fetch(order)
+    assert isinstance(wanter.event(), Fetched)
+    wanter.node.change_sources(ChangeSources(order.transfer_id, order.sources))
+    wanter.node.fetch(net.order(what, wanter, source))
+    assert isinstance(wanter.event(), Fetched)
 
 
 def test_a_full_disk_ends_the_fetch_and_not_the_node(net: Net, source: Peer, tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
 from vine import config
 from vine.names import ObjectId, TransferId
 from vine.transfer.sender import SendChunk, Sender, SendRefusal
@@ -33,7 +37,7 @@ def test_a_held_object_is_served_in_the_order_of_the_wants() -> None:
     sender = Sender(transfers_max=3)
     sender.complete(OBJECT, 10, 0.0)
     [first, second] = sender.want(want(1, 4, 2), True, 0.0)
-    assert first == SendChunk(TransferId(1, 1), OBJECT, 4, 10, "tcp://10.0.0.1:7000", Role.WORKER)
+    assert first == SendChunk(TransferId(1, 1), OBJECT, 4, None, "tcp://10.0.0.1:7000", Role.WORKER)
     assert isinstance(second, SendChunk) and second.index == 2
 
 
@@ -86,7 +90,7 @@ def test_a_chunk_that_is_not_here_yet_is_sent_when_it_comes() -> None:
     sender.receiving(OBJECT, 10, {0}, 0.0)
     assert indexes(sender.want(want(1, 0, 1, 2), True, 0.0)) == [0]
     [sent] = sender.available(OBJECT, 2)
-    assert isinstance(sent, SendChunk) and (sent.index, sent.have) == (2, 2)
+    assert isinstance(sent, SendChunk) and (sent.index, sent.have) == (2, 1)
     assert indexes(sender.complete(OBJECT, 10, 0.0)) == [1]
 
 
@@ -123,7 +127,7 @@ def test_a_want_for_an_object_that_never_comes_is_refused_in_the_end() -> None:
     sender.want(want(1, 3), True, 2.0)
     assert sender.next_deadline() == config.edge_silence_s
     [refusal] = sender.tick(config.edge_silence_s)
-    assert refusal == SendRefusal(TransferId(1, 1), 3, RefusalReason.UNKNOWN, "tcp://10.0.0.1:7000", Role.WORKER)
+    assert refusal == SendRefusal(TransferId(1, 1), 0, RefusalReason.UNKNOWN, "tcp://10.0.0.1:7000", Role.WORKER)
     assert sender.next_deadline() is None
 
 
@@ -172,3 +176,145 @@ def test_a_changed_object_is_refused_at_once_until_it_is_made_anew() -> None:
     assert refusals(sender.want(want(1, 0), True, 0.0)) == [RefusalReason.CHANGED]
     sender.complete(OBJECT, 10, 0.0)
     assert indexes(sender.want(want(1, 0), True, 0.0)) == [0]
+
+
+# --- backups ---
+
+
+def as_backup(counter: int, *chunks: int) -> Want:
+    return msgspec.structs.replace(want(counter, *chunks), backup=True)
+
+
+def test_a_backup_is_served_from_a_free_slot_and_else_busy() -> None:
+    sender = Sender(1)
+    sender.complete(OBJECT, 10, 0.0)
+    assert indexes(sender.want(as_backup(1, 0), True, 0.0)) == [0]
+    [refused] = sender.want(as_backup(2, 0), True, 0.0)
+    assert isinstance(refused, SendRefusal)
+    assert (refused.transfer_id, refused.reason) == (TransferId(1, 2), RefusalReason.BUSY)
+
+
+def test_a_planned_want_takes_the_slot_of_a_flow_that_is_only_a_backups() -> None:
+    sender = Sender(1)
+    sender.complete(OBJECT, 10, 0.0)
+    sender.want(as_backup(1, 0, 1), True, 0.0)
+    [displaced, sent] = sender.want(want(2, 5), True, 0.0)
+    assert isinstance(displaced, SendRefusal)
+    assert (displaced.transfer_id, displaced.reason) == (TransferId(1, 1), RefusalReason.BUSY)
+    assert isinstance(sent, SendChunk) and sent.transfer_id == TransferId(1, 2)
+    assert not sender.is_wanted(TransferId(1, 1), 1), "what had not left goes no more"
+    assert refusals(sender.want(want(3, 5), True, 0.0)) == [RefusalReason.BUSY], "a planned flow is not displaced"
+
+
+def test_a_flow_is_what_its_last_want_says_that_it_is() -> None:
+    sender = Sender(1)
+    sender.complete(OBJECT, 10, 0.0)
+    sender.want(as_backup(1, 0), True, 0.0)
+    sender.want(want(1, 1), True, 0.0)  # The plan has changed: the source is more than a backup now.
+    assert refusals(sender.want(want(2, 5), True, 0.0)) == [RefusalReason.BUSY]
+
+
+def test_a_cap_that_was_lowered_below_what_runs_is_not_kept_exceeded_by_a_change_of_flows() -> None:
+    sender = Sender(2)
+    sender.complete(OBJECT, 10, 0.0)
+    sender.want(as_backup(1, 0), True, 0.0)
+    sender.want(as_backup(2, 0), True, 0.0)
+    sender.set_transfers_max(1)
+    assert refusals(sender.want(want(3, 0), True, 0.0)) == [RefusalReason.BUSY]
+    assert indexes(sender.want(want(3, 0), True, 0.0)) == []
+
+
+steps = st.lists(
+    st.tuples(st.sampled_from(("want", "backup", "end", "late")), st.integers(1, 8)), min_size=1, max_size=60
+)
+
+
+@given(st.integers(0, 3), steps)
+def test_planned_wants_are_served_before_backups_and_the_cap_is_never_exceeded(
+    cap: int, said: list[tuple[str, int]]
+) -> None:
+    sender = Sender(cap)
+    sender.complete(OBJECT, 100, 0.0)
+    now, flows = 0.0, {}
+    for kind, number in said:
+        now += 0.5
+        if kind in ("want", "backup"):
+            one = want(number, 0) if kind == "want" else as_backup(number, 0)
+            actions = sender.want(one, True, now)
+            refused = {a.transfer_id.counter for a in actions if isinstance(a, SendRefusal)}
+            if number in refused and kind == "want":
+                assert len([n for n, planned in flows.items() if planned]) >= cap, "a backup kept it out"
+            assert kind == "want" or refused <= {number}, "a backup took a slot from another"
+            assert all(flows.get(n, kind == "want") is False for n in refused - {number}), "a planned flow was cut off"
+            for gone in refused:
+                flows.pop(gone, None)
+            if number not in refused:
+                flows[number] = kind == "want"
+        elif kind == "end":
+            sender.end(TransferId(1, number), want(number, 0).token)
+            flows.pop(number, None)
+        elif kind == "late":
+            now += config.edge_silence_s
+            sender.tick(now)
+            flows.clear()
+        assert sender.flows() == len(flows) <= cap
+
+
+# --- what is not wanted any more ---
+
+
+def test_a_chunk_that_was_cancelled_is_not_sent_when_it_comes() -> None:
+    sender = Sender(3)
+    sender.receiving(OBJECT, 10, (), 0.0)
+    sender.want(want(1, 0, 1), True, 0.0)
+    sender.cancel(TransferId(1, 1), want(1, 0).token, (0, 7))
+    assert sender.available(OBJECT, 0) == []
+    assert indexes(sender.available(OBJECT, 1)) == [1]
+
+
+def test_a_chunk_that_has_not_left_is_not_wanted_once_it_is_cancelled_until_it_is_wanted_again() -> None:
+    sender = Sender(3)
+    sender.complete(OBJECT, 10, 0.0)
+    sender.want(want(1, 0, 1), True, 0.0)
+    sender.cancel(TransferId(1, 1), want(1, 0).token, (0,))
+    assert [sender.is_wanted(TransferId(1, 1), index) for index in (0, 1)] == [False, True]
+    assert sender.want(want(1, 0), True, 0.1) == []
+    assert sender.is_wanted(TransferId(1, 1), 0)
+
+
+def test_only_the_receiver_itself_can_cancel() -> None:
+    sender = Sender(1)
+    sender.complete(OBJECT, 10, 0.0)
+    sender.want(want(1, 0), True, 0.0)
+    sender.cancel(TransferId(1, 1), b"x" * 16, (0,))
+    assert sender.is_wanted(TransferId(1, 1), 0) and sender.unauthorised == 1
+
+
+def test_a_kept_want_can_be_cancelled_too() -> None:
+    sender = Sender(1)
+    sender.want(want(1, 0, 1), True, 0.0)
+    sender.cancel(TransferId(1, 1), want(1, 0).token, (0,))
+    assert indexes(sender.complete(OBJECT, 10, 0.1)) == [1]
+
+
+# --- how much is here ---
+
+
+def test_each_chunk_tells_up_to_where_its_stripe_is_here() -> None:
+    sender = Sender(3)
+    sender.receiving(OBJECT, 12, {0, 3, 6, 1, 7}, 0.0)
+    sent = sender.want(msgspec.structs.replace(want(1, 0, 1, 7), stripes=3), True, 0.0)
+    assert [(action.index, action.have) for action in sent if isinstance(action, SendChunk)] == [(0, 9), (1, 4), (7, 4)]
+    sender.available(OBJECT, 4)
+    [sent] = sender.want(msgspec.structs.replace(want(2, 1), stripes=3), True, 0.0)
+    assert isinstance(sent, SendChunk) and sent.have == 10
+    [sent] = sender.want(want(3, 1), True, 0.0)
+    assert isinstance(sent, SendChunk) and sent.have == 2, "without stripes it is the beginning of the object"
+
+
+def test_answers_name_the_edge_that_was_asked() -> None:
+    sender = Sender(1)
+    sender.complete(OBJECT, 10, 0.0)
+    [sent] = sender.want(msgspec.structs.replace(want(1, 0), edge=4), True, 0.0)
+    [refused] = sender.want(msgspec.structs.replace(want(2, 0), edge=5), True, 0.0)
+    assert (sent.edge, refused.edge) == (4, 5)

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
-from vine.names import HostId, WorkerId
+from vine.names import WorkerId
 from vine.transfer.trees import Edge, Member, Ranking, Slots, Trees, Verdict
 
 
 def grove(*names: str, cap: int = 3) -> tuple[Trees, list[Member]]:
     trees = Trees(3, Slots(cap))
-    return trees, [trees.new_member(WorkerId(n), HostId(n), number, 0) for number, n in enumerate(names)]
+    return trees, [trees.new_member(WorkerId(n), number, 0) for number, n in enumerate(names)]
 
 
 def test_a_flow_is_an_object_to_a_receiver_however_many_stripes_it_carries() -> None:
@@ -84,6 +84,21 @@ def test_the_backup_is_the_parents_parent_or_else_another_holder_or_a_sibling() 
     assert trees.edge(b, 0).backup == "d"
     trees.hold(d, frozenset({0}))
     assert trees.edge(b, 0).backup == "d"
+
+
+def test_who_is_spared_or_slow_is_the_backup_only_of_those_who_have_nobody_else() -> None:
+    # given a spared holder that feeds a root, which feeds another node
+    trees, (a, b, c, d) = grove("a", "b", "c", "d")
+    trees.hold(a, frozenset({0}))
+    a.spared = True
+    trees.link(a, b, 0)
+    trees.link(b, c, 0)
+    assert trees.edge(c, 0).backup == "a"
+    # then its sibling is asked before the spared one, unless it is slow
+    trees.link(b, d, 0)
+    assert trees.edge(c, 0).backup == "d"
+    d.slow = True
+    assert trees.edge(c, 0).backup == "a"
 
 
 def test_a_ranking_finds_the_nearest_to_the_root_though_trees_have_changed() -> None:

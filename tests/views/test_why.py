@@ -54,6 +54,30 @@ def test_a_task_waits_for_a_file_that_the_client_still_hashes(world: JournaledWo
     ]
 
 
+def test_a_task_waits_for_a_url_that_a_worker_downloads(world: JournaledWorld) -> None:
+    url = world.url("https://example.org/data")
+    tasks = [world.submit(inputs=(file_id,)) for file_id in (url, world.untar(url))]
+    assert asked(world, tasks[0]) == [
+        f"task {tasks[0]}: waiting: waits for https://example.org/data, which a worker is to download, and none is free"
+    ]
+    world.join("w1")
+    world.now += 2
+    for task in tasks:
+        (said,) = asked(world, task)
+        assert said.endswith("waits for https://example.org/data, which w1 downloads since 2.0 s")
+
+
+def test_a_task_waits_for_a_url_whose_copies_were_lost(world: JournaledWorld) -> None:
+    url = world.url("https://example.org/data")
+    world.submit(inputs=(url,))
+    world.join("w1")
+    world.settle()
+    world.lose("w1")
+    task = world.submit(inputs=(url,))
+    (said,) = asked(world, task)
+    assert said.endswith("waiting: waits for https://example.org/data, which a worker is to download, and none is free")
+
+
 def test_a_task_waits_for_an_archive_that_the_client_still_hashes(world: JournaledWorld) -> None:
     archive = world.local_file(bind=False, label="/data/env.tar")
     tree = world.declare(m.FileKind.UNTAR, source=archive, label="env.tar, unpacked")

@@ -40,7 +40,8 @@ def _want(chunks: tuple[int, ...]) -> list[Any]:
         TransferId(1, 1), ObjectId("0" * 64), b"t" * 16, "tcp://127.0.0.1:1", Role.WORKER, tuple(range(len(chunks)))
     )
     builtins = msgspec.to_builtins(want, builtin_types=(bytes,))
-    return [*builtins[:-1], list(chunks)]
+    place = 1 + data.Want.__struct_fields__.index("chunks")  # behind the tag
+    return [*builtins[:place], list(chunks), *builtins[place + 1 :]]
 
 
 @pytest.mark.parametrize(

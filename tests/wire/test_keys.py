@@ -36,6 +36,13 @@ def test_each_role_gets_its_own_pair_and_the_public_keys_of_data_sockets(run_dir
     )
 
 
+def test_the_files_say_whether_data_travels_encrypted(tmp_path: Path) -> None:
+    write_run_files(KEYS, tmp_path / "clear", RunId("r1"), ENDPOINT, data_encryption=False)
+    write_run_files(KEYS, tmp_path / "ciphered", RunId("r1"), ENDPOINT)
+    found = [load_connection(tmp_path / name, Role.WORKER).data_encryption for name in ("clear", "ciphered")]
+    assert found == [False, True]
+
+
 def test_the_workers_file_leads_every_role_to_its_own(run_dir: Path) -> None:
     for role in (Role.CLIENT, Role.FACTORY):
         assert load_connection(run_dir / "connection.json", role).role is role

@@ -36,10 +36,10 @@ class ScriptedManager:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        keys = new_run_keys()
-        self._context = make_context()
-        self._gate = Gate(self._context, keys)
-        self.hub = Hub(self._context, keys, "127.0.0.1", 0, time.monotonic())
+        self.keys = keys = new_run_keys()
+        self.context = make_context()
+        self._gate = Gate(self.context, keys)
+        self.hub = Hub(self.context, keys, "127.0.0.1", 0, time.monotonic())
         run_dir = folder / "run"
         make_run_dir(run_dir)
         self.connection_file = write_run_files(keys, run_dir, RunId("test"), f"tcp://127.0.0.1:{self.hub.port}")
@@ -79,7 +79,7 @@ class ScriptedManager:
                 process.stderr.close()
         self.hub.close()
         self._gate.close()
-        self._context.term()
+        self.context.term()
 
     # --- talk ---
 
@@ -131,12 +131,19 @@ class ScriptedManager:
 
     def fetch(self, receiver: WorkerId, source: WorkerId, key: ObjectId, manifest: wire.Manifest) -> wire.FetchEnded:
         """Has one worker pull an object from another."""
+        edge = (source, wire.Role.WORKER, self.hellos[source].requests_endpoint)
+        self.order(receiver, key, manifest, edge)
+        return self.next(receiver, wire.FetchEnded)
+
+    def order(
+        self, receiver: WorkerId, key: ObjectId, manifest: wire.Manifest, source: tuple[WorkerId, wire.Role, str]
+    ) -> TransferId:
+        """Orders the transfer, and does not wait for its end."""
         self._last_transfer += 1
         transfer = TransferId(1, self._last_transfer)
         token = mint(SOURCE_KEY, transfer, key, self.hellos[receiver].chunks_endpoint)
-        edge = wire.SourceEdge(source, wire.Role.WORKER, self.hellos[source].requests_endpoint, token)
-        self.say(receiver, wire.FetchObject(transfer, key, manifest, (edge,)))
-        return self.next(receiver, wire.FetchEnded)
+        self.say(receiver, wire.FetchObject(transfer, key, manifest, (wire.SourceEdge(*source, token),)))
+        return transfer
 
     def function(self, worker: WorkerId, function: Any) -> ObjectId:
         return self.store(worker, b"D" + dill.dumps(function, recurse=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, TREE, TWO, World, assignment, starts
 from vine import config
-from vine.names import AttemptId, FileId, ObjectId, TransferId
+from vine.names import AttemptId, FileId, ObjectId, TransferId, WorkerId
 from vine.wire import messages as wire
 from vine.wire.messages import ObjectMount, TaskKind
 from vine_worker import actions as act
@@ -19,6 +19,32 @@ def fetch(number: int, key: ObjectId = DATA) -> wire.FetchObject:
 
 def fetched(number: int, fault: wire.FetchFault = wire.FetchFault.NONE, message: str = "") -> wire.FetchEnded:
     return wire.FetchEnded(TransferId(1, number), DATA, fault, 5, 0.1, message)
+
+
+# --- doubted ---
+
+
+def test_a_copy_that_is_doubted_is_hashed_again_and_told_to_be_good() -> None:
+    world = World(held=(DATA,))
+    assert world.hear(wire.VerifyObjects((DATA, TREE))) == [act.Verify(DATA)]
+    assert world.hear(act.Verified(DATA, True)) == [act.Send(wire.ObjectsHeld((DATA,)))]
+
+
+def test_a_copy_that_is_bad_is_lost_and_who_has_not_started_waits_for_another() -> None:
+    world = World(held=(DATA, FUNCTION))
+    world.run(assignment(1, allotment=TWO), assignment(2, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "data"),)))
+    world.hear(wire.VerifyObjects((DATA,)))
+    (told,) = world.hear(act.Verified(DATA, False))
+    assert isinstance(told, act.Send) and isinstance(told.message, wire.ObjectsLost)
+    assert told.message.object_ids == (DATA,)
+    world.hear(fetch(1))
+    assert world.hear(fetched(1)) == [act.Send(fetched(1))]
+
+
+def test_of_a_copy_that_went_while_it_was_hashed_nothing_more_is_said() -> None:
+    world = World(held=(DATA,))
+    world.hear(wire.VerifyObjects((DATA,)), act.Evicted((DATA,)))
+    assert world.hear(act.Verified(DATA, False)) == []
 
 
 # --- coming ---
@@ -57,6 +83,25 @@ def test_only_a_transfer_that_still_runs_is_stopped() -> None:
     assert world.hear(abandon) == [act.StopFetch(TransferId(1, 1))]
     world.hear(fetched(1, wire.FetchFault.ABANDONED))
     assert world.hear(abandon) == []
+
+
+def test_only_a_transfer_that_runs_changes_its_sources() -> None:
+    world = World()
+    change = wire.ChangeSources(TransferId(1, 1), ())
+    assert world.hear(change) == []
+    world.hear(fetch(1))
+    assert world.hear(change) == [act.ChangeFetch(change)]
+    world.hear(fetched(1))
+    assert world.hear(change) == []
+
+
+def test_a_slow_source_is_told_while_its_transfer_runs() -> None:
+    world = World()
+    world.hear(fetch(1))
+    slow = wire.SourceSlow(TransferId(1, 1), DATA, WorkerId("w2"))
+    assert world.hear(slow) == [act.Send(slow)]
+    world.hear(wire.AbandonFetch(TransferId(1, 1)))
+    assert world.hear(slow) == [], "the manager has struck that transfer off"
 
 
 def test_an_archive_that_cannot_be_unpacked_is_told_and_may_be_tried_again() -> None:
@@ -220,3 +265,55 @@ def test_what_an_earlier_worker_left_is_announced_at_the_welcome() -> None:
     actions = core.handle(wire.WorkerWelcome("run", 1, b"k" * 16, 3), 0.0)
     assert actions[1:] == [act.Send(wire.ObjectsHeld((DATA, TREE), (DATA,)))]
     assert starts(core.handle(wire.RunAttempts((assignment(1, function=TREE),)), 0.0)) == [1]
+
+
+# --- downloads ---
+
+
+def download(number: int) -> wire.DownloadUrl:
+    return wire.DownloadUrl(TransferId(1, number), "https://example.org/data", "https://example.org/data")
+
+
+def downloaded(number: int, fault: wire.DownloadFault = wire.DownloadFault.NONE) -> wire.DownloadEnded:
+    key = DATA if fault is wire.DownloadFault.NONE else None
+    return wire.DownloadEnded(TransferId(1, number), fault, key, None if key is None else MANIFEST)
+
+
+def test_a_download_is_started_once_and_its_end_is_told() -> None:
+    world = World()
+    assert world.hear(download(1), download(1)) == [act.StartDownload(download(1))]
+    assert not world.core.idle
+    assert world.hear(downloaded(1)) == [act.Send(downloaded(1))]
+    assert world.core.idle
+
+
+def test_what_was_downloaded_is_an_input_for_who_waits_for_it() -> None:
+    world = World()
+    world.run(assignment(1, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "data"),)))
+    world.hear(download(1))
+    assert starts(world.hear(downloaded(1))) == [1]
+
+
+def test_what_was_downloaded_does_not_go_for_room_before_the_manager_says_so() -> None:
+    world = World()
+    world.hear(download(1), downloaded(1))
+    assert DATA not in {key for rate in world.rated for key in rate.object_ids}
+
+
+def test_only_a_download_that_still_runs_is_stopped() -> None:
+    world = World()
+    world.hear(download(1))
+    abandon = wire.AbandonDownload(TransferId(1, 1))
+    assert world.hear(abandon) == [act.StopDownload(TransferId(1, 1))]
+    world.hear(downloaded(1, wire.DownloadFault.ABANDONED))
+    assert world.hear(abandon) == []
+
+
+def test_what_was_dropped_while_it_came_stays_when_it_is_downloaded_after_that() -> None:
+    # given a transfer whose object was dropped before it came
+    world = World()
+    world.hear(fetch(1), wire.DropObjects((DATA,)))
+    # when the same content is downloaded
+    world.hear(download(2), downloaded(2))
+    # then the transfer's end does not remove it
+    assert act.RemoveObjects((DATA,)) not in world.hear(fetched(1))

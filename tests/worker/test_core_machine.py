@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
-from vine.names import AttemptId, FileId, ObjectId
+from vine.names import AttemptId, FileId, ObjectId, TransferId
 from vine.wire import messages as wire
 from vine.wire.messages import Assignment, Mount, ObjectMount, Outcome, Resources, TaskKind
 from vine_worker import actions as act
@@ -41,6 +41,8 @@ class Driver(RuleBasedStateMachine):
         self.held: set[ObjectId] = set()
         self.spare: set[ObjectId] = set()
         self.unpacking = False
+        self.downloading: set[TransferId] = set()
+        self.downloads = 0
         self.pinned: Counter[ObjectId] = Counter()
         self.evicted: list[ObjectId] = []  # and not told yet
 
@@ -77,6 +79,8 @@ class Driver(RuleBasedStateMachine):
                 assert archive in self.held, "it is unpacked from what is not here"
                 assert not self.unpacking, "it is unpacked twice at once"
                 self.unpacking = tree == TREE
+            case act.StartDownload(order):
+                self.downloading.add(order.download_id)
             case act.Rate(keys, spare):
                 self.spare = self.spare | (set(keys) & self.held) if spare else self.spare - set(keys)
             case act.Unpin(keys):
@@ -137,6 +141,27 @@ class Driver(RuleBasedStateMachine):
         self.unpacking = False
         self.held.add(TREE)
         self.feed(act.Unpacked(TREE))
+
+    @rule()
+    def url_is_to_be_downloaded(self) -> None:
+        self.downloads += 1
+        self.feed(wire.DownloadUrl(TransferId(1, self.downloads), "https://example.org/data", "data"))
+
+    @rule(abandoned=st.booleans(), arrives=st.booleans())
+    @precondition(lambda self: self.downloading)
+    def url_is_downloaded(self, abandoned: bool, arrives: bool) -> None:
+        assert not self.core.idle, "it would end in the midst of it"
+        download = self.downloading.pop()
+        if abandoned:
+            self.feed(wire.AbandonDownload(download))
+        if not arrives:
+            self.feed(wire.DownloadEnded(download, wire.DownloadFault.ABANDONED))
+            return
+        self.held.add(DATA)
+        self.spare.discard(DATA)
+        self.pinned[DATA] += 1
+        self.feed(wire.DownloadEnded(download, wire.DownloadFault.NONE, DATA))
+        self.pinned[DATA] -= 1
 
     @rule(key=st.sampled_from(objects))
     def object_is_dropped(self, key: ObjectId) -> None:

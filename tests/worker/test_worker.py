@@ -91,6 +91,25 @@ def test_where_inputs_cannot_be_mounted_the_offender_is_told_and_the_object_is_l
     assert result.stdout == b"hello", "the next task saw what the first had written"
 
 
+def test_a_copy_that_is_doubted_is_kept_while_it_is_good_and_out_of_reach_when_it_is_not(
+    manager: ScriptedManager, worker: WorkerId
+) -> None:
+    # given an object that the manager has doubts of
+    data = manager.store(worker, b"hello")
+    manager.next(worker, wire.ObjectsHeld)
+    manager.say(worker, wire.VerifyObjects((data,)))
+    assert manager.next(worker, wire.ObjectsHeld).object_ids == (data,)
+    # when its bytes on the disk are others
+    (path,) = manager.folder.glob(f"work/**/objects/**/{data}")
+    path.chmod(0o600)
+    path.write_bytes(b"jello")
+    manager.say(worker, wire.VerifyObjects((data,)))
+    # then it is lost, and comes again
+    assert manager.next(worker, wire.ObjectsLost).object_ids == (data,)
+    assert manager.store(worker, b"hello") == data
+    assert manager.command(worker, "cat data", inputs=(ObjectMount(data, "data"),)).stdout == b"hello"
+
+
 def test_calls_run_on_warm_hosts_and_many_share_one(manager: ScriptedManager, worker: WorkerId) -> None:
     function = manager.function(worker, lambda x: (x + 1, os.getpid()))
     calls = [manager.assignment(TaskKind.CALL, function=function, args=(number,)) for number in range(50)]

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from vine import config, errors
 from vine.client.session import Session
 from vine.names import FileId
+from vine.urls import checked_url, label_of
 from vine.wire.messages import (
     CacheLevel,
     FileBound,
@@ -241,6 +242,19 @@ class Declarer:
 
     def temp(self, cache: str | bool, peer_transfer: bool, kind: FileKind = FileKind.TEMP) -> File:
         spec = FileSpec(self._session.number_file(), kind, cache_level(cache), kind.value, peer_transfer=peer_transfer)
+        self._session.declare(spec)
+        return File(self._session, spec)
+
+    def url(self, url: str, cache: str | bool, peer_transfer: bool) -> File:
+        checked = checked_url(url)
+        spec = FileSpec(
+            self._session.number_file(),
+            FileKind.URL,
+            cache_level(cache),
+            label_of(checked),
+            url=checked,
+            peer_transfer=peer_transfer,
+        )
         self._session.declare(spec)
         return File(self._session, spec)
 

@@ -7,7 +7,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +24,7 @@ from vine.client.tasks import Task
 from vine.host import host_id
 from vine.names import FileId, HostId, TaskId
 from vine.wire.keys import load_connection
-from vine.wire.messages import ForgetFiles, Role, RunState
+from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, Role, RunState
 
 
 class Manager:
@@ -109,6 +109,15 @@ class Manager:
         raw = data.encode() if isinstance(data, str) else bytes(data)
         return self._declarer.buffer(raw, cache=cache, peer_transfer=peer_transfer)
 
+    def declare_url(self, url: str, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
+        """What an http, https or file URL leads to: one worker downloads it, the others get it from there.
+
+        Nothing is downloaded before a task, or `fetch_file`, needs it; then it is what the URL leads to in this run,
+        under however many declarations, while workers have a copy. A user and password in the URL are sent as Basic
+        authorisation to its host only, and shown nowhere. UsageError for any other scheme.
+        """
+        return self._declarer.url(url, cache, peer_transfer)
+
     def declare_temp(self, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
         """An output that stays on workers, to be other tasks' input."""
         return self._declarer.temp(cache, peer_transfer)
@@ -140,6 +149,48 @@ class Manager:
         self.check_own(file)
         data: bytes = file.contents(timeout=timeout)
         return data
+
+    def broadcast(self, file: File, workers: str | int | Iterable[str] = "all") -> Future[int]:
+        """Bring a file to workers before any task needs it there; archives and environments are unpacked, too.
+
+        To "all" workers: those that are connected, and each that joins while the file is declared. Or to a number
+        of them, on different hosts as far as there are, which waits for more to join if need be. Or to those with
+        the ids in a list, of which those that are not connected are passed over.
+
+        The future resolves to the number of workers that have the file, as soon as all do: for "all", those that
+        are connected by then, of which there must be one. A worker that is lost meanwhile, or has no room on its
+        disk, is not waited for. Copies go for room like those that a task has left; `replicate` keeps some.
+        Cancelling the future ends the waiting only; `prune_file` and `undeclare_file` end the broadcast.
+
+        It fails with `FileMissing` (the file cannot be read, was undeclared, or nothing makes it), `FileChanged`,
+        `DependencyFailed` (the task that makes it did not succeed), `DiskFull` (no worker has room for it),
+        `BroadcastFailed` (none of the workers is connected, or no source could deliver it), or `ManagerLost`.
+        UsageError is raised at once for a file of another manager, or `workers` that name nobody.
+        """
+        self.check_own(file)
+        return self._session.broadcast(file.file_id, workers)
+
+    def replicate(self, file: File, copies: int) -> None:
+        """Keep so many copies of a temp, or of any file, on workers: each on a host of its own, not given up for room.
+
+        They are made when the file is, and again when one is lost: so the loss of a worker does not make the task
+        run again that made the file. Where there are fewer hosts than copies, each has one, and those that join get
+        theirs. 1 undoes it: further copies go when their room is needed. Returns at once.
+        UsageError is raised for a file of another manager, or a number of copies below 1.
+        """
+        self.check_own(file)
+        if isinstance(copies, bool) or not isinstance(copies, int) or not 1 <= copies <= config.workers_max:
+            raise errors.UsageError(f"copies={copies!r} is no number of copies: give 1 or more")
+        self._session.say(ReplicateFile(file.file_id, copies))
+
+    def prune_file(self, file: File) -> None:
+        """Drop its copies on workers, but for those that tasks need; it stays declared, and tasks may use it.
+
+        Ends its broadcasts and the keeping of several copies. A temp that is pruned is made again for a later task
+        that takes it.
+        """
+        self.check_own(file)
+        self._session.say(PruneFiles((file.file_id,)))
 
     def undeclare_file(self, file: File) -> None:
         """No task submitted from now on will use it: its copies may go when nothing needs them."""

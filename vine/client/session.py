@@ -18,10 +18,12 @@ import threading
 import time
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from typing import Any, Protocol
 
 from vine import errors
+from vine.client.broadcasts import Broadcasts
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
@@ -32,6 +34,7 @@ from vine.wire.messages import (
     ClientWelcome,
     FileBrought,
     FileSpec,
+    FileSpread,
     FromClient,
     Message,
     RunState,
@@ -54,8 +57,8 @@ class OpenTask(Protocol):
         """The user closed the run before its end."""
 
 
-# Results; the end of the run; somebody waits until all before is done; the end of the thread.
-Completion = tuple[TaskResult, ...] | errors.VineError | threading.Event | None
+# Results; a broadcast's answer; the end of the run; somebody waits until all before is done; the end of the thread.
+Completion = tuple[TaskResult, ...] | FileSpread | errors.VineError | threading.Event | None
 
 _log = logging.getLogger(__name__)
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -68,6 +71,7 @@ class Session:
         self.state = RunState(workers=0, cores=0.0, tasks={}, bytes_from_manager=0, bytes_from_peers=0)
         self.outbox = Outbox()
         self._open: dict[TaskId, OpenTask] = {}
+        self.broadcasts = Broadcasts()
         self._brought: dict[FileId, FileBrought] = {}
         self._task_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
@@ -78,6 +82,7 @@ class Session:
             ClientWelcome: self._on_welcome,
             TasksEnded: self._on_ended,
             FileBrought: self._on_brought,
+            FileSpread: self._completions.put,
             RunState: self._on_state,
         }
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -141,6 +146,17 @@ class Session:
         if self.error is not None:
             raise anew(self.error)
 
+    def broadcast(self, file_id: FileId, workers: str | int | Iterable[str]) -> Future[int]:
+        """Have a file brought to workers; resolves to how many have it."""
+        self.check()
+        message = self.broadcasts.request(file_id, workers)
+        future = self.broadcasts.expect(message.request)
+        # Looked at after the entry is made: the run's end either finds the entry or is seen here.
+        if self.error is not None:
+            self.broadcasts.broken(message.request, anew(self.error))
+        self.say(message)
+        return future
+
     def bring(self, file_id: FileId, timeout: float | None) -> FileBrought:
         """Have a file's content brought to where this process can read it."""
         self.check()
@@ -175,7 +191,7 @@ class Session:
         for task_id, task in self.open_tasks():
             if self.claim(task_id) is not None:
                 self.cancel_task(task_id)
-                _tell(task_id, task.abandoned)
+                _tell("task", task_id, task.abandoned)
         self._pump.close()
         self.lost(errors.ManagerLost("this manager has been closed: make another one"))
         self._completions.put(None)
@@ -232,8 +248,11 @@ class Session:
             if isinstance(completion, threading.Event):
                 completion.set()
                 continue
+            if isinstance(completion, FileSpread):
+                _tell("broadcast", completion.request, functools.partial(self.broadcasts.heard, completion))
+                continue
             for result in completion:
-                _tell(result.task_id, functools.partial(self._end, result))
+                _tell("task", result.task_id, functools.partial(self._end, result))
 
     def _end(self, result: TaskResult) -> None:
         task = self.claim(result.task_id)
@@ -253,16 +272,18 @@ class Session:
         for task_id, _ in self.open_tasks():
             task = self.claim(task_id)
             if task is not None:
-                _tell(task_id, functools.partial(task.broken, anew(error)))
+                _tell("task", task_id, functools.partial(task.broken, anew(error)))
+        for number in self.broadcasts.open_numbers():
+            _tell("broadcast", number, functools.partial(self.broadcasts.broken, number, anew(error)))
 
 
-def _tell(task_id: TaskId, tell: Callable[[], None]) -> None:
+def _tell(kind: str, number: int, tell: Callable[[], None]) -> None:
     """Tell a task its end. What that raises must not keep the others from theirs: someone has resolved the future
     over our heads, or a callback has called sys.exit()."""
     try:
         tell()
     except BaseException:  # noqa: BLE001 - logged; one task's trouble is not that of the others
-        _log.exception("the end of task %s could not be delivered", task_id)
+        _log.exception("the end of %s %s could not be delivered", kind, number)
 
 
 def anew(error: errors.VineError) -> errors.VineError:

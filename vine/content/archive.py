@@ -7,22 +7,25 @@ import contextlib
 import errno
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from vine.content.compression import blocks_of
 from vine.content.partial import disk_full_or
 from vine.content.paths import fault_of_name, leads_out, parent_of
+from vine.content.prefix import PrefixFile, listen
 from vine.content.tar_stream import BLOCK, Kind, Member, TarStream
-from vine.errors import DiskFull, UnsafeArchive, UsageError, VineError
+from vine.errors import DiskFull, ExitCode, UnsafeArchive, UsageError, VineError
 
 _NAMES_REFUSED = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # By the file system.
 _TIME_MAX_S = 1 << 33  # Beyond what some file systems can note; such times are taken as damaged, not as wrong.
 
 
-def unpack(archive: Path, destination: Path, bytes_max: int | None = None) -> int:
+def unpack(archive: Path, destination: Path, bytes_max: int | None = None, arriving: PrefixFile | None = None) -> int:
     """Unpack a tar archive (plain, gz, bz2, xz or zst) into an empty folder; returns the bytes of its files.
 
+    With `arriving` it is read from there, as far as it has come; this may return before the last of it is here.
     Keeps hard links, links that stay inside, times, and who may run what; files are read-only from the
     start, owners and set-user-id bits are dropped. Raises UnsafeArchive for a member that leaves the
     folder, lies behind a link, or is no file, folder or link; DiskFull beyond `bytes_max`. What was
@@ -37,7 +40,7 @@ def unpack(archive: Path, destination: Path, bytes_max: int | None = None) -> in
     unpacker = _Unpacker(archive, str(destination), bytes_max)
     try:
         # Closed here and now: the reader has threads, and must never be left to the garbage collector to end.
-        with contextlib.closing(blocks_of(archive)) as blocks:
+        with contextlib.closing(blocks_of(archive, arriving)) as blocks:
             stream = TarStream(blocks)
             for member in stream.members():
                 unpacker.add(member, stream)
@@ -155,6 +158,8 @@ class _Unpacker:
 
 def _plain_name(name: str, what: str) -> str:
     """A name as tar programs write it ("./a/b/") in its plain form ("a/b")."""
+    if fault_of_name(name) is None:
+        return name
     plain = "/".join(part for part in name.split("/") if part not in ("", "."))
     fault = fault_of_name("/" if name.startswith("/") else plain or "root")
     if fault is not None:
@@ -168,9 +173,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("archive", type=Path)
     parser.add_argument("destination", type=Path)
     parser.add_argument("--bytes-max", type=int, default=None)
+    parser.add_argument(
+        "--arriving",
+        type=int,
+        metavar="DESCRIPTOR",
+        help="read the archive from here, as far as standard input says; end when nobody is left to write that",
+    )
     options = parser.parse_args(argv)
+    arriving = None if options.arriving is None else _heard_of(options.arriving)
     try:
-        unpack(options.archive, options.destination, options.bytes_max)
+        unpack(options.archive, options.destination, options.bytes_max, arriving)
     except VineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code
@@ -178,6 +190,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{options.archive} cannot be unpacked into {options.destination}: {error}\n")
         return 1
     return 0
+
+
+def _heard_of(descriptor: int) -> PrefixFile:
+    """The file behind the descriptor, read as far as standard input says."""
+    file = PrefixFile(descriptor, os.fstat(descriptor).st_size)
+
+    def hear() -> None:
+        listen(sys.stdin.fileno(), file)
+        os._exit(ExitCode.FAILED)  # Whoever wanted the folder is gone: it must not be written to any more.
+
+    threading.Thread(target=hear, name="vine-prefix", daemon=True).start()
+    return file
 
 
 if __name__ == "__main__":

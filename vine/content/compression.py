@@ -11,11 +11,11 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO
 
 import zstandard
 
 from vine import config
+from vine.content.prefix import PrefixFile, PrefixReader, open_whole
 from vine.errors import FileMissing, UnsafeArchive
 
 # Our archives announce each zstd frame with a skippable frame that holds its sizes, so that frames can be
@@ -29,13 +29,14 @@ _INPUT_BYTES = 256 << 10
 _DAMAGE = (zlib.error, EOFError, lzma.LZMAError, zstandard.ZstdError)
 
 
-def blocks_of(path: Path) -> Generator[bytes, None, None]:
+def blocks_of(path: Path, arriving: PrefixFile | None = None) -> Generator[bytes, None, None]:
     """The decompressed bytes of a plain, gz, bz2, xz or zst file; to be closed by whoever stops before the end.
 
-    Raises FileMissing if it cannot be opened, UnsafeArchive if it is damaged.
+    `arriving` is the same file, while what it is read from still comes. Raises FileMissing if it cannot be
+    opened, UnsafeArchive if it is damaged.
     """
     try:
-        file = path.open("rb")
+        file = open_whole(path) if arriving is None else PrefixReader(arriving)
     except OSError as error:
         raise FileMissing(f"{path} cannot be read ({error.strerror}): check its name and permissions") from error
     with file:
@@ -45,64 +46,83 @@ def blocks_of(path: Path) -> Generator[bytes, None, None]:
             raise UnsafeArchive(f"{path} is damaged ({error}): make or copy it again") from error
 
 
-def _reader_for(file: BinaryIO) -> Iterator[bytes]:
+def _reader_for(file: PrefixReader) -> Iterator[bytes]:
     start = file.read(FRAME_NOTE.size)
     file.seek(0)
     if len(start) == FRAME_NOTE.size and FRAME_NOTE.unpack(start)[:2] == (FRAME_NOTE_MAGIC, _NOTE_LENGTH):
         return _noted_frames(file)
     for magic, reader in _READERS.items():
         if start.startswith(magic):
-            return _ahead(reader(file))
-    return _ahead(_pieces(file))
+            return _ahead(reader(file), file)
+    return _ahead(_pieces(file), file)
 
 
-def _ahead(blocks: Iterator[bytes]) -> Iterator[bytes]:
+def _ahead(blocks: Iterator[bytes], file: PrefixReader) -> Iterator[bytes]:
     """The same blocks, each made by another thread while the one before is used."""
     with ThreadPoolExecutor(1, "vine-decompress") as pool:
-        coming = [pool.submit(next, blocks, None) for _ in range(3)]
-        while (block := coming.pop(0).result()) is not None:
-            coming.append(pool.submit(next, blocks, None))
-            yield block
+        try:
+            coming = [pool.submit(next, blocks, None) for _ in range(3)]
+            while (block := coming.pop(0).result()) is not None:
+                coming.append(pool.submit(next, blocks, None))
+                yield block
+        finally:
+            file.stop()  # The thread may wait for bytes that nobody will use.
 
 
-def _noted_frames(file: BinaryIO) -> Iterator[bytes]:
+def _noted_frames(file: PrefixReader) -> Iterator[bytes]:
     """The frames of one of our archives, decompressed on all cores."""
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads, "vine-decompress") as pool:
         coming: deque[Future[bytes]] = deque()
-        while note := file.read(FRAME_NOTE.size):
-            coming.append(pool.submit(_decompress, *_frame(file, note)))
-            if len(coming) > 2 * threads:
+        for frame in _frames(file):
+            if frame is not None:
+                coming.append(pool.submit(_decompress, *frame))
+            while coming and (frame is None or len(coming) > 2 * threads):
                 yield coming.popleft().result()
         while coming:
             yield coming.popleft().result()
 
 
-def _frame(file: BinaryIO, note: bytes) -> tuple[bytes, int]:
+def _frames(file: PrefixReader) -> Iterator[tuple[bytes, int] | None]:
+    """Each frame and the size of its content; None wherever the next one has yet to arrive."""
+    while True:
+        if not file.has(FRAME_NOTE.size):
+            yield None
+        note = file.read(FRAME_NOTE.size)
+        if not note:
+            return
+        compressed, content = _sizes(note)
+        if not file.has(compressed):
+            yield None
+        frame = file.read(compressed)
+        if len(frame) < compressed or zstandard.frame_content_size(frame) != content:
+            raise EOFError("it is cut short, or a frame is not of its noted size")
+        yield frame, content
+
+
+def _sizes(note: bytes) -> tuple[int, int]:
+    """Of a frame and of its content."""
     if len(note) < FRAME_NOTE.size:
         raise EOFError("it is cut short")
     magic, length, compressed, content = FRAME_NOTE.unpack(note)
     if (magic, length) != (FRAME_NOTE_MAGIC, _NOTE_LENGTH) or max(compressed, content) > config.pack_frame_bytes_max:
         raise EOFError("a frame without its sizes")
-    frame = file.read(compressed)
-    if len(frame) < compressed or zstandard.frame_content_size(frame) != content:
-        raise EOFError("it is cut short, or a frame is not of its noted size")
-    return frame, content
+    return compressed, content
 
 
 def _decompress(frame: bytes, content: int) -> bytes:
     return zstandard.ZstdDecompressor().decompress(frame, max_output_size=content)
 
 
-def _pieces(file: BinaryIO) -> Iterator[bytes]:
-    while block := file.read(_BLOCK_BYTES):
+def _pieces(file: PrefixReader) -> Iterator[bytes]:
+    while block := file.read1(_BLOCK_BYTES):  # As much as is here: of what arrives nothing is held back.
         yield block
 
 
-def _gunzip(file: BinaryIO) -> Iterator[bytes]:
+def _gunzip(file: PrefixReader) -> Iterator[bytes]:
     member = zlib.decompressobj(wbits=31)
     data = b""
-    while data := data or file.read(_INPUT_BYTES):
+    while data := data or file.read1(_INPUT_BYTES):
         if member.eof:
             if not data.strip(b"\0"):  # Padding, as on tapes.
                 data = b""
@@ -115,25 +135,25 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
         raise EOFError("it is cut short")
 
 
-def _bunzip(file: BinaryIO) -> Iterator[bytes]:
+def _bunzip(file: PrefixReader) -> Iterator[bytes]:
     with bz2.open(file) as opened:
         while block := opened.read(_BLOCK_BYTES):
             yield block
 
 
-def _unxz(file: BinaryIO) -> Iterator[bytes]:
+def _unxz(file: PrefixReader) -> Iterator[bytes]:
     with lzma.open(file) as opened:
         while block := opened.read(_BLOCK_BYTES):
             yield block
 
 
-def _unzstd(file: BinaryIO) -> Iterator[bytes]:
+def _unzstd(file: PrefixReader) -> Iterator[bytes]:
     with zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True, closefd=False) as opened:
         while block := opened.read(_BLOCK_BYTES):
             yield block
 
 
-_READERS: dict[bytes, Callable[[BinaryIO], Iterator[bytes]]] = {
+_READERS: dict[bytes, Callable[[PrefixReader], Iterator[bytes]]] = {
     b"\x1f\x8b": _gunzip,
     b"BZh": _bunzip,
     b"\xfd7zXZ\0": _unxz,

@@ -16,8 +16,7 @@ from vine.content import folders
 from vine.content.budget import Totals
 from vine.content.eviction import Candidate
 from vine.content.folders import Signatures
-from vine.content.hashing import manifest_of_file, manifest_of_tree
-from vine.content.manifest import object_id
+from vine.content.hashing import has_content
 from vine.errors import VineError
 from vine.host import boot_id
 from vine.names import ObjectId
@@ -56,10 +55,7 @@ class Proof(msgspec.Struct, frozen=True, array_like=True):
         try:
             if self.is_of_this_boot:
                 return folders.signatures_of(path) == self.signatures
-            if self.manifest is None:
-                return False
-            found = manifest_of_file(path)[0] if self.manifest.tree is None else manifest_of_tree(path)
-            return object_id(found) == key
+            return self.manifest is not None and has_content(path, key, self.manifest)
         except (OSError, VineError):
             return False
 

@@ -16,6 +16,8 @@ from vine.errors import DiskFull
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
+Told = Callable[[int | None], None]  # How many bytes from the beginning are here; None: the rest will not come.
+
 
 class PartialOwner(Protocol):
     """Who hears how an arrival ended; exactly one of these is called, once."""
@@ -45,6 +47,9 @@ class Partial:
         self._layout = Layout(manifest)
         self._owner = owner
         self._open = True
+        self._prefix = 0  # Chunks from the first on without a gap.
+        self._growing = threading.Lock()
+        self._followers: tuple[Told, ...] = ()
         self._ending = threading.Lock()  # The second of two enders waits until the first is through.
         self._file: _Descriptor | None = None  # Of a single file; the files of a tree are opened as needed.
         try:
@@ -73,12 +78,28 @@ class Partial:
             raise disk_full_or(error, self.path, self.manifest.size) from error
         assert not view, "a chunk is as long as its span"
         self.present.add(index)
+        self._grow()
 
     def read(self, index: int) -> bytes:
         """A chunk that is here, for serving it on; KeyError if it is not."""
         if index not in self.present:
             raise KeyError(index)
         return self._read(index)
+
+    def follow(self, told: Told) -> int | None:
+        """Read along: returns a descriptor of the file that stays good when that is moved, to be closed by the caller.
+
+        `told` is called now and whenever there is more, on any thread. None if it does not arrive any more,
+        and of a folder, which has no beginning.
+        """
+        with self._ending:
+            if not self._open or self.manifest.tree is not None:
+                return None
+            descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            with self._growing:
+                self._followers += (told,)
+            told(self._prefix_bytes)
+            return descriptor
 
     def commit(self) -> None:
         """The object is complete: put it where it belongs."""
@@ -94,6 +115,7 @@ class Partial:
             if self._open:
                 self.close()
                 self._owner.partial_released(self)
+                self._tell(None)
 
     def discard(self) -> None:
         """The object will not come: remove what is here of it."""
@@ -102,6 +124,7 @@ class Partial:
                 self.close()
                 remove(self.path)
                 self._owner.partial_discarded(self)
+                self._tell(None)
 
     def close(self) -> None:
         """Let go of the file; for the owner, and then nobody else is told."""
@@ -113,6 +136,24 @@ class Partial:
         for index in range(chunk_count(self.manifest)):
             if chunk_is_good(self.manifest, index, self._read(index)):
                 self.present.add(index)
+        self._grow()
+
+    @property
+    def _prefix_bytes(self) -> int:
+        return min(self._prefix * self.manifest.chunk_bytes, self.manifest.size)
+
+    def _grow(self) -> None:
+        with self._growing:
+            before = self._prefix
+            while self._prefix in self.present:
+                self._prefix += 1
+            if self._prefix == before:
+                return
+        self._tell(self._prefix_bytes)
+
+    def _tell(self, here_bytes: int | None) -> None:
+        for told in self._followers:
+            told(here_bytes)
 
     def _read(self, index: int) -> bytes:
         pieces = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 _LINKS_FOLLOWED_MAX = 40  # Linux gives up a look-up there (ELOOP), so nothing behind it can be reached.
+_PARTS_REFUSED = frozenset(("", ".", ".."))
 
 
 def fault_of_name(name: str) -> str | None:
@@ -13,7 +14,7 @@ def fault_of_name(name: str) -> str | None:
         return "is empty or holds a NUL"
     if name.startswith("/"):
         return "is absolute"
-    if any(part in ("", ".", "..") for part in name.split("/")):
+    if not _PARTS_REFUSED.isdisjoint(name.split("/")):
         return "has an empty, '.' or '..' component"
     return None
 

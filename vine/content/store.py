@@ -13,6 +13,7 @@ from pathlib import Path
 from vine import config
 from vine.content import folders
 from vine.content.entrance import Entrance, is_small
+from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
 from vine.content.partial import Partial, Present, disk_full_or
@@ -135,7 +136,7 @@ class Store:
         """What was given up since it was last asked; of what is pinned by now, nothing will follow."""
         return self._held.take_evicted()
 
-    def look(self) -> list[ObjectId]:
+    def look(self) -> tuple[ObjectId, ...]:
         """Finds out what other stores have given up, which `take_evicted` tells.
 
         Returns what is gone though it is pinned, because another store has found it altered.
@@ -146,19 +147,19 @@ class Store:
                 self._ledger.touch(used_at)
         present = self._ledger.look()
         if present is None:
-            return []
+            return ()
         self._look_at_others()
         return self._held.look(present)
 
     def altered(self, key: ObjectId) -> bool:
         """Whether an object's file, or any member of its folder, was written to, added, replaced or removed."""
         held = self._held.get(key)
-        if held is None:
-            return False
-        try:
-            return folders.signatures_of(held.path) != held.signatures
-        except FileNotFoundError:
-            return True
+        return held is not None and held.is_altered()
+
+    def verify(self, key: ObjectId) -> bool:
+        """Whether a complete object's bytes are still its own; all are hashed. What was unpacked has times only."""
+        held = self._held.get(key)
+        return held is not None and held.is_verified(key)
 
     def read_chunk(self, key: ObjectId, manifest: Manifest, index: int) -> memoryview | bytes:
         """A chunk for serving it, of a complete object or of one that is arriving; KeyError if it is not here."""
@@ -252,6 +253,11 @@ class Store:
         else:
             self._space.end_place(path)
 
+    def arriving(self, key: ObjectId) -> Partial | None:
+        """What is here of an object that a transfer brings."""
+        coming = self._coming.get(key)
+        return None if coming is None else coming.partial
+
     def partial_complete(self, partial: Partial) -> None:
         """As the owner of its Partials: one has every chunk."""
         key, size = partial.object_id, partial.manifest.size
@@ -326,6 +332,20 @@ class Store:
             return key, manifest
         finally:
             folders.remove(passage)
+
+    def begin_growing(self) -> Growing:
+        """A file of which nothing is known yet; its room is reserved as it grows."""
+        path = self._ground.passage()
+        return Growing(path, lambda size: self._space.reserve(path, size), lambda: self._space.end_place(path))
+
+    def keep_grown(self, growing: Growing) -> tuple[ObjectId, Manifest]:
+        """All of it is here: hash it, and keep it as `adopt` with `pin` does. Its room passes to the object."""
+        growing.finish()
+        manifest, _signature = manifest_of_file(growing.path)
+        key, room = object_id(manifest), 0 if is_small(manifest.size) else growing.room
+        self._entrance.keep(key, growing.path, Layout(manifest), manifest.size, room, pin=True)
+        growing.give_room_back()
+        return key, manifest
 
     def begin_tree(self, key: ObjectId) -> Path:
         """An empty folder in which an archive may be unpacked as this object."""

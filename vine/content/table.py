@@ -10,11 +10,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from vine.content import folders
 from vine.content.eviction import Candidate
 from vine.content.folders import Signatures
-from vine.content.hashing import signature_of_stat
+from vine.content.hashing import has_content, signature_of_stat
 from vine.content.locks import Locks
 from vine.content.manifest import Layout
+from vine.errors import VineError
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
@@ -35,6 +37,22 @@ class Held:
     @property
     def manifest(self) -> Manifest | None:
         return None if self.layout is None else self.layout.manifest
+
+    def is_altered(self) -> bool:
+        """Whether its file, or any member of its folder, was written to, added, replaced or removed."""
+        try:
+            return folders.signatures_of(self.path) != self.signatures
+        except FileNotFoundError:
+            return True
+
+    def is_verified(self, key: ObjectId) -> bool:
+        """Whether its bytes are still its own; all are hashed. What was unpacked has times only."""
+        if self.manifest is None:
+            return not self.is_altered()
+        try:
+            return has_content(self.path, key, self.manifest)
+        except (OSError, VineError):
+            return False
 
     def is_there(self) -> bool:
         """Whether it lies in its place, and is the one that is meant: another store may have given it up."""
@@ -107,7 +125,7 @@ class Table:
         self._evicted.append(key)
         return True
 
-    def look(self, present: Collection[ObjectId]) -> list[ObjectId]:
+    def look(self, present: Collection[ObjectId]) -> tuple[ObjectId, ...]:
         """Gives up what no store has any more; `present` are the shared ones.
 
         Returns what is gone though it is pinned: another store has found it altered.
@@ -123,7 +141,7 @@ class Table:
                     altered.append(key)
                 else:
                     self._lose(key)
-        return altered
+        return tuple(altered)
 
     def take_evicted(self) -> tuple[ObjectId, ...]:
         if not self._evicted:  # Whoever has pinned before sees without the lock what had gone by then.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -11,8 +10,9 @@ from vine import config
 from vine.errors import UnsafeArchive
 
 BLOCK = 512
+_ZEROS = bytes(BLOCK)
 _HEADER_TEXT_MAX = 1 << 20  # A long name or a pax header: names of PATH_MAX and some attributes.
-_OCTAL = re.compile(rb"[0-7]+")
+_OCTAL_DIGITS = b"01234567"
 
 
 class Kind(enum.Enum):
@@ -61,7 +61,7 @@ class TarStream:
         while True:
             self._skip()
             header = bytes(self._exactly(BLOCK))
-            if header.count(0) == BLOCK:
+            if header == _ZEROS:
                 return
             _check_sum(header)
             size = _number(header[124:136])
@@ -122,7 +122,7 @@ class TarStream:
 
 
 def _member(header: bytes, attributes: dict[str, str], kind: Kind) -> Member:
-    if any(key.startswith("GNU.sparse.") for key in attributes):
+    if attributes and any(key.startswith("GNU.sparse.") for key in attributes):
         kind = Kind.OTHER
     name = attributes.get("path") or _full_name(header)
     if kind is Kind.FILE and name.endswith("/"):
@@ -134,7 +134,9 @@ def _member(header: bytes, attributes: dict[str, str], kind: Kind) -> Member:
         raise UnsafeArchive(f"the header of {name!r} is damaged ({error}): make it again") from error
     if size < 0 or size > config.archive_member_bytes_max:
         raise UnsafeArchive(f"the member {name!r} has the size {size}")
-    target = attributes.get("linkpath") or _string(header[157:257])
+    target = ""
+    if kind is Kind.LINK or kind is Kind.HARD_LINK:
+        target = attributes.get("linkpath") or _string(header[157:257])
     mode = _number(header[100:108]) & 0o777
     return Member(name, kind, mode, size if kind in (Kind.FILE, Kind.OTHER) else 0, mtime_s, target)
 
@@ -155,14 +157,16 @@ def _number(field: bytes) -> int:
     if field[0] & 0x80:  # GNU: base 256, for what octal digits cannot hold.
         return int.from_bytes(field, "big", signed=False) & ((1 << (8 * len(field) - 1)) - 1)
     text = field.partition(b"\0")[0].strip()
-    if text and not _OCTAL.fullmatch(text):
+    if text.strip(_OCTAL_DIGITS):  # int() takes signs and underscores too.
         raise UnsafeArchive(f"a number in a header is {text!r}: it is damaged, make it again")
     return int(text, 8) if text else 0
 
 
 def _check_sum(header: bytes) -> None:
-    noted = header[148:156].partition(b"\0")[0].strip()
-    if sum(header) - sum(header[148:156]) + 8 * ord(" ") != (int(noted, 8) if _OCTAL.fullmatch(noted) else None):
+    field = header[148:156]
+    noted = field.partition(b"\0")[0].strip()
+    of_header = sum(header) - sum(field) + 8 * ord(" ")
+    if not noted or noted.strip(_OCTAL_DIGITS) or of_header != int(noted, 8):
         raise UnsafeArchive("a header's checksum is wrong: it is damaged, or no tar archive")
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from vine.manager.journal import Journal
 from vine.manager.objects import ServedFiles, landing
 from vine.names import ObjectId, PeerKey
 from vine.scheduler import actions
-from vine.scheduler.actions import Action, LocalFetched, LocalFetchFailed
+from vine.scheduler.actions import Action, LocalFetched, LocalFetchFailed, LocalVerified
 from vine.scheduler.core import Scheduler
 from vine.transfer.events import Fetched, FetchFailed, NodeEvent, NodeFailed
 from vine.transfer.mailbox import Mailbox
@@ -70,6 +71,7 @@ class Loop:
             actions.Journal: self._record,
             actions.Serve: self._serve,
             actions.StopServing: self._stop_serving,
+            actions.VerifyServed: self._verify,
             actions.Fetch: self._fetch,
             actions.AbandonLocal: self._abandon,
             actions.CopyFile: self._copy,
@@ -197,6 +199,15 @@ class Loop:
     def _stop_serving(self, action: actions.StopServing) -> None:
         self._files.stop(action.object_id)
         self._node.forget(action.object_id)
+
+    def _verify(self, action: actions.VerifyServed) -> None:
+        """On a thread of its own: this happens next to never, and takes a second a gigabyte."""
+
+        def verify() -> None:
+            event = LocalVerified(action.object_id, self._files.verify(action.object_id))
+            self._mailbox.post(lambda: self._do(self._scheduler.local(event, time.monotonic())))
+
+        threading.Thread(target=verify, name="verify", daemon=True).start()
 
     def _fetch(self, action: actions.Fetch) -> None:
         transfer_id, destination = action.order.transfer_id, Path(action.destination)

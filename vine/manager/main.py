@@ -36,6 +36,7 @@ class Options:
     parent_fd: int | None
     name: str
     spread: str  # the value of a `Spread`
+    data_encryption: bool
     limits: tuple[tuple[str, float], ...]
 
 
@@ -90,6 +91,12 @@ def _parser() -> argparse.ArgumentParser:
         "whole from those that have them, or from the manager alone",
     )
     parser.add_argument(
+        "--data-encryption",
+        choices=("on", "off"),
+        default="on",
+        help="off: files travel in clear between nodes, which still check who asks and what comes (default: on)",
+    )
+    parser.add_argument(
         "--set", action="append", default=[], metavar="LIMIT=VALUE", help="change a limit of vine.config; repeatable"
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version and exit")
@@ -113,6 +120,7 @@ def _parse(argv: Sequence[str] | None) -> Options:
         parent_fd=given.parent_fd,
         name=given.name,
         spread=given.spread,
+        data_encryption=given.data_encryption == "on",
         limits=tuple(_limit(text) for text in given.set),
     )
 

@@ -45,7 +45,7 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
     with ExitStack() as closing:
         keys = new_run_keys()
         _allow_many_files()
-        context = make_context()
+        context = make_context(config.data_io_threads)
         closing.callback(context.term)
         closing.callback(Gate(context, keys).close)
         hub = Hub(context, keys, options.host, options.port, time.monotonic())
@@ -56,7 +56,8 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
         ending = _Ending(Journal(place.run_dir / file_name, place.run_id))
         closing.callback(ending.write)
         loop = _make_loop(options, place, context, keys, hub, ending.journal, closing)
-        connection_file = write_run_files(keys, place.run_dir, place.run_id, _endpoint(options.host, hub.port))
+        endpoint = _endpoint(options.host, hub.port)
+        connection_file = write_run_files(keys, place.run_dir, place.run_id, endpoint, options.data_encryption)
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: loop.stop(f"the manager got {signal.Signals(number).name}"))
         try:
@@ -105,6 +106,7 @@ def _make_loop(
         files,
         lambda event: mailbox.post(events.append, event),
         config.source_transfers_max,
+        options.data_encryption,
     )
     closing.callback(node.close)
     chores = Chores(place.staging_dir)

@@ -53,6 +53,13 @@ class StopServing:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyServed:
+    """Hash what is served as this object again; answer with `LocalVerified`."""
+
+    object_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
 class Fetch:
     """Let the manager's own transfer node pull an object to `destination`; answer with a `Local...` event."""
 
@@ -98,7 +105,18 @@ class EndRun:
 
 
 Action = (
-    Send | Forget | Journal | Serve | StopServing | Fetch | AbandonLocal | CopyFile | WriteFile | RemoveFile | EndRun
+    Send
+    | Forget
+    | Journal
+    | Serve
+    | StopServing
+    | VerifyServed
+    | Fetch
+    | AbandonLocal
+    | CopyFile
+    | WriteFile
+    | RemoveFile
+    | EndRun
 )
 
 
@@ -124,4 +142,12 @@ class LocalFetchFailed:
     seconds: float
 
 
-LocalEvent = LocalFetched | LocalFetchFailed
+@dataclass(frozen=True, slots=True)
+class LocalVerified:
+    """What the manager serves was hashed again; `message` says what is wrong with it, if anything is."""
+
+    object_id: ObjectId
+    message: str
+
+
+LocalEvent = LocalFetched | LocalFetchFailed | LocalVerified

@@ -6,7 +6,9 @@ from collections import Counter
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import reasons
+from vine.scheduler import keeping, mates, reasons, staging
+from vine.scheduler.downloads import is_waited_for
+from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
@@ -19,6 +21,10 @@ def check(state: State) -> None:
     _check_workers(state)
     _check_objects(state)
     _check_transfers(state)
+    _check_hosts(state)
+    _check_downloads(state)
+    _check_wanted(state)
+    _check_prefetches(state)
 
 
 def _check_tasks(state: State) -> None:
@@ -80,13 +86,14 @@ def _check_copies(state: State) -> None:
     assert not state.unrated, "a worker was not told what its copies are worth"
     for object_id, known in state.files.objects.items():
         workers = known.holders - {MANAGER}
-        if MANAGER in known.holders or known.data is not None or known.archive is not None:
-            assert known.keeper is None, f"{object_id} has a keeper and needs none"
-        elif workers:
-            assert known.keeper in workers, f"nobody keeps {object_id}"
+        hosts = {state.workers[worker_id].host_id for worker_id in workers}
+        assert known.keepers <= workers, f"{object_id} is kept where it is not"
+        assert len({state.workers[keeper].host_id for keeper in known.keepers}) == len(known.keepers)
+        keepers = min(keeping.keepers_wanted(known), len(hosts))
+        assert len(known.keepers) == keepers, f"{object_id} has {len(known.keepers)} keepers and needs {keepers}"
         for worker_id in workers:
             spare = state.workers[worker_id].told[object_id].spare
-            assert spare == (worker_id != known.keeper), f"{worker_id} was told wrong things of {object_id}"
+            assert spare == (worker_id not in known.keepers), f"{worker_id} was told wrong things of {object_id}"
     for object_id, holders in state.files.unclaimed.items():
         assert object_id not in state.files.objects, f"{object_id} is claimed"
         assert all(object_id in state.workers[worker_id].holds for worker_id in holders)
@@ -95,21 +102,124 @@ def _check_copies(state: State) -> None:
 def _check_transfers(state: State) -> None:
     transfers = state.transfers
     assert not transfers.dirty, "a forest was not brought up to date"
-    flows = Counter(source for transfer in transfers.active.values() for source in set(transfer.sources))
+    slotted = [transfer for transfer in transfers.active.values() if not transfer.within_host]
+    flows = Counter(source for transfer in slotted for source in set(transfer.sources))
     assert flows == transfers.slots.used, "slots are miscounted"
     for source, n in flows.items():
         extra = config.manager_small_transfers if source == MANAGER else 0
         assert n <= state.settings.transfers_max + extra, f"{source} has {n} flows"
     assert transfers.pulls == sum(transfer.destination == MANAGER for transfer in transfers.active.values())
     assert transfers.pulls <= config.manager_pulls_max
+    for (node, object_id), asked in transfers.doubted.items():
+        assert node == MANAGER or (node, object_id) in transfers.shunned, f"{node} is doubted, and a source"
+        assert not asked or node in state.files.objects[object_id].holders, f"{node} is to verify what it has not"
     for transfer in transfers.active.values():
         for node in (*transfer.sources, transfer.destination):
             assert node == MANAGER or node in state.workers, f"transfer {transfer.transfer_id} touches {node}"
         assert transfers.into[transfer.destination, transfer.object_id] == transfer.transfer_id
         for stripe in range(len(transfer.sources)):
             _check_line(state, transfer, stripe)
+        for backup in set(transfer.backups) - {None}:
+            assert backup not in (None, transfer.destination) and transfer.in_forest
+            assert backup in transfers.forests[transfer.object_id], f"{transfer.destination} has a backup that is gone"
+            assert transfer.transfer_id in transfers.backed[backup, transfer.object_id]
+    backups = [(t.transfer_id, backup) for t in transfers.active.values() for backup in set(t.backups) - {None}]
+    assert len(backups) == sum(len(backed) for backed in transfers.backed.values()), "somebody is nobody's backup"
+    assert not transfers.unbacked, "somebody was not told of another backup"
     for object_id in transfers.forests:
         _check_forest(state, object_id)
+
+
+def _check_hosts(state: State) -> None:
+    """Who waits for another worker of its host does not wait in vain, and hears when it need not wait any more."""
+    together = {worker_id: host for host, workers in state.hosts.items() for worker_id in workers}
+    assert together == {worker_id: worker.host_id for worker_id, worker in state.workers.items()}
+    for worker_id, worker in state.workers.items():
+        for object_id in worker.awaits:
+            known = state.files.objects[object_id]
+            assert worker_id in state.transfers.mates[object_id][worker.host_id]
+            mate = mates.bringer(state, worker, known)
+            assert mate is not None and mate not in known.holders, f"{worker_id} waits for {mate} to bring {object_id}"
+            assert object_id not in worker.holds | worker.making and not state.transfers.is_coming(worker_id, object_id)
+    for object_id, hosts in state.transfers.mates.items():
+        assert all(object_id in state.workers[mate].awaits for waiting in hosts.values() for mate in waiting)
+
+
+def _check_downloads(state: State) -> None:
+    downloads = state.downloads
+    assert downloads.at_once_max <= 1, "a URL was downloaded by two at once"
+    assert downloads.at == Counter(download.worker for download in downloads.running.values())
+    for download_id, running in downloads.running.items():
+        assert running.download_id == download_id and downloads.by_url[running.url] is running
+        assert running.worker in state.workers, f"{running.label} is downloaded by nobody who is there"
+        assert downloads.at[running.worker] <= config.downloads_per_worker_max
+    assert downloads.waiting == {u: d for u, d in downloads.by_url.items() if d.worker is None}
+    for url, download in downloads.by_url.items():
+        assert download.needed or download.stopping, f"{download.label} is downloaded for nobody"
+        waited_for = {file.file_id for file in state.files.of_url(url) if is_waited_for(state, file)}
+        assert download.needed.keys() == waited_for, f"{download.label} is said to be needed by {download.needed}"
+    for file in state.files.by_id.values():
+        if file.spec.url is not None:
+            lacking = is_waited_for(state, file) and not state.files.is_available(file.file_id)
+            assert not lacking or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
+            others = [other for other in state.files.of_url(file.spec.url) if state.files.is_available(other.file_id)]
+            assert len({other.object_id for other in others}) <= 1, f"{file.spec.label} has two contents"
+
+
+def _check_wanted(state: State) -> None:
+    """What is wanted where though no task asks for it is there, on its way, or known to be refused."""
+    copies = state.copies
+    for broadcast in copies.all():
+        file = state.files.by_id[broadcast.file_id]
+        assert file.failure is None and not file.forgotten, f"the broadcast of {broadcast.label} has outlived its file"
+        assert broadcast.missing <= broadcast.chosen <= state.workers.keys()
+        if broadcast.object_id is None or broadcast.object_id != file.object_id:
+            assert not state.files.is_available(file.file_id), f"{broadcast.label} is there, and is not broadcast"
+            continue
+        everybody = state.workers.keys() - broadcast.given_up.keys()
+        waits = broadcast.missing or len(broadcast.chosen) < (broadcast.count or 1)
+        assert broadcast.ended_at is not None or waits, f"all have {broadcast.label}, and nobody was told"
+        assert not broadcast.for_all or broadcast.ended_at is not None or broadcast.chosen == everybody
+        if broadcast.count is not None and len(broadcast.chosen) < broadcast.count:
+            assert broadcast.chosen == everybody, f"{broadcast.label} could be brought to more workers"
+        for worker_id in broadcast.chosen:
+            held = broadcast.object_id in state.workers[worker_id].holds
+            assert held == (worker_id not in broadcast.missing), f"{worker_id} and {broadcast.label}: {held=}"
+            assert held or _is_coming(state, worker_id, broadcast.object_id)
+    for known in state.files.objects.values():
+        if known.copies > 1 and state.files.can_be_had(known):
+            _check_number(state, known)
+    assert all(state.files.objects[object_id].copies > 1 for object_id in copies.targets)
+
+
+def _check_number(state: State, known: ObjectRecord) -> None:
+    """As many hosts have it, or are about to, as are wanted or would take it."""
+    object_id, copies = known.object_id, state.copies
+    targets = copies.targets.get(object_id, set())
+    for worker_id in targets:
+        assert _is_coming(state, worker_id, object_id), f"{worker_id} is to keep {object_id} and does not get it"
+    hosts = {state.workers[worker_id].host_id for worker_id in known.keepers | targets}
+    assert len(hosts) == len(known.keepers) + len(targets) <= known.copies, f"{object_id} has two copies on one host"
+    if len(hosts) < known.copies:
+        assert object_id in copies.few
+        others = [worker for worker in state.workers.values() if worker.host_id not in hosts]
+        assert all((worker.worker_id, object_id) in copies.refused for worker in others), f"{object_id}: few copies"
+
+
+def _is_coming(state: State, worker_id: WorkerId, object_id: ObjectId) -> bool:
+    return staging.comes(state, state.workers[worker_id], object_id)
+
+
+def _check_prefetches(state: State) -> None:
+    prefetches = state.prefetches
+    planned = {task_id: worker_id for worker_id, tasks in prefetches.plans.items() for task_id in tasks}
+    assert planned == prefetches.worker_of, "plans and tasks disagree"
+    assert prefetches.plans.keys() | prefetches.coming.keys() <= state.workers.keys()
+    for record in state.tasks.by_attempt.values():
+        assert record.task_id not in planned, f"task {record.task_id} is planned, and runs already"
+    for worker_id, object_ids in prefetches.coming.items():
+        coming = [object_id for object_id in object_ids if _is_coming(state, worker_id, object_id)]
+        assert len(coming) <= config.prefetch_objects_max, f"{coming} are sent ahead to {worker_id}"
 
 
 def _check_line(state: State, transfer: Transfer, stripe: int) -> None:
@@ -131,13 +241,14 @@ def _check_forest(state: State, object_id: ObjectId) -> None:
     transfers = state.transfers
     forest, known = transfers.forests[object_id], state.files.objects[object_id]
     wanting = transfers.wanting.get(object_id, {}).keys()
-    receiving = transfers.receiving.get(object_id, {}).keys()
+    flows = transfers.receiving.get(object_id, {})
+    receiving = {node for node, transfer_id in flows.items() if transfers.active[transfer_id].in_forest}
     for node in (wanting | receiving) - {MANAGER}:
         assert node in forest and not forest.has_all(node), f"{node} wants {object_id}, and nobody plans for it"
         transfer_id = transfers.into.get((node, object_id))
         ordered = () if transfer_id is None else transfers.active[transfer_id].sources
         planned = tuple(edge.parent for edge in forest.sources(node))
-        assert planned in (ordered, ordered * len(planned)), f"{node} was not told whom to ask for {object_id}"
+        assert planned == ordered, f"{node} was not told whom to ask for {object_id}"
     for node in known.holders:
         shunned = (node, object_id) in transfers.shunned
         assert (node in forest) != shunned, f"{node} has {object_id} and is in its forest: {shunned=}"

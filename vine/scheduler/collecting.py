@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId
-from vine.scheduler import actions, completion, existence, keeping, recovery, staging, upkeep
+from vine.scheduler import actions, completion, downloads, existence, keeping, recovery, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import Attempt, TaskRecord
@@ -27,7 +27,7 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         state.tell_worker(worker.worker_id, DropObjects((output.object_id,)))
         return
     if file.object_id != output.object_id:
-        _replace(state, file)
+        replace(state, file)
         keeping.bind(state, file, output.object_id, output.manifest)
     known = state.files.objects[output.object_id]
     keeping.made_copy(state, worker, known)
@@ -38,7 +38,7 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
     existence.file_exists(state, file)
 
 
-def _replace(state: State, file: FileRecord) -> None:
+def replace(state: State, file: FileRecord) -> None:
     """The file is made anew: tasks that are staged for what it was take what it will be."""
     old = state.files.object_of(file.file_id)
     if old is not None and old.files == {file.file_id} and not old.results:
@@ -150,6 +150,7 @@ def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, messa
         for peer in file.bring:
             state.send(peer, FileBrought(file_id, None, message[: config.text_chars_max]))
         file.bring.clear()
+        downloads.forgo(state, file)
 
 
 def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
@@ -157,7 +158,7 @@ def bring(state: State, peer: actions.PeerKey, file: FileRecord) -> None:
     known = None if file.object_id is None else state.files.objects[file.object_id]
     if file.failure is not None:
         state.send(peer, FileBrought(file.file_id, None, file.failure[1]))
-    elif known is not None and known.archive is not None:
+    elif file.spec.kind is FileKind.UNTAR:
         message = f"{file.spec.label} is unpacked on workers only: fetch its archive instead"
         state.send(peer, FileBrought(file.file_id, None, message[: config.text_chars_max]))
     elif known is None or not state.files.can_be_had(known):
@@ -189,3 +190,4 @@ def _answer_bring(state: State, file: FileRecord, path: str) -> None:
     for peer in file.bring:
         state.send(peer, FileBrought(file.file_id, path))
     file.bring.clear()
+    downloads.forgo(state, file)  # Its copies may have been lost in the same moment.

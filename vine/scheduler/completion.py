@@ -40,7 +40,7 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     worker.release(result.attempt, state.now)
     if result.outcome is not Outcome.DISK_FULL:
         worker.had_room()
-    state.placement.load_changed(worker)
+    state.load_changed(worker)
     result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times))
     if result.outcome is Outcome.SUCCESS:

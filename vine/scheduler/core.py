@@ -13,18 +13,23 @@ from vine.errors import MalformedMessage
 from vine.names import TaskId
 from vine.scheduler import (
     actions,
+    broadcasting,
     collecting,
     completion,
     dispatch,
+    downloads,
     fleet,
     keeping,
+    prefetching,
+    pruning,
     reasons,
     recovery,
+    replicating,
     spreading,
     staging,
     submission,
 )
-from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, PeerKey
+from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.settings import Settings
 from vine.scheduler.state import State
@@ -53,6 +58,9 @@ class Scheduler:
             m.SubmitTasks: self._on_submit_tasks,
             m.CancelTasks: self._on_cancel_tasks,
             m.BringFile: self._on_bring_file,
+            m.SpreadFile: self._on_spread_file,
+            m.ReplicateFile: self._on_replicate_file,
+            m.PruneFiles: self._on_prune_files,
             m.ForgetResults: self._on_forget_results,
             m.ClientBye: self._on_client_bye,
         }
@@ -63,6 +71,8 @@ class Scheduler:
             m.ObjectsLost: self._on_objects_lost,
             m.ObjectsEvicted: self._on_objects_evicted,
             m.FetchEnded: self._on_fetch_ended,
+            m.SourceSlow: self._on_source_slow,
+            m.DownloadEnded: self._on_download_ended,
             m.WorkerStatus: self._on_worker_status,
             m.WorkerBye: self._on_worker_bye,
         }
@@ -108,21 +118,29 @@ class Scheduler:
         return self._finish()
 
     def local(self, event: LocalEvent, now: float) -> list[Action]:
-        """The manager's own transfer node has finished something."""
+        """The manager itself has finished something."""
         state = self.state
         state.now = now
-        transfer = state.transfers.active.get(event.transfer_id)
-        if transfer is not None:
-            state.transfers.remove(transfer)
-            if isinstance(event, LocalFetched):
-                state.transfers.done += 1
-                assert transfer.path is not None
-                collecting.collected(state, event.object_id, transfer.path)
-            elif isinstance(event, LocalFetchFailed):
-                state.transfers.failed += 1
-                recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
-            staging.plan_all(state)
+        if isinstance(event, LocalVerified):
+            recovery.own_copy_verified(state, event.object_id, event.message)
+        else:
+            self._local_fetch_ended(event)
         return self._finish()
+
+    def _local_fetch_ended(self, event: LocalFetched | LocalFetchFailed) -> None:
+        state = self.state
+        transfer = state.transfers.active.get(event.transfer_id)
+        if transfer is None:
+            return
+        state.transfers.remove(transfer)
+        if isinstance(event, LocalFetched):
+            state.transfers.done += 1
+            assert transfer.path is not None
+            collecting.collected(state, event.object_id, transfer.path)
+        else:
+            state.transfers.failed += 1
+            recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
+        staging.plan_all(state)
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: see who was silent too long, what fits nowhere, and who wants news."""
@@ -137,6 +155,8 @@ class Scheduler:
             if now - other.heard_at > settings.client_lost_after_s:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         fleet.fail_what_fits_nowhere(state)
+        replicating.ask_again(state)
+        prefetching.clean(state)
         state.placement.discard_empty_shapes()
         fleet.tell_news(state)
         return self._finish()
@@ -182,16 +202,32 @@ class Scheduler:
 
     def _finish(self) -> list[Action]:
         state = self.state
+        self._end_doomed()
+        dispatch.dispatch(state)
+        downloads.settle(state)
+        while state.doomed:  # An input of a task that was ready is gone, and cannot be had again.
+            self._end_doomed()
+            dispatch.dispatch(state)
+            downloads.settle(state)
+        if state.transfers.dirty:
+            recovery.reroute(state)
+        broadcasting.settle(state)
+        replicating.settle(state)
+        state.copies.settled()
+        spreading.settle(state)
+        if prefetching.settle(state):
+            spreading.settle(state)
+        keeping.rate(state)
+        return state.take_actions()
+
+    def _end_doomed(self) -> None:
+        state = self.state
         while state.doomed:
             task_id = next(iter(state.doomed))
             outcome, message = state.doomed.pop(task_id)
             record = state.tasks.by_id.get(task_id)
             if record is not None and not record.state.ended and record.attempt is None:
                 completion.end(state, record, outcome, message)
-        dispatch.dispatch(state)
-        spreading.settle(state)
-        keeping.rate(state)
-        return state.take_actions()
 
     def _lose(self, peer: PeerKey, reason: str) -> None:
         state = self.state
@@ -274,6 +310,16 @@ class Scheduler:
         else:
             collecting.bring(self.state, client.peer, file)
 
+    def _on_spread_file(self, client: ClientRecord, message: m.SpreadFile) -> None:
+        broadcasting.start(self.state, client, message)
+
+    def _on_replicate_file(self, client: ClientRecord, message: m.ReplicateFile) -> None:
+        replicating.start(self.state, client, message)
+
+    def _on_prune_files(self, client: ClientRecord, message: m.PruneFiles) -> None:
+        for file_id in message.file_ids:
+            pruning.prune(self.state, client, file_id)
+
     def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
         for task_id in message.task_ids:
             submission.forget_result(self.state, client, task_id)
@@ -289,6 +335,7 @@ class Scheduler:
             if record is not None and record.state is TaskState.STAGED and attempt in worker.attempts:
                 self.state.tasks.move(record, TaskState.RUNNING)
                 self.state.record(fleet.started(attempt))
+        self.state.prefetches.open(worker)
 
     def _on_attempts_ended(self, worker: WorkerRecord, message: m.AttemptsEnded) -> None:
         for result in message.results:
@@ -310,8 +357,19 @@ class Scheduler:
     def _on_fetch_ended(self, worker: WorkerRecord, message: m.FetchEnded) -> None:
         fleet.fetch_ended(self.state, worker, message)
 
+    def _on_source_slow(self, worker: WorkerRecord, message: m.SourceSlow) -> None:
+        spreading.source_slow(self.state, worker, message)
+
+    def _on_download_ended(self, worker: WorkerRecord, message: m.DownloadEnded) -> None:
+        downloads.ended(self.state, worker, message)
+        staging.plan_all(self.state)
+
     def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
         worker.status = message
+        transfers = self.state.transfers
+        transfers.served_at_once_max = max(transfers.served_at_once_max, message.flows_out_max)
+        self.state.ranks.has_sent(worker.worker_id, message.sent_bytes, self.state.now)
+        self.state.prefetches.open(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
         self._lose(worker.peer, message.reason or "left")

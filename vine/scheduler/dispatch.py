@@ -9,7 +9,7 @@ from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import FileId, ObjectId, TaskId, WorkerId
-from vine.scheduler import recovery, staging
+from vine.scheduler import prefetching, recovery, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
@@ -27,6 +27,7 @@ def make_ready(state: State, record: TaskRecord) -> None:
     """Everything that the task waited for is there."""
     state.tasks.move(record, TaskState.READY)
     state.placement.push(record)
+    state.prefetches.push(record)
     if record.attempts or record.spec.depends or record.unmet:
         state.record(TaskReady(record.task_id))
 
@@ -53,9 +54,13 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
             record.unmet.add(dependency)
     for file_id in input_files(record.spec):
         if not state.files.is_available(file_id):
+            file = state.files.by_id[file_id]
             record.unmet.add(file_requirement(file_id))
-            state.files.by_id[file_id].waiting.add(record.task_id)
-            recovery.remake(state, state.files.by_id[file_id])
+            file.waiting.add(record.task_id)
+            if file.failure is None:
+                recovery.remake(state, file)
+            else:
+                state.doom(record.task_id, *file.failure)  # It could be had when the task was submitted.
 
 
 def requirement_met(state: State, requirement: TaskId | FileId, waiting: set[TaskId]) -> None:
@@ -74,12 +79,14 @@ def dispatch(state: State) -> None:
     if not state.stopping:
         state.placement.next_pairs(
             state.tasks.by_id,
-            lambda record: _held_bytes(state, record),
+            lambda record: held_bytes(state, record),
+            lambda record, worker: prefetching.instead(state, record, worker),
             lambda record, worker, allotment: _assign(state, record, worker, allotment),
         )
 
 
-def _held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
+def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
+    """Who holds how much of the task's input."""
     for file_id in input_files(record.spec):
         known = state.files.object_of(file_id)
         weight = 0 if known is None else state.files.weight_bytes(known)
@@ -96,9 +103,10 @@ def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: R
     if any(not state.files.is_available(file_id) for file_id in input_files(record.spec)):
         reconsider(state, record)  # An input was lost while the task was ready.
         return
+    state.prefetches.forget(record.task_id)
     attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)
     worker.take(attempt.attempt_id, allotment)
-    state.placement.load_changed(worker)
+    state.load_changed(worker)
     state.tasks.begin(record, attempt)
     state.tasks.move(record, TaskState.STAGED)
     for known in needed_objects(state, record):

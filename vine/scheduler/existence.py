@@ -40,6 +40,7 @@ def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) 
     """The file will never exist: whatever needs it fails."""
     file.failure = (outcome, message[: config.text_chars_max])
     state.record(FileFailed(file.file_id, message))
+    state.copies.files[file.file_id] = None
     for peer in file.bring:
         state.send(peer, FileBrought(file.file_id, None, file.failure[1]))
     file.bring.clear()

@@ -28,6 +28,7 @@ class FileRecord:
     unpacked: list[FileId] = field(default_factory=list)  # UNTAR files whose archive this is
     bring: list[PeerKey] = field(default_factory=list)  # clients that asked for its content
     path: str | None = None  # where the manager's node reads it
+    copies: int = 1  # hosts that are to keep it, where workers hold it
     forgotten: bool = False
 
     @property
@@ -47,7 +48,8 @@ class ObjectRecord:
     peer_transfer: bool = True
     cache: CacheLevel = CacheLevel.TASK  # the longest of its files
     holders: set[WorkerId] = field(default_factory=set)  # complete and verified there; MANAGER: served there
-    keeper: WorkerId | None = None  # the holder that must not give it up, where workers alone have it
+    copies: int = 1  # the most that one of its files is to have
+    keepers: frozenset[WorkerId] = frozenset()  # the holders that must not give it up, each on a host of its own
     files: set[FileId] = field(default_factory=set)  # that stand for it
     results: set[TaskId] = field(default_factory=set)  # tasks that returned it
 
@@ -62,13 +64,26 @@ class FileTable:
     def __init__(self) -> None:
         self.by_id: dict[FileId, FileRecord] = {}
         self.objects: dict[ObjectId, ObjectRecord] = {}
+        self._of_url: dict[str, dict[FileId, None]] = {}
+        self.content_of_url: dict[str, ObjectId] = {}  # as it was downloaded last, whether or not there are copies
         self.unclaimed: dict[ObjectId, set[WorkerId]] = {}  # kept on workers, though no file stands for it
 
     def declare(self, spec: FileSpec, client: PeerKey) -> FileRecord:
         assert spec.file_id not in self.by_id, f"file {spec.file_id} was declared twice"
         record = FileRecord(spec, client)
         self.by_id[spec.file_id] = record
+        if spec.url is not None:
+            self._of_url.setdefault(spec.url, {})[spec.file_id] = None
         return record
+
+    def forget(self, record: FileRecord) -> None:
+        """Nobody will name the file again."""
+        del self.by_id[record.file_id]
+        if record.spec.url is not None:
+            del self._of_url[record.spec.url][record.file_id]
+            if not self._of_url[record.spec.url]:
+                del self._of_url[record.spec.url]
+                self.content_of_url.pop(record.spec.url, None)
 
     def bind(self, record: FileRecord, object_id: ObjectId, manifest: Manifest | None) -> ObjectRecord:
         """Let the file stand for this content from now on."""
@@ -79,6 +94,7 @@ class FileTable:
             self.objects[object_id] = known
         known.peer_transfer = known.peer_transfer and record.spec.peer_transfer
         known.files.add(record.file_id)
+        known.copies = max(known.copies, record.copies)
         record.object_id = object_id
         return known
 
@@ -89,10 +105,16 @@ class FileTable:
             return None
         known = self.objects[object_id]
         known.files.discard(record.file_id)
+        if record.copies > 1:
+            self.count_copies(known)
         if known.files or known.results:
             return None
         del self.objects[object_id]
         return known
+
+    def count_copies(self, known: ObjectRecord) -> None:
+        """A file that stands, or stood, for the object may want another number of copies than before."""
+        known.copies = max((self.by_id[file_id].copies for file_id in known.files), default=1)
 
     def object_of(self, file_id: FileId) -> ObjectRecord | None:
         object_id = self.by_id[file_id].object_id
@@ -120,6 +142,10 @@ class FileTable:
         """Whether a task that has not ended takes a file of this content, or one unpacked from it."""
         records = [self.by_id[file_id] for file_id in known.files]
         return any(record.users or any(self.by_id[u].users for u in record.unpacked) for record in records)
+
+    def of_url(self, url: str) -> list[FileRecord]:
+        """All files of this URL, the one that was declared first in front."""
+        return [self.by_id[file_id] for file_id in self._of_url.get(url, ())]
 
     def of_client(self, client: PeerKey) -> Iterator[FileRecord]:
         return (record for record in self.by_id.values() if record.client == client)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
-from vine.scheduler import keeping, recovery, staging
+from vine.scheduler import downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.placement import Shape
@@ -58,7 +58,10 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
+    state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
+    state.downloads.looking = True
+    state.copies.join(worker.worker_id, worker.host_id)
     settings = state.settings
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
@@ -105,6 +108,9 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
     state.transfers.remove(transfer)
     if message.fault is FetchFault.NONE:
         state.transfers.done += 1
+        if not (transfer.changed or transfer.within_host):
+            state.ranks.transferred(set(transfer.sources), worker.worker_id, message.received_bytes, message.seconds)
+        state.copies.received(transfer.object_id, message.received_bytes, message.seconds)
         state.transfers.failures.pop((worker.worker_id, transfer.object_id), None)
         holds(state, worker, transfer.object_id)
     else:
@@ -114,7 +120,8 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
 
 
 def _blamed(transfer: Transfer, message: FetchEnded) -> WorkerId | None:
-    if len(transfer.sources) == 1:
+    """Who has failed this flow: a source that it has had before has been replaced, and is not blamed for it."""
+    if message.source is None and len(set(transfer.sources)) == 1:
         return transfer.sources[0]
     return message.source if message.source in transfer.sources else None
 
@@ -195,10 +202,15 @@ def fleet_demand(state: State) -> FleetDemand:
     for shape in state.placement.shapes.values():
         if shape.queue:
             waiting[shape.request] += len(shape.queue)
+    waiting.update(downloads.requests(state))
     running = Counter(record.spec.request for record in state.tasks.by_attempt.values())
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),
         connected=tuple(sorted(state.workers)),
-        idle=tuple(sorted(w.worker_id for w in state.workers.values() if not w.attempts and not w.collecting)),
+        idle=tuple(sorted(worker_id for worker_id, worker in state.workers.items() if _is_idle(state, worker))),
     )
+
+
+def _is_idle(state: State, worker: WorkerRecord) -> bool:
+    return not (worker.attempts or worker.collecting or worker.worker_id in state.downloads.at)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from vine.names import MANAGER, ObjectId, TransferId, WorkerId
+from vine.names import MANAGER, HostId, ObjectId, TransferId, WorkerId
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Slots
 
@@ -23,6 +23,17 @@ class Transfer:
     size_bytes: int
     path: str | None  # where it comes to, in a flow to the manager
     in_forest: bool = False  # The forest has taken its sources' slots, and gives them back.
+    backups: tuple[WorkerId | None, ...] = ()  # of each source; they keep no slot
+    within_host: bool = False  # Both ends see the same store: nothing flows, and no slot is taken.
+    changed: bool = False  # It has not had these sources from the start.
+
+    @property
+    def has_slots(self) -> bool:
+        """Whether it has taken its sources' slots itself."""
+        return not (self.in_forest or self.within_host)
+
+    def without_backup(self, node: WorkerId) -> Transfer:
+        return replace(self, backups=tuple(None if backup == node else backup for backup in self.backups))
 
 
 class Transfers:
@@ -36,7 +47,10 @@ class Transfers:
         self.active: dict[TransferId, Transfer] = {}
         self.into: dict[tuple[WorkerId, ObjectId], TransferId] = {}
         self.receiving: dict[ObjectId, dict[WorkerId, TransferId]] = {}
+        self.backed: dict[tuple[WorkerId, ObjectId], dict[TransferId, None]] = {}  # by whom they name as a backup
+        self.unbacked: set[TransferId] = set()  # those that name one which is gone
         self.wanting: dict[ObjectId, dict[WorkerId, str | None]] = {}  # value: the manager's destination path
+        self.mates: dict[ObjectId, dict[HostId, dict[WorkerId, None]]] = {}  # who wait for another of their host
         self.slots = Slots(transfers_max)
         self.forests: dict[ObjectId, Forest] = {}
         self.dirty: dict[ObjectId, dict[WorkerId, None]] = {}
@@ -45,21 +59,27 @@ class Transfers:
         self.pulls = 0  # flows into the manager
         self.failures: Counter[tuple[WorkerId, ObjectId]] = Counter()
         self.shunned: set[tuple[WorkerId, ObjectId]] = set()  # sources that failed for an object
+        # Those whose copy is to be hashed again before they are pardoned, and whether they have been told to.
+        self.doubted: dict[tuple[WorkerId, ObjectId], bool] = {}
+        self.verified: set[tuple[WorkerId, ObjectId]] = set()  # copies that were found good in spite of doubts
         self.bytes_from_manager = 0
         self.bytes_from_peers = 0
         self.done = 0
         self.failed = 0
+        self.served_at_once_max = 0  # flows out of one worker, over the whole run: by the workers' own count
 
     def add(self, transfer: Transfer) -> None:
         self.active[transfer.transfer_id] = transfer
         self.into[transfer.destination, transfer.object_id] = transfer.transfer_id
         self.receiving.setdefault(transfer.object_id, {})[transfer.destination] = transfer.transfer_id
         self.pulls += transfer.destination == MANAGER
-        if not transfer.in_forest:
+        if transfer.has_slots:
             for source in transfer.sources:
                 self.slots.take(source)
+        self._note_backups(transfer)
 
     def remove(self, transfer: Transfer) -> None:
+        self._forget_backups(transfer)
         del self.active[transfer.transfer_id]
         del self.into[transfer.destination, transfer.object_id]
         receivers = self.receiving[transfer.object_id]
@@ -67,10 +87,43 @@ class Transfers:
         if not receivers:
             del self.receiving[transfer.object_id]
         self.pulls -= transfer.destination == MANAGER
-        if not transfer.in_forest:
+        if transfer.has_slots:
             for source in transfer.sources:
                 self.slots.give(source)
         self.touch(transfer.destination, transfer.object_id)
+
+    def change(
+        self, transfer: Transfer, sources: tuple[WorkerId, ...], backups: tuple[WorkerId | None, ...]
+    ) -> Transfer:
+        """A flow of a forest that runs is fed by these from now on."""
+        assert transfer.in_forest, "who has taken slots of its own keeps its source"
+        self._forget_backups(transfer)
+        anew = transfer.changed or transfer.sources != sources
+        changed = replace(transfer, sources=sources, backups=backups, changed=anew)
+        self.active[transfer.transfer_id] = changed
+        self._note_backups(changed)
+        return changed
+
+    def backup_gone(self, node: WorkerId, object_id: ObjectId) -> None:
+        """Nobody can be helped by this node any more: those who counted on it are to be told of another."""
+        for transfer_id in self.backed.pop((node, object_id), {}):
+            transfer = self.active[transfer_id] = self.active[transfer_id].without_backup(node)
+            self.unbacked.add(transfer_id)
+            self.touch(transfer.destination, object_id)
+
+    def _note_backups(self, transfer: Transfer) -> None:
+        for backup in transfer.backups:
+            if backup is not None:
+                self.backed.setdefault((backup, transfer.object_id), {})[transfer.transfer_id] = None
+
+    def _forget_backups(self, transfer: Transfer) -> None:
+        self.unbacked.discard(transfer.transfer_id)
+        for backup in set(transfer.backups) - {None}:
+            assert backup is not None
+            backed = self.backed[backup, transfer.object_id]
+            del backed[transfer.transfer_id]
+            if not backed:
+                del self.backed[backup, transfer.object_id]
 
     def want(self, node: WorkerId, object_id: ObjectId, path: str | None = None) -> None:
         self.wanting.setdefault(object_id, {})[node] = path
@@ -94,15 +147,21 @@ class Transfers:
         self.touch(source, object_id)
 
     def pardon(self, pairs: Iterable[tuple[WorkerId, ObjectId]]) -> None:
-        for source, object_id in [pair for pair in pairs if pair in self.shunned]:
+        for source, object_id in [pair for pair in pairs if pair in self.shunned and pair not in self.doubted]:
             self.shunned.remove((source, object_id))
             self.touch(source, object_id)
 
     def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
         """Forget what failed of a node that has left, or of an object that is no more."""
         self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
-        for pair in [pair for pair in self.failures if node == pair[0] or object_id == pair[1]]:
-            del self.failures[pair]
+        self.verified = {pair for pair in self.verified if node != pair[0] and object_id != pair[1]}
+        for table in (self.failures, self.doubted):
+            for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
+                del table[pair]
+
+    def coming_to(self, object_id: ObjectId) -> set[WorkerId]:
+        """The nodes that receive the object or wait for a source of it."""
+        return self.receiving.get(object_id, {}).keys() | self.wanting.get(object_id, {}).keys()
 
     def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
         return (node, object_id) in self.into or node in self.wanting.get(object_id, {})

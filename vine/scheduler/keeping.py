@@ -2,6 +2,7 @@
 
 An object that the manager has, or can have made again from what it has, is spare on every worker. Of any
 other, one holder is the keeper, whose copy is not: so however many give up theirs at once, one is left.
+Of an object that is to have several copies, as many holders are keepers, each on a host of its own.
 A keeper that is lost or loses its copy is followed by another holder.
 """
 
@@ -9,10 +10,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vine.names import MANAGER, ObjectId, WorkerId
+from vine.names import MANAGER, HostId, ObjectId, WorkerId
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.workers import Terms, WorkerRecord
-from vine.wire.messages import CacheLevel, Manifest, RateObjects
+from vine.wire.messages import CacheLevel, Manifest, RateObjects, VerifyObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -38,6 +39,8 @@ def bind(
         state.unrated.update(dict.fromkeys((holder, object_id) for holder in sorted(known.holders - {MANAGER})))
     for worker_id in sorted(state.files.unclaimed.pop(object_id, ())):
         has_copy(state, state.workers[worker_id], known)
+    if known.keepers or known.copies > 1:
+        appoint(state, known)  # The file brings an origin, or asks for more copies.
     return known
 
 
@@ -48,11 +51,33 @@ def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """The worker holds the object, complete and verified; whatever it held before, this copy is good."""
     worker.holds.add(known.object_id)
     known.holders.add(worker.worker_id)
-    state.transfers.pardon([(worker.worker_id, known.object_id)])
+    _pardon(state, worker, known)
     state.transfers.touch(worker.worker_id, known.object_id)
-    if known.keeper is None and not _has_origin(known):
-        known.keeper = worker.worker_id
+    hosts = {state.workers[keeper].host_id for keeper in known.keepers}
+    if len(hosts) < keepers_wanted(known) and worker.host_id not in hosts:
+        known.keepers |= {worker.worker_id}
     state.unrated[worker.worker_id, known.object_id] = None
+
+
+def _pardon(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Whatever was said of an earlier copy; what is doubted of this one has to be found out first."""
+    copy = (worker.worker_id, known.object_id)
+    was_asked = state.transfers.doubted.pop(copy, None)
+    if was_asked is False:
+        doubt_copy(state, worker, known)  # It has passed on bad chunks while it received it.
+        return
+    if was_asked:
+        state.transfers.verified.add(copy)
+    state.transfers.pardon([copy])
+
+
+def doubt_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """What a shunned source sent was bad: it is no source again before its copy was hashed anew and found good."""
+    copy = (worker.worker_id, known.object_id)
+    here = known.object_id in worker.holds
+    if here and not state.transfers.doubted.get(copy):
+        state.tell_worker(worker.worker_id, VerifyObjects((known.object_id,)))
+    state.transfers.doubted[copy] = here
 
 
 def made_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
@@ -67,29 +92,41 @@ def lost_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     worker.holds.discard(known.object_id)
     worker.told.pop(known.object_id, None)
     known.holders.discard(worker.worker_id)
+    state.transfers.doubted.pop((worker.worker_id, known.object_id), None)
     state.transfers.touch(worker.worker_id, known.object_id)
-    if known.keeper == worker.worker_id:
-        _appoint(state, known)
+    if worker.worker_id in known.keepers:
+        appoint(state, known)
 
 
 def manager_has(state: State, known: ObjectRecord) -> None:
     known.holders.add(MANAGER)
     state.transfers.touch(MANAGER, known.object_id)
-    _appoint(state, known)
+    appoint(state, known)
 
 
 def manager_has_not(state: State, known: ObjectRecord) -> None:
     known.holders.discard(MANAGER)
     state.transfers.touch(MANAGER, known.object_id)
-    _appoint(state, known)
+    appoint(state, known)
 
 
-def _appoint(state: State, known: ObjectRecord) -> None:
-    before = known.keeper
-    known.keeper = None if _has_origin(known) else min(known.holders, default=None)
-    for worker_id in (before, known.keeper):
-        if worker_id is not None:
-            state.unrated[worker_id, known.object_id] = None
+def appoint(state: State, known: ObjectRecord) -> None:
+    """Let as many holders keep it as must, and no more; those that do already go before others."""
+    wanted = keepers_wanted(known)
+    keepers: dict[WorkerId, HostId] = {}
+    candidates = sorted(known.keepers & known.holders) + sorted(known.holders - known.keepers - {MANAGER})
+    for worker_id in candidates if wanted else ():
+        host_id = state.workers[worker_id].host_id
+        if len(keepers) < wanted and host_id not in keepers.values():
+            keepers[worker_id] = host_id
+    for worker_id in sorted(known.keepers ^ keepers.keys()):
+        state.unrated[worker_id, known.object_id] = None
+    known.keepers = frozenset(keepers)
+
+
+def keepers_wanted(known: ObjectRecord) -> int:
+    """On how many hosts it must not be given up, if it is there."""
+    return known.copies if known.copies > 1 else 0 if _has_origin(known) else 1
 
 
 def _has_origin(known: ObjectRecord) -> bool:
@@ -137,7 +174,7 @@ def rate(state: State) -> None:
         if known is None:
             terms = Terms(spare=True, forever=told is not None and told.forever)
         else:
-            terms = Terms(spare=known.keeper != worker_id, forever=known.cache is CacheLevel.FOREVER)
+            terms = Terms(spare=worker_id not in known.keepers, forever=known.cache is CacheLevel.FOREVER)
         if told != terms:
             worker.told[object_id] = terms
             news.setdefault((worker_id, terms), []).append(object_id)

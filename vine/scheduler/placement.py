@@ -122,11 +122,13 @@ class Placement:
         self,
         tasks: dict[TaskId, TaskRecord],
         holders: Callable[[TaskRecord], Iterable[tuple[WorkerId, float]]],
+        instead: Callable[[TaskRecord, WorkerRecord], TaskRecord],
         assign: Callable[[TaskRecord, WorkerRecord, Resources], None],
     ) -> None:
         """Pair ready tasks with workers, best task first, until no shape finds room.
 
         `holders` yields (worker, bytes of the task's inputs that it holds or will hold soon).
+        `instead` names the task to be given to a worker that was chosen for this one: another of its shape, or itself.
         `assign` must load the worker with the allotment before it returns.
         """
         order = [(*shape.queue[0][:2], name) for name, shape in self.shapes.items() if shape.queue]
@@ -143,7 +145,10 @@ class Placement:
                 worker = self.choose(fit, record, holders)
                 allotment = None if worker is None else fit.allotment(worker.capacity)
                 if worker is not None and allotment is not None:
-                    assign(record, worker, allotment)
+                    given = instead(record, worker)
+                    assign(given, worker, allotment)
+                    if given is not record:
+                        heapq.heappush(fit.queue, entry)
                 else:
                     put_aside.append((fit, entry))
                     if not record.avoid and fit.ahead >= shape.ahead:

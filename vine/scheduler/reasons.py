@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import dispatch
+from vine.scheduler import dispatch, mates
+from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, unfit_message
 from vine.scheduler.placement import Shape
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _STAGED_SHOWN_MAX = 1000
+_DOWNLOADS_SHOWN_MAX = 1000
 
 
 def why(state: State, record: TaskRecord) -> str:
@@ -53,6 +56,8 @@ def _why_no_file(state: State, file: FileRecord) -> str:
     label = file.spec.label
     if file.spec.source is not None:
         return _why_no_file(state, state.files.by_id[file.spec.source])
+    if file.spec.url is not None:
+        return _why_no_download(state, file.spec.url, label)
     if file.producer is not None:
         producer = state.tasks.by_id.get(file.producer)
         standing = "" if producer is None else f", {producer.state.value}"
@@ -60,6 +65,17 @@ def _why_no_file(state: State, file: FileRecord) -> str:
     if file.spec.exists and file.spec.path is not None:
         return f"waits for {label} to be read and hashed by the client"
     return f"waits for {label}, which no submitted task makes"
+
+
+def _why_no_download(state: State, url: str, label: str) -> str:
+    download = state.downloads.by_url[url]
+    if download.worker is not None:
+        stopping = "; it was told to stop before, and has not answered yet" if download.stopping else ""
+        lasts_s = state.now - download.began_at
+        return f"waits for {label}, which {download.worker} downloads since {lasts_s:.1f} s{stopping}"
+    before = f" (the last try: {download.trouble})" if download.trouble else ""
+    none = "none is connected" if not state.workers else "all download as many others as they may"
+    return f"waits for a worker to download {label}: {none}{before}"
 
 
 def why_shape(state: State, shape: Shape) -> str:
@@ -97,6 +113,9 @@ def _why_staged(state: State, record: TaskRecord) -> str:
         if transfer_id is not None:
             sources = dict.fromkeys(state.transfers.active[transfer_id].sources)
             return f"{attempt.worker} receives {known.label} from {', '.join(sources)}"
+        if known.object_id in worker.awaits:
+            mate = mates.bringer(state, worker, known)
+            return f"{attempt.worker} waits for {mate}, on the same host, to bring {known.label}"
         if known.archive is not None and known.archive in worker.holds:
             return f"{attempt.worker} unpacks {known.label}"
         if known.object_id in state.transfers.wanting:
@@ -121,9 +140,20 @@ def snapshot(state: State) -> dict[str, Any]:
         "clients": len(state.clients),
         "factories": [_factory(state, peer) for peer in sorted(state.factories)],
         "transfers": _transfers(state),
+        "broadcasts": [_broadcast(state, broadcast) for broadcast in (*state.copies.ended, *state.copies.all())],
         "transfers_done": state.transfers.done,
         "transfers_failed": state.transfers.failed,
         "transfers_wanting": sum(len(nodes) for nodes in state.transfers.wanting.values()),
+        "transfers_awaiting_mates": sum(len(worker.awaits) for worker in state.workers.values()),
+        "served_at_once_max": state.transfers.served_at_once_max,  # by a worker; the manager's own is told beside it
+        "downloads": _downloads(state),
+        "downloads_running": len(state.downloads.running),
+        "downloads_waiting": len(state.downloads.waiting),
+        "downloads_done": state.downloads.done,
+        "downloads_failed": state.downloads.failed,
+        "downloads_changed": state.downloads.changed,
+        "downloads_of_one_url_max": state.downloads.at_once_max,
+        "bytes_from_urls": state.downloads.bytes_received,
         "flows_out_max_allowed": state.settings.transfers_max,
         "bytes_from_manager": state.transfers.bytes_from_manager,
         "bytes_from_peers": state.transfers.bytes_from_peers,
@@ -178,6 +208,26 @@ def _factory(state: State, peer: str) -> dict[str, Any]:
     }
 
 
+def _broadcast(state: State, broadcast: Broadcast) -> dict[str, Any]:
+    """Its rate counts what all have got together; the bound is one transfer at the fastest rate that was seen."""
+    began_at, ended_at = broadcast.began_at, broadcast.ended_at
+    seconds = 0.0 if began_at is None else (state.now if ended_at is None else ended_at) - began_at
+    fastest_s = broadcast.size_bytes / broadcast.fastest if broadcast.fastest else None
+    return {
+        "label": broadcast.label,
+        "file": broadcast.file_id,
+        "object": broadcast.object_id,
+        "have": broadcast.have,
+        "wanted": len(broadcast.chosen) if broadcast.count is None else broadcast.count,
+        "given_up": len(broadcast.given_up),
+        "bytes": broadcast.size_bytes,
+        "seconds": seconds,
+        "bytes_per_s": broadcast.received_bytes / seconds if seconds else 0.0,
+        "of_bound": min(1.0, fastest_s / seconds) if fastest_s and ended_at is not None and seconds else None,
+        "ended": ended_at is not None,
+    }
+
+
 def _transfers(state: State) -> list[dict[str, Any]]:
     rows = []
     for transfer in state.transfers.active.values():
@@ -195,6 +245,21 @@ def _transfers(state: State) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _downloads(state: State) -> list[dict[str, Any]]:
+    """Those that run first."""
+    shown = chain(state.downloads.running.values(), state.downloads.waiting.values())
+    return [
+        {
+            "label": download.label,
+            "worker": download.worker,
+            "seconds": 0.0 if download.worker is None else state.now - download.began_at,
+            "trouble": download.trouble,
+            "files": list(download.needed),
+        }
+        for download in islice(shown, _DOWNLOADS_SHOWN_MAX)
+    ]
 
 
 def _staged(state: State) -> dict[str, str]:

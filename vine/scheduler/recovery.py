@@ -6,8 +6,19 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import collecting, completion, dispatch, existence, keeping, spreading, staging, upkeep
-from vine.scheduler.actions import Forget
+from vine.scheduler import (
+    collecting,
+    completion,
+    dispatch,
+    downloads,
+    existence,
+    keeping,
+    mates,
+    spreading,
+    staging,
+    upkeep,
+)
+from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
@@ -33,7 +44,13 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     worker_id = worker.worker_id
     del state.workers[worker_id]
     del state.worker_of[worker.peer]
+    del state.hosts[worker.host_id][worker_id]
+    if not state.hosts[worker.host_id]:
+        del state.hosts[worker.host_id]
+    mates.worker_lost(state, worker)
     state.placement.remove_worker(worker_id)
+    state.copies.leave(worker_id)
+    state.prefetches.leave(worker_id)
     state.record(WorkerLeft(worker_id, reason))
     state.do(Forget(worker.peer))
     spreading.worker_lost(state, worker_id)
@@ -52,7 +69,9 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         source_lost(state, transfer)
     for known in lost:
         replica_gone(state, known)
+    downloads.worker_lost(state, worker_id, reason)
     state.transfers.forgive(node=worker_id)
+    state.ranks.forget(node=worker_id)
     staging.plan_all(state)
 
 
@@ -74,23 +93,43 @@ def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason:
 
 def source_lost(state: State, transfer: Transfer) -> None:
     """A flow's source is gone: want the object at its destination from somebody else."""
+    if transfer.in_forest:
+        return  # Its forest gives it another one at the end of the step.
     known = state.files.objects.get(transfer.object_id)
     staging.abandon(state, transfer)
     if known is not None and transfer.destination != MANAGER:
-        state.transfers.want(transfer.destination, transfer.object_id)
+        staging.bring(state, state.workers[transfer.destination], known)
     elif known is not None:
         collecting.collect_again(state, known)
     staging.plan_object(state, transfer.object_id)
 
 
+def reroute(state: State) -> None:
+    """Flows that hang on a node which in this step has come to neither have nor get the object begin anew.
+
+    Those of a forest are told their sources by it.
+    """
+    transfers = state.transfers
+    for object_id, nodes in list(transfers.dirty.items()):
+        known = state.files.objects.get(object_id)
+        if known is None or object_id not in transfers.receiving or staging.is_spread(state, known):
+            continue
+        idle = [node for node in nodes if node not in known.holders and not transfers.is_coming(node, object_id)]
+        for transfer_id in list(transfers.receiving.get(object_id, {}).values()) if idle else ():
+            transfer = transfers.active[transfer_id]
+            if not set(idle).isdisjoint(transfer.sources):
+                source_lost(state, transfer)
+
+
 def replica_gone(state: State, known: ObjectRecord) -> None:
     """A holder was struck off: if none is left and the object is a lost temporary file, remake it."""
     if state.files.can_be_had(known):
+        _pardon_if_all_failed(state, known)
         return  # Copies that are still arriving do not count: they all hang on holders that are gone.
     withdraw_users(state, known)
     for file_id in sorted(known.files):
         record = state.files.by_id[file_id]
-        if record.waiting or record.bring:
+        if record.waiting or record.bring or state.copies.is_awaited(file_id):
             remake(state, record)
 
 
@@ -113,7 +152,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
     attempt = state.tasks.drop_attempt(record)
     worker = state.workers[attempt.worker]
     worker.release(attempt.attempt_id, state.now)
-    state.placement.load_changed(worker)
+    state.load_changed(worker)
     state.tell_worker(attempt.worker, CancelAttempts((attempt.attempt_id,)))
     state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, "taken back"))
     return attempt.worker
@@ -123,8 +162,11 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
     products = [made for o in worker.making if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
+        state.transfers.touch(worker_id, object_id)
+        state.copies.failed.append((worker_id, object_id, outcome, message))
         state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
@@ -157,7 +199,7 @@ def place_elsewhere(
     if outcome is Outcome.DISK_FULL and crowded and record.crowded_out < config.crowded_out_max:
         record.crowded_out += 1
         worker.had_no_room()
-        state.placement.load_changed(worker)
+        state.load_changed(worker)
         dispatch.reconsider(state, record)
         return
     record.misplacements += 1
@@ -189,15 +231,18 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         _blame(state, known, source, fault)
     if known.object_id not in state.files.objects:
         return  # Its last copy was a result's, and the task runs again.
-    state.transfers.failures[node, known.object_id] += 1
+    if source is not None or not transfer.changed:  # Who is to blame may have been replaced meanwhile.
+        state.transfers.failures[node, known.object_id] += 1
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
         del state.transfers.failures[node, known.object_id]
         state.transfers.pardon([pair for pair in state.transfers.shunned if pair[1] == known.object_id])
         misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
         collecting.collect_again(state, known)
+    elif transfer.within_host:
+        state.transfers.want(node, known.object_id)  # They do not share a store after all.
     elif node in state.workers:
-        state.transfers.want(node, known.object_id)
+        staging.bring(state, state.workers[node], known)
 
 
 def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
@@ -209,17 +254,45 @@ def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, 
 
 def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFault) -> None:
     worker = state.workers.get(source)
+    if source == MANAGER and fault is FetchFault.BAD_CHUNKS:
+        _doubt_own_copy(state, known)
     if worker is None:
         return  # The manager is the origin of what it serves; a lost worker is no source any more.
+    copy = (source, known.object_id)
     state.transfers.shun(source, known.object_id)
     spreading.leave(state, source, known.object_id)
-    if fault in _COPY_BAD and known.object_id in worker.holds:
+    if fault is FetchFault.BAD_CHUNKS and copy not in state.transfers.verified:
+        keeping.doubt_copy(state, worker, known)
+        _spare_receivers(state, worker, known)
+    elif fault in _COPY_BAD and known.object_id in worker.holds:
         keeping.lost_copy(state, worker, known)
         state.tell_worker(source, DropObjects((known.object_id,)))
         copy_gone(state, worker, known, fault.value)
-    elif not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
-        # Everybody has failed once: better ask again than wait for ever.
+    _pardon_if_all_failed(state, known)
+
+
+def _pardon_if_all_failed(state: State, known: ObjectRecord) -> None:
+    """Everybody has failed once: better ask again than wait for ever."""
+    if not any((holder, known.object_id) not in state.transfers.shunned for holder in known.holders):
         state.transfers.pardon([(holder, known.object_id) for holder in sorted(known.holders)])
+
+
+def _doubt_own_copy(state: State, known: ObjectRecord) -> None:
+    """What the manager serves is hashed again when it is blamed for the second time: others may have erred once."""
+    copy = (MANAGER, known.object_id)
+    if copy not in state.transfers.doubted:
+        state.transfers.doubted[copy] = False
+    elif not state.transfers.doubted[copy]:
+        state.transfers.doubted[copy] = True
+        state.do(VerifyServed(known.object_id))
+
+
+def own_copy_verified(state: State, object_id: ObjectId, message: str) -> None:
+    """The manager has hashed again what it serves; `message` says what is wrong with it, if anything is."""
+    known = state.files.objects.get(object_id)
+    if state.transfers.doubted.pop((MANAGER, object_id), None) and known is not None and message:
+        text = f"{known.label} is no longer what was declared ({message}); declare it again, and leave it alone"
+        existence.files_failed(state, known, Outcome.INPUT_CHANGED, text)
 
 
 def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, message: str, disk_full: bool) -> None:
@@ -241,6 +314,7 @@ def object_evicted(state: State, worker: WorkerRecord, object_id: ObjectId) -> N
     if object_id in worker.holds:
         known = _strike_off(state, worker, object_id)
         if known is not None:
+            state.copies.failed.append((worker.worker_id, object_id, Outcome.DISK_FULL, "it had to make room"))
             copy_gone(state, worker, known, "it had to make room")
 
 
@@ -263,23 +337,31 @@ def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: 
             _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")
     if known.object_id not in state.files.objects:
         return  # It was that result.
-    for transfer in list(state.transfers.active.values()):
-        if transfer.object_id == known.object_id and worker.worker_id in transfer.sources:
-            source_lost(state, transfer)
+    _spare_receivers(state, worker, known)
     replica_gone(state, known)
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             staging.need(state, worker.worker_id, known)
 
 
+def _spare_receivers(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Nobody is to get the object from this worker any more."""
+    for transfer in list(state.transfers.active.values()):
+        if transfer.object_id == known.object_id and worker.worker_id in transfer.sources:
+            source_lost(state, transfer)
+
+
 def remake(state: State, file: FileRecord) -> None:
-    """Run the producer of a lost temporary file again, and the producers of what that needs."""
+    """Run the producer of a lost temporary file again, and the producers of what that needs; download a URL."""
     if file.object_id is not None and state.files.is_available(file.file_id):
         return
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)
         if archive is not None:
             remake(state, archive)
+        return
+    if file.spec.url is not None:
+        downloads.want(state, file)
         return
     producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
     if file.object_id is None or file.spec.kind is not FileKind.TEMP or producer is None:

@@ -1,6 +1,6 @@
 """How does an object of many chunks spread: its forest is told who has and who wants it, and its edges are ordered.
 
-Each worker is a host of its own there: stores are not shared, so every one downloads for itself.
+Of the workers of a host one takes part, for all of them (see mates.py).
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ import enum
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import MANAGER, HostId, ObjectId, WorkerId
-from vine.scheduler import staging
+from vine.names import MANAGER, ObjectId, WorkerId
+from vine.scheduler import mates, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.settings import Spread
+from vine.scheduler.workers import WorkerRecord
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Edge
+from vine.wire.messages import SourceSlow
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -33,6 +35,7 @@ def settle(state: State) -> None:
     transfers = state.transfers
     if not (transfers.dirty or transfers.retrying):
         return
+    mates.settle(state)
     for object_id in list(transfers.dirty):
         _update(state, object_id)
     touched = [object_id for object_id in transfers.dirty if object_id in transfers.forests]
@@ -60,8 +63,31 @@ def leave(state: State, node: WorkerId, object_id: ObjectId) -> None:
     """Nobody is to hang on the node in this object's forest any more; it joins anew if it still wants the object."""
     forest = state.transfers.forests.get(object_id)
     if forest is not None and node in forest:
-        _touch_all(state, object_id, forest.leave(node))
+        _leave(state, object_id, forest, node)
         state.transfers.touch(node, object_id)
+
+
+def _leave(state: State, object_id: ObjectId, forest: Forest, node: WorkerId) -> None:
+    _touch_all(state, object_id, forest.leave(node))
+    state.transfers.backup_gone(node, object_id)
+
+
+def source_slow(state: State, worker: WorkerRecord, message: SourceSlow) -> None:
+    """A receiver says that a source of its sends too little, or that it is itself too slow to feed others.
+
+    What came too late to be of use is ignored, and so is what does not concern the reporter.
+    """
+    node, transfer = worker.worker_id, state.transfers.active.get(message.transfer_id)
+    if transfer is None or not transfer.in_forest or transfer.destination != node:
+        return
+    object_id = transfer.object_id
+    forest = state.transfers.forests[object_id]
+    slow = message.source
+    if slow not in (node, *transfer.sources) or slow not in forest or (slow == node and forest.is_slow(node)):
+        return
+    _touch_all(state, object_id, forest.demote(node) if slow == node else forest.accuse(slow, node))
+    if forest.is_slow(slow):
+        state.ranks.was_slow(slow, object_id)
 
 
 def worker_lost(state: State, worker_id: WorkerId) -> None:
@@ -100,7 +126,7 @@ def _update(state: State, object_id: ObjectId) -> None:
     # Who has it first, so that those who come or must move find them.
     parts.sort(key=lambda entry: entry[1] is not _Part.HOLDS)
     for node, part in parts:
-        _touch_all(state, object_id, _enter(state, known, forest, node, part))
+        _enter(state, known, forest, node, part)
 
 
 def _stripes(state: State) -> int:
@@ -120,30 +146,30 @@ def _stop_spreading(state: State, object_id: ObjectId) -> None:
 def _part(state: State, known: ObjectRecord, node: WorkerId) -> _Part:
     if node in known.holders:
         return _Part.NONE if (node, known.object_id) in state.transfers.shunned else _Part.HOLDS
-    wants = node != MANAGER and state.transfers.is_coming(node, known.object_id)
-    return _Part.WANTS if wants else _Part.NONE
+    transfer_id = state.transfers.into.get((node, known.object_id))
+    flows = transfer_id is not None and state.transfers.active[transfer_id].in_forest
+    wants = node != MANAGER and node in state.transfers.wanting.get(known.object_id, {})
+    return _Part.WANTS if wants or flows else _Part.NONE
 
 
-def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, part: _Part) -> list[Edge]:
+def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, part: _Part) -> None:
     """Let the node take this part in the forest."""
-    object_id, host = known.object_id, HostId(str(node))
-    changes: list[Edge] = []
+    object_id, rank = known.object_id, state.ranks.rank(node)
     before = _Part.NONE
     if node in forest:
         before = _Part.HOLDS if forest.has_all(node) else _Part.WANTS
-    shunned = (node, object_id) in state.transfers.shunned
     if before is part:
-        return changes
+        return
     if part is _Part.NONE or before is _Part.HOLDS:
-        changes += forest.leave(node)
+        _leave(state, object_id, forest, node)
     if part is _Part.HOLDS:
         _stop_bringing(state, node, object_id)
-        changes += forest.hold(node, host, spared=node == MANAGER)
+        _touch_all(state, object_id, forest.hold(node, rank=rank, spared=node == MANAGER))
     elif part is _Part.WANTS:
-        changes += forest.join(node, host, state.now)
-        if shunned:
-            changes += forest.demote(node)  # It has failed somebody: it feeds others only if nobody else can.
-    return changes
+        _touch_all(state, object_id, forest.join(node, state.now, rank))
+        if (node, object_id) in state.transfers.shunned:
+            # It has failed somebody: it feeds others only if nobody else can.
+            _touch_all(state, object_id, forest.demote(node))
 
 
 def _stop_bringing(state: State, node: WorkerId, object_id: ObjectId) -> None:
@@ -169,16 +195,18 @@ def _order(state: State, known: ObjectRecord, node: WorkerId) -> None:
     forest = transfers.forests[known.object_id]
     if node == MANAGER or node not in forest or forest.has_all(node):
         return
-    sources = tuple(edge.parent for edge in forest.sources(node) if edge.parent is not None)
-    if len(set(sources)) == 1:
-        sources = sources[:1]
+    edges = forest.sources(node)
+    sources = tuple(edge.parent for edge in edges if edge.parent is not None)
+    backups = tuple(edge.backup for edge in edges)
     transfer_id = transfers.into.get((node, known.object_id))
-    if transfer_id is not None:
-        transfer = transfers.active[transfer_id]
-        if transfer.sources == sources:
-            return
+    if transfer_id is None:
+        if sources:
+            staging.cancel_wanting(state, node, known.object_id)
+            staging.start(state, known, sources, node, in_forest=True, backups=backups)
+        return
+    transfer = transfers.active[transfer_id]
+    if not sources:
         staging.abandon(state, transfer)
         transfers.want(node, known.object_id)
-    if sources:
-        staging.cancel_wanting(state, node, known.object_id)
-        staging.start(state, known, sources, node, in_forest=True)
+    elif transfer.sources != sources or transfer_id in transfers.unbacked:
+        staging.change_sources(state, transfer, sources, backups)

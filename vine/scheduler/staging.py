@@ -6,16 +6,18 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import MANAGER, ObjectId, TransferId, WorkerId
-from vine.scheduler import keeping
+from vine.names import MANAGER, ObjectId, WorkerId
+from vine.scheduler import keeping, mates
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.settings import Spread
+from vine.scheduler.workers import WorkerRecord
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
 from vine.wire.messages import (
     AbandonFetch,
+    ChangeSources,
     DropObjects,
     FetchObject,
     InlineObject,
@@ -36,18 +38,38 @@ def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
         return
     if known.archive is not None:
         need(state, worker_id, state.files.objects[known.archive])
-    if known.object_id in worker.making or state.transfers.is_coming(worker_id, known.object_id):
+    if comes(state, worker, known.object_id):
         return
     if known.data is not None:
         worker.making.add(known.object_id)
         level = keeping.send_terms(worker, known)
         state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data, level),)))
-    elif known.archive is not None:
+    else:
+        bring(state, worker, known)
+
+
+def comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
+    """Whether the worker is about to have the object, by itself or through another one of its host."""
+    on_its_way = object_id in worker.making or object_id in worker.awaits
+    return on_its_way or state.transfers.is_coming(worker.worker_id, object_id)
+
+
+def bring(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Let the object come to the worker, be it through another one of its host."""
+    if mates.bringer(state, worker, known) is not None:
+        mates.wait(state, worker, known)
+    else:
+        begin(state, worker, known)
+
+
+def begin(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
+    """Let the worker pull or unpack the object itself."""
+    if known.archive is not None:
         worker.making.add(known.object_id)
         level = keeping.send_terms(worker, known)
-        state.tell_worker(worker_id, UnpackObject(known.object_id, known.archive, known.label, level))
+        state.tell_worker(worker.worker_id, UnpackObject(known.object_id, known.archive, known.label, level))
     else:
-        state.transfers.want(worker_id, known.object_id)
+        state.transfers.want(worker.worker_id, known.object_id)
         plan_object(state, known.object_id)
 
 
@@ -94,6 +116,11 @@ def is_spread(state: State, known: ObjectRecord) -> bool:
     return large and state.settings.spread in (Spread.FOREST, Spread.CHAIN) and known.peer_transfer
 
 
+def is_shared(state: State, known: ObjectRecord) -> bool:
+    """Whether workers may have the object of each other."""
+    return state.settings.spread is not Spread.ONE_SOURCE and known.peer_transfer
+
+
 def _manager_may_pull(state: State) -> bool:
     return state.transfers.pulls < config.manager_pulls_max
 
@@ -133,8 +160,7 @@ def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: Worker
         return True
     if (source, known.object_id) in state.transfers.shunned:
         return False
-    sharing = state.settings.spread is not Spread.ONE_SOURCE and known.peer_transfer
-    return node == MANAGER or sharing or MANAGER not in known.holders
+    return node == MANAGER or is_shared(state, known) or MANAGER not in known.holders
 
 
 def _free_slots(state: State, known: ObjectRecord, source: WorkerId) -> int:
@@ -149,26 +175,48 @@ def start(
     node: WorkerId,
     destination: str | None = None,
     in_forest: bool = False,
+    backups: tuple[WorkerId | None, ...] = (),
+    within_host: bool = False,
 ) -> None:
     """Order the flow."""
     assert known.manifest is not None
-    transfer_id, size = state.next_transfer(), known.manifest.size
-    state.transfers.add(Transfer(transfer_id, known.object_id, sources, node, state.now, size, destination, in_forest))
-    edges = tuple(_edge(state, transfer_id, known.object_id, source, node) for source in sources)
+    transfer = Transfer(
+        state.next_transfer(), known.object_id, sources, node, state.now, known.manifest.size, destination, in_forest,
+        backups, within_host=within_host,
+    )  # fmt: skip
+    state.transfers.add(transfer)
+    edges, seconds = _edges(state, transfer)
     if node == MANAGER:
         assert destination is not None
-        state.do(Fetch(FetchObject(transfer_id, known.object_id, known.manifest, edges), destination))
+        state.do(Fetch(FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges), destination))
     else:
         level = keeping.send_terms(state.workers[node], known)
-        state.tell_worker(node, FetchObject(transfer_id, known.object_id, known.manifest, edges, level))
+        order = FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges, level, seconds)
+        state.tell_worker(node, order)
 
 
-def _edge(state: State, transfer_id: TransferId, object_id: ObjectId, source: WorkerId, node: WorkerId) -> SourceEdge:
-    settings = state.settings
+def change_sources(
+    state: State, transfer: Transfer, sources: tuple[WorkerId, ...], backups: tuple[WorkerId | None, ...]
+) -> None:
+    """Let a flow that runs come from these; it is the receiver that knows what is still to come."""
+    changed = state.transfers.change(transfer, sources, backups)
+    state.tell_worker(transfer.destination, ChangeSources(transfer.transfer_id, *_edges(state, changed)))
+
+
+def _edges(state: State, transfer: Transfer) -> tuple[tuple[SourceEdge, ...], tuple[SourceEdge | None, ...]]:
+    """How the receiver finds its sources and backups, and proves to each of them that it may ask."""
+    named = dict.fromkeys((*transfer.sources, *transfer.backups))
+    edges = {node: _edge(state, transfer, node) for node in named if node is not None}
+    backups = tuple(None if backup is None else edges[backup] for backup in transfer.backups)
+    return tuple(edges[source] for source in transfer.sources), backups
+
+
+def _edge(state: State, transfer: Transfer, source: WorkerId) -> SourceEdge:
+    settings, node = state.settings, transfer.destination
     reply_to = settings.chunks_endpoint if node == MANAGER else state.workers[node].hello.chunks_endpoint
     endpoint = settings.requests_endpoint if source == MANAGER else state.workers[source].hello.requests_endpoint
     key = tokens.source_key(settings.run_secret, source)
-    token = tokens.mint(key, transfer_id, object_id, reply_to)
+    token = tokens.mint(key, transfer.transfer_id, transfer.object_id, reply_to)
     return SourceEdge(source, Role.SERVER if source == MANAGER else Role.WORKER, endpoint, token)
 
 
@@ -198,4 +246,5 @@ def stop_bringing(state: State, worker_id: WorkerId, object_id: ObjectId) -> Non
     if transfer_id is not None:
         abandon(state, state.transfers.active[transfer_id])
     state.workers[worker_id].making.discard(object_id)
+    mates.wait_no_more(state, state.workers[worker_id], object_id)
     state.tell_worker(worker_id, DropObjects((object_id,)))

@@ -7,17 +7,21 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 from vine import config
-from vine.names import AttemptId, ObjectId, TaskId, TransferId, WorkerId
+from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
+from vine.scheduler.copies import Copies
+from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
 from vine.scheduler.placement import Placement
+from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
 from vine.scheduler.tasks import TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
+from vine.transfer.ranks import Ranks
 from vine.wire.messages import (
     Assignment,
     Message,
@@ -42,11 +46,16 @@ class State:
         self.clients: dict[PeerKey, ClientRecord] = {}
         self.workers: dict[WorkerId, WorkerRecord] = {}
         self.worker_of: dict[PeerKey, WorkerId] = {}
+        self.hosts: dict[HostId, dict[WorkerId, None]] = {}  # the workers of each
         self.factories: dict[PeerKey, FactoryRecord] = {}
         self.tasks = TaskTable()
         self.files = FileTable()
         self.placement = Placement()
         self.transfers = Transfers(settings.transfers_max)
+        self.ranks = Ranks()
+        self.downloads = Downloads()
+        self.copies = Copies()
+        self.prefetches = Prefetches()
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step
@@ -62,6 +71,11 @@ class State:
         self._records: list[Record] = []
         self._results: dict[PeerKey, list[TaskResult]] = {}
         self._assignments: dict[WorkerId, list[Assignment]] = {}
+
+    def load_changed(self, worker: WorkerRecord) -> None:
+        """The worker has been given an attempt, or has one less."""
+        self.placement.load_changed(worker)
+        self.prefetches.load_changed(worker)
 
     # --- the step's outbox ---------------------------------------------------------------------
 

@@ -8,7 +8,17 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, TaskId, client_index_of
-from vine.scheduler import collecting, completion, dispatch, existence, keeping, recovery, upkeep
+from vine.scheduler import (
+    broadcasting,
+    collecting,
+    completion,
+    dispatch,
+    downloads,
+    existence,
+    keeping,
+    recovery,
+    upkeep,
+)
 from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
@@ -35,6 +45,10 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
         return
     if spec.kind is FileKind.LOCAL and not (spec.path or "").startswith("/"):
         raise MalformedMessage("declare-files: a local file without an absolute path")
+    if (spec.kind is FileKind.URL) != (spec.url is not None):
+        raise MalformedMessage("declare-files: a URL without its kind, or the kind without a URL")
+    if spec.url is not None and (spec.path, spec.data, spec.source) != (None, None, None):
+        raise MalformedMessage("declare-files: a URL that has content from elsewhere, too")
     record = state.files.declare(spec, client.peer)
     state.record(FileDeclared(spec))
     if spec.path is not None and not client.same_host:
@@ -45,6 +59,8 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
         keeping.bind(state, record, object_id(manifest), manifest, data=spec.data)
     elif spec.kind is FileKind.UNTAR:
         _declare_unpacked(state, record)
+    elif spec.kind is FileKind.URL:
+        downloads.share(state, record)
 
 
 def _declare_unpacked(state: State, record: FileRecord) -> None:
@@ -63,7 +79,7 @@ def _declare_unpacked(state: State, record: FileRecord) -> None:
 
 def bind(state: State, client: ClientRecord, message: FileBound) -> None:
     """The client has hashed a declared file: the manager's node serves it from now on."""
-    record = _own_file(state, client, message.file_id)
+    record = own_file(state, client, message.file_id)
     if record is None or record.object_id is not None or record.failure is not None:
         return
     try:
@@ -84,12 +100,12 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
 
 
 def unreadable(state: State, client: ClientRecord, message: FileUnreadable) -> None:
-    record = _own_file(state, client, message.file_id)
+    record = own_file(state, client, message.file_id)
     if record is not None and record.object_id is None and record.failure is None:
         existence.file_failed(state, record, Outcome.INPUT_MISSING, message.message)
 
 
-def _own_file(state: State, client: ClientRecord, file_id: FileId) -> FileRecord | None:
+def own_file(state: State, client: ClientRecord, file_id: FileId) -> FileRecord | None:
     record = state.files.by_id.get(file_id)
     if record is None or record.client != client.peer:
         state.strange += 1
@@ -131,6 +147,8 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
         file = state.files.by_id[mount.file_id]
         if file.spec.kind is FileKind.UNTAR:
             return Outcome.OUTPUT_MISSING, f"{file.spec.label} is unpacked by workers and no task's output: use a temp"
+        if file.spec.kind is FileKind.URL:
+            return Outcome.OUTPUT_MISSING, f"{file.spec.label} is downloaded and no task's output: use a temp"
         if file.spec.kind is FileKind.LOCAL and file.failure is not None:
             return file.failure
     for file_id in input_files(record.spec):
@@ -179,9 +197,10 @@ def cancel(state: State, client: ClientRecord, task_id: TaskId) -> None:
 
 
 def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
-    record = _own_file(state, client, file_id)
+    record = own_file(state, client, file_id)
     if record is not None:
         record.forgotten = True
+        broadcasting.undeclared(state, record)
         upkeep.drop_if_unneeded(state, record)
 
 
@@ -207,6 +226,7 @@ def client_left(state: State, peer: PeerKey) -> None:
         state.doom(task_id, Outcome.CANCELLED, "its client has left")
     for file in list(state.files.of_client(peer)):
         file.forgotten = True
+        broadcasting.undeclared(state, file)
         if file.file_id in state.files.by_id:
             upkeep.drop_if_unneeded(state, file)
 

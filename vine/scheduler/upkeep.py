@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, keeping, spreading, staging
+from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, input_files
-from vine.wire.messages import CacheLevel, DropObjects
+from vine.wire.messages import CacheLevel, DropObjects, FileBrought
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -41,11 +41,14 @@ def release_inputs(state: State, record: TaskRecord) -> None:
 
 def drop_if_unneeded(state: State, file: FileRecord) -> None:
     """Drop the copies of a file that nobody will ask for; at cache level `task`, those on workers."""
+    downloads.forgo(state, file)
     if file.users or any(state.files.by_id[unpacked].users for unpacked in file.unpacked):
         return
     if file.forgotten and not file.unpacked:
+        _bring_no_more(state, file)
         unbind(state, file)
-        state.files.by_id.pop(file.file_id, None)
+        state.files.forget(file)
+        state.copies.replicated.discard(file.file_id)
         archive = state.files.by_id.get(file.spec.source) if file.spec.source is not None else None
         if archive is not None and file.file_id in archive.unpacked:
             archive.unpacked.remove(file.file_id)
@@ -55,24 +58,44 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
             forget_if_unneeded(state, producer)
     elif file.spec.cache is CacheLevel.TASK and file.object_id is not None:
         known = state.files.objects[file.object_id]
-        if not state.files.is_used(known) and (MANAGER in known.holders or known.data is not None or known.archive):
+        if state.files.is_used(known) or known.copies > 1 or state.copies.is_spreading(known):
+            return
+        if MANAGER in known.holders or known.data is not None or known.archive:
             drop_copies(state, known)
+        elif _comes_again(state, known):
+            _stop_transfers(state, known)
+            drop_copies(state, known)
+
+
+def _bring_no_more(state: State, file: FileRecord) -> None:
+    for peer in file.bring:
+        if peer in state.clients:
+            state.send(peer, FileBrought(file.file_id, None, f"{file.spec.label} is not declared any more"))
+    file.bring.clear()
+    downloads.forgo(state, file)
+
+
+def _comes_again(state: State, known: ObjectRecord) -> bool:
+    """Whether it is downloaded once more, should a task that is submitted later need it."""
+    files = [state.files.by_id[file_id] for file_id in known.files]
+    return not known.results and all(file.spec.url is not None and not file.bring for file in files)
 
 
 def unbind(state: State, file: FileRecord) -> None:
     """The file stands for nothing; if it was the last one of its object, that is dropped everywhere."""
+    before = state.files.object_of(file.file_id)
     known = state.files.unbind(file)
     file.path = None
+    if known is None and before is not None and file.copies > 1:
+        keeping.appoint(state, before)
+        state.copies.objects[before.object_id] = None
     if known is not None:
         drop_object(state, known, keep_on_workers=known.cache in _OUTLIVING)
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
-    for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
-        staging.abandon(state, transfer, for_good=True)
-    state.transfers.wanting.pop(known.object_id, None)
-    spreading.dissolve(state, known.object_id)
-    state.transfers.forgive(object_id=known.object_id)
+    _stop_transfers(state, known)
+    state.copies.objects[known.object_id] = None
     if MANAGER in known.holders:
         keeping.manager_has_not(state, known)
         state.do(actions.StopServing(known.object_id))
@@ -84,6 +107,16 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
             keeping.keep_unclaimed(state, state.workers[worker_id], known.object_id)
     else:
         drop_copies(state, known)
+
+
+def _stop_transfers(state: State, known: ObjectRecord) -> None:
+    for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
+        staging.abandon(state, transfer, for_good=True)
+    state.transfers.wanting.pop(known.object_id, None)
+    mates.drop_object(state, known.object_id)
+    spreading.dissolve(state, known.object_id)
+    state.transfers.forgive(object_id=known.object_id)
+    state.ranks.forget(object_id=known.object_id)
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:

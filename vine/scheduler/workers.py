@@ -33,6 +33,7 @@ class WorkerRecord:
     holds: set[ObjectId] = field(default_factory=set)
     told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
+    awaits: set[ObjectId] = field(default_factory=set)  # what another worker of its host is to bring
     crowded: set[AttemptId] = field(default_factory=set)  # that have had others beside them
     attempts_max: int | None = None  # since more at once had no room on its disk
     ends_since: int = 0  # attempts that have ended since that was last changed

@@ -17,11 +17,12 @@ from vine.wire.sockets import Socket
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """A message to a peer; `left` is called when the socket has taken it."""
+    """A message to a peer, dropped if it is not `wanted` when its turn comes; `left` is told whether it was sent."""
 
     header: bytes
     payload: Buffer | None = None
-    left: Callable[[], None] | None = None
+    wanted: Callable[[], bool] = lambda: True
+    left: Callable[[bool], None] = lambda sent: None
 
 
 @dataclass(slots=True)
@@ -89,6 +90,10 @@ class Edges:
     def _drain(self, edge: _Edge, now: float) -> bool:
         while edge.outbox:
             parcel = edge.outbox[0]
+            if not parcel.wanted():
+                edge.outbox.popleft()
+                parcel.left(False)
+                continue
             frames = [parcel.header] if parcel.payload is None else [parcel.header, parcel.payload]
             try:
                 edge.socket.send_multipart(frames, zmq.DONTWAIT, copy=False)
@@ -98,8 +103,7 @@ class Edges:
             edge.used_at = now
             if edge.blocked_since is not None:
                 edge.blocked_since = now  # It moves, if slowly.
-            if parcel.left is not None:
-                parcel.left()
+            parcel.left(True)
         return True
 
     def _close(self, endpoint: str, linger_ms: int) -> None:

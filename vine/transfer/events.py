@@ -35,13 +35,22 @@ class FetchFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class SlowSource:
+    """A source of a fetch that runs does not send what it has; others are asked meanwhile."""
+
+    transfer_id: TransferId
+    object_id: ObjectId
+    source: WorkerId
+
+
+@dataclass(frozen=True, slots=True)
 class NodeFailed:
     """The node's thread has ended by a mistake of ours: nothing is transferred any more."""
 
     message: str
 
 
-NodeEvent = Fetched | FetchFailed | NodeFailed
+NodeEvent = Fetched | FetchFailed | SlowSource | NodeFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,7 @@ class NodeStats:
     pulls: int
     malformed: int  # messages that are none
     unauthorised: int  # wants and ends without a valid token
+    refused: int  # wants that were not served: busy, unknown, changed
     excessive: int  # chunks wanted beyond the credit or the object's end
     stray: int  # chunks of no transfer, or not asked for
     bad_chunks: int

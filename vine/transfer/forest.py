@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from vine import config
-from vine.names import HostId, WorkerId
+from vine.names import WorkerId
 from vine.transfer.trees import Edge, Member, Ranking, Slots, Trees, Verdict
 
 _WAITING_TRIED_MAX = 8  # An event gives few slots back; what it gives beyond that, the next one uses.
@@ -38,16 +38,12 @@ class Forest:
         self._slow: dict[Member, None] = {}
         self._busy: dict[Member, None] = {}  # with other objects
         self._waiting: dict[Member, None] = {}
-        self._pulling: dict[HostId, Member] = {}  # one download a host; its other nodes wait for that
-        self._mates: dict[HostId, dict[Member, None]] = {}
-        self._holder_at: dict[HostId, Member] = {}
 
     # --- events ----------------------------------------------------------------------------------
 
     def hold(
         self,
         node: WorkerId,
-        host: HostId,
         *,
         rank: int = 0,
         stripes: frozenset[int] | None = None,
@@ -56,43 +52,34 @@ class Forest:
         """This node has the object, or these stripes of it. A `spared` one feeds only whom nobody else can."""
         member = self._members.get(node)
         if member is None:
-            member = self._new_member(node, host, rank)
+            member = self._new_member(node, rank)
         else:
             self._stop_feeding(member)
         member.spared = spared
         self._trees.hold(member, stripes if stripes is not None else frozenset(self._stripes))
         if spared:
             self._spared.append(member)
-        if len(member.holds) == len(self._stripes):
-            self._holder_at[member.host] = member
-            self._release_mates(member)
         self._offer(member)
         return self._end()
 
-    def join(self, node: WorkerId, host: HostId, now: float, rank: int = 0) -> list[Edge]:
+    def join(self, node: WorkerId, now: float, rank: int = 0) -> list[Edge]:
         """This node wants the object."""
         if now >= self._generation_ends_at:
             self._new_generation(now)
-        member = self._new_member(node, host, rank)
-        if self._pulling.setdefault(host, member) is member:
-            self._waiting[member] = None
-        else:
-            self._mates.setdefault(host, {})[member] = None
+        member = self._new_member(node, rank)
+        self._waiting[member] = None
         return self._end()
 
     def finish(self, node: WorkerId) -> list[Edge]:
         """This node has got it all."""
-        return self.hold(node, self._members[node].host)
+        return self.hold(node)
 
     def leave(self, node: WorkerId) -> list[Edge]:
         """This node is gone, or wants the object no more and has none of it."""
         member = self._members.pop(node)
         self._stop_feeding(member)
-        self._release_mates(member)
         if member.holds:
             self._trees.holders.remove(member)
-        if self._holder_at.get(member.host) is member:
-            del self._holder_at[member.host]
         if member.spared:
             self._spared.remove(member)
         self._slow.pop(member, None)
@@ -109,11 +96,38 @@ class Forest:
         for stripe in self._stripes:
             if member.generation == self._generation:
                 self._guests[stripe].add(member)  # One of its children may have its place.
-            for child in list(member.children[stripe]):
-                if child.parents[stripe] is member:
-                    self._unlink(child, stripe)
-                    self._adopt([(stripe, child)])  # One by one: if there is no better parent, this one is left.
+            self._move(list(member.children[stripe]), member, stripe)
         return self._end()
+
+    def accuse(self, parent: WorkerId, child: WorkerId) -> list[Edge]:
+        """The child says that this parent sends it too little: others feed it instead, if there are any.
+
+        Where two children say so the parent is demoted. One alone may be on a slow way to it, which hurts nobody else;
+        and who says so of one parent after the other is moved, but not believed any more.
+        """
+        member, accuser = self._members[parent], self._members[child]
+        if accuser not in member.flows:
+            return []  # It is fed by others already.
+        accuser.accused.add(parent)
+        if len(accuser.accused) <= config.slow_claims_max:
+            member.accusers.add(child)
+        if len(member.accusers) >= config.slow_reports_max:
+            return self.demote(parent)
+        member.slow = True  # While others are looked for.
+        self._slow[member] = None
+        for stripe in self._stripes:
+            self._move([accuser], member, stripe)
+        member.slow = False
+        del self._slow[member]
+        self._offer(member)
+        return self._end()
+
+    def _move(self, children: list[Member], parent: Member, stripe: int) -> None:
+        """One by one: if there is no better parent, this one is left."""
+        for child in children:
+            if child.parents[stripe] is parent:
+                self._unlink(child, stripe)
+                self._adopt([(stripe, child)])
 
     def retry(self) -> list[Edge]:
         """Slots may have become free that other objects had taken."""
@@ -133,6 +147,9 @@ class Forest:
     def __contains__(self, node: WorkerId) -> bool:
         return node in self._members
 
+    def is_slow(self, node: WorkerId) -> bool:
+        return self._members[node].slow
+
     def has_all(self, node: WorkerId) -> bool:
         return len(self._members[node].holds) == len(self._stripes)
 
@@ -143,9 +160,8 @@ class Forest:
         return [self._trees.edge(member, stripe) for stripe in fed]
 
     def waiting(self) -> Iterator[WorkerId]:
-        """Those that no slot could be found for, and those whose host downloads it already."""
-        yield from (member.name for member in self._waiting)
-        yield from (member.name for mates in self._mates.values() for member in mates)
+        """Those that no slot could be found for."""
+        return (member.name for member in self._waiting)
 
     def edges(self) -> Iterator[Edge]:
         for member in self._members.values():
@@ -153,10 +169,10 @@ class Forest:
 
     # --- coming and going ------------------------------------------------------------------------
 
-    def _new_member(self, node: WorkerId, host: HostId, rank: int) -> Member:
+    def _new_member(self, node: WorkerId, rank: int) -> Member:
         assert node not in self._members, f"{node} is in this forest already"
         self._joined += 1
-        member = self._members[node] = self._trees.new_member(node, host, self._joined, rank)
+        member = self._members[node] = self._trees.new_member(node, self._joined, rank)
         return member
 
     def _new_generation(self, now: float) -> None:
@@ -176,22 +192,6 @@ class Forest:
         if member.home is not None:
             self._at_home[member.home] -= 1
             member.home = None
-
-    def _release_mates(self, member: Member) -> None:
-        """The others of its host need not wait for this member's download any more."""
-        mates = self._mates.get(member.host, {})
-        mates.pop(member, None)
-        if self._pulling.get(member.host) is member:
-            del self._pulling[member.host]
-            if member.name in self._members:
-                self._waiting.update(self._mates.pop(member.host, {}))  # They get it from this one.
-            elif mates:
-                heir = next(iter(mates))
-                del mates[heir]
-                self._pulling[member.host] = heir
-                self._waiting[heir] = None
-        if not mates:
-            self._mates.pop(member.host, None)
 
     def _end(self) -> list[Edge]:
         """Feed those who wait, in the order in which they came; tell what the event has changed."""
@@ -301,6 +301,7 @@ class Forest:
                 return Verdict.DROP
             hangs = self._trees.depth(guest, stripe) is not None  # If not, then perhaps on this very member.
             ahead = bool(parent.holds) or parent.generation <= member.generation
+            ahead = ahead and (parent.spared or not parent.slow)
             fits = hangs and ahead and not (childless and guest.children[stripe])
             fits = fits and self._trees.can_serve(parent, member, leaving=guest)
             return Verdict.TAKE if fits else Verdict.KEEP
@@ -389,13 +390,10 @@ class Forest:
     # --- who could feed --------------------------------------------------------------------------
 
     def _parent_for(self, child: Member, stripe: int, last_resort: bool = True) -> Member | None:
-        """The best node with a slot: its own host's, one at home in the stripe, another's, a spared one.
+        """The best node with a slot: one at home in the stripe, another's, a spared one.
 
         The last resort are slow nodes and those that joined after the child, for which it would have to wait.
         """
-        mate = self._holder_at.get(child.host)
-        if mate is not None and self._may_feed(mate, child, stripe):
-            return mate
         found = self._best(stripe, stripe, child) or self._lender(stripe, child)
         found = found or self._any(self._spared, child, stripe)
         if found is None and last_resort:

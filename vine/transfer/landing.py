@@ -11,6 +11,8 @@ from vine.content.hashing import chunk_is_good
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.messages import Manifest
 
+ChunkCheck = Callable[[Manifest, int, Buffer], bool]  # whether these bytes are that chunk
+
 
 class _State(enum.Enum):
     OPEN = "open"
@@ -24,9 +26,10 @@ class Landing:
     A chunk written after the commit would change a file that is promised to stay as it is.
     """
 
-    def __init__(self, partial: PartialObject, manifest: Manifest) -> None:
+    def __init__(self, partial: PartialObject, manifest: Manifest, is_good: ChunkCheck = chunk_is_good) -> None:
         self._partial = partial
         self._manifest = manifest
+        self._is_good = is_good
         self._users = 0
         self._state = _State.OPEN
         self._changed = threading.Condition()
@@ -40,7 +43,7 @@ class Landing:
         with self._used() as is_open:
             if not is_open:
                 return True  # Written by an earlier transfer of the object, too late to matter.
-            if not chunk_is_good(self._manifest, index, data):
+            if not self._is_good(self._manifest, index, data):
                 return False
             self._partial.write(index, data)
             return True

@@ -25,9 +25,9 @@ from vine.transfer.receiving import Receiving
 from vine.transfer.sender import Sender
 from vine.transfer.serving import Serving
 from vine.wire.codec import Decoder
-from vine.wire.data import Chunk, EndOfWants, ToReceiver, ToSource, Want, WantRefused
+from vine.wire.data import CancelWants, Chunk, EndOfWants, ToReceiver, ToSource, Want, WantRefused
 from vine.wire.keys import Connection, RunKeys
-from vine.wire.messages import FetchObject, Role
+from vine.wire.messages import ChangeSources, FetchObject, Role
 from vine.wire.sockets import Context, Socket, bind_pull, connect_push
 
 _Taker = tuple[int, Callable[..., None]]  # frames of the message, and who takes it and what follows it
@@ -97,7 +97,13 @@ class TransferNode:
         self._serving.source_key = source_key
         reply_to = (self.chunks_endpoint, role)
         self._receiving = Receiving(objects, self._serving, reply_to, self._edges, self._writers, on_event, clock)
-        self._requests = _Inlet(requests, ToSource, {Want: (1, self._serving.want), EndOfWants: (1, self._serving.end)})
+        serving = self._serving
+        asks: dict[type, _Taker] = {
+            Want: (1, serving.want),
+            CancelWants: (1, serving.cancel),
+            EndOfWants: (1, serving.end),
+        }
+        self._requests = _Inlet(requests, ToSource, asks)
         self._chunks = _Inlet(
             chunks, ToReceiver, {Chunk: (2, self._receiving.chunk), WantRefused: (1, self._receiving.refused)}
         )
@@ -122,6 +128,10 @@ class TransferNode:
         One that failed is kept as it is and resumed by the next order for the same object.
         """
         self._mailbox.post(self._receiving.fetch, order, begin)
+
+    def change_sources(self, change: ChangeSources) -> None:
+        """Let a fetch that runs go on from other sources; of any other, nothing is done."""
+        self._mailbox.post(self._receiving.change_sources, change)
 
     def abandon(self, transfer_id: TransferId) -> None:
         """Stop a fetch: it ends as ABANDONED, unless its object is just being committed."""
@@ -150,6 +160,7 @@ class TransferNode:
             pulls=self._receiving.pulls(),
             malformed=self._requests.malformed + self._chunks.malformed,
             unauthorised=self._sender.unauthorised,
+            refused=self._sender.refused,
             excessive=self._sender.excessive,
             stray=self._receiving.stray,
             bad_chunks=self._receiving.bad_chunks,

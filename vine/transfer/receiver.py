@@ -1,27 +1,41 @@
 """What does a node that pulls an object ask of which source, and when is that transfer over?
 
-Chunk j comes from source j mod n, so a chunk's index names its source. Every chunk is in one place:
-`missing` (to be wanted), `wanted` (asked for), `storing` (here, being hashed and written) or done.
+Chunk j is of stripe j mod n, and stripe i comes from source i; a backup is asked for what a source does not
+send. Every chunk is in one place: missing (to be wanted), wanted of one source or of two (then the first that
+comes wins, and the other is cancelled), storing (here, being hashed and written) or done.
 Credit bounds wanted and storing together, so that a slow disk slows the sources down.
 Only stored chunks count: connections lose and repeat messages, the machine asks again and ignores.
 """
 
 from __future__ import annotations
 
-import heapq
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
 from vine import config
+from vine.transfer.chunks import Backups, Chunks
+from vine.transfer.sources import Source
+from vine.transfer.stripes import Stripe, Verdict
 from vine.wire.data import RefusalReason
-from vine.wire.messages import FetchFault
+from vine.wire.messages import FetchFault, SourceEdge
 
 
 @dataclass(frozen=True, slots=True)
 class SendWant:
-    """Ask this source for these chunks."""
+    """Ask this source for these chunks, of so many stripes, and have it answer with the number `edge`."""
 
-    source: int
+    source: SourceEdge
+    chunks: tuple[int, ...]
+    edge: int
+    stripes: int
+    backup: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SendCancel:
+    """Tell this source that these chunks need not come any more."""
+
+    source: SourceEdge
     chunks: tuple[int, ...]
 
 
@@ -29,7 +43,14 @@ class SendWant:
 class SendEnd:
     """Tell this source that nothing more is wanted of it."""
 
-    source: int
+    source: SourceEdge
+
+
+@dataclass(frozen=True, slots=True)
+class ReportSlow:
+    """Tell the manager that this source does not send what it has; once, until the plan leaves it out."""
+
+    source: SourceEdge
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,201 +70,316 @@ class Fail:
     """The transfer is over without its object; `source` is who is to blame, None for ourselves."""
 
     fault: FetchFault
-    source: int | None
+    source: SourceEdge | None
     message: str
 
 
-Action = SendWant | SendEnd | StoreChunk | Complete | Fail
-
-_REFUSALS = {
-    RefusalReason.UNKNOWN: (FetchFault.SOURCE_REFUSED, "it does not have the object"),
-    RefusalReason.CHANGED: (FetchFault.SOURCE_CHANGED, "its local file has changed since it was declared"),
-}
-
-
-@dataclass(slots=True)
-class _Edge:
-    """What there is between this node and one source."""
-
-    number: int
-    missing: list[int]  # a heap
-    wanted: set[int] = field(default_factory=set)
-    storing: set[int] = field(default_factory=set)
-    have: int = 0  # chunks that the source held when it last spoke
-    strikes: int = 0
-    heard_at: float = 0.0  # when it last sent what was wanted, or was first asked after a pause
-    asked_at: float = 0.0
-    busy_since: float | None = None
-    retry_at: float | None = None  # set while a busy source is left alone
-    ended: bool = False
-
-    def done(self) -> bool:
-        return not (self.missing or self.wanted or self.storing)
+Action = SendWant | SendCancel | SendEnd | ReportSlow | StoreChunk | Complete | Fail
 
 
 class Receiver:
     """One transfer of one object into this node."""
 
-    def __init__(self, chunk_count: int, present: Collection[int], source_count: int) -> None:
-        here = frozenset(present)
-        absent = [index for index in range(chunk_count) if index not in here]
-        assert source_count > 0 or not absent, "a transfer needs a source"
-        self._edges = [
-            _Edge(number, [index for index in absent if index % source_count == number])  # ascending: a heap
-            for number in range(source_count)
-        ]
-        self._chunk_count = chunk_count
-        self._remaining = len(absent)
+    def __init__(
+        self,
+        chunk_count: int,
+        present: Collection[int],
+        sources: Sequence[SourceEdge],
+        backups: Backups = (),
+        now: float = 0.0,
+    ) -> None:
+        self._chunks = Chunks(chunk_count, present, sources, backups, now)
+        self._judge_at = 0.0
         self.over = False
         self.unsolicited = 0  # chunks that nobody had asked for, or for the second time
         self.bad_chunks = 0
 
-    def start(self, now: float) -> list[Action]:
-        actions: list[Action] = []
-        for edge in self._edges:
-            edge.ended = edge.done()  # It has never heard of us and need not hear the end.
-            actions += self._want(edge, now)
-        return actions or self._complete()
+    # --- what happens ---
 
-    def chunk(self, index: int, have: int, now: float) -> list[Action]:
-        """A chunk has come whose source holds `have` chunks."""
-        edge = self._edge_of(index)
-        if edge is None or index not in edge.wanted:
+    def start(self, now: float) -> list[Action]:
+        return self._fill_all(now) or self._complete()
+
+    def chunk(self, edge: int, index: int, have: int | None, now: float) -> list[Action]:
+        """A chunk has come from the source of this number, which has its stripe below `have`, or the whole object."""
+        chunks = self._chunks
+        source = None if self.over else chunks.numbered(edge)
+        new = source is not None and 0 <= index < chunks.count and index not in chunks.here
+        if source is None or not new or not source.sent(index, have, len(chunks.stripes), chunks.layout, now):
             self.unsolicited += 1
             return []
-        edge.wanted.remove(index)
-        edge.storing.add(index)
-        edge.have = max(edge.have, have)
-        edge.heard_at = now
-        edge.busy_since = None
-        return [StoreChunk(index), *self._want(edge, now)]
+        chunks.here.add(index)
+        chunks.storing[index] = source
+        stripe = chunks.stripe_of(index)
+        stripe.chunk_came(source, now)
+        if not chunks.owes(stripe):
+            stripe.owes_nothing()
+        actions: list[Action] = [StoreChunk(index), *self._cancel(index, now), *self._fill(source, now)]
+        if now >= self._judge_at:
+            actions += self._judge(now)
+        return actions
 
     def stored(self, index: int, ok: bool, now: float) -> list[Action]:
         """The chunk given out by `StoreChunk` is on disk, or its bytes were not those of the manifest."""
-        edge = self._edge_of(index)
-        if edge is None:
+        if self.over:
             return []  # The transfer ended while the chunk was being written.
-        assert index in edge.storing, "a chunk was stored that was not given out"
-        edge.storing.remove(index)
+        assert index in self._chunks.storing, "a chunk was stored that was not given out"
+        source, stripe = self._chunks.storing.pop(index), self._chunks.stripe_of(index)
+        source.stored(index, now)
         if not ok:
-            return self._strike(edge, index, now)
-        self._remaining -= 1
-        return self._proceed(edge, now) + self._complete()
+            self._chunks.here.remove(index)
+            stripe.add(index)
+            return self._strike(source, now)
+        stripe.remaining -= 1
+        self._chunks.remaining -= 1
+        return self._fill(source, now) + self._release(self._chunks.sources.values()) + self._complete()
 
-    def refused(self, index: int, reason: RefusalReason, now: float) -> list[Action]:
-        """The source of this chunk does not serve us."""
-        edge = self._edge_of(index)
-        if edge is None or not edge.wanted:
+    def refused(self, edge: int, reason: RefusalReason, now: float) -> list[Action]:
+        """The source of this number does not serve us."""
+        source = None if self.over else self._chunks.numbered(edge)
+        if source is None or not self._chunks.is_planned(source) or not source.wanted:
             return []
-        if reason is not RefusalReason.BUSY:
-            fault, message = _REFUSALS[reason]
-            return self.fail(fault, message, edge.number)
-        if edge.busy_since is None:
-            edge.busy_since = now
-        if now - edge.busy_since >= config.edge_silence_s:
-            return self.fail(FetchFault.SOURCE_BUSY, "it serves its cap of others", edge.number)
-        for wanted in edge.wanted:
-            heapq.heappush(edge.missing, wanted)
-        edge.wanted.clear()
-        edge.retry_at = now + config.busy_retry_s
-        return []
+        if reason is RefusalReason.BUSY:
+            return self._leave_alone(source, now)
+        if reason is RefusalReason.CHANGED:
+            message = "its local file has changed since it was declared"
+            if source in self._chunks.primaries():
+                return self.fail(FetchFault.SOURCE_CHANGED, message, source.edge)
+            return self._lose(source, FetchFault.SOURCE_CHANGED, message, now)
+        return self._lose(source, FetchFault.SOURCE_REFUSED, "it does not have the object", now, report=True)
 
-    def unreachable(self, source: int) -> list[Action]:
-        """No connection to this source could be made, or none could be made again."""
-        if self.over or self._edges[source].done():
-            return []
-        return self.fail(FetchFault.SOURCE_GONE, "it cannot be reached", source)
+    def unreachable(self, endpoint: str, now: float) -> list[Action]:
+        """No connection could be made to the source whose requests go there, or none could be made again."""
+        actions: list[Action] = []
+        for source in list(self._chunks.sources.values()):
+            lost = source.edge.requests_endpoint == endpoint and source.gone is None
+            if lost and not self.over and (source.outstanding or self._chunks.feeds(source)):
+                actions += self._lose(source, FetchFault.SOURCE_GONE, "it cannot be reached", now, report=True)
+        return actions
 
-    def fail(self, fault: FetchFault, message: str, source: int | None = None) -> list[Action]:
+    def fail(self, fault: FetchFault, message: str, source: SourceEdge | None = None) -> list[Action]:
         """End without the object: a source's fault, or (without one) the disk's, or an order to stop."""
         if self.over:
             return []
         self.over = True
-        actions: list[Action] = [SendEnd(edge.number) for edge in self._edges if not edge.ended]
-        return [*actions, Fail(fault, source, message)]
+        return [*self._end(self._chunks.sources.values()), Fail(fault, source, message)]
+
+    def change(self, sources: Sequence[SourceEdge], backups: Backups, now: float) -> list[Action]:
+        """Follow another plan. What is outstanding at a source that stays in it goes on untouched."""
+        if self.over or not sources:
+            return []
+        named = {*sources, *(backup for backup in backups if backup is not None)}
+        # Who is only a backup from now on has given its slot to somebody else: it is asked anew if need be.
+        were_more = {source.edge for source in self._chunks.primaries()}.difference(sources)
+        stay = named - were_more
+        leaving = [
+            source for edge, source in self._chunks.sources.items() if edge not in stay or source.gone is not None
+        ]
+        actions = self._end(leaving)
+        for source in leaving:
+            self._chunks.drop(source)
+        self._chunks.lay_out(sources, backups, self._chunks.all_missing(), now)
+        return actions + self._fill_all(now) + self._release(self._chunks.sources.values())
 
     def tick(self, now: float) -> list[Action]:
         actions: list[Action] = []
-        for edge in self._edges:
+        for source in list(self._chunks.sources.values()):
             if not self.over:
-                actions += self._remind(edge, now)
+                actions += self._remind(source, now)
+        if not self.over and now >= self._judge_at:
+            actions += self._judge(now)
         return actions
 
     def next_deadline(self) -> float | None:
         if self.over:
             return None
-        return min((at for edge in self._edges if (at := self._deadline(edge)) is not None), default=None)
+        deadlines = [source.deadline(len(self._chunks.stripes)) for source in self._chunks.sources.values()]
+        if len(self._chunks.sources) > 1 and any(source.wanted for source in self._chunks.sources.values()):
+            deadlines.append(self._judge_at - config.judge_interval_s + config.slow_window_s)
+        return min((at for at in deadlines if at is not None), default=None)
 
-    def outstanding(self, source: int) -> int:
+    # --- what others may know ---
+
+    def outstanding(self, edge: SourceEdge) -> int:
         """Chunks wanted of this source, or come from it and not yet stored."""
-        edge = self._edges[source]
-        return len(edge.wanted) + len(edge.storing)
+        source = self._chunks.sources.get(edge)
+        return 0 if source is None else source.outstanding
 
-    def has_ended(self, source: int) -> bool:
-        """Whether nothing more is wanted of this source."""
-        return self._edges[source].ended
+    def wanted(self, edge: SourceEdge) -> list[int]:
+        """Chunks wanted of this source that have not come."""
+        source = self._chunks.sources.get(edge)
+        return [] if source is None else sorted(source.wanted)
 
-    def _edge_of(self, index: int) -> _Edge | None:
-        """The edge that a chunk belongs to while the transfer runs; anything else is too late or a lie."""
-        if self.over or not 0 <= index < self._chunk_count or not self._edges:
-            return None
-        return self._edges[index % len(self._edges)]
+    def source(self, edge: int) -> SourceEdge | None:
+        """Who answers with this number."""
+        source = self._chunks.numbered(edge)
+        return None if source is None else source.edge
 
-    def _proceed(self, edge: _Edge, now: float) -> list[Action]:
-        if not edge.done():
-            return self._want(edge, now)
-        edge.ended = True
-        return [SendEnd(edge.number)]
+    # --- wanting ---
 
-    def _want(self, edge: _Edge, now: float) -> list[Action]:
+    def _fill(self, source: Source, now: float) -> list[Action]:
         """Use the free credit, a quarter of it at least, so that wants are fewer than chunks."""
-        room = config.credit_chunks - self.outstanding(edge.number)
-        if edge.retry_at is not None or not edge.missing or room <= 0:
+        if self.over or not source.answers or not self._chunks.is_planned(source):
             return []
-        if edge.wanted and room < config.credit_chunks // 4:
-            return []
-        if not edge.wanted:
-            edge.heard_at = now
-        chunks = tuple(heapq.heappop(edge.missing) for _ in range(min(room, len(edge.missing))))
-        edge.wanted.update(chunks)
-        edge.asked_at = now
-        return [SendWant(edge.number, chunks)]
+        room = self._chunks.room(source)
+        return self._ask(source, self._chunks.pick(source, room), now) if room else []
 
-    def _strike(self, edge: _Edge, index: int, now: float) -> list[Action]:
-        self.bad_chunks += 1
-        edge.strikes += 1
-        if edge.strikes >= config.bad_chunks_max:
-            message = f"{edge.strikes} of its chunks were not what the manifest says"
-            return self.fail(FetchFault.BAD_CHUNKS, message, edge.number)
-        heapq.heappush(edge.missing, index)
-        return self._want(edge, now)
+    def _fill_all(self, now: float) -> list[Action]:
+        return [action for source in self._chunks.sources.values() for action in self._fill(source, now)]
+
+    def _ask(self, source: Source, chunks: Sequence[int], now: float) -> list[Action]:
+        if not chunks:
+            return []
+        source.ask(chunks, len(self._chunks.stripes), self._chunks.layout, now)
+        return [self._want(source, chunks)]
+
+    def _want(self, source: Source, chunks: Iterable[int]) -> SendWant:
+        ascending = tuple(sorted(chunks))
+        return SendWant(
+            source.edge, ascending, source.number, len(self._chunks.stripes), not self._chunks.feeds(source)
+        )
+
+    def _cancel(self, index: int, now: float) -> list[Action]:
+        """The chunk has come: whoever else was asked for it need not send it."""
+        actions: list[Action] = []
+        for source in [source for source in self._chunks.sources.values() if index in source.wanted]:
+            source.withdraw(index)
+            actions += [SendCancel(source.edge, (index,)), *self._fill(source, now)]
+        return actions
+
+    def _release(self, sources: Iterable[Source]) -> list[Action]:
+        """Tell those the end of whom nothing more is wanted."""
+        return self._end(
+            source
+            for source in sources
+            if source.open
+            and not source.outstanding
+            and not self._chunks.feeds(source)
+            and not self._chunks.helps(source)
+        )
+
+    def _end(self, sources: Iterable[Source]) -> list[Action]:
+        actions: list[Action] = []
+        for source in sources:
+            if source.open:
+                source.open = False
+                actions.append(SendEnd(source.edge))
+        return actions
 
     def _complete(self) -> list[Action]:
-        if self._remaining or self.over:
+        if self._chunks.remaining or self.over:
             return []
         self.over = True
-        return [Complete()]
+        return [*self._end(self._chunks.sources.values()), Complete()]
 
-    def _remind(self, edge: _Edge, now: float) -> list[Action]:
-        deadline = self._deadline(edge)
+    # --- sources that do not do as they should ---
+
+    def _strike(self, source: Source, now: float) -> list[Action]:
+        self.bad_chunks += 1
+        source.strikes += 1
+        if source.strikes >= config.bad_chunks_max:
+            message = f"{source.strikes} of its chunks were not what the manifest says"
+            return self.fail(FetchFault.BAD_CHUNKS, message, source.edge)
+        return self._fill_all(now)
+
+    def _leave_alone(self, source: Source, now: float) -> list[Action]:
+        """It serves its cap of others: it is asked again after a pause, and others meanwhile."""
+        if source.busy_since is None:
+            source.busy_since = now
+        if now - source.busy_since >= config.edge_silence_s:
+            failure = self._without(source, FetchFault.SOURCE_BUSY, "it serves its cap of others")
+            if failure:
+                return failure
+        self._chunks.put_back(source)
+        source.leave_alone(now)
+        return self._fill_all(now)
+
+    def _lose(self, source: Source, fault: FetchFault, message: str, now: float, report: bool = False) -> list[Action]:
+        """It is no source any more: its backups take its place, or the transfer ends."""
+        source.gone = (fault, message)
+        failure = self._without(source, fault, message)
+        if failure:
+            return failure
+        self._chunks.put_back(source)
+        actions = self._end([source])
+        if report and self._chunks.feeds(source):
+            actions += self._report(source)
+        return actions + self._fill_all(now)
+
+    def _without(self, source: Source, fault: FetchFault, message: str) -> list[Action]:
+        """End the transfer if there is a stripe that nobody brings without this source."""
+        for stripe in self._chunks.stripes:
+            if not stripe.remaining:
+                continue
+            helped = stripe.backup is not None and stripe.backup is not source and stripe.backup.gone is None
+            if stripe.primary is source and not helped:
+                return self.fail(fault, message, source.edge)
+            if stripe.backup is source and stripe.primary.gone is not None:
+                return self.fail(*stripe.primary.gone, stripe.primary.edge)
+        return []
+
+    def _report(self, source: Source) -> list[Action]:
+        if source.reported:
+            return []
+        source.reported = True
+        return [ReportSlow(source.edge)]
+
+    def _remind(self, source: Source, now: float) -> list[Action]:
+        stripes = len(self._chunks.stripes)
+        deadline = source.deadline(stripes)
         if deadline is None or now < deadline:
             return []
-        if edge.retry_at is not None:
-            edge.retry_at = None
-            return self._want(edge, now)
-        if now >= edge.heard_at + self._silence_s(edge):
-            message = f"it sent nothing for {now - edge.heard_at:.0f} s"
-            return self.fail(FetchFault.SOURCE_GONE, message, edge.number)
-        edge.asked_at = now
-        return [SendWant(edge.number, tuple(sorted(edge.wanted)))]
+        if source.retry_at is not None:
+            source.retry_at = None
+            return self._fill(source, now) + self._release([source])
+        if now >= source.silent_at(stripes):
+            message = f"it sent nothing for {now - source.heard_at:.0f} s"
+            owed = source.owes(source.wanted, stripes)
+            return self._lose(source, FetchFault.SOURCE_GONE, message, now, report=owed)
+        source.asked_at = now
+        return [self._want(source, source.wanted)]
 
-    def _deadline(self, edge: _Edge) -> float | None:
-        if edge.retry_at is not None:
-            return edge.retry_at
-        if not edge.wanted:
-            return None
-        return min(edge.asked_at + config.want_again_s, edge.heard_at + self._silence_s(edge))
+    def _judge(self, now: float) -> list[Action]:
+        """Compare the stripes, and ask for a second time what is overdue."""
+        self._judge_at = now + config.judge_interval_s
+        actions: list[Action] = []
+        if len(self._chunks.sources) < 2:
+            return actions
+        for stripe in self._chunks.stripes:
+            source = stripe.primary
+            if stripe.remaining and source.answers:
+                actions += self._judge_stripe(stripe, source, now)
+        return actions + self._ask_twice(now)
 
-    def _silence_s(self, edge: _Edge) -> float:
-        """How long this source may be silent: one that may still lack what we want has an excuse."""
-        return config.edge_silence_s if edge.have >= self._chunk_count else config.receiving_silence_s
+    def _judge_stripe(self, stripe: Stripe, source: Source, now: float) -> list[Action]:
+        others = [one for one in self._chunks.stripes if one.primary is not source and (one.remaining or one.came)]
+        wanted = [index for index in source.wanted if self._chunks.stripe_of(index) is stripe]
+        verdict = stripe.judge(others, bool(wanted), self._chunks.owes(stripe), now)
+        if verdict is Verdict.FINE or (verdict is Verdict.SLOW and source.slow):
+            return []
+        actions: list[Action] = []
+        if verdict is Verdict.SLOW:
+            source.slow = True
+            actions = self._report(source)
+        return actions + self._call_backups(source, now)
+
+    def _call_backups(self, source: Source, now: float) -> list[Action]:
+        """Want what this source was asked for of its backups too, and nothing more of it until it sends something."""
+        backups = [stripe.backup for stripe in self._chunks.stripes if stripe.primary is source and stripe.remaining]
+        free = [one for one in backups if one is not None and one.answers]
+        if free:
+            source.doubted_at = now
+        return [action for backup in dict.fromkeys(free) for action in self._fill(backup, now)]
+
+    # --- the last chunks ---
+
+    def _ask_twice(self, now: float) -> list[Action]:
+        """When all is asked for: want what is overdue of somebody else too."""
+        if self._chunks.any_missing():
+            return []
+        actions: list[Action] = []
+        for source in list(self._chunks.sources.values()):
+            for index in self._chunks.overdue(source, now):
+                second = self._chunks.second_for(index, source)
+                if second is not None:
+                    actions += self._ask(second, (index,), now)
+        return actions

@@ -12,19 +12,32 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
+from vine.content.hashing import chunk_is_good
 from vine.content.manifest import chunk_count
 from vine.errors import DiskFull, MalformedMessage
 from vine.names import ObjectId, TransferId
 from vine.transfer.edges import Edges, Parcel
-from vine.transfer.events import Fetched, FetchFailed, NodeEvent
+from vine.transfer.events import Fetched, FetchFailed, NodeEvent, SlowSource
 from vine.transfer.jobs import Jobs
-from vine.transfer.landing import Landing
+from vine.transfer.landing import ChunkCheck, Landing
 from vine.transfer.objects import BeginPartial, Buffer, ObjectSource, PartialObject
-from vine.transfer.receiver import Action, Complete, Fail, Receiver, SendEnd, SendWant, StoreChunk
+from vine.transfer.receiver import (
+    Action,
+    Complete,
+    Fail,
+    Receiver,
+    ReportSlow,
+    SendCancel,
+    SendEnd,
+    SendWant,
+    StoreChunk,
+)
 from vine.transfer.serving import Serving
 from vine.wire.codec import encode_one
-from vine.wire.data import Chunk, EndOfWants, Want, WantRefused
-from vine.wire.messages import FetchFault, FetchObject, Manifest, Role, SourceEdge
+from vine.wire.data import CancelWants, Chunk, EndOfWants, Want, WantRefused
+from vine.wire.messages import ChangeSources, FetchFault, FetchObject, Manifest, Role, SourceEdge
 
 
 class _State(enum.Enum):
@@ -45,9 +58,6 @@ class _Pull:
     receiver: Receiver | None = None
     received_bytes: int = 0
     from_manager_bytes: int = 0
-
-    def source_of(self, index: int) -> SourceEdge:
-        return self.order.sources[index % len(self.order.sources)]
 
 
 @dataclass(slots=True, eq=False)
@@ -77,6 +87,7 @@ class Receiving:
         jobs: Jobs,
         on_event: Callable[[NodeEvent], None],
         clock: Callable[[], float],
+        is_good: ChunkCheck = chunk_is_good,
     ) -> None:
         self._objects = objects
         self._serving = serving
@@ -85,6 +96,7 @@ class Receiving:
         self._jobs = jobs
         self._on_event = on_event
         self._clock = clock
+        self._is_good = is_good
         self._pulls: dict[TransferId, _Pull] = {}
         self._arrivals: dict[ObjectId, _Arrival] = {}  # the shared ones
         self.received_bytes = 0
@@ -120,6 +132,15 @@ class Receiving:
             self._serving.do(self._serving.core.receiving(order.object_id, count, (), now))
         self._proceed(arrival)
 
+    def change_sources(self, change: ChangeSources) -> None:
+        """Let a pull that runs follow another plan."""
+        pull = self._pulls.get(change.transfer_id)
+        if pull is None or not change.sources:
+            return
+        pull.order = replace(pull.order, sources=change.sources, backups=change.backups)
+        if pull.receiver is not None:
+            self._do(pull, pull.receiver.change(change.sources, change.backups, self._clock()))
+
     def abandon(self, transfer_id: TransferId) -> None:
         """Stop a pull. One that is just being committed is not stopped any more."""
         pull = self._pulls.get(transfer_id)
@@ -149,11 +170,12 @@ class Receiving:
             self.stray += 1
             return
         unsolicited = pull.receiver.unsolicited
-        actions = pull.receiver.chunk(chunk.index, chunk.have, self._clock())
+        actions = pull.receiver.chunk(chunk.edge, chunk.index, chunk.have, self._clock())
         self.stray += pull.receiver.unsolicited - unsolicited
         if actions:
             pull.received_bytes += len(payload)
-            if pull.source_of(chunk.index).role is Role.SERVER:
+            source = pull.receiver.source(chunk.edge)
+            if source is not None and source.role is Role.SERVER:
                 pull.from_manager_bytes += len(payload)
             self.received_bytes += len(payload)
         self._do(pull, actions, payload)
@@ -161,13 +183,12 @@ class Receiving:
     def refused(self, refusal: WantRefused) -> None:
         pull = self._pulls.get(refusal.transfer_id)
         if pull is not None and pull.receiver is not None:
-            self._do(pull, pull.receiver.refused(refusal.index, refusal.reason, self._clock()))
+            self._do(pull, pull.receiver.refused(refusal.edge, refusal.reason, self._clock()))
 
     def unreachable(self, endpoint: str) -> None:
         for pull in list(self._pulls.values()):
-            for number, source in enumerate(pull.order.sources):
-                if pull.receiver is not None and source.requests_endpoint == endpoint:
-                    self._do(pull, pull.receiver.unreachable(number))
+            if pull.receiver is not None:
+                self._do(pull, pull.receiver.unreachable(endpoint, self._clock()))
 
     def tick(self, now: float) -> None:
         for pull in list(self._pulls.values()):
@@ -205,7 +226,7 @@ class Receiving:
 
     def _opened(self, arrival: _Arrival, future: Future[PartialObject]) -> None:
         try:
-            arrival.landing = Landing(future.result(), arrival.manifest)
+            arrival.landing = Landing(future.result(), arrival.manifest, self._is_good)
         except (DiskFull, MalformedMessage, OSError) as error:
             arrival.state = _State.ABSENT
             self._no_room(arrival, error)
@@ -221,7 +242,7 @@ class Receiving:
             return
         if pull.arrival.shared:
             self._serving.do(self._serving.core.receiving(order.object_id, count, present, now))
-        pull.receiver = Receiver(count, present, len(order.sources))
+        pull.receiver = Receiver(count, present, order.sources, order.backups, now)
         self._do(pull, pull.receiver.start(now))
 
     def _stored(self, pull: _Pull, index: int, future: Future[bool]) -> None:
@@ -291,8 +312,13 @@ class Receiving:
                 self._store(pull, action.index, payload)
             elif isinstance(action, SendWant):
                 self._send_want(pull, action)
+            elif isinstance(action, SendCancel):
+                order = pull.order
+                self._say(action.source, CancelWants(order.transfer_id, action.source.token, action.chunks))
             elif isinstance(action, SendEnd):
-                self._send_end(pull, action)
+                self._say(action.source, EndOfWants(pull.order.transfer_id, action.source.token))
+            elif isinstance(action, ReportSlow):
+                self._on_event(SlowSource(pull.order.transfer_id, pull.order.object_id, action.source.source))
             elif isinstance(action, Complete):
                 self._commit(pull.arrival)
             else:
@@ -305,23 +331,23 @@ class Receiving:
         self._jobs.run(lambda: landing.write(index, payload), lambda future: self._stored(pull, index, future))
 
     def _send_want(self, pull: _Pull, want: SendWant) -> None:
-        order = pull.order
-        source = order.sources[want.source]
+        order, source = pull.order, want.source
         self._say(
             source,
-            Want(order.transfer_id, order.object_id, source.token, self._reply_to, self._role, want.chunks),
+            Want(
+                order.transfer_id,
+                order.object_id,
+                source.token,
+                self._reply_to,
+                self._role,
+                want.chunks,
+                want.edge,
+                want.stripes,
+                want.backup,
+            ),
         )
 
-    def _send_end(self, pull: _Pull, end: SendEnd) -> None:
-        """To the source the transfer is one flow, for however many stripes it stands there."""
-        receiver, order = pull.receiver, pull.order
-        assert receiver is not None, "a receiver has said so"
-        source = order.sources[end.source]
-        same = [n for n, other in enumerate(order.sources) if other.source == source.source and n != end.source]
-        if receiver.over or all(receiver.has_ended(number) for number in same):
-            self._say(source, EndOfWants(order.transfer_id, source.token))
-
-    def _say(self, source: SourceEdge, message: Want | EndOfWants) -> None:
+    def _say(self, source: SourceEdge, message: Want | CancelWants | EndOfWants) -> None:
         self._edges.send(source.requests_endpoint, source.role, Parcel(encode_one(message)), self._clock())
 
     def _commit(self, arrival: _Arrival) -> None:
@@ -339,7 +365,7 @@ class Receiving:
         order = pull.order
         del self._pulls[order.transfer_id]
         pull.arrival.pull = None
-        source = None if failure.source is None else order.sources[failure.source].source
+        source = None if failure.source is None else failure.source.source
         message = failure.message if source is None else f"{source}: {failure.message}"
         seconds = self._clock() - pull.started_at
         self._on_event(

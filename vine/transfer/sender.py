@@ -2,8 +2,9 @@
 
 A flow is a transfer out of this node; it holds one of few slots from its first want until its
 receiver says the end, or nothing at all for `edge_silence_s` (a live receiver that lacks chunks
-repeats its wants more often than that). Wants for chunks that are still on their way here are kept:
-that is what makes a line of nodes a pipeline.
+repeats its wants more often than that). One that was not planned, for which this node is but a backup,
+has the slot only until somebody wants it for whom it was planned. Wants for chunks that are still on
+their way here are kept: that is what makes a line of nodes a pipeline.
 """
 
 from __future__ import annotations
@@ -21,22 +22,26 @@ from vine.wire.messages import Role
 
 @dataclass(frozen=True, slots=True)
 class SendChunk:
-    """Send this chunk; answer with `sent`. `have` chunks of the object are here."""
+    """Send this chunk, unless it has been cancelled by then; answer with `sent`.
+
+    Of its stripe all chunks below `have` are here; None: the whole object.
+    """
 
     transfer_id: TransferId
     object_id: ObjectId
     index: int
-    have: int
+    have: int | None
     reply_to: str
     reply_role: Role
+    edge: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class SendRefusal:
-    """Tell the receiver that this transfer is not served; `index` is a chunk that it wanted."""
+    """Tell the receiver that this transfer is not served."""
 
     transfer_id: TransferId
-    index: int
+    edge: int
     reason: RefusalReason
     reply_to: str
     reply_role: Role
@@ -54,12 +59,21 @@ class _Slot(enum.Enum):
 class _Object:
     chunk_count: int
     present: set[int] | None  # None: all of them
+    below: dict[tuple[int, int], int] = field(default_factory=dict)  # of a stripe all chunks below this are here
 
     def has(self, index: int) -> bool:
         return self.present is None or index in self.present
 
-    def have(self) -> int:
-        return self.chunk_count if self.present is None else len(self.present)
+    def have(self, index: int, stripes: int) -> int | None:
+        """Up to where the stripe of this chunk is here without a gap."""
+        if self.present is None:
+            return None
+        stripe = stripes, index % stripes
+        below = self.below.get(stripe, index % stripes)
+        while below in self.present:
+            below += stripes
+        self.below[stripe] = below
+        return below
 
 
 @dataclass(slots=True)
@@ -69,6 +83,13 @@ class _Flow:
     heard_at: float
     waiting: dict[int, None] = field(default_factory=dict)  # wanted and not yet here, in the order of wants
     sending: set[int] = field(default_factory=set)  # given out by `SendChunk`
+    cancelled: set[int] = field(default_factory=set)  # ... and not wanted any more
+
+    def drop(self, chunks: Iterable[int]) -> None:
+        for index in chunks:
+            self.waiting.pop(index, None)
+            if index in self.sending:
+                self.cancelled.add(index)
 
 
 @dataclass(slots=True)
@@ -76,6 +97,10 @@ class _Parked:
     want: Want
     since: float
     chunks: dict[int, None]
+
+    def drop(self, chunks: Iterable[int]) -> None:
+        for index in chunks:
+            self.chunks.pop(index, None)
 
 
 class Sender:
@@ -89,6 +114,7 @@ class Sender:
         self._parked: dict[TransferId, _Parked] = {}
         self.flows_max = 0  # the most that there ever were at once
         self.unauthorised = 0
+        self.refused = 0  # wants that were not served: busy, unknown, changed
         self.excessive = 0  # chunks wanted beyond the credit or the object's end
 
     def flows(self) -> int:
@@ -137,7 +163,7 @@ class Sender:
         ended = [flow for flow in self._flows.values() if flow.want.object_id == object_id]
         for flow in ended:
             del self._flows[flow.want.transfer_id]
-        return [_refusal(flow.want, reason) for flow in ended]
+        return [self._refusal(flow.want, reason) for flow in ended]
 
     # --- what peers say ---
 
@@ -149,31 +175,46 @@ class Sender:
         if flow is not None:
             flow.want = want
             flow.heard_at = now
+            flow.cancelled.difference_update(want.chunks)
             return self._serve(flow, want.chunks)
         if want.object_id in self._changed:
-            return [_refusal(want, RefusalReason.CHANGED)]
+            return [self._refusal(want, RefusalReason.CHANGED)]
         if want.object_id not in self._objects:
             return self._park(want, now)
         return self._admit(want, want.chunks, now)
+
+    def cancel(self, transfer_id: TransferId, token: bytes, chunks: Iterable[int]) -> None:
+        """The receiver has these from elsewhere: what has not left need not."""
+        for held in (self._flows, self._parked):
+            entry = held.get(transfer_id)
+            if entry is not None and self._is_of(entry, token):
+                entry.drop(chunks)
 
     def end(self, transfer_id: TransferId, token: bytes) -> None:
         """The receiver wants nothing more; the token tells that it is the one that wanted."""
         for held in (self._flows, self._parked):
             entry = held.get(transfer_id)
-            if entry is None:
-                continue
-            if hmac.compare_digest(entry.want.token, token):
+            if entry is not None and self._is_of(entry, token):
                 del held[transfer_id]
-            else:
-                self.unauthorised += 1
+
+    def _is_of(self, entry: _Flow | _Parked, token: bytes) -> bool:
+        rightful = hmac.compare_digest(entry.want.token, token)
+        self.unauthorised += not rightful
+        return rightful
 
     # --- what the driver says ---
 
+    def is_wanted(self, transfer_id: TransferId, index: int) -> bool:
+        """Whether a chunk given out by `SendChunk` is still to be sent."""
+        flow = self._flows.get(transfer_id)
+        return flow is not None and index in flow.sending and index not in flow.cancelled
+
     def sent(self, transfer_id: TransferId, index: int) -> None:
-        """The chunk given out by `SendChunk` has left: a want for it is from now on a new one."""
+        """The chunk given out by `SendChunk` has left, or was not wanted: a want for it is from now on a new one."""
         flow = self._flows.get(transfer_id)
         if flow is not None:
             flow.sending.discard(index)
+            flow.cancelled.discard(index)
 
     def unreachable(self, reply_to: str) -> None:
         """No connection to this receiver could be made, or none could be made again."""
@@ -186,7 +227,7 @@ class Sender:
         late = [parked for parked in self._parked.values() if now >= parked.since + config.edge_silence_s]
         for parked in late:
             del self._parked[parked.want.transfer_id]
-        return [_refusal(parked.want, RefusalReason.UNKNOWN) for parked in late]
+        return [self._refusal(parked.want, RefusalReason.UNKNOWN) for parked in late]
 
     def next_deadline(self) -> float | None:
         waiting = [flow.heard_at for flow in self._flows.values()]
@@ -210,7 +251,7 @@ class Sender:
         parked = self._parked.get(want.transfer_id)
         if parked is None:
             if len(self._parked) >= config.wants_parked_max:
-                return [_refusal(want, RefusalReason.BUSY)]
+                return [self._refusal(want, RefusalReason.BUSY)]
             parked = self._parked[want.transfer_id] = _Parked(want, now, {})
         for index in want.chunks:
             if len(parked.chunks) < config.credit_chunks_max:
@@ -218,20 +259,31 @@ class Sender:
         return []
 
     def _admit(self, want: Want, chunks: Iterable[int], now: float) -> list[Action]:
-        slot = self._free_slot(self._objects[want.object_id])
+        slots = _slots_for(self._objects[want.object_id])
+        actions: list[Action] = []
+        slot = self._free_slot(slots)
+        if slot is None and not want.backup:
+            actions, slot = self._displace(slots)
         if slot is None:
-            return [_refusal(want, RefusalReason.BUSY)]
+            return [self._refusal(want, RefusalReason.BUSY)]
         flow = self._flows[want.transfer_id] = _Flow(want, slot, now)
         self.flows_max = max(self.flows_max, len(self._flows))
-        return self._serve(flow, chunks)
+        return actions + self._serve(flow, chunks)
 
-    def _free_slot(self, held: _Object) -> _Slot | None:
-        used = [flow.slot for flow in self._flows.values()]
-        small = held.chunk_count < config.small_object_chunks
-        for slot in (_Slot.SMALL, _Slot.LARGE) if small else (_Slot.LARGE,):
-            if used.count(slot) < self._slots[slot]:
-                return slot
-        return None
+    def _free_slot(self, slots: Iterable[_Slot]) -> _Slot | None:
+        return next((slot for slot in slots if self._used(slot) < self._slots[slot]), None)
+
+    def _displace(self, slots: Iterable[_Slot]) -> tuple[list[Action], _Slot | None]:
+        """End the flow that has lived longest of those that were not planned."""
+        for flow in self._flows.values():
+            # A cap that was lowered meanwhile may be exceeded by what runs: then no slot comes free by this.
+            if flow.want.backup and flow.slot in slots and self._used(flow.slot) <= self._slots[flow.slot]:
+                del self._flows[flow.want.transfer_id]
+                return [self._refusal(flow.want, RefusalReason.BUSY)], flow.slot
+        return [], None
+
+    def _used(self, slot: _Slot) -> int:
+        return sum(flow.slot is slot for flow in self._flows.values())
 
     def _serve(self, flow: _Flow, chunks: Iterable[int]) -> list[Action]:
         held = self._objects[flow.want.object_id]
@@ -256,8 +308,14 @@ class Sender:
     def _send(self, flow: _Flow, held: _Object, index: int) -> SendChunk:
         flow.sending.add(index)
         want = flow.want
-        return SendChunk(want.transfer_id, want.object_id, index, held.have(), want.reply_to, want.reply_role)
+        have = held.have(index, want.stripes)
+        return SendChunk(want.transfer_id, want.object_id, index, have, want.reply_to, want.reply_role, want.edge)
+
+    def _refusal(self, want: Want, reason: RefusalReason) -> SendRefusal:
+        self.refused += 1
+        return SendRefusal(want.transfer_id, want.edge, reason, want.reply_to, want.reply_role)
 
 
-def _refusal(want: Want, reason: RefusalReason) -> SendRefusal:
-    return SendRefusal(want.transfer_id, want.chunks[0], reason, want.reply_to, want.reply_role)
+def _slots_for(held: _Object) -> tuple[_Slot, ...]:
+    small = held.chunk_count < config.small_object_chunks
+    return (_Slot.SMALL, _Slot.LARGE) if small else (_Slot.LARGE,)

@@ -14,7 +14,7 @@ from vine.transfer.jobs import Jobs
 from vine.transfer.landing import Landing
 from vine.transfer.objects import Buffer, ObjectSource
 from vine.wire.codec import encode_one
-from vine.wire.data import Chunk, EndOfWants, RefusalReason, Want, WantRefused
+from vine.wire.data import CancelWants, Chunk, EndOfWants, RefusalReason, Want, WantRefused
 
 
 class Serving:
@@ -46,6 +46,9 @@ class Serving:
             self.complete(want.object_id)
         self.do(self.core.want(want, authorised, self._clock()))
 
+    def cancel(self, cancel: CancelWants) -> None:
+        self.core.cancel(cancel.transfer_id, cancel.token, cancel.chunks)
+
     def end(self, end: EndOfWants) -> None:
         self.core.end(end.transfer_id, end.token)
 
@@ -65,7 +68,7 @@ class Serving:
             if isinstance(action, sender.SendChunk):
                 self._read(action)
             else:
-                refusal = WantRefused(action.transfer_id, action.index, action.reason)
+                refusal = WantRefused(action.transfer_id, action.edge, action.reason)
                 self._edges.send(action.reply_to, action.reply_role, Parcel(encode_one(refusal)), self._clock())
 
     def _read(self, chunk: sender.SendChunk) -> None:
@@ -90,9 +93,14 @@ class Serving:
             return
         length = len(data)
 
-        def left() -> None:
-            self.sent_bytes[chunk.object_id] += length
+        def wanted() -> bool:
+            return self.core.is_wanted(chunk.transfer_id, chunk.index)
+
+        def left(sent: bool) -> None:
+            if sent:
+                self.sent_bytes[chunk.object_id] += length
             self.core.sent(chunk.transfer_id, chunk.index)
 
-        header = encode_one(Chunk(chunk.transfer_id, chunk.index, chunk.have))
-        self._edges.send(chunk.reply_to, chunk.reply_role, Parcel(header, data, left), self._clock())
+        header = encode_one(Chunk(chunk.transfer_id, chunk.index, chunk.have, chunk.edge))
+        parcel = Parcel(header, data, wanted, left)
+        self._edges.send(chunk.reply_to, chunk.reply_role, parcel, self._clock())

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from functools import lru_cache
 
 import msgpack
 
 from vine.names import ObjectId, TransferId, WorkerId
 
 _TOKEN_BYTES = 16
+_KEYS_KEPT = 16384  # One for each node of a large run; what is not kept is made again.
 
 
+@lru_cache(_KEYS_KEPT)
 def source_key(run_secret: bytes, source: WorkerId) -> bytes:
     """The key that the manager shares with one source."""
     return hashlib.blake2b(source.encode(), key=run_secret, digest_size=32).digest()

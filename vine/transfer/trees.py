@@ -7,12 +7,12 @@ import heapq
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from vine.names import HostId, WorkerId
+from vine.names import WorkerId
 
 
-@dataclass(frozen=True, slots=True)
-class Edge:
+class Edge(NamedTuple):
     """In this stripe the child is fed by this parent: None if it is fed by nobody any more."""
 
     stripe: int
@@ -46,14 +46,15 @@ class Member:
     """A node that has the object, or is to get it."""
 
     name: WorkerId
-    host: HostId
     number: int  # in the order of joining
-    rank: int  # 0 for the fastest uploaders
+    rank: int  # less for faster uploaders, 0 is usual
     parents: list[Member | None]  # by stripe
     children: list[dict[Member, None]]  # by stripe
     holds: frozenset[int] = frozenset()  # the stripes that it has whole
     spared: bool = False  # it feeds only those whom nobody else can
     slow: bool = False  # it feeds nobody if that can be helped
+    accusers: set[WorkerId] = field(default_factory=set)  # children that say that it sends too little
+    accused: set[WorkerId] = field(default_factory=set)  # of whom it has said so
     home: int | None = None  # the stripe in which it feeds others
     generation: int = 0
     flows: Counter[Member] = field(default_factory=Counter)  # stripes by receiver
@@ -72,8 +73,8 @@ class Trees:
         self.rooted = [0] * stripes  # edges from holders, by stripe
         self._before: dict[tuple[Member, int], Member | None] = {}
 
-    def new_member(self, name: WorkerId, host: HostId, number: int, rank: int) -> Member:
-        return Member(name, host, number, rank, [None for _ in self.stripes], [{} for _ in self.stripes])
+    def new_member(self, name: WorkerId, number: int, rank: int) -> Member:
+        return Member(name, number, rank, [None for _ in self.stripes], [{} for _ in self.stripes])
 
     # --- changes ---------------------------------------------------------------------------------
 
@@ -166,19 +167,22 @@ class Trees:
     def _backup(self, child: Member, stripe: int) -> Member | None:
         """Somebody who does not get the stripe through this child.
 
-        The parent's own parent has what the parent has, and its slot becomes free if the parent dies.
+        The parent's own parent has what the parent has, and its slot becomes free if the parent dies. One that is
+        spared is the last resort, though: a child that hurries must not make the manager upload twice.
         """
         parent = child.parents[stripe]
         if parent is None:
             return None
-        if stripe not in parent.holds:
-            return parent.parents[stripe]
+        above = parent.parents[stripe]
+        if above is not None and not (above.slow or above.spared):
+            return above
         others = len(self.holders)
         for turn in range(min(others, 4)):  # Mostly the first one fits; who is not found is not needed.
             holder = self.holders[(child.number + stripe + turn) % others]
-            if holder is not parent and not holder.slow and stripe in holder.holds:
+            if holder is not parent and not (holder.slow or holder.spared) and stripe in holder.holds:
                 return holder
-        return next((sibling for sibling in parent.children[stripe] if sibling is not child), None)
+        siblings = (sibling for sibling in parent.children[stripe] if sibling is not child and not sibling.slow)
+        return next(siblings, above)
 
     def below(self, member: Member, stripe: int) -> Iterator[Member]:
         """All that get the stripe through this member, the nearest first."""

@@ -107,7 +107,8 @@ def status(run: Run, now_s: float) -> dict[str, Any]:
 
 def sections(found: dict[str, Any]) -> list[Table]:
     """The same for people."""
-    parts = [_head(found), _tasks(found), _workers(found), _transfers(found), _reasons(found), _failures(found)]
+    standing = [_head(found), _tasks(found), _workers(found), _transfers(found), _broadcasts(found)]
+    parts = [*standing, _downloads(found), _reasons(found), _failures(found)]
     return [part for part in parts if part is not None]
 
 
@@ -172,9 +173,62 @@ def _transfers(found: dict[str, Any]) -> Table:
     ]
     title = (
         f"transfers: {len(transfers)} now{_of_which(transfers)}, {found.get('transfers_done', 0)} done,"
-        f" {found.get('transfers_failed', 0)} failed; {', '.join(flows)}"
+        f" {found.get('transfers_failed', 0)} failed; {', '.join(flows)}{_slots(found)}"
     )
     return Table(title, ("file", "from", "to", "size", "since") if rows else (), rows)
+
+
+def _slots(found: dict[str, Any]) -> str:
+    """How near the nodes have come to what they may serve, and who waits for that."""
+    if "flows_out_max_allowed" not in found:
+        return ""
+    cap, manager = found["flows_out_max_allowed"], found.get("manager", {}).get("flows_out_max", 0)
+    waiting = found.get("transfers_wanting", 0), found.get("transfers_awaiting_mates", 0)
+    reasons = ("for a source with a free slot", "for another worker of their host")
+    waits = "".join(f"; {count} wait {reason}" for count, reason in zip(waiting, reasons, strict=True) if count)
+    most = f"at most {found.get('served_at_once_max', 0)} at once from a worker, {manager} from the manager"
+    return f"; {most} (cap {cap}, and {config.manager_small_transfers} of the manager for small files){waits}"
+
+
+def _downloads(found: dict[str, Any]) -> Table | None:
+    downloads = found.get("downloads", [])
+    counted = ("running", "of_one_url_max", "waiting", "done", "failed", "changed")
+    now, most, waiting, done, failed, changed = (found.get(f"downloads_{name}", 0) for name in counted)
+    if not (downloads or most):
+        return None  # Most runs have no URLs.
+    rows = [
+        [
+            download["label"],
+            download["worker"] or "nobody yet",
+            duration(download["seconds"]) if download["worker"] else "",
+            download["trouble"],
+        ]
+        for download in downloads[:_rows_shown_max]
+    ]
+    title = (
+        f"downloads: {now} now (most at once of one URL: {most}), {waiting} waiting{_of_which(downloads)}, "
+        f"{done} done, {failed} failed, {changed} changed since; "
+        f"{amount_of_bytes(found.get('bytes_from_urls', 0))} from URLs"
+    )
+    return Table(title, ("url", "by", "since", "last trouble") if rows else (), rows)
+
+
+def _broadcasts(found: dict[str, Any]) -> Table | None:
+    broadcasts = found.get("broadcasts", [])
+    rows = [
+        [
+            broadcast["label"],
+            f"{broadcast['have']} of {broadcast['wanted']}" + (f" ({given_up} could not)" if given_up else ""),
+            amount_of_bytes(broadcast["bytes"]),
+            f"{'took' if broadcast['ended'] else 'since'} {duration(broadcast['seconds'])}",
+            f"{amount_of_bytes(broadcast['bytes_per_s'])}/s",
+            "" if broadcast["of_bound"] is None else f"{broadcast['of_bound']:.0%}",
+        ]
+        for broadcast in broadcasts[-_rows_shown_max:]
+        for given_up in [broadcast["given_up"]]
+    ]
+    columns = ("file", "workers that have it", "size", "time", "over all", "of one transfer's speed")
+    return Table(f"broadcasts: {len(rows)}", columns, rows) if rows else None
 
 
 def _reasons(found: dict[str, Any]) -> Table | None:

@@ -50,7 +50,7 @@ def why(run: Run, number: str) -> list[str]:
         return [_ended(task)]
     heard = run.snapshot()
     snapshot = heard[1] if heard is not None else {}
-    state = _state(run.connection, task)
+    state = _state(run.connection, snapshot, task)
     first, *more = _reasons_of_state[state](run.connection, snapshot, task)
     return [f"{task.title()}: {state}: {first}", *(f"  {line}" for line in more)]
 
@@ -66,10 +66,11 @@ def _find(connection: sqlite3.Connection, number: int) -> _Task | None:
     return _Task(task_id, state, outcome, message or "", worker_id, task_spec(spec))
 
 
-def _state(connection: sqlite3.Connection, task: _Task) -> str:
+def _state(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> str:
     """The state as it is. That a task became ready is not always recorded: it has nothing to wait for any more."""
-    waits = task.state == "waiting" and (_unmet_tasks(connection, task.spec) or _unmet_files(connection, task.spec))
-    return "ready" if task.state == "waiting" and not waits else task.state
+    if task.state != "waiting" or _unmet_tasks(connection, task.spec):
+        return task.state
+    return "waiting" if _unmet_files(connection, snapshot, task.spec) else "ready"
 
 
 def _ended(task: _Task) -> str:
@@ -83,10 +84,11 @@ def _ended(task: _Task) -> str:
 
 def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
     lines = [
-        f"waits for the result of {needed.title()}, which is {_state(connection, needed)}"
+        f"waits for the result of {needed.title()}, which is {_state(connection, snapshot, needed)}"
         for needed in _unmet_tasks(connection, task.spec)
     ]
-    lines += [f"waits for {_why_no_file(connection, file)}" for file in _unmet_files(connection, task.spec)]
+    files = _unmet_files(connection, snapshot, task.spec)
+    lines += [f"waits for {_why_no_file(connection, snapshot, file)}" for file in files]
     if len(lines) == 1:
         return lines
     rest = [f"and {len(lines) - _named_max} more"] if len(lines) > _named_max else []
@@ -117,19 +119,39 @@ def _why_collecting(connection: sqlite3.Connection, snapshot: dict[str, Any], ta
     return [f"has ended on {worker}: the manager brings its results from there, or is about to send it out again"]
 
 
-def _why_no_file(connection: sqlite3.Connection, file: _File) -> str:
+def _why_no_file(connection: sqlite3.Connection, snapshot: dict[str, Any], file: _File) -> str:
     label, kind = file.spec.label, file.spec.kind
     if file.failure is not None:
         return f"{label}, which cannot be had: {file.failure}"
     if kind is FileKind.UNTAR:
+        archive = None if file.spec.source is None else _find_file(connection, file.spec.source)
+        if archive is not None and archive.spec.kind is FileKind.URL:
+            return _why_no_file(connection, snapshot, archive)
         return f"{label}: its archive is not there yet"
+    if kind is FileKind.URL:
+        return f"{label}, which {_who_downloads(snapshot, file)}"
     maker = file.maker or _maker_of(connection, file.spec.file_id)
     if maker is not None:
         again = " again, for its copies were lost" if maker.outcome is not None else ""
-        return f"{label}, which {maker.title()} makes{again}; that one is {_state(connection, maker)}"
+        return f"{label}, which {maker.title()} makes{again}; that one is {_state(connection, snapshot, maker)}"
     if kind is FileKind.TEMP or not file.spec.exists:
         return f"{label}, which no submitted task makes"
     return f"{label}, which is being read and hashed by the client"
+
+
+def _who_downloads(snapshot: dict[str, Any], file: _File) -> str:
+    download = _download_of(snapshot, file)
+    if download is None:
+        return "a worker is to download"
+    if download["worker"] is not None:
+        return f"{download['worker']} downloads since {download['seconds']:.1f} s"
+    before = f" (the last try: {download['trouble']})" if download["trouble"] else ""
+    return f"a worker is to download, and none is free{before}"
+
+
+def _download_of(snapshot: dict[str, Any], file: _File) -> dict[str, Any] | None:
+    downloads: list[dict[str, Any]] = snapshot.get("downloads", [])
+    return next((download for download in downloads if file.spec.file_id in download["files"]), None)
 
 
 _reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task], list[str]]] = {
@@ -156,20 +178,22 @@ def _unmet_tasks(connection: sqlite3.Connection, spec: TaskSpec) -> list[_Task]:
     return [needed for needed in found if needed is not None and needed.outcome is None]
 
 
-def _unmet_files(connection: sqlite3.Connection, spec: TaskSpec) -> list[_File]:
+def _unmet_files(connection: sqlite3.Connection, snapshot: dict[str, Any], spec: TaskSpec) -> list[_File]:
     """Those that no worker could be given now."""
     found = [_find_file(connection, file_id) for file_id in dict.fromkeys(input_files(spec))]
-    return [file for file in found if file is not None and not _is_there(connection, file)]
+    return [file for file in found if file is not None and not _is_there(connection, snapshot, file)]
 
 
-def _is_there(connection: sqlite3.Connection, file: _File) -> bool:
+def _is_there(connection: sqlite3.Connection, snapshot: dict[str, Any], file: _File) -> bool:
     if file.failure is not None:
         return False
     if file.spec.source is not None:
         archive = _find_file(connection, file.spec.source)
-        return archive is not None and _is_there(connection, archive)
+        return archive is not None and _is_there(connection, snapshot, archive)
     if file.spec.data is not None:
         return True
+    if file.spec.kind is FileKind.URL and _download_of(snapshot, file) is not None:
+        return False
     # Copies that were lost are made again by their producer, which has left its state `done` for that.
     return file.bound and (file.maker is None or file.maker.state == "done")
 

@@ -12,12 +12,16 @@ from vine.names import TransferId
 from vine.wire.messages import Endpoint, Hash, Message, Role, Token
 
 ChunkIndex = Annotated[int, msgspec.Meta(ge=0, lt=config.chunks_per_object_max)]
+ChunkList = Annotated[tuple[ChunkIndex, ...], msgspec.Meta(min_length=1, max_length=config.credit_chunks_max)]
+EdgeNumber = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]  # by which a receiver knows a source of its transfer
+StripeCount = Annotated[int, msgspec.Meta(ge=1, le=config.forest_stripes)]
 
 
 class Want(Message, frozen=True, tag="want"):
     """Receiver to source: send these chunks of the object to `reply_to`, as the manager planned.
 
-    `token` is `transfer.tokens.mint(source_key, transfer_id, object_id, reply_to)`.
+    `token` is `transfer.tokens.mint(source_key, transfer_id, object_id, reply_to)`. As a `backup` I have
+    no slot of yours: serve me from one that is free, until somebody comes for whom it was planned.
     """
 
     transfer_id: TransferId
@@ -25,7 +29,18 @@ class Want(Message, frozen=True, tag="want"):
     token: Token
     reply_to: Endpoint
     reply_role: Role
-    chunks: Annotated[tuple[ChunkIndex, ...], msgspec.Meta(min_length=1, max_length=config.credit_chunks_max)]
+    chunks: ChunkList
+    edge: EdgeNumber = 0  # to be said in every answer: all sources answer to one socket
+    stripes: StripeCount = 1  # chunk j is of stripe j mod `stripes`
+    backup: bool = False
+
+
+class CancelWants(Message, frozen=True, tag="cancel-wants"):
+    """Receiver to source: these chunks have come from elsewhere; send none of them that has not left yet."""
+
+    transfer_id: TransferId
+    token: Token
+    chunks: ChunkList
 
 
 class EndOfWants(Message, frozen=True, tag="end-of-wants"):
@@ -35,15 +50,20 @@ class EndOfWants(Message, frozen=True, tag="end-of-wants"):
     token: Token
 
 
-ToSource = Want | EndOfWants
+ToSource = Want | CancelWants | EndOfWants
 
 
 class Chunk(Message, frozen=True, tag="chunk"):
-    """Source to receiver: the next frame is this chunk; `have` counts the chunks that I hold."""
+    """Source to receiver: the next frame is this chunk.
+
+    Of the stripe of this chunk I have all chunks below `have`; None: I have the whole object. (A count would
+    not tell which chunks, and the beginning of the whole object that I have is as short as my slowest stripe.)
+    """
 
     transfer_id: TransferId
     index: ChunkIndex
-    have: Annotated[int, msgspec.Meta(ge=0)]
+    have: Annotated[int, msgspec.Meta(ge=0, le=config.chunks_per_object_max)] | None
+    edge: EdgeNumber = 0
 
 
 class RefusalReason(enum.Enum):
@@ -53,13 +73,10 @@ class RefusalReason(enum.Enum):
 
 
 class WantRefused(Message, frozen=True, tag="want-refused"):
-    """Source to receiver: I do not serve this transfer. (A want without authority gets no answer.)
-
-    `index` is a chunk that was wanted of me, by which a receiver with several sources knows me.
-    """
+    """Source to receiver: I do not serve this transfer. (A want without authority gets no answer.)"""
 
     transfer_id: TransferId
-    index: ChunkIndex
+    edge: EdgeNumber
     reason: RefusalReason
 
 

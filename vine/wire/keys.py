@@ -79,6 +79,7 @@ class Connection:
     own: KeyPair
     server_public: bytes
     worker_public: bytes
+    data_encryption: bool = True
 
     def public(self, role: Role) -> bytes:
         """The public key of a role that has data sockets."""
@@ -106,6 +107,7 @@ class _RoleFile(msgspec.Struct, frozen=True):
     own: _Pair
     server_public: _Key
     worker_public: _Key
+    data_encryption: bool = True  # without it, chunks travel in clear; tokens and hashes are checked all the same
 
 
 class _ManagerFile(msgspec.Struct, frozen=True):
@@ -143,7 +145,7 @@ def make_run_dir(run_dir: Path) -> Path:
     return run_dir
 
 
-def write_run_files(keys: RunKeys, run_dir: Path, run_id: RunId, endpoint: str) -> Path:
+def write_run_files(keys: RunKeys, run_dir: Path, run_id: RunId, endpoint: str, data_encryption: bool = True) -> Path:
     """Write every role's file, now that the endpoint is known; returns the path of the workers' one."""
     make_run_dir(run_dir)
     pairs = {role: _Pair(pair.public.decode(), pair.secret.decode()) for role, pair in keys.pairs.items()}
@@ -157,6 +159,7 @@ def write_run_files(keys: RunKeys, run_dir: Path, run_id: RunId, endpoint: str) 
             own=pairs[role],
             server_public=pairs[Role.SERVER].public,
             worker_public=pairs[Role.WORKER].public,
+            data_encryption=data_encryption,
         )
         _write_private(run_dir / FILE_NAMES[role], content)
     return run_dir / FILE_NAMES[Role.WORKER]
@@ -185,6 +188,7 @@ def load_connection(path: Path | str, role: Role) -> Connection:
         own=content.own.pair(),
         server_public=content.server_public.encode(),
         worker_public=content.worker_public.encode(),
+        data_encryption=content.data_encryption,
     )
 
 

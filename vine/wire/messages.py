@@ -18,6 +18,7 @@ Name = Annotated[str, _NAMED]
 Text = Annotated[str, msgspec.Meta(max_length=config.text_chars_max)]
 Command = Annotated[str, msgspec.Meta(max_length=config.command_chars_max)]
 Path = Annotated[str, msgspec.Meta(min_length=1, max_length=config.path_chars_max, pattern=r"^[^\0]*\Z")]
+Url = Annotated[str, msgspec.Meta(max_length=config.url_chars_max, pattern=r"^(https?|file)://[!-~]+\Z")]
 Endpoint = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^\s/]{1,255}:[0-9]{1,5}$")]
 Hash = Annotated[ObjectId, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
@@ -54,6 +55,7 @@ class FileKind(enum.Enum):
     BUFFER = "buffer"  # bytes of the client
     TEMP = "temp"  # lives on workers only
     UNTAR = "untar"  # made on the worker by unpacking another file
+    URL = "url"  # downloaded by one worker
 
 
 class CacheLevel(enum.Enum):
@@ -153,6 +155,7 @@ class FileSpec(Part, frozen=True):
     source: FileNumber | None = None  # of UNTAR: the archive
     peer_transfer: bool = True
     exists: bool = True  # of LOCAL: False when there was nothing at the path when it was declared
+    url: Url | None = None  # of URL; it may hold secrets, which the label does not
 
 
 class Mount(Part, frozen=True):
@@ -277,6 +280,32 @@ class BringFile(Message, frozen=True, tag="bring-file"):
     file_id: FileNumber
 
 
+class SpreadFile(Message, frozen=True, tag="spread-file"):
+    """Client to manager: bring this file to workers though no task needs it there; answer with `FileSpread`.
+
+    To `count` of them, on distinct hosts first, or to these `workers`. With neither: to all that are connected,
+    and to each that joins while the file is declared.
+    """
+
+    request: Count  # numbers the answer
+    file_id: FileNumber
+    count: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)] | None = None
+    workers: tuple[Annotated[WorkerId, _NAMED], ...] = ()
+
+
+class ReplicateFile(Message, frozen=True, tag="replicate-file"):
+    """Client to manager: keep so many copies of this file on workers, each on a host of its own; 1 undoes it."""
+
+    file_id: FileNumber
+    copies: Annotated[int, msgspec.Meta(ge=1, le=2**63 - 1)]
+
+
+class PruneFiles(Message, frozen=True, tag="prune-files"):
+    """Client to manager: drop the copies of these files that no task needs; they stay declared."""
+
+    file_ids: tuple[FileNumber, ...]
+
+
 class ForgetResults(Message, frozen=True, tag="forget-results"):
     """Client to manager: no later task will take the results of these tasks."""
 
@@ -296,6 +325,9 @@ FromClient = (
     | SubmitTasks
     | CancelTasks
     | BringFile
+    | SpreadFile
+    | ReplicateFile
+    | PruneFiles
     | ForgetResults
     | ClientBye
 )
@@ -328,6 +360,15 @@ class FileBrought(Message, frozen=True, tag="file-brought"):
     message: Text = ""
 
 
+class FileSpread(Message, frozen=True, tag="file-spread"):
+    """Manager to client: so many workers have the file that you had spread, or it cannot be had and why."""
+
+    request: Count
+    workers: Count
+    outcome: Outcome = Outcome.SUCCESS
+    message: Text = ""
+
+
 class RunState(Message, frozen=True, tag="run-state"):
     """Manager to client: how the run stands; sent when it has changed, at most once a second."""
 
@@ -344,7 +385,7 @@ class Refused(Message, frozen=True, tag="refused"):
     message: Text
 
 
-ToClient = ClientWelcome | TasksEnded | FileBrought | RunState | Refused
+ToClient = ClientWelcome | TasksEnded | FileBrought | FileSpread | RunState | Refused
 
 # --- worker to manager ---------------------------------------------------------------------------
 
@@ -453,7 +494,35 @@ class SourceSlow(Message, frozen=True, tag="source-slow"):
 
     transfer_id: TransferId
     object_id: Hash
-    source: WorkerId
+    source: WorkerId  # who names itself gets so little of all its sources that it must not feed others
+
+
+class DownloadFault(enum.Enum):
+    """Why a download ended without content."""
+
+    NONE = "none"
+    # The URL is to blame: it would be the same on any worker.
+    REFUSED = "refused"  # the server will not give it (4xx), or leads to where we do not follow
+    UNTRUSTED = "untrusted"  # its certificate does not hold
+    SERVER_FAILED = "server-failed"  # 5xx or 429 in every try
+    TRUNCATED = "truncated"  # the body broke off in every try
+    # The worker may be to blame.
+    UNREACHABLE = "unreachable"  # no connection from here, or silence
+    UNREADABLE = "unreadable"  # of file URLs: there is no such file here, or it may not be read
+    DISK_FULL = "disk-full"  # here
+    ABANDONED = "abandoned"  # the manager withdrew it
+
+
+class DownloadEnded(Message, frozen=True, tag="download-ended"):
+    """Worker to manager: a download is over; with `fault` NONE the object is complete here, hashed in full."""
+
+    download_id: TransferId
+    fault: DownloadFault
+    object_id: Hash | None = None
+    manifest: Manifest | None = None
+    received_bytes: Count = 0  # of all tries
+    seconds: Seconds = 0.0
+    message: Text = ""
 
 
 class WorkerStatus(Message, frozen=True, tag="worker-status"):
@@ -483,6 +552,7 @@ FromWorker = (
     | ObjectsEvicted
     | FetchEnded
     | SourceSlow
+    | DownloadEnded
     | WorkerStatus
     | WorkerBye
 )
@@ -596,12 +666,26 @@ class AbandonFetch(Message, frozen=True, tag="abandon-fetch"):
 
 
 class UnpackObject(Message, frozen=True, tag="unpack-object"):
-    """Manager to worker: once `archive` is complete, unpack it as directory object `object_id`. It is spare."""
+    """Manager to worker: unpack `archive`, be it here or yet to come, as directory object `object_id`. It is spare."""
 
     object_id: Hash
     archive: Hash
     label: Text
     cache: CacheLevel = CacheLevel.WORKFLOW
+
+
+class DownloadUrl(Message, frozen=True, tag="download-url"):
+    """Manager to worker: download this and hash it; nobody else does meanwhile. Answer `DownloadEnded`."""
+
+    download_id: TransferId
+    url: Url
+    label: Text  # the URL as it may be shown
+
+
+class AbandonDownload(Message, frozen=True, tag="abandon-download"):
+    """Manager to worker: nobody needs this download any more; it is answered all the same."""
+
+    download_id: TransferId
 
 
 class RateObjects(Message, frozen=True, tag="rate-objects"):
@@ -615,6 +699,12 @@ class RateObjects(Message, frozen=True, tag="rate-objects"):
     object_ids: tuple[Hash, ...]
     spare: bool
     cache: CacheLevel
+
+
+class VerifyObjects(Message, frozen=True, tag="verify-objects"):
+    """Manager to worker: bad chunks of these came from you; hash them again, answer `ObjectsHeld` or `ObjectsLost`."""
+
+    object_ids: tuple[Hash, ...]
 
 
 class DropObjects(Message, frozen=True, tag="drop-objects"):
@@ -638,7 +728,10 @@ ToWorker = (
     | ChangeSources
     | AbandonFetch
     | UnpackObject
+    | DownloadUrl
+    | AbandonDownload
     | RateObjects
+    | VerifyObjects
     | DropObjects
     | EndWorker
     | Refused

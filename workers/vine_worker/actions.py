@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire.messages import (
     Assignment,
+    ChangeSources,
+    DownloadUrl,
     FetchObject,
     FromWorker,
     InlineObject,
@@ -39,6 +41,13 @@ class StartFetch:
 
 
 @dataclass(frozen=True, slots=True)
+class ChangeFetch:
+    """Let a fetch that runs go on from other sources."""
+
+    change: ChangeSources
+
+
+@dataclass(frozen=True, slots=True)
 class StopFetch:
     transfer_id: TransferId
 
@@ -57,6 +66,35 @@ class StartUnpack:
     object_id: ObjectId
     archive: ObjectId
     label: str
+    ahead: bool = False  # the archive still arrives: nothing is kept before `ArchiveCame`
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveCame:
+    """The archive that is unpacked as this object is complete and verified."""
+
+    object_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class StopUnpack:
+    """End it, and leave nothing of it; answered by `Unpacked` as ever."""
+
+    object_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
+class StartDownload:
+    """Answered by `DownloadEnded`, with the object pinned."""
+
+    order: DownloadUrl
+
+
+@dataclass(frozen=True, slots=True)
+class StopDownload:
+    """It is answered all the same."""
+
+    download_id: TransferId
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +111,13 @@ class Rate:
     object_ids: tuple[ObjectId, ...]
     spare: bool
     forever: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Verify:
+    """Hash this object again; answered by `Verified`."""
+
+    object_id: ObjectId
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +189,17 @@ Action = (
     Send
     | Admitted
     | StartFetch
+    | ChangeFetch
     | StopFetch
     | KeepObject
     | StartUnpack
+    | StartDownload
+    | StopDownload
+    | ArchiveCame
+    | StopUnpack
     | Unpin
     | Rate
+    | Verify
     | RemoveObjects
     | StartBody
     | KillBody
@@ -171,10 +222,26 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
+class Arriving:
+    """Room was made for an object that a transfer brings: what comes of it can be read from now on."""
+
+    object_id: ObjectId
+
+
+@dataclass(frozen=True, slots=True)
 class Unpacked:
     object_id: ObjectId
     message: str = ""  # why it could not be unpacked
     disk_full: bool = False
+    cut: bool = False  # it was stopped, or what had come of its archive is gone: it can be begun again
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """Whether the object's bytes are still its own; if not, it is in nobody's reach any more."""
+
+    object_id: ObjectId
+    good: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,5 +323,15 @@ class HostEnded:
 
 
 LocalEvent = (
-    Kept | Unpacked | Evicted | Lost | BodyEnded | Collected | HostReady | CallsEnded | CallsReturned | HostEnded
+    Kept
+    | Arriving
+    | Unpacked
+    | Verified
+    | Evicted
+    | BodyEnded
+    | Collected
+    | HostReady
+    | CallsEnded
+    | CallsReturned
+    | HostEnded
 )

@@ -1,4 +1,4 @@
-"""How do objects get here, kept, fetched or unpacked, and when do they go?"""
+"""How do objects get here, kept, fetched, unpacked or downloaded, and when do they go?"""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vine.wire import messages as wire
 from vine_worker import actions as act
 from vine_worker.attempts import State
 from vine_worker.board import Board
+from vine_worker.unpack_orders import UnpackOrders
 
 
 class Arrivals:
@@ -25,7 +26,8 @@ class Arrivals:
         self._end_hosts_of = end_hosts_of
         self._fetches: dict[TransferId, ObjectId] = {}
         self._abandoned: dict[TransferId, ObjectId] = {}  # stopped, and not ended yet
-        self._unpacks: dict[ObjectId, act.StartUnpack] = {}
+        self._unpacks = UnpackOrders(board)
+        self._downloads: set[TransferId] = set()
         self._forever = {object_id for object_id, forever in resumed.items() if forever}  # here or on its way
         for object_id in resumed:
             self._inventory.arrived(object_id)
@@ -35,6 +37,11 @@ class Arrivals:
         held = self._inventory.held
         if held:
             self._board.send(wire.ObjectsHeld(tuple(sorted(held)), tuple(sorted(held & self._forever))))
+
+    @property
+    def downloading(self) -> bool:
+        """Whether it does so for all: nobody else has begun."""
+        return bool(self._downloads)
 
     # --- what the manager wants ---
 
@@ -62,6 +69,10 @@ class Arrivals:
             fault = wire.FetchFault.ABANDONED  # Two transfers must not write into one object.
         self._board.send(wire.FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0))
 
+    def change_sources(self, message: wire.ChangeSources) -> None:
+        if message.transfer_id in self._fetches:  # Else it has ended meanwhile.
+            self._board.actions.append(act.ChangeFetch(message))
+
     def abandon(self, message: wire.AbandonFetch) -> None:
         object_id = self._fetches.pop(message.transfer_id, None)
         if object_id is not None:  # Another transfer may bring it from now on, though this one has not ended yet.
@@ -74,23 +85,31 @@ class Arrivals:
 
     def unpack(self, message: wire.UnpackObject) -> None:
         self._wanted(message.object_id, message.cache)
-        if message.object_id in self._unpacks:
+        if self._unpacks.renew(message.object_id):
             return
         if message.object_id in self._inventory.held:
             self._board.unpinned.append(message.archive)
             self._board.send(wire.ObjectsHeld((message.object_id,)))
         else:
-            order = act.StartUnpack(message.object_id, message.archive, message.label)
-            self._unpacks[message.object_id] = order
-            if not self._inventory.use(order, (message.archive,)):
-                self._board.actions.append(order)
+            self._unpacks.begin(message)
+
+    def download(self, message: wire.DownloadUrl) -> None:
+        if message.download_id not in self._downloads:
+            self._downloads.add(message.download_id)
+            self._board.actions.append(act.StartDownload(message))
+
+    def abandon_download(self, message: wire.AbandonDownload) -> None:
+        if message.download_id in self._downloads:
+            self._board.actions.append(act.StopDownload(message.download_id))
 
     def drop(self, message: wire.DropObjects) -> None:
         for object_id in message.object_ids:
             self._end_hosts_of(object_id)
             self._forever.discard(object_id)
             transfers = (*self._fetches.values(), *self._abandoned.values())
-            self._board.remove(self._inventory.drop(object_id, object_id in self._unpacks or object_id in transfers))
+            coming = self._unpacks.may_end_well(object_id) or object_id in transfers
+            self._board.remove(self._inventory.drop(object_id, coming))
+            self._unpacks.drop(object_id)
 
     def rate(self, message: wire.RateObjects) -> None:
         forever = message.cache is wire.CacheLevel.FOREVER
@@ -105,6 +124,11 @@ class Arrivals:
             self._forever.difference_update(object_ids)
         if object_ids:
             self._board.actions.append(act.Rate(object_ids, spare, forever))
+
+    def verify(self, message: wire.VerifyObjects) -> None:
+        # Of what went meanwhile the manager has been told.
+        here = [object_id for object_id in message.object_ids if object_id in self._inventory.held]
+        self._board.actions += [act.Verify(object_id) for object_id in here]
 
     # --- what has come of it ---
 
@@ -121,14 +145,31 @@ class Arrivals:
             if abandoned is not None:  # It was too late to stop, and the manager has struck the transfer off.
                 self._board.send(wire.ObjectsHeld((event.object_id,)))
 
+    def source_slow(self, event: wire.SourceSlow) -> None:
+        if event.transfer_id in self._fetches:
+            self._board.send(event)
+
+    def download_ended(self, event: wire.DownloadEnded) -> None:
+        """What came of it stays, though it may have been abandoned, until the manager has heard of it."""
+        self._downloads.discard(event.download_id)
+        self._board.send(msgspec.structs.replace(event, message=event.message[: config.text_chars_max]))
+        if event.object_id is not None:
+            self._inventory.wanted_again(event.object_id)
+            self.arrived(event.object_id)
+
     def kept(self, event: act.Kept) -> None:
         self._made(event.object_id, event.message, event.disk_full)
 
+    def arriving(self, event: act.Arriving) -> None:
+        self._unpacks.archive_opens(event.object_id)
+
     def unpacked(self, event: act.Unpacked) -> None:
-        order = self._unpacks.pop(event.object_id)
-        self._board.unpinned.append(order.archive)
-        self._board.remove(self._inventory.release(order, (order.archive,)))
-        self._made(event.object_id, event.message, event.disk_full)
+        if self._unpacks.ended(event):
+            self._made(event.object_id, event.message, event.disk_full)
+
+    def stop_unwanted(self) -> None:
+        """Ends the unpacking of what was dropped and is not waited for any more."""
+        self._unpacks.stop_unwanted()
 
     def _made(self, object_id: ObjectId, message: str, disk_full: bool) -> None:
         """Tells the manager of an object that was to be made here."""
@@ -156,13 +197,22 @@ class Arrivals:
         if gone:
             self._board.send(wire.ObjectsEvicted(gone))
 
+    def verified(self, event: act.Verified) -> None:
+        if event.object_id not in self._inventory.held:
+            return
+        if event.good:
+            self._board.send(wire.ObjectsHeld((event.object_id,)))
+        else:
+            self._forever.discard(event.object_id)
+            self.lost((event.object_id,), "its bytes on this disk were not its own any more")
+
     def arrived(self, object_id: ObjectId) -> None:
         """An object is complete: who waited for it goes on."""
-        for user in self._inventory.arrived(object_id):
-            if isinstance(user, act.StartUnpack):
-                self._board.actions.append(user)
-            elif user in self._board.attempts:
-                attempt = self._board.attempts[user]
+        users = self._inventory.arrived(object_id)
+        self._unpacks.archive_came(object_id)
+        for user in users:
+            attempt = self._board.attempts.get(user)  # type: ignore[call-overload] # unpackings are users too
+            if attempt is not None:
                 attempt.missing.discard(object_id)
                 if attempt.state is State.STAGING and not attempt.missing:
                     self._board.make_ready(attempt)

@@ -20,7 +20,7 @@ from vine_worker.board import Board, Kill, limit_of
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.resources import Grant
 
-Event: TypeAlias = wire.ToWorker | act.LocalEvent | wire.FetchEnded
+Event: TypeAlias = wire.ToWorker | act.LocalEvent | wire.FetchEnded | wire.SourceSlow | wire.DownloadEnded
 
 
 class WorkerCore:
@@ -49,14 +49,22 @@ class WorkerCore:
             wire.CancelAttempts: self._on_cancel,
             wire.StoreObjects: arrivals.store,
             wire.FetchObject: arrivals.fetch,
+            wire.ChangeSources: arrivals.change_sources,
             wire.AbandonFetch: arrivals.abandon,
             wire.UnpackObject: arrivals.unpack,
+            wire.DownloadUrl: arrivals.download,
+            wire.AbandonDownload: arrivals.abandon_download,
             wire.RateObjects: arrivals.rate,
+            wire.VerifyObjects: arrivals.verify,
             wire.DropObjects: arrivals.drop,
             wire.EndWorker: self._on_end,
             wire.FetchEnded: arrivals.fetch_ended,
+            wire.SourceSlow: arrivals.source_slow,
+            wire.DownloadEnded: arrivals.download_ended,
             act.Kept: arrivals.kept,
+            act.Arriving: arrivals.arriving,
             act.Unpacked: arrivals.unpacked,
+            act.Verified: arrivals.verified,
             act.Evicted: arrivals.evicted,
             act.Lost: arrivals.altered_by_others,
             act.BodyEnded: self._on_body_ended,
@@ -81,7 +89,7 @@ class WorkerCore:
         return self._arrivals.claims(event) if isinstance(event, wire.UnpackObject) else ()
 
     def handle(self, event: Event, now: float) -> list[act.Action]:
-        """Takes in a message of the manager or a local event; `FetchEnded` is the node's own report."""
+        """Takes in a message of the manager or a local event, and what its node and its downloads report."""
         self._board.now = now
         self._on[type(event)](event)
         return self._take_actions()
@@ -123,7 +131,7 @@ class WorkerCore:
     @property
     def idle(self) -> bool:
         """Nothing runs, waits or is on its way to the manager."""
-        return not self.attempts and not self._board.results
+        return not self.attempts and not self._board.results and not self._arrivals.downloading
 
     @property
     def idle_since_s(self) -> float:
@@ -131,6 +139,7 @@ class WorkerCore:
 
     def _take_actions(self) -> list[act.Action]:
         self._pump()
+        self._arrivals.stop_unwanted()
         board = self._board
         actions, board.actions = board.actions, []
         if board.unpinned:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file
 from vine.content.manifest import chunk_count, chunk_span, object_id
 from vine.content.partial import Partial, Present
@@ -31,6 +33,7 @@ class Holdings:
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.on_begun: Callable[[ObjectId], None] = lambda key: None  # Called on any thread.
         self._outbox: dict[ObjectId, _Value] = {}
         self._manifests: dict[ObjectId, Manifest] = {}  # of what may be served
         for key in store.held():
@@ -67,6 +70,7 @@ class Holdings:
     def begin(self, key: ObjectId, manifest: Manifest) -> Partial | Present:
         partial = self.store.begin(key, manifest)
         self._manifests[key] = manifest
+        self.on_begun(key)
         return partial
 
     # --- what is made here ---
@@ -83,6 +87,12 @@ class Holdings:
     def adopt(self, path: Path) -> tuple[ObjectId, Manifest]:
         """Takes an output into the store, where it is pinned until the core knows of it."""
         key, manifest = self.store.adopt(path, pin=True)
+        self._manifests[key] = manifest
+        return key, manifest
+
+    def keep_grown(self, growing: Growing) -> tuple[ObjectId, Manifest]:
+        """Takes what has been downloaded into the store, where it is pinned until the core knows of it."""
+        key, manifest = self.store.keep_grown(growing)
         self._manifests[key] = manifest
         return key, manifest
 

@@ -24,7 +24,7 @@ from vine import config
 from vine.errors import UsageError, VineError
 from vine.garbage import collect_rarely
 from vine.names import WorkerId
-from vine.transfer.events import Fetched, FetchFailed, NodeFailed
+from vine.transfer.events import Fetched, FetchFailed, NodeFailed, SlowSource
 from vine.transfer.node import TransferNode
 from vine.wire import messages as wire
 from vine.wire.keys import Connection, load_connection
@@ -35,11 +35,13 @@ from vine_worker import actions as act
 from vine_worker import machine
 from vine_worker.bodies import Bodies
 from vine_worker.core import WorkerCore
+from vine_worker.downloads import Downloads
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
 from vine_worker.places import Places, log_folder, nearest_folder, start_logging
 from vine_worker.programs import Programs
 from vine_worker.unpacking import Unpacking
+from vine_worker.verifying import Verifying
 
 log = logging.getLogger("vine.worker")
 
@@ -118,18 +120,29 @@ class Worker:
         self._closers.append(self._hosts.close)
         self._unpacking = Unpacking(places.holdings, self._post)
         self._closers.append(self._unpacking.close)
+        self._verifying = Verifying(places.store, self._post)
+        self._closers.append(self._verifying.close)
+        self._downloads = Downloads(places.holdings, self._post)
+        self._closers.append(self._downloads.close)
         self.core = WorkerCore(self.capacity, programs.protected, places.store.held())
         places.store.on_evicted = self._wake
+        places.holdings.on_begun = lambda key: self._post(act.Arriving(key))
         self._connect(connection)
         self._do: dict[type[Any], Callable[[Any], None]] = {
             act.Send: lambda action: self._link.send(action.message),
             act.Admitted: self._admitted,
             act.StartFetch: lambda action: self._node.fetch(action.order),
+            act.ChangeFetch: lambda action: self._node.change_sources(action.change),
             act.StopFetch: lambda action: self._node.abandon(action.transfer_id),
             act.KeepObject: self._keep,
             act.StartUnpack: self._unpacking.start,
+            act.StartDownload: lambda action: self._downloads.start(action.order),
+            act.StopDownload: lambda action: self._downloads.stop(action.download_id),
+            act.ArchiveCame: self._unpacking.archive_came,
+            act.StopUnpack: self._unpacking.stop,
             act.Unpin: lambda action: places.store.unpin(*action.object_ids),
             act.Rate: self._rate,
+            act.Verify: self._verifying.start,
             act.RemoveObjects: self._remove,
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
@@ -143,12 +156,19 @@ class Worker:
 
     def _connect(self, connection: Connection) -> None:
         address = self._settings.address or machine.address_towards(connection.endpoint)
-        self._context = make_context()
+        self._context = make_context(config.data_io_threads)
         self._closers.append(self._context.term)
         gate = Gate(self._context, connection)
         self._closers.append(gate.close)
         self._node = TransferNode(
-            self._context, connection, Role.WORKER, address, None, self._places.holdings, self._post
+            self._context,
+            connection,
+            Role.WORKER,
+            address,
+            None,
+            self._places.holdings,
+            self._post,
+            curve=connection.data_encryption,
         )
         self._closers.append(self._node.close)
         self._link = Link(self._context, connection, wire.ToWorker, self._hello, time.monotonic())
@@ -285,14 +305,24 @@ class Worker:
                 event.source,
                 event.from_manager_bytes,
             )
+        elif isinstance(event, SlowSource):
+            event = wire.SourceSlow(event.transfer_id, event.object_id, event.source)
         elif isinstance(event, act.Collected):
             for output in event.outputs:
                 self._node.object_complete(output.object_id)
             if event.value_object is not None:
                 self._node.object_complete(event.value_object)
+        elif isinstance(event, act.Verified) and not event.good:
+            self._node.forget(event.object_id)
+            self._places.store.quarantine(event.object_id)
+            self._places.holdings.evicted(event.object_id)
+        elif isinstance(event, wire.DownloadEnded) and event.object_id is not None:
+            self._node.object_complete(event.object_id)
         self._feed(event)
         if isinstance(event, act.Collected):
             self._places.store.unpin(*(output.object_id for output in event.outputs))
+        elif isinstance(event, wire.DownloadEnded) and event.object_id is not None:
+            self._places.store.unpin(event.object_id)
 
     def _post(self, event: object) -> None:
         """Hands an event to the loop; for any thread."""
@@ -361,10 +391,7 @@ class Worker:
     def _check_times(self, now: float) -> None:
         if now >= self._status_due_s:
             self._status_due_s = now + config.heartbeat_interval_s
-            lost = self._places.store.look()
-            self._tell_evicted()
-            if lost:
-                self._feed(act.Lost(tuple(lost)))
+            self._feed(act.Lost(self._places.store.look()))
             self._link.send(self._status())
         idle_end_s, wall_end_s = self._idle_end_s(), self._wall_end_s()
         if wall_end_s is not None and now >= wall_end_s:

@@ -19,6 +19,8 @@ from vine.wire.messages import Outcome, RunState, TaskResult
 
 
 class Manager:
+    caches: set[str] = set()  # of all managers: how long files were to be kept
+
     def __init__(self, run_info_path: Path) -> None:
         self.stats = RunState(2, 2.0, {"running": 1}, 86_000_000, 85_000_000)
 
@@ -28,14 +30,19 @@ class Manager:
     def __exit__(self, *_: object) -> None:
         return None
 
-    def declare_file(self, path: Path) -> str:
+    def wait_for_workers(self, count: int) -> None:
+        return None
+
+    def declare_file(self, path: Path, cache: str) -> str:
         assert path.is_file(), "what is declared has been packed"
+        self.caches.add(cache)
         return path.name
 
-    def declare_environment(self, path: Path) -> str:
-        return self.declare_file(path)
+    def declare_environment(self, path: Path, cache: str) -> str:
+        return self.declare_file(path, cache)
 
-    def declare_untar(self, file: str) -> str:
+    def declare_untar(self, file: str, cache: str) -> str:
+        self.caches.add(cache)
         return f"untar {file}"
 
 
@@ -43,9 +50,12 @@ class Executor:
     """Every task ends at once: the `failing`-th with an error, the others better and better."""
 
     failing = 0
+    started: list[Executor] = []  # all of them
 
     def __init__(self, manager: Manager, workspace: Path, **_: object) -> None:
+        self.started.append(self)
         self.workspace = workspace
+        self.workers = 2
         self.calls = 0
         self.bound: dict[str, Any] = {}
 
@@ -64,10 +74,14 @@ class Executor:
         self.calls += 1
         future: Future[Any] = Future()
         outcome = Outcome.NO_WORKER_FITS if self.calls == self.failing else Outcome.SUCCESS
-        future.task = TaskResult(TaskId(self.calls), outcome, worker_id=WorkerId("w"), task_s=1.0)  # type: ignore[attr-defined]
+        future.task = TaskResult(
+            TaskId(self.calls), outcome, worker_id=WorkerId(f"w{self.calls % self.workers}"), task_s=1.0
+        )  # type: ignore[attr-defined]
         if outcome is not Outcome.SUCCESS:
             future.set_exception(NoWorkerFits("it asks for more than there is"))
             return future
+        worker = self.workspace / "vine-worker-w"
+        worker.mkdir(exist_ok=True)
         accuracy = 0.9 + self.calls / 100
         future.set_result(
             {
@@ -92,12 +106,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(b"x")
         packages.append(Package(tmp_path / name, tmp_path / f"{name}.tar", joined))
+    monkeypatch.setattr(Manager, "caches", set())
+    monkeypatch.setattr(Executor, "started", [])
     monkeypatch.setattr(packing, "prepare", lambda cache, mnist: Packages(*packages))
     monkeypatch.setattr(run, "vine", SimpleNamespace(Manager=Manager, Executor=Executor))
     return tmp_path
 
 
-@pytest.mark.parametrize("distribution", ["vine", "vine-hot"])
+@pytest.mark.parametrize("distribution", ["vine", "vine-hot", "vine-warm"])
 def test_a_sweep_leaves_its_files_and_says_where(
     folder: Path, distribution: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -119,6 +135,29 @@ def test_a_sweep_leaves_its_files_and_says_where(
     assert summary["distribution"] == distribution
     assert (summary["pack_s"] > 0) is (distribution == "vine")
     assert summary["environment"] == {"packed_bytes": 1, "unpacked_bytes": 1}
+
+
+def test_a_warm_sweep_is_the_second_run_in_workspaces_that_keep_what_the_first_has_brought(folder: Path) -> None:
+    # when
+    assert main.main(["--tasks", "8", "--distribution", "vine-warm", "--out", str(folder / "results")]) == 0
+    # then a task a worker has run before the sweep, in the same place, and what they took is kept for ever
+    first, second = Executor.started
+    assert (first.calls, second.calls) == (2, 8)
+    assert first.workspace == second.workspace
+    assert Manager.caches == {"forever"}
+    # and when all is over it is gone, and the first run's time is told but not counted
+    assert not first.workspace.exists()
+    summary = json.loads((folder / "results" / "summary.json").read_text())
+    assert summary["warm_s"] > 0
+    assert summary["tasks"] == 8
+
+
+def test_a_worker_that_could_not_be_warmed_is_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Executor, "failing", 2)
+    assert main.main(["--distribution", "vine-warm", "--out", str(folder / "results")]) == 1
+    assert "1 of 2 workers could be warmed (NoWorkerFits" in capsys.readouterr().err
 
 
 def test_a_task_that_failed_is_named_and_the_exit_code_tells(

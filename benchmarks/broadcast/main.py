@@ -1,0 +1,136 @@
+"""How long until the last of many workers has a large file, and how far is that from what the links allow?"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks import figures
+from benchmarks.broadcast import local, namespaces, outcome, quantities, shaped, simulated
+from benchmarks.broadcast.outcome import Broadcast
+from vine import config
+from vine.errors import ExitCode, VineError
+from vine.scheduler.settings import Spread
+
+_INTERRUPTED = 130  # As shells say it.
+_PLANS = tuple(spread.value for spread in Spread)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if (options.slow or options.kill) and not options.simulate:
+        parser.error("--slow and --kill are for --simulate: real nodes are as they are")
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        found = _run(options)
+    except (VineError, TimeoutError) as error:
+        print(f"broadcast: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", ExitCode.FAILED)
+    except KeyboardInterrupt:
+        print("broadcast: interrupted", file=sys.stderr)
+        return _INTERRUPTED
+    if options.json:
+        figures.show([figure for broadcast in found for figure in broadcast.figures()], as_json=True)
+    else:
+        outcome.show(found)
+    if options.png is not None:
+        from benchmarks.broadcast import waterfall  # matplotlib takes a second to import.
+
+        waterfall.draw([broadcast for broadcast in found if broadcast.workers > 1] or found, options.png)
+    return ExitCode.OK
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.broadcast", description=__doc__)
+    ways = parser.add_mutually_exclusive_group()
+    ways.add_argument("--loopback", action="store_true", help="real processes on this machine alone (the default)")
+    ways.add_argument(
+        "--hosts", type=_hosts, metavar="N", help="real processes in N network namespaces and one of the manager's"
+    )
+    ways.add_argument("--simulate", action="store_true", help="the true cores in virtual time")
+    parser.add_argument("--workers", type=_count, default=8, help="that all get the file (default %(default)s)")
+    parser.add_argument("--plan", type=_plans, default=("forest",), help=f"one or several of {','.join(_PLANS)}")
+    cap = config.source_transfers_max
+    parser.add_argument("--cap", type=_count, default=cap, help="flows out of a node at once (default %(default)s)")
+    parser.add_argument(
+        "--size", type=quantities.size, help="of the file (default 256MiB; --hosts: 64MiB; --simulate: 908MB)"
+    )
+    parser.add_argument(
+        "--rate", type=quantities.rate, help="of each link, each way (default 10gbit; --hosts: 100mbit)"
+    )
+    parser.add_argument("--encryption", choices=("on", "off", "both"), default="on", help="of the data sockets")
+    parser.add_argument(
+        "--rounds", type=_count, help="of which the median is taken (default 3; --hosts: 1; --simulate: always 1)"
+    )
+    parser.add_argument(
+        "--slow", type=int, choices=(0, 1), default=0,
+        help="--simulate: one 4 x slow node at a root, once slow to send and once both ways",
+    )  # fmt: skip
+    parser.add_argument(
+        "--kill", type=int, choices=(0, 1), default=0, help="--simulate: one node at a root that is killed midway"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="--simulate: of the dice")
+    parser.add_argument("--json", action="store_true", help="one line of JSON a figure")
+    parser.add_argument("--png", type=Path, metavar="FILE", help="draw who received when")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> list[Broadcast]:
+    if options.simulate:
+        return _simulate(options)
+    both = ("on", "off") if options.encryption == "both" else (options.encryption,)
+    if options.hosts:
+        rate, size = options.rate or quantities.rate("100mbit"), options.size or 64 << 20
+        wanted = shaped.Wanted(options.hosts, size, rate, options.plan, both, options.cap, options.rounds or 1)
+        return shaped.broadcasts(wanted)
+    size = options.size or 256 << 20
+    return local.broadcasts(local.Wanted(options.workers, size, options.plan, both, options.cap, options.rounds or 3))
+
+
+def _simulate(options: argparse.Namespace) -> list[Broadcast]:
+    found: list[Broadcast] = []
+    for plan in options.plan:
+        wanted = simulated.Wanted(
+            options.workers,
+            options.size or 908_000_000,
+            options.rate or quantities.rate("10gbit"),
+            Spread(plan),
+            options.cap,
+            options.seed,
+        )
+        if options.slow:
+            found += simulated.with_slow_node(wanted)
+        if options.kill:
+            found += simulated.with_killed_node(wanted)
+        if not options.slow and not options.kill:
+            found.append(simulated.broadcast(wanted))
+    return found
+
+
+def _plans(text: str) -> tuple[str, ...]:
+    plans = tuple(text.split(","))
+    for plan in plans:
+        if plan not in _PLANS:
+            raise argparse.ArgumentTypeError(f"there is no plan {plan!r}: name some of {','.join(_PLANS)}")
+    return plans
+
+
+def _hosts(text: str) -> int:
+    count = _count(text)
+    if count >= namespaces.HOSTS_MAX:
+        raise argparse.ArgumentTypeError(f"{count} hosts do not fit into their network: {namespaces.HOSTS_MAX - 1} do")
+    return count
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100,000")
+    return int(text)

@@ -1,0 +1,285 @@
+"""What becomes of downloads that fail, and of what was downloaded and is lost, told to the true scheduler."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.scheduler.downloading import URL, arrive, content_id, downloaders, fail, outcome, the_one
+from tests.scheduler.world import World, manifest
+from vine import config
+from vine.content.manifest import object_id
+from vine.scheduler.actions import Journal
+from vine.scheduler.records import FileFailed
+from vine.wire import messages as m
+
+FAULTS_OF_THE_URL = [
+    m.DownloadFault.REFUSED, m.DownloadFault.UNTRUSTED, m.DownloadFault.SERVER_FAILED, m.DownloadFault.TRUNCATED,
+]  # fmt: skip
+FAULTS_OF_THE_WORKER = [m.DownloadFault.UNREACHABLE, m.DownloadFault.UNREADABLE, m.DownloadFault.DISK_FULL]
+
+
+# --- what can go wrong ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_THE_URL)
+def test_what_is_the_url_s_fault_fails_all_that_need_it_at_once(fault: m.DownloadFault) -> None:
+    # given tasks that need the URL, and what is unpacked from it
+    world = World(workers=3)
+    file = world.url(URL)
+    tree = world.untar(file)
+    tasks = [world.submit((file,)), world.submit((tree,))]
+    # when
+    worker = fail(world, fault)
+    # then nobody else tries, and the message is the worker's
+    assert not downloaders(world)
+    for task in tasks:
+        assert outcome(world, task) is m.Outcome.INPUT_MISSING
+        assert world.results[task].message == f"{URL}: {fault.value} on {worker.worker_id}"
+    failed = [r for a in world.done if isinstance(a, Journal) for r in a.records if isinstance(r, FileFailed)]
+    assert [record.file_id for record in failed] == [file, tree]
+    # and so does what is submitted later
+    assert outcome(world, world.submit((tree,))) is m.Outcome.INPUT_MISSING
+
+
+@pytest.mark.parametrize("fault", FAULTS_OF_THE_WORKER)
+def test_what_may_be_the_worker_s_fault_is_tried_on_another(fault: m.DownloadFault) -> None:
+    world = World(workers=2)
+    task = world.submit((world.url(URL),))
+    first = fail(world, fault)
+    second, _ = the_one(world)
+    assert second is not first
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+
+
+def test_what_no_worker_can_have_fails() -> None:
+    world = World(workers=2)
+    task = world.submit((world.url(URL),))
+    fail(world, m.DownloadFault.UNREACHABLE)
+    last = fail(world, m.DownloadFault.UNREACHABLE)
+    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    assert last.worker_id in world.results[task].message
+
+
+def test_what_so_many_workers_could_not_have_is_not_tried_on_all() -> None:
+    world = World(workers=config.download_workers_max + 2)
+    task = world.submit((world.url(URL),))
+    for _ in range(config.download_workers_max):
+        fail(world, m.DownloadFault.UNREACHABLE)
+    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+
+
+def test_a_client_that_waits_for_a_content_that_cannot_be_had_is_told() -> None:
+    world = World(workers=1)
+    world.say(m.BringFile(world.url(URL)))
+    fail(world, m.DownloadFault.REFUSED)
+    (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
+    assert brought.path is None and "refused" in brought.message
+
+
+def test_a_task_that_was_ready_while_its_url_was_lost_and_could_not_be_had_again_fails() -> None:
+    # given a task that waits for a large worker, while what it unpacks is lost and cannot be had any more
+    world = World()
+    world.join("large", cores=2)
+    file = world.url(URL)
+    tree = world.untar(file)
+    first = world.submit((file,), request=m.Request(cores=2))
+    arrive(world)
+    task = world.submit((tree,), request=m.Request(cores=2))
+    world.lose("large")
+    world.join("small", cores=1)
+    fail(world, m.DownloadFault.REFUSED)
+    assert outcome(world, first) is m.Outcome.INPUT_MISSING
+    assert world.state_of(task) == "ready"
+    # when that worker comes
+    world.join("another", cores=2)
+    # then
+    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    assert not downloaders(world)
+
+
+def test_a_url_that_could_not_be_had_is_tried_again_when_it_is_declared_again() -> None:
+    world = World(workers=1)
+    world.submit((world.url(URL),))
+    fail(world, m.DownloadFault.REFUSED)
+    task = world.submit((world.url(URL),))
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+
+
+def test_a_download_whose_worker_is_lost_begins_anew_on_another() -> None:
+    world = World(workers=2)
+    task = world.submit((world.url(URL),))
+    world.lose(the_one(world)[0].worker_id)
+    assert len(downloaders(world)) == 1
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert world.downloaded == {URL: 1}
+
+
+def test_a_url_that_loses_worker_after_worker_fails_and_says_so() -> None:
+    world = World(workers=config.worker_losses_max + 1)
+    task = world.submit((world.url(URL),))
+    for _ in range(config.worker_losses_max):
+        world.lose(the_one(world)[0].worker_id)
+    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    assert "was lost (killed)" in world.results[task].message
+
+
+def test_a_worker_that_reports_something_else_than_it_has_is_not_believed() -> None:
+    world = World(workers=2)
+    task = world.submit((world.url(URL),))
+    liar, download = the_one(world)
+    order = liar.downloading.pop(download)
+    lie = m.DownloadEnded(order.download_id, m.DownloadFault.NONE, object_id(manifest("this")), manifest("that"))
+    world.say(lie, liar.peer)
+    assert world.core.state.strange == 1
+    assert the_one(world)[0] is not liar
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+
+
+# --- copies that are lost ------------------------------------------------------------------------
+
+
+def test_a_url_whose_copies_are_all_lost_is_downloaded_again_when_it_is_needed() -> None:
+    world = World(workers=1)
+    file = world.url(URL)
+    world.submit((file,))
+    world.settle()
+    world.lose("w1")
+    world.join()
+    assert not downloaders(world)
+    task = world.submit((file,))
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert world.downloaded == {URL: 2}
+    assert world.core.snapshot(world.now)["downloads_changed"] == 0
+
+
+def test_what_a_url_leads_to_now_is_bound_to_all_its_files_when_the_old_copies_are_lost() -> None:
+    # given two files of one URL, and the loss of their copies
+    world = World(workers=1)
+    files = [world.url(URL), world.url(URL)]
+    world.submit((files[0],))
+    world.settle()
+    world.lose("w1")
+    worker = world.join(cores=2)
+    world.web[URL] = "changed since"
+    # when a task takes both
+    task = world.submit(tuple(files), request=m.Request(cores=1))
+    arrive(world)
+    # then it sees one content, and the run says that it has changed
+    (assignment,) = worker.assigned.values()
+    assert {mount.object_id for mount in assignment.inputs} == {content_id("changed since")}
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert world.core.snapshot(world.now)["downloads_changed"] == 1
+
+
+def test_a_task_that_waits_for_a_copy_that_was_lost_takes_what_is_downloaded_next() -> None:
+    # given a task that is staged on a worker that pulls the content from the only holder
+    world = World(workers=2)
+    file = world.url(URL)
+    first = world.submit((file,))
+    world.settle()
+    holder = world.results[first].worker_id
+    assert holder is not None
+    world.submit(request=m.Request(cores=1), kind=m.TaskKind.COMMAND)
+    tasks = [world.submit((file,)) for _ in range(2)]
+    # when that is lost
+    world.web[URL] = "changed since"
+    world.lose(holder)
+    assert len(downloaders(world)) == 1
+    world.join()
+    world.settle()
+    # then
+    assert {outcome(world, task) for task in tasks} == {m.Outcome.SUCCESS}
+    assert world.core.state.files.by_id[file].object_id == content_id("changed since")
+
+
+def test_copies_that_come_back_count_more_than_what_is_downloaded_meanwhile() -> None:
+    # given a download of what was lost, and a worker that comes back with it
+    world = World(workers=1)
+    file = world.url(URL, cache=m.CacheLevel.FOREVER)
+    world.submit((file,))
+    world.settle()
+    world.lose("w1")
+    world.web[URL] = "changed since"
+    one = world.join()
+    task = world.submit((file,))
+    world.join("w1", found=(content_id(URL),))  # type: ignore[arg-type]
+    # when the download ends
+    arrive(world)
+    # then the file is what it was, and the other content is dropped
+    assert world.core.state.files.by_id[file].object_id == content_id(URL)
+    assert not one.holds
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+
+
+def test_a_url_of_level_task_goes_after_use_and_is_downloaded_again() -> None:
+    world = World(workers=1)
+    (worker,) = world.workers.values()
+    file = world.url(URL, cache=m.CacheLevel.TASK)
+    world.submit((file,))
+    world.settle()
+    assert not worker.holds
+    task = world.submit((file,))
+    world.settle()
+    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert world.downloaded == {URL: 2}
+
+
+def test_the_only_copy_of_a_url_is_not_given_up_for_room() -> None:
+    world = World(workers=2)
+    world.submit((world.url(URL),))
+    holder = arrive(world)
+    world.settle()
+    assert holder.may_go() == []
+    assert not world.sent(m.RateObjects), "a worker keeps what it has downloaded without being told"
+
+
+@pytest.mark.parametrize("peer_transfer", [True, False])
+def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_it_no_more(peer_transfer: bool) -> None:
+    # given a task that uses the content, and the transfer of one that was cancelled
+    world = World(workers=2)
+    file = world.url(URL, cache=m.CacheLevel.TASK, peer_transfer=peer_transfer)
+    tasks = [world.submit((file,)) for _ in range(2)]
+    holder = arrive(world)
+    (receiver,) = [worker for worker in world.workers.values() if worker is not holder]
+    (task,) = [task for task in tasks if world.worker_of(task) == receiver.worker_id]
+    world.say(m.CancelTasks((task,)))
+    assert receiver.fetching
+    for kind in ("start", "end", "end"):
+        world.happen(next(event for event in world.possible_events() if event[0] == kind))
+    # then nothing is left, neither here nor on its way
+    assert not (receiver.fetching or receiver.holds or holder.holds)
+    assert not (world.core.state.transfers.active or world.core.state.transfers.wanting)
+
+
+def test_who_has_failed_tries_once_more_when_who_has_not_is_lost() -> None:
+    # given a download that failed on one worker, and the loss of the other that tried
+    world = World(workers=2)
+    task = world.submit((world.url(URL),))
+    first = fail(world, m.DownloadFault.UNREACHABLE)
+    world.lose(the_one(world)[0].worker_id)
+    # then the first tries again, and what it says now counts
+    assert the_one(world)[0] is first
+    fail(world, m.DownloadFault.UNREACHABLE)
+    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+
+
+def test_a_download_that_no_free_worker_can_do_holds_up_no_other() -> None:
+    # given one worker that is full, and another that could not have what waits
+    world = World(workers=2)
+    urls = [f"{URL}/{number}" for number in range(2 * config.downloads_per_worker_max)]
+    for url in urls:
+        world.submit((world.url(url),))
+    worker = next(iter(world.workers.values()))
+    world.download_ends(worker, next(iter(worker.downloading)), m.DownloadFault.UNREACHABLE)
+    assert len(world.core.state.downloads.waiting) == 1
+    # when another is needed
+    world.submit((world.url(f"{URL}/new"),))
+    # then it does not wait
+    assert f"{URL}/new" in {order.url for order in worker.downloading.values()}

@@ -1,0 +1,70 @@
+"""Which broadcasts are open, and how do their futures end?"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from concurrent.futures import Future
+
+from vine import config, errors
+from vine.names import FileId, WorkerId
+from vine.wire.messages import FileSpread, Outcome, SpreadFile
+
+_ERRORS: dict[Outcome, type[errors.VineError]] = {
+    Outcome.INPUT_MISSING: errors.FileMissing,
+    Outcome.INPUT_CHANGED: errors.FileChanged,
+    Outcome.DISK_FULL: errors.DiskFull,
+    Outcome.DEPENDENCY_FAILED: errors.DependencyFailed,
+}
+
+
+def request_of(number: int, file_id: FileId, workers: str | int | Iterable[str]) -> SpreadFile:
+    """What a user means by `workers`."""
+    if isinstance(workers, str):
+        if workers != "all":
+            raise errors.UsageError(f"workers={workers!r} names nobody: give 'all', a number, or a list of worker ids")
+        return SpreadFile(number, file_id)
+    if isinstance(workers, int):
+        if isinstance(workers, bool) or not 1 <= workers <= config.workers_max:
+            raise errors.UsageError(f"workers={workers!r} is no number of workers: give 'all', 1 or more, or a list")
+        return SpreadFile(number, file_id, count=workers)
+    try:
+        names = tuple(dict.fromkeys(workers))
+    except TypeError:
+        raise errors.UsageError(f"workers={workers!r}: give 'all', a number, or a list of worker ids") from None
+    if not names or not all(isinstance(name, str) and 0 < len(name) <= config.name_chars_max for name in names):
+        raise errors.UsageError(f"workers={names!r} names nobody: give 'all', a number, or a list of worker ids")
+    return SpreadFile(number, file_id, workers=tuple(WorkerId(name) for name in names))
+
+
+class Broadcasts:
+    """The futures that wait; whoever takes one out is the one to resolve it."""
+
+    def __init__(self) -> None:
+        self._open: dict[int, Future[int]] = {}
+        self._numbers = itertools.count(1)
+
+    def request(self, file_id: FileId, workers: str | int | Iterable[str]) -> SpreadFile:
+        return request_of(next(self._numbers), file_id, workers)
+
+    def expect(self, number: int) -> Future[int]:
+        self._open[number] = future = Future[int]()
+        return future
+
+    def open_numbers(self) -> list[int]:
+        return list(self._open)
+
+    def heard(self, answer: FileSpread) -> None:
+        future = self._open.pop(answer.request, None)
+        if future is None or not future.set_running_or_notify_cancel():
+            return
+        if answer.outcome is Outcome.SUCCESS:
+            future.set_result(answer.workers)
+        else:
+            future.set_exception(_ERRORS.get(answer.outcome, errors.BroadcastFailed)(answer.message))
+
+    def broken(self, number: int, error: errors.VineError) -> None:
+        """No answer will come any more."""
+        future = self._open.pop(number, None)
+        if future is not None and future.set_running_or_notify_cancel():
+            future.set_exception(error)
