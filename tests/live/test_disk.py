@@ -111,9 +111,9 @@ def test_what_was_unpacked_and_is_kept_for_ever_is_not_unpacked_again(tmp_path: 
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "data").write_bytes(os.urandom(MB))
     archive = pack_tree(tmp_path / "tree", tmp_path / "tree.tar.zst")
-    workspace, inodes = tmp_path / "workspace", []
+    here, inodes = ("--workspace", tmp_path / "workspace", "--host-name", "here"), []
     for run, worker in enumerate(("w0", "w1")):
-        with a_site(tmp_path / f"run{run}", [worker], "--workspace", workspace) as site, site.client() as manager:
+        with a_site(tmp_path / f"run{run}", [worker], *here) as site, site.client() as manager:
             if run:
                 until(lambda: holders(site), "what it has found is told")
             # when a task needs what is unpacked, in that run and in the next one
