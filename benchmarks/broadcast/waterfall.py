@@ -9,7 +9,10 @@ from benchmarks.broadcast.outcome import Broadcast
 
 
 def draw(broadcasts: Sequence[Broadcast], path: Path) -> None:
-    """One panel a plan, all with the same axis of time."""
+    """One panel a plan, each with its own axis of time: they differ too much for one.
+
+    Of real workers the first byte is not known, but when they made the file for it.
+    """
     import matplotlib
 
     matplotlib.use("Agg")  # Without a display.
@@ -24,7 +27,7 @@ def draw(broadcasts: Sequence[Broadcast], path: Path) -> None:
         panel.hlines(range(len(spans)), *zip(*spans, strict=True), linewidth=max(0.5, min(4.0, 200 / len(spans))))
         if found.bound_s is not None:
             panel.axvline(found.bound_s, color="black", linestyle="--", linewidth=1)
-            panel.text(found.bound_s, len(spans), " bound", va="bottom", fontsize=8)
+            panel.text(found.bound_s, len(spans) - 1, " bound", va="top", fontsize=8)
         disturbed = f", {found.disturbance} {found.of_undisturbed:.2f}" if found.of_undisturbed is not None else ""
         panel.set_title(f"{found.plan}: {len(spans)} workers in {found.seconds:.2f} s{disturbed}", fontsize=10)
         panel.set_ylabel("workers")

@@ -61,7 +61,7 @@ class Hub:
 
 class Node:
     def stats(self) -> NodeStats:
-        return NodeStats(0, {}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
+        return NodeStats(0, {}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
 
 class Journal:

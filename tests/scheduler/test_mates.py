@@ -102,6 +102,41 @@ def test_a_mate_that_is_lost_while_it_waits_holds_up_nobody() -> None:
     assert succeeded(world, 2) and set(tasks) == set(world.results)
 
 
+def test_a_mate_that_has_it_all_the_same_is_sent_nothing() -> None:
+    # given a worker that waits for its mate
+    world = hosts(1, 2)
+    a_task_each(world, world.local_file(chunks=12))
+    (puller,) = bringing(world)
+    mate = next(worker for worker in world.workers.values() if worker is not puller)
+    (object_id,) = world.core.state.workers[mate.worker_id].awaits
+    # when it says that it has the object
+    mate.came(object_id, m.CacheLevel.WORKFLOW)
+    world.say(m.ObjectsHeld((object_id,)), mate.peer)
+    # then it waits no more, and nothing is sent to it
+    assert not world.core.state.workers[mate.worker_id].awaits
+    world.settle()
+    assert not orders_sent(mate) and succeeded(world, 2)
+
+
+def test_a_mate_whose_task_has_gone_elsewhere_waits_no_more() -> None:
+    # given a worker that waits for its mate to bring one file, and pulls another one itself
+    world = hosts(1, 2)
+    shared = world.local_file("shared", chunks=12)
+    world.submit((shared,))
+    (puller,) = bringing(world)
+    task = world.submit((shared, world.local_file("own", chunks=2)))
+    mate = next(worker for worker in world.workers.values() if worker is not puller)
+    assert world.core.state.workers[mate.worker_id].awaits
+    # when it has no room for that one
+    world.join()
+    world.fetch_ends(mate, next(iter(mate.fetching)), m.FetchFault.DISK_FULL)
+    # then its task is elsewhere, and it waits for nothing
+    assert world.worker_of(task) != mate.worker_id
+    assert not world.core.state.workers[mate.worker_id].awaits
+    world.settle()
+    assert succeeded(world, 2)
+
+
 def test_an_archive_is_unpacked_on_each_host_once() -> None:
     # given two hosts of three workers that all need an unpacked archive
     world = hosts(2, 3)

@@ -207,6 +207,23 @@ def test_a_copy_whose_chunks_were_bad_is_verified_and_no_source_meanwhile() -> N
     assert object_id not in holder.holds and not holder.verifying
 
 
+def test_nobody_goes_on_with_a_copy_whose_chunks_were_bad() -> None:
+    # given a small file that two workers pull from a third
+    world = World(workers=1)
+    file = world.local_file(chunks=2)
+    world.submit((file,))
+    world.settle()
+    (holder,) = world.workers.values()
+    first, second = [world.join(cores=cores) for cores in (2, 3)]
+    for cores in (2, 3):
+        world.submit((file,), request=m.Request(cores=cores))
+    assert source_of(first) == source_of(second) == holder.worker_id
+    # when one of them has had bad chunks
+    world.fetch_ends(first, next(iter(first.fetching)), m.FetchFault.BAD_CHUNKS)
+    # then the other has them from elsewhere too
+    assert holder.worker_id not in (source_of(first), source_of(second))
+
+
 def test_a_copy_that_is_found_bad_counts_no_more() -> None:
     world, holder, _, object_id, task = a_bad_copy()
     world.verified(holder, object_id, good=False)

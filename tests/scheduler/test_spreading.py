@@ -288,6 +288,33 @@ def test_whose_receivers_are_slow_is_ranked_below_those_whose_are_not() -> None:
     assert world.core.state.ranks.rank(MANAGER) == 0
 
 
+def test_a_transfer_whose_sources_changed_says_nothing_of_the_new_ones() -> None:
+    # given a worker that was called slow, and a child that has another source since
+    world = World(workers=20)
+    world.seconds = lambda worker: 0.1 if changes(worker) else 1.0
+    a_task_each(world, world.local_file(chunks=20))
+    slow = an_interior_worker(world).worker_id
+    child, order = children_of(world, slow)[0]
+    calls_slow(world, child, order, slow)
+    new = {edge.source for edge in child.fetching[order.transfer_id].sources} - {MANAGER}
+    # when that transfer ends at another rate than all others
+    world.settle()
+    # then that is nothing that the new one has shown
+    assert new and {world.core.state.ranks.rank(WorkerId(source)) for source in new} == {0}
+
+
+def test_what_a_worker_has_sent_by_its_own_count_raises_it() -> None:
+    world = World(workers=8)
+    a_task_each(world, world.local_file(chunks=20))
+    world.seconds = lambda worker: 1.0
+    world.settle()
+    (name, worker), *_ = world.workers.items()
+    for sent in (0, 1 << 30):
+        world.pass_time(1.0)
+        world.say(m.WorkerStatus(0, 0, sent, 0, 0, 0, 0), worker.peer)
+    assert world.core.state.ranks.rank(name) < 0
+
+
 def test_what_is_said_of_a_source_that_is_not_the_reporter_s_changes_nothing() -> None:
     world, _ = spreading(40)
     slow = an_interior_worker(world).worker_id

@@ -233,6 +233,33 @@ def test_a_source_that_sends_all_that_it_has_whenever_it_has_something_is_not_bl
     assert acts(actions, ReportSlow) == []
 
 
+def test_a_source_that_could_have_what_it_lacks_is_blamed_too() -> None:
+    """Slow both ways, it has nothing that it does not send; but its own source has more, so the fault is there."""
+    for owed in (False, True):
+        receiver = begun("abc", "d..", count=900)
+        receiver.chunk(0, 0, 3, 0.0, owed)
+        receiver.stored(0, True, 0.0)
+        reports = acts(progress(receiver, (1, 2), 0.0, 0.5, 900), ReportSlow)
+        assert reports == ([ReportSlow(edge("a"))] if owed else [])
+
+
+def test_a_node_is_not_the_slow_one_if_one_of_its_sources_is() -> None:
+    receiver = begun("ab", count=90)
+    for step in range(1, 4):
+        deliver(receiver, 2 * step + 1, step / 10, source=1)
+    deliver(receiver, 0, 0.3, source=0)
+    assert not receiver.is_owed(0) and receiver.is_owed(1)
+
+
+def test_a_node_is_owed_what_its_source_has_and_not_what_that_lacks_too() -> None:
+    receiver = begun("ab", count=90)
+    deliver(receiver, 0, 0.1, have=4, source=0)
+    deliver(receiver, 1, 0.1, have=3, source=1)
+    assert receiver.is_owed(0) and not receiver.is_owed(1)
+    deliver(receiver, 2, 0.2, have=4, source=0)
+    assert not receiver.is_owed(0)
+
+
 def test_a_source_without_a_backup_is_told_of_and_asked_on() -> None:
     receiver = begun("abc", count=900)
     progress(receiver, (0, 1, 2), 0.0, 0.1, 900)

@@ -35,6 +35,15 @@ def test_what_it_said_under_another_number_of_stripes_says_nothing() -> None:
     assert not source.owes([3], stripes=1)
 
 
+def test_what_it_could_have_is_known_by_stripe_as_it_said_last() -> None:
+    source = source_asked(0, 3, 1)
+    source.sent(0, 3, THREE, 1, 1.1, owed=True)
+    source.sent(1, 4, THREE, 1, 1.1, owed=False)
+    assert source.owed == {0}
+    source.sent(3, 6, THREE, 1, 1.2, owed=False)
+    assert source.owed == set()
+
+
 def test_only_what_was_asked_for_is_taken_from_it() -> None:
     source = source_asked(0)
     assert not source.sent(1, None, THREE, 1, 1.1)

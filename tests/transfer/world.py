@@ -173,8 +173,9 @@ class World:
 
     def _check_blame(self, node: Node, blamed: SourceEdge) -> None:
         there = self.nodes[str(blamed.source)]
-        owed = there.stored.intersection(node.asked.get(blamed, ())) - node.stored
-        assert there.dead or owed, "blamed for what it does not have"
+        has = there.stored.intersection(node.asked.get(blamed, ())) - node.stored
+        could_have = {index for source in there.asked for index in self.nodes[str(source.source)].stored} - node.stored
+        assert there.dead or has or could_have, "blamed for what it neither has nor could have"
 
     @staticmethod
     def _cancelled(source: Node, cancel: CancelWants) -> None:
@@ -210,7 +211,8 @@ class World:
             return
         if node.sender.is_wanted(action.transfer_id, action.index):
             node.sent += 1
-            chunk = Chunk(action.transfer_id, action.index, action.have, action.edge)
+            owed = not node.complete and node.receiver is not None and node.receiver.is_owed(action.index)
+            chunk = Chunk(action.transfer_id, action.index, action.have, action.edge, owed)
             self.at(underway_s, lambda: self._to_receiver(node, action.reply_to, chunk))
         node.sender.sent(action.transfer_id, action.index)
 
@@ -227,7 +229,7 @@ class World:
             self.act(node, receiver.refused(message.edge, message.reason, self.now))
         else:
             before = receiver.unsolicited
-            self.act(node, receiver.chunk(message.edge, message.index, message.have, self.now))
+            self.act(node, receiver.chunk(message.edge, message.index, message.have, self.now, message.owed))
             node.strays += receiver.unsolicited - before
 
     # --- time ---

@@ -239,8 +239,6 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
         collecting.collect_again(state, known)
-    elif transfer.within_host:
-        state.transfers.want(node, known.object_id)  # They do not share a store after all.
     elif node in state.workers:
         staging.bring(state, state.workers[node], known)
 

@@ -40,6 +40,7 @@ class Chunks:
             self.layout += 1
             for source in self._numbered:
                 source.have.clear()  # It was told by stripes of the former number.
+                source.owed.clear()
         primaries = [self._known(edge, sources.count(edge)) for edge in sources]
         for number, (edge, primary) in enumerate(zip(sources, primaries, strict=True)):
             backup_edge = backups[number] if number < len(backups) else None
@@ -81,8 +82,24 @@ class Chunks:
         return any(stripe.remaining and stripe.primary is source for stripe in self.stripes)
 
     def owes(self, stripe: Stripe) -> bool:
-        """Whether the stripe's source has said that it has something of what it was asked for."""
-        wanted = (index for index in stripe.primary.wanted if self.stripe_of(index) is stripe)
+        """Whether the stripe's source has said that it has something of what it was asked for, or could have it."""
+        wanted = [index for index in stripe.primary.wanted if self.stripe_of(index) is stripe]
+        could_have = bool(wanted) and stripe.number in stripe.primary.owed
+        return could_have or stripe.primary.owes(wanted, len(self.stripes))
+
+    def lacks_what_its_source_has(self, index: int) -> bool:
+        """Whether more of this chunk's stripe could be here, and this node is what is slow rather than that source.
+
+        A source that is slow brings its stripe more slowly than others do theirs; long before it is half as fast,
+        at which our children would blame us for it, we do not say that it is we.
+        """
+        stripe = self.stripe_of(index)
+        others = [one.interval_s() for one in self.stripes if one.primary is not stripe.primary]
+        fastest_s = min((interval_s for interval_s in others if interval_s is not None), default=None)
+        interval_s = stripe.interval_s()
+        if fastest_s is None or interval_s is None or 2 * interval_s > 3 * fastest_s:
+            return False
+        wanted = (one for one in stripe.primary.wanted if self.stripe_of(one) is stripe)
         return stripe.primary.owes(wanted, len(self.stripes))
 
     def helps(self, source: Source) -> bool:

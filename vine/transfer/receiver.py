@@ -99,12 +99,15 @@ class Receiver:
     def start(self, now: float) -> list[Action]:
         return self._fill_all(now) or self._complete()
 
-    def chunk(self, edge: int, index: int, have: int | None, now: float) -> list[Action]:
-        """A chunk has come from the source of this number, which has its stripe below `have`, or the whole object."""
+    def chunk(self, edge: int, index: int, have: int | None, now: float, owed: bool = False) -> list[Action]:
+        """A chunk has come from the source of this number, which has its stripe below `have`, or the whole object.
+
+        `owed`: what that source lacks of the stripe it could have got.
+        """
         chunks = self._chunks
         source = None if self.over else chunks.numbered(edge)
         new = source is not None and 0 <= index < chunks.count and index not in chunks.here
-        if source is None or not new or not source.sent(index, have, len(chunks.stripes), chunks.layout, now):
+        if source is None or not new or not source.sent(index, have, len(chunks.stripes), chunks.layout, now, owed):
             self.unsolicited += 1
             return []
         chunks.here.add(index)
@@ -208,6 +211,10 @@ class Receiver:
         """Chunks wanted of this source that have not come."""
         source = self._chunks.sources.get(edge)
         return [] if source is None else sorted(source.wanted)
+
+    def is_owed(self, index: int) -> bool:
+        """Whether more of this chunk's stripe could be here, and this node is what is slow rather than its source."""
+        return not self.over and self._chunks.lacks_what_its_source_has(index)
 
     def source(self, edge: int) -> SourceEdge | None:
         """Who answers with this number."""

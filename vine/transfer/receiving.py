@@ -91,6 +91,7 @@ class Receiving:
     ) -> None:
         self._objects = objects
         self._serving = serving
+        serving.is_owed = self.is_owed
         self._reply_to, self._role = reply_to
         self._edges = edges
         self._jobs = jobs
@@ -110,6 +111,12 @@ class Receiving:
         """Where chunks of an arriving object can be read."""
         arrival = self._arrivals.get(object_id)
         return None if arrival is None else arrival.landing
+
+    def is_owed(self, object_id: ObjectId, index: int) -> bool:
+        """Whether an arriving object lacks only what its source has of this chunk's stripe."""
+        arrival = self._arrivals.get(object_id)
+        receiver = None if arrival is None or arrival.pull is None else arrival.pull.receiver
+        return receiver is not None and receiver.is_owed(index)
 
     # --- orders ---
 
@@ -170,7 +177,7 @@ class Receiving:
             self.stray += 1
             return
         unsolicited = pull.receiver.unsolicited
-        actions = pull.receiver.chunk(chunk.edge, chunk.index, chunk.have, self._clock())
+        actions = pull.receiver.chunk(chunk.edge, chunk.index, chunk.have, self._clock(), chunk.owed)
         self.stray += pull.receiver.unsolicited - unsolicited
         if actions:
             pull.received_bytes += len(payload)

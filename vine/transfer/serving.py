@@ -35,6 +35,7 @@ class Serving:
         self._edges = edges
         self._jobs = jobs
         self._clock = clock
+        self.is_owed: Callable[[ObjectId, int], bool] = lambda object_id, index: False  # what arrives, of its source
         self.source_key: bytes | None = None
         self.sent_bytes: Counter[ObjectId] = Counter()
         self.unreadable = 0
@@ -101,6 +102,7 @@ class Serving:
                 self.sent_bytes[chunk.object_id] += length
             self.core.sent(chunk.transfer_id, chunk.index)
 
-        header = encode_one(Chunk(chunk.transfer_id, chunk.index, chunk.have, chunk.edge))
+        owed = chunk.have is not None and self.is_owed(chunk.object_id, chunk.index)
+        header = encode_one(Chunk(chunk.transfer_id, chunk.index, chunk.have, chunk.edge, owed))
         parcel = Parcel(header, data, wanted, left)
         self._edges.send(chunk.reply_to, chunk.reply_role, parcel, self._clock())

@@ -30,6 +30,7 @@ class Source:
     storing: dict[int, Asked] = field(default_factory=dict)
     withdrawn: set[int] = field(default_factory=set)  # was wanted, and may have left before it was cancelled
     have: dict[int, int] = field(default_factory=dict)  # by stripe: it has all of it below this chunk
+    owed: set[int] = field(default_factory=set)  # stripes of which it lacks only what it could have got
     complete: bool = False  # it has the whole object
     strikes: int = 0
     open: bool = False  # it was asked and has not been told the end: there is a flow, or will be
@@ -72,7 +73,7 @@ class Source:
         self.withdrawn.difference_update(chunks)
         self.asked_at, self.open = now, True
 
-    def sent(self, index: int, have: int | None, stripes: int, layout: int, now: float) -> bool:
+    def sent(self, index: int, have: int | None, stripes: int, layout: int, now: float, owed: bool = False) -> bool:
         """Take note of a chunk that has come from it; tell whether it was asked for."""
         asked = self.wanted.pop(index, None)
         if asked is None:
@@ -84,7 +85,9 @@ class Source:
         if have is None:
             self.complete = True
         elif asked.layout == layout:  # Else it may speak of stripes of another number.
-            self.have[index % stripes] = max(self.have.get(index % stripes, 0), have)
+            stripe = index % stripes
+            self.have[stripe] = max(self.have.get(stripe, 0), have)
+            (self.owed.add if owed else self.owed.discard)(stripe)
         self.heard_at = now
         self.busy_since = self.doubted_at = None
         self.busy_pause_s = 0.0

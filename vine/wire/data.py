@@ -58,12 +58,14 @@ class Chunk(Message, frozen=True, tag="chunk"):
 
     Of the stripe of this chunk I have all chunks below `have`; None: I have the whole object. (A count would
     not tell which chunks, and the beginning of the whole object that I have is as short as my slowest stripe.)
+    `owed`: what I lack of it my own source has, and sends it no more slowly than others send me theirs.
     """
 
     transfer_id: TransferId
     index: ChunkIndex
     have: Annotated[int, msgspec.Meta(ge=0, le=config.chunks_per_object_max)] | None
     edge: EdgeNumber = 0
+    owed: bool = False
 
 
 class RefusalReason(enum.Enum):
