@@ -82,7 +82,7 @@ class _Objects:
     def __init__(self, root: Path) -> None:
         root.mkdir()
         self.store = Store(root)
-        self.store.map_files = True  # As in a worker whose tasks see the store read-only.
+        self.store.map_files()  # As in a worker whose tasks see the store read-only.
         self.manifests: dict[ObjectId, Manifest] = {}
         self.writing_s: defaultdict[int, float] = defaultdict(float)  # by thread
 

@@ -146,6 +146,12 @@ results_pause_from = 4  # ... that is, after a round that brought so many.
 
 # --- the store ---
 disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.
+ledger_wait_s = 60.0  # Another worker of this host has the ledger for milliseconds; one that was stopped in it, longer.
+mate_look_s = 0.05  # While another worker of this host unpacks what we need, we look so often whether it is there ...
+mate_unpacks_max_s = 120.0  # ... and after this unpack it too: a worker that was stopped may go on late or never.
+chunks_indexed_max = 1 << 17  # Looked for in complete objects before they are fetched: some 30 MB of memory a worker.
+own_room_bytes = 1 << 20  # A store reserves room for its own small objects by so much: they come by the thousand ...
+own_room_free_bytes = 128 << 20  # ... while so much is free; others may need what one has only reserved.
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
 archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.

@@ -141,7 +141,7 @@ class Site:
 
     def _spans(self, key: ObjectId, asked_at: float) -> dict[str, tuple[float, float]]:
         """From when to when each received, by when its file was made, and was put into its place."""
-        folders = [self._folder / f"workspace-{name}" / f"vine-worker-{name}" / "store" for name in self.names]
+        folders = [next((self._folder / f"workspace-{name}").glob("vine-store-*")) for name in self.names]
         words = ["stat", "--format", "%.6W %.6Z", *(str(folder / "objects" / key) for folder in folders)]
         told = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
         times = [[float(word) - asked_at for word in line.split()] for line in told]

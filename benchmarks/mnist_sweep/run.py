@@ -174,10 +174,10 @@ def row_of(number: int, future: Future[Any], workspace: Path) -> Row:
 
 
 def foreign(prefix: str, sandbox: str, workspace: Path) -> str | None:
-    """Why the interpreter of this prefix is none that the sandbox's own worker has unpacked; None if it is."""
-    workers = [
-        path.relative_to(workspace).parts[:1] for path in map(Path, (prefix, sandbox)) if path.is_relative_to(workspace)
-    ]
-    if len(workers) == 2 and workers[0] and workers[0] == workers[1]:
-        return None
+    """Why the interpreter of this prefix is none that the sandbox's worker has in its store; None if it is."""
+    inside, around = Path(prefix), Path(sandbox)
+    if inside.is_relative_to(workspace) and around.is_relative_to(workspace):
+        store, worker = (path.relative_to(workspace).parts[:1] for path in (inside, around))
+        if store and store[0].startswith("vine-store") and store != worker:
+            return None
     return f"ran in {prefix}, which is not where its worker unpacks: its sandbox was {sandbox}"

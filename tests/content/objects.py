@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import random
 from pathlib import Path
 
+from vine.content.folders import bytes_in
 from vine.content.hashing import manifest_of_bytes, manifest_of_tree
 from vine.content.manifest import chunk_count, chunk_span, object_id
 from vine.content.partial import Partial
@@ -56,8 +56,16 @@ def receive(store: Store, made: Made) -> None:
 
 
 def on_disk(store: Store) -> set[str]:
-    return {
-        f"{folder}/{name}"
+    """What lies in the store's folder; of its own small objects as if all objects lay side by side."""
+    found = {
+        path.relative_to(store.root)
         for folder in ("objects", "partial", "quarantine")
-        for name in os.listdir(store.root / folder)
+        for path in (store.root / folder).iterdir()
+        if not path.name.startswith("own-")
     }
+    return {*map(str, found), *(f"objects/{path.name}" for path in store.root.glob("objects/own-*/*"))}
+
+
+def bytes_on_disk(store: Store) -> int:
+    """Of all that lies in the store's folder."""
+    return sum(bytes_in(store.root / folder) for folder in ("objects", "partial", "quarantine"))

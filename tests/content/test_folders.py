@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vine.content import folders
-from vine.errors import FileMissing, UsageError
+from vine.errors import FileMissing
 
 
 def make_tree(root: Path) -> Path:
@@ -148,23 +148,6 @@ def test_behind_a_link_is_what_it_leads_to(tmp_path: Path) -> None:
 def test_what_is_not_there_cannot_be_moved(tmp_path: Path) -> None:
     with pytest.raises(FileMissing, match="nothing does not exist"):
         folders.move(tmp_path / "nothing", tmp_path / "moved")
-
-
-def test_a_folder_is_taken_by_one_store(tmp_path: Path) -> None:
-    lock = folders.take(tmp_path / "store")
-    with pytest.raises(UsageError, match="in use by another worker"):
-        folders.take(tmp_path / "store")
-    os.close(lock)
-    os.close(folders.take(tmp_path / "store"))
-
-
-def test_a_folder_with_other_contents_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "objects").mkdir()
-    with pytest.raises(UsageError, match="not a store's"):
-        folders.take(tmp_path)
-    (tmp_path / "file").touch()
-    with pytest.raises(UsageError, match="cannot be a workspace"):
-        folders.take(tmp_path / "file" / "below")
 
 
 def test_a_folder_that_is_parted_from_others_shares_no_file_with_them(tmp_path: Path) -> None:

@@ -1,39 +1,166 @@
-"""What was verified is told in full, and what is not the ledger's own is not believed."""
+"""What one store enters, all others read, and what each of them says is kept apart."""
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
 
 from tests.content.objects import made_of
-from vine.content import folders
-from vine.content.ledger import Ledger
+from vine.content import folders, ledger
+from vine.content.ledger import Entry, Ledger, Proof
+from vine.host import boot_id
+from vine.names import ObjectId
+
+KEY, OTHER = made_of(1).key, made_of(2).key
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    folder = tmp_path / "ledger"
-    folder.mkdir()
-    return Ledger(folder)
+def two(tmp_path: Path) -> tuple[Ledger, Ledger]:
+    path = tmp_path / "ledger"
+    first, second = Ledger(path, "first"), Ledger(path, "second")
+    for one, capacity in ((first, 100), (second, 50)):
+        with one.writing():
+            one.join(capacity)
+    return first, second
 
 
-def test_an_entry_is_read_as_it_was_written_until_it_is_forgotten(ledger: Ledger, tmp_path: Path) -> None:
+def enter(one: Ledger, key: ObjectId = KEY, size: int = 10, used_at: int = 0) -> Entry:
+    entry = Entry(key, size, False, Proof(boot_id(), made_of(1).manifest, {}))
+    with one.writing():
+        one.add(entry, used_at)
+        one.claim(key, spare=False)
+    return entry
+
+
+def test_all_that_members_may_have_and_have_is_summed(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    enter(first)
+    with second.writing():
+        second.set_room("partial/x", 5)
+        second.add_room("partial/x", 2)
+        assert second.totals() == (150, 17)
+        assert second.room_of("partial/x") == ("second", 7)
+        assert first.others() == ["second"]
+        assert second.forget_member("first") == []
+        assert second.totals() == (50, 17)
+    with Ledger.writing(first):
+        first.join(None)
+        assert first.totals() == (None, 17)
+
+
+def test_an_object_is_known_to_all_at_once(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    assert second.look() == frozenset()
+    entry = enter(first)
+    assert second.look() == {KEY}
+    assert second.look() is None, "nothing has changed since"
+    with second.writing():
+        assert second.find(KEY) == entry
+        assert second.find(OTHER) is None
+        second.remove(KEY)
+    assert first.look() == frozenset()
+
+
+def test_a_change_that_fails_is_none(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    with pytest.raises(ZeroDivisionError), first.writing():
+        first.set_room("partial/x", 5)
+        raise ZeroDivisionError
+    with second.writing():
+        assert second.room_of("partial/x") is None
+
+
+def test_an_object_is_spare_when_everyone_says_so_that_has_said_anything(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    enter(first, used_at=1)
+    with second.writing():
+        assert second.spare() == []
+        first_says, second_says = first, second
+        second_says.claim(KEY, spare=True)
+        assert second.spare() == []
+    with first_says.writing():
+        first_says.touch({KEY: 7, OTHER: 9})
+        first_says.touch({KEY: 3})
+        first_says.claim(KEY, spare=True)
+        assert [(one.key, one.size, one.used_at) for one in first.spare()] == [(KEY, 10, 7)]
+        first_says.claim(OTHER, spare=False)  # It is not here, so that says nothing of what comes later.
+    enter(second, OTHER)
+    with second.writing():
+        second.claim(OTHER, spare=True)
+        assert {one.key for one in second.spare()} == {KEY, OTHER}
+        second.forget_member("second")
+        assert second.disclaim(KEY), "the first one needs it"
+        second.claim_what_nobody_claims()
+        assert [one.key for one in second.spare()] == [KEY]
+
+
+def test_what_one_wants_kept_for_ever_another_cannot_end(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    enter(first)
+
+    def forever() -> bool:
+        with first.writing():
+            found = first.find(KEY)
+            assert found is not None
+            return found.forever
+
+    with first.writing():
+        first.claim(KEY, spare=True, forever=True)
+    with second.writing():
+        second.claim(KEY, spare=True, forever=False)
+    assert forever()
+    with second.writing():
+        second.claim(KEY, spare=True, forever=True)
+        second.forget_member("first")
+    assert forever()
+    with second.writing():
+        second.claim(KEY, spare=True, forever=False)
+    assert not forever()
+
+
+def test_what_is_nobodys_is_told_with_the_altered_first(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    with first.writing():
+        for name in ("partial/a", "quarantine/b", "partial/c"):
+            first.set_room(name, 1, ours=name == "partial/c")
+        assert first.nobodys_room() == [("quarantine/b", 1), ("partial/a", 1)]
+        assert first.forget_member("first") == ["partial/c"]
+    with second.writing():
+        assert len(second.nobodys_room()) == 3
+        second.end_room("partial/a")
+        second.end_all_room()
+        assert second.nobodys_room() == []
+
+
+def test_a_proof_holds_until_the_object_changes(tmp_path: Path) -> None:
     made = made_of(10)
-    (tmp_path / "file").write_bytes(made.content)
-    signatures = folders.signatures_of(tmp_path / "file")
-    ledger.write(made.key, 10, True, made.manifest, signatures)
-    ((key, entry),) = ledger.entries()
-    assert key == made.key
-    assert (entry.size, entry.forever, entry.manifest, entry.signatures) == (10, True, made.manifest, signatures)
-    assert ledger.is_good(key, entry, tmp_path / "file")
-    assert not ledger.is_good(key, entry, tmp_path / "missing")
-    ledger.forget(key)
-    ledger.forget(key)
-    assert list(ledger.entries()) == []
+    path = tmp_path / "file"
+    path.write_bytes(made.content)
+    proof = Proof(boot_id(), made.manifest, folders.signatures_of(path))
+    assert proof.holds(made.key, path)
+    assert not proof.holds(made.key, tmp_path / "missing")
+    path.write_bytes(made.content + b"more")
+    assert not proof.holds(made.key, path)
+    # Of another boot only the bytes tell.
+    path.write_bytes(made.content)
+    assert Proof("another", made.manifest, {}).holds(made.key, path)
+    assert not Proof("another", None, proof.signatures).holds(made.key, path)
 
 
-def test_damaged_and_half_written_entries_are_passed_over(ledger: Ledger, tmp_path: Path) -> None:
-    (tmp_path / "ledger" / made_of(1).key).write_bytes(b"\xc1 no entry")
-    (tmp_path / "ledger" / f"{made_of(2).key}.new").write_bytes(b"")
-    assert list(ledger.entries()) == []
+@pytest.mark.parametrize("damage", ["no database", "another version"])
+def test_a_ledger_that_cannot_be_read_is_found_out_and_removed(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    assert ledger.is_sound(path)
+    Ledger(path, "first").close()
+    assert ledger.is_sound(path)
+    if damage == "no database":
+        path.write_bytes(b"x" * 5000)
+    else:
+        database = sqlite3.connect(path)
+        database.execute("PRAGMA user_version = 1")
+        database.close()
+    assert not ledger.is_sound(path)
+    ledger.remove(path)
+    assert list(tmp_path.iterdir()) == []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.content.objects import Made, made_of, made_tree
 from vine.content import partial as partial_module
-from vine.content.partial import Partial, disk_full_or
+from vine.content.partial import Partial, Present, disk_full_or
 from vine.errors import DiskFull
 
 
@@ -164,6 +164,20 @@ def test_a_disk_without_room_is_named_and_nothing_stays(tmp_path: Path, monkeypa
 def test_other_errors_of_the_disk_stay_what_they_are(tmp_path: Path) -> None:
     broken = OSError(errno.EIO, "Input/output error")
     assert disk_full_or(broken, tmp_path, 1) is broken
+
+
+def test_of_what_is_here_already_nothing_is_left_to_come() -> None:
+    made, here, unwanted = made_of(600_000), [True], []
+    present = Present(made.manifest, made.chunks.__getitem__, lambda: here[0], lambda: unwanted.append(1))
+    assert present.present == {0, 1, 2}
+    assert present.read(1) == made.chunks[1]
+    present.write(1, made.chunks[1])
+    present.commit()
+    present.discard()
+    assert unwanted == [1]
+    here[0] = False
+    with pytest.raises(FileNotFoundError):
+        present.commit()
 
 
 # --- reading along ---

@@ -1,8 +1,10 @@
-"""Whatever happens to objects, the store counts what lies on disk, and gives up only what may go."""
+"""Whatever happens to objects, stores of one folder keep its budget, and give up only what may go."""
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,136 +12,222 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.content.objects import made_of, on_disk, receive
+from tests.content.objects import bytes_on_disk, made_of, receive
+from vine.content.entrance import is_small
+from vine.content.hashing import manifest_of_file
+from vine.content.manifest import derived_id, object_id
+from vine.content.partial import Partial, Present
 from vine.content.store import Store
 from vine.errors import DiskFull
 
-CAPACITY = 1_000_000
+CAPACITY = 250_000  # of one store: together they may have two of the largest objects, or so
+OBJECTS = [made_of(size, seed) for seed, size in enumerate((0, 10, 60_000, 100_000, 200_000, 300_000, 400_000))]
+TREE = len(OBJECTS)  # The number of one that is unpacked.
+KEYS = [*(made.key for made in OBJECTS), derived_id("untar", OBJECTS[0].key)]
+SIZES = [*(len(made.content) for made in OBJECTS), 150_000]
+SHARED = [not is_small(size) for size in SIZES]
 
 
-class Life(RuleBasedStateMachine):
-    """Whatever happens to objects, what the store counts is what lies on disk."""
+class Mate:
+    """One of the stores, and what its owner thinks of it."""
 
-    objects = [made_of(size, seed) for seed, size in enumerate((0, 10, 300_000, 600_000, 400_000))]
-    which = st.sampled_from(range(5))
+    def __init__(self, root: Path) -> None:
+        self.store = Store(root, CAPACITY)
+        self.spare: dict[int, bool] = {}  # what it has said of what it knows
+        self.pins: Counter[int] = Counter()
+        self.coming: dict[int, Partial | Present] = {}
+        self.hear()
+
+    def hear(self) -> set[int]:
+        """What it knows now; of what is gone it was told."""
+        gone = {KEYS.index(key) for key in self.store.take_evicted()}
+        assert not any(self.pins[which] for which in gone), "it was in use"
+        known = {KEYS.index(key) for key in self.store.held()}
+        assert set(self.spare) - known <= gone, "something has gone in silence"
+        self.spare = {which: self.spare.get(which, False) for which in known}
+        return gone
+
+
+class Sharing(RuleBasedStateMachine):
+    """Three stores in one folder, of which any ends at any moment, in order or not."""
+
+    who = st.sampled_from(range(3))
+    which = st.sampled_from(range(len(KEYS)))
 
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
-        self.store = Store(Path(self.folder.name), capacity_bytes=CAPACITY)
-        self.held: set[int] = set()
-        self.spare: set[int] = set()
-        self.forever: set[int] = set()
-        self.pins = dict.fromkeys(range(5), 0)
+        self.root = Path(self.folder.name) / "store"
+        self.mates = [Mate(self.root) for _ in range(3)]
 
     def teardown(self) -> None:
-        self.store.close()
+        for mate in self.mates:
+            mate.store.leave()
+        assert not self.root.exists() or any(True for _ in (self.root / "objects").iterdir())
         self.folder.cleanup()
 
-    @rule(which=which)
-    def begin_and_break(self, which: int) -> None:
-        made = self.objects[which]
-        if which not in self.held:
+    def bring(self, who: int, which: int, way: Callable[[Store], object]) -> None:
+        """It is admitted if what nobody needs makes room for it."""
+        mate = self.mates[who]
+        needed = sum(SIZES[one] for one in range(len(KEYS)) if SHARED[one] and self.is_needed(one))
+        needed += sum(SIZES[one] for other in self.mates for one in other.coming)
+        for other in self.mates:  # Of small objects each has its own, and only itself can give them up.
+            small = [one for one in other.spare if not SHARED[one]]
+            needed += sum(SIZES[one] for one in small if other is not mate or mate.pins[one] or not mate.spare[one])
+        kept = [path for one, path in enumerate(self.places()) if self.is_needed(one) and path.exists()]
+        try:
+            way(mate.store)
+        except DiskFull:
+            assert needed + SIZES[which] > 3 * CAPACITY, "room that could have been made was refused"
+            mate.hear()
+            return
+        mate.hear()
+        assert all(path.exists() for path in kept), "what somebody needs was given up"
+        assert which in mate.spare, "what it has brought is here"
+        mate.spare[which] = False
 
-            def begin() -> None:
-                partial = self.store.begin(made.key, made.manifest)
+    def places(self) -> list[Path]:
+        return [self.root / "objects" / key for key in KEYS]
+
+    def is_needed(self, which: int) -> bool:
+        return any(mate.pins[which] or mate.spare.get(which) is False for mate in self.mates)
+
+    @rule(who=who, which=which)
+    def receive(self, who: int, which: int) -> None:
+        if which == TREE:
+            self.bring(who, which, self.unpack)
+        elif which not in self.mates[who].coming:
+            self.bring(who, which, lambda store: receive(store, OBJECTS[which]))
+
+    def unpack(self, store: Store) -> None:
+        if not store.find(KEYS[TREE]):
+            (store.begin_tree(KEYS[TREE]) / "data").write_bytes(bytes(SIZES[TREE]))
+            store.commit_tree(KEYS[TREE])
+
+    @rule(who=who, which=which)
+    def adopt(self, who: int, which: int) -> None:
+        path = Path(self.folder.name) / "output"
+        if which != TREE and which not in self.mates[who].coming:
+            path.write_bytes(OBJECTS[which].content)
+            self.bring(who, which, lambda store: store.adopt(path))
+
+    @rule(who=who, which=which)
+    def begin_and_break(self, who: int, which: int) -> None:
+        if which == TREE or which in self.mates[who].spare or which in self.mates[who].coming:
+            return
+        made = OBJECTS[which]
+        try:
+            partial = self.mates[who].store.begin(made.key, made.manifest)
+        except DiskFull:
+            return
+        for index in range(0, len(made.chunks), 2):
+            partial.write(index, made.chunks[index])
+        getattr(partial, "release", partial.discard)()
+        self.mates[who].hear()
+
+    @rule(who=who, which=which)
+    def begin_slowly(self, who: int, which: int) -> None:
+        mate = self.mates[who]
+        if which != TREE and which not in mate.spare and which not in mate.coming:
+            made = OBJECTS[which]
+            with contextlib.suppress(DiskFull):
+                mate.coming[which] = partial = mate.store.begin(made.key, made.manifest)
                 for index in range(0, len(made.chunks), 2):
                     partial.write(index, made.chunks[index])
-                partial.release()
+            mate.hear()
 
-            self.fits(which, begin)
+    @rule(who=who)
+    @precondition(lambda self: any(mate.coming for mate in self.mates))
+    def go_on(self, who: int) -> None:
+        """Whatever others have done meanwhile, with the same object too."""
+        mate = self.mates[who]
+        for which in sorted(mate.coming):
+            partial = mate.coming.pop(which)
+            for index in set(range(len(OBJECTS[which].chunks))) - partial.present:
+                partial.write(index, OBJECTS[which].chunks[index])
+            if isinstance(partial, Present) and which in mate.spare:
+                partial.commit()
+                continue
+            with contextlib.suppress(*([FileNotFoundError] if isinstance(partial, Present) else [])):
+                partial.commit()  # Of what was here, and was removed meanwhile, nothing comes.
+                mate.hear()
+                mate.spare[which] = False
 
-    def fits(self, which: int, bring: Callable[[], object]) -> bool:
-        """Whether it was admitted: always, if what may go makes room for it; and nothing else goes."""
-        size = len(self.objects[which].content)
-        needed = sum(len(self.objects[one].content) for one in self.held if one not in self.spare or self.pins[one])
-        try:
-            bring()
-        except DiskFull:
-            assert needed + size > CAPACITY, "room that could have been made was refused"
-            assert self.store.take_evicted() == (), "something was given up in vain"
-            return False
-        evicted = self.store.take_evicted()
-        gone = {which for which, made in enumerate(self.objects) if made.key in evicted}
-        assert gone <= self.spare
-        assert not any(self.pins[one] for one in gone)
-        self.held -= gone
-        self.forget(*gone)
-        return True
+    @rule(who=who)
+    def unpack_and_break(self, who: int) -> None:
+        store = self.mates[who].store
+        (store.begin_tree(KEYS[TREE]) / "half").touch()  # Its bytes count when all are here.
+        store.discard_tree(KEYS[TREE])
 
-    def forget(self, *gone: int) -> None:
-        self.spare.difference_update(gone)
-        self.forever.difference_update(gone)
+    @rule(who=who, which=which, spare=st.booleans())
+    def rate(self, who: int, which: int, spare: bool) -> None:
+        mate = self.mates[who]
+        mate.store.rate(KEYS[which], spare)
+        if which in mate.spare:
+            mate.spare[which] = spare
 
-    @rule(which=which)
-    def receive(self, which: int) -> None:
-        if which not in self.held and self.fits(which, lambda: receive(self.store, self.objects[which])):
-            self.held.add(which)
+    @rule(who=who, which=which)
+    def remove(self, who: int, which: int) -> None:
+        mate = self.mates[who]
+        if mate.store.remove(KEYS[which]):
+            assert not mate.pins[which]
+            del mate.spare[which]
 
-    @rule(which=which)
-    def adopt(self, which: int) -> None:
-        path = Path(self.folder.name) / "output"
-        path.write_bytes(self.objects[which].content)
-        if self.fits(which, lambda: self.store.adopt(path)) or which in self.held:
-            self.held.add(which)
-            self.spare.discard(which)
+    @rule(who=who, which=which)
+    def pin(self, who: int, which: int) -> None:
+        mate = self.mates[who]
+        mate.store.pin(KEYS[which])
+        gone = mate.hear()  # Before it counts: what had gone by then is told, and what has not stays.
+        assert which not in gone or which not in mate.spare
+        mate.pins[which] += 1
 
-    @rule(which=which, spare=st.booleans(), forever=st.booleans())
-    def rate(self, which: int, spare: bool, forever: bool) -> None:
-        self.store.rate(self.objects[which].key, spare, forever)
-        self.forget(which)
-        if which in self.held:
-            self.spare |= {which} if spare else set()
-            self.forever |= {which} if forever else set()
+    @rule(who=who, which=which)
+    @precondition(lambda self: any(any(mate.pins.values()) for mate in self.mates))
+    def unpin(self, who: int, which: int) -> None:
+        mate = self.mates[who]
+        if mate.pins[which]:
+            mate.store.unpin(KEYS[which])
+            mate.pins[which] -= 1
 
-    @rule(orderly=st.booleans())
-    def open_again(self, orderly: bool) -> None:
-        """Whoever comes next finds what is worth it; after an orderly end what is kept for ever."""
-        worth = {which for which in self.held if len(self.objects[which].content) > 64 << 10} | self.forever
-        if orderly:
-            assert self.store.clear(keep_forever=True) == bool(self.forever)
-            worth = set(self.forever)
-        self.store.close()
-        self.store = Store(Path(self.folder.name), CAPACITY, resume=True)
-        self.held, self.spare = worth, set()
-        self.pins = dict.fromkeys(range(5), 0)
-        assert self.store.held() == {self.objects[which].key: which in self.forever for which in worth}
+    @rule(who=who)
+    def look(self, who: int) -> None:
+        mate = self.mates[who]
+        mate.store.look()
+        mate.hear()
+        for which in mate.spare:
+            assert mate.store.path(KEYS[which]).exists(), "it knows what is here"
 
-    @rule(which=which)
-    def remove(self, which: int) -> None:
-        removed = self.store.remove(self.objects[which].key)
-        assert removed == (which in self.held and not self.pins[which])
-        if removed:
-            self.held.discard(which)
-            self.forget(which)
-
-    @rule(which=which)
-    def quarantine(self, which: int) -> None:
-        self.store.quarantine(self.objects[which].key)
-        self.held.discard(which)
-        self.forget(which)
-
-    @rule(which=which)
-    def pin(self, which: int) -> None:
-        self.store.pin(self.objects[which].key)
-        self.pins[which] += 1
-
-    @rule(which=which)
-    @precondition(lambda self: any(self.pins.values()))
-    def unpin(self, which: int) -> None:
-        if self.pins[which]:
-            self.store.unpin(self.objects[which].key)
-            self.pins[which] -= 1
+    @rule(who=who, killed=st.booleans(), busy=st.booleans())
+    def end_and_start(self, who: int, killed: bool, busy: bool) -> None:
+        """Whoever comes in its place joins the others; nothing of the one that was killed is in their way."""
+        store = self.mates[who].store
+        if busy:
+            (store.begin_tree(KEYS[TREE]) / "half").touch()  # Its bytes count when all are here.
+        if killed:
+            store.abandon()
+        else:
+            store.leave()
+        self.mates[who] = Mate(self.root)
 
     @invariant()
-    def counts_agree(self) -> None:
-        assert {which for which, made in enumerate(self.objects) if self.store.has(made.key)} == self.held
-        lying = sum((self.store.root / path).stat().st_size for path in on_disk(self.store))
-        assert self.store.used_bytes == lying <= CAPACITY
-        for which in self.held:
-            assert not self.store.altered(self.objects[which].key)
-            assert self.store.path(self.objects[which].key).stat().st_size == len(self.objects[which].content)
+    def the_budget_is_kept(self) -> None:
+        assert bytes_on_disk(self.mates[0].store) <= 3 * CAPACITY, "the budget is exceeded"
+
+    @invariant()
+    def what_is_in_use_is_there_and_whole(self) -> None:
+        for mate in self.mates:
+            for which in mate.spare:
+                if mate.pins[which] or not SHARED[which]:
+                    path = mate.store.path(KEYS[which])
+                    assert not mate.store.altered(KEYS[which])
+                    assert which == TREE or object_id(manifest_of_file(path)[0]) == KEYS[which]
+                    assert which != TREE or (path / "data").stat().st_size == SIZES[TREE]
+
+    @invariant()
+    def nothing_is_there_twice(self) -> None:
+        names = [path.name for path in (self.root / "objects").iterdir() if not path.name.startswith("own-")]
+        assert sorted(names) == sorted(set(names))
 
 
-Life.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
-test_counts_are_what_lies_on_disk = Life.TestCase
+Sharing.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+test_stores_share_a_folder = Sharing.TestCase

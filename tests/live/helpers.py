@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 import psutil
 
 import vine
+from vine.content.space import OBJECT_ID
 
 GIVE_UP_S = 60.0  # A guard against hangs, never a measure.
 MARK = "VINE_LIVE_TEST"  # A variable by which all that a program started is known.
@@ -181,8 +182,7 @@ class Worker(Program):
     @property
     def objects(self) -> dict[str, Path]:
         """What its store holds."""
-        folder = self.home / "store" / "objects"
-        return {path.name: path for path in folder.iterdir()} if folder.exists() else {}
+        return objects_in(self.workspace)
 
     def all_bytes(self) -> Iterator[tuple[Path, bytes]]:
         """Every file below the workspace. Files come and go meanwhile."""
@@ -192,6 +192,11 @@ class Worker(Program):
                     yield path, path.read_bytes()
             except FileNotFoundError:
                 continue
+
+
+def objects_in(workspace: Path) -> dict[str, Path]:
+    """What the stores in a workspace hold."""
+    return {path.name: path for path in workspace.glob("vine-store-*/objects/**/*") if OBJECT_ID.fullmatch(path.name)}
 
 
 class Site:

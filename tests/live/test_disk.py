@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import vine
-from tests.live.helpers import Site, a_site, done, lines_of, until
+from tests.live.helpers import Site, a_site, done, lines_of, objects_in, until
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.environments.pack import pack_tree
@@ -70,7 +70,7 @@ def test_a_worker_that_starts_where_another_was_killed_goes_on_with_what_that_ha
         sums(done(manager, reading(file)))
         site.workers["w0"].kill()
         # when another one is started in its place
-        other = site.worker("w1", "--workspace", site.workers["w0"].workspace)
+        other = site.worker("w1", "--workspace", site.workers["w0"].workspace, "--host-name", "host-w0")
         until(lambda: other.pid in holders(site), "it has told what it has found")
         # then its tasks find the file without another transfer
         before = site.status()["transfers_done"]
@@ -88,21 +88,22 @@ def test_what_is_kept_for_ever_is_there_for_the_next_run(end: str, tmp_path: Pat
     # given a run whose worker has kept one of two files
     (tmp_path / "data").write_bytes(data := os.urandom(10 * MB))
     workspace = tmp_path / "workspace"
-    with a_site(tmp_path / "first", ["w0"], "--workspace", workspace) as site, site.client() as manager:
+    here = ("--workspace", workspace, "--host-name", "here")
+    with a_site(tmp_path / "first", ["w0"], *here) as site, site.client() as manager:
         forever = manager.declare_file(tmp_path / "data", cache="forever")
         other = manager.declare_buffer(os.urandom(MB))
         sums(done(manager, reading(forever, other)))
         if end == "killed":
             site.workers["w0"].kill()
-    assert os.listdir(workspace) == ["vine-worker-w0"]
+    assert {path.name for path in workspace.glob("vine-store-*")} == {f"vine-store-{os.geteuid()}-here"}
     # when another run's worker starts there
-    with a_site(tmp_path / "second", ["w1"], "--workspace", workspace) as site, site.client() as manager:
+    with a_site(tmp_path / "second", ["w1"], *here) as site, site.client() as manager:
         until(lambda: holders(site), "what it has found is told")
         again = manager.declare_file(tmp_path / "data", cache="forever")
         # then it has that file already, and nothing else
         assert sums(done(manager, reading(again))) == [sha256(data)]
         assert (site.status()["bytes_from_manager"], site.status()["transfers_done"]) == (0, 0)
-        assert set(objects_of(workspace, "w1")) == {object_id(manifest_of_bytes(data))}
+        assert set(objects_in(workspace)) == {object_id(manifest_of_bytes(data))}
 
 
 def test_what_was_unpacked_and_is_kept_for_ever_is_not_unpacked_again(tmp_path: Path) -> None:
@@ -110,9 +111,9 @@ def test_what_was_unpacked_and_is_kept_for_ever_is_not_unpacked_again(tmp_path: 
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "data").write_bytes(os.urandom(MB))
     archive = pack_tree(tmp_path / "tree", tmp_path / "tree.tar.zst")
-    workspace, inodes = tmp_path / "workspace", []
+    here, inodes = ("--workspace", tmp_path / "workspace", "--host-name", "here"), []
     for run, worker in enumerate(("w0", "w1")):
-        with a_site(tmp_path / f"run{run}", [worker], "--workspace", workspace) as site, site.client() as manager:
+        with a_site(tmp_path / f"run{run}", [worker], *here) as site, site.client() as manager:
             if run:
                 until(lambda: holders(site), "what it has found is told")
             # when a task needs what is unpacked, in that run and in the next one
@@ -125,7 +126,3 @@ def test_what_was_unpacked_and_is_kept_for_ever_is_not_unpacked_again(tmp_path: 
     # then it is the same file, and nothing had to be brought for it
     assert inodes[0] == inodes[1] != ""
     assert moved == 0
-
-
-def objects_of(workspace: Path, worker: str) -> list[str]:
-    return os.listdir(workspace / f"vine-worker-{worker}" / "store" / "objects")

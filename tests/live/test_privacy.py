@@ -69,8 +69,9 @@ def ended(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ended]:
 def test_no_workers_store_holds_a_result_or_a_stream(ended: Ended) -> None:
     for worker in ended.site.workers.values():
         assert worker.objects, "there is a store to look into"
-        for path, data in _files_below(worker.home / "store"):
-            assert _secrets_in(data) == [], path
+        for store in worker.workspace.glob("vine-store-*"):
+            for path, data in _files_below(store):
+                assert _secrets_in(data) == [], path
 
 
 def test_nothing_of_them_is_left_anywhere_in_a_workspace(ended: Ended) -> None:

@@ -83,7 +83,7 @@ class RealWorker:
         self.player.close()
         self.node.close()
         self._gate.close()
-        self.store.close()
+        self.store.leave()
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ class StoreObjects:
 
     def __init__(self, root: Path, resume: bool = False) -> None:
         root.mkdir(exist_ok=resume)
-        self.store = Store(root, resume=resume)
+        self.store = Store(root)
         self.manifests: dict[ObjectId, Manifest] = {}
         self.before_begin = threading.Event()
         self.before_begin.set()

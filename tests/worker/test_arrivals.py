@@ -236,6 +236,19 @@ def test_the_manager_hears_what_had_to_make_room_and_idle_hosts_of_it_end() -> N
     assert starts(world.run(assignment(2, environment=TREE))) == []
 
 
+def test_who_has_not_started_waits_again_when_a_mate_has_found_its_input_altered() -> None:
+    world = World(held=(DATA,))
+    data = ObjectMount(DATA, "data")
+    world.run(*(assignment(number, TaskKind.COMMAND, inputs=(data,)) for number in (1, 2, 3)))  # Two of them run.
+    (said,) = world.hear(act.Lost((DATA, TREE)))
+    assert isinstance(said, act.Send)
+    assert isinstance(said.message, wire.ObjectsLost)
+    assert said.message.object_ids == (DATA,)
+    world.hear(act.BodyEnded(AttemptId(1, 1), FINE))
+    assert starts(world.hear(act.Collected(AttemptId(1, 1)))) == []
+    assert starts(world.hear(act.Kept(DATA))) == [3]
+
+
 def test_the_cache_level_forever_travels_with_the_object_and_is_announced_again() -> None:
     world = World(held=())
     forever = wire.CacheLevel.FOREVER

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import tarfile
 from collections.abc import Iterator
@@ -87,7 +88,7 @@ class Store:
     """What lies on the worker's disk."""
 
     def __init__(self, manager: ScriptedManager, tree: ObjectId) -> None:
-        self._folder = manager.folder / "work" / "vine-worker-w1" / "store"
+        self._folder = manager.folder / "work" / f"vine-store-{os.geteuid()}-host-w1"
         self._tree = tree
 
     @property
@@ -191,7 +192,7 @@ def test_what_is_not_wanted_any_more_leaves_neither_process_nor_folder(
     manager.say(worker, wire.DropObjects((source.tree,)))
     manager.say(worker, wire.AbandonFetch(TransferId(1, 1)))
     manager.say(worker, wire.DropObjects((source.key,)))
-    partial = manager.folder / "work" / "vine-worker-w1" / "store" / "partial"
+    partial = manager.folder / "work" / f"vine-store-{os.geteuid()}-host-w1" / "partial"
     manager.until(lambda: not unpackers(manager.folder) and not list(partial.iterdir()))
     source.send_all()
     assert manager.command(worker, "true").exit_code == 0

@@ -40,7 +40,7 @@ class Bench:
 
     def close(self) -> None:
         self.downloads.close()
-        self.holdings.store.close()
+        self.holdings.store.leave()
 
 
 @pytest.fixture
@@ -77,10 +77,10 @@ def test_what_was_refused_is_told_by_its_label_and_leaves_nothing(server: WebSer
 def test_what_does_not_fit_is_told_as_a_full_disk(server: WebServer, tmp_path: Path) -> None:
     bench = Bench(tmp_path, 500_000)
     ended = bench.download(server.serve(Reply(DATA)))
-    bench.close()
     assert ended.fault is DownloadFault.DISK_FULL
     assert "--disk" in ended.message
     assert bench.holdings.store.used_bytes == 0
+    bench.close()
 
 
 def test_a_download_is_stopped_in_the_midst_of_silence_and_reported(server: WebServer, bench: Bench) -> None:

@@ -21,7 +21,7 @@ WRONG = ObjectId("0" * 64)
 def holdings(tmp_path: Path) -> Iterator[Holdings]:
     store = Store(tmp_path / "store", 1_000_000)
     yield Holdings(store)
-    store.close()
+    store.leave()
 
 
 def test_a_small_object_is_kept_and_served(holdings: Holdings) -> None:

@@ -62,7 +62,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     made = Bench(tmp_path)
     yield made
     made.growing.discard()
-    made.store.close()
+    made.store.leave()
 
 
 def rest(data: bytes, first: int, **headers: str) -> Reply:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import os
 import queue
 import random
 import tarfile
@@ -75,7 +74,7 @@ class Bench:
 
     def close(self) -> None:
         self.unpacking.close()
-        self.store.close()
+        self.store.leave()
 
 
 class Arrival:
@@ -343,5 +342,33 @@ def test_the_end_of_the_worker_leaves_nothing_half_unpacked(tmp_path: Path, plai
     arrival.until_unpacked(1)
     bench.close()
     assert not bench.processes()
-    assert not arrival.folder.exists()
-    assert os.listdir(bench.store.objects) == []
+    assert not bench.store.root.exists()
+
+
+# --- with other workers of the host ---
+
+
+def test_what_a_mate_unpacks_is_waited_for_and_had_once(bench: Bench) -> None:
+    # given another worker of the host that is unpacking an archive
+    mate = Store(bench.store.root, 50_000_000)
+    tree, archive = ObjectId("d" * 64), ObjectId("a" * 64)
+    (mate.begin_tree(tree) / "data").write_bytes(b"data")
+    # when this one is to unpack it as well, then it does not begin (the archive is not even here)
+    bench.unpacking.start(StartUnpack(tree, archive, "data.tar"))
+    assert bench.quiet
+    mate.commit_tree(tree)
+    assert bench.report() == Unpacked(tree)
+    assert bench.holdings.path(tree) == mate.path(tree)
+    mate.leave()
+
+
+def test_what_a_killed_mate_was_unpacking_is_unpacked_here(bench: Bench, plain: Path) -> None:
+    mate = Store(bench.store.root, 50_000_000)
+    key, _manifest = bench.holdings.adopt(plain)
+    tree = derived_id("untar", key)
+    (mate.begin_tree(tree) / "half").write_bytes(b"x")
+    assert bench.store.is_made_elsewhere(tree)
+    mate.abandon()
+    bench.unpacking.start(StartUnpack(tree, key, "data.tar"))
+    assert bench.report() == Unpacked(tree)
+    assert len(list(bench.holdings.path(tree).iterdir())) == 12

@@ -30,4 +30,4 @@ def test_good_copies_are_told_from_bad_ones_and_from_those_that_are_not_here(tmp
     found = [reports.get(timeout=20) for _ in range(3)]
     assert found == [Verified(keys[0], True), Verified(keys[1], False), Verified(ObjectId("0" * 64), False)]
     verifying.close()
-    store.close()
+    store.leave()

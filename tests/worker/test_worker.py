@@ -100,7 +100,7 @@ def test_a_copy_that_is_doubted_is_kept_while_it_is_good_and_out_of_reach_when_i
     manager.say(worker, wire.VerifyObjects((data,)))
     assert manager.next(worker, wire.ObjectsHeld).object_ids == (data,)
     # when its bytes on the disk are others
-    (path,) = manager.folder.glob(f"work/**/objects/{data}")
+    (path,) = manager.folder.glob(f"work/**/objects/**/{data}")
     path.chmod(0o600)
     path.write_bytes(b"jello")
     manager.say(worker, wire.VerifyObjects((data,)))
@@ -178,8 +178,7 @@ def test_a_long_value_waits_in_the_outbox_and_not_in_the_store(manager: Scripted
     assert made_task
     call = manager.assignment(TaskKind.CALL, function=measure, payload=payload, values=(value,))
     assert value_of(manager.run(worker, call)[0]) == 1_000_000
-    stored = manager.folder / "work" / "vine-worker-w1" / "store" / "objects" / made.value_object
-    assert not stored.exists()
+    assert not list((manager.folder / "work").glob(f"vine-store-*/objects/**/{made.value_object}"))
     manager.say(worker, wire.DropObjects((made.value_object,)))
     manager.command(worker, "true")
     assert not list((manager.folder / "work" / "vine-worker-w1" / "spill").iterdir())
@@ -267,7 +266,8 @@ def test_a_killed_worker_takes_its_tasks_with_it_and_the_next_one_cleans_up(
         os.sched_yield()
     manager.start_worker("w2")
     manager.joined("w2")
-    assert [folder.name for folder in (manager.folder / "work").iterdir() if folder.is_dir()] == ["vine-worker-w2"]
+    left = {folder.name for folder in (manager.folder / "work").glob("vine-worker-*") if folder.is_dir()}
+    assert left == {"vine-worker-w2"}
 
 
 def sleepers() -> list[str]:

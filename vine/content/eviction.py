@@ -1,72 +1,42 @@
-"""Which complete objects may go when room is needed, and which of them goes first?"""
+"""Which complete objects go when room is needed, and which of them first?"""
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from vine.names import ObjectId
 
 
-class Shelf:
-    """The objects that may be spared, least recently used first, and what is in use whatever is said of it.
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An object that may go as far as everybody has said who rated it."""
 
-    Nothing is spare by itself: only who knows of other copies can say so. Pins count, and may come before
-    their object.
+    key: ObjectId
+    size: int
+    used_at: int  # by any clock that all of them share
+    shared: bool = True  # by the stores of one folder
+
+
+def choose(
+    candidates: Iterable[Candidate],
+    wanted_bytes: int,
+    take: Callable[[ObjectId], bool],
+    give_back: Callable[[ObjectId], None],
+) -> list[Candidate]:
+    """What goes for so many bytes, least recently used first; nothing at all if that is not enough.
+
+    `take` says whether an object is in nobody's use, and keeps it so; `give_back` ends that where it was in vain.
     """
-
-    def __init__(self) -> None:
-        self._spare: OrderedDict[ObjectId, int] = OrderedDict()  # sizes
-        self._pins: Counter[ObjectId] = Counter()
-
-    def spare(self, key: ObjectId, size: int) -> None:
-        """There are other copies: this one may go. Saying so counts as a use."""
-        self._spare[key] = size
-        self._spare.move_to_end(key)
-
-    def keep(self, key: ObjectId) -> None:
-        """It may not go (any more), or is gone."""
-        self._spare.pop(key, None)
-
-    def is_spare(self, key: ObjectId) -> bool:
-        return key in self._spare
-
-    def used(self, key: ObjectId) -> None:
-        """Others have been waiting for longer."""
-        if key in self._spare:
-            self._spare.move_to_end(key)
-
-    def pin(self, key: ObjectId) -> None:
-        self._pins[key] += 1
-
-    def unpin(self, key: ObjectId) -> None:
-        assert self._pins[key] > 0, "every unpin follows its pin"
-        self._pins[key] -= 1
-        if not self._pins[key]:
-            del self._pins[key]
-            self.used(key)  # Until now.
-
-    def is_pinned(self, key: ObjectId) -> bool:
-        return key in self._pins
-
-    def clear(self) -> None:
-        self._spare.clear()
-        self._pins.clear()
-
-    @property
-    def free_able_bytes(self) -> int:
-        return sum(size for key, size in self._spare.items() if key not in self._pins)
-
-    def give_up(self, wanted_bytes: int) -> list[ObjectId]:
-        """What goes to make room for so many bytes; nothing at all if that is not enough."""
-        going: list[ObjectId] = []
-        for key, size in self._spare.items():
-            if wanted_bytes <= 0:
-                break
-            if size and key not in self._pins:
-                going.append(key)
-                wanted_bytes -= size
-        if wanted_bytes > 0:
-            return []
-        for key in going:
-            del self._spare[key]
-        return going
+    going: list[Candidate] = []
+    for candidate in sorted(candidates, key=lambda one: (one.used_at, one.key)):
+        if wanted_bytes <= 0:
+            break
+        if candidate.size and take(candidate.key):
+            going.append(candidate)
+            wanted_bytes -= candidate.size
+    if wanted_bytes > 0:
+        for candidate in going:
+            give_back(candidate.key)
+        return []
+    return going

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import shutil
 import stat
@@ -11,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vine.content.hashing import signature_of_stat
-from vine.errors import FileMissing, UsageError
+from vine.errors import FileMissing
 from vine.wire.messages import Signature
 
 Signatures = dict[str, Signature]  # By path within the object; "" is the object itself.
@@ -147,11 +146,11 @@ def move(source: Path, destination: Path) -> None:
         raise FileMissing(f"{source} does not exist: make it before the task ends")
     status = os.lstat(source)
     if stat.S_ISLNK(status.st_mode):
-        _copy(Path(os.path.realpath(source)), destination)
+        copy(Path(os.path.realpath(source)), destination)
         source.unlink()
         return
     if stat.S_ISREG(status.st_mode) and status.st_nlink > 1:
-        _copy(source, destination)
+        copy(source, destination)
         source.unlink()
         return
     if stat.S_ISDIR(status.st_mode):
@@ -159,11 +158,12 @@ def move(source: Path, destination: Path) -> None:
     if status.st_dev == os.stat(destination.parent).st_dev:
         os.rename(source, destination)
         return
-    _copy(source, destination)
+    copy(source, destination)
     remove(source)
 
 
-def _copy(source: Path, destination: Path) -> None:
+def copy(source: Path, destination: Path) -> None:
+    """Copy a file or folder with what it holds."""
     if source.is_dir():
         shutil.copytree(source, destination, symlinks=True)
     else:
@@ -177,21 +177,3 @@ def read_span(path: Path, offset: int, length: int) -> bytes:
         return os.pread(descriptor, length, offset)
     finally:
         os.close(descriptor)
-
-
-def take(root: Path) -> int:
-    """Make sure that this folder is ours alone: what it holds is going to be removed."""
-    lock = root / "store.lock"
-    try:
-        root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not lock.exists() and (root / "objects").exists():
-            raise UsageError(f"{root} has an objects/ that is not a store's: give the worker an empty --workspace")
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise UsageError(f"{root} cannot be a workspace ({error.strerror}): give the worker another one") from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise UsageError(f"{root} is in use by another worker: give each a --workspace of its own") from error
-    return descriptor

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from pathlib import Path
 
-from vine.content.budget import Budget
 from vine.content.folders import remove
 from vine.content.hashing import Buffer
 from vine.content.partial import disk_full_or
@@ -18,21 +17,21 @@ class Growing:
     Made by `Store.begin_growing`, and ended by `Store.keep_grown` or by `discard`.
     """
 
-    def __init__(self, path: Path, budget: Budget, lock: AbstractContextManager[object]) -> None:
+    def __init__(self, path: Path, reserve: Callable[[int], None], give_back: Callable[[], None]) -> None:
+        """`reserve` so many bytes more, or raise DiskFull; `give_back` all of them."""
         self.path = path
         self.size = 0  # that has been written
-        self._budget = budget
-        self._lock = lock  # that guards the budget
-        self._room = 0
+        self.room = 0  # that is reserved for it
+        self._reserve = reserve
+        self._give_back = give_back
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
 
     def make_room(self, size: int) -> None:
         """Reserve room for so many bytes in all; DiskFull if they do not fit."""
-        if size <= self._room:
+        if size <= self.room:
             return
-        with self._lock:
-            self._budget.reserve(size - self._room)
-        self._room = size
+        self._reserve(size - self.room)
+        self.room = size
         try:
             os.posix_fallocate(self._descriptor, 0, size)
         except OSError as error:
@@ -60,9 +59,9 @@ class Growing:
 
     def give_room_back(self) -> None:
         """It is not counted here any more."""
-        room, self._room = self._room, 0
-        with self._lock:
-            self._budget.give_back(room)
+        if self.room:
+            self._give_back()
+        self.room = 0
 
     def discard(self) -> None:
         """It will not be kept, or has been: nothing of it is left here."""

@@ -19,9 +19,11 @@ from vine.content.manifest import (
     chunk_count,
     chunk_hash,
     chunk_span,
+    object_id,
 )
 from vine.content.paths import leads_out
 from vine.errors import FileChanged, FileMissing, UsageError
+from vine.names import ObjectId
 from vine.wire.messages import Manifest, Signature, TreeEntry
 
 Buffer = bytes | bytearray | memoryview
@@ -204,3 +206,9 @@ def _missing(path: Path, error: OSError) -> FileMissing:
 
 def _changed(path: Path) -> FileChanged:
     return FileChanged(f"{path} changed while it was read: declare it when it is complete")
+
+
+def has_content(path: Path, key: ObjectId, manifest: Manifest) -> bool:
+    """Whether the bytes at the path are the object's: all are hashed. OSError, VineError if they cannot be read."""
+    found = manifest_of_file(path)[0] if manifest.tree is None else manifest_of_tree(path)
+    return object_id(found) == key

@@ -1,78 +1,280 @@
-"""What was verified in a store, told so that a later worker in the same folder can find out what still is?"""
+"""What do the stores that share a folder know together: its objects, who needs them, and who has been given room?"""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from vine import config
 from vine.content import folders
+from vine.content.budget import Totals
+from vine.content.eviction import Candidate
 from vine.content.folders import Signatures
-from vine.content.hashing import manifest_of_file, manifest_of_tree
-from vine.content.manifest import object_id
+from vine.content.hashing import has_content
 from vine.errors import VineError
 from vine.host import boot_id
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
-_VERSION = 1
+_VERSION = 2
+
+_SCHEMA = """
+    CREATE TABLE members (member TEXT PRIMARY KEY, capacity INTEGER, harmless INTEGER) WITHOUT ROWID;
+    CREATE TABLE objects (key TEXT PRIMARY KEY, size INTEGER, forever INTEGER, used_at INTEGER) WITHOUT ROWID;
+    CREATE TABLE proofs (key TEXT PRIMARY KEY, proof BLOB);
+    CREATE TABLE claims (
+        key TEXT, member TEXT, spare INTEGER, forever INTEGER, PRIMARY KEY (key, member)
+    ) WITHOUT ROWID;
+    CREATE TABLE room (path TEXT PRIMARY KEY, member TEXT, size INTEGER) WITHOUT ROWID;
+"""
 
 
-class Entry(msgspec.Struct, frozen=True, array_like=True):
+class Proof(msgspec.Struct, frozen=True, array_like=True):
     """A complete object as it was when its last byte had been checked."""
 
-    version: int
     boot: str
-    size: int
-    forever: bool
     manifest: Manifest | None  # None for an unpacked archive
     signatures: Signatures
 
+    @property
+    def is_of_this_boot(self) -> bool:
+        return self.boot == boot_id()
 
-class Ledger:
-    """A folder with a file for each object that is worth finding again."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._boot = boot_id()
-
-    def write(self, key: ObjectId, size: int, forever: bool, manifest: Manifest | None, signatures: Signatures) -> None:
-        entry = Entry(_VERSION, self._boot, size, forever, manifest, signatures)
-        new = self._folder / f"{key}.new"
-        new.write_bytes(msgspec.msgpack.encode(entry))
-        os.rename(new, self._folder / key)
-
-    def forget(self, key: ObjectId) -> None:
-        (self._folder / key).unlink(missing_ok=True)
-
-    def entries(self) -> Iterator[tuple[ObjectId, Entry]]:
-        """What was written, last things first; what is none of ours, or of another version, is not told."""
-        paths = self._folder.iterdir() if self._folder.is_dir() else ()
-        for path in sorted(paths, key=lambda path: path.lstat().st_mtime_ns, reverse=True):
-            try:
-                entry = msgspec.msgpack.decode(path.read_bytes(), type=Entry)
-            except (msgspec.DecodeError, OSError):
-                continue
-            if entry.version == _VERSION:
-                yield ObjectId(path.name), entry
-
-    def is_good(self, key: ObjectId, entry: Entry, path: Path) -> bool:
+    def holds(self, key: ObjectId, path: Path) -> bool:
         """Whether the object at the path is still what was verified.
 
         While the machine runs, the kernel's times of change tell. What it had not written when it went
         down they do not tell: after that every byte is hashed again, and what has no hashes is not trusted.
         """
         try:
-            if entry.boot == self._boot:
-                return folders.signatures_of(path) == entry.signatures
-            return entry.manifest is not None and has_content(path, key, entry.manifest)
+            if self.is_of_this_boot:
+                return folders.signatures_of(path) == self.signatures
+            return self.manifest is not None and has_content(path, key, self.manifest)
         except (OSError, VineError):
             return False
 
 
-def has_content(path: Path, key: ObjectId, manifest: Manifest) -> bool:
-    """Whether the bytes at the path are the object's: all are hashed. OSError, VineError if they cannot be read."""
-    found = manifest_of_file(path)[0] if manifest.tree is None else manifest_of_tree(path)
-    return object_id(found) == key
+@dataclass(frozen=True, slots=True)
+class Entry:
+    key: ObjectId
+    size: int
+    forever: bool
+    proof: Proof
+
+
+class Ledger:
+    """A database beside the objects. All methods but `look` are called within `writing`.
+
+    It has to survive the death of processes and not that of the machine, so nothing waits for the disk.
+    """
+
+    def __init__(self, path: Path, member: str) -> None:
+        self._member = member
+        self._lock = threading.Lock()
+        self._database = _opened(path)
+        self._reader = _opened(path)
+        self._reading = threading.Lock()
+        self._seen = -1
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """One change that all see whole or not at all; nobody else changes anything meanwhile."""
+        with self._lock:
+            self._database.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                self._database.execute("ROLLBACK")
+                raise
+            self._database.execute("COMMIT")
+
+    def close(self) -> None:
+        self._database.close()
+        self._reader.close()
+
+    # --- members ---
+
+    def join(self, capacity_bytes: int | None) -> None:
+        self._database.execute("INSERT INTO members VALUES (?, ?, 0)", (self._member, capacity_bytes))
+
+    def call_harmless(self) -> None:
+        """Whoever uses objects for this member cannot write to them."""
+        self._database.execute("UPDATE members SET harmless = 1 WHERE member = ?", (self._member,))
+
+    def all_harmless(self) -> bool:
+        return not self._column("SELECT member FROM members WHERE NOT harmless")
+
+    def others(self) -> list[str]:
+        return self._column("SELECT member FROM members WHERE member <> ?", self._member)
+
+    def forget_member(self, member: str) -> list[str]:
+        """It has ended; returns the paths for which it had been given room, and which are nobody's now."""
+        paths: list[str] = self._column("SELECT path FROM room WHERE member = ?", member)
+        self._database.execute("UPDATE room SET member = NULL WHERE member = ?", (member,))
+        self._database.execute("DELETE FROM claims WHERE member = ?", (member,))
+        self._database.execute("DELETE FROM members WHERE member = ?", (member,))
+        return paths
+
+    def totals(self) -> Totals:
+        """What all members together may have here, and what there is."""
+        database = self._database
+        number, limited, capacity = database.execute(
+            "SELECT count(*), count(capacity), coalesce(sum(capacity), 0) FROM members"
+        ).fetchone()
+        (objects,) = database.execute("SELECT coalesce(sum(size), 0) FROM objects").fetchone()
+        (room,) = database.execute("SELECT coalesce(sum(size), 0) FROM room").fetchone()
+        return (capacity if number == limited else None), objects + room
+
+    # --- objects ---
+
+    def entries(self) -> list[Entry]:
+        """What is kept for ever first, then what was used last."""
+        keys: list[ObjectId] = self._column("SELECT key FROM objects ORDER BY forever DESC, used_at DESC, key")
+        return [entry for entry in map(self.find, keys) if entry is not None]
+
+    def find(self, key: ObjectId) -> Entry | None:
+        row = self._database.execute(
+            "SELECT size, forever, proof FROM objects JOIN proofs USING (key) WHERE key = ?", (key,)
+        ).fetchone()
+        if row is None:
+            return None
+        return Entry(key, row[0], bool(row[1]), msgspec.msgpack.decode(row[2], type=Proof))
+
+    def keys(self) -> set[ObjectId]:
+        return set(self._column("SELECT key FROM objects"))
+
+    def add(self, entry: Entry, used_at: int) -> None:
+        values = (entry.key, entry.size, entry.forever, used_at)
+        self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", values)
+        proof = msgspec.msgpack.encode(entry.proof)
+        self._database.execute("INSERT OR REPLACE INTO proofs VALUES (?, ?)", (entry.key, proof))
+
+    def prove(self, key: ObjectId, proof: Proof) -> None:
+        self._database.execute("UPDATE proofs SET proof = ? WHERE key = ?", (msgspec.msgpack.encode(proof), key))
+
+    def remove(self, key: ObjectId) -> None:
+        self._database.execute("DELETE FROM objects WHERE key = ?", (key,))
+        self._database.execute("DELETE FROM proofs WHERE key = ?", (key,))
+        self._database.execute("DELETE FROM claims WHERE key = ?", (key,))
+
+    def look(self) -> frozenset[ObjectId] | None:
+        """What is here; None if nothing has changed since it was last asked. Waits for nobody."""
+        with self._reading:
+            (version,) = self._reader.execute("PRAGMA data_version").fetchone()
+            if version == self._seen:
+                return None
+            self._seen = version
+            return frozenset(key for (key,) in self._reader.execute("SELECT key FROM objects"))
+
+    # --- who needs them ---
+
+    def claim(self, key: ObjectId, spare: bool, forever: bool = False) -> None:
+        """What this member says of the object: whether it may go, and whether it outlives all members."""
+        database = self._database
+        if database.execute("SELECT 1 FROM objects WHERE key = ?", (key,)).fetchone() is None:
+            return  # It is gone, and what comes under this id later is another matter.
+        before = database.execute(
+            "SELECT forever FROM claims WHERE key = ? AND member = ?", (key, self._member)
+        ).fetchone()
+        database.execute("INSERT OR REPLACE INTO claims VALUES (?, ?, ?, ?)", (key, self._member, spare, forever))
+        if forever:
+            database.execute("UPDATE objects SET forever = 1 WHERE key = ?", (key,))
+        elif before is not None and before[0]:  # Others may have said so too, and what they want stays.
+            database.execute(
+                "UPDATE objects SET forever ="
+                " EXISTS (SELECT 1 FROM claims WHERE claims.key = objects.key AND claims.forever) WHERE key = ?",
+                (key,),
+            )
+
+    def claim_what_nobody_claims(self) -> None:
+        """Until this member hears more of it, that stays."""
+        self._database.execute(
+            "INSERT INTO claims SELECT key, ?, 0, forever FROM objects WHERE key NOT IN (SELECT key FROM claims)",
+            (self._member,),
+        )
+
+    def disclaim(self, key: ObjectId) -> bool:
+        """This member needs it no more; whether others do."""
+        self._database.execute("DELETE FROM claims WHERE key = ? AND member = ?", (key, self._member))
+        return self._database.execute("SELECT 1 FROM claims WHERE key = ?", (key,)).fetchone() is not None
+
+    def touch(self, used_at: Mapping[ObjectId, int]) -> None:
+        rows = ((when, key) for key, when in used_at.items())
+        self._database.executemany("UPDATE objects SET used_at = max(used_at, ?) WHERE key = ?", rows)
+
+    def spare(self) -> list[Candidate]:
+        """What may go, as far as every member says that has said anything."""
+        rows = self._database.execute(
+            "SELECT key, size, used_at FROM objects"
+            " WHERE NOT EXISTS (SELECT 1 FROM claims WHERE claims.key = objects.key AND NOT spare)"
+        )
+        return [Candidate(*row) for row in rows]
+
+    # --- room for what is no object (yet) ---
+
+    def room_of(self, path: str) -> tuple[str | None, int] | None:
+        """Whose it is (None: nobody's) and how much it may hold; None if it is not known."""
+        row: tuple[str | None, int] | None = self._database.execute(
+            "SELECT member, size FROM room WHERE path = ?", (path,)
+        ).fetchone()
+        return row
+
+    def set_room(self, path: str, size: int, ours: bool = True) -> None:
+        member = self._member if ours else None
+        self._database.execute("INSERT OR REPLACE INTO room VALUES (?, ?, ?)", (path, member, size))
+
+    def add_room(self, path: str, size: int) -> None:
+        known = self.room_of(path)
+        self.set_room(path, size + (known[1] if known is not None else 0))
+
+    def end_room(self, path: str) -> None:
+        self._database.execute("DELETE FROM room WHERE path = ?", (path,))
+
+    def nobodys_room(self) -> list[tuple[str, int]]:
+        """What was altered (`quarantine/`) before what broken transfers left (`partial/`)."""
+        rows = self._database.execute("SELECT path, size FROM room WHERE member IS NULL ORDER BY path DESC")
+        return list(rows)
+
+    def end_all_room(self) -> None:
+        self._database.execute("DELETE FROM room")
+
+    def _column(self, query: str, *values: object) -> list:  # type: ignore[type-arg] # SQLite tells no types
+        return [row[0] for row in self._database.execute(query, values)]
+
+
+def remove(path: Path) -> None:
+    """For those who find a ledger that cannot be read, and are alone with it."""
+    for suffix in ("", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def is_sound(path: Path) -> bool:
+    """Whether what the machine left of it, when it went down, can be read."""
+    if not path.exists():
+        return True
+    try:
+        database = sqlite3.connect(path)
+        try:
+            (version,) = database.execute("PRAGMA user_version").fetchone()
+            return bool(version == _VERSION and database.execute("PRAGMA quick_check").fetchone() == ("ok",))
+        finally:
+            database.close()
+    except sqlite3.Error:
+        return False
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(
+        path, timeout=config.ledger_wait_s, isolation_level=None, check_same_thread=False, cached_statements=64
+    )
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = OFF")
+    if database.execute("PRAGMA user_version").fetchone() == (0,):
+        database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
+    return database

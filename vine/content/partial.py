@@ -185,6 +185,34 @@ class Partial:
                 member.symlink_to(entry.target)
 
 
+class Present:
+    """An object that is here already, as a transfer sees it: nothing is left to come."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        read: Callable[[int], Buffer],
+        is_here: Callable[[], bool],
+        unwanted: Callable[[], object],
+    ) -> None:
+        self.manifest = manifest
+        self.present = frozenset(range(chunk_count(manifest)))
+        self.read = read
+        self._is_here = is_here
+        self._unwanted = unwanted  # called if its transfer is given up
+
+    def write(self, index: int, data: Buffer) -> None:
+        """It has this chunk."""
+
+    def commit(self) -> None:
+        """It is where it belongs; FileNotFoundError if its owner has removed it meanwhile."""
+        if not self._is_here():
+            raise FileNotFoundError(errno.ENOENT, "it was removed while it was to come")
+
+    def discard(self) -> None:
+        self._unwanted()
+
+
 class _Descriptor:
     """An open file that is closed when the last thread that still uses it lets go.
 

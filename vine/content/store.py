@@ -2,74 +2,64 @@
 
 from __future__ import annotations
 
-import itertools
 import mmap
 import os
-import re
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from vine import config
 from vine.content import folders
-from vine.content.budget import Budget
+from vine.content.entrance import Entrance, is_small
 from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
-from vine.content.ledger import Entry, Ledger, has_content
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
-from vine.content.partial import Partial
-from vine.content.table import Held, Table
-from vine.errors import DiskFull, FileChanged, MalformedMessage, VineError
+from vine.content.partial import Partial, Present, disk_full_or
+from vine.content.reuse import Reuse, chunk_at
+from vine.content.sharing import Share
+from vine.content.space import OBJECT_ID, is_resumable
+from vine.errors import FileChanged, MalformedMessage
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
-
-_OBJECT_ID = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(slots=True)
 class _Coming:
-    """An object on its way in; without a Partial it waits to be resumed, or is being unpacked."""
+    """An object on its way in, and where it lies; without a Partial it is being unpacked."""
 
-    size: int
+    path: Path
     partial: Partial | None = None
-    released: bool = False
 
 
 class Store:
-    """A folder of objects: `objects/` complete and read-only, `partial/` arriving, `quarantine/` altered.
+    """A folder of objects, which all stores that are opened on it share.
 
-    Safe for several threads. Of what an earlier worker left in the folder, `resume` keeps what is still as
-    it was verified; without it the store begins empty. What is complete is given up for room once its owner
-    has called it spare and while it is not pinned, least recently used first; `take_evicted` tells it.
+    Safe for several threads, and against others that use the folder, of which any may be killed at any moment.
+    What one of them has received, made or unpacked is there for all, but for what is as small as what travels
+    inline: of that each has its own. What is complete is given up for room once everyone who has rated it has
+    called it spare and while nobody has it pinned, least recently used first; `take_evicted` tells it.
+
+    Whoever opens the folder finds what others have in it, and what earlier ones left that is still as it was verified.
     """
 
-    def __init__(self, root: Path, capacity_bytes: int | None = None, resume: bool = False) -> None:
+    def __init__(self, root: Path, capacity_bytes: int | None = None) -> None:
         self.root = Path(os.path.abspath(root))
         self.objects = self.root / "objects"
-        self.map_files = False  # Only where no task can truncate a file under a map: reading there would kill us.
-        self._partial = self.root / "partial"
-        self._quarantine = self.root / "quarantine"
-        self._lock = threading.RLock()
-        self._held = Table()
+        self._harmless = False  # This store's user cannot write to objects ...
+        self._map_files = False  # ... and no mate's can: reading under a map from a file that is cut would kill us.
+        self.on_evicted: Callable[[], None] = lambda: None  # Called on any thread.
+        self._maps: OrderedDict[ObjectId, memoryview] = OrderedDict()
+        self._mapping = threading.Lock()
         self._coming: dict[ObjectId, _Coming] = {}
+        self._lock = threading.RLock()  # of `_coming`
+        self._share = share = Share(self.root, capacity_bytes, self._gone)
+        self._ground, self._ledger, self._space, self._held = share.ground, share.ledger, share.space, share.table
+        self._entrance = Entrance(share)
+        self._reuse = Reuse(self.objects, share.ledger)
         self.pin = self._held.pin  # What something uses, here or yet to come, stays until it was unpinned as often.
         self.unpin = self._held.unpin
-        self.on_evicted: Callable[[], None] = lambda: None  # Called on any thread.
-        self._quarantined: dict[Path, int] = {}
-        self._maps: OrderedDict[ObjectId, memoryview] = OrderedDict()
-        self._numbers = itertools.count(1)
-        self._lock_file = folders.take(self.root)
-        self._budget = Budget(self.root, capacity_bytes, self._give_up_what_nobody_needs)
-        ledger = self.root / "ledger"
-        for folder in (self.objects, self._partial, self._quarantine, ledger):
-            folder.mkdir(exist_ok=True)
-        self._ledger = Ledger(ledger)
-        if resume:
-            self._resume()
-        else:
-            self.clear()
 
     # --- what is here ---
 
@@ -78,69 +68,98 @@ class Store:
 
     def path(self, key: ObjectId) -> Path:
         """Where a complete object lies; KeyError if it is not here."""
-        if key not in self._held:
-            raise KeyError(key)
-        return self.objects / key
+        return self._held[key].path
 
     @property
     def used_bytes(self) -> int:
-        """Bytes of all objects, those that are arriving counted whole."""
-        return self._budget.used_bytes
+        """Bytes of all objects in the folder, those that are arriving counted whole."""
+        return self._space.used_bytes()
 
     def free_bytes(self) -> int:
         """What still fits, into the budget and onto the disk."""
-        return self._budget.free_bytes()
+        return self._space.free_bytes()
 
     def room_bytes(self) -> int:
         """What would fit if all that may go were given up."""
-        with self._lock:
-            left_over = sum(self._quarantined.values())
-            left_over += sum(coming.size for coming in self._coming.values() if coming.released)
-            return self._budget.free_bytes() + left_over + self._held.free_able_bytes
+        return self._space.room_bytes()
 
     def held(self) -> dict[ObjectId, bool]:
         """The complete objects, and whether each is kept for ever."""
-        with self._lock:
-            return {key: self._held[key].forever for key in self._held}
+        found = ((key, self._held.get(key)) for key in self._held)
+        return {key: held.forever for key, held in found if held is not None}
 
     def manifest(self, key: ObjectId) -> Manifest | None:
         """That of a complete object; None of one that was unpacked here. KeyError if it is not here."""
         return self._held[key].manifest
 
+    def find(self, key: ObjectId) -> bool:
+        """Whether the object is here, perhaps brought by another store; it stays until it is rated or removed."""
+        if key in self._held:
+            return True
+        with self._ledger.writing():
+            return self._entrance.learn(key) is not None
+
     # --- what is needed ---
 
     def rate(self, key: ObjectId, spare: bool, forever: bool = False) -> None:
-        """Whether a complete object may go for room, and whether it outlives this store."""
-        held = self._held.rate(key, spare)
-        if held is not None and forever != held.forever:
-            with self._lock:
-                held.forever = forever
-                if key in self._held:
-                    self._note(key, held)
+        """Whether a complete object may go for room, and whether it outlives all stores of the folder."""
+        held = self._held.get(key)
+        if held is None:
+            return
+        if not held.shared and forever and not held.forever:
+            forever = self._entrance.keep_copy(key, held)
+        if (held.shared or held.forever) and (held.spare, held.forever) != (spare, forever):
+            with self._ledger.writing():
+                self._ledger.claim(key, spare, forever)
+        held.spare, held.forever = spare, forever
+        self._held.used(key)
+
+    def map_files(self) -> None:
+        """Serve files by maps of them, as the tasks of this store's owner cannot write to objects.
+
+        That is done while the tasks of all others that share the folder cannot, either.
+        """
+        with self._ledger.writing():
+            self._ledger.call_harmless()
+        self._harmless = True
+        self._look_at_others()
+
+    def _look_at_others(self) -> None:
+        if self._harmless:
+            with self._ledger.writing():
+                self._map_files = self._ledger.all_harmless()
+            if not self._map_files:
+                with self._mapping:
+                    self._maps.clear()
 
     def take_evicted(self) -> tuple[ObjectId, ...]:
         """What was given up since it was last asked; of what is pinned by now, nothing will follow."""
         return self._held.take_evicted()
 
+    def look(self) -> tuple[ObjectId, ...]:
+        """Finds out what other stores have given up, which `take_evicted` tells.
+
+        Returns what is gone though it is pinned, because another store has found it altered.
+        """
+        used_at = self._held.take_used()
+        if used_at:
+            with self._ledger.writing():
+                self._ledger.touch(used_at)
+        present = self._ledger.look()
+        if present is None:
+            return ()
+        self._look_at_others()
+        return self._held.look(present)
+
     def altered(self, key: ObjectId) -> bool:
         """Whether an object's file, or any member of its folder, was written to, added, replaced or removed."""
         held = self._held.get(key)
-        if held is None:
-            return False
-        try:
-            return folders.signatures_of(self.objects / key) != held.signatures
-        except FileNotFoundError:
-            return True
+        return held is not None and held.is_altered()
 
     def verify(self, key: ObjectId) -> bool:
         """Whether a complete object's bytes are still its own; all are hashed. What was unpacked has times only."""
         held = self._held.get(key)
-        if held is None or held.manifest is None:
-            return held is not None and not self.altered(key)
-        try:
-            return has_content(self.objects / key, key, held.manifest)
-        except (OSError, VineError):
-            return False
+        return held is not None and held.is_verified(key)
 
     def read_chunk(self, key: ObjectId, manifest: Manifest, index: int) -> memoryview | bytes:
         """A chunk for serving it, of a complete object or of one that is arriving; KeyError if it is not here."""
@@ -150,59 +169,89 @@ class Store:
             try:
                 return partial.read(index)
             except (KeyError, FileNotFoundError):
-                pass  # Not here yet, or just committed: the lock below waits for that to end.
-        with self._lock:
-            held = self._held.get(key)
-            if held is None or held.layout is None:
-                raise KeyError(key)
-            self._held.used(key)
-            if self.map_files and manifest.tree is None:
+                with self._ledger.writing():
+                    pass  # Not here yet, or just committed: this waits for that to end.
+        held = self._held.get(key)
+        if held is None or held.layout is None:
+            raise KeyError(key)
+        self._held.used(key)
+        try:
+            if self._map_files and manifest.tree is None:
                 offset = index * manifest.chunk_bytes
-                return self._map_of(key)[offset : offset + manifest.chunk_bytes]
-        pieces = [folders.read_span(self.objects / key / name, *span) for name, *span in held.layout.extents(index)]
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+                return self._map_of(key, held.path)[offset : offset + manifest.chunk_bytes]
+            return chunk_at(held.path, held.layout, index)
+        except FileNotFoundError:
+            raise KeyError(key) from None  # Another store has given it up.
 
-    def _map_of(self, key: ObjectId) -> memoryview:
-        view = self._maps.get(key)
-        if view is None:
-            with (self.objects / key).open("rb") as file:
-                view = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
-            self._maps[key] = view
-            if len(self._maps) > config.mapped_objects_max:
-                self._maps.popitem(last=False)  # What is being sent from it keeps it alive.
-        self._maps.move_to_end(key)
-        return view
+    def _map_of(self, key: ObjectId, path: Path) -> memoryview:
+        with self._mapping:
+            view = self._maps.get(key)
+            if view is None:
+                with path.open("rb") as file:
+                    view = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
+                self._maps[key] = view
+                if len(self._maps) > config.mapped_objects_max:
+                    self._maps.popitem(last=False)  # What is being sent from it keeps it alive.
+            self._maps.move_to_end(key)
+            return view
 
     # --- what arrives in chunks ---
 
-    def begin(self, key: ObjectId, manifest: Manifest) -> Partial:
+    def begin(self, key: ObjectId, manifest: Manifest) -> Partial | Present:
         """Make room for an object; what an earlier transfer left of it is hashed, and kept where it is good.
 
+        What other objects have of its chunks is copied from them, and need not come.
         Two transfers of one object share its Partial. DiskFull if it does not fit, MalformedMessage if
-        the manifest is not the object's.
+        the manifest is not the object's. Of what another store has brought, nothing is left to come.
         """
         check_manifest(manifest)
         if object_id(manifest) != key:
             raise MalformedMessage(f"the manifest is not that of object {key}")
         with self._lock:
             coming = self._coming.get(key)
-            if coming is not None and coming.released and coming.size != manifest.size:
-                self._give_up_rest(key)  # Of an earlier worker that had not come far.
-                coming = None
-            if coming is None:
-                self._budget.reserve(manifest.size)
-                coming = self._coming[key] = _Coming(manifest.size)
-            if coming.partial is not None:
+            if coming is not None and coming.partial is not None:
                 return coming.partial
-            try:
-                coming.partial = partial = Partial(key, manifest, self._partial / key, self)
-            except BaseException:
-                self._forget_coming(key)
-                raise
-        if coming.released:
-            coming.released = False
+            if self.find(key):
+                return self._present(key, manifest)
+            if is_small(manifest.size):
+                path, left = self._ground.passage(), None
+                self._space.reserve_own(manifest.size)
+            else:
+                path, left = self._space.place_for(_checked(key), manifest.size)
+            partial = self._begun(key, manifest, path, left or 0)
+        if left is not None:
             partial.recheck()
+        if not is_small(manifest.size):
+            self._reuse.fill(partial)
         return partial
+
+    def _present(self, key: ObjectId, manifest: Manifest) -> Present:
+        return Present(
+            manifest,
+            read=lambda index: self.read_chunk(key, manifest, index),
+            is_here=lambda: self.find(key),
+            unwanted=lambda: self.remove(key),
+        )
+
+    def _begun(self, key: ObjectId, manifest: Manifest, path: Path, left: int) -> Partial:
+        try:
+            if not is_small(manifest.size):
+                self._space.reserve(path, manifest.size - left)
+            partial = Partial(key, manifest, path, self)
+        except BaseException:
+            self._give_up(path, manifest.size)
+            raise
+        self._coming[key] = _Coming(path, partial)
+        return partial
+
+    def _give_up(self, path: Path, size: int) -> None:
+        """Nothing will come of what had begun to arrive there."""
+        if is_small(size):
+            folders.remove(path)
+            self._space.end_own(size)
+            self._space.trim_own()
+        else:
+            self._space.end_place(path)
 
     def arriving(self, key: ObjectId) -> Partial | None:
         """What is here of an object that a transfer brings."""
@@ -211,19 +260,31 @@ class Store:
 
     def partial_complete(self, partial: Partial) -> None:
         """As the owner of its Partials: one has every chunk."""
-        self._keep(partial.object_id, partial.path, Layout(partial.manifest), partial.manifest.size)
+        key, size = partial.object_id, partial.manifest.size
+        self._entrance.keep(key, partial.path, Layout(partial.manifest), size, reserved=size)
+        with self._lock:
+            self._ends(partial)
 
     def partial_released(self, partial: Partial) -> None:
         with self._lock:
-            coming = self._coming.get(partial.object_id)
-            if coming is not None and coming.partial is partial:
-                coming.partial, coming.released = None, True
+            if self._ends(partial):
+                if is_resumable(partial.path):
+                    with self._ledger.writing():
+                        self._ledger.set_room(self._ground.name(partial.path), partial.manifest.size, ours=False)
+                else:
+                    self._give_up(partial.path, partial.manifest.size)
 
     def partial_discarded(self, partial: Partial) -> None:
         with self._lock:
-            coming = self._coming.get(partial.object_id)
-            if coming is not None and coming.partial is partial:
-                self._forget_coming(partial.object_id)
+            if self._ends(partial):
+                self._give_up(partial.path, partial.manifest.size)
+
+    def _ends(self, partial: Partial) -> bool:
+        coming = self._coming.get(partial.object_id)
+        if coming is None or coming.partial is not partial:
+            return False
+        del self._coming[partial.object_id]
+        return True
 
     # --- what is made here ---
 
@@ -234,10 +295,20 @@ class Store:
             raise MalformedMessage(f"{len(data)} bytes that are not object {key}")
         if self.has(key):
             return
-        partial = self.begin(key, manifest)
-        for index in range(chunk_count(manifest)):
-            partial.write(index, memoryview(data)[index * manifest.chunk_bytes :][: manifest.chunk_bytes])
-        partial.commit()
+        if not is_small(len(data)):
+            partial = self.begin(key, manifest)
+            for index in range(chunk_count(manifest)):
+                partial.write(index, memoryview(data)[index * manifest.chunk_bytes :][: manifest.chunk_bytes])
+            partial.commit()
+            return
+        passage = self._ground.passage()
+        try:
+            passage.write_bytes(data)
+            self._entrance.keep(key, passage, Layout(manifest), len(data))
+        except OSError as error:
+            raise disk_full_or(error, passage, len(data)) from error
+        finally:
+            folders.remove(passage)
 
     def adopt(self, path: Path, manifest: Manifest | None = None, pin: bool = False) -> tuple[ObjectId, Manifest]:
         """Take a file or folder that a task has made into the store; nothing is left at the path.
@@ -246,7 +317,7 @@ class Store:
         also where the same content was here before and may go. FileMissing if it is not there,
         FileChanged if something still writes to it, DiskFull if it exceeds the budget.
         """
-        passage = self._partial / f"adopted-{next(self._numbers)}"
+        passage = self._ground.passage()
         folders.move(path, passage)
         try:
             if passage.is_dir():
@@ -257,207 +328,123 @@ class Store:
             if folders.signatures_of(passage) != before:
                 raise FileChanged(f"{path} changed while it was read: end what writes to it before the task ends")
             key = object_id(manifest)
-            self._keep(key, passage, Layout(manifest), manifest.size, pin)
+            self._entrance.keep(key, passage, Layout(manifest), manifest.size, pin=pin)
             return key, manifest
         finally:
             folders.remove(passage)
 
     def begin_growing(self) -> Growing:
         """A file of which nothing is known yet; its room is reserved as it grows."""
-        return Growing(self._partial / f"growing-{next(self._numbers)}", self._budget, self._lock)
+        path = self._ground.passage()
+        return Growing(path, lambda size: self._space.reserve(path, size), lambda: self._space.end_place(path))
 
     def keep_grown(self, growing: Growing) -> tuple[ObjectId, Manifest]:
         """All of it is here: hash it, and keep it as `adopt` with `pin` does. Its room passes to the object."""
         growing.finish()
         manifest, _signature = manifest_of_file(growing.path)
-        with self._lock:
-            growing.give_room_back()
-            return self.adopt(growing.path, manifest, pin=True)
+        key, room = object_id(manifest), 0 if is_small(manifest.size) else growing.room
+        self._entrance.keep(key, growing.path, Layout(manifest), manifest.size, room, pin=True)
+        growing.give_room_back()
+        return key, manifest
 
     def begin_tree(self, key: ObjectId) -> Path:
         """An empty folder in which an archive may be unpacked as this object."""
-        path = self._partial / _checked(key)
         with self._lock:
-            self._forget_coming(key)
-            self._coming[key] = _Coming(0)
-        folders.remove(path)
-        path.mkdir()
+            self._end_tree(key)
+            path, _left = self._space.place_for(_checked(key), None)
+            path.mkdir()
+            self._coming[key] = _Coming(path)
         return path
 
     def commit_tree(self, key: ObjectId) -> int:
         """The archive is unpacked: keep the folder; returns its bytes. DiskFull if they exceed the budget."""
-        path = self._partial / _checked(key)
+        path = self._coming[key].path
         size = folders.bytes_in(path)
         try:
-            self._keep(key, path, None, size)
+            self._entrance.keep(key, path, None, size)
         finally:
             self.discard_tree(key)
         return size
 
+    def is_made_elsewhere(self, key: ObjectId) -> bool:
+        """Whether another store is about to make the object of an archive; `find` tells what came of it."""
+        with self._ledger.writing():
+            return self._space.is_coming_elsewhere(_checked(key))
+
     def discard_tree(self, key: ObjectId) -> None:
         """Unpacking has failed: remove what is there of it."""
-        folders.remove(self._partial / _checked(key))
         with self._lock:
-            self._forget_coming(key)
+            self._end_tree(key)
 
-    def _keep(self, key: ObjectId, path: Path, layout: Layout | None, size: int, pin: bool = False) -> None:
-        """Make what lies at the path the object: read-only, with its version noted."""
-        folders.protect(path, keep_times=layout is None)
-        signatures = folders.signatures_within(path)
-        arrived = path == self._partial / key
-        with self._lock:
-            if key in self._held:  # Made here and fetched, or made twice: content is the same.
-                self._held.made_again(key)
-                if pin:
-                    self.pin(key)
-                folders.remove(path)
-                if arrived:
-                    self._forget_coming(key)
-                return
-            # Its room was reserved when it began to come. What was made here needs room of its own, and a
-            # transfer of the same content that still runs ends by finding it held.
-            coming = self._coming.get(key) if arrived else None
-            self._budget.reserve(size - (coming.size if coming is not None else 0), on_disk_already=True)
-            place = self.objects / key
-            os.rename(path, place)
-            signatures[""] = folders.seal(place)
-            held = Held(size, signatures, layout)
-            self._held.add(key, held)
-            if pin:
-                self.pin(key)
-            if size > config.inline_bytes_max:  # Smaller ones come again faster than they are checked.
-                self._note(key, held)
-            if coming is not None:
-                del self._coming[key]
-
-    def _note(self, key: ObjectId, held: Held) -> None:
-        self._ledger.write(key, held.size, held.forever, held.manifest, held.signatures)
-
-    def _forget_coming(self, key: ObjectId) -> None:
-        coming = self._coming.pop(key, None)
-        if coming is not None:
-            self._budget.give_back(coming.size)
+    def _end_tree(self, key: ObjectId) -> None:
+        coming = self._coming.get(key)
+        if coming is not None and coming.partial is None:
+            del self._coming[key]
+            self._space.end_place(coming.path)
 
     # --- what goes ---
 
     def remove(self, key: ObjectId) -> bool:
-        """Remove an object, or what a broken transfer left of it; False if it is pinned, and so stays, or not here."""
-        with self._lock:
-            coming = self._coming.get(key)
-            if coming is not None and coming.released:
-                self._give_up_rest(key)
-            held = self._held.take(key, even_pinned=False)
-            if held is None:
-                return False
-            path = self._take_out(key, held)
-            self._budget.give_back(self._quarantined.pop(path))
-        folders.remove(path)
-        return True
+        """This store needs an object no more; False if it is pinned, and so stays, or not here.
+
+        It goes if no other store needs it, and so does what a broken transfer left of it.
+        """
+        held = self._held.take(key, even_pinned=False)
+        self._forget_map(key)
+        if held is not None and not held.shared:
+            self._space.give_back_own(held)
+            self._space.trim_own()
+            if not held.forever:
+                return True
+        with self._ledger.writing():
+            going = self._space.take_unneeded(key)
+        self._space.remove(going)
+        return held is not None
 
     def quarantine(self, key: ObjectId) -> None:
         """An object was altered: no later task may see it, however often it is pinned."""
-        with self._lock:
-            held = self._held.take(key, even_pinned=True)
-            if held is not None:
-                self._take_out(key, held)
-
-    def _take_out(self, key: ObjectId, held: Held) -> Path:
-        self._maps.pop(key, None)
-        self._ledger.forget(key)
-        path = self._quarantine / f"{key}.{next(self._numbers)}"
-        folders.open_folder(self.objects / key)
-        os.rename(self.objects / key, path)
-        self._quarantined[path] = held.size
-        return path
-
-    def _give_up_what_nobody_needs(self, lacking: int) -> None:
-        """Before anything is refused: what was altered, what broken transfers left, then what is spare."""
-        before = self._budget.used_bytes
-        self._empty_quarantine()
-        for key, coming in list(self._coming.items()):
-            if coming.released:
-                self._give_up_rest(key)
-        gone = self._held.give_up(lacking - (before - self._budget.used_bytes))
-        for key, held in gone:
-            self._take_out(key, held)
-        self._empty_quarantine()
-        if gone:
-            self.on_evicted()
-
-    def _empty_quarantine(self) -> None:
-        for path, freed in list(self._quarantined.items()):
-            folders.remove(path)
-            del self._quarantined[path]
-            self._budget.give_back(freed)
-
-    def _give_up_rest(self, key: ObjectId) -> None:
-        folders.remove(self._partial / key)
-        self._forget_coming(key)
-
-    # --- beginning and end ---
-
-    def _resume(self) -> None:
-        """Take over what an earlier worker left and is still what was verified, as far as it fits.
-
-        What had been arriving is hashed when it is wanted again.
-        """
-        for key, entry in sorted(self._ledger.entries(), key=lambda pair: not pair[1].forever):
-            if _OBJECT_ID.fullmatch(key) and self._ledger.is_good(key, entry, self.objects / key):
-                self._take_over(key, entry)
-        self._remove_all_but(self._held)
-        for path in list(self._partial.iterdir()):
-            if not (_OBJECT_ID.fullmatch(path.name) and self._reserved(size := folders.bytes_in(path))):
-                folders.remove(path)
-            else:
-                self._coming[ObjectId(path.name)] = _Coming(size, released=True)
-
-    def _take_over(self, key: ObjectId, entry: Entry) -> None:
-        if not self._reserved(entry.size):
+        held = self._held.take(key, even_pinned=True)
+        self._forget_map(key)
+        if held is None:
             return
-        layout = None if entry.manifest is None else Layout(entry.manifest)
-        held = Held(entry.size, folders.signatures_of(self.objects / key), layout, entry.forever)
-        self._held.add(key, held)
-        self._note(key, held)
+        if not held.shared:
+            self._space.give_back_own(held)
+            self._space.trim_own()
+            return
+        with self._ledger.writing():
+            entry = self._ledger.find(key)
+            # Another store may have been faster, and a good one have come since.
+            if entry is not None and entry.proof.signatures == held.signatures:
+                self._space.take_out(key, entry.size, ours=False)
 
-    def _reserved(self, size: int) -> bool:
-        try:
-            self._budget.reserve(size, on_disk_already=True)
-        except DiskFull:
-            return False
-        return True
+    def _forget_map(self, key: ObjectId) -> None:
+        with self._mapping:
+            self._maps.pop(key, None)
 
-    def _remove_all_but(self, kept: Iterable[ObjectId]) -> None:
-        """Of complete objects, and of what was altered everything."""
-        names = set(kept)
-        for folder in (self.objects, self.root / "ledger"):
-            for name in os.listdir(folder):
-                if name not in names:
-                    folders.remove(folder / name)
-        folders.remove_members(self._quarantine)
+    def _gone(self, key: ObjectId) -> None:
+        """It was given up."""
+        self._forget_map(key)
+        self.on_evicted()
 
-    def clear(self, keep_forever: bool = False) -> bool:
-        """Remove everything, pinned or not, or all but what is kept for ever; the empty store can be used on.
+    # --- the end ---
 
-        Whether anything was kept: the next store in this folder finds it.
+    def leave(self, keep_all: bool = False) -> bool:
+        """End in order; whether anything is left for stores that are opened here later, or are open.
+
+        The last one takes with it what is not kept for ever, unless it is to `keep_all`.
         """
         with self._lock:
             for coming in self._coming.values():
                 if coming.partial is not None:
                     coming.partial.close()
-            kept = [key for key in self._held if keep_forever and self._held[key].forever]
-            self._held.clear()
-            for table in (self._coming, self._quarantined, self._maps):
-                table.clear()
-            self._budget.used_bytes = 0
-            self._remove_all_but(kept)
-            folders.remove_members(self._partial)
-        return bool(kept)
+            self._coming.clear()
+        return self._share.leave(keep_all)
 
-    def close(self) -> None:
-        """Let another store use the folder."""
-        os.close(self._lock_file)
+    def abandon(self) -> None:
+        """End as one that is killed."""
+        self._share.abandon()
 
 
 def _checked(key: ObjectId) -> ObjectId:
-    assert _OBJECT_ID.fullmatch(key), "an id that names a file has been checked before"
+    assert OBJECT_ID.fullmatch(key), "an id that names a file has been checked before"
     return key

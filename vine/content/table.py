@@ -1,14 +1,22 @@
-"""Which complete objects are here, who uses them, and which were given up: one table for all threads."""
+"""Which complete objects does this store know, which of them are in use, and which were given up?"""
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 
-from vine.content.eviction import Shelf
+from vine.content import folders
+from vine.content.eviction import Candidate
 from vine.content.folders import Signatures
+from vine.content.hashing import has_content, signature_of_stat
+from vine.content.locks import Locks
 from vine.content.manifest import Layout
+from vine.errors import VineError
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
 
@@ -17,22 +25,56 @@ from vine.wire.messages import Manifest
 class Held:
     """A complete object; what was unpacked here has no layout and is not served."""
 
+    path: Path
     size: int
     signatures: Signatures
     layout: Layout | None
     forever: bool = False  # It outlives the store: whoever opens the folder next finds it.
+    shared: bool = True  # Other stores know of it; if not, it is small, and this store's own.
+    spare: bool = False  # What was said last: it may go.
+    used_at: int = field(default_factory=time.time_ns)
 
     @property
     def manifest(self) -> Manifest | None:
         return None if self.layout is None else self.layout.manifest
 
+    def is_altered(self) -> bool:
+        """Whether its file, or any member of its folder, was written to, added, replaced or removed."""
+        try:
+            return folders.signatures_of(self.path) != self.signatures
+        except FileNotFoundError:
+            return True
+
+    def is_verified(self, key: ObjectId) -> bool:
+        """Whether its bytes are still its own; all are hashed. What was unpacked has times only."""
+        if self.manifest is None:
+            return not self.is_altered()
+        try:
+            return has_content(self.path, key, self.manifest)
+        except (OSError, VineError):
+            return False
+
+    def is_there(self) -> bool:
+        """Whether it lies in its place, and is the one that is meant: another store may have given it up."""
+        try:
+            return signature_of_stat(os.lstat(self.path)) == self.signatures[""]
+        except FileNotFoundError:
+            return False
+
 
 class Table:
-    """The complete objects. Its lock is never held while the disk works, so pinning never waits for long."""
+    """The complete objects that this store knows. Its lock is never held while the disk works.
 
-    def __init__(self) -> None:
+    What is in use is locked against all stores of the folder, from its first pin to its last unpin. An object
+    that another store has given up is found out when it is pinned, or by `look`.
+    """
+
+    def __init__(self, locks: Locks) -> None:
+        self._locks = locks
         self._held: dict[ObjectId, Held] = {}
-        self._shelf = Shelf()
+        self._pins: Counter[ObjectId] = Counter()
+        self._locked: set[ObjectId] = set()
+        self._used_at: dict[ObjectId, int] = {}  # of shared ones; not told yet
         self._evicted: list[ObjectId] = []
         self._lock = threading.Lock()
 
@@ -49,32 +91,57 @@ class Table:
     def get(self, key: ObjectId) -> Held | None:
         return self._held.get(key)
 
+    # --- they come and go ---
+
     def add(self, key: ObjectId, held: Held) -> None:
+        """It is complete. Called while no store can give anything up."""
         with self._lock:
             self._held[key] = held
-
-    def made_again(self, key: ObjectId) -> None:
-        """It counts as new: whoever made it again is not yet known to have it, and so it may not go."""
-        with self._lock:
-            self._shelf.keep(key)
+            if key in self._pins:
+                self._secure(key)
 
     def take(self, key: ObjectId, even_pinned: bool) -> Held | None:
-        """Out of everybody's reach; None if it is not here, or pinned."""
+        """Out of this store's reach; None if it is not known, or pinned."""
         with self._lock:
-            if self._shelf.is_pinned(key) and not even_pinned:
-                return None
-            self._shelf.keep(key)
-            return self._held.pop(key, None)
+            return None if key in self._pins and not even_pinned else self._held.pop(key, None)
 
-    def give_up(self, wanted_bytes: int) -> list[tuple[ObjectId, Held]]:
-        """Takes out what may go for so much room; nothing if that is not enough.
+    def give_up(self, key: ObjectId) -> bool:
+        """Out of reach, and told to be: another store or this one needs its room. False if it was not known.
 
-        Chosen, out of reach and told at one moment: who pins after it hears of it, who pinned before keeps it.
+        Whoever pins it after this hears of it.
         """
         with self._lock:
-            going = [(key, self._held.pop(key)) for key in self._shelf.give_up(wanted_bytes)]
-            self._evicted += (key for key, _held in going)
-        return going
+            return self._lose(key)
+
+    def give_up_own(self, key: ObjectId) -> Held | None:
+        """The same of what is this store's own, unless it is in use."""
+        with self._lock:
+            held = self._held.get(key)
+            return held if key not in self._pins and self._lose(key) else None
+
+    def _lose(self, key: ObjectId) -> bool:
+        if self._held.pop(key, None) is None:
+            return False
+        self._evicted.append(key)
+        return True
+
+    def look(self, present: Collection[ObjectId]) -> tuple[ObjectId, ...]:
+        """Gives up what no store has any more; `present` are the shared ones.
+
+        Returns what is gone though it is pinned: another store has found it altered.
+        """
+        altered = []
+        with self._lock:
+            known = [(key, held) for key, held in self._held.items() if held.shared and key not in present]
+            for key, held in known:
+                if held.is_there():
+                    continue  # It came after `present` was looked up.
+                if key in self._pins:
+                    del self._held[key]
+                    altered.append(key)
+                else:
+                    self._lose(key)
+        return tuple(altered)
 
     def take_evicted(self) -> tuple[ObjectId, ...]:
         if not self._evicted:  # Whoever has pinned before sees without the lock what had gone by then.
@@ -83,37 +150,66 @@ class Table:
             evicted, self._evicted = tuple(self._evicted), []
         return evicted
 
+    # --- use ---
+
     def pin(self, *keys: ObjectId) -> None:
         with self._lock:
             for key in keys:
-                self._shelf.pin(key)
+                self._pins[key] += 1
+                if self._pins[key] == 1:
+                    self._secure(key)
+
+    def _secure(self, key: ObjectId) -> None:
+        held = self._held.get(key)
+        if held is not None and not held.shared:
+            return  # Nobody else can give it up.
+        if key not in self._locked:
+            if not self._locks.share(key):
+                self._lose(key)  # It is about to go.
+                return
+            self._locked.add(key)
+        if held is not None and not held.is_there():
+            self._lose(key)
 
     def unpin(self, *keys: ObjectId) -> None:
         with self._lock:
             for key in keys:
-                self._shelf.unpin(key)
+                assert self._pins[key] > 0, "every unpin follows its pin"
+                self._pins[key] -= 1
+                if self._pins[key]:
+                    continue
+                del self._pins[key]
+                self._use(key)  # Until now.
+                if key in self._locked:
+                    self._locked.discard(key)
+                    self._locks.end_share(key)
+
+    def is_pinned(self, key: ObjectId) -> bool:
+        return key in self._pins
 
     def used(self, key: ObjectId) -> None:
+        """Others have been waiting for longer."""
         with self._lock:
-            self._shelf.used(key)
+            self._use(key)
 
-    def rate(self, key: ObjectId, spare: bool) -> Held | None:
-        """Whether it may go; returns it, if it is here."""
-        with self._lock:
-            held = self._held.get(key)
-            if held is not None and spare:
-                self._shelf.spare(key, held.size)
-            elif held is not None:
-                self._shelf.keep(key)
-            return held
+    def _use(self, key: ObjectId) -> None:
+        held = self._held.get(key)
+        if held is not None:
+            held.used_at = max(held.used_at + 1, time.time_ns())
+            if held.shared:
+                self._used_at[key] = held.used_at
 
-    @property
-    def free_able_bytes(self) -> int:
+    def take_used(self) -> dict[ObjectId, int]:
+        """When shared ones were used; each use is told once."""
         with self._lock:
-            return self._shelf.free_able_bytes
+            used_at, self._used_at = self._used_at, {}
+        return used_at
 
-    def clear(self) -> None:
+    def own_spare(self) -> list[Candidate]:
+        """What of this store's own objects may go."""
         with self._lock:
-            self._held.clear()
-            self._shelf.clear()
-            self._evicted.clear()
+            return [
+                Candidate(key, held.size, held.used_at, shared=False)
+                for key, held in self._held.items()
+                if held.spare and not held.shared and key not in self._pins
+            ]

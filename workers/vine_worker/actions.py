@@ -252,6 +252,13 @@ class Evicted:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Another worker of this host has found these altered, whoever needs them here."""
+
+    object_ids: tuple[ObjectId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Ending:
     """How a body ended, before its outputs were looked at."""
 

@@ -217,6 +217,11 @@ class Arrivals:
                 if attempt.state is State.STAGING and not attempt.missing:
                     self._board.make_ready(attempt)
 
+    def altered_by_others(self, event: act.Lost) -> None:
+        here = tuple(object_id for object_id in event.object_ids if object_id in self._inventory.held)
+        if here:
+            self.lost(here, "a task of another worker of this host wrote to it")
+
     def lost(self, object_ids: tuple[ObjectId, ...], message: str) -> None:
         """Objects turned out to be altered: who has not started yet waits for good copies."""
         self._board.send(wire.ObjectsLost(object_ids, message[: config.text_chars_max]))

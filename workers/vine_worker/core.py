@@ -66,6 +66,7 @@ class WorkerCore:
             act.Unpacked: arrivals.unpacked,
             act.Verified: arrivals.verified,
             act.Evicted: arrivals.evicted,
+            act.Lost: arrivals.altered_by_others,
             act.BodyEnded: self._on_body_ended,
             act.Collected: self._on_collected,
             act.HostReady: dispatch.host_ready,

@@ -10,7 +10,7 @@ from pathlib import Path
 from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file
 from vine.content.manifest import chunk_count, chunk_span, object_id
-from vine.content.partial import Partial
+from vine.content.partial import Partial, Present
 from vine.content.store import Store
 from vine.errors import DiskFull, MalformedMessage
 from vine.names import ObjectId
@@ -67,7 +67,7 @@ class Holdings:
         finally:
             os.close(descriptor)
 
-    def begin(self, key: ObjectId, manifest: Manifest) -> Partial:
+    def begin(self, key: ObjectId, manifest: Manifest) -> Partial | Present:
         partial = self.store.begin(key, manifest)
         self._manifests[key] = manifest
         self.on_begun(key)

@@ -35,7 +35,12 @@ def parse(argv: Sequence[str] | None) -> Settings:
         help="for caches, sandboxes, files kept for ever (default: vine-UID in the temporary folder)",
     )
     parser.add_argument("--feature", action="append", default=[], metavar="NAME", help="something that tasks ask for")
-    parser.add_argument("--host-name", metavar="NAME", help="workers with the same name count as one host")
+    parser.add_argument(
+        "--host-name",
+        type=plain_name,
+        metavar="NAME",
+        help="workers with the same name count as one host (default: those with the same workspace on one machine)",
+    )
     parser.add_argument("--idle-timeout", type=amount, metavar="S", help="end after so long without a task")
     parser.add_argument("--wall-time", type=amount, metavar="S", help="end after so long in any case")
     parser.add_argument(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import importlib.util
+import itertools
 import logging
 import os
 from pathlib import Path
 
 from vine.content.folders import remove
-from vine.content.ledger import Ledger
+from vine.content.members import UsedElsewhereError
 from vine.content.store import Store
 from vine.errors import UsageError
 from vine.names import AttemptId, ObjectId, WorkerId
@@ -19,24 +20,37 @@ from vine_worker.holdings import Holdings
 from vine_worker.sandbox import Sandbox
 
 _PREFIX = "vine-worker-"
+_STORE = "vine-store"
 
 
 class Places:
-    """One worker's folder: it is made at the start and removed at the end, but for what is kept for ever.
+    """One worker's folder, which is made at the start and removed at the end, and the store of its host.
 
-    The store in it may be one that an earlier worker left in this workspace.
+    All workers of one user that have the same workspace share the store; those that were given the name of
+    another host have another one.
     """
 
-    def __init__(self, base: Path, worker_id: WorkerId, logs: Path | None, capacity: Resources) -> None:
+    def __init__(
+        self,
+        base: Path,
+        worker_id: WorkerId,
+        logs: Path | None,
+        capacity: Resources,
+        host_name: str | None = None,
+    ) -> None:
         self.capacity = capacity
         self.admitted = False  # The manager has welcomed the worker.
         self.folder = base / f"{_PREFIX}{worker_id}"
         try:
             base.mkdir(parents=True, exist_ok=True)
-            self._lock = take_over(base, self.folder)
+            self._lock = make_own(base, self.folder)
         except OSError as why:
             raise UsageError(f"{self.folder} cannot be made ({why.strerror}): give another --workspace") from why
-        self.store = Store(self.folder / "store", int(capacity.disk_mb * 1_000_000), resume=True)
+        try:
+            self.store = open_store(base, int(capacity.disk_mb * 1_000_000), host_name)
+        except BaseException:
+            remove(self.folder)
+            raise
         self.holdings = Holdings(self.store)
         self.spill = self._make("spill")
         self.hosts = self._make("hosts")
@@ -69,13 +83,18 @@ class Places:
 
     def remove(self) -> None:
         # A worker that was not admitted leaves what it has found to the next one.
-        kept = self.store.clear(keep_forever=True) if self.admitted else bool(self.store.held())
-        self.store.close()
-        if kept:
-            _remove_all_but_store(self.folder)
-        else:
-            remove(self.folder)
+        self.store.leave(keep_all=not self.admitted)
+        remove(self.folder)
         os.close(self._lock)
+
+
+def open_store(base: Path, capacity_bytes: int, host_name: str | None) -> Store:
+    """The store that is shared by this user's workers here; machines that see the same workspace have one each."""
+    name = f"{_STORE}-{os.geteuid()}" + (f"-{host_name}" if host_name is not None else "")
+    for number in itertools.count(1):
+        with contextlib.suppress(UsedElsewhereError):
+            return Store(base / (name if number == 1 else f"{name}.{number}"), capacity_bytes)
+    raise AssertionError("numbers do not end")
 
 
 def take_lock(folder: Path) -> int:
@@ -85,56 +104,27 @@ def take_lock(folder: Path) -> int:
     return descriptor
 
 
-def take_over(base: Path, folder: Path) -> int:
-    """Makes the worker's folder, of one that an earlier worker left here if there is any; returns its lock.
-
-    Others of the kind are removed, unless something in them is kept for ever: those wait for the workers
-    that come next.
-    """
-    mine = None
-    for left in (folder, *sorted(set(base.glob(f"{_PREFIX}*")) - {folder})):
+def make_own(base: Path, folder: Path) -> int:
+    """Makes the worker's folder and returns its lock; those that killed workers left are removed."""
+    for left in base.glob(f"{_PREFIX}*"):
         if not _is_ours(left):
             continue  # Not ours, or a worker that starts in this moment.
         try:
             lock = take_lock(left)
         except OSError:
             continue  # It lives, or is another user's.
-        if mine is None and _renamed(left, folder):
-            mine = lock
-            continue
-        if not any(entry.forever for _key, entry in Ledger(left / "store" / "ledger").entries()):
-            with contextlib.suppress(OSError):  # What its last program still writes is for the next worker.
-                remove(left)
+        with contextlib.suppress(OSError):  # What its last program still writes is for the next worker.
+            remove(left)
         os.close(lock)
-    if mine is None:
-        folder.mkdir(mode=0o700)
-        return take_lock(folder)
-    _remove_all_but_store(folder)
-    return mine
+    folder.mkdir(mode=0o700)
+    return take_lock(folder)
 
 
 def _is_ours(left: Path) -> bool:
-    """In a workspace that is open to others, a stranger's folder could bring objects that nobody has verified."""
     try:
         return left.lstat().st_uid == os.geteuid() and not left.is_symlink() and (left / "lock").exists()
     except FileNotFoundError:
         return False
-
-
-def _renamed(left: Path, folder: Path) -> bool:
-    if left == folder:
-        return True
-    try:
-        os.rename(left, folder)
-    except OSError:
-        return False  # Another worker has just removed it, or ours lives.
-    return True
-
-
-def _remove_all_but_store(folder: Path) -> None:
-    for name in os.listdir(folder):
-        if name not in ("store", "lock"):
-            remove(folder / name)
 
 
 def nearest_folder(path: Path) -> Path:

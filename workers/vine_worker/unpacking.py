@@ -59,6 +59,9 @@ class Unpacking:
     def _unpacked(self, running: _Unpacking) -> act.Unpacked:
         order, store = running.order, self._holdings.store
         reason, disk_full = "", False
+        self._wait_for_mates(running)
+        if not running.is_cut and store.find(order.object_id):
+            return act.Unpacked(order.object_id)  # Another worker of this host has done it.
         try:
             archive, descriptor = self._opened(running)
             if descriptor is None:
@@ -80,6 +83,13 @@ class Unpacking:
         if running.is_cut:
             return act.Unpacked(order.object_id, cut=True)
         return act.Unpacked(order.object_id, f"{order.label} could not be unpacked: {reason}", disk_full)
+
+    def _wait_for_mates(self, running: _Unpacking) -> None:
+        """While another worker of this host unpacks it; but one that was stopped may never come to its end."""
+        for _ in range(int(config.mate_unpacks_max_s / config.mate_look_s)):
+            mates_do = self._holdings.store.is_made_elsewhere(running.order.object_id)
+            if not mates_do or running.is_cut_within(config.mate_look_s):
+                return
 
     def _opened(self, running: _Unpacking) -> tuple[Path, int | None]:
         """Where the archive lies, and a descriptor of it; none if it neither arrives nor is here."""
@@ -140,6 +150,10 @@ class _Unpacking:
             self._changed.notify_all()
 
     # --- its own thread ---
+
+    def is_cut_within(self, seconds: float) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.is_cut, seconds)
 
     def run(self, arguments: list[str], descriptor: int) -> tuple[int, str]:
         """Lets a process unpack; returns its exit code and what it complained of."""

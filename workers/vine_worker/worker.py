@@ -101,7 +101,7 @@ class Worker:
             gpus=machine.gpus() if settings.gpus is None else settings.gpus,
         )
         self._places = places = Places(
-            settings.workspace, settings.worker_id, log_folder(connection.run_dir), self.capacity
+            settings.workspace, settings.worker_id, log_folder(connection.run_dir), self.capacity, settings.host_name
         )
         self._closers.append(places.remove)
         start_logging(places.log)
@@ -111,7 +111,8 @@ class Worker:
         if settings.protect == "mount" and not programs.protected:
             raise UsageError(f"inputs cannot be mounted read-only here ({programs.reason}); use --protect auto")
         log.info("inputs are %s", "mounted read-only" if programs.protected else f"checked ({programs.reason})")
-        places.store.map_files = programs.protected
+        if programs.protected:
+            places.store.map_files()
         writer = CallWriter(places.holdings.path)
         self._bodies = Bodies(places, programs, writer, self._post)
         self._closers.append(self._bodies.close)
@@ -390,6 +391,7 @@ class Worker:
     def _check_times(self, now: float) -> None:
         if now >= self._status_due_s:
             self._status_due_s = now + config.heartbeat_interval_s
+            self._feed(act.Lost(self._places.store.look()))
             self._link.send(self._status())
         idle_end_s, wall_end_s = self._idle_end_s(), self._wall_end_s()
         if wall_end_s is not None and now >= wall_end_s:

@@ -18,7 +18,7 @@ RETURNED = {
     "accuracy": 0.97,
     "test_accuracy": 0.96,
     "fit_s": 1.5,
-    "prefix": "/tmp/vine-sweep-1/worker-1/store/abc",
+    "prefix": "/tmp/vine-sweep-1/vine-store-0/objects/abc",
     "folder": "/tmp/vine-sweep-1/worker-1/sandboxes/1.7",
     "python": "3.11.7",
     "numpy": "2.0",
@@ -51,7 +51,7 @@ def test_a_success_has_what_the_task_and_the_runtime_say() -> None:
         3.0,
         1.5,
     )
-    assert row.prefix == "/tmp/vine-sweep-1/worker-1/store/abc"
+    assert row.prefix == "/tmp/vine-sweep-1/vine-store-0/objects/abc"
 
 
 def test_a_failure_is_one_line() -> None:
@@ -77,10 +77,10 @@ def test_a_cancelled_call_is_a_row_too() -> None:
     [
         "/opt/project/.venv",
         "/tmp/vine-sweep-1",
-        "/tmp/vine-sweep-11/worker-1/store/abc",
-        "/tmp/vine-sweep-1/worker-2/store/abc",
+        "/tmp/vine-sweep-11/vine-store-0/objects/abc",
+        "/tmp/vine-sweep-1/worker-1/hosts/1",
     ],
-    ids=["the worker's own", "the folder of all workers", "another sweep's", "another worker's"],
+    ids=["the worker's own", "the folder of all workers", "another sweep's", "a folder of the worker's"],
 )
 def test_a_task_on_another_python_than_its_worker_has_unpacked_has_failed(prefix: str) -> None:
     row = row_of(5, ended(Outcome.SUCCESS, {**RETURNED, "prefix": prefix}), WORKSPACE)
