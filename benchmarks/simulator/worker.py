@@ -209,7 +209,7 @@ class SimulatedWorker:
                 )
             )
         elif isinstance(event, SlowSource):
-            self._later(wire.SourceSlow(event.transfer_id, event.object_id, event.source))
+            self._later(wire.SourceSlow(event.transfer_id, event.object_id, event.source, event.silent))
         else:
             assert isinstance(event, FetchFailed), event
             self._later(

@@ -218,6 +218,65 @@ def test_a_source_that_lacks_what_is_wanted_is_helped_out_and_not_blamed() -> No
     assert acts(actions, ReportSlow) == []
 
 
+def silent_source() -> Receiver:
+    """The source of stripe 0 has sent all that it is known to have, and then nothing: its backup has been called."""
+    receiver = begun("abc", "d..", count=900)
+    progress(receiver, (0,), 0.0, 0.01, 3)
+    progress(receiver, (1, 2), 0.0, 0.2, 900)
+    assert receiver.wanted(edge("d"))
+    return receiver
+
+
+def test_a_silent_source_is_blamed_once_its_busy_backup_says_that_it_has_more() -> None:
+    receiver = silent_source()
+    first = min(receiver.wanted(edge("d")))
+    # A few chunks, so that it is not what a source has got at this moment.
+    few = first + 3 * (config.slow_window_chunks - 1)
+    refused = receiver.refused(3, RefusalReason.BUSY, 0.3, (first, few))
+    assert acts(refused, ReportSlow) == []
+    receiver = silent_source()
+    refused = receiver.refused(3, RefusalReason.BUSY, 0.3, (first, few + 3))
+    assert acts(refused, ReportSlow) == [ReportSlow(edge("a"), silent=True)]
+
+
+def test_a_silent_source_is_blamed_once_its_backup_sends_what_it_was_asked_for() -> None:
+    receiver = silent_source()
+    first = min(receiver.wanted(edge("d")))
+    assert acts(receiver.chunk(3, first, None, 0.3), ReportSlow) == [ReportSlow(edge("a"), silent=True)]
+
+
+def test_that_a_backup_which_was_named_later_has_more_says_nothing_of_a_silent_source() -> None:
+    receiver = silent_source()
+    receiver.change(edges("abc"), backups("e.."), 0.3)
+    progress(receiver, (1, 2), 0.3, 0.02, 900)
+    for index in receiver.wanted(edge("e")):
+        assert acts(receiver.chunk(4, index, None, 0.33), ReportSlow) == []
+
+
+def test_a_busy_source_is_to_be_asked_again_after_its_pause() -> None:
+    receiver = begun("a", count=20)
+    assert receiver.retry_at() is None
+    receiver.refused(0, RefusalReason.BUSY, 1.0)
+    assert receiver.retry_at() == 1.0 + config.busy_retry_first_s
+
+
+def test_what_a_backup_does_not_send_is_asked_of_the_source_again_in_the_end() -> None:
+    # given a source that sends again after its backup was called, which is dead
+    receiver = begun("abc", "d..", count=60)
+    progress(receiver, (0,), 0.0, 0.01, 3)
+    progress(receiver, (1, 2), 0.0, 0.15, 900)
+    alone = set(receiver.wanted(edge("d"))) - set(receiver.wanted(edge("a")))
+    # when it has sent all that it was asked for itself
+    for step, index in enumerate(receiver.wanted(edge("a"))):
+        deliver(receiver, index, 0.2 + step / 100, have=900)
+    while rest := receiver.wanted(edge("b")) + receiver.wanted(edge("c")) + receiver.wanted(edge("a")):
+        if index := next((one for one in rest), None):
+            deliver(receiver, index, 0.5, have=900, source=index % 3)
+    again = wanted([a for a in receiver.tick(1.5) if isinstance(a, SendWant) and a.source == edge("a")])
+    # then it is asked for the rest too
+    assert alone and alone <= set(again) | {0}
+
+
 def test_a_source_that_sends_all_that_it_has_whenever_it_has_something_is_not_blamed() -> None:
     receiver = begun("abc", count=900)
     actions = []
@@ -282,7 +341,7 @@ def test_a_source_that_cannot_be_reached_is_replaced_by_its_backup_at_once() -> 
     actions = receiver.unreachable(edge("a").requests_endpoint, 1.0)
     [asked] = acts(actions, SendWant)
     assert (asked.source, asked.chunks, asked.backup) == (edge("c"), (0, 2, 4, 6, 8, 10, 12, 14), True)
-    assert not acts(actions, Fail) and acts(actions, ReportSlow) == [ReportSlow(edge("a"))]
+    assert not acts(actions, Fail) and acts(actions, ReportSlow) == [ReportSlow(edge("a"), silent=True)]
 
 
 def test_when_the_backup_is_gone_too_the_source_is_blamed() -> None:

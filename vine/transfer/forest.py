@@ -38,6 +38,7 @@ class Forest:
         self._slow: dict[Member, None] = {}
         self._busy: dict[Member, None] = {}  # with other objects
         self._waiting: dict[Member, None] = {}
+        self._doubtful: set[WorkerId] = set()  # who was taken for dead before: slow if it comes again
 
     # --- events ----------------------------------------------------------------------------------
 
@@ -99,11 +100,24 @@ class Forest:
             self._move(list(member.children[stripe]), member, stripe)
         return self._end()
 
-    def accuse(self, parent: WorkerId, child: WorkerId) -> list[Edge]:
-        """The child says that this parent sends it too little: others feed it instead, if there are any.
+    def suspend(self, node: WorkerId) -> list[Edge]:
+        """This node is taken for dead: what it takes and what it gives is not counted on until it joins anew."""
+        member = self._members[node]
+        self._leave_home(member)
+        member.slow = member.away = True
+        self._doubtful.add(node)
+        self._slow.pop(member, None)
+        self._unlink_all(member)
+        orphans = self._orphans(member)
+        self._waiting[member] = None
+        self._adopt(orphans)
+        return self._end()
 
-        Where two children say so the parent is demoted. One alone may be on a slow way to it, which hurts nobody else;
-        and who says so of one parent after the other is moved, but not believed any more.
+    def accuse(self, parent: WorkerId, child: WorkerId, silent: bool = False) -> list[Edge]:
+        """The child says that this parent sends it too little, or nothing: others feed it instead, if there are any.
+
+        Where two children say so the parent is demoted, or suspended. One alone may be on a slow way to it, which hurts
+        nobody else; and who says so of one parent after the other is moved, but not believed any more.
         """
         member, accuser = self._members[parent], self._members[child]
         if accuser not in member.flows:
@@ -111,6 +125,10 @@ class Forest:
         accuser.accused.add(parent)
         if len(accuser.accused) <= config.slow_claims_max:
             member.accusers.add(child)
+            if silent:
+                member.unheard_by.add(child)
+        if len(member.unheard_by) >= config.slow_reports_max and not member.holds:
+            return self.suspend(parent)
         if len(member.accusers) >= config.slow_reports_max:
             return self.demote(parent)
         member.slow = True  # While others are looked for.
@@ -150,6 +168,9 @@ class Forest:
     def is_slow(self, node: WorkerId) -> bool:
         return self._members[node].slow
 
+    def is_suspended(self, node: WorkerId) -> bool:
+        return self._members[node].away
+
     def has_all(self, node: WorkerId) -> bool:
         return len(self._members[node].holds) == len(self._stripes)
 
@@ -173,6 +194,9 @@ class Forest:
         assert node not in self._members, f"{node} is in this forest already"
         self._joined += 1
         member = self._members[node] = self._trees.new_member(node, self._joined, rank)
+        if node in self._doubtful:
+            member.slow = True
+            self._slow[member] = None
         return member
 
     def _new_generation(self, now: float) -> None:
@@ -195,7 +219,7 @@ class Forest:
 
     def _end(self) -> list[Edge]:
         """Feed those who wait, in the order in which they came; tell what the event has changed."""
-        for member in list(islice(self._waiting, _WAITING_TRIED_MAX)):
+        for member in list(islice((one for one in self._waiting if not one.away), _WAITING_TRIED_MAX)):
             if self._place(member):
                 del self._waiting[member]
         return [edge for edge in self._trees.take_changes() if edge.child in self._members]

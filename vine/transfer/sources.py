@@ -82,16 +82,26 @@ class Source:
             asked = Asked(now, had=False, layout=-1)  # It says nothing about the delay.
             self.withdrawn.remove(index)
         self.storing[index] = asked
+        self._learn(asked, index, have, stripes, layout)
+        if have is not None and asked.layout == layout:
+            (self.owed.add if owed else self.owed.discard)(index % stripes)
+        self.heard_at = now
+        self.busy_since = self.doubted_at = None
+        self.busy_pause_s = 0.0
+        return True
+
+    def told(self, index: int, have: int | None, stripes: int, layout: int) -> None:
+        """It has said what it has of the stripe of this chunk, which it was asked for, without sending it."""
+        asked = self.wanted.get(index)
+        if asked is not None:
+            self._learn(asked, index, have, stripes, layout)
+
+    def _learn(self, asked: Asked, index: int, have: int | None, stripes: int, layout: int) -> None:
         if have is None:
             self.complete = True
         elif asked.layout == layout:  # Else it may speak of stripes of another number.
             stripe = index % stripes
             self.have[stripe] = max(self.have.get(stripe, 0), have)
-            (self.owed.add if owed else self.owed.discard)(stripe)
-        self.heard_at = now
-        self.busy_since = self.doubted_at = None
-        self.busy_pause_s = 0.0
-        return True
 
     def stored(self, index: int, now: float) -> None:
         asked = self.storing.pop(index)

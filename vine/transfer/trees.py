@@ -53,6 +53,8 @@ class Member:
     holds: frozenset[int] = frozenset()  # the stripes that it has whole
     spared: bool = False  # it feeds only those whom nobody else can
     slow: bool = False  # it feeds nobody if that can be helped
+    away: bool = False  # it is taken for dead: it feeds nobody and is fed by nobody
+    unheard_by: set[WorkerId] = field(default_factory=set)  # children that say that it sends nothing
     accusers: set[WorkerId] = field(default_factory=set)  # children that say that it sends too little
     accused: set[WorkerId] = field(default_factory=set)  # of whom it has said so
     home: int | None = None  # the stripe in which it feeds others
