@@ -91,6 +91,10 @@ receiving_silence_s = (
     15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
 )
 want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
+want_again_intervals = (
+    4  # ... or for so many times as long as its chunks took until now, each time for twice as long ...
+)
+want_again_max_s = 4.0  # ... up to this: before its slot is taken from a receiver that says nothing.
 wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
 busy_retry_first_s = 0.01  # A source that was busy is asked again after this: a slot that changes hands is soon free.
 busy_retry_s = 0.2  # ... each time after twice as long, up to this.

@@ -196,8 +196,7 @@ class SimulatedWorker:
 
     def _of_node(self, event: NodeEvent) -> None:
         if isinstance(event, Fetched):
-            if event.received_bytes:
-                self.fetched_s[event.object_id] = self._clock.now()
+            self.fetched_s.setdefault(event.object_id, self._clock.now())
             self._later(
                 wire.FetchEnded(
                     event.transfer_id,

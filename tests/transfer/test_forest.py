@@ -191,41 +191,6 @@ def test_whom_two_children_find_slow_feeds_nobody_any_more() -> None:
     assert not list(forest.waiting()) and len(sources(forest)) == 3 * 81
 
 
-def interior(forest: Forest) -> tuple[WorkerId, list[WorkerId]]:
-    """A node that feeds three others, and these."""
-    tree = sources(forest)
-    busy = next(node for node, stripes in feeds_in(forest).items() if list(tree.values()).count(node) == 3 and stripes)
-    return busy, [child for (child, _), parent in tree.items() if parent == busy]
-
-
-def test_whom_two_children_do_not_hear_is_taken_for_dead_and_takes_nothing_either() -> None:
-    # given a forest with hardly a slot to spare, and a node of which two children hear nothing
-    forest = grown(30)
-    dead, children = interior(forest)
-    forest.accuse(dead, children[0], silent=True)
-    assert not forest.is_suspended(dead)
-    forest.accuse(dead, children[1], silent=True)
-    # then its place is given up, and nobody is ever put below it, whoever else is slow
-    assert forest.is_suspended(dead) and not forest.sources(dead) and list(forest.waiting()) == [dead]
-    for number in range(25):
-        if WorkerId(f"w{number}") != dead:
-            forest.demote(WorkerId(f"w{number}"))
-    assert dead not in sources(forest).values() and len(sources(forest)) == 87
-    # when it turns out to live, it is fed and feeds nobody who has another
-    forest.leave(dead)
-    forest.join(dead, 0.0)
-    assert len(forest.sources(dead)) == 3 and not forest.is_suspended(dead) and forest.is_slow(dead)
-
-
-def test_who_has_it_all_is_not_taken_for_dead_but_feeds_nobody() -> None:
-    forest = grown(30)
-    silent, children = interior(forest)
-    forest.finish(silent)
-    for child in children[:2]:
-        forest.accuse(silent, child, silent=True)
-    assert forest.is_slow(silent) and not forest.is_suspended(silent) and not list(forest.waiting())
-
-
 def test_one_child_that_has_nobody_else_to_turn_to_stays_where_it_is() -> None:
     forest = planted()
     join(forest, "a")

@@ -352,7 +352,7 @@ class Receiver:
             message = f"it sent nothing for {now - source.heard_at:.0f} s"
             owed = source.owes(source.wanted, stripes)
             return self._lose(source, FetchFault.SOURCE_GONE, message, now, report=owed)
-        source.asked_at = now
+        source.asked_at, source.reminded = now, source.reminded + 1
         return [self._want(source, source.wanted)]
 
     def _judge(self, now: float) -> list[Action]:
