@@ -83,12 +83,18 @@ credit_batches = 16  # ... the best of so many count; one of them is smaller, to
 slow_window_s = 0.05  # A source is compared with those of the other stripes over so long: more than a hiccup ...
 slow_window_chunks = 4  # ... and over so many chunks of each of these.
 judge_interval_s = 0.01  # Sources are compared so often at most: a fifth of that window.
-backup_silence_s = 0.25  # A source of a stripe that sends nothing for so long, while others do, is helped out.
+backup_silence_s = 0.06  # A source of a stripe that sends nothing for so long, and for several chunks of each other.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
+flow_stale_s = 0.05  # A flow whose receiver is silent for so long gives its slot to one that was planned instead ...
+flow_stale_intervals = 8  # ... if that is also so many times as long as it used to be between two wants.
 receiving_silence_s = (
     15.0  # ... a source that still receives may wait for its own sources: time for them to be replaced.
 )
 want_again_s = 2.0  # Wants without a chunk for so long are said again: a reset connection loses what was queued.
+want_again_intervals = (
+    4  # ... or for so many times as long as its chunks took until now, each time for twice as long ...
+)
+want_again_max_s = 4.0  # ... up to this: before its slot is taken from a receiver that says nothing.
 wants_parked_max = 64  # Transfers whose wants came before their object; kept for edge_silence_s.
 busy_retry_first_s = 0.01  # A source that was busy is asked again after this: a slot that changes hands is soon free.
 busy_retry_s = 0.2  # ... each time after twice as long, up to this.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from benchmarks.simulator.edges import SimulatedEdges
@@ -80,7 +81,7 @@ class SimulatedNode:
         )
         self.first_chunk_s: dict[ObjectId, float] = {}  # when the first bytes of each object came
         self._orders: dict[TransferId, ObjectId] = {}
-        self._ticking = False
+        self._tick_at = math.inf
 
     # --- commands, as of a transfer node ---
 
@@ -143,14 +144,15 @@ class SimulatedNode:
     # --- what is due ---
 
     def _keep_ticking(self) -> None:
-        if not self._ticking:
-            self._ticking = True
-            self._clock.after(config.node_tick_s, self._tick)
+        due = min(self._clock.now() + config.node_tick_s, self.receiving.look_at)
+        if due < self._tick_at:
+            self._tick_at = due
+            self._clock.at(due, lambda: self._tick(due))
 
-    def _tick(self) -> None:
-        self._ticking = False
-        if not self._machine.alive:
-            return
+    def _tick(self, due: float) -> None:
+        if not self._machine.alive or due != self._tick_at:
+            return  # An earlier one was arranged instead.
+        self._tick_at = math.inf
         now = self._clock.now()
         self.receiving.tick(now)
         self.serving.do(self.sender.tick(now))

@@ -196,8 +196,7 @@ class SimulatedWorker:
 
     def _of_node(self, event: NodeEvent) -> None:
         if isinstance(event, Fetched):
-            if event.received_bytes:
-                self.fetched_s[event.object_id] = self._clock.now()
+            self.fetched_s.setdefault(event.object_id, self._clock.now())
             self._later(
                 wire.FetchEnded(
                     event.transfer_id,
@@ -209,7 +208,7 @@ class SimulatedWorker:
                 )
             )
         elif isinstance(event, SlowSource):
-            self._later(wire.SourceSlow(event.transfer_id, event.object_id, event.source))
+            self._later(wire.SourceSlow(event.transfer_id, event.object_id, event.source, event.silent))
         else:
             assert isinstance(event, FetchFailed), event
             self._later(

@@ -250,6 +250,41 @@ def test_whom_two_of_its_children_call_slow_feeds_nobody_and_gets_the_object_all
     assert flows(world).bytes_from_manager == CHUNKS * CHUNK
 
 
+def unheard(world: World) -> FakeWorker:
+    """A worker whose children have told that it sends nothing."""
+    silent = an_interior_worker(world)
+    for child, order in children_of(world, silent.worker_id)[:2]:
+        world.say(m.SourceSlow(order.transfer_id, order.object_id, silent.worker_id, silent=True), child.peer)
+    return silent
+
+
+def test_of_whom_two_children_hear_nothing_is_told_to_stop_and_all_others_get_the_object() -> None:
+    world, tasks = spreading(40)
+    # given a worker that is dead, so that its slots and those that it takes are needed
+    orders_before = {worker.worker_id for worker, _ in orders(world)}
+    silent = unheard(world)
+    # then nobody is to get anything of it, as a source or a backup, and it is told to stop
+    assert world.sent(m.AbandonFetch) and not children_of(world, silent.worker_id)
+    assert not flows(world).into.get((silent.worker_id, next(iter(flows(world).forests))))
+    assert not any(silent.worker_id in transfer.backups for transfer in flows(world).active.values())
+    assert {worker.worker_id for worker, _ in orders(world)} == orders_before - {silent.worker_id}
+    assert len(tasks) == 40
+
+
+def test_who_was_taken_for_dead_and_answers_gets_the_object_again() -> None:
+    # given a worker that was taken for dead
+    world, tasks = spreading(40)
+    [order] = an_interior_worker(world).fetching.values()
+    silent = unheard(world)
+    assert not silent.fetching
+    # when it says that it has stopped
+    world.say(m.FetchEnded(order.transfer_id, order.object_id, m.FetchFault.ABANDONED, 0, 0.0), silent.peer)
+    # then it gets the object, and feeds nobody
+    assert silent.fetching and not children_of(world, silent.worker_id)
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS} and len(world.results) == 40
+
+
 def test_who_calls_itself_slow_feeds_nobody() -> None:
     world, _ = spreading(40)
     slow = an_interior_worker(world)

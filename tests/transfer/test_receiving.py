@@ -132,7 +132,7 @@ def test_a_source_that_stops_sending_is_told_of_and_its_backup_sends_the_rest(ne
     # when the object is fetched
     wanter.node.fetch(replace(order, backups=(second, None)))
     # then the backup sends what is missing, and the manager will hear of that source
-    assert wanter.event() == SlowSource(order.transfer_id, what[0], stalled.id)
+    assert wanter.event() == SlowSource(order.transfer_id, what[0], stalled.id, silent=True)
     event = wanter.event()
     assert isinstance(event, Fetched) and event.received_bytes == len(DATA)
     assert backup.node.stats().sent_bytes >= 8 * CHUNK

@@ -127,7 +127,7 @@ def test_a_want_for_an_object_that_never_comes_is_refused_in_the_end() -> None:
     sender.want(want(1, 3), True, 2.0)
     assert sender.next_deadline() == config.edge_silence_s
     [refusal] = sender.tick(config.edge_silence_s)
-    assert refusal == SendRefusal(TransferId(1, 1), 0, RefusalReason.UNKNOWN, "tcp://10.0.0.1:7000", Role.WORKER)
+    assert refusal == SendRefusal(TransferId(1, 1), 0, RefusalReason.UNKNOWN, "tcp://10.0.0.1:7000", Role.WORKER, 3)
     assert sender.next_deadline() is None
 
 
@@ -222,6 +222,65 @@ def test_a_cap_that_was_lowered_below_what_runs_is_not_kept_exceeded_by_a_change
     sender.set_transfers_max(1)
     assert refusals(sender.want(want(3, 0), True, 0.0)) == [RefusalReason.BUSY]
     assert indexes(sender.want(want(3, 0), True, 0.0)) == []
+
+
+# --- flows that are stale ---
+
+
+def talking(sender: Sender, until: float, *counters: int) -> None:
+    """Flows whose receivers want a chunk each 10 ms."""
+    for step in range(int(until * 100)):
+        for counter in counters:
+            sender.want(want(counter, step), True, step / 100)
+            sender.sent(TransferId(1, counter), step)
+
+
+def test_a_receiver_that_falls_silent_loses_its_slot_to_one_that_is_planned_instead() -> None:
+    # given two receivers, one of which dies
+    sender = Sender(2)
+    sender.complete(OBJECT, 1000, 0.0)
+    talking(sender, 1.0, 1, 2)
+    sender.want(want(2, 500), True, 1.0)
+    # when another is planned, at first nobody's silence is long
+    assert refusals(sender.want(want(3, 5), True, 1.03)) == [RefusalReason.BUSY]
+    sender.want(want(2, 501), True, 1.07)
+    # then, long before it is given up, the silent one yields
+    [displaced, sent] = sender.want(want(3, 5), True, 1.08)
+    assert isinstance(displaced, SendRefusal) and displaced.transfer_id == TransferId(1, 1)
+    assert isinstance(sent, SendChunk) and sent.transfer_id == TransferId(1, 3)
+
+
+def test_silence_is_measured_by_the_pace_of_the_receiver() -> None:
+    sender = Sender(1)
+    sender.complete(OBJECT, 1000, 0.0)
+    for step in range(4):
+        sender.want(want(1, step), True, float(step) / 2)
+    assert refusals(sender.want(want(2, 5), True, 1.5 + 7 * 0.5)) == [RefusalReason.BUSY]
+    assert indexes(sender.want(want(2, 5), True, 1.5 + 8 * 0.5)) == [5]
+
+
+def test_a_backup_takes_the_slot_of_who_is_silent_though_it_was_sent_what_it_wanted() -> None:
+    for here, served in ((True, [0]), (False, [])):
+        # given a receiver that is silent, and either has got what it wants or is waiting for what is not here
+        sender = Sender(1)
+        sender.receiving(OBJECT, 1000, range(101 if here else 100), 0.0)
+        talking(sender, 1.0, 1)
+        sender.want(want(1, 100), True, 1.0)
+        # when a backup is asked
+        actions = sender.want(as_backup(2, 0), True, 1.2)
+        # then only the first one's silence counts
+        assert indexes(actions) == served and refusals(actions) == [RefusalReason.BUSY]
+
+
+def test_who_is_busy_tells_up_to_where_it_has_the_stripe() -> None:
+    sender = Sender(1)
+    sender.receiving(OBJECT, 100, {0, 1, 2, 3, 4, 5, 8}, 0.0)
+    sender.want(want(1, 0), True, 0.0)
+    [refused] = sender.want(msgspec.structs.replace(as_backup(2, 8, 11), stripes=3), True, 0.0)
+    assert isinstance(refused, SendRefusal) and (refused.index, refused.have) == (8, 11)
+    sender.complete(OBJECT, 100, 0.0)
+    [refused] = sender.want(as_backup(2, 8, 11), True, 0.0)
+    assert isinstance(refused, SendRefusal) and refused.have is None
 
 
 steps = st.lists(

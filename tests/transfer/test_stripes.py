@@ -46,6 +46,13 @@ def test_the_window_lasts_until_the_others_have_brought_enough() -> None:
     assert at >= config.slow_window_chunks / 10
 
 
+def test_who_sends_nothing_at_all_is_stuck() -> None:
+    [(at, verdict), *_] = run(stripes(), (0, 200, 200), seconds=0.5)
+    assert (at, verdict) == (config.slow_window_s, Verdict.STUCK)
+    [(_, verdict), *_] = run(stripes(), (20, 200, 200), seconds=0.5)
+    assert verdict is Verdict.SLOW
+
+
 def test_who_lacks_what_is_wanted_is_not_slow_but_silent_in_the_end() -> None:
     assert {verdict for _, verdict in run(stripes(), (20, 200, 200), seconds=5, owed=False)} == set()
     [(at, verdict), *_] = run(stripes(), (0, 200, 200), seconds=5, owed=False)

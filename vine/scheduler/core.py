@@ -355,6 +355,7 @@ class Scheduler:
             recovery.object_evicted(self.state, worker, object_id)
 
     def _on_fetch_ended(self, worker: WorkerRecord, message: m.FetchEnded) -> None:
+        spreading.answered(self.state, worker.worker_id, message.object_id)
         fleet.fetch_ended(self.state, worker, message)
 
     def _on_source_slow(self, worker: WorkerRecord, message: m.SourceSlow) -> None:

@@ -85,9 +85,20 @@ def source_slow(state: State, worker: WorkerRecord, message: SourceSlow) -> None
     slow = message.source
     if slow not in (node, *transfer.sources) or slow not in forest or (slow == node and forest.is_slow(node)):
         return
-    _touch_all(state, object_id, forest.demote(node) if slow == node else forest.accuse(slow, node))
+    edges = forest.demote(node) if slow == node else forest.accuse(slow, node, message.silent)
+    _touch_all(state, object_id, edges)
+    if forest.is_suspended(slow):
+        state.transfers.touch(slow, object_id)  # Its flow is to stop: who lives answers that.
     if forest.is_slow(slow):
+        state.transfers.backup_gone(slow, object_id)
         state.ranks.was_slow(slow, object_id)
+
+
+def answered(state: State, worker_id: WorkerId, object_id: ObjectId) -> None:
+    """A worker has ended a flow: if it was taken for dead in that object's forest it is not, and joins anew."""
+    forest = state.transfers.forests.get(object_id)
+    if forest is not None and worker_id in forest and forest.is_suspended(worker_id):
+        leave(state, worker_id, object_id)
 
 
 def worker_lost(state: State, worker_id: WorkerId) -> None:

@@ -169,6 +169,16 @@ class Chunks:
             if asked.at <= source.doubted_at and self.stripe_of(index) is stripe and self.askers(index) == 1
         ]
 
+    def is_passed_by(self, stripe: Stripe, backup: Source) -> bool:
+        """Whether the stripe's source is silent and its backup has what it was asked for before: a few chunks of it."""
+        source = stripe.primary
+        if source.doubted_at is None or stripe.helper is not backup:
+            return False  # Who was named later may get the stripe on another way: that it has more says nothing.
+        asked = [index for index, asked in source.wanted.items() if asked.at <= source.doubted_at]
+        asked = [index for index in asked if self.stripe_of(index) is stripe]
+        had = sum(backup.has(index, len(self.stripes)) for index in asked)
+        return had >= max(1, min(config.slow_window_chunks, len(asked)))
+
     # --- the last chunks ---
 
     def overdue(self, source: Source, now: float) -> list[int]:
@@ -182,8 +192,9 @@ class Chunks:
         return [index for index in due if self.askers(index) == 1]
 
     def second_for(self, index: int, source: Source) -> Source | None:
-        """Who else may send this chunk: the backup, or whoever has the whole object."""
-        backup = self.stripe_of(index).backup
-        others = [one for one in self.sources.values() if one is not source and (one is backup or one.complete)]
+        """Who else may send this chunk: the backup, the source that it was asked instead of, or who has all."""
+        stripe = self.stripe_of(index)
+        backup, planned = stripe.backup, (stripe.backup, stripe.primary)
+        others = [one for one in self.sources.values() if one is not source and (one in planned or one.complete)]
         free = [one for one in others if one.answers and one.outstanding < one.credit.chunks]
         return min(free, key=lambda one: one is not backup, default=None)

@@ -41,6 +41,7 @@ class SlowSource:
     transfer_id: TransferId
     object_id: ObjectId
     source: WorkerId
+    silent: bool = False  # It sends nothing at all.
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,17 +37,13 @@ class Forest:
         self._spared: list[Member] = []
         self._slow: dict[Member, None] = {}
         self._busy: dict[Member, None] = {}  # with other objects
-        self._waiting: dict[Member, None] = {}
+        self._waiting: dict[Member, None] = {}  # and those who are taken for dead
+        self._doubtful: set[WorkerId] = set()  # who was taken for dead before: slow if it comes again
 
     # --- events ----------------------------------------------------------------------------------
 
     def hold(
-        self,
-        node: WorkerId,
-        *,
-        rank: int = 0,
-        stripes: frozenset[int] | None = None,
-        spared: bool = False,
+        self, node: WorkerId, *, rank: int = 0, stripes: frozenset[int] | None = None, spared: bool = False
     ) -> list[Edge]:
         """This node has the object, or these stripes of it. A `spared` one feeds only whom nobody else can."""
         member = self._members.get(node)
@@ -99,18 +95,29 @@ class Forest:
             self._move(list(member.children[stripe]), member, stripe)
         return self._end()
 
-    def accuse(self, parent: WorkerId, child: WorkerId) -> list[Edge]:
-        """The child says that this parent sends it too little: others feed it instead, if there are any.
+    def suspend(self, node: WorkerId) -> list[Edge]:
+        """This node is taken for dead: what it takes and what it gives is not counted on until it joins anew."""
+        member = self._members[node]
+        self._leave_home(member)
+        member.slow = member.away = True
+        self._doubtful.add(node)
+        self._slow.pop(member, None)
+        self._unlink_all(member)
+        self._waiting[member] = None
+        self._adopt(self._orphans(member))
+        return self._end()
 
-        Where two children say so the parent is demoted. One alone may be on a slow way to it, which hurts nobody else;
-        and who says so of one parent after the other is moved, but not believed any more.
+    def accuse(self, parent: WorkerId, child: WorkerId, silent: bool = False) -> list[Edge]:
+        """The child says that this parent sends it too little, or nothing: others feed it instead, if there are any.
+
+        Where two say so it is demoted, or suspended. One alone may be on a slow way to it, which hurts nobody else.
         """
         member, accuser = self._members[parent], self._members[child]
         if accuser not in member.flows:
             return []  # It is fed by others already.
-        accuser.accused.add(parent)
-        if len(accuser.accused) <= config.slow_claims_max:
-            member.accusers.add(child)
+        accuser.blames(member, silent)
+        if len(member.unheard_by) >= config.slow_reports_max and not member.holds:
+            return self.suspend(parent)
         if len(member.accusers) >= config.slow_reports_max:
             return self.demote(parent)
         member.slow = True  # While others are looked for.
@@ -150,6 +157,9 @@ class Forest:
     def is_slow(self, node: WorkerId) -> bool:
         return self._members[node].slow
 
+    def is_suspended(self, node: WorkerId) -> bool:
+        return self._members[node].away
+
     def has_all(self, node: WorkerId) -> bool:
         return len(self._members[node].holds) == len(self._stripes)
 
@@ -173,6 +183,9 @@ class Forest:
         assert node not in self._members, f"{node} is in this forest already"
         self._joined += 1
         member = self._members[node] = self._trees.new_member(node, self._joined, rank)
+        if node in self._doubtful:
+            member.slow = True
+            self._slow[member] = None
         return member
 
     def _new_generation(self, now: float) -> None:
@@ -195,7 +208,7 @@ class Forest:
 
     def _end(self) -> list[Edge]:
         """Feed those who wait, in the order in which they came; tell what the event has changed."""
-        for member in list(islice(self._waiting, _WAITING_TRIED_MAX)):
+        for member in list(islice((one for one in self._waiting if not one.away), _WAITING_TRIED_MAX)):
             if self._place(member):
                 del self._waiting[member]
         return [edge for edge in self._trees.take_changes() if edge.child in self._members]
@@ -323,7 +336,9 @@ class Forest:
 
     def _rise(self, member: Member, stripe: int) -> None:
         """Change places with slower nodes above."""
-        while (above := member.parents[stripe]) is not None and self._outdoes(member, above, stripe):
+        while (above := member.parents[stripe]) is not None and self._trees.outdoes(
+            member, above, stripe, self._generation
+        ):
             parent = above.parents[stripe]
             assert parent is not None
             mine, theirs = list(member.children[stripe]), list(above.children[stripe])
@@ -336,15 +351,6 @@ class Forest:
                 self._link(above, child, stripe)
             self._offer(above)
             self._offer(member)
-
-    def _outdoes(self, member: Member, above: Member, stripe: int) -> bool:
-        parent = above.parents[stripe]
-        if parent is None or above.rank <= member.rank or above.home != stripe or above.generation != self._generation:
-            return False
-        only_here = all(len(node.children[stripe]) == node.edges for node in (member, above))
-        more = len(above.flows) - len(member.flows)  # flows for the one, fewer for the other
-        room = -self._trees.slots.free(above.name) <= more <= self._trees.slots.free(member.name)
-        return only_here and room and self._trees.can_serve(parent, member, leaving=above)
 
     # --- those who lost their parent -------------------------------------------------------------
 
@@ -402,12 +408,7 @@ class Forest:
         return found
 
     def _any(self, nodes: Iterable[Member], child: Member, stripe: int) -> Member | None:
-        return next((node for node in nodes if self._may_feed(node, child, stripe, later=True)), None)
-
-    def _may_feed(self, node: Member, child: Member, stripe: int, later: bool = False) -> bool:
-        if node is child or not self._trees.can_serve(node, child) or self._trees.depth(node, stripe) is None:
-            return False
-        return self._trees.can_root(node, stripe) and (later or bool(node.holds) or node.generation <= child.generation)
+        return next((node for node in nodes if self._trees.may_feed(node, child, stripe, later=True)), None)
 
     def _lender(self, stripe: int, child: Member, later: bool = False) -> Member | None:
         """A node that is at home in another stripe; one that feeds nobody yet changes its home."""
@@ -423,7 +424,7 @@ class Forest:
 
         def judge(node: Member) -> Verdict:
             if self._is_open(node, queue):
-                if self._may_feed(node, child, stripe, later):
+                if self._trees.may_feed(node, child, stripe, later):
                     return Verdict.TAKE
                 if node is child or self._trees.slots.free(node.name) > 0:
                     return Verdict.KEEP

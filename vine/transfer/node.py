@@ -215,7 +215,7 @@ class TransferNode:
                 if take is not None:  # A sending socket that takes more is served by the flush.
                     take()
             now = time.monotonic()
-            if now >= self._tick_at:
+            if now >= min(self._tick_at, self._receiving.look_at):
                 self._tick(now)
             self._edges.flush(now)
 
@@ -230,5 +230,6 @@ class TransferNode:
     def _patience_ms(self) -> int | None:
         """How long nothing need be done: while nothing is under way, for ever."""
         if len(self._edges) or self._receiving.pulls() or self._sender.next_deadline() is not None:
-            return max(0, int((self._tick_at - time.monotonic()) * 1000) + 1)
+            due = min(self._tick_at, self._receiving.look_at)
+            return max(0, int((due - time.monotonic()) * 1000) + 1)
         return None

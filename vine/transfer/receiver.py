@@ -51,6 +51,7 @@ class ReportSlow:
     """Tell the manager that this source does not send what it has; once, until the plan leaves it out."""
 
     source: SourceEdge
+    silent: bool = False  # It sends nothing at all.
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +118,7 @@ class Receiver:
         if not chunks.owes(stripe):
             stripe.owes_nothing()
         actions: list[Action] = [StoreChunk(index), *self._cancel(index, now), *self._fill(source, now)]
+        actions += self._blame_silent(source)
         if now >= self._judge_at:
             actions += self._judge(now)
         return actions
@@ -136,13 +138,16 @@ class Receiver:
         self._chunks.remaining -= 1
         return self._fill(source, now) + self._release(self._chunks.sources.values()) + self._complete()
 
-    def refused(self, edge: int, reason: RefusalReason, now: float) -> list[Action]:
-        """The source of this number does not serve us."""
+    def refused(
+        self, edge: int, reason: RefusalReason, now: float, told: tuple[int, int | None] = (0, 0)
+    ) -> list[Action]:
+        """The source of this number does not serve us; `told`: up to where it has the stripe of which chunk."""
         source = None if self.over else self._chunks.numbered(edge)
         if source is None or not self._chunks.is_planned(source) or not source.wanted:
             return []
         if reason is RefusalReason.BUSY:
-            return self._leave_alone(source, now)
+            source.told(*told, len(self._chunks.stripes), self._chunks.layout)
+            return self._blame_silent(source) + self._leave_alone(source, now)
         if reason is RefusalReason.CHANGED:
             message = "its local file has changed since it was declared"
             if source in self._chunks.primaries():
@@ -199,6 +204,11 @@ class Receiver:
         if len(self._chunks.sources) > 1 and any(source.wanted for source in self._chunks.sources.values()):
             deadlines.append(self._judge_at - config.judge_interval_s + config.slow_window_s)
         return min((at for at in deadlines if at is not None), default=None)
+
+    def retry_at(self) -> float | None:
+        """When a source that was busy is to be asked again: sooner than a tick, mostly."""
+        pauses = [source.retry_at for source in self._chunks.sources.values()]
+        return None if self.over else min((at for at in pauses if at is not None), default=None)
 
     # --- what others may know ---
 
@@ -309,7 +319,7 @@ class Receiver:
         self._chunks.put_back(source)
         actions = self._end([source])
         if report and self._chunks.feeds(source):
-            actions += self._report(source)
+            actions += self._report(source, silent=True)
         return actions + self._fill_all(now)
 
     def _without(self, source: Source, fault: FetchFault, message: str) -> list[Action]:
@@ -324,11 +334,11 @@ class Receiver:
                 return self.fail(*stripe.primary.gone, stripe.primary.edge)
         return []
 
-    def _report(self, source: Source) -> list[Action]:
+    def _report(self, source: Source, silent: bool) -> list[Action]:
         if source.reported:
             return []
         source.reported = True
-        return [ReportSlow(source.edge)]
+        return [ReportSlow(source.edge, silent)]
 
     def _remind(self, source: Source, now: float) -> list[Action]:
         stripes = len(self._chunks.stripes)
@@ -342,7 +352,7 @@ class Receiver:
             message = f"it sent nothing for {now - source.heard_at:.0f} s"
             owed = source.owes(source.wanted, stripes)
             return self._lose(source, FetchFault.SOURCE_GONE, message, now, report=owed)
-        source.asked_at = now
+        source.asked_at, source.reminded = now, source.reminded + 1
         return [self._want(source, source.wanted)]
 
     def _judge(self, now: float) -> list[Action]:
@@ -361,21 +371,33 @@ class Receiver:
         others = [one for one in self._chunks.stripes if one.primary is not source and (one.remaining or one.came)]
         wanted = [index for index in source.wanted if self._chunks.stripe_of(index) is stripe]
         verdict = stripe.judge(others, bool(wanted), self._chunks.owes(stripe), now)
-        if verdict is Verdict.FINE or (verdict is Verdict.SLOW and source.slow):
+        to_blame = verdict in (Verdict.SLOW, Verdict.STUCK)
+        if verdict is Verdict.FINE or (to_blame and source.slow):
             return []
         actions: list[Action] = []
-        if verdict is Verdict.SLOW:
+        if to_blame:
             source.slow = True
-            actions = self._report(source)
+            actions = self._report(source, verdict is Verdict.STUCK)
         return actions + self._call_backups(source, now)
 
     def _call_backups(self, source: Source, now: float) -> list[Action]:
         """Want what this source was asked for of its backups too, and nothing more of it until it sends something."""
-        backups = [stripe.backup for stripe in self._chunks.stripes if stripe.primary is source and stripe.remaining]
-        free = [one for one in backups if one is not None and one.answers]
+        stripes = [stripe for stripe in self._chunks.stripes if stripe.primary is source and stripe.remaining]
+        free = [stripe.backup for stripe in stripes if stripe.backup is not None and stripe.backup.answers]
         if free:
             source.doubted_at = now
+        for stripe in stripes:
+            stripe.helper = stripe.backup
         return [action for backup in dict.fromkeys(free) for action in self._fill(backup, now)]
+
+    def _blame_silent(self, backup: Source) -> list[Action]:
+        """Report the sources that are silent though this one, their backup, has what they were asked for.
+
+        Those further down wait as long for theirs, but find that their backups have no more.
+        """
+        helped = [stripe for stripe in self._chunks.stripes if stripe.backup is backup and stripe.remaining]
+        blamed = dict.fromkeys(stripe.primary for stripe in helped if self._chunks.is_passed_by(stripe, backup))
+        return [action for source in blamed for action in self._report(source, silent=True)]
 
     # --- the last chunks ---
 

@@ -8,6 +8,7 @@ that the next one resumes it, and from which its chunks are served on. A pull in
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -100,6 +101,7 @@ class Receiving:
         self._is_good = is_good
         self._pulls: dict[TransferId, _Pull] = {}
         self._arrivals: dict[ObjectId, _Arrival] = {}  # the shared ones
+        self.look_at = math.inf  # a tick is due then, though nothing may come: a busy source is asked again
         self.received_bytes = 0
         self.bad_chunks = 0
         self.stray = 0
@@ -190,7 +192,9 @@ class Receiving:
     def refused(self, refusal: WantRefused) -> None:
         pull = self._pulls.get(refusal.transfer_id)
         if pull is not None and pull.receiver is not None:
-            self._do(pull, pull.receiver.refused(refusal.edge, refusal.reason, self._clock()))
+            told = (refusal.index, refusal.have)
+            self._do(pull, pull.receiver.refused(refusal.edge, refusal.reason, self._clock(), told))
+            self._look_again(pull)
 
     def unreachable(self, endpoint: str) -> None:
         for pull in list(self._pulls.values()):
@@ -198,9 +202,16 @@ class Receiving:
                 self._do(pull, pull.receiver.unreachable(endpoint, self._clock()))
 
     def tick(self, now: float) -> None:
+        self.look_at = math.inf
         for pull in list(self._pulls.values()):
             if pull.receiver is not None:
                 self._do(pull, pull.receiver.tick(now))
+                self._look_again(pull)
+
+    def _look_again(self, pull: _Pull) -> None:
+        retry_at = None if pull.receiver is None else pull.receiver.retry_at()
+        if retry_at is not None:
+            self.look_at = min(self.look_at, retry_at)
 
     # --- the life of an arrival ---
 
@@ -325,7 +336,8 @@ class Receiving:
             elif isinstance(action, SendEnd):
                 self._say(action.source, EndOfWants(pull.order.transfer_id, action.source.token))
             elif isinstance(action, ReportSlow):
-                self._on_event(SlowSource(pull.order.transfer_id, pull.order.object_id, action.source.source))
+                order, source = pull.order, action.source.source
+                self._on_event(SlowSource(order.transfer_id, order.object_id, source, action.silent))
             elif isinstance(action, Complete):
                 self._commit(pull.arrival)
             else:

@@ -3,7 +3,9 @@
 A flow is a transfer out of this node; it holds one of few slots from its first want until its
 receiver says the end, or nothing at all for `edge_silence_s` (a live receiver that lacks chunks
 repeats its wants more often than that). One that was not planned, for which this node is but a backup,
-has the slot only until somebody wants it for whom it was planned. Wants for chunks that are still on
+has the slot only until somebody wants it for whom it was planned. Any one loses its slot to another that
+needs it if its receiver, which was sent what it wanted, is silent for far longer than it used to be: it is
+dead or fed by others, and who takes its place need not wait until that is certain. Wants for chunks that are still on
 their way here are kept: that is what makes a line of nodes a pipeline.
 """
 
@@ -38,13 +40,15 @@ class SendChunk:
 
 @dataclass(frozen=True, slots=True)
 class SendRefusal:
-    """Tell the receiver that this transfer is not served."""
+    """Tell the receiver that this transfer is not served, and what is here of the stripe of this chunk."""
 
     transfer_id: TransferId
     edge: int
     reason: RefusalReason
     reply_to: str
     reply_role: Role
+    index: int = 0
+    have: int | None = 0
 
 
 Action = SendChunk | SendRefusal
@@ -81,9 +85,27 @@ class _Flow:
     want: Want  # the last one
     slot: _Slot
     heard_at: float
+    interval_s: float | None = None  # between two of its wants, as a moving mean
+    given: int = 0  # chunks given out since the last one
     waiting: dict[int, None] = field(default_factory=dict)  # wanted and not yet here, in the order of wants
     sending: set[int] = field(default_factory=set)  # given out by `SendChunk`
     cancelled: set[int] = field(default_factory=set)  # ... and not wanted any more
+
+    def heard(self, want: Want, now: float) -> None:
+        """It wants more, or says again what it wants."""
+        gap_s = now - self.heard_at
+        self.interval_s = gap_s if self.interval_s is None else self.interval_s + (gap_s - self.interval_s) / 4
+        self.want, self.heard_at, self.given = want, now, 0
+        self.cancelled.difference_update(want.chunks)
+
+    def is_stale(self, for_backup: bool, now: float) -> bool:
+        """Whether it is silent for so long that somebody else may have its slot.
+
+        Who was sent nothing has no reason to speak, and yields only to one that is planned.
+        """
+        if self.interval_s is None or (for_backup and self.given < len(self.want.chunks)):
+            return False
+        return now >= self.heard_at + max(config.flow_stale_s, config.flow_stale_intervals * self.interval_s)
 
     def drop(self, chunks: Iterable[int]) -> None:
         for index in chunks:
@@ -173,9 +195,7 @@ class Sender:
             return []
         flow = self._flows.get(want.transfer_id)
         if flow is not None:
-            flow.want = want
-            flow.heard_at = now
-            flow.cancelled.difference_update(want.chunks)
+            flow.heard(want, now)
             return self._serve(flow, want.chunks)
         if want.object_id in self._changed:
             return [self._refusal(want, RefusalReason.CHANGED)]
@@ -262,8 +282,8 @@ class Sender:
         slots = _slots_for(self._objects[want.object_id])
         actions: list[Action] = []
         slot = self._free_slot(slots)
-        if slot is None and not want.backup:
-            actions, slot = self._displace(slots)
+        if slot is None:
+            actions, slot = self._displace(want, slots, now)
         if slot is None:
             return [self._refusal(want, RefusalReason.BUSY)]
         flow = self._flows[want.transfer_id] = _Flow(want, slot, now)
@@ -273,14 +293,25 @@ class Sender:
     def _free_slot(self, slots: Iterable[_Slot]) -> _Slot | None:
         return next((slot for slot in slots if self._used(slot) < self._slots[slot]), None)
 
-    def _displace(self, slots: Iterable[_Slot]) -> tuple[list[Action], _Slot | None]:
-        """End the flow that has lived longest of those that were not planned."""
-        for flow in self._flows.values():
-            # A cap that was lowered meanwhile may be exceeded by what runs: then no slot comes free by this.
-            if flow.want.backup and flow.slot in slots and self._used(flow.slot) <= self._slots[flow.slot]:
-                del self._flows[flow.want.transfer_id]
-                return [self._refusal(flow.want, RefusalReason.BUSY)], flow.slot
-        return [], None
+    def _displace(self, want: Want, slots: Iterable[_Slot], now: float) -> tuple[list[Action], _Slot | None]:
+        """End the oldest flow that was not planned if this want was; else the one of the stale that is silent longest.
+
+        One that was taken for stale and is not asks again soon, and then another is the most silent.
+        """
+        # A cap that was lowered meanwhile may be exceeded by what runs: then no slot comes free by this.
+        flows = [flow for flow in self._flows.values() if flow.slot in slots and self._fits(flow.slot)]
+        unplanned = next((flow for flow in flows if flow.want.backup and not want.backup), None)
+        stale = min(
+            (flow for flow in flows if flow.is_stale(want.backup, now)), key=lambda flow: flow.heard_at, default=None
+        )
+        flow = unplanned or stale
+        if flow is None:
+            return [], None
+        del self._flows[flow.want.transfer_id]
+        return [self._refusal(flow.want, RefusalReason.BUSY)], flow.slot
+
+    def _fits(self, slot: _Slot) -> bool:
+        return self._used(slot) <= self._slots[slot]
 
     def _used(self, slot: _Slot) -> int:
         return sum(flow.slot is slot for flow in self._flows.values())
@@ -307,13 +338,16 @@ class Sender:
 
     def _send(self, flow: _Flow, held: _Object, index: int) -> SendChunk:
         flow.sending.add(index)
+        flow.given += 1
         want = flow.want
         have = held.have(index, want.stripes)
         return SendChunk(want.transfer_id, want.object_id, index, have, want.reply_to, want.reply_role, want.edge)
 
     def _refusal(self, want: Want, reason: RefusalReason) -> SendRefusal:
         self.refused += 1
-        return SendRefusal(want.transfer_id, want.edge, reason, want.reply_to, want.reply_role)
+        held, index = self._objects.get(want.object_id), want.chunks[0]
+        have = 0 if held is None else held.have(index, want.stripes)
+        return SendRefusal(want.transfer_id, want.edge, reason, want.reply_to, want.reply_role, index, have)
 
 
 def _slots_for(held: _Object) -> tuple[_Slot, ...]:

@@ -72,7 +72,7 @@ class Serving:
             if isinstance(action, sender.SendChunk):
                 self._read(action)
             else:
-                refusal = WantRefused(action.transfer_id, action.edge, action.reason)
+                refusal = WantRefused(action.transfer_id, action.edge, action.reason, action.index, action.have)
                 self._edges.send(action.reply_to, action.reply_role, Parcel(encode_one(refusal)), self._clock())
 
     def _read(self, chunk: sender.SendChunk) -> None:

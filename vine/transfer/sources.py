@@ -36,6 +36,8 @@ class Source:
     open: bool = False  # it was asked and has not been told the end: there is a flow, or will be
     heard_at: float = 0.0  # when it last sent what was wanted, or was first asked after a pause
     asked_at: float = 0.0
+    interval_s: float = 0.0  # between two chunks of it, as a moving mean
+    reminded: int = 0  # times that wants were said again since it last sent something
     busy_since: float | None = None
     busy_pause_s: float = 0.0  # how long it was left alone last
     retry_at: float | None = None  # set while a busy source is left alone
@@ -82,16 +84,27 @@ class Source:
             asked = Asked(now, had=False, layout=-1)  # It says nothing about the delay.
             self.withdrawn.remove(index)
         self.storing[index] = asked
+        self._learn(asked, index, have, stripes, layout)
+        if have is not None and asked.layout == layout:
+            (self.owed.add if owed else self.owed.discard)(index % stripes)
+        self.interval_s += (now - self.heard_at - self.interval_s) / 4
+        self.heard_at, self.reminded = now, 0
+        self.busy_since = self.doubted_at = None
+        self.busy_pause_s = 0.0
+        return True
+
+    def told(self, index: int, have: int | None, stripes: int, layout: int) -> None:
+        """It has said what it has of the stripe of this chunk, which it was asked for, without sending it."""
+        asked = self.wanted.get(index)
+        if asked is not None:
+            self._learn(asked, index, have, stripes, layout)
+
+    def _learn(self, asked: Asked, index: int, have: int | None, stripes: int, layout: int) -> None:
         if have is None:
             self.complete = True
         elif asked.layout == layout:  # Else it may speak of stripes of another number.
             stripe = index % stripes
             self.have[stripe] = max(self.have.get(stripe, 0), have)
-            (self.owed.add if owed else self.owed.discard)(stripe)
-        self.heard_at = now
-        self.busy_since = self.doubted_at = None
-        self.busy_pause_s = 0.0
-        return True
 
     def stored(self, index: int, now: float) -> None:
         asked = self.storing.pop(index)
@@ -126,4 +139,9 @@ class Source:
             return self.retry_at
         if not self.wanted:
             return None
-        return min(self.asked_at + config.want_again_s, self.silent_at(stripes))
+        return min(max(self.asked_at, self.heard_at) + self._patience_s(), self.silent_at(stripes))
+
+    def _patience_s(self) -> float:
+        """How long to wait until wants are said again: on a slow way chunks are late, and would come twice."""
+        usual_s = max(config.want_again_s, config.want_again_intervals * self.interval_s)
+        return min(usual_s * (1 << self.reminded), config.want_again_max_s)

@@ -18,6 +18,7 @@ from vine.transfer.sources import Source
 class Verdict(enum.Enum):
     FINE = "fine"
     SLOW = "slow"  # It has what we want and sends it at less than half the others' rate: it is to blame.
+    STUCK = "stuck"  # It has what we want and sends nothing at all.
     SILENT = "silent"  # It sends nothing, for whatever reason.
 
 
@@ -43,6 +44,7 @@ class Stripe:
     came: int = 0
     came_of_primary: int = 0
     last_at: float = 0.0  # when the last chunk came
+    helper: Source | None = None  # the backup that was called when its source was doubted
     _owing: _Watch | None = None
     _silent: _Watch | None = None
 
@@ -50,6 +52,8 @@ class Stripe:
         """The plan has changed: a new source is compared from now on."""
         if primary is not self.primary:
             self._owing = self._silent = None
+        if primary is not self.primary or backup is not self.backup:
+            self.helper = None
         self.primary, self.backup = primary, backup
 
     def add(self, index: int) -> None:
@@ -86,6 +90,7 @@ class Stripe:
         if not others or not wanted:
             self._owing = self._silent = None
             return Verdict.FINE
+        stuck = self._sends_nothing(others, now)
         verdict = self._judge_silence(others, now)
         if not owed:
             self._owing = None
@@ -96,18 +101,25 @@ class Stripe:
             if came_of_others >= config.slow_window_chunks:
                 slow = 2 * (self.came_of_primary - self._owing.came) < came_of_others
                 self._owing = self._watch(others, now)
-                verdict = Verdict.SLOW if slow else verdict
+                if slow:
+                    verdict = Verdict.STUCK if stuck else Verdict.SLOW
         return verdict
 
     def _judge_silence(self, others: Sequence[Stripe], now: float) -> Verdict:
         if self._silent is None or len(self._silent.others) != len(others):
             self._silent = self._watch(others, now)
             return Verdict.FINE
-        long = now >= self._silent.since + config.backup_silence_s
-        if not long or _least_came(self._silent, others, now) < 2 * config.slow_window_chunks:
+        if now < self._silent.since + config.backup_silence_s or not self._sends_nothing(others, now):
             return Verdict.FINE
         self._silent = None
         return Verdict.SILENT
+
+    def _sends_nothing(self, others: Sequence[Stripe], now: float) -> bool:
+        """Whether since its last chunk each of the others has brought several."""
+        watch = self._silent
+        if watch is None or len(watch.others) != len(others):
+            return False
+        return _least_came(watch, others, now) >= 2 * config.slow_window_chunks
 
     def _watch(self, others: Sequence[Stripe], now: float) -> _Watch:
         return _Watch(now, self.came_of_primary, tuple(other.came for other in others))

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from vine import config
 from vine.names import WorkerId
 
 
@@ -53,6 +54,8 @@ class Member:
     holds: frozenset[int] = frozenset()  # the stripes that it has whole
     spared: bool = False  # it feeds only those whom nobody else can
     slow: bool = False  # it feeds nobody if that can be helped
+    away: bool = False  # it is taken for dead: it feeds nobody and is fed by nobody
+    unheard_by: set[WorkerId] = field(default_factory=set)  # children that say that it sends nothing
     accusers: set[WorkerId] = field(default_factory=set)  # children that say that it sends too little
     accused: set[WorkerId] = field(default_factory=set)  # of whom it has said so
     home: int | None = None  # the stripe in which it feeds others
@@ -60,6 +63,14 @@ class Member:
     flows: Counter[Member] = field(default_factory=Counter)  # stripes by receiver
     edges: int = 0  # out of it, in all stripes
     listed: set[int] = field(default_factory=set)  # the stripes in whose queue of open slots it stands
+
+    def blames(self, parent: Member, silent: bool) -> None:
+        """It says that this parent sends it too little, or nothing; who says so of many is not believed."""
+        self.accused.add(parent.name)
+        if len(self.accused) <= config.slow_claims_max:
+            parent.accusers.add(self.name)
+            if silent:
+                parent.unheard_by.add(self.name)
 
 
 class Trees:
@@ -143,6 +154,22 @@ class Trees:
         depth, below = self.depth(member, stripe), self.depth(parent, stripe)
         assert depth is not None and below is not None
         return depth <= below
+
+    def may_feed(self, node: Member, child: Member, stripe: int, later: bool = False) -> bool:
+        """Whether it has room and gets the stripe itself; one that joined after the child only if it may be `later`."""
+        if node is child or not self.can_serve(node, child) or self.depth(node, stripe) is None:
+            return False
+        return self.can_root(node, stripe) and (later or bool(node.holds) or node.generation <= child.generation)
+
+    def outdoes(self, member: Member, above: Member, stripe: int, generation: int) -> bool:
+        """Whether the member, of this generation, may change places with the slower one above it."""
+        parent = above.parents[stripe]
+        if parent is None or above.rank <= member.rank or above.home != stripe or above.generation != generation:
+            return False
+        only_here = all(len(node.children[stripe]) == node.edges for node in (member, above))
+        more = len(above.flows) - len(member.flows)  # flows for the one, fewer for the other
+        room = -self.slots.free(above.name) <= more <= self.slots.free(member.name)
+        return only_here and room and self.can_serve(parent, member, leaving=above)
 
     def depth(self, member: Member, stripe: int) -> int | None:
         """Edges between the member and a holder; None if none feeds it."""

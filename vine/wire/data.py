@@ -75,11 +75,17 @@ class RefusalReason(enum.Enum):
 
 
 class WantRefused(Message, frozen=True, tag="want-refused"):
-    """Source to receiver: I do not serve this transfer. (A want without authority gets no answer.)"""
+    """Source to receiver: I do not serve this transfer. (A want without authority gets no answer.)
+
+    Of the stripe of this chunk, which was wanted, I have all chunks below `have`, as in `Chunk`: who is busy tells all
+    the same whether somebody else could have more.
+    """
 
     transfer_id: TransferId
     edge: EdgeNumber
     reason: RefusalReason
+    index: ChunkIndex = 0
+    have: Annotated[int, msgspec.Meta(ge=0, le=config.chunks_per_object_max)] | None = 0
 
 
 ToReceiver = Chunk | WantRefused

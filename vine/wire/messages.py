@@ -495,6 +495,7 @@ class SourceSlow(Message, frozen=True, tag="source-slow"):
     transfer_id: TransferId
     object_id: Hash
     source: WorkerId  # who names itself gets so little of all its sources that it must not feed others
+    silent: bool = False  # It sends nothing at all, as if it were dead.
 
 
 class DownloadFault(enum.Enum):

@@ -306,7 +306,7 @@ class Worker:
                 event.from_manager_bytes,
             )
         elif isinstance(event, SlowSource):
-            event = wire.SourceSlow(event.transfer_id, event.object_id, event.source)
+            event = wire.SourceSlow(event.transfer_id, event.object_id, event.source, event.silent)
         elif isinstance(event, act.Collected):
             for output in event.outputs:
                 self._node.object_complete(output.object_id)
