@@ -14,6 +14,7 @@ from tests.content.objects import bytes_on_disk, made_of, made_tree, on_disk, re
 from vine.content.manifest import derived_id
 from vine.content.partial import Present
 from vine.content.store import Store
+from vine.errors import DiskFull
 
 LARGE = 300_000
 
@@ -200,3 +201,20 @@ def test_processes_that_are_killed_at_any_moment_leave_nothing_in_the_way_of_oth
     assert store.used_bytes == bytes_on_disk(store) == busy.CAPACITY
     assert not store.leave()
     assert not root.exists()
+
+
+def test_what_one_is_to_keep_stays_though_others_brought_it_and_call_it_spare(tmp_path: Path) -> None:
+    first = Store(tmp_path / "store", LARGE)
+    made, other = made_of(LARGE), made_of(LARGE, 1)
+    receive(first, made)
+    # given another one that has found it when it came
+    keeper = Store(tmp_path / "store", 0)
+    assert keeper.has(made.key)
+    # when it is told to keep it
+    keeper.rate(made.key, spare=False)
+    first.rate(made.key, spare=True)
+    # then nobody gives it up for room
+    with pytest.raises(DiskFull):
+        first.begin(other.key, other.manifest)
+    assert first.remove(made.key)
+    assert keeper.path(made.key).exists()
