@@ -218,3 +218,14 @@ def test_what_one_is_to_keep_stays_though_others_brought_it_and_call_it_spare(tm
         first.begin(other.key, other.manifest)
     assert first.remove(made.key)
     assert keeper.path(made.key).exists()
+
+
+def test_what_could_not_be_removed_in_use_is_still_what_it_was_said_to_be(tmp_path: Path) -> None:
+    store, made, other = Store(tmp_path / "store", LARGE), made_of(LARGE), made_of(LARGE, 1)
+    receive(store, made)
+    store.pin(made.key)
+    assert not store.remove(made.key)
+    store.unpin(made.key)
+    with pytest.raises(DiskFull):
+        store.begin(other.key, other.manifest)
+    assert store.has(made.key)

@@ -389,6 +389,8 @@ class Store:
 
         It goes if no other store needs it, and so does what a broken transfer left of it.
         """
+        if self.has(key) and self._held.is_pinned(key):
+            return False
         held = self._held.take(key, even_pinned=False)
         self._forget_map(key)
         if held is not None and not held.shared:
