@@ -200,3 +200,22 @@ def test_who_holds_a_change_up_for_too_long_is_told_to_the_user(two: tuple[Ledge
         raise AssertionError("two at once")
     with second.writing():
         assert second.totals() == (150, 0)
+
+
+def test_common_changes_need_no_more_of_the_disk_than_the_ledger_has_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    first, second = Ledger(path, "first"), Ledger(path, "second")
+
+    def allocated() -> int:
+        return sum(Path(f"{path}{suffix}").stat().st_blocks for suffix in ("", "-wal", "-shm"))
+
+    enter(first)
+    before = allocated()
+    for number in range(1000):
+        for one in (first, second):
+            with one.writing():
+                one.claim(KEY, spare=bool(number % 2))
+                one.set_room(f"partial/{number}", number)
+                one.end_room(f"partial/{number - 10}")
+            one.look()
+    assert allocated() == before

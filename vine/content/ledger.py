@@ -86,6 +86,19 @@ class Ledger:
         self._reader = _opened(path)
         self._reading = threading.Lock()
         self._seen = -1
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """Have disk space for the changes to come: what says what is needed must not fail when a task fills the disk.
+
+        SQLite keeps what its files have had: what is written here is free for the rows and for the log.
+        """
+        with self.writing():
+            values = (config.ledger_allocated_bytes,)
+            self._database.execute("INSERT OR REPLACE INTO proofs VALUES ('', zeroblob(?))", values)
+        with self.writing():
+            self._database.execute("DELETE FROM proofs WHERE key = ''")
+        self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -294,6 +307,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     )
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = OFF")
+    database.execute(f"PRAGMA wal_autocheckpoint = {config.ledger_log_pages}")
     if database.execute("PRAGMA user_version").fetchone() == (0,):
         database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
     return database
