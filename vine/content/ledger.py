@@ -75,7 +75,9 @@ class Entry:
 class Ledger:
     """A database beside the objects. All methods but `look` are called within `writing`.
 
-    DiskFull if a change does not fit, HeldByOthersError if others let nobody make one. It has to survive the death of processes and not that of the machine, so nothing waits for the disk.
+    DiskFull if a change does not fit, HeldByOthersError if others let nobody make one.
+
+    It has to survive the death of processes and not that of the machine, so nothing waits for the disk.
     """
 
     def __init__(self, path: Path, member: str) -> None:
@@ -123,7 +125,7 @@ class Ledger:
                 raise DiskFull(f"{why}, or give the worker another --workspace") from error
             if "is locked" in str(error):
                 why = f"another process has held {self._path} for {config.ledger_wait_s:.0f} s"
-                raise HeldByOthersError(f"{why}: let a worker of this host that was stopped go on, or end it") from error
+                raise HeldByOthersError(f"{why}: let a worker that was stopped go on, or end it") from error
             raise
 
     def close(self) -> None:

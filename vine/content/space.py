@@ -99,7 +99,7 @@ class Space:
 
     def place_for(self, key: ObjectId, size: int | None) -> tuple[Path, int | None]:
         """Where an object may arrive, and how many bytes of room an earlier transfer of that size has left it there."""
-        path = self._ground.partial / key
+        path = self._arrival(key)
         with self._ledger.writing():
             self.forget_the_dead()
             room = self._ledger.room_of(self._ground.name(path))
@@ -111,9 +111,13 @@ class Space:
             self._ledger.set_room(self._ground.name(path), left or 0)
         return path, left
 
+    def _arrival(self, key: ObjectId) -> Path:
+        assert OBJECT_ID.fullmatch(key), "an id that names a file has been checked before"
+        return self._ground.partial / key
+
     def is_coming_elsewhere(self, key: ObjectId) -> bool:
         """Whether a member that lives has begun to bring the object. Within `writing`."""
-        room = self._ledger.room_of(self._ground.name(self._ground.partial / key))
+        room = self._ledger.room_of(self._ground.name(self._arrival(key)))
         return room is not None and room[0] not in (None, self._ground.member) and self._members.lives(str(room[0]))
 
     def end_place(self, path: Path) -> None:
