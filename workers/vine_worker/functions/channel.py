@@ -165,6 +165,8 @@ class HostChannel:
             yield from ((number, bytes(call)) for number, call in host.calls_of(memoryview(frame)))
 
     def close(self) -> None:
+        for path in self._spilled.values():  # Whoever was to read it may have ended before.
+            path.unlink(missing_ok=True)
         self._near.close()
         self._far.close()
         pipes = (self._permits_out, self._permits_in, self._permits_back, self._answers_out, self._answers_in)
