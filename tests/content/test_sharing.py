@@ -11,6 +11,7 @@ import pytest
 
 from tests.content import busy
 from tests.content.objects import bytes_on_disk, made_of, made_tree, on_disk, receive
+from vine.content.ledger import Ledger
 from vine.content.manifest import derived_id
 from vine.content.partial import Present
 from vine.content.store import Store
@@ -229,3 +230,27 @@ def test_what_could_not_be_removed_in_use_is_still_what_it_was_said_to_be(tmp_pa
     with pytest.raises(DiskFull):
         store.begin(other.key, other.manifest)
     assert store.has(made.key)
+
+
+def test_what_one_was_killed_taking_out_is_removed_by_who_needs_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, store = Store(tmp_path / "store", LARGE), Store(tmp_path / "store", LARGE)
+    made, other = made_of(LARGE), made_of(2 * LARGE, 1)
+    receive(killed, made)
+    killed.rate(made.key, spare=True)
+
+    def die(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    # given one that dies between moving the object away and saying so
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "remove", die)
+        with pytest.raises(KeyboardInterrupt):
+            killed.begin(other.key, other.manifest)
+    killed.abandon()
+    assert [path.split("/")[0] for path in on_disk(store)] == ["quarantine"]
+    # when others need its room, then they have it
+    wide = Store(tmp_path / "store", LARGE)
+    receive(wide, other)
+    assert on_disk(store) == {f"objects/{other.key}"}

@@ -285,7 +285,12 @@ class Space:
 
     def end_member(self, member: str) -> set[str]:
         """The ledger knows it no more; returns what it leaves behind. Within `writing`."""
-        names = {f"partial/{name}" for name in os.listdir(self._ground.partial) if name.startswith(f"{member}.")}
+        names = {
+            self._ground.name(path)  # What it was about to take out or to bring in, and what it had taken out.
+            for folder in (self._ground.partial, self._ground.quarantine)
+            for path in folder.iterdir()
+            if path.name.startswith(f"{member}.")
+        }
         return {*self._ledger.forget_member(member), *names, f"objects/own-{member}"}
 
     def _release(self, name: str) -> None:
