@@ -254,3 +254,15 @@ def test_what_one_was_killed_taking_out_is_removed_by_who_needs_the_room(
     wide = Store(tmp_path / "store", LARGE)
     receive(wide, other)
     assert on_disk(store) == {f"objects/{other.key}"}
+
+
+@pytest.mark.parametrize("mates", [0, 1])
+def test_nothing_is_left_of_one_that_was_killed_while_it_joined(mates: int, tmp_path: Path) -> None:
+    stores = [Store(tmp_path / "store") for _ in range(mates)]
+    (tmp_path / "store" / "objects" / "own-killed").mkdir(parents=True)
+    (tmp_path / "store" / "members").mkdir(exist_ok=True)
+    for name in ("members/killed", "store.lock"):
+        (tmp_path / "store" / name).touch()
+    stores.append(Store(tmp_path / "store"))
+    for folder in ("members", "objects"):
+        assert len(os.listdir(tmp_path / "store" / folder)) == len(stores)

@@ -144,7 +144,11 @@ class Members:
 
     def living(self) -> set[str]:
         """The members that live, without ourselves."""
-        return {name for name in os.listdir(self._folder) if name != self._name and self.lives(name)}
+        return {name for name in self.others() if self.lives(name)}
+
+    def others(self) -> set[str]:
+        """Whoever has come as far as to have a file, and has not left in order."""
+        return set(os.listdir(self._folder)) - {self._name}
 
     def lives(self, name: str) -> bool:
         try:

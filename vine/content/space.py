@@ -271,9 +271,9 @@ class Space:
             for path in taken:
                 self._ledger.end_room(self._ground.name(path))
 
-    def forget_the_dead(self) -> None:
-        """Gives back what killed members had. Within `writing`."""
-        dead = [member for member in self._ledger.others() if not self._members.lives(member)]
+    def forget_the_dead(self, known: Iterable[str] = ()) -> None:
+        """Gives back what killed members had, those that the ledger knows and others. Within `writing`."""
+        dead = [member for member in {*self._ledger.others(), *known} if not self._members.lives(member)]
         for member in dead:
             for name in self.end_member(member):
                 self._release(name)
