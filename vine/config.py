@@ -153,6 +153,8 @@ results_pause_from = 4  # ... that is, after a round that brought so many.
 # --- the store ---
 disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.
 ledger_wait_s = 60.0  # Another worker of this host has the ledger for milliseconds; one that was stopped in it, longer.
+ledger_allocated_bytes = 2 << 20  # Disk space that its database, and the log before it, have from the start ...
+ledger_log_pages = 256  # ... and the log begins anew after so many: half of that, for a change may be long.
 mate_look_s = 0.05  # While another worker of this host unpacks what we need, we look so often whether it is there ...
 mate_unpacks_max_s = 120.0  # ... and after this unpack it too: a worker that was stopped may go on late or never.
 chunks_indexed_max = 1 << 17  # Looked for in complete objects before they are fetched: some 30 MB of memory a worker.

@@ -35,8 +35,11 @@ class Busy:
         receive(self.store, self.dice.choice(OBJECTS))
 
     def adopt(self) -> None:
-        self.output.write_bytes(self.dice.choice(OBJECTS).content)
-        self.store.adopt(self.output)
+        made = self.dice.choice(OBJECTS)
+        self.output.write_bytes(made.content)
+        self.store.adopt(self.output, pin=True)
+        assert self.store.path(made.key).read_bytes() == made.content
+        self.store.unpin(made.key)
 
     def unpack(self) -> None:
         if not self.store.find(TREE):

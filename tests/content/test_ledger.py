@@ -9,7 +9,8 @@ import pytest
 
 from tests.content.objects import made_of
 from vine.content import folders, ledger
-from vine.content.ledger import Entry, Ledger, Proof
+from vine.content.ledger import Entry, HeldByOthersError, Ledger, Proof
+from vine.errors import DiskFull
 from vine.host import boot_id
 from vine.names import ObjectId
 
@@ -164,3 +165,57 @@ def test_a_ledger_that_cannot_be_read_is_found_out_and_removed(damage: str, tmp_
     assert not ledger.is_sound(path)
     ledger.remove(path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_change_for_which_the_disk_has_no_room_is_told_as_that_and_the_next_ones_can_be_made(
+    two: tuple[Ledger, Ledger],
+) -> None:
+    first, second = two
+    (pages,) = first._database.execute("PRAGMA page_count").fetchone()
+    first._database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(DiskFull, match="another --workspace"), first.writing():
+        for number in range(100_000):
+            first.set_room(f"partial/{number}", 1)
+    for one in (first, second):
+        with one.writing():
+            assert one.totals() == (150, 0)
+
+
+def test_a_change_that_cannot_be_ended_is_none_and_holds_up_nobody(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    first._database.executescript(
+        "PRAGMA foreign_keys = ON; CREATE TABLE late (key REFERENCES objects (key) DEFERRABLE INITIALLY DEFERRED);"
+    )
+    with pytest.raises(sqlite3.IntegrityError), first.writing():
+        first._database.execute("INSERT INTO late VALUES ('nothing')")
+    for one in (first, second):
+        with one.writing():
+            assert one.totals() == (150, 0)
+
+
+def test_who_holds_a_change_up_for_too_long_is_told_to_the_user(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    second._database.execute("PRAGMA busy_timeout = 0")
+    with first.writing(), pytest.raises(HeldByOthersError, match="was stopped"), second.writing():
+        raise AssertionError("two at once")
+    with second.writing():
+        assert second.totals() == (150, 0)
+
+
+def test_common_changes_need_no_more_of_the_disk_than_the_ledger_has_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "ledger"
+    first, second = Ledger(path, "first"), Ledger(path, "second")
+
+    def allocated() -> int:
+        return sum(Path(f"{path}{suffix}").stat().st_blocks for suffix in ("", "-wal", "-shm"))
+
+    enter(first)
+    before = allocated()
+    for number in range(1000):
+        for one in (first, second):
+            with one.writing():
+                one.claim(KEY, spare=bool(number % 2))
+                one.set_room(f"partial/{number}", number)
+                one.end_room(f"partial/{number - 10}")
+            one.look()
+    assert allocated() == before

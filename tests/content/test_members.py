@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import threading
 from pathlib import Path
@@ -74,3 +76,37 @@ def test_what_cannot_be_a_workspace_is_refused(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(UsageError, match="somebody else's"), gate(tmp_path / "link"):
         pass
+
+
+def test_what_others_have_put_where_a_going_folder_would_lie_is_left_alone(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "store.lock").touch()
+    (elsewhere / "data").write_bytes(b"data")
+    (tmp_path / "store.1.going").symlink_to(elsewhere)
+    (tmp_path / "store.2.going").symlink_to(tmp_path / "nothing")
+    (tmp_path / "store.3.going").touch()
+    remove_what_was_going(tmp_path / "store")
+    assert (elsewhere / "data").read_bytes() == b"data"
+    assert len(list(tmp_path.glob("*.going"))) == 3
+
+
+def test_another_users_going_folder_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    going = tmp_path / "store.1.going"
+    going.mkdir()
+    (going / "store.lock").touch()
+    monkeypatch.setattr(os, "geteuid", lambda: going.stat().st_uid + 1)
+    remove_what_was_going(tmp_path / "store")
+    assert going.exists()
+    monkeypatch.undo()
+    remove_what_was_going(tmp_path / "store")
+    assert not going.exists()
+
+
+def test_where_files_cannot_be_locked_is_no_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_descriptor: int, _kind: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(UsageError, match="--workspace on a local disk"), gate(tmp_path / "store"):
+        raise AssertionError("unlocked")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,15 +65,13 @@ def test_chunks_in_any_order_make_the_file(size: int, order: object, tmp_path_fa
 def test_a_resumed_object_has_exactly_its_good_chunks(
     files: list[int], kept: set[int], spoilt: set[int], tree: bool, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    # given a transfer that broke after some chunks, of which some were then damaged on disk
+    # given a transfer that broke after some chunks, of which some are damaged on disk
     folder = tmp_path_factory.mktemp("resume")
     made = made_tree(folder / "tree", files) if tree else made_of(sum(files))
     first = begin(made, folder / "object")
     chunks = set(range(len(made.chunks)))
     for index in kept & chunks:
-        first.write(index, made.chunks[index])
-    for index in spoilt & kept & chunks:
-        first.write(index, bytes(byte ^ 1 for byte in made.chunks[index]))
+        first.write(index, bytes(byte ^ (index in spoilt) for byte in made.chunks[index]))
     first.release()
     # when it is taken up again
     second = begin(made, folder / "object")
@@ -238,3 +237,42 @@ def test_what_has_ended_and_folders_are_not_followed(tmp_path: Path) -> None:
     assert partial.follow(told.append) is None
     assert begin(made_tree(tmp_path / "tree", [10]), tmp_path / "other").follow(told.append) is None
     assert told == []
+
+
+def test_a_chunk_that_is_written_twice_at_once_does_not_alter_what_was_committed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, written = made_of(1000), []
+    partial = begin(made, tmp_path / "object")
+    begun, may_go_on = threading.Event(), threading.Event()
+    write_all = partial_module._write_all
+
+    def write_slowly(number: int, view: memoryview, offset: int) -> None:
+        if threading.current_thread() is late:
+            begun.set()
+            may_go_on.wait(20)
+        write_all(number, view, offset)
+        written.append(threading.current_thread())
+
+    def commit() -> None:
+        partial.commit()
+        written.append(threading.current_thread())
+
+    monkeypatch.setattr(partial_module, "_write_all", write_slowly)
+    late = threading.Thread(target=partial.write, args=(0, made.content))
+    ender = threading.Thread(target=commit)
+    # given one that has all, while another thread still writes what it has
+    late.start()
+    assert begun.wait(20)
+    partial.write(0, made.content)
+    assert partial.complete
+    # when it is committed, then that waits
+    ender.start()
+    ender.join(0.05)
+    may_go_on.set()
+    late.join()
+    ender.join()
+    assert written[1:] == [late, ender]
+    # and what comes later still is not written at all
+    partial.write(0, made.content)
+    assert len(written) == 3

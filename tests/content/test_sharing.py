@@ -11,9 +11,11 @@ import pytest
 
 from tests.content import busy
 from tests.content.objects import bytes_on_disk, made_of, made_tree, on_disk, receive
+from vine.content.ledger import Ledger
 from vine.content.manifest import derived_id
 from vine.content.partial import Present
 from vine.content.store import Store
+from vine.errors import DiskFull
 
 LARGE = 300_000
 
@@ -200,3 +202,67 @@ def test_processes_that_are_killed_at_any_moment_leave_nothing_in_the_way_of_oth
     assert store.used_bytes == bytes_on_disk(store) == busy.CAPACITY
     assert not store.leave()
     assert not root.exists()
+
+
+def test_what_one_is_to_keep_stays_though_others_brought_it_and_call_it_spare(tmp_path: Path) -> None:
+    first = Store(tmp_path / "store", LARGE)
+    made, other = made_of(LARGE), made_of(LARGE, 1)
+    receive(first, made)
+    # given another one that has found it when it came
+    keeper = Store(tmp_path / "store", 0)
+    assert keeper.has(made.key)
+    # when it is told to keep it
+    keeper.rate(made.key, spare=False)
+    first.rate(made.key, spare=True)
+    # then nobody gives it up for room
+    with pytest.raises(DiskFull):
+        first.begin(other.key, other.manifest)
+    assert first.remove(made.key)
+    assert keeper.path(made.key).exists()
+
+
+def test_what_could_not_be_removed_in_use_is_still_what_it_was_said_to_be(tmp_path: Path) -> None:
+    store, made, other = Store(tmp_path / "store", LARGE), made_of(LARGE), made_of(LARGE, 1)
+    receive(store, made)
+    store.pin(made.key)
+    assert not store.remove(made.key)
+    store.unpin(made.key)
+    with pytest.raises(DiskFull):
+        store.begin(other.key, other.manifest)
+    assert store.has(made.key)
+
+
+def test_what_one_was_killed_taking_out_is_removed_by_who_needs_the_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed, store = Store(tmp_path / "store", LARGE), Store(tmp_path / "store", LARGE)
+    made, other = made_of(LARGE), made_of(2 * LARGE, 1)
+    receive(killed, made)
+    killed.rate(made.key, spare=True)
+
+    def die(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    # given one that dies between moving the object away and saying so
+    with monkeypatch.context() as patched:
+        patched.setattr(Ledger, "remove", die)
+        with pytest.raises(KeyboardInterrupt):
+            killed.begin(other.key, other.manifest)
+    killed.abandon()
+    assert [path.split("/")[0] for path in on_disk(store)] == ["quarantine"]
+    # when others need its room, then they have it
+    wide = Store(tmp_path / "store", LARGE)
+    receive(wide, other)
+    assert on_disk(store) == {f"objects/{other.key}"}
+
+
+@pytest.mark.parametrize("mates", [0, 1])
+def test_nothing_is_left_of_one_that_was_killed_while_it_joined(mates: int, tmp_path: Path) -> None:
+    stores = [Store(tmp_path / "store") for _ in range(mates)]
+    (tmp_path / "store" / "objects" / "own-killed").mkdir(parents=True)
+    (tmp_path / "store" / "members").mkdir(exist_ok=True)
+    for name in ("members/killed", "store.lock"):
+        (tmp_path / "store" / name).touch()
+    stores.append(Store(tmp_path / "store"))
+    for folder in ("members", "objects"):
+        assert len(os.listdir(tmp_path / "store" / folder)) == len(stores)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import queue
@@ -101,6 +102,23 @@ def test_what_cannot_be_started_ends_at_once_with_the_reason(running: Running) -
     event = running.reports.get_nowait()
     assert event.ending.outcome is Outcome.START_FAILED
     assert event.ending.message.startswith("the job could not be started: the name '/etc/passwd'")
+
+
+def test_an_interpreter_that_cannot_be_started_leaves_nothing_open(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = function(running.places, os.getcwd)
+    payload = b"P" * config.host_frame_bytes_max
+
+    def start(*_arguments: Any) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(Programs, "start", start)
+    before = len(os.listdir("/proc/self/fd"))
+    running.start(assignment(1, TaskKind.PYTHON, function=key, payload=payload))
+    assert running.reports.get_nowait().ending.outcome is Outcome.DISK_FULL
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert os.listdir(running.places.spill) == []
 
 
 def test_the_right_one_is_killed(running: Running) -> None:

@@ -73,3 +73,18 @@ def test_an_output_goes_into_the_store(holdings: Holdings, tmp_path: Path) -> No
     assert key == object_id(manifest)
     assert not path.exists()
     assert holdings.path(key).read_bytes() == b"made"
+
+
+def test_what_has_come_again_before_its_loss_was_told_is_served(holdings: Holdings) -> None:
+    item = InlineObject(object_id(manifest_of_bytes(b"hello")), b"hello")
+    holdings.keep(item)
+    holdings.store.rate(item.object_id, spare=True)
+    # given that all the room is needed for something else, which then does not come
+    manifest = manifest_of_bytes(bytes(1_000_000))
+    holdings.store.begin(object_id(manifest), manifest).discard()
+    # when it comes again, and only then the loop hears that it had gone
+    holdings.keep(item)
+    for key in holdings.store.take_evicted():
+        assert key == item.object_id
+        holdings.evicted(key)
+    assert bytes(holdings.read_chunk(item.object_id, 0)) == b"hello"

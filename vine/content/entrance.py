@@ -87,12 +87,16 @@ class Entrance:
         proof = Proof(boot_id(), held.manifest, held.signatures)
         self._ledger.add(Entry(key, held.size, held.forever, proof), held.used_at)
         self._ledger.claim(key, spare=False, forever=held.forever)
-        if key not in self._held:  # Else it is the copy of a small one.
-            self._held.add(key, held)
+        known = self._held.get(key)
+        if known is None or known.shared:  # What is known as shared was given up by another store: nobody has told us.
+            self._held.add(key, held)  # Else it is the copy of a small one.
 
     def _keep_own(self, key: ObjectId, held: Held, reserved: int, pin: bool) -> None:
         with self._entering:
             known = self._held.get(key)
+            if known is not None and known.shared:  # The copy of a small one: others may give it up, or have done so.
+                with self._ledger.writing():
+                    known = self.learn(key)
             if known is None:
                 self._space.reserve_own(held.size - reserved)
                 place = self._ground.own / key

@@ -17,7 +17,7 @@ from vine.content.budget import Totals
 from vine.content.eviction import Candidate
 from vine.content.folders import Signatures
 from vine.content.hashing import has_content
-from vine.errors import VineError
+from vine.errors import DiskFull, VineError
 from vine.host import boot_id
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
@@ -33,6 +33,10 @@ _SCHEMA = """
     ) WITHOUT ROWID;
     CREATE TABLE room (path TEXT PRIMARY KEY, member TEXT, size INTEGER) WITHOUT ROWID;
 """
+
+
+class HeldByOthersError(VineError):
+    """Another store has begun a change of the ledger and does not end it."""
 
 
 class Proof(msgspec.Struct, frozen=True, array_like=True):
@@ -71,28 +75,58 @@ class Entry:
 class Ledger:
     """A database beside the objects. All methods but `look` are called within `writing`.
 
+    DiskFull if a change does not fit, HeldByOthersError if others let nobody make one.
+
     It has to survive the death of processes and not that of the machine, so nothing waits for the disk.
     """
 
     def __init__(self, path: Path, member: str) -> None:
+        self._path = path
         self._member = member
         self._lock = threading.Lock()
         self._database = _opened(path)
         self._reader = _opened(path)
         self._reading = threading.Lock()
         self._seen = -1
+        self._allocate()
+
+    def _allocate(self) -> None:
+        """Have disk space for the changes to come: what says what is needed must not fail when a task fills the disk.
+
+        SQLite keeps what its files have had: what is written here is free for the rows and for the log.
+        """
+        with self.writing():
+            values = (config.ledger_allocated_bytes,)
+            self._database.execute("INSERT OR REPLACE INTO proofs VALUES ('', zeroblob(?))", values)
+        with self.writing():
+            self._database.execute("DELETE FROM proofs WHERE key = ''")
+        self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     @contextmanager
     def writing(self) -> Iterator[None]:
         """One change that all see whole or not at all; nobody else changes anything meanwhile."""
-        with self._lock:
+        with self._lock, self._in_our_words():
             self._database.execute("BEGIN IMMEDIATE")
             try:
                 yield
+                self._database.execute("COMMIT")
             except BaseException:
-                self._database.execute("ROLLBACK")
+                if self._database.in_transaction:  # SQLite ends it itself where the disk is full.
+                    self._database.execute("ROLLBACK")
                 raise
-            self._database.execute("COMMIT")
+
+    @contextmanager
+    def _in_our_words(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:  # Python 3.10 has no codes of them.
+            if "is full" in str(error):
+                why = f"{self._path} has no room for a change: free space there"
+                raise DiskFull(f"{why}, or give the worker another --workspace") from error
+            if "is locked" in str(error):
+                why = f"another process has held {self._path} for {config.ledger_wait_s:.0f} s"
+                raise HeldByOthersError(f"{why}: let a worker that was stopped go on, or end it") from error
+            raise
 
     def close(self) -> None:
         self._database.close()
@@ -275,6 +309,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     )
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = OFF")
+    database.execute(f"PRAGMA wal_autocheckpoint = {config.ledger_log_pages}")
     if database.execute("PRAGMA user_version").fetchone() == (0,):
         database.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version = {_VERSION}; COMMIT;")
     return database

@@ -26,7 +26,7 @@ def gate(root: Path) -> Iterator[None]:
     while True:
         descriptor = _open_gate(root)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _lock(root, descriptor)
             if not _is_still(root / "store.lock", descriptor):
                 continue  # The last one before us has removed it.
             yield
@@ -50,6 +50,14 @@ def _open_gate(root: Path) -> int:
             raise UsageError(f"{why}: give the worker another one") from error
 
 
+def _lock(root: Path, descriptor: int) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError as error:
+        why = f"files cannot be locked in {root} ({error.strerror})"
+        raise UsageError(f"{why}: give the worker a --workspace on a local disk") from error
+
+
 def _check_folder(root: Path) -> None:
     status = root.lstat()
     if status.st_uid != os.geteuid() or stat.S_ISLNK(status.st_mode):
@@ -68,8 +76,10 @@ def remove(root: Path, name: str) -> None:
 def remove_what_was_going(root: Path) -> None:
     """Of those that were killed while they removed the folder."""
     for left in root.parent.glob(f"{root.name}.*.going"):
+        if not _is_ours(left):
+            continue  # In a folder that others can write to, anything may have that name.
         try:
-            descriptor = os.open(left / "store.lock", os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(left / "store.lock", os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         except FileNotFoundError:
             _remove_empty(left)
             continue
@@ -77,6 +87,13 @@ def remove_what_was_going(root: Path) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             _remove(left)
         os.close(descriptor)
+
+
+def _is_ours(left: Path) -> bool:
+    with contextlib.suppress(FileNotFoundError):  # Whoever was at it is through.
+        status = left.lstat()
+        return status.st_uid == os.geteuid() and stat.S_ISDIR(status.st_mode)
+    return False
 
 
 def _remove(going: Path) -> None:
@@ -127,7 +144,11 @@ class Members:
 
     def living(self) -> set[str]:
         """The members that live, without ourselves."""
-        return {name for name in os.listdir(self._folder) if name != self._name and self.lives(name)}
+        return {name for name in self.others() if self.lives(name)}
+
+    def others(self) -> set[str]:
+        """Whoever has come as far as to have a file, and has not left in order."""
+        return set(os.listdir(self._folder)) - {self._name}
 
     def lives(self, name: str) -> bool:
         try:

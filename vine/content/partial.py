@@ -48,7 +48,8 @@ class Partial:
         self._owner = owner
         self._open = True
         self._prefix = 0  # Chunks from the first on without a gap.
-        self._growing = threading.Lock()
+        self._growing = threading.Condition()
+        self._writers = 0
         self._followers: tuple[Told, ...] = ()
         self._ending = threading.Lock()  # The second of two enders waits until the first is through.
         self._file: _Descriptor | None = None  # Of a single file; the files of a tree are opened as needed.
@@ -64,7 +65,19 @@ class Partial:
 
     def write(self, index: int, data: Buffer) -> None:
         """Put a chunk, whose hash the caller has checked, where it belongs; DiskFull if it does not fit."""
-        view = memoryview(data).cast("B")
+        with self._growing:
+            if index in self.present:
+                return
+            self._writers += 1
+        try:
+            self._put(index, memoryview(data).cast("B"))
+        finally:
+            with self._growing:
+                self._writers -= 1
+                self._growing.notify_all()
+        self._grow()
+
+    def _put(self, index: int, view: memoryview) -> None:
         try:
             for name, offset, length in self._layout.extents(index):
                 file = self._member(name, os.O_WRONLY)
@@ -78,7 +91,6 @@ class Partial:
             raise disk_full_or(error, self.path, self.manifest.size) from error
         assert not view, "a chunk is as long as its span"
         self.present.add(index)
-        self._grow()
 
     def read(self, index: int) -> bytes:
         """A chunk that is here, for serving it on; KeyError if it is not."""
@@ -106,6 +118,8 @@ class Partial:
         assert self.complete, "only a complete object is committed"
         with self._ending:
             if self._open:
+                with self._growing:  # A chunk that came twice may still be written: that would alter the object.
+                    self._growing.wait_for(lambda: not self._writers)
                 self._owner.partial_complete(self)  # Until this returns it can still be read here.
                 self.close()
 

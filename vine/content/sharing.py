@@ -34,7 +34,8 @@ class Share:
             self.table = Table(self.locks)
             self.space = Space(self.ground, self._members, self.ledger, self.locks, self.table, gone)
             with self.ledger.writing():
-                self.space.forget_the_dead()
+                # Behind the gate nobody is about to join: who is not in the ledger was killed while it joined.
+                self.space.forget_the_dead(self._members.others())
                 if alone:
                     self._take_over(capacity_bytes)
                 self.ledger.join(capacity_bytes)

@@ -99,7 +99,7 @@ class Space:
 
     def place_for(self, key: ObjectId, size: int | None) -> tuple[Path, int | None]:
         """Where an object may arrive, and how many bytes of room an earlier transfer of that size has left it there."""
-        path = self._ground.partial / key
+        path = self._arrival(key)
         with self._ledger.writing():
             self.forget_the_dead()
             room = self._ledger.room_of(self._ground.name(path))
@@ -111,9 +111,13 @@ class Space:
             self._ledger.set_room(self._ground.name(path), left or 0)
         return path, left
 
+    def _arrival(self, key: ObjectId) -> Path:
+        assert OBJECT_ID.fullmatch(key), "an id that names a file has been checked before"
+        return self._ground.partial / key
+
     def is_coming_elsewhere(self, key: ObjectId) -> bool:
         """Whether a member that lives has begun to bring the object. Within `writing`."""
-        room = self._ledger.room_of(self._ground.name(self._ground.partial / key))
+        room = self._ledger.room_of(self._ground.name(self._arrival(key)))
         return room is not None and room[0] not in (None, self._ground.member) and self._members.lives(str(room[0]))
 
     def end_place(self, path: Path) -> None:
@@ -267,9 +271,9 @@ class Space:
             for path in taken:
                 self._ledger.end_room(self._ground.name(path))
 
-    def forget_the_dead(self) -> None:
-        """Gives back what killed members had. Within `writing`."""
-        dead = [member for member in self._ledger.others() if not self._members.lives(member)]
+    def forget_the_dead(self, known: Iterable[str] = ()) -> None:
+        """Gives back what killed members had, those that the ledger knows and others. Within `writing`."""
+        dead = [member for member in {*self._ledger.others(), *known} if not self._members.lives(member)]
         for member in dead:
             for name in self.end_member(member):
                 self._release(name)
@@ -281,7 +285,12 @@ class Space:
 
     def end_member(self, member: str) -> set[str]:
         """The ledger knows it no more; returns what it leaves behind. Within `writing`."""
-        names = {f"partial/{name}" for name in os.listdir(self._ground.partial) if name.startswith(f"{member}.")}
+        names = {
+            self._ground.name(path)  # What it was about to take out or to bring in, and what it had taken out.
+            for folder in (self._ground.partial, self._ground.quarantine)
+            for path in folder.iterdir()
+            if path.name.startswith(f"{member}.")
+        }
         return {*self._ledger.forget_member(member), *names, f"objects/own-{member}"}
 
     def _release(self, name: str) -> None:

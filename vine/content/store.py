@@ -19,7 +19,7 @@ from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
 from vine.content.partial import Partial, Present, disk_full_or
 from vine.content.reuse import Reuse, chunk_at
 from vine.content.sharing import Share
-from vine.content.space import OBJECT_ID, is_resumable
+from vine.content.space import is_resumable
 from vine.errors import FileChanged, MalformedMessage
 from vine.names import ObjectId
 from vine.wire.messages import Manifest
@@ -217,7 +217,7 @@ class Store:
                 path, left = self._ground.passage(), None
                 self._space.reserve_own(manifest.size)
             else:
-                path, left = self._space.place_for(_checked(key), manifest.size)
+                path, left = self._space.place_for(key, manifest.size)
             partial = self._begun(key, manifest, path, left or 0)
         if left is not None:
             partial.recheck()
@@ -351,7 +351,7 @@ class Store:
         """An empty folder in which an archive may be unpacked as this object."""
         with self._lock:
             self._end_tree(key)
-            path, _left = self._space.place_for(_checked(key), None)
+            path, _left = self._space.place_for(key, None)
             path.mkdir()
             self._coming[key] = _Coming(path)
         return path
@@ -369,7 +369,7 @@ class Store:
     def is_made_elsewhere(self, key: ObjectId) -> bool:
         """Whether another store is about to make the object of an archive; `find` tells what came of it."""
         with self._ledger.writing():
-            return self._space.is_coming_elsewhere(_checked(key))
+            return self._space.is_coming_elsewhere(key)
 
     def discard_tree(self, key: ObjectId) -> None:
         """Unpacking has failed: remove what is there of it."""
@@ -389,6 +389,8 @@ class Store:
 
         It goes if no other store needs it, and so does what a broken transfer left of it.
         """
+        if self.has(key) and self._held.is_pinned(key):
+            return False
         held = self._held.take(key, even_pinned=False)
         self._forget_map(key)
         if held is not None and not held.shared:
@@ -443,8 +445,3 @@ class Store:
     def abandon(self) -> None:
         """End as one that is killed."""
         self._share.abandon()
-
-
-def _checked(key: ObjectId) -> ObjectId:
-    assert OBJECT_ID.fullmatch(key), "an id that names a file has been checked before"
-    return key

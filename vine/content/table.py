@@ -31,7 +31,7 @@ class Held:
     layout: Layout | None
     forever: bool = False  # It outlives the store: whoever opens the folder next finds it.
     shared: bool = True  # Other stores know of it; if not, it is small, and this store's own.
-    spare: bool = False  # What was said last: it may go.
+    spare: bool | None = None  # What this store has said last: whether it may go; None: nothing yet.
     used_at: int = field(default_factory=time.time_ns)
 
     @property

@@ -74,7 +74,19 @@ class Bodies:
         variables["TMPDIR"] = str(sandbox.scratch)
         variables.update(process.allotment_variables(assignment.allotment, assignment.variables))
         body = _Body(assignment, sandbox, time.monotonic())
+        try:
+            number = self._start_program(body, variables)
+        except BaseException:
+            if body.channel is not None:
+                body.channel.close()
+            raise
+        self._by_number[number] = body
+        self._numbers[assignment.attempt] = number
+
+    def _start_program(self, body: _Body, variables: dict[str, str]) -> int:
+        assignment, sandbox, places = body.assignment, body.sandbox, self._places
         if assignment.kind is TaskKind.PYTHON:
+            environment = places.environment(assignment.environment)
             body.channel = HostChannel(places.spill)
             arguments = process.host_arguments(environment, places.dill, places.spill, once=True)
             # A fresh interpreter gets its variables and folder from its start.
@@ -85,9 +97,7 @@ class Bodies:
         with sandbox.stdout.open("wb") as stdout, sandbox.stderr.open("wb") as stderr:
             streams = (self._null, stdout.fileno(), stderr.fileno())
             far = body.channel.far_descriptors if body.channel is not None else ()
-            number = self._programs.start(arguments, sandbox.work, variables, streams + far)
-        self._by_number[number] = body
-        self._numbers[assignment.attempt] = number
+            return self._programs.start(arguments, sandbox.work, variables, streams + far)
 
     def kill(self, action: act.KillBody) -> None:
         number = self._numbers.get(action.attempt)

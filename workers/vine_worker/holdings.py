@@ -107,8 +107,9 @@ class Holdings:
         return key, manifest
 
     def evicted(self, key: ObjectId) -> None:
-        """The store has given it up."""
-        self._manifests.pop(key, None)
+        """The store has given it up; but it may have come again before that was told."""
+        if not self.store.has(key):
+            self._manifests.pop(key, None)
 
     def remove(self, key: ObjectId) -> None:
         value = self._outbox.pop(key, None)

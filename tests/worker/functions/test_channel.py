@@ -173,6 +173,17 @@ def test_no_file_is_left_of_a_call_that_was_taken_back(channel: HostChannel, tmp
     assert list(tmp_path.iterdir()) == []
 
 
+def test_no_file_is_left_of_a_call_whose_host_ended_before_it_read_it(tmp_path: Path) -> None:
+    channel = HostChannel(tmp_path)
+    give(channel, 1, LONG)
+    channel.flush()
+    far = Far(channel)
+    os.read(far._descriptors[0], host.PERMIT.size)  # It had begun.
+    channel.close()
+    far.close()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_answers_are_taken_apart_and_outlive_who_gave_them(channel: HostChannel, far: Far) -> None:
     far.answer(host.ANSWER_HEAD.pack(0, host.READY, host.INLINE, 0.0, 0) + b"3.11")
     far.answer(host.ANSWER_HEAD.pack(1, host.EXCEPTION, host.INLINE, 0.5, 3) + "b\u00e4".encode() + b"Pcontent")

@@ -246,3 +246,14 @@ def test_a_result_that_finds_no_room_leaves_nothing_of_its_file(host: RunningHos
     host.call(long)
     assert host.answer().words.startswith("OSError")
     assert not list(tmp_path.glob("value-*"))
+
+
+def test_a_result_whose_file_cannot_even_be_made_is_told_with_the_reason(host: RunningHost) -> None:
+    def long() -> bytes:
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, 0))
+        return bytes(4_000_000)
+
+    host.call(long)
+    assert "Too many open files" in host.answer().words

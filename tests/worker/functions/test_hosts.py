@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import select
@@ -224,6 +225,27 @@ def test_an_environment_without_an_interpreter_is_told_at_once(warm: Warm) -> No
     assert "bin/python" in ended.ending.message
     warm.call(1, os.getcwd)  # The core had not heard of it yet.
     assert len(warm.told) == 1
+
+
+def test_a_host_for_which_there_are_no_descriptors_is_told_at_once_and_costs_none(
+    warm: Warm, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipes, make = [], os.pipe2
+
+    def second_fails(flags: int) -> tuple[int, int]:
+        if pipes:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        pipes.append(make(flags))
+        return pipes[-1]
+
+    before = len(os.listdir("/proc/self/fd"))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pipe2", second_fails)
+        warm.start()
+    (ended,) = warm.told
+    assert ended.ending.outcome is Outcome.START_FAILED
+    assert "Too many open files" in ended.ending.message
+    assert len(os.listdir("/proc/self/fd")) == before
 
 
 def test_only_logs_that_say_something_are_left(warm: Warm, places: Places) -> None:

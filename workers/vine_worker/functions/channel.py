@@ -39,22 +39,36 @@ class HostChannel:
     """
 
     def __init__(self, spill_folder: Path) -> None:
-        self._near, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        for end in (self._near, self._far):
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _socket_buffer_bytes)
-        self._near.setblocking(False)
-        self._permits_out, self._permits_in = os.pipe2(os.O_CLOEXEC)
-        # Opened anew, for whether reading waits belongs to an opening: the host's reading does, ours does not.
-        self._permits_back = os.open(f"/proc/self/fd/{self._permits_out}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._answers_out, self._answers_in = os.pipe2(os.O_CLOEXEC)
-        os.set_blocking(self._answers_out, False)
-        with contextlib.suppress(OSError):  # It may be more than a user is allowed: then hosts wait for us sooner.
-            fcntl.fcntl(self._answers_in, fcntl.F_SETPIPE_SZ, config.host_answers_bytes)
         self._spill_folder = spill_folder
         self._unsent: deque[tuple[int, bytes]] = deque()
         self._spilled: dict[int, Path] = {}
         self._received = bytearray()
         self.malformed = False  # Something else than the host program writes to its end: the user's code.
+        self._pipes: list[int] = []  # our descriptors that do not close themselves
+        self._near, self._far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            self._open()
+        except BaseException:
+            self.close()  # Of what there is few of, nothing may be lost.
+            raise
+
+    def _open(self) -> None:
+        for end in (self._near, self._far):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _socket_buffer_bytes)
+        self._near.setblocking(False)
+        self._permits_out, self._permits_in = self._pipe()
+        # Opened anew, for whether reading waits belongs to an opening: the host's reading does, ours does not.
+        self._permits_back = os.open(f"/proc/self/fd/{self._permits_out}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._pipes.append(self._permits_back)
+        self._answers_out, self._answers_in = self._pipe()
+        os.set_blocking(self._answers_out, False)
+        with contextlib.suppress(OSError):  # It may be more than a user is allowed: then hosts wait for us sooner.
+            fcntl.fcntl(self._answers_in, fcntl.F_SETPIPE_SZ, config.host_answers_bytes)
+
+    def _pipe(self) -> tuple[int, int]:
+        ends = os.pipe2(os.O_CLOEXEC)
+        self._pipes += ends
+        return ends
 
     def fileno(self) -> int:
         """Readable when answers have come."""
@@ -165,10 +179,11 @@ class HostChannel:
             yield from ((number, bytes(call)) for number, call in host.calls_of(memoryview(frame)))
 
     def close(self) -> None:
+        for path in self._spilled.values():  # Whoever was to read it may have ended before.
+            path.unlink(missing_ok=True)
         self._near.close()
         self._far.close()
-        pipes = (self._permits_out, self._permits_in, self._permits_back, self._answers_out, self._answers_in)
-        for end in pipes:
+        for end in self._pipes:
             os.close(end)
 
 

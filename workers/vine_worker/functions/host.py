@@ -311,7 +311,8 @@ class Host:
                 with open(path, "wb") as file:
                     file.write(content)
             except OSError:
-                os.unlink(path)  # What was written of it would keep a full disk full.
+                if os.path.exists(path):
+                    os.unlink(path)  # What was written of it would keep a full disk full.
                 raise
             where, content = AT_PATH, path
         self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, len(said)) + said + content)

@@ -51,11 +51,10 @@ class Hosts:
         self.changed = False  # the set of descriptors to poll
 
     def start(self, action: act.StartHost) -> None:
-        host = LiveHost(action.host, HostChannel(self._places.spill), self._places.host_log(action.host))
         try:
-            host.program = self._launch(action, host)
+            host = LiveHost(action.host, HostChannel(self._places.spill), self._places.host_log(action.host))
+            self._launch(action, host)
         except OSError as why:
-            host.channel.close()
             message = f"no interpreter for functions could be started: {why}"
             self._feed(act.HostEnded(action.host, act.Ending(Outcome.START_FAILED, message=message), ()))
             return
@@ -63,7 +62,14 @@ class Hosts:
         self.by_descriptor[host.channel.fileno()] = host
         self.changed = True
 
-    def _launch(self, action: act.StartHost, host: LiveHost) -> int:
+    def _launch(self, action: act.StartHost, host: LiveHost) -> None:
+        try:
+            host.program = self._start_program(action, host)
+        except BaseException:
+            host.channel.close()
+            raise
+
+    def _start_program(self, action: act.StartHost, host: LiveHost) -> int:
         places, kind = self._places, action.kind
         environment = places.environment(kind.environment)
         variables = process.interpreter_variables(
