@@ -61,10 +61,12 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     lost = [state.files.objects[object_id] for object_id in worker.holds if object_id in state.files.objects]
     for object_id in list(worker.holds):
         _strike_off(state, worker, object_id)
-    for attempt_id in list(worker.attempts):
-        _attempt_lost(state, state.tasks.by_attempt[attempt_id], worker_id, reason)
-    for task_id in sorted(worker.collecting):
-        _attempt_lost(state, state.tasks.by_id[task_id], worker_id, reason)
+    theirs = [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]
+    theirs += [state.tasks.by_id[task_id] for task_id in sorted(worker.collecting)]
+    for record in theirs:
+        _drop_lost_attempt(state, record, reason)
+    for record in theirs:  # What one of them has to be made anew for must not find the others still there.
+        _go_on_elsewhere(state, record, worker_id, reason)
     for transfer in [t for t in state.transfers.active.values() if worker_id in t.sources]:
         source_lost(state, transfer)
     for known in lost:
@@ -76,11 +78,19 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
 
 
 def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
+    _drop_lost_attempt(state, record, reason)
+    _go_on_elsewhere(state, record, worker_id, reason)
+
+
+def _drop_lost_attempt(state: State, record: TaskRecord, reason: str) -> None:
     assert record.attempt is not None
     collecting.stop_collecting(state, record)
     attempt = state.tasks.drop_attempt(record)
     state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
     record.losses += 1
+
+
+def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
     if record.cancel_requested:
         completion.end(state, record, Outcome.CANCELLED, "cancelled")
     elif record.losses >= config.worker_losses_max and not record.recovering:
