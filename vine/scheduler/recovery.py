@@ -150,6 +150,8 @@ def withdraw_users(state: State, known: ObjectRecord) -> None:
 
 
 def _take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
+    if not (known.results or state.files.is_used(known)):
+        return []  # As of most objects that go with their worker.
     staged = [record for record in state.tasks.by_attempt.values() if record.state is TaskState.STAGED]
     users = [record for record in staged if dispatch.takes(state, record, known)]
     for record in users:

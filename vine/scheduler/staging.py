@@ -54,6 +54,15 @@ def comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
     return on_its_way or state.transfers.is_coming(worker.worker_id, object_id)
 
 
+def places(state: State, known: ObjectRecord) -> list[WorkerId]:
+    """The workers that have the object or are about to, in a stable order; not all are looked at for most objects."""
+    near = known.holders | state.transfers.coming_to(known.object_id)
+    near |= {mate for waiting in state.transfers.mates.get(known.object_id, {}).values() for mate in waiting}
+    if known.data is not None or known.archive is not None:  # Only such are made where they are needed.
+        near |= {worker_id for worker_id, worker in state.workers.items() if known.object_id in worker.making}
+    return sorted(near - {MANAGER})
+
+
 def bring(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """Let the object come to the worker, be it through another one of its host."""
     if mates.bringer(state, worker, known) is not None:

@@ -120,7 +120,7 @@ def _stop_transfers(state: State, known: ObjectRecord) -> None:
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:
-    for worker_id in sorted(state.workers):
+    for worker_id in staging.places(state, known):
         worker = state.workers[worker_id]
         if known.object_id in worker.holds or known.object_id in worker.making:
             worker.making.discard(known.object_id)
