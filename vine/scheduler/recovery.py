@@ -58,8 +58,9 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         state.transfers.remove(transfer)
     for object_id in [o for o, nodes in state.transfers.wanting.items() if worker_id in nodes]:
         staging.cancel_wanting(state, worker_id, object_id)
-    lost = [state.files.objects[object_id] for object_id in worker.holds if object_id in state.files.objects]
-    for object_id in list(worker.holds):
+    held = sorted(worker.holds)  # What follows must not depend on how strings are hashed.
+    lost = [state.files.objects[object_id] for object_id in held if object_id in state.files.objects]
+    for object_id in held:
         _strike_off(state, worker, object_id)
     theirs = [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]
     theirs += [state.tasks.by_id[task_id] for task_id in sorted(worker.collecting)]
@@ -173,7 +174,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
-    products = [made for o in worker.making if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    products = [made for o in sorted(worker.making) if (made := state.files.objects.get(o)) and made.archive == known.object_id]
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
@@ -247,7 +248,7 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         state.transfers.failures[node, known.object_id] += 1
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
         del state.transfers.failures[node, known.object_id]
-        state.transfers.pardon([pair for pair in state.transfers.shunned if pair[1] == known.object_id])
+        state.transfers.pardon(sorted(pair for pair in state.transfers.shunned if pair[1] == known.object_id))
         misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
         collecting.collect_again(state, known)
