@@ -140,7 +140,7 @@ def replica_gone(state: State, known: ObjectRecord) -> None:
     withdraw_users(state, known)
     for file_id in sorted(known.files):
         record = state.files.by_id[file_id]
-        if record.waiting or record.bring or state.copies.is_awaited(file_id):
+        if downloads.is_waited_for(state, record):
             remake(state, record)
 
 
