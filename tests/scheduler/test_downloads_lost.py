@@ -313,3 +313,26 @@ def test_a_folder_is_broadcast_though_its_archive_was_pruned() -> None:
     world.settle()
     answer = world.answer(request)
     assert answer is not None and answer.workers == 2
+
+
+def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() -> None:
+    world = World()
+    world.join("first")
+    file = world.url(peer_transfer=False)
+    world.submit((file,))
+    world.settle()
+    world.submit()  # The first one is busy.
+    second = world.join("second")
+    task = world.submit((file,))
+    assert second.fetching
+    world.lose("first")
+    assert world.worker_of(task) is None and second.downloading
+    world.settle()
+    third = world.join("third")
+    world.outcome = lambda assignment: m.Outcome.SUCCESS
+    world.submit()
+    world.submit((file,))
+    world.submit((file,))
+    world.settle()
+    orders = [order for order in second.received if isinstance(order, m.FetchObject)]
+    assert len(orders) == 1 and third.holds >= {orders[0].object_id}
