@@ -140,4 +140,6 @@ def test_untar_needs_a_file_of_the_same_manager(session: Any, stager: Stager) ->
     other: Any = FakeSession()
     with pytest.raises(errors.UsageError, match="is no file of this manager"):
         declarer.untar(File(other, session.declared[0]), True, True)
+    with pytest.raises(errors.UsageError, match="unpacked already"):
+        declarer.untar(declarer.untar(archive, True, True), True, True)
     assert not any(isinstance(message, DeclareFiles) for message in session.said)

@@ -44,3 +44,18 @@ def test_one_worker_of_a_host_brings_a_broadcast_there_and_its_mates_have_it_too
     assert sum(bool(worker.fetching) for worker in world.workers.values()) == 2
     world.settle()
     assert told(world, request) == 6
+
+
+def test_an_archive_of_level_task_stays_while_a_folder_that_is_unpacked_from_it_is_broadcast() -> None:
+    world = World(workers=1)
+    archive = world.url(cache=m.CacheLevel.TASK)
+    folder = world.untar(archive)
+    task = world.submit((archive,))
+    request = world.broadcast(folder, count=2)
+    world.settle()
+    assert task in world.results
+    world.join()
+    world.settle()
+    answer = world.answer(request)
+    assert answer is not None and answer.workers == 2
+    assert world.downloaded["https://example.org/data"] == 1

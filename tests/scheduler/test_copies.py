@@ -69,7 +69,7 @@ def test_the_broadcasts_of_an_object_are_those_of_its_files_until_they_are_over(
     for each in (first, second, other):
         copies.add(each)
     known = ObjectRecord(ObjectId("o"), None, "x", files={FileId(1), FileId(2)})
-    assert copies.of(known) == [first, second] and copies.is_spreading(known)
+    assert copies.of(known) == [first, second]
     copies.remove(first)
     assert copies.of(known) == [second] and first.over
     assert copies.is_awaited(FileId(2)) and not copies.is_awaited(FileId(1))

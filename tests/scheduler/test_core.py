@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 from tests.scheduler.world import World
 from vine.scheduler import actions
 from vine.wire import messages as m
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_silent_worker_is_given_up() -> None:
@@ -30,3 +38,29 @@ def test_at_the_end_everybody_is_told() -> None:
     world.step(world.core.stop("done", 1.0))
     assert all(worker.ended for worker in world.workers.values())
     assert isinstance(world.done[-1], actions.EndRun)
+
+
+def digest_of_a_run() -> str:
+    """A worker is lost with many files that a client has asked for."""
+    world = World(workers=1)
+    temps = [world.temp() for _ in range(12)]
+    for temp in temps:
+        world.submit(outputs=(temp,))
+    world.settle()
+    for temp in temps:
+        world.say(m.BringFile(temp))
+    world.lose(next(iter(world.workers)))
+    world.join()
+    world.settle()
+    return hashlib.sha256(repr(world.done).encode()).hexdigest()
+
+
+def test_a_run_does_not_depend_on_how_strings_are_hashed() -> None:
+    program = "from tests.scheduler.test_core import digest_of_a_run as d; print(d())"
+    digests = set()
+    for hash_seed in ("1", "2", "77"):
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONHASHSEED": hash_seed}
+        there = subprocess.run([sys.executable, "-c", program], env=variables, capture_output=True, text=True)
+        assert there.returncode == 0, there.stderr
+        digests.add(there.stdout)
+    assert len(digests) == 1

@@ -283,3 +283,56 @@ def test_a_download_that_no_free_worker_can_do_holds_up_no_other() -> None:
     world.submit((world.url(f"{URL}/new"),))
     # then it does not wait
     assert f"{URL}/new" in {order.url for order in worker.downloading.values()}
+
+
+def test_an_unpacked_copy_is_of_no_use_to_other_workers_when_the_archive_is_gone() -> None:
+    world = World()
+    world.join("first")
+    archive = world.url()
+    folder = world.untar(archive)
+    world.submit((folder,))
+    world.settle()
+    world.say(m.PruneFiles((archive,)))
+    world.submit()  # It keeps the first one busy, which has the folder.
+    world.join("second")
+    task = world.submit((folder,))
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.downloaded["https://example.org/data"] == 2
+
+
+def test_a_folder_is_broadcast_though_its_archive_was_pruned() -> None:
+    world = World(workers=1)
+    archive = world.url()
+    folder = world.untar(archive)
+    world.submit((folder,))
+    world.settle()
+    world.say(m.PruneFiles((archive,)))
+    world.join()
+    request = world.broadcast(folder)
+    world.settle()
+    answer = world.answer(request)
+    assert answer is not None and answer.workers == 2
+
+
+def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() -> None:
+    world = World()
+    world.join("first")
+    file = world.url(peer_transfer=False)
+    world.submit((file,))
+    world.settle()
+    world.submit()  # The first one is busy.
+    second = world.join("second")
+    task = world.submit((file,))
+    assert second.fetching
+    world.lose("first")
+    assert world.worker_of(task) is None and second.downloading
+    world.settle()
+    third = world.join("third")
+    world.outcome = lambda assignment: m.Outcome.SUCCESS
+    world.submit()
+    world.submit((file,))
+    world.submit((file,))
+    world.settle()
+    orders = [order for order in second.received if isinstance(order, m.FetchObject)]
+    assert len(orders) == 1 and third.holds >= {orders[0].object_id}

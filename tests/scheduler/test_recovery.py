@@ -58,6 +58,21 @@ def test_a_lost_temporary_file_is_made_again_by_its_producer() -> None:
     assert world.runs[producer] == 2
 
 
+def test_a_worker_is_lost_with_the_only_copy_of_what_several_tasks_there_were_about_to_take() -> None:
+    world = World()
+    world.join("w", cores=2)
+    middle = world.temp()
+    producer = world.submit(outputs=(middle,), kind=m.TaskKind.COMMAND)
+    world.settle()
+    consumers = [world.submit((middle,), kind=m.TaskKind.COMMAND) for _ in range(2)]
+    assert [world.state_of(task) for task in consumers] == ["staged", "staged"]
+    world.lose("w")
+    world.join(cores=2)
+    world.settle()
+    assert {world.results[task].outcome for task in consumers} == {m.Outcome.SUCCESS}
+    assert world.runs[producer] == 2
+
+
 def test_a_chain_of_lost_temporary_files_is_made_again() -> None:
     world = World(workers=1)
     previous = world.temp()

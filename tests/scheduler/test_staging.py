@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scheduler.world import CHUNK, World
 from vine import config
-from vine.names import MANAGER
+from vine.names import MANAGER, ObjectId
+from vine.scheduler import staging
 from vine.scheduler.settings import Spread
+from vine.scheduler.state import State
 from vine.wire import messages as m
 
 
@@ -94,3 +98,31 @@ def test_the_manager_fetches_many_results_a_few_at_a_time() -> None:
         most = max(most, len(world.local))
     assert most == config.manager_pulls_max
     assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+
+
+def test_a_slot_that_comes_free_is_offered_to_those_who_wait_for_it_and_not_to_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, tasks, looks = World(workers=60), 60, []
+    plan_object = staging.plan_object
+
+    def counted(state: State, object_id: ObjectId) -> None:
+        looks.append(object_id)
+        plan_object(state, object_id)
+
+    monkeypatch.setattr(staging, "plan_object", counted)
+    for number in range(tasks):
+        world.submit((world.local_file(f"own-{number}", chunks=2),))
+    world.settle()
+    assert len(world.results) == tasks
+    assert len(looks) <= 6 * tasks  # All that wait were looked at for each slot: 60 times as often.
+
+
+def test_what_waits_for_the_manager_to_pull_less_comes_when_it_does() -> None:
+    count = 2 * config.manager_pulls_max
+    world = World(workers=count)
+    world.large_values = True
+    tasks = [world.submit() for _ in range(count)]
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert not world.core.state.transfers.unpulled

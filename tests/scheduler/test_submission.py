@@ -132,3 +132,12 @@ def test_an_archive_that_is_declared_after_what_is_unpacked_from_it_does_no_harm
     world.say(m.DeclareFiles((m.FileSpec(FileId(99), m.FileKind.TEMP, m.CacheLevel.WORKFLOW, "late"),)))
     world.say(m.ForgetFiles((unpacked,)))
     assert list(world.core.state.files.by_id) == [99]
+
+
+def test_what_is_unpacked_already_is_no_archive() -> None:
+    world = World(workers=1)
+    folder = world.untar(world.url())
+    twice = world.untar(folder)
+    task = world.submit((twice,))
+    assert world.results[task].outcome is m.Outcome.INPUT_MISSING
+    assert world.answer(world.broadcast(twice)) is not None

@@ -261,6 +261,8 @@ class Declarer:
     def untar(self, archive: File, cache: str | bool, peer_transfer: bool) -> File:
         if not isinstance(archive, File) or not archive.belongs_to(self._session):
             raise errors.UsageError(f"{archive!r} is no file of this manager: declare_file() the archive first")
+        if archive.kind is FileKind.UNTAR:
+            raise errors.UsageError(f"{archive.label} is unpacked already, and no archive: use it as it is")
         spec = FileSpec(
             self._session.number_file(),
             FileKind.UNTAR,

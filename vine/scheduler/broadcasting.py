@@ -33,6 +33,8 @@ def start(state: State, client: ClientRecord, message: SpreadFile) -> None:
     state.copies.add(broadcast)
     if file is None or file.client != client.peer or file.forgotten:
         _end(state, broadcast, Outcome.INPUT_MISSING, _not_declared(label))
+    elif file.failure is not None:
+        _end(state, broadcast, *file.failure)
     elif _can_never_exist(file):
         _end(state, broadcast, Outcome.INPUT_MISSING, f"{label} does not exist: create it before it is declared")
     elif message.workers and not broadcast.chosen:

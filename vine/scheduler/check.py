@@ -128,6 +128,19 @@ def _check_transfers(state: State) -> None:
     assert not transfers.unbacked, "somebody was not told of another backup"
     for object_id in transfers.forests:
         _check_forest(state, object_id)
+    _check_waiting(state)
+
+
+def _check_waiting(state: State) -> None:
+    """Whoever waits for an object that has no forest is looked at again when that may have come to be possible."""
+    transfers = state.transfers
+    for object_id, nodes in transfers.wanting.items():
+        known = state.files.objects[object_id]
+        spread = staging.is_spread(state, known)
+        sources = known.holders | (set() if spread else transfers.receiving.get(object_id, {}).keys())
+        noted = object_id in transfers.unpulled or object_id in transfers.ripe
+        noted = noted or any(object_id in transfers.starved.get(source, ()) for source in sources)
+        assert noted or not sources or (spread and MANAGER not in nodes), f"nobody will look for a source of {object_id}"
 
 
 def _check_hosts(state: State) -> None:

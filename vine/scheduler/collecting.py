@@ -75,7 +75,7 @@ def stop_collecting(state: State, record: TaskRecord) -> None:
     worker = state.workers.get(attempt.worker)
     if worker is not None:
         worker.collecting.discard(record.task_id)
-    for object_id in attempt.collecting:
+    for object_id in sorted(attempt.collecting):
         waiting = state.collecting.get(object_id, {})
         waiting.pop(record.task_id, None)
         if not waiting:

@@ -86,9 +86,6 @@ class Copies:
             return []
         return [broadcast for file_id in sorted(known.files) for broadcast in self.broadcasts.get(file_id, ())]
 
-    def is_spreading(self, known: ObjectRecord) -> bool:
-        return bool(self.of(known))
-
     def received(self, object_id: ObjectId, size_bytes: int, seconds: float) -> None:
         """A worker has got the object by a transfer that took so long."""
         for broadcast in self.all():

@@ -223,11 +223,11 @@ class Scheduler:
     def _end_doomed(self) -> None:
         state = self.state
         while state.doomed:
-            task_id = next(iter(state.doomed))
-            outcome, message = state.doomed.pop(task_id)
-            record = state.tasks.by_id.get(task_id)
-            if record is not None and not record.state.ended and record.attempt is None:
-                completion.end(state, record, outcome, message)
+            doomed, state.doomed = state.doomed, {}  # Taken one by one from the front, each would cost more.
+            for task_id, (outcome, message) in doomed.items():
+                record = state.tasks.by_id.get(task_id)
+                if record is not None and not record.state.ended and record.attempt is None:
+                    completion.end(state, record, outcome, message)
 
     def _lose(self, peer: PeerKey, reason: str) -> None:
         state = self.state

@@ -126,9 +126,10 @@ class FileTable:
         return known is not None and self.can_be_had(known)
 
     def can_be_had(self, known: ObjectRecord) -> bool:
-        if known.data is not None or known.holders:
-            return True
-        archive = None if known.archive is None else self.objects.get(known.archive)
+        if known.archive is None:
+            return known.data is not None or bool(known.holders)
+        # What is unpacked never leaves its host, so that other hosts need the archive, whoever has unpacked it.
+        archive = self.objects.get(known.archive)
         return archive is not None and self.can_be_had(archive)
 
     def weight_bytes(self, known: ObjectRecord) -> int:

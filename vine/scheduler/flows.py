@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -50,6 +50,10 @@ class Transfers:
         self.backed: dict[tuple[WorkerId, ObjectId], dict[TransferId, None]] = {}  # by whom they name as a backup
         self.unbacked: set[TransferId] = set()  # those that name one which is gone
         self.wanting: dict[ObjectId, dict[WorkerId, str | None]] = {}  # value: the manager's destination path
+        # Of what is wanted, and is no forest's: what may have come to be possible, and what waits for whose slots.
+        self.ripe: dict[ObjectId, None] = {}
+        self.starved: dict[WorkerId, OrderedDict[ObjectId, None]] = {}
+        self.unpulled: OrderedDict[ObjectId, None] = OrderedDict()  # what waits until the manager may pull more
         self.mates: dict[ObjectId, dict[HostId, dict[WorkerId, None]]] = {}  # who wait for another of their host
         self.slots = Slots(transfers_max)
         self.forests: dict[ObjectId, Forest] = {}
@@ -72,6 +76,8 @@ class Transfers:
         self.active[transfer.transfer_id] = transfer
         self.into[transfer.destination, transfer.object_id] = transfer.transfer_id
         self.receiving.setdefault(transfer.object_id, {})[transfer.destination] = transfer.transfer_id
+        if transfer.object_id in self.wanting:
+            self.ripe[transfer.object_id] = None  # Its receiver may be a source.
         self.pulls += transfer.destination == MANAGER
         if transfer.has_slots:
             for source in transfer.sources:
@@ -141,6 +147,8 @@ class Transfers:
     def touch(self, node: WorkerId, object_id: ObjectId) -> None:
         """What this node has, wants or is worth as a source of the object may have changed."""
         self.dirty.setdefault(object_id, {})[node] = None
+        if object_id in self.wanting:
+            self.ripe[object_id] = None
 
     def shun(self, source: WorkerId, object_id: ObjectId) -> None:
         self.shunned.add((source, object_id))
@@ -155,6 +163,8 @@ class Transfers:
         """Forget what failed of a node that has left, or of an object that is no more."""
         self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
         self.verified = {pair for pair in self.verified if node != pair[0] and object_id != pair[1]}
+        if node is not None:
+            self.starved.pop(node, None)
         for table in (self.failures, self.doubted):
             for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
                 del table[pair]

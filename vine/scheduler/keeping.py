@@ -52,7 +52,7 @@ def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     worker.holds.add(known.object_id)
     known.holders.add(worker.worker_id)
     _pardon(state, worker, known)
-    state.transfers.touch(worker.worker_id, known.object_id)
+    state.transfers.want_no_more(worker.worker_id, known.object_id)  # It may have made what it was to be sent.
     hosts = {state.workers[keeper].host_id for keeper in known.keepers}
     if len(hosts) < keepers_wanted(known) and worker.host_id not in hosts:
         known.keepers |= {worker.worker_id}

@@ -30,7 +30,7 @@ def prune(state: State, client: ClientRecord, file_id: FileId) -> None:
         return  # Its bytes are those of something else, too.
     if file.bring or known.object_id in state.collecting:
         return
-    for worker_id in sorted(state.workers):
+    for worker_id in staging.places(state, known):
         if _may_go(state, state.workers[worker_id], known):
             _drop(state, state.workers[worker_id], known)
 

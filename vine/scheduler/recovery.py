@@ -58,13 +58,16 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         state.transfers.remove(transfer)
     for object_id in [o for o, nodes in state.transfers.wanting.items() if worker_id in nodes]:
         staging.cancel_wanting(state, worker_id, object_id)
-    lost = [state.files.objects[object_id] for object_id in worker.holds if object_id in state.files.objects]
-    for object_id in list(worker.holds):
+    held = sorted(worker.holds)  # What follows must not depend on how strings are hashed.
+    lost = [state.files.objects[object_id] for object_id in held if object_id in state.files.objects]
+    for object_id in held:
         _strike_off(state, worker, object_id)
-    for attempt_id in list(worker.attempts):
-        _attempt_lost(state, state.tasks.by_attempt[attempt_id], worker_id, reason)
-    for task_id in sorted(worker.collecting):
-        _attempt_lost(state, state.tasks.by_id[task_id], worker_id, reason)
+    theirs = [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]
+    theirs += [state.tasks.by_id[task_id] for task_id in sorted(worker.collecting)]
+    for record in theirs:
+        _drop_lost_attempt(state, record, reason)
+    for record in theirs:  # What one of them has to be made anew for must not find the others still there.
+        _go_on_elsewhere(state, record, worker_id, reason)
     for transfer in [t for t in state.transfers.active.values() if worker_id in t.sources]:
         source_lost(state, transfer)
     for known in lost:
@@ -76,11 +79,19 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
 
 
 def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
+    _drop_lost_attempt(state, record, reason)
+    _go_on_elsewhere(state, record, worker_id, reason)
+
+
+def _drop_lost_attempt(state: State, record: TaskRecord, reason: str) -> None:
     assert record.attempt is not None
     collecting.stop_collecting(state, record)
     attempt = state.tasks.drop_attempt(record)
     state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
     record.losses += 1
+
+
+def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
     if record.cancel_requested:
         completion.end(state, record, Outcome.CANCELLED, "cancelled")
     elif record.losses >= config.worker_losses_max and not record.recovering:
@@ -129,7 +140,7 @@ def replica_gone(state: State, known: ObjectRecord) -> None:
     withdraw_users(state, known)
     for file_id in sorted(known.files):
         record = state.files.by_id[file_id]
-        if record.waiting or record.bring or state.copies.is_awaited(file_id):
+        if downloads.is_waited_for(state, record):
             remake(state, record)
 
 
@@ -140,6 +151,8 @@ def withdraw_users(state: State, known: ObjectRecord) -> None:
 
 
 def _take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
+    if not (known.results or state.files.is_used(known)):
+        return []  # As of most objects that go with their worker.
     staged = [record for record in state.tasks.by_attempt.values() if record.state is TaskState.STAGED]
     users = [record for record in staged if dispatch.takes(state, record, known)]
     for record in users:
@@ -161,7 +174,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
-    products = [made for o in worker.making if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    products = [made for o in sorted(worker.making) if (made := state.files.objects.get(o)) and made.archive == known.object_id]
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
@@ -235,7 +248,7 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         state.transfers.failures[node, known.object_id] += 1
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
         del state.transfers.failures[node, known.object_id]
-        state.transfers.pardon([pair for pair in state.transfers.shunned if pair[1] == known.object_id])
+        state.transfers.pardon(sorted(pair for pair in state.transfers.shunned if pair[1] == known.object_id))
         misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
         collecting.collect_again(state, known)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import functools
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from vine import config
@@ -54,6 +56,15 @@ def comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
     return on_its_way or state.transfers.is_coming(worker.worker_id, object_id)
 
 
+def places(state: State, known: ObjectRecord) -> list[WorkerId]:
+    """The workers that have the object or are about to, in a stable order; not all are looked at for most objects."""
+    near = known.holders | state.transfers.coming_to(known.object_id)
+    near |= {mate for waiting in state.transfers.mates.get(known.object_id, {}).values() for mate in waiting}
+    if known.data is not None or known.archive is not None:  # Only such are made where they are needed.
+        near |= {worker_id for worker_id, worker in state.workers.items() if known.object_id in worker.making}
+    return sorted(near - {MANAGER})
+
+
 def bring(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """Let the object come to the worker, be it through another one of its host."""
     if mates.bringer(state, worker, known) is not None:
@@ -91,6 +102,7 @@ def plan_object(state: State, object_id: ObjectId) -> None:
             continue
         source = _source_for(state, known, node)
         if source is None:
+            _note_what_it_waits_for(state, known, node)
             continue
         start(state, known, (source,), node, wanting.pop(node))
     if not wanting:
@@ -104,10 +116,35 @@ def plan_all(state: State) -> None:
 
 
 def plan_single(state: State) -> None:
-    """Start the wanted flows of all objects that have no forest."""
-    for object_id, nodes in list(state.transfers.wanting.items()):
-        if len(nodes) > 1 or MANAGER not in nodes or _manager_may_pull(state):
-            plan_object(state, object_id)
+    """Start wanted flows of objects without a forest: those that may have come to be possible since the last look."""
+    transfers = state.transfers
+    freed, transfers.slots.freed = transfers.slots.freed, {}
+    for source in freed:
+        if source in transfers.starved:
+            _plan_some(state, transfers.starved[source], functools.partial(_has_slots, state, source))
+            if not transfers.starved[source]:
+                del transfers.starved[source]
+    _plan_some(state, transfers.unpulled, lambda: _manager_may_pull(state))
+    ripe, transfers.ripe = transfers.ripe, {}
+    for object_id in ripe:
+        plan_object(state, object_id)
+
+
+def _plan_some(state: State, waiting: OrderedDict[ObjectId, None], possible: Callable[[], bool]) -> None:
+    """Plan what waits, the longest first, while that is possible; what has to wait again comes to the end."""
+    for _ in range(len(waiting)):
+        if not possible():
+            return
+        plan_object(state, waiting.popitem(last=False)[0])
+
+
+def _note_what_it_waits_for(state: State, known: ObjectRecord, node: WorkerId) -> None:
+    transfers = state.transfers
+    if node == MANAGER and not _manager_may_pull(state):
+        transfers.unpulled[known.object_id] = None
+        return
+    for source in sorted(known.holders | transfers.receiving.get(known.object_id, {}).keys()):
+        transfers.starved.setdefault(source, OrderedDict())[known.object_id] = None
 
 
 def is_spread(state: State, known: ObjectRecord) -> bool:
@@ -161,6 +198,11 @@ def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: Worker
     if (source, known.object_id) in state.transfers.shunned:
         return False
     return node == MANAGER or is_shared(state, known) or MANAGER not in known.holders
+
+
+def _has_slots(state: State, source: WorkerId) -> bool:
+    extra = config.manager_small_transfers if source == MANAGER else 0
+    return state.transfers.slots.free(source) + extra > 0
 
 
 def _free_slots(state: State, known: ObjectRecord, source: WorkerId) -> int:

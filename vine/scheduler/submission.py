@@ -70,6 +70,10 @@ def _declare_unpacked(state: State, record: FileRecord) -> None:
             state, record, Outcome.INPUT_MISSING, f"the archive of {record.spec.label} is not declared"
         )
         return
+    if archive.spec.kind is FileKind.UNTAR:
+        message = f"{archive.spec.label} is a folder, and no archive: declare the archive that is in it by itself"
+        existence.file_failed(state, record, Outcome.INPUT_MISSING, message)
+        return
     archive.unpacked.append(record.file_id)
     if archive.failure is not None:
         existence.file_failed(state, record, *archive.failure)

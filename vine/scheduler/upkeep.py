@@ -58,7 +58,7 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
             forget_if_unneeded(state, producer)
     elif file.spec.cache is CacheLevel.TASK and file.object_id is not None:
         known = state.files.objects[file.object_id]
-        if state.files.is_used(known) or known.copies > 1 or state.copies.is_spreading(known):
+        if state.files.is_used(known) or _is_kept_for_clients(state, known):
             return
         if MANAGER in known.holders or known.data is not None or known.archive:
             drop_copies(state, known)
@@ -73,6 +73,13 @@ def _bring_no_more(state: State, file: FileRecord) -> None:
             state.send(peer, FileBrought(file.file_id, None, f"{file.spec.label} is not declared any more"))
     file.bring.clear()
     downloads.forgo(state, file)
+
+
+def _is_kept_for_clients(state: State, known: ObjectRecord) -> bool:
+    """Whether it, or what is unpacked from it, is broadcast, or is to have several copies."""
+    files = [state.files.by_id[file_id] for file_id in known.files]
+    files += [state.files.by_id[unpacked] for file in files for unpacked in file.unpacked]
+    return any(file.copies > 1 or file.file_id in state.copies.broadcasts for file in files)
 
 
 def _comes_again(state: State, known: ObjectRecord) -> bool:
@@ -120,7 +127,7 @@ def _stop_transfers(state: State, known: ObjectRecord) -> None:
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:
-    for worker_id in sorted(state.workers):
+    for worker_id in staging.places(state, known):
         worker = state.workers[worker_id]
         if known.object_id in worker.holds or known.object_id in worker.making:
             worker.making.discard(known.object_id)

@@ -28,6 +28,7 @@ class Slots:
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.used: Counter[WorkerId] = Counter()
+        self.freed: dict[WorkerId, None] = {}  # by whom slots were given back since somebody looked
 
     def free(self, node: WorkerId) -> int:
         return self.cap - self.used[node]
@@ -38,6 +39,7 @@ class Slots:
     def give(self, node: WorkerId) -> None:
         self.used[node] -= 1
         assert self.used[node] >= 0, f"{node} gave back a slot that it had not taken"
+        self.freed[node] = None
         if not self.used[node]:
             del self.used[node]
 
