@@ -116,7 +116,7 @@ def source_lost(state: State, transfer: Transfer) -> None:
 
 
 def reroute(state: State) -> None:
-    """Flows that hang on a node which in this step has come to neither have nor get the object begin anew.
+    """Flows into a node that has the object end; those that hang on one which neither has nor gets it begin anew.
 
     Those of a forest are told their sources by it.
     """
@@ -125,6 +125,9 @@ def reroute(state: State) -> None:
         known = state.files.objects.get(object_id)
         if known is None or object_id not in transfers.receiving or staging.is_spread(state, known):
             continue
+        for node in [node for node in nodes if node in known.holders and node != MANAGER]:
+            if (node, object_id) in transfers.into:  # It has made it itself, and hangs on nobody.
+                staging.abandon(state, transfers.active[transfers.into[node, object_id]])
         idle = [node for node in nodes if node not in known.holders and not transfers.is_coming(node, object_id)]
         for transfer_id in list(transfers.receiving.get(object_id, {}).values()) if idle else ():
             transfer = transfers.active[transfer_id]
