@@ -306,3 +306,19 @@ class Pressure(RuleBasedStateMachine):
 
 TestPressure = Pressure.TestCase
 TestPressure.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_news_of_a_copy_that_cross_the_order_to_drop_it_keep_no_task_waiting() -> None:
+    world = World(workers=1)
+    (worker,) = world.workers.values()
+    data = world.buffer()
+    world.submit((data,))
+    (stored,) = worker.storing
+    world.say(m.ForgetFiles((data,)))
+    world.say(m.CancelTasks((next(iter(world.core.state.tasks.by_id)),)))
+    again = world.buffer()  # Declared anew before the worker's news of the first copy, and of its end, have come.
+    world.say(m.ObjectsHeld((stored,)), worker.peer)
+    task = world.submit((again,), request=m.Request(cores=1))
+    world.say(m.ObjectsEvicted((stored,)), worker.peer)
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS
