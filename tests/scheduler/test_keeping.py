@@ -312,13 +312,16 @@ def test_news_of_a_copy_that_cross_the_order_to_drop_it_keep_no_task_waiting() -
     world = World(workers=1)
     (worker,) = world.workers.values()
     data = world.buffer()
-    world.submit((data,))
+    first = world.submit((data,))
     (stored,) = worker.storing
+    world.say(m.CancelTasks((first,)))
     world.say(m.ForgetFiles((data,)))
-    world.say(m.CancelTasks((next(iter(world.core.state.tasks.by_id)),)))
-    again = world.buffer()  # Declared anew before the worker's news of the first copy, and of its end, have come.
-    world.say(m.ObjectsHeld((stored,)), worker.peer)
-    task = world.submit((again,), request=m.Request(cores=1))
+    world.happen(("end", worker, next(iter(worker.running))))
+    assert not worker.storing, "it was told to drop it"
+    again = world.buffer()
+    world.say(m.ObjectsHeld((stored,)), worker.peer)  # It had said so before it read that.
+    task = world.submit((again,))
+    assert not worker.storing, "the manager takes it for being there"
     world.say(m.ObjectsEvicted((stored,)), worker.peer)
     world.settle()
     assert world.results[task].outcome is m.Outcome.SUCCESS

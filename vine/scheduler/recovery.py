@@ -177,7 +177,9 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
-    products = [made for o in sorted(worker.making) if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    products = [
+        made for o in sorted(worker.making) if (made := state.files.objects.get(o)) and made.archive == known.object_id
+    ]
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
