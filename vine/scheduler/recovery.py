@@ -177,9 +177,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
-    products = [
-        made for o in sorted(worker.making) if (made := state.files.objects.get(o)) and made.archive == known.object_id
-    ]
+    products = staging.products_in_making(state, worker, known)
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
@@ -355,6 +353,8 @@ def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: 
         return  # It was that result.
     _spare_receivers(state, worker, known)
     replica_gone(state, known)
+    if staging.products_in_making(state, worker, known):
+        staging.need(state, worker.worker_id, known)  # Though no attempt waits for them there: mates may.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             staging.need(state, worker.worker_id, known)
