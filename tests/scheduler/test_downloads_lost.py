@@ -336,3 +336,22 @@ def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() ->
     world.settle()
     orders = [order for order in second.received if isinstance(order, m.FetchObject)]
     assert len(orders) == 1 and third.holds >= {orders[0].object_id}
+
+
+def test_who_has_downloaded_it_is_not_said_to_wait_for_others_and_feeds_them() -> None:
+    world = World()
+    world.web["https://mirror"] = "https://origin"
+    world.join("first")
+    file = world.url("https://origin", peer_transfer=False)
+    world.submit((file,))
+    world.settle()
+    world.submit()  # The first one is busy.
+    second = world.join("second", cores=2)
+    task = world.submit((file,))
+    assert second.fetching
+    world.submit((world.url("https://mirror", peer_transfer=False),))
+    (download,) = second.downloading
+    world.download_ends(second, download, m.DownloadFault.NONE)
+    assert not second.fetching and not world.core.state.transfers.active
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS

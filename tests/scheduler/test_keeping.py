@@ -306,3 +306,22 @@ class Pressure(RuleBasedStateMachine):
 
 TestPressure = Pressure.TestCase
 TestPressure.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+
+
+def test_news_of_a_copy_that_cross_the_order_to_drop_it_keep_no_task_waiting() -> None:
+    world = World(workers=1)
+    (worker,) = world.workers.values()
+    data = world.buffer()
+    first = world.submit((data,))
+    (stored,) = worker.storing
+    world.say(m.CancelTasks((first,)))
+    world.say(m.ForgetFiles((data,)))
+    world.happen(("end", worker, next(iter(worker.running))))
+    assert not worker.storing, "it was told to drop it"
+    again = world.buffer()
+    world.say(m.ObjectsHeld((stored,)), worker.peer)  # It had said so before it read that.
+    task = world.submit((again,))
+    assert not worker.storing, "the manager takes it for being there"
+    world.say(m.ObjectsEvicted((stored,)), worker.peer)
+    world.settle()
+    assert world.results[task].outcome is m.Outcome.SUCCESS

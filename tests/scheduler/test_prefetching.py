@@ -312,3 +312,21 @@ def test_tasks_that_do_not_wait_any_more_are_forgotten() -> None:
 def spec_of(world: World, file: FileId) -> m.TaskSpec:
     number = world._number()
     return m.TaskSpec(TaskId(number), m.TaskKind.CALL, inputs=(m.Mount(file, "in"),), request=m.Request(cores=1))
+
+
+def test_an_archive_that_is_pruned_while_it_is_sent_ahead_leaves_no_mate_waiting_for_what_is_unpacked() -> None:
+    world = World()
+    busy = world.join("busy", host="one")
+    archive = world.local_file(chunks=8)
+    folder = world.untar(archive)
+    world.submit()
+    world.happen(("start", busy, next(iter(busy.assigned))))
+    world.report(busy)
+    task = world.submit((folder,))
+    assert busy.unpacking and busy.fetching, "it is sent ahead"
+    world.say(m.PruneFiles((archive,)))
+    mate = world.join("mate", host="one")
+    assert world.worker_of(task) == mate.worker_id
+    while events := [event for event in world.possible_events() if event[:2] != ("end", busy)]:
+        world.happen(events[0])
+    assert world.results[task].outcome is m.Outcome.SUCCESS

@@ -133,7 +133,7 @@ def test_objects_in_use_are_removed_after_their_last_use() -> None:
     assert world.hear(wire.DropObjects((DATA,))) == []
     key = AttemptId(1, 1)
     world.hear(act.BodyEnded(key, FINE))
-    assert world.hear(act.Collected(key)) == [act.RemoveObjects((DATA,))]
+    assert world.hear(act.Collected(key)) == [act.RemoveObjects((DATA,)), act.Send(wire.ObjectsEvicted((DATA,)))]
 
 
 def test_an_archive_is_unpacked_once_it_is_here_and_kept_until_then() -> None:
@@ -142,14 +142,15 @@ def test_an_archive_is_unpacked_once_it_is_here_and_kept_until_then() -> None:
     order = act.StartUnpack(TREE, ARCHIVE, "env")
     assert order in world.hear(act.Kept(ARCHIVE))
     assert world.hear(wire.DropObjects((ARCHIVE,))) == []
-    assert world.hear(act.Unpacked(TREE)) == [act.RemoveObjects((ARCHIVE,)), act.Send(wire.ObjectsHeld((TREE,)))]
+    gone = act.Send(wire.ObjectsEvicted((ARCHIVE,)))
+    assert world.hear(act.Unpacked(TREE)) == [act.RemoveObjects((ARCHIVE,)), gone, act.Send(wire.ObjectsHeld((TREE,)))]
 
 
 def test_what_was_dropped_while_it_came_is_not_announced() -> None:
     world = World()
     world.hear(fetch(1), wire.DropObjects((DATA,)))
     told = act.Send(fetched(1, wire.FetchFault.ABANDONED))
-    assert world.hear(fetched(1)) == [act.RemoveObjects((DATA,)), told]
+    assert world.hear(fetched(1)) == [act.RemoveObjects((DATA,)), act.Send(wire.ObjectsEvicted((DATA,))), told]
 
 
 def test_two_transfers_never_write_into_one_object() -> None:

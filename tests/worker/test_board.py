@@ -10,7 +10,7 @@ import pytest
 from tests.worker.world import DATA, FINE, TWO, assignment
 from vine import config
 from vine.names import AttemptId
-from vine.wire.messages import ObjectMount, Outcome, TaskKind
+from vine.wire.messages import ObjectMount, ObjectsEvicted, Outcome, TaskKind
 from vine_worker import actions as act
 from vine_worker.attempts import Attempt, State, needed_objects
 from vine_worker.board import Board, limit_of
@@ -108,7 +108,7 @@ def test_a_result_frees_the_objects_that_only_its_attempt_needed() -> None:
     board.inventory.drop(DATA, arriving=False)
     board.now = 7.0
     board.finish(attempt, None)
-    assert board.actions == [act.RemoveObjects((DATA,))]
+    assert board.actions == [act.RemoveObjects((DATA,)), act.Send(ObjectsEvicted((DATA,)))]
     assert board.idle_since_s == 7.0
 
 

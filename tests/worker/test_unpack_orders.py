@@ -16,6 +16,7 @@ from vine.wire.messages import ObjectMount, TaskKind
 from vine_worker import actions as act
 
 ORDER = wire.UnpackObject(TREE, ARCHIVE, "env")
+GONE = [act.RemoveObjects((TREE,)), act.Send(wire.ObjectsEvicted((TREE,)))]
 HELD = act.Send(wire.ObjectsHeld((TREE,)))
 NEEDS_TREE = {"kind": TaskKind.COMMAND, "inputs": (ObjectMount(TREE, "tree"),)}
 
@@ -111,8 +112,9 @@ def test_an_archive_that_is_found_bad_while_it_comes_is_told_at_once() -> None:
 def test_what_nobody_wants_any_more_is_stopped_and_its_archive_goes() -> None:
     world = streaming()
     dropped = wire.DropObjects((TREE, ARCHIVE))
-    assert world.hear(dropped) == [act.RemoveObjects((TREE,)), act.StopUnpack(TREE)]
-    assert world.hear(act.Unpacked(TREE, cut=True)) == [act.RemoveObjects((ARCHIVE,))]
+    assert world.hear(dropped) == [*GONE, act.StopUnpack(TREE)]
+    removed = [act.RemoveObjects((ARCHIVE,)), act.Send(wire.ObjectsEvicted((ARCHIVE,)))]
+    assert world.hear(act.Unpacked(TREE, cut=True)) == removed
     assert not world.pinned
 
 
@@ -149,10 +151,10 @@ def test_what_is_dropped_again_and_again_is_stopped_once() -> None:
 
 
 def test_what_was_ready_before_it_could_be_stopped_goes_or_stays_as_is_wanted_by_then() -> None:
-    for again, answer in ((False, act.RemoveObjects((TREE,))), (True, HELD)):
+    for again, answer in ((False, GONE), (True, [HELD])):
         world = streaming()
         world.hear(fetched(1), wire.DropObjects((TREE,)), *([ORDER] if again else []))
-        assert world.hear(act.Unpacked(TREE)) == [answer]
+        assert world.hear(act.Unpacked(TREE)) == answer
         assert not world.pinned
 
 

@@ -140,7 +140,9 @@ def _check_waiting(state: State) -> None:
         sources = known.holders | (set() if spread else transfers.receiving.get(object_id, {}).keys())
         noted = object_id in transfers.unpulled or object_id in transfers.ripe
         noted = noted or any(object_id in transfers.starved.get(source, ()) for source in sources)
-        assert noted or not sources or (spread and MANAGER not in nodes), f"nobody will look for a source of {object_id}"
+        assert noted or not sources or (spread and MANAGER not in nodes), (
+            f"nobody will look for a source of {object_id}"
+        )
 
 
 def _check_hosts(state: State) -> None:

@@ -48,5 +48,7 @@ def _drop(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
         keeping.lost_copy(state, worker, known)
     if held or coming:
         staging.stop_bringing(state, worker.worker_id, known.object_id)
+        for product in staging.products_in_making(state, worker, known):  # Else mates would wait for it in vain.
+            staging.stop_bringing(state, worker.worker_id, product.object_id)
     if held:
         recovery.copy_gone(state, worker, known, "it was pruned")

@@ -116,7 +116,7 @@ def source_lost(state: State, transfer: Transfer) -> None:
 
 
 def reroute(state: State) -> None:
-    """Flows that hang on a node which in this step has come to neither have nor get the object begin anew.
+    """Flows into a node that has the object end; those that hang on one which neither has nor gets it begin anew.
 
     Those of a forest are told their sources by it.
     """
@@ -125,6 +125,9 @@ def reroute(state: State) -> None:
         known = state.files.objects.get(object_id)
         if known is None or object_id not in transfers.receiving or staging.is_spread(state, known):
             continue
+        for node in [node for node in nodes if node in known.holders and node != MANAGER]:
+            if (node, object_id) in transfers.into:  # It has made it itself, and hangs on nobody.
+                staging.abandon(state, transfers.active[transfers.into[node, object_id]])
         idle = [node for node in nodes if node not in known.holders and not transfers.is_coming(node, object_id)]
         for transfer_id in list(transfers.receiving.get(object_id, {}).values()) if idle else ():
             transfer = transfers.active[transfer_id]
@@ -174,7 +177,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
-    products = [made for o in sorted(worker.making) if (made := state.files.objects.get(o)) and made.archive == known.object_id]
+    products = staging.products_in_making(state, worker, known)
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
         worker.making.discard(object_id)
@@ -350,6 +353,8 @@ def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: 
         return  # It was that result.
     _spare_receivers(state, worker, known)
     replica_gone(state, known)
+    if staging.products_in_making(state, worker, known):
+        staging.need(state, worker.worker_id, known)  # Though no attempt waits for them there: mates may.
     for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             staging.need(state, worker.worker_id, known)

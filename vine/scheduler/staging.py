@@ -65,6 +65,12 @@ def places(state: State, known: ObjectRecord) -> list[WorkerId]:
     return sorted(near - {MANAGER})
 
 
+def products_in_making(state: State, worker: WorkerRecord, archive: ObjectRecord) -> list[ObjectRecord]:
+    """What the worker is about to unpack from the archive, in a stable order."""
+    made = [state.files.objects.get(object_id) for object_id in sorted(worker.making)]
+    return [each for each in made if each is not None and each.archive == archive.object_id]
+
+
 def bring(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """Let the object come to the worker, be it through another one of its host."""
     if mates.bringer(state, worker, known) is not None:

@@ -458,7 +458,7 @@ class ObjectsLost(Message, frozen=True, tag="objects-lost"):
 
 
 class ObjectsEvicted(Message, frozen=True, tag="objects-evicted"):
-    """Worker to manager: these objects were spare, and had to make room."""
+    """Worker to manager: these objects are not here any more: they had to make room, or were dropped as ordered."""
 
     object_ids: tuple[Hash, ...]
 

@@ -48,9 +48,11 @@ class Board:
         self.actions.append(act.Send(message))
 
     def remove(self, object_ids: Iterable[ObjectId]) -> None:
+        """The manager is told, too: the order may have crossed the news that they had come, which it then believes."""
         removable = tuple(object_ids)
         if removable:
             self.actions.append(act.RemoveObjects(removable))
+            self.send(wire.ObjectsEvicted(removable))
 
     # --- an attempt's life ---
 

@@ -118,4 +118,5 @@ def test_an_environment_outlives_its_hosts() -> None:
     world.run(assignment(1, environment=TREE))
     world.hear(act.HostReady(1), act.CallsEnded(1, ((AttemptId(1, 1), FINE),)))
     assert world.hear(wire.DropObjects((TREE,))) == [act.EndHost(1, force=False)]
-    assert world.hear(act.HostEnded(1, FINE, ())) == [act.RemoveObjects((TREE,))]
+    gone = [act.RemoveObjects((TREE,)), act.Send(wire.ObjectsEvicted((TREE,)))]
+    assert world.hear(act.HostEnded(1, FINE, ())) == gone
