@@ -266,3 +266,12 @@ def test_nothing_is_left_of_one_that_was_killed_while_it_joined(mates: int, tmp_
     stores.append(Store(tmp_path / "store"))
     for folder in ("members", "objects"):
         assert len(os.listdir(tmp_path / "store" / folder)) == len(stores)
+
+
+def test_what_there_is_and_fits_is_told_while_another_one_is_stopped_in_a_change(tmp_path: Path) -> None:
+    store, mate = Store(tmp_path / "store", LARGE), Store(tmp_path / "store", LARGE)
+    made = made_of(LARGE)
+    receive(store, made)
+    store._ledger._database.execute("PRAGMA busy_timeout = 0")
+    with mate._ledger.writing():
+        assert (store.used_bytes, store.free_bytes(), store.look()) == (LARGE, LARGE, ())

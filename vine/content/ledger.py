@@ -73,7 +73,7 @@ class Entry:
 
 
 class Ledger:
-    """A database beside the objects. All methods but `look` are called within `writing`.
+    """A database beside the objects. All methods but `look` and `totals_seen` are called within `writing`.
 
     DiskFull if a change does not fit, HeldByOthersError if others let nobody make one.
 
@@ -157,13 +157,12 @@ class Ledger:
 
     def totals(self) -> Totals:
         """What all members together may have here, and what there is."""
-        database = self._database
-        number, limited, capacity = database.execute(
-            "SELECT count(*), count(capacity), coalesce(sum(capacity), 0) FROM members"
-        ).fetchone()
-        (objects,) = database.execute("SELECT coalesce(sum(size), 0) FROM objects").fetchone()
-        (room,) = database.execute("SELECT coalesce(sum(size), 0) FROM room").fetchone()
-        return (capacity if number == limited else None), objects + room
+        return _totals_by(self._database)
+
+    def totals_seen(self) -> Totals:
+        """The same as of the last change that has ended. Waits for nobody."""
+        with self._reading:
+            return _totals_by(self._reader)
 
     # --- objects ---
 
@@ -301,6 +300,14 @@ def is_sound(path: Path) -> bool:
             database.close()
     except sqlite3.Error:
         return False
+
+
+def _totals_by(database: sqlite3.Connection) -> Totals:
+    number, limited, capacity, objects, room = database.execute(  # As of one moment, being one statement.
+        "SELECT count(*), count(capacity), coalesce(sum(capacity), 0),"
+        " (SELECT coalesce(sum(size), 0) FROM objects), (SELECT coalesce(sum(size), 0) FROM room) FROM members"
+    ).fetchone()
+    return (capacity if number == limited else None), objects + room
 
 
 def _opened(path: Path) -> sqlite3.Connection:

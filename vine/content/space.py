@@ -72,6 +72,7 @@ class Space:
         self._table = table
         self._gone = gone  # told what of this store's objects was given up
         self._budget = Budget(ground.root, ledger.totals)
+        self._budget_seen = Budget(ground.root, ledger.totals_seen)
         self._counting = threading.Lock()
         self._ahead = False
         self._own_used = 0  # by small objects of this store ...
@@ -80,12 +81,12 @@ class Space:
     # --- how much there is ---
 
     def used_bytes(self) -> int:
-        with self._ledger.writing():
-            return self._ledger.totals()[1] - self._own_reserved + self._own_used
+        """Waits for nobody, as `free_bytes`: each heartbeat tells both, and a mate may have been stopped."""
+        seen = self._ledger.totals_seen()[1]
+        return max(0, seen - self._own_reserved + self._own_used)  # What is being reserved may not be seen yet.
 
     def free_bytes(self) -> int:
-        with self._ledger.writing():
-            return max(0, self._budget.free_bytes() + self._own_reserved - self._own_used)
+        return max(0, self._budget_seen.free_bytes() + self._own_reserved - self._own_used)
 
     def room_bytes(self) -> int:
         """What would fit if all that may go were given up."""
