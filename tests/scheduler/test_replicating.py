@@ -174,3 +174,13 @@ def test_the_copies_of_a_file_that_is_undeclared_go() -> None:
     world.say(m.ForgetFiles((temp,)))
     assert not any(worker.holds for worker in world.workers.values())
     assert not world.core.state.copies.replicated
+
+
+def test_of_what_is_undeclared_no_lack_of_copies_is_remembered() -> None:
+    world = World(workers=1)
+    file = world.local_file()
+    world.say(m.ReplicateFile(file, 3))
+    world.settle()
+    assert world.core.state.copies.few
+    world.say(m.ForgetFiles((file,)))
+    assert not world.core.state.copies.few

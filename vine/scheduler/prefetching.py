@@ -44,7 +44,7 @@ def settle(state: State) -> bool:
 def clean(state: State) -> None:
     """Forget tasks that do not wait for a slot any more."""
     prefetches = state.prefetches
-    for task_id in list(prefetches.worker_of):
+    for task_id in [*prefetches.worker_of, *prefetches.passes]:
         if not _waits(state, task_id):
             prefetches.forget(task_id)
     for shape, queue in list(prefetches.queues.items()):

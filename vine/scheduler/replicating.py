@@ -42,7 +42,7 @@ def want(state: State, file: FileRecord, copies: int) -> None:
 def settle(state: State) -> None:
     """See to the copies of what the step has changed."""
     copies = state.copies
-    if not copies.replicated and not copies.targets:
+    if not (copies.replicated or copies.targets or copies.few):
         return
     for worker_id in copies.left:
         for object_id, targets in copies.targets.items():
