@@ -58,10 +58,10 @@ garbage_objects_young = 50_000  # New objects until the collector looks: about 1
 garbage_rounds_old = 20  # ... and after so many such rounds it looks at older ones too.
 
 # --- data plane ---
-chunk_bytes_small = 256 << 10  # Objects below 64 MB: enough chunks to pipeline through several hops.
+chunk_bytes_small = 256 << 10  # Objects below 128 MB: through several hops they are delayed by some chunks each.
 chunk_bytes_medium = 1 << 20  # Up to 8 GB: the fastest size over loopback PUSH/PULL.
 chunk_bytes_max = 4 << 20  # Above: fewer messages for the same bytes.
-small_object_bytes = 64_000_000  # Below this the small chunk size, from here on the medium one ...
+small_object_bytes = 128_000_000  # Below this the small chunk size, from here on the medium one ...
 medium_object_bytes = 8_000_000_000  # ... and from here on the largest.
 manifest_bytes_max = 3 << 20  # Of an object's hashes and member names: it must fit into a control frame.
 chunks_per_object_max = 1 << 24  # 64 TiB at the largest chunk.

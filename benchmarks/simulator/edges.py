@@ -29,15 +29,21 @@ class SimulatedEdges(Edges):
         self._open: dict[str, _Edge] = {}
         self._unknown: list[str] = []
 
+    def open(self, endpoint: str, role: Role, now: float) -> None:
+        if endpoint in self._open:
+            return
+        pipe = self._dial(endpoint)
+        if pipe is None:
+            self._unknown.append(endpoint)
+            return
+        edge = self._open[endpoint] = _Edge(pipe, now)
+        pipe.on_left = partial(self._left, edge)
+
     def send(self, endpoint: str, role: Role, parcel: Parcel, now: float) -> None:
+        self.open(endpoint, role, now)
         edge = self._open.get(endpoint)
         if edge is None:
-            pipe = self._dial(endpoint)
-            if pipe is None:
-                self._unknown.append(endpoint)
-                return
-            edge = self._open[endpoint] = _Edge(pipe, now)
-            pipe.on_left = partial(self._left, edge)
+            return
         edge.used_at = now
         edge.outbox.append(parcel)
         self._fill(edge)

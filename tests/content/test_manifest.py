@@ -43,8 +43,8 @@ trees = st.lists(st.integers(0, 700_000), max_size=12).map(
 
 
 def test_chunks_grow_with_the_object() -> None:
-    assert chunk_bytes_for(0) == chunk_bytes_for(63_999_999) == 256 << 10
-    assert chunk_bytes_for(64_000_000) == chunk_bytes_for(8_000_000_000) == 1 << 20
+    assert chunk_bytes_for(0) == chunk_bytes_for(127_999_999) == 256 << 10
+    assert chunk_bytes_for(128_000_000) == chunk_bytes_for(8_000_000_000) == 1 << 20
     assert chunk_bytes_for(8_000_000_001) == 4 << 20
 
 

@@ -64,7 +64,7 @@ def test_an_archive_is_unpacked_everywhere_and_named_workers_are_checked(tmp_pat
     with a_site(tmp_path / "site", ("w0", "w1")) as site, site.client() as manager:
         tree = manager.declare_untar(manager.declare_file(tmp_path / "archive.tar.gz"))
         assert manager.broadcast(tree, ["w1"]).result(GIVE_UP_S) == 1
-        assert [path.name for path in site.workers["w1"].home.rglob("greeting")] == ["greeting"]
+        assert [path.name for path in site.workers["w1"].workspace.rglob("greeting")] == ["greeting"]
         assert not site.workers["w0"].objects
         error = manager.broadcast(tree, ["w8"]).exception(GIVE_UP_S)
         check_message(error, errors.BroadcastFailed, "w8", "connected are: w0, w1")

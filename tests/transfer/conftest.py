@@ -5,8 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.stores import ended_with_the_test
 from tests.transfer.nodes import BufferObjects, Net, Peer, open_net
 from vine.wire.messages import Role
+
+
+@pytest.fixture(autouse=True)
+def _stores_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with ended_with_the_test(monkeypatch):
+        yield
 
 
 @pytest.fixture

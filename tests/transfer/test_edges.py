@@ -74,6 +74,16 @@ def test_what_a_socket_does_not_take_waits_in_order_until_it_does() -> None:
     assert world.poller.watched == set()
 
 
+def test_a_peer_is_connected_to_before_there_is_anything_to_send_and_only_once() -> None:
+    world = World()
+    world.edges.open(PEER, Role.WORKER, 0.0)
+    world.edges.open(PEER, Role.WORKER, 0.0)
+    world.send(b"a", 1.0)
+    assert len(world.sockets) == 1
+    # and nothing waits there that would call for its being given up
+    assert world.edges.expire(1.0) == []
+
+
 def test_a_peer_that_takes_nothing_is_given_up_and_told_of() -> None:
     world = World()
     world.send(b"a", 0.0)

@@ -28,6 +28,20 @@ def test_a_node_that_still_receives_passes_on_what_it_has(net: Net, source: Peer
     assert second.objects.store.path(what[0]).read_bytes() == DATA
 
 
+def test_who_wants_what_is_not_here_yet_is_connected_to_at_once(net: Net, source: Peer, tmp_path: Path) -> None:
+    # given a node that has been told to pull, and a source that gives out nothing yet
+    first, second = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
+    what = source.objects.put(DATA)
+    source.objects.held_back = True
+    first.node.fetch(net.order(what, first, source))
+    # when another one wants of it what it has not got
+    second.node.fetch(net.order(what, second, first))
+    # then it connects to that one, as it has to its own source
+    until(lambda: len(first.node._edges) == 2)
+    source.objects.allowed.release(100)
+    assert isinstance(second.event(), Fetched)
+
+
 def test_a_want_with_a_forged_token_gets_nothing(net: Net, source: Peer, tmp_path: Path) -> None:
     wanter = worker(net, tmp_path, "w1")
     what = source.objects.put(DATA)
@@ -37,6 +51,7 @@ def test_a_want_with_a_forged_token_gets_nothing(net: Net, source: Peer, tmp_pat
     wanter.node.abandon(forged.transfer_id)
     assert isinstance(wanter.event(), FetchFailed)
     assert source.node.stats().sent_bytes == 0 == wanter.node.stats().received_bytes
+    assert len(source.node._edges) == 0, "a stranger's word made us connect to somewhere"
 
 
 def test_a_node_serves_no_more_than_its_cap_and_the_others_get_their_turn(net: Net, tmp_path: Path) -> None:

@@ -46,16 +46,20 @@ class Edges:
         self._waiting: dict[str, _Edge] = {}  # those with something in the outbox
         self._lost: list[str] = []
 
-    def send(self, endpoint: str, role: Role, parcel: Parcel, now: float) -> None:
-        edge = self._edges.get(endpoint)
-        if edge is None:
+    def open(self, endpoint: str, role: Role, now: float) -> None:
+        """Something will be sent there soon: connecting takes several round trips, on a link that may be full then."""
+        if endpoint not in self._edges:
             try:
-                edge = self._edges[endpoint] = _Edge(self._connect(endpoint, role), now)
+                self._edges[endpoint] = _Edge(self._connect(endpoint, role), now)
             except (MalformedMessage, zmq.ZMQError):  # It is no address of a node, or no socket is to be had.
                 self._lost.append(endpoint)
-                return
-        edge.outbox.append(parcel)
-        self._waiting[endpoint] = edge
+
+    def send(self, endpoint: str, role: Role, parcel: Parcel, now: float) -> None:
+        self.open(endpoint, role, now)
+        edge = self._edges.get(endpoint)
+        if edge is not None:
+            edge.outbox.append(parcel)
+            self._waiting[endpoint] = edge
 
     def flush(self, now: float) -> None:
         """Give the sockets what they take."""

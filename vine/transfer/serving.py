@@ -43,9 +43,12 @@ class Serving:
     def want(self, want: Want) -> None:
         key = self.source_key
         authorised = key is not None and tokens.holds(key, want.token, want.transfer_id, want.object_id, want.reply_to)
-        if authorised and not self.core.knows(want.object_id):
-            self.complete(want.object_id)
-        self.do(self.core.want(want, authorised, self._clock()))
+        now = self._clock()
+        if authorised:
+            self._edges.open(want.reply_to, want.reply_role, now)  # Though what is wanted may not be here yet.
+            if not self.core.knows(want.object_id):
+                self.complete(want.object_id)
+        self.do(self.core.want(want, authorised, now))
 
     def cancel(self, cancel: CancelWants) -> None:
         self.core.cancel(cancel.transfer_id, cancel.token, cancel.chunks)
