@@ -18,7 +18,7 @@ def silent_source() -> Receiver:
     """The source of stripe 0 has sent all that it is known to have, and then nothing: its backup has been called."""
     receiver = begun("abc", "d..", count=900)
     progress(receiver, (0,), 0.0, 0.01, 3)
-    progress(receiver, (1, 2), 0.0, 0.2, 900)
+    progress(receiver, (1, 2), 0.0, 0.3, 900)
     assert receiver.wanted(edge("d"))
     return receiver
 
@@ -27,7 +27,7 @@ def test_a_silent_source_is_blamed_once_its_busy_backup_says_that_it_has_more() 
     receiver = silent_source()
     first = min(receiver.wanted(edge("d")))
     # A few chunks, so that it is not what a source has got at this moment.
-    few = first + 3 * (config.slow_window_chunks - 1)
+    few = first + 3 * (config.slow_window_chunks // 2 - 1)
     refused = receiver.refused(3, RefusalReason.BUSY, 0.3, (first, few))
     assert acts(refused, ReportSlow) == []
     receiver = silent_source()
@@ -58,19 +58,29 @@ def test_a_busy_source_is_to_be_asked_again_after_its_pause() -> None:
 
 def test_what_a_backup_does_not_send_is_asked_of_the_source_again_in_the_end() -> None:
     # given a source that sends again after its backup was called, which is dead
-    receiver = begun("abc", "d..", count=60)
+    receiver = begun("abc", "d..", count=120)
     progress(receiver, (0,), 0.0, 0.01, 3)
-    progress(receiver, (1, 2), 0.0, 0.15, 900)
+    progress(receiver, (1, 2), 0.0, 0.25, 900)
     alone = set(receiver.wanted(edge("d"))) - set(receiver.wanted(edge("a")))
     # when it has sent all that it was asked for itself
     for step, index in enumerate(receiver.wanted(edge("a"))):
-        deliver(receiver, index, 0.2 + step / 100, have=900)
+        deliver(receiver, index, 0.3 + step / 100, have=900)
     while rest := receiver.wanted(edge("b")) + receiver.wanted(edge("c")) + receiver.wanted(edge("a")):
         if index := next((one for one in rest), None):
             deliver(receiver, index, 0.5, have=900, source=index % 3)
     again = wanted([a for a in receiver.tick(1.5) if isinstance(a, SendWant) and a.source == edge("a")])
     # then it is asked for the rest too
     assert alone and alone <= set(again) | {0}
+
+
+def test_nobody_is_judged_by_a_time_in_which_the_node_itself_stood_still() -> None:
+    for late_s in (0.0, 2 * config.late_loop_s):
+        receiver = begun("abc", count=900)
+        progress(receiver, (0, 1, 2), 0.0, 0.1, 900)
+        actions = progress(receiver, (1, 2), 0.1, 0.07, 900)
+        # What has come during a pause is taken at once, and one source's before another's.
+        actions += progress(receiver, (1, 2), 0.17 + late_s, 0.06, 900)
+        assert bool(acts(actions, ReportSlow)) == (not late_s)
 
 
 # --- wants that are said again ---

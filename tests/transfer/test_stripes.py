@@ -47,9 +47,9 @@ def test_the_window_lasts_until_the_others_have_brought_enough() -> None:
 
 
 def test_who_sends_nothing_at_all_is_stuck() -> None:
-    [(at, verdict), *_] = run(stripes(), (0, 200, 200), seconds=0.5)
+    [(at, verdict), *_] = run(stripes(), (0, 500, 500), seconds=0.5)
     assert (at, verdict) == (config.slow_window_s, Verdict.STUCK)
-    [(_, verdict), *_] = run(stripes(), (20, 200, 200), seconds=0.5)
+    [(_, verdict), *_] = run(stripes(), (50, 500, 500), seconds=0.5)
     assert verdict is Verdict.SLOW
 
 

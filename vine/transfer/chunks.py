@@ -177,7 +177,7 @@ class Chunks:
         asked = [index for index, asked in source.wanted.items() if asked.at <= source.doubted_at]
         asked = [index for index in asked if self.stripe_of(index) is stripe]
         had = sum(backup.has(index, len(self.stripes)) for index in asked)
-        return had >= max(1, min(config.slow_window_chunks, len(asked)))
+        return had >= max(1, min(config.slow_window_chunks // 2, len(asked)))
 
     # --- the last chunks ---
 

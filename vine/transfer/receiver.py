@@ -91,6 +91,7 @@ class Receiver:
     ) -> None:
         self._chunks = Chunks(chunk_count, present, sources, backups, now)
         self._judge_at = 0.0
+        self._ran_at = now
         self.over = False
         self.unsolicited = 0  # chunks that nobody had asked for, or for the second time
         self.bad_chunks = 0
@@ -106,6 +107,7 @@ class Receiver:
         `owed`: what that source lacks of the stripe it could have got.
         """
         chunks = self._chunks
+        self._run(now)
         source = None if self.over else chunks.numbered(edge)
         new = source is not None and 0 <= index < chunks.count and index not in chunks.here
         if source is None or not new or not source.sent(index, have, len(chunks.stripes), chunks.layout, now, owed):
@@ -189,6 +191,7 @@ class Receiver:
         return actions + self._fill_all(now) + self._release(self._chunks.sources.values())
 
     def tick(self, now: float) -> list[Action]:
+        self._run(now)
         actions: list[Action] = []
         for source in list(self._chunks.sources.values()):
             if not self.over:
@@ -354,6 +357,13 @@ class Receiver:
             return self._lose(source, FetchFault.SOURCE_GONE, message, now, report=owed)
         source.asked_at, source.reminded = now, source.reminded + 1
         return [self._want(source, source.wanted)]
+
+    def _run(self, now: float) -> None:
+        """Judge nobody by a time in which this node itself did not run: what came meanwhile comes in any order."""
+        if now - self._ran_at > config.late_loop_s:
+            for stripe in self._chunks.stripes:
+                stripe.begin_anew()
+        self._ran_at = now
 
     def _judge(self, now: float) -> list[Action]:
         """Compare the stripes, and ask for a second time what is overdue."""

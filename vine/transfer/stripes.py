@@ -74,6 +74,10 @@ class Stripe:
             self.came_of_primary += 1
             self._silent = None
 
+    def begin_anew(self) -> None:
+        """What was seen of its source until now does not count."""
+        self._owing = self._silent = None
+
     def owes_nothing(self) -> None:
         """Its source has sent all that it is known to have: a comparison begins anew when it has more."""
         self._owing = None
