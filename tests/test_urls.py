@@ -33,7 +33,7 @@ def test_urls_are_taken_and_shown_without_secrets(url: str, taken: str | None, l
     [
         ("ftp://example.org/a", "scheme 'ftp'"),
         ("example.org/a", "no scheme"),
-        ("", "quote"),
+        ("", "is empty"),
         ("https:///a", "names no host"),
         ("https://example.org/a b", "quote"),
         ("https://exämple.org/a", "quote"),

@@ -15,6 +15,8 @@ def checked_url(url: str) -> str:
     """The URL as a worker takes it, its scheme in small letters; UsageError if none can."""
     if not isinstance(url, str):
         raise errors.UsageError(f"{url!r} is no URL: give text such as 'https://example.org/data.tar.gz'")
+    if not url:
+        raise errors.UsageError("the URL is empty: give one such as 'https://example.org/data.tar.gz'")
     shown = _shown(url)
     if not _plain.fullmatch(url):
         raise errors.UsageError(f"the URL {shown!r} has spaces or other than ASCII letters: urllib.parse.quote() them")

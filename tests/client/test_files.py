@@ -143,3 +143,15 @@ def test_untar_needs_a_file_of_the_same_manager(session: Any, stager: Stager) ->
     with pytest.raises(errors.UsageError, match="unpacked already"):
         declarer.untar(declarer.untar(archive, True, True), True, True)
     assert not any(isinstance(message, DeclareFiles) for message in session.said)
+
+
+def test_what_is_no_archive_is_told_how_to_be_declared(session: Any, stager: Stager, tmp_path: Path) -> None:
+    declarer = Declarer(session, stager)
+    archive: Any
+    for archive, cure in (
+        ("http://host/a.tar", r"declare_url\(\)"),
+        ("a.tar", r"declare_file\(\)"),
+        (declarer.path(tmp_path, True, True), r"is a folder.*without declare_untar\(\)"),
+    ):
+        with pytest.raises(errors.UsageError, match=cure):
+            declarer.untar(archive, True, True)

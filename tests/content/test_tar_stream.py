@@ -119,9 +119,9 @@ def test_an_archive_cut_short_is_refused(length: int) -> None:
 
 
 def test_what_is_no_archive_is_refused() -> None:
-    with pytest.raises(UnsafeArchive, match="no tar archive"):
+    with pytest.raises(UnsafeArchive, match=r"no tar archive .plain, gz, bz2, xz or zst"):
         read(b"What is this? " * 100)
-    with pytest.raises(UnsafeArchive, match="cut short"):
+    with pytest.raises(UnsafeArchive, match=r"no tar archive .plain, gz, bz2, xz or zst.*cut short"):
         read(b"")
 
 

@@ -48,5 +48,15 @@ def test_names_that_could_leave_the_workspace_are_refused(name: str, capsys: pyt
     assert ended.value.code == 2 or name == ""
 
 
+@pytest.mark.parametrize("option", ["--disk", "--memory"])
+@pytest.mark.parametrize("amount", ["10GB", "-1", "nan"])
+def test_what_is_no_number_of_megabytes_is_told_to_be_one(
+    option: str, amount: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--connection", "c", f"{option}={amount}"])
+    assert "a number of MB" in capsys.readouterr().err
+
+
 def test_the_name_that_a_worker_gives_itself_is_plain() -> None:
     assert plain_name(default_id())

@@ -156,6 +156,6 @@ def test_a_workspace_that_another_machine_uses_too_has_a_store_for_each(
 
 def test_two_workers_of_one_name_cannot_share_a_folder(tmp_path: Path) -> None:
     places = Places(tmp_path, WorkerId("w1"), None, ROOM)
-    with pytest.raises(UsageError, match="another --workspace"):
+    with pytest.raises(UsageError, match=r"'w1' runs in .*another --worker-id"):
         Places(tmp_path, WorkerId("w1"), None, ROOM)
     places.remove()

@@ -158,6 +158,24 @@ def test_an_archive_that_unpacks_to_more_than_there_is_room_for_leaves_nothing(b
     assert bench.store.used_bytes < 100_000
 
 
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (b"no tar", "no tar archive (plain, gz, bz2, xz or zst)"),
+        (b"\x1f\x8b\x08 no gz", "it is damaged"),
+    ],
+)
+def test_what_cannot_be_unpacked_is_named_as_its_user_knows_it(bench: Bench, content: bytes, complaint: str) -> None:
+    (bench.folder / "a").write_bytes(content)
+    key, _manifest = bench.holdings.adopt(bench.folder / "a")
+    bench.unpacking.start(StartUnpack(derived_id("untar", key), key, "untar of /data/a.zip"))
+    report = bench.report()
+    assert isinstance(report, Unpacked)
+    assert report.message.startswith("untar of /data/a.zip could not be unpacked: it is ")
+    assert complaint in report.message
+    assert str(bench.folder) not in report.message
+
+
 # --- archives that arrive ---
 
 

@@ -60,6 +60,11 @@ class File:
         """What messages call it."""
         return self._spec.label
 
+    @property
+    def is_folder(self) -> bool:
+        """Whether it was declared as one that is here."""
+        return self._spec.exists and self._spec.path is not None and os.path.isdir(self._spec.path)
+
     def belongs_to(self, session: Session) -> bool:
         return self._session is session
 
@@ -260,9 +265,12 @@ class Declarer:
 
     def untar(self, archive: File, cache: str | bool, peer_transfer: bool) -> File:
         if not isinstance(archive, File) or not archive.belongs_to(self._session):
-            raise errors.UsageError(f"{archive!r} is no file of this manager: declare_file() the archive first")
+            declare = "declare_url" if isinstance(archive, str) and "://" in archive else "declare_file"
+            raise errors.UsageError(f"{archive!r} is no file of this manager: {declare}() the archive first")
         if archive.kind is FileKind.UNTAR:
             raise errors.UsageError(f"{archive.label} is unpacked already, and no archive: use it as it is")
+        if archive.is_folder:
+            raise errors.UsageError(f"{archive.label} is a folder, and no archive: use it without declare_untar()")
         spec = FileSpec(
             self._session.number_file(),
             FileKind.UNTAR,

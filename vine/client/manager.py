@@ -160,9 +160,10 @@ class Manager:
         The future resolves to the number of workers that have the file, as soon as all do: for "all", those that
         are connected by then, of which there must be one. A worker that is lost meanwhile, or has no room on its
         disk, is not waited for. Copies go for room like those that a task has left; `replicate` keeps some.
+        A file that a task is to make is waited for until some task has made it, be it submitted later.
         Cancelling the future ends the waiting only; `prune_file` and `undeclare_file` end the broadcast.
 
-        It fails with `FileMissing` (the file cannot be read, was undeclared, or nothing makes it), `FileChanged`,
+        It fails with `FileMissing` (the file cannot be read, is not there, or was undeclared), `FileChanged`,
         `DependencyFailed` (the task that makes it did not succeed), `DiskFull` (no worker has room for it),
         `BroadcastFailed` (none of the workers is connected, or no source could deliver it), or `ManagerLost`.
         UsageError is raised at once for a file of another manager, or `workers` that name nobody.

@@ -10,6 +10,7 @@ from vine import config
 from vine.errors import UnsafeArchive
 
 BLOCK = 512
+NO_ARCHIVE = "no tar archive (plain, gz, bz2, xz or zst)"
 _ZEROS = bytes(BLOCK)
 _HEADER_TEXT_MAX = 1 << 20  # A long name or a pax header: names of PATH_MAX and some attributes.
 _OCTAL_DIGITS = b"01234567"
@@ -96,7 +97,7 @@ class TarStream:
         while not self._block:
             block = next(self._blocks, None)
             if block is None:
-                raise UnsafeArchive("it is no archive, or is cut short: copy or make it again")
+                raise UnsafeArchive(f"it is {NO_ARCHIVE}, or is cut short: copy or make it again")
             self._block = memoryview(block)
         piece = self._block[:most]
         self._block = self._block[most:]
@@ -167,7 +168,7 @@ def _check_sum(header: bytes) -> None:
     noted = field.partition(b"\0")[0].strip()
     of_header = sum(header) - sum(field) + 8 * ord(" ")
     if not noted or noted.strip(_OCTAL_DIGITS) or of_header != int(noted, 8):
-        raise UnsafeArchive("a header's checksum is wrong: it is damaged, or no tar archive")
+        raise UnsafeArchive(f"a header's checksum is wrong: it is damaged, or {NO_ARCHIVE}")
 
 
 def _pax(text: bytes) -> dict[str, str]:

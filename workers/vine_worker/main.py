@@ -25,8 +25,8 @@ def parse(argv: Sequence[str] | None) -> Settings:
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--connection", type=Path, required=True, help="the run's connection.json, or its folder")
     parser.add_argument("--cores", type=amount, help="cores for tasks (default: all that this process may use)")
-    parser.add_argument("--memory", type=amount, metavar="MB", help="memory for tasks (default: the machine's)")
-    parser.add_argument("--disk", type=amount, metavar="MB", help="disk for tasks and cache (default: what is free)")
+    parser.add_argument("--memory", type=megabytes, metavar="MB", help="memory for tasks (default: the machine's)")
+    parser.add_argument("--disk", type=megabytes, metavar="MB", help="disk for tasks and cache (default: what is free)")
     parser.add_argument("--gpus", type=amount, help="GPUs for tasks (default: the NVIDIA devices found)")
     parser.add_argument(
         "--workspace",
@@ -74,10 +74,20 @@ def parse(argv: Sequence[str] | None) -> Settings:
 
 
 def amount(text: str) -> float:
-    value = float(text)
+    try:
+        value = float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
     if not 0 <= value <= 1e9:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and a billion")
     return value
+
+
+def megabytes(text: str) -> float:
+    try:
+        return amount(text)
+    except argparse.ArgumentTypeError as why:
+        raise argparse.ArgumentTypeError(f"{why}: give a number of MB, such as 10000 for 10 GB") from None
 
 
 def plain_name(text: str) -> str:

@@ -45,6 +45,10 @@ class Places:
             base.mkdir(parents=True, exist_ok=True)
             self._lock = make_own(base, self.folder)
         except OSError as why:
+            if self.folder.exists():
+                raise UsageError(
+                    f"a worker called {worker_id!r} runs in {base} already: name another --worker-id"
+                ) from why
             raise UsageError(f"{self.folder} cannot be made ({why.strerror}): give another --workspace") from why
         try:
             self.store = open_store(base, int(capacity.disk_mb * 1_000_000), host_name)

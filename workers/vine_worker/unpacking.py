@@ -58,7 +58,7 @@ class Unpacking:
 
     def _unpacked(self, running: _Unpacking) -> act.Unpacked:
         order, store = running.order, self._holdings.store
-        reason, disk_full = "", False
+        reason, disk_full, archive = "", False, Path()
         self._wait_for_mates(running)
         if not running.is_cut and store.find(order.object_id):
             return act.Unpacked(order.object_id)  # Another worker of this host has done it.
@@ -82,6 +82,8 @@ class Unpacking:
         store.discard_tree(order.object_id)
         if running.is_cut:
             return act.Unpacked(order.object_id, cut=True)
+        # The label says which file it is; where that lies here is nobody's concern.
+        reason = reason.replace(f"{archive}: ", "").replace(str(archive), "it") if archive.name else reason
         return act.Unpacked(order.object_id, f"{order.label} could not be unpacked: {reason}", disk_full)
 
     def _wait_for_mates(self, running: _Unpacking) -> None:
