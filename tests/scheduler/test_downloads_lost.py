@@ -61,6 +61,17 @@ def test_what_no_worker_can_have_fails() -> None:
     assert last.worker_id in world.results[task].message
 
 
+def test_what_no_worker_has_room_for_fails_as_anything_that_has_no_room() -> None:
+    world = World(workers=2)
+    file = world.url(URL)
+    task, request = world.submit((file,)), world.broadcast(file)
+    fail(world, m.DownloadFault.UNREACHABLE)
+    fail(world, m.DownloadFault.DISK_FULL)
+    assert outcome(world, task) is m.Outcome.DISK_FULL
+    answer = world.answer(request)
+    assert answer is not None and answer.outcome is m.Outcome.DISK_FULL
+
+
 def test_what_so_many_workers_could_not_have_is_not_tried_on_all() -> None:
     world = World(workers=config.download_workers_max + 2)
     task = world.submit((world.url(URL),))

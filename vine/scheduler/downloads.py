@@ -285,7 +285,8 @@ def ended(state: State, worker: WorkerRecord, message: DownloadEnded) -> None:
     elif message.fault not in _MAYBE_ELSEWHERE:
         _failed(state, download, message.message)
     elif not (message.fault is DownloadFault.ABANDONED and was_stopping):
-        _failed_here(state, download, worker.worker_id, message.message)
+        outcome = Outcome.DISK_FULL if message.fault is DownloadFault.DISK_FULL else Outcome.INPUT_MISSING
+        _failed_here(state, download, worker.worker_id, message.message, outcome)
 
 
 def _content_of(message: DownloadEnded) -> tuple[ObjectId, Manifest]:
@@ -334,13 +335,15 @@ def _bind(state: State, file: FileRecord, object_id: ObjectId, manifest: Manifes
         state.record(ObjectBound(file.file_id, object_id, manifest))
 
 
-def _failed_here(state: State, download: Download, worker_id: WorkerId, message: str) -> None:
+def _failed_here(
+    state: State, download: Download, worker_id: WorkerId, message: str, outcome: Outcome = Outcome.INPUT_MISSING
+) -> None:
     """It could not be had from one worker: another one tries."""
     download.failures += 1
     download.failed_on.add(worker_id)
     download.trouble = message
     if download.failures >= config.download_workers_max or state.workers.keys() <= download.failed_on:
-        _failed(state, download, message)
+        _failed(state, download, message, outcome)
 
 
 def worker_lost(state: State, worker_id: WorkerId, reason: str) -> None:
@@ -358,10 +361,10 @@ def worker_lost(state: State, worker_id: WorkerId, reason: str) -> None:
             state.downloads.looking = True
 
 
-def _failed(state: State, download: Download, message: str) -> None:
+def _failed(state: State, download: Download, message: str, outcome: Outcome = Outcome.INPUT_MISSING) -> None:
     """It cannot be had: all that need it fail."""
     state.downloads.drop(download)
     state.downloads.failed += 1
     for file in list(state.files.of_url(download.url)):
         if file.failure is None and not state.files.is_available(file.file_id):
-            existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
+            existence.file_failed(state, file, outcome, message)
