@@ -268,6 +268,38 @@ def test_an_object_that_is_made_here_while_it_is_fetched_is_complete_once(
     assert not wanter.objects.store.altered(what[0])
 
 
+@pytest.mark.parametrize("abandoned_first", [True, False])
+def test_what_a_broken_fetch_left_of_an_object_goes_when_that_comes_by_another_way(
+    net: Net, source: Peer, tmp_path: Path, abandoned_first: bool
+) -> None:
+    # given a fetch of which three chunks have come
+    wanter, other = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
+    source.objects.held_back = True
+    what = source.objects.put(DATA)
+    order = net.order(what, wanter, source)
+    wanter.node.fetch(order)
+    source.objects.allowed.release(3)
+    until(lambda: wanter.node.stats().received_bytes >= 3 * CHUNK)
+    # when it is abandoned, and the object is made here, in either order
+    if abandoned_first:
+        wanter.node.abandon(order.transfer_id)
+        assert isinstance(wanter.event(), FetchFailed)
+    (tmp_path / "output").write_bytes(DATA)
+    wanter.objects.store.adopt(tmp_path / "output")
+    wanter.node.object_complete(what[0])
+    if not abandoned_first:
+        other.node.fetch(net.order(what, other, wanter))
+        assert isinstance(other.event(), Fetched), "what had come of it was all that was served"
+        wanter.node.abandon(order.transfer_id)
+        assert isinstance(wanter.event(), FetchFailed)
+    # then it lies here once, and is served
+    until(lambda: wanter.objects.store.used_bytes == len(DATA))
+    if abandoned_first:
+        other.node.fetch(net.order(what, other, wanter))
+        assert isinstance(other.event(), Fetched)
+    assert other.objects.store.path(what[0]).read_bytes() == DATA
+
+
 def test_a_folder_is_fetched_as_one_object(net: Net, tmp_path: Path) -> None:
     holder, wanter = worker(net, tmp_path, "w1"), worker(net, tmp_path, "w2")
     folder = tmp_path / "folder"

@@ -140,6 +140,7 @@ class TransferNode:
     def object_complete(self, object_id: ObjectId) -> None:
         """An object has come into the store other than by a fetch: serve those who wait for it."""
         self._mailbox.post(self._serving.complete, object_id)
+        self._mailbox.post(self._receiving.came_otherwise, object_id)
 
     def forget(self, object_id: ObjectId) -> None:
         """Serve this object no more, stop its fetch, and discard what is here of it if it is not complete.

@@ -166,6 +166,12 @@ class Receiving:
             self._stop(arrival.pull, "the object is not wanted any more")
         self._proceed(arrival)
 
+    def came_otherwise(self, object_id: ObjectId) -> None:
+        """The object is complete, and not by a pull: what an earlier one has left of it only takes up room."""
+        arrival = self._arrivals.get(object_id)
+        if arrival is not None:
+            self._proceed(arrival)
+
     def stop(self) -> None:
         """Abandon everything, so that the sources hear the end at once."""
         for transfer_id in list(self._pulls):
@@ -236,11 +242,17 @@ class Receiving:
                 del self._arrivals[arrival.object_id]
         elif arrival.state is _State.OPEN:
             assert arrival.landing is not None, "an open arrival has a place"
-            if pull is None and (arrival.unwanted or not arrival.shared):
+            if pull is None and (arrival.unwanted or not arrival.shared or self._is_passed(arrival)):
                 self._discard(arrival, arrival.landing)
             elif pull is not None and pull.receiver is None and not arrival.writing:
                 # What an earlier pull has got is here by now, and is not fetched again.
                 self._start(pull, arrival.landing)
+
+    def _is_passed(self, arrival: _Arrival) -> bool:
+        """Whether what is here of the object is less than what came by another way."""
+        assert arrival.landing is not None, "an open arrival has a place"
+        incomplete = len(arrival.landing.present) < chunk_count(arrival.manifest)
+        return incomplete and arrival.shared and self._is_here(arrival.object_id)
 
     def _opened(self, arrival: _Arrival, future: Future[PartialObject]) -> None:
         try:
@@ -301,8 +313,9 @@ class Receiving:
         self._proceed(arrival)
 
     def _discard(self, arrival: _Arrival, landing: Landing) -> None:
+        is_served = not arrival.unwanted and self._is_passed(arrival)
         arrival.state, arrival.landing = _State.DISCARDING, None
-        if arrival.shared:
+        if arrival.shared and not is_served:
             self._serving.gone(arrival.object_id)
         self._jobs.run(landing.discard, lambda future: self._discarded(arrival, future))
 

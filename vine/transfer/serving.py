@@ -79,7 +79,10 @@ class Serving:
         landing = self._landing_of(chunk.object_id)
 
         def job() -> Buffer:
-            data = None if landing is None else landing.read(chunk.index)
+            try:
+                data = None if landing is None else landing.read(chunk.index)
+            except KeyError:
+                data = None  # It has not arrived, but may have come by another way.
             return self._objects.read_chunk(chunk.object_id, chunk.index) if data is None else data
 
         self._jobs.run(job, lambda future: self._send(chunk, future))
