@@ -79,7 +79,7 @@ def test_nobody_is_judged_by_a_time_in_which_the_node_itself_stood_still() -> No
         progress(receiver, (0, 1, 2), 0.0, 0.1, 900)
         actions = progress(receiver, (1, 2), 0.1, 0.07, 900)
         # What has come during a pause is taken at once, and one source's before another's.
-        actions += progress(receiver, (1, 2), 0.17 + late_s, 0.06, 900)
+        actions += progress(receiver, (1, 2), 0.17 + late_s, 0.04, 900)
         assert bool(acts(actions, ReportSlow)) == (not late_s)
 
 
