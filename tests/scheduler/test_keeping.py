@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule
@@ -180,6 +181,32 @@ def test_what_a_worker_has_kept_for_ever_is_found_when_a_file_of_that_content_is
     # then nothing has to be sent
     assert world.results[task].outcome is SUCCESS
     assert not world.sent(m.FetchObject) + world.sent(m.UnpackObject) + world.sent(m.DropObjects)
+
+
+@pytest.mark.parametrize("level", [m.CacheLevel.TASK, m.CacheLevel.WORKFLOW, m.CacheLevel.WORKER])
+@pytest.mark.parametrize("declared_first", [True, False])
+def test_what_a_worker_has_kept_for_ever_stays_so_whatever_a_later_run_declares(
+    level: m.CacheLevel, declared_first: bool
+) -> None:
+    # given what an earlier run has kept for ever, and a run that declares it for less long
+    world = World()
+    key = object_id(manifest("env"))
+    kept = (key, unpacked_id(key))
+    if declared_first:
+        tree = world.untar(world.local_file("env", cache=level), cache=level)
+        worker = world.join(found=kept)
+    else:
+        worker = world.join(found=kept)
+        tree = world.untar(world.local_file("env", cache=level), cache=level)
+    # when its tasks have used it
+    task = world.submit((tree,))
+    world.settle()
+    assert world.results[task].outcome is SUCCESS
+    assert worker.forever == set(kept)
+    # and when that run is over, then it is still there, for the next
+    world.say(m.ClientBye())
+    assert worker.holds == worker.forever == set(kept)
+    assert worker.may_go() == sorted(kept), "they make room for what somebody needs"
 
 
 def test_the_worker_that_has_kept_a_file_gets_the_task_and_feeds_the_others() -> None:

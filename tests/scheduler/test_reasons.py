@@ -35,3 +35,17 @@ def test_without_any_worker_the_factorys_trouble_is_told() -> None:
     world.say(m.FactoryStatus(2, 0, "sbatch said no"), factory)
     assert "starting 2" in world.core.why(task, world.now)
     assert "sbatch said no" in world.core.why(task, world.now)
+
+
+def test_a_broadcast_of_what_is_not_there_yet_has_reached_nobody_and_tells_since_when_it_waits() -> None:
+    # given a broadcast to a worker, of a URL that it still downloads
+    world = World(workers=1)
+    (worker,) = world.workers
+    world.broadcast(world.url(), workers=(worker,))
+    world.pass_time(5.0)
+    (told,) = world.core.snapshot(world.now)["broadcasts"]
+    assert (told["have"], told["wanted"], told["seconds"]) == (0, 1, 5.0)
+    # when it is there
+    world.settle()
+    (told,) = world.core.snapshot(world.now)["broadcasts"]
+    assert (told["have"], told["wanted"]) == (1, 1)

@@ -261,6 +261,12 @@ def test_the_cache_level_forever_travels_with_the_object_and_is_announced_again(
     assert act.Send(wire.ObjectsHeld((DATA, TREE))) in world.hear(welcome)
 
 
+def test_what_is_kept_for_ever_is_said_to_be_so_after_it_was_verified_too() -> None:
+    world = World(held=(DATA,))
+    world.hear(wire.RateObjects((DATA,), spare=True, cache=wire.CacheLevel.FOREVER))
+    assert world.hear(act.Verified(DATA, True)) == [act.Send(wire.ObjectsHeld((DATA,), (DATA,)))]
+
+
 def test_what_an_earlier_worker_left_is_announced_at_the_welcome() -> None:
     core = WorkerCore(TWO, inputs_protected=True, resumed={DATA: True, TREE: False})
     actions = core.handle(wire.WorkerWelcome("run", 1, b"k" * 16, 3), 0.0)

@@ -322,6 +322,26 @@ def test_an_archive_that_came_before_its_unpacking_began_is_unpacked_from_where_
     assert bench.report() == Unpacked(tree)
 
 
+@pytest.mark.parametrize("begun", [True, False])
+def test_one_whose_archive_came_by_another_way_than_what_it_reads_begins_anew(
+    bench: Bench, plain: Path, begun: bool
+) -> None:
+    # given an unpacking of an archive of which a transfer has brought a part, and will not bring the rest
+    arrival = bench.begin(plain)
+    if begun:
+        arrival.write(0, 1)
+        arrival.until_unpacked(1)
+    # when a download has brought all of it
+    key, _manifest = bench.holdings.adopt(plain)
+    bench.unpacking.archive_came(ArchiveCame(arrival.tree))
+    # then it does not wait for the transfer, and the next one reads what is here
+    assert key == arrival.made.key
+    assert bench.report() == Unpacked(arrival.tree, cut=True)
+    bench.unpacking.start(StartUnpack(arrival.tree, key, "env"))
+    assert bench.report() == Unpacked(arrival.tree)
+    assert len(list(bench.holdings.path(arrival.tree).iterdir())) == 12
+
+
 def test_an_archive_that_is_gone_again_before_its_unpacking_began_is_waited_for(bench: Bench) -> None:
     tree, archive = ObjectId("d" * 64), ObjectId("a" * 64)
     bench.unpacking.start(StartUnpack(tree, archive, "env", ahead=True))

@@ -28,7 +28,7 @@ def start(state: State, client: ClientRecord, message: SpreadFile) -> None:
     file = state.files.by_id.get(message.file_id)
     for_all = message.count is None and not message.workers
     label = f"file {message.file_id}" if file is None else file.spec.label
-    broadcast = Broadcast(client.peer, message.request, message.file_id, label, message.count, for_all)
+    broadcast = Broadcast(client.peer, message.request, message.file_id, label, message.count, for_all, state.now)
     broadcast.chosen = {worker_id for worker_id in message.workers if worker_id in state.workers}
     state.copies.add(broadcast)
     if file is None or file.client != client.peer or file.forgotten:

@@ -25,6 +25,7 @@ class Broadcast:
     label: str
     count: int | None = None  # how many workers; None: those `chosen` at first, or everybody
     for_all: bool = False  # for those who join later, too
+    asked_at: float = 0.0
     object_id: ObjectId | None = None  # what the file stood for when `chosen` were last told to get it
     chosen: set[WorkerId] = field(default_factory=set)  # who is to have it
     missing: set[WorkerId] = field(default_factory=set)  # those of them who do not have it yet
@@ -39,7 +40,8 @@ class Broadcast:
 
     @property
     def have(self) -> int:
-        return len(self.chosen) - len(self.missing)
+        """Nobody, while it is not known what the file is or there is no copy."""
+        return 0 if self.object_id is None else len(self.chosen) - len(self.missing)
 
 
 class Copies:

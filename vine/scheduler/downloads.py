@@ -298,7 +298,7 @@ def _content_of(message: DownloadEnded) -> tuple[ObjectId, Manifest]:
 def _drop_leftover(state: State, worker: WorkerRecord, object_id: ObjectId | None) -> None:
     """A worker has made something that nobody waits for; it may be needed for another reason."""
     if object_id is not None:
-        fleet.announced(state, worker, object_id, forever=False)
+        fleet.announced(state, worker, object_id, keeping.is_kept_for_ever(worker, object_id))
 
 
 def _arrived(state: State, download: Download, worker: WorkerRecord, object_id: ObjectId, manifest: Manifest) -> None:

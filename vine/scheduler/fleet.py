@@ -74,10 +74,11 @@ def started(attempt: AttemptId) -> AttemptStarted:
 
 def announced(state: State, worker: WorkerRecord, object_id: ObjectId, forever: bool) -> None:
     """A worker says what it has: because it was sent there, or of itself when it comes."""
-    if object_id not in worker.making:
+    if forever:
+        worker.told[object_id] = Terms(spare=False, forever=True)
+    elif object_id not in worker.making:
         worker.told.pop(object_id, None)  # What it was told before, or an earlier worker there, is not known.
     if forever and object_id not in state.files.objects:
-        worker.told[object_id] = Terms(spare=False, forever=True)
         keeping.keep_unclaimed(state, worker, object_id)
     else:
         holds(state, worker, object_id)

@@ -82,8 +82,7 @@ def doubt_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
 
 def made_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """A task has made it there: the worker keeps it until it hears that it need not."""
-    before = worker.told.get(known.object_id)
-    worker.told[known.object_id] = Terms(spare=False, forever=before is not None and before.forever)
+    worker.told[known.object_id] = Terms(spare=False, forever=is_kept_for_ever(worker, known.object_id))
     has_copy(state, worker, known)
 
 
@@ -156,6 +155,12 @@ def lost_unclaimed(state: State, worker: WorkerRecord, object_id: ObjectId) -> N
 # --- what workers are told ---
 
 
+def is_kept_for_ever(worker: WorkerRecord, object_id: ObjectId) -> bool:
+    """Whether the worker's copy outlives the run. It still does if a file of that content is to be kept less long."""
+    told = worker.told.get(object_id)
+    return told is not None and told.forever
+
+
 def send_terms(worker: WorkerRecord, known: ObjectRecord) -> CacheLevel:
     """The object is being sent to the worker, or made there from what was: it knows of itself that it is spare."""
     worker.told[known.object_id] = Terms(spare=True, forever=known.cache is CacheLevel.FOREVER)
@@ -172,9 +177,10 @@ def rate(state: State) -> None:
         told = worker.told.get(object_id)
         known = state.files.objects.get(object_id)
         if known is None:
-            terms = Terms(spare=True, forever=told is not None and told.forever)
+            terms = Terms(spare=True, forever=is_kept_for_ever(worker, object_id))
         else:
-            terms = Terms(spare=worker_id not in known.keepers, forever=known.cache is CacheLevel.FOREVER)
+            forever = known.cache is CacheLevel.FOREVER or is_kept_for_ever(worker, object_id)
+            terms = Terms(spare=worker_id not in known.keepers, forever=forever)
         if told != terms:
             worker.told[object_id] = terms
             news.setdefault((worker_id, terms), []).append(object_id)

@@ -209,9 +209,13 @@ def _factory(state: State, peer: str) -> dict[str, Any]:
 
 
 def _broadcast(state: State, broadcast: Broadcast) -> dict[str, Any]:
-    """Its rate counts what all have got together; the bound is one transfer at the fastest rate that was seen."""
-    began_at, ended_at = broadcast.began_at, broadcast.ended_at
-    seconds = 0.0 if began_at is None else (state.now if ended_at is None else ended_at) - began_at
+    """Its rate counts what all have got together; the bound is one transfer at the fastest rate that was seen.
+
+    The time is that since it flows, or until then since it was asked for.
+    """
+    ended_at = broadcast.ended_at
+    began_at = broadcast.asked_at if broadcast.began_at is None else broadcast.began_at
+    seconds = (state.now if ended_at is None else ended_at) - began_at
     fastest_s = broadcast.size_bytes / broadcast.fastest if broadcast.fastest else None
     return {
         "label": broadcast.label,

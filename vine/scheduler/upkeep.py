@@ -109,10 +109,11 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
     brought = state.brought_paths.pop(known.object_id, None)
     if brought is not None:
         state.do(actions.RemoveFile(brought))
-    if keep_on_workers:
-        for worker_id in sorted(known.holders):
-            keeping.keep_unclaimed(state, state.workers[worker_id], known.object_id)
-    else:
+    for worker_id in sorted(known.holders):
+        worker = state.workers[worker_id]
+        if keep_on_workers or keeping.is_kept_for_ever(worker, known.object_id):
+            keeping.keep_unclaimed(state, worker, known.object_id)
+    if not keep_on_workers:
         drop_copies(state, known)
 
 
@@ -127,8 +128,11 @@ def _stop_transfers(state: State, known: ObjectRecord) -> None:
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:
+    """They go, but for those that are kept for ever."""
     for worker_id in staging.places(state, known):
         worker = state.workers[worker_id]
+        if known.object_id in worker.holds and keeping.is_kept_for_ever(worker, known.object_id):
+            continue
         if known.object_id in worker.holds or known.object_id in worker.making:
             worker.making.discard(known.object_id)
             keeping.lost_copy(state, worker, known)

@@ -201,7 +201,7 @@ class Arrivals:
         if event.object_id not in self._inventory.held:
             return
         if event.good:
-            self._board.send(wire.ObjectsHeld((event.object_id,)))
+            self._board.send(wire.ObjectsHeld((event.object_id,), tuple(self._forever & {event.object_id})))
         else:
             self._forever.discard(event.object_id)
             self.lost((event.object_id,), "its bytes on this disk were not its own any more")

@@ -98,6 +98,7 @@ class Unpacking:
             partial = self._holdings.store.arriving(archive)
             descriptor = None if partial is None else partial.follow(running.told)
             if partial is not None and descriptor is not None:
+                running.follows(os.fstat(descriptor).st_size)
                 return partial.path, descriptor
         try:
             path = self._holdings.path(archive)
@@ -121,6 +122,7 @@ class _Unpacking:
         self.order = order
         self.is_cut = False  # It ends before its end, and nobody is to blame.
         self._here_bytes = 0
+        self._size_bytes = 0  # of an archive that it reads while that comes
         self._archive_is_here = not order.ahead
         self._process: subprocess.Popen[bytes] | None = None
         self._ended = False
@@ -141,6 +143,12 @@ class _Unpacking:
         with self._changed:
             self._archive_is_here = True
             self._changed.notify_all()
+            self._begin_anew_if_passed()
+
+    def _begin_anew_if_passed(self) -> None:
+        """The archive may have come by another way than what is read, which nobody need complete any more."""
+        if self._archive_is_here and self._here_bytes < self._size_bytes and not self._ended:
+            self.cut()
 
     def cut(self) -> None:
         with self._changed:
@@ -150,6 +158,12 @@ class _Unpacking:
             self._changed.notify_all()
 
     # --- its own thread ---
+
+    def follows(self, size_bytes: int) -> None:
+        """What it reads is still to come, up to this size."""
+        with self._changed:
+            self._size_bytes = size_bytes
+            self._begin_anew_if_passed()
 
     def is_cut_within(self, seconds: float) -> bool:
         with self._changed:
