@@ -81,7 +81,7 @@ credit_chunks_max = 32  # The most that a source lets one transfer have outstand
 credit_batch_chunks = 16  # An edge's rate and delay are measured over so many.
 credit_batches = 16  # ... the best of so many count; one of them is smaller, to see the delay without our own queue.
 slow_window_s = 0.05  # A source is compared with those of the other stripes over so long: more than a hiccup ...
-slow_window_chunks = 10  # ... and over so many chunks of each of these.
+slow_window_chunks = 4  # ... and over so many chunks of each of these.
 late_loop_s = 0.1  # A node whose own loop stood still for so long, two ticks, begins to compare its sources anew.
 judge_interval_s = 0.01  # Sources are compared so often at most: a fifth of that window.
 backup_silence_s = 0.06  # A source of a stripe that sends nothing for so long, and for several chunks of each other.
@@ -102,6 +102,9 @@ busy_retry_s = 0.2  # ... each time after twice as long, up to this.
 bad_chunks_max = 2  # Strikes: after this many bad chunks of a source it is no source any more.
 data_io_threads = 4  # Of ZeroMQ, beside a transfer node: they cipher and copy, each edge on one; idle ones are free.
 data_hwm_messages = 64  # On data sockets, above twice the credit, so that a full queue is a bug.
+data_send_buffer_bytes = (
+    512 << 10  # The kernel's, of an edge: a child that is behind catches up. Enough for 0.5 GB/s at 1 ms, an edge.
+)
 data_frame_slack_bytes = 64 << 10  # Above a chunk, in a data socket's frame limit.
 edge_idle_s = 10.0  # A sending socket that was idle for so long is closed.
 edge_linger_ms = 200  # Its last words may take so long to leave.

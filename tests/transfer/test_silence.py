@@ -77,9 +77,9 @@ def test_nobody_is_judged_by_a_time_in_which_the_node_itself_stood_still() -> No
     for late_s in (0.0, 2 * config.late_loop_s):
         receiver = begun("abc", count=900)
         progress(receiver, (0, 1, 2), 0.0, 0.1, 900)
-        actions = progress(receiver, (1, 2), 0.1, 0.07, 900)
+        actions = progress(receiver, (1, 2), 0.1, 0.04, 900)
         # What has come during a pause is taken at once, and one source's before another's.
-        actions += progress(receiver, (1, 2), 0.17 + late_s, 0.06, 900)
+        actions += progress(receiver, (1, 2), 0.14 + late_s, 0.04, 900)
         assert bool(acts(actions, ReportSlow)) == (not late_s)
 
 

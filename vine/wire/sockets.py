@@ -168,6 +168,8 @@ def bind_pull(context: Context, own: KeyPair, host: str, port: int = 0, curve: b
 def connect_push(context: Context, own: KeyPair, peer_public: bytes, endpoint: str, curve: bool = True) -> Socket:
     """One edge to one peer. Send with DONTWAIT: until it is connected, and when its queue is full, it says EAGAIN."""
     socket = _new(context, zmq.PUSH, config.chunk_bytes_max + config.data_frame_slack_bytes, config.data_hwm_messages)
+    # Else it grows to megabytes, and of several children whose chunks share a link some get far ahead of others.
+    socket.setsockopt(zmq.SNDBUF, config.data_send_buffer_bytes)
     socket.setsockopt(zmq.IMMEDIATE, 1)  # Nothing is queued for a peer that is not there.
     if curve:
         _introduce(socket, own, peer_public)
