@@ -82,6 +82,7 @@ credit_batch_chunks = 16  # An edge's rate and delay are measured over so many.
 credit_batches = 16  # ... the best of so many count; one of them is smaller, to see the delay without our own queue.
 slow_window_s = 0.05  # A source is compared with those of the other stripes over so long: more than a hiccup ...
 slow_window_chunks = 4  # ... and over so many chunks of each of these.
+strain_weight = 4  # A node that waits for a processor for a quarter of a time, or more, cannot judge by it at all.
 late_loop_s = 0.1  # A node whose own loop stood still for so long, two ticks, begins to compare its sources anew.
 judge_interval_s = 0.01  # Sources are compared so often at most: a fifth of that window.
 backup_silence_s = 0.06  # A source of a stripe that sends nothing for so long, and for several chunks of each other.

@@ -144,3 +144,32 @@ def test_who_has_it_all_is_not_taken_for_dead_but_feeds_nobody() -> None:
     for child in children[:2]:
         forest.accuse(silent, child, silent=True)
     assert forest.is_slow(silent) and not forest.is_suspended(silent) and not list(forest.waiting())
+
+
+# --- a machine that is too busy ---
+
+
+def test_nobody_is_judged_by_a_time_in_which_the_node_itself_waited_for_a_processor() -> None:
+    for waited_s in (0.0, 0.05):
+        receiver = begun("abc", "d..", count=900)
+        progress(receiver, (0, 1, 2), 0.0, 0.1, 900)
+        actions = progress(receiver, (1, 2), 0.1, 0.03, 900)
+        receiver.waited(waited_s)
+        # A source that sends nothing of what it has for twice the window, for half of which we were not running.
+        actions += progress(receiver, (1, 2), 0.13, 0.07, 900)
+        assert bool(acts(actions, ReportSlow)) == (not waited_s)
+        # and it is judged all the same, when we run
+        actions += progress(receiver, (1, 2), 0.2, 0.3, 900)
+        assert acts(actions, ReportSlow)
+
+
+def test_the_last_chunk_is_not_wanted_twice_because_the_node_waited_for_a_processor() -> None:
+    for waited_s in (0.0, 0.1):
+        receiver = begun("ab", count=20)
+        for step in range(10):
+            for source in (0, 1):
+                if (step, source) != (9, 0):
+                    deliver(receiver, 2 * step + source, (step + 1) / 10, source=source)
+        receiver.waited(waited_s)
+        assert bool(acts(receiver.tick(1.11), SendWant)) == (not waited_s)
+        assert waited_s == 0.0 or acts(receiver.tick(1.6), SendWant)

@@ -187,7 +187,7 @@ class Chunks:
         interval_s = max((interval_s for interval_s in others if interval_s is not None), default=None)
         if interval_s is None or source.gone is not None:
             return []
-        first_due_at = source.heard_at + max(2 * interval_s, config.slow_window_s)
+        first_due_at = source.heard_at + source.put_off_s + max(2 * interval_s, config.slow_window_s)
         due = [index for place, index in enumerate(source.wanted) if now >= first_due_at + place * interval_s]
         return [index for index in due if self.askers(index) == 1]
 

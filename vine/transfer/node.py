@@ -24,6 +24,7 @@ from vine.transfer.objects import BeginPartial, ObjectSource
 from vine.transfer.receiving import Receiving
 from vine.transfer.sender import Sender
 from vine.transfer.serving import Serving
+from vine.transfer.strain import Strain
 from vine.wire.codec import Decoder
 from vine.wire.data import CancelWants, Chunk, EndOfWants, ToReceiver, ToSource, Want, WantRefused
 from vine.wire.keys import Connection, RunKeys
@@ -96,7 +97,11 @@ class TransferNode:
         self._serving = Serving(self._sender, objects, self._landing_of, self._edges, self._readers, clock)
         self._serving.source_key = source_key
         reply_to = (self.chunks_endpoint, role)
-        self._receiving = Receiving(objects, self._serving, reply_to, self._edges, self._writers, on_event, clock)
+        self._strain = Strain()
+        self._receiving = Receiving(
+            objects, self._serving, reply_to, self._edges, self._writers, on_event, clock,
+            waited_s=self._strain.waited_s,
+        )  # fmt: skip
         serving = self._serving
         asks: dict[type, _Taker] = {
             Want: (1, serving.want),
@@ -198,6 +203,7 @@ class TransferNode:
             raise
         finally:
             self._edges.close()
+            self._strain.close()
             self._requests.socket.close(linger=0)
             self._chunks.socket.close(linger=0)
 

@@ -200,6 +200,13 @@ class Receiver:
             actions += self._judge(now)
         return actions
 
+    def waited(self, seconds: float) -> None:
+        """This node has waited so long for a processor: its sources look slow to it, or are on the same machine."""
+        for stripe in self._chunks.stripes:
+            stripe.put_off(config.strain_weight * seconds)
+        for source in self._chunks.sources.values():
+            source.put_off_s += config.strain_weight * seconds
+
     def next_deadline(self) -> float | None:
         if self.over:
             return None

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from vine import config
 from vine.content.hashing import chunk_is_good
 from vine.content.manifest import chunk_count
 from vine.errors import DiskFull, MalformedMessage
@@ -89,6 +90,7 @@ class Receiving:
         on_event: Callable[[NodeEvent], None],
         clock: Callable[[], float],
         is_good: ChunkCheck = chunk_is_good,
+        waited_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._objects = objects
         self._serving = serving
@@ -99,6 +101,9 @@ class Receiving:
         self._on_event = on_event
         self._clock = clock
         self._is_good = is_good
+        self._waited_s = waited_s  # how long this thread has waited for a processor
+        self._waited_before_s = 0.0
+        self._strain_at = 0.0
         self._pulls: dict[TransferId, _Pull] = {}
         self._arrivals: dict[ObjectId, _Arrival] = {}  # the shared ones
         self.look_at = math.inf  # a tick is due then, though nothing may come: a busy source is asked again
@@ -184,8 +189,9 @@ class Receiving:
         if pull is None or pull.receiver is None:
             self.stray += 1
             return
-        unsolicited = pull.receiver.unsolicited
-        actions = pull.receiver.chunk(chunk.edge, chunk.index, chunk.have, self._clock(), chunk.owed)
+        now, unsolicited = self._clock(), pull.receiver.unsolicited
+        self._tell_strain(now)
+        actions = pull.receiver.chunk(chunk.edge, chunk.index, chunk.have, now, chunk.owed)
         self.stray += pull.receiver.unsolicited - unsolicited
         if actions:
             pull.received_bytes += len(payload)
@@ -207,8 +213,19 @@ class Receiving:
             if pull.receiver is not None:
                 self._do(pull, pull.receiver.unreachable(endpoint, self._clock()))
 
+    def _tell_strain(self, now: float) -> None:
+        """As often as sources are judged."""
+        if now < self._strain_at:
+            return
+        self._strain_at = now + config.judge_interval_s
+        before_s, self._waited_before_s = self._waited_before_s, self._waited_s()
+        for pull in self._pulls.values():
+            if pull.receiver is not None:
+                pull.receiver.waited(self._waited_before_s - before_s)
+
     def tick(self, now: float) -> None:
         self.look_at = math.inf
+        self._tell_strain(now)
         for pull in list(self._pulls.values()):
             if pull.receiver is not None:
                 self._do(pull, pull.receiver.tick(now))

@@ -35,6 +35,7 @@ class Source:
     strikes: int = 0
     open: bool = False  # it was asked and has not been told the end: there is a flow, or will be
     heard_at: float = 0.0  # when it last sent what was wanted, or was first asked after a pause
+    put_off_s: float = 0.0  # of the time since, so much does not count
     asked_at: float = 0.0
     interval_s: float = 0.0  # between two chunks of it, as a moving mean
     reminded: int = 0  # times that wants were said again since it last sent something
@@ -70,7 +71,7 @@ class Source:
 
     def ask(self, chunks: Iterable[int], stripes: int, layout: int, now: float) -> None:
         if not self.wanted:
-            self.heard_at = now
+            self.heard_at, self.put_off_s = now, 0.0
         self.wanted.update((index, Asked(now, self.has(index, stripes), layout)) for index in chunks)
         self.withdrawn.difference_update(chunks)
         self.asked_at, self.open = now, True

@@ -9,7 +9,7 @@ from __future__ import annotations
 import enum
 import heapq
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vine import config
 from vine.transfer.sources import Source
@@ -77,6 +77,13 @@ class Stripe:
     def begin_anew(self) -> None:
         """What was seen of its source until now does not count."""
         self._owing = self._silent = None
+
+    def put_off(self, seconds: float) -> None:
+        """So much of the time in which it was watched does not count."""
+        self._owing, self._silent = (
+            None if watch is None else replace(watch, since=watch.since + seconds)
+            for watch in (self._owing, self._silent)
+        )
 
     def owes_nothing(self) -> None:
         """Its source has sent all that it is known to have: a comparison begins anew when it has more."""
