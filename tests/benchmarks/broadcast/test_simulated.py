@@ -8,7 +8,8 @@ from benchmarks.broadcast import simulated
 from benchmarks.broadcast.outcome import BenchmarkError
 from benchmarks.broadcast.simulated import Wanted
 from vine.scheduler.settings import Spread
-from vine.wire.messages import FileSpread, Outcome
+from vine.wire.messages import FileSpread
+from vine.wire.parts import Outcome
 
 WANTED = Wanted(workers=16, size_bytes=64 << 20, link_bytes_per_s=1.25e8)  # 1 Gbit/s
 
