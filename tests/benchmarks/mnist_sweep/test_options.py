@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from benchmarks.mnist_sweep.options import parse
@@ -11,6 +13,11 @@ def test_without_arguments_it_is_the_sweep_of_the_readme() -> None:
     options = parse([])
     assert (options.workers, options.tasks, options.distribution) == (2, 32, "vine")
     assert options.cache.name == ".cache"
+
+
+def test_the_shared_folder_lies_in_the_cache_unless_it_is_named() -> None:
+    assert parse(["--cache", "/fast"]).shared == Path("/fast/shared-fs")
+    assert parse(["--cache", "/fast", "--shared", "/panfs/me"]).shared == Path("/panfs/me")
 
 
 @pytest.mark.parametrize(
