@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 
 from benchmarks.mnist_sweep import packing, report, shared
+from benchmarks.mnist_sweep.emulate import main as emulated
 from benchmarks.mnist_sweep.options import Options, parse
 from benchmarks.mnist_sweep.run import sweep
 from vine.errors import ExitCode, VineError
@@ -18,7 +19,7 @@ _FAILURES_SHOWN = 5
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
-        return _run(options)
+        return emulated.run(options) if options.mode == "emulate" else _run(options)
     except VineError as error:
         print(f"mnist_sweep: {error}", file=sys.stderr)
         return error.exit_code

@@ -13,6 +13,7 @@ from types import TracebackType
 from vine.errors import VineError
 
 _END_S = 15.0  # From SIGTERM to SIGKILL, over all.
+_LOOK_S = 0.05  # How often a log is read while something is awaited.
 
 
 class Programs:
@@ -71,6 +72,15 @@ class Programs:
                 said = log.read_text(errors="replace").strip().splitlines()
                 last = said[-1] if said else "it said nothing"
                 raise VineError(f"{name} has ended with code {program.returncode}: {last} (log: {log})")
+
+    def await_word(self, name: str, word: str, most_s: float) -> None:
+        """Until the program has said it, at the beginning of a line; VineError if it does not, or if one has ended."""
+        give_up_at = time.monotonic() + most_s
+        while not any(line.startswith(word) for line in self._log(name).read_text(errors="replace").splitlines()):
+            self.check()
+            if time.monotonic() > give_up_at:
+                raise VineError(f"{name} has not said {word!r} within {most_s:g} s (log: {self._log(name)})")
+            time.sleep(_LOOK_S)
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"
