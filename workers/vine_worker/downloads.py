@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vine import config
 from vine.errors import VineError
@@ -13,8 +14,9 @@ from vine.names import TransferId
 from vine.wire.messages import DownloadEnded, DownloadFault, DownloadUrl
 from vine_worker.holdings import Holdings
 from vine_worker.process import is_disk_full
-from vine_worker.retrieval import Retrieval
-from vine_worker.web import Line, Trouble
+
+if TYPE_CHECKING:  # Most workers never download, and what speaks HTTP with TLS takes long to import.
+    from vine_worker.web import Line
 
 _log = logging.getLogger("vine.worker")
 
@@ -30,6 +32,8 @@ class Downloads:
 
     def start(self, order: DownloadUrl) -> None:
         """Downloads on a thread; reports `DownloadEnded`, with the object pinned."""
+        from vine_worker.web import Line
+
         line = self._lines[order.download_id] = Line()
         # A daemon: what looks up a host's name cannot be stopped, and must not keep the worker from ending.
         thread = threading.Thread(target=self._run, args=(order, line), name="download", daemon=True)
@@ -62,6 +66,9 @@ class Downloads:
             self._lines.pop(order.download_id, None)
 
     def _ended(self, order: DownloadUrl, line: Line) -> DownloadEnded:
+        from vine_worker.retrieval import Retrieval
+        from vine_worker.web import Trouble
+
         began_s = time.monotonic()
         received = 0
 
