@@ -12,6 +12,7 @@ from vine import config
 from vine.errors import VineError
 from vine.names import TransferId
 from vine.wire.messages import DownloadEnded, DownloadFault, DownloadUrl
+from vine_worker import mistakes
 from vine_worker.holdings import Holdings
 from vine_worker.process import is_disk_full
 
@@ -55,12 +56,10 @@ class Downloads:
 
     def _run(self, order: DownloadUrl, line: Line) -> None:
         try:
-            ended = self._ended(order, line)
-            _log.info("download of %s: %s %s", order.label, ended.fault.value, ended.message)
-            self._report(ended)
-        except BaseException as why:
-            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
-            raise
+            with mistakes.told_to(self._report):
+                ended = self._ended(order, line)
+                _log.info("download of %s: %s %s", order.label, ended.fault.value, ended.message)
+                self._report(ended)
         finally:
             line.close()
             self._lines.pop(order.download_id, None)

@@ -17,6 +17,7 @@ from vine.content.prefix import note_of
 from vine.errors import ExitCode, VineError
 from vine.names import ObjectId
 from vine_worker import actions as act
+from vine_worker import mistakes
 from vine_worker.holdings import Holdings
 from vine_worker.process import is_disk_full
 
@@ -48,13 +49,10 @@ class Unpacking:
             running.cut()
 
     def _run(self, running: _Unpacking) -> None:
-        try:
+        with mistakes.told_to(self._report):
             unpacked = self._unpacked(running)
             del self._running[running.order.object_id]
             self._report(unpacked)
-        except BaseException as why:
-            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
-            raise
 
     def _unpacked(self, running: _Unpacking) -> act.Unpacked:
         order, store = running.order, self._holdings.store
