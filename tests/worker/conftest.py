@@ -9,7 +9,7 @@ import pytest
 
 from tests.worker.manager import ScriptedManager
 from vine.names import WorkerId
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 from vine_worker.places import Places
 from vine_worker.programs import Programs
 
