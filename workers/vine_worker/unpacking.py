@@ -85,7 +85,10 @@ class Unpacking:
         return act.Unpacked(order.object_id, f"{order.label} could not be unpacked: {reason}", disk_full)
 
     def _wait_for_mates(self, running: _Unpacking) -> None:
-        """While another worker of this host unpacks it; but one that was stopped may never come to its end."""
+        """While another worker of this host unpacks it; but one that was stopped may never come to its end.
+
+        It looks again and again: what another process has done to the folder tells nobody.
+        """
         for _ in range(int(config.mate_unpacks_max_s / config.mate_look_s)):
             mates_do = self._holdings.store.is_made_elsewhere(running.order.object_id)
             if not mates_do or running.is_cut_within(config.mate_look_s):
