@@ -27,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mnist_sweep: {error}", file=sys.stderr)
         return ExitCode.FAILED
     except KeyboardInterrupt:
-        print("mnist_sweep: interrupted before the first task", file=sys.stderr)
+        print("mnist_sweep: interrupted", file=sys.stderr)
         return _INTERRUPTED
 
 

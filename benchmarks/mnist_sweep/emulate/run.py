@@ -6,6 +6,7 @@ workers are connected, so that what they themselves are started from is no part 
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import time
@@ -62,6 +63,7 @@ def _run(options: Options, packages: Packages, shared: Shared, hosts: Hosts) -> 
             folder = shared.environment.parent
             python = shared.python
             places = mounts.enter_context(filesystem.shared(folder, hosts.server, places, keys, logs))
+        os.sync()  # What the run before has written is not for this one's disk to catch up with.
         size = share(options.workers, options.worker_cores, workspace)
         with _site(options, hosts.manager, Fleet(python, places, workspace, size, apart=True), logs) as site:
             served, start_s = namespaces.sent_bytes(_SERVER), time.perf_counter()

@@ -20,6 +20,14 @@ def test_the_shared_folder_lies_in_the_cache_unless_it_is_named() -> None:
     assert parse(["--cache", "/fast", "--shared", "/panfs/me"]).shared == Path("/panfs/me")
 
 
+def test_a_task_is_smaller_where_many_hosts_share_this_machine() -> None:
+    real, emulated = parse([]), parse(["--mode", "emulate", "--hosts", "4"])
+    assert (real.images, real.epochs) == (50_000, 3)
+    assert (emulated.images, emulated.epochs) == (5_000, 1)
+    assert parse(["--mode", "emulate", "--images", "600", "--epochs", "2"]).images == 600
+    assert (emulated.workers, emulated.rate) == (4, 12.5e6)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
@@ -28,6 +36,8 @@ def test_the_shared_folder_lies_in_the_cache_unless_it_is_named() -> None:
         ["--workers", "none"],
         ["--images", "50001"],
         ["--distribution", "shared"],
+        ["--hosts", "249"],
+        ["--rate", "fast"],
         ["--task-cores", "2"],
     ],
 )

@@ -42,3 +42,18 @@ def test_a_program_gets_its_variables_and_only_watchers_the_pipe(tmp_path: Path)
         number = programs.start("shell", ["sh", "-c", "echo $0 $# $NAME"], {"NAME": "value"})
         os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
     assert (tmp_path / "shell.log").read_text() == "sh 0 value\n"
+
+
+def test_a_program_is_awaited_by_its_word(tmp_path: Path) -> None:
+    with Programs(tmp_path) as programs:
+        programs.start("server", ["sh", "-c", "echo not ready; echo ready 10.0.0.1; exec sleep 1000"])
+        programs.await_word("server", "ready ", 60.0)
+        with pytest.raises(VineError, match=r"server has not said 'steady' within 0 s \(log: .*server.log\)"):
+            programs.await_word("server", "steady", 0.0)
+
+
+def test_a_program_that_ends_without_its_word_is_told(tmp_path: Path) -> None:
+    with Programs(tmp_path) as programs:
+        programs.start("server", ["sh", "-c", "echo address in use; exit 1"])
+        with pytest.raises(VineError, match="server has ended with code 1: address in use"):
+            programs.await_word("server", "ready", 60.0)
