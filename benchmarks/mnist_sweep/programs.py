@@ -50,7 +50,7 @@ class Programs:
         """Start a program in the folder of the logs; returns its process id. One that is `watching` has --parent-fd."""
         assert name not in self._running, "a program's name was used twice"
         more = ("--parent-fd", str(self._lifeline)) if watching else ()
-        with self._log(name).open("ab") as log:
+        with self._log(name).open("wb") as log:
             program = subprocess.Popen(
                 [*words, *more],
                 stdin=subprocess.DEVNULL,

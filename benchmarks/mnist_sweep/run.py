@@ -100,9 +100,9 @@ def warm(options: Options, packages: Packages, workspace: Path) -> float:
 
 
 @contextmanager
-def workspace_folder() -> Iterator[Path]:
+def workspace_folder(parent: Path | None = None) -> Iterator[Path]:
     """Where each worker makes a folder of its own; what is kept there for ever goes with it."""
-    with TemporaryDirectory(prefix="vine-sweep-", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix="vine-sweep-", dir=parent, ignore_cleanup_errors=True) as folder:
         workspace = Path(folder).resolve()
         yield workspace
         remove_members(workspace)  # Stores are read-only, and only this knows how to remove them.
@@ -121,7 +121,7 @@ def _runtime(options: Options, workspace: Path, shared: Shared | None) -> Iterat
         else:
             size = share(workers, options.worker_cores, workspace)
             fleet = Fleet(shared.python, [Where()] * workers, workspace, size, apart=False)
-            with Programs(options.out / "workers") as programs, vine.Executor(manager) as executor:
+            with Programs(manager.run_directory / "workers") as programs, vine.Executor(manager) as executor:
                 fleet.start(programs, manager)
                 yield Site(manager, executor, programs.check)
 

@@ -11,7 +11,6 @@ import os
 import signal
 import sysconfig
 import threading
-import time
 import venv
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +22,8 @@ from benchmarks.broadcast import namespaces
 from benchmarks.mnist_sweep import environment, main, packing
 from benchmarks.mnist_sweep.emulate import filesystem
 from benchmarks.mnist_sweep.packing import Package, Packages
-from tests.live.helpers import GIVE_UP_S, SOURCES, until
+from tests.live.helpers import SOURCES
+from tests.waiting import until
 from vine.environments.pack import pack_tree, pack_virtualenv
 
 pytestmark = pytest.mark.live
@@ -95,12 +95,12 @@ def sweep(out: Path, tasks: int, images: int) -> int:
 
 
 def remains() -> list[str]:
-    """What an emulation could leave: namespaces, links, programs, mounts, keys."""
+    """What an emulation could leave: namespaces, links, programs, mounts, keys, disks."""
     names = (program.info["name"] for program in psutil.process_iter(["name"]))
     programs = [name for name in names if name in ("sshfs", "sshd")]
     mounts = [line for line in Path("/proc/mounts").read_text().splitlines() if "fuse.sshfs" in line]
-    keys = [str(path) for path in Path(os.environ.get("TMPDIR", "/tmp")).glob("vine-sweep-*")]
-    return [*namespaces.leftovers(), *programs, *mounts, *keys]
+    folders = [str(path) for parent in ("/tmp", "/dev/shm") for path in Path(parent).glob("vine-sweep-*")]
+    return [*namespaces.leftovers(), *programs, *mounts, *folders]
 
 
 def test_two_hosts_run_the_sweep_in_place_and_staged_and_nothing_is_left(out: Path) -> None:
@@ -140,7 +140,7 @@ def _runs_on_the_mount() -> bool:
 
 
 def _when(condition: Callable[[], bool], act: Callable[[], None]) -> None:
-    give_up_at = time.monotonic() + GIVE_UP_S
-    while not condition() and time.monotonic() < give_up_at:
-        time.sleep(0.05)
-    act()
+    try:
+        until(condition, "tasks run")
+    finally:
+        act()  # Or the sweep would go on.

@@ -135,4 +135,5 @@ def _mounts_of(process: int) -> str:
 def is_mounted(mountinfo: str, folder: Path) -> bool:
     """Whether a mount namespace has an sshfs at the folder; proc(5) has the format."""
     lines = [line.split(" ") for line in mountinfo.splitlines()]
-    return any(words[4] == str(folder) and "fuse.sshfs" in words[6:] for words in lines)
+    place = str(folder).replace("\\", "\\134").replace(" ", "\\040")
+    return any(words[4] == place and "fuse.sshfs" in words[6:] for words in lines)

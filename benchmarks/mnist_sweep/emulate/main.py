@@ -7,7 +7,7 @@ import signal
 
 from benchmarks.mnist_sweep import comparison, packing, report, shared
 from benchmarks.mnist_sweep.emulate import filesystem
-from benchmarks.mnist_sweep.emulate.run import DISTRIBUTIONS, emulate
+from benchmarks.mnist_sweep.emulate.run import DISTRIBUTIONS, disks, emulate
 from benchmarks.mnist_sweep.options import Options
 from vine.errors import ExitCode, VineError
 
@@ -24,7 +24,8 @@ def run(options: Options) -> int:
     packages = packing.prepare(options.cache, options.mnist)
     packages.pack_missing()
     in_place = shared.prepare(options.shared, packages)
-    print(introduction(options), flush=True)
+    where = disks(options.workers, packages)
+    print(introduction(options, in_memory=where is not None), flush=True)
     runs: list[report.Run] = []
 
     def ended(run: report.Run) -> None:
@@ -35,7 +36,7 @@ def run(options: Options) -> int:
         print(f"{run.distribution}: {len(run.succeeded)} of {len(run.rows)} tasks succeeded", flush=True)
 
     try:
-        emulate(options, packages, in_place, ended)
+        emulate(options, packages, in_place, where, ended)
     finally:
         if runs:
             _conclude(runs, options)
@@ -47,7 +48,7 @@ def _interrupt(number: int, frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def introduction(options: Options) -> str:
+def introduction(options: Options, in_memory: bool) -> str:
     """What is emulated, and how it is smaller than the paper's."""
     rate = f"{options.rate * 8 / 1e6:g} Mbit/s"
     return "\n".join(
@@ -56,6 +57,7 @@ def introduction(options: Options) -> str:
             f"of the file server's; each link {rate} each way",
             f"shared filesystem: sshfs, mounted by each host with {','.join(filesystem.CACHING)}; the server has all "
             "files in memory",
+            f"hosts' disks: {'memory' if in_memory else 'the one disk of this machine, for which they wait'}",
             f"scaled down from the paper: {options.tasks} combinations, {options.images:,} images and "
             f"{options.epochs} epochs each, on the processors of this one machine",
             f"one after the other: {', '.join(DISTRIBUTIONS)}; each with new workers and empty caches, from when the "

@@ -7,6 +7,7 @@ workers are connected, so that what they themselves are started from is no part 
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -32,6 +33,8 @@ DISTRIBUTIONS = ("shared-fs", "vine", "vine-hot")
 _SERVER = 0  # Which host serves files; the next one is the manager's.
 _READY_S = 60.0  # The most that the manager may take to start.
 _BLOCK = 1 << 20
+_MEMORY = Path("/dev/shm")
+_SPARE = 1.5  # Times what is unpacked and packed: sandboxes, and blocks that are not full.
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,15 @@ class Hosts:
     server: Where
     manager: Where
     workers: tuple[Where, ...]
+    disks: Path | None  # see `disks`
 
 
-def emulate(options: Options, packages: Packages, shared: Shared, ended: Callable[[Run], None]) -> None:
+def emulate(
+    options: Options, packages: Packages, shared: Shared, disks: Path | None, ended: Callable[[Run], None]
+) -> None:
     """A run with each distribution, on the same hosts; none follows one that was interrupted."""
     with namespaces.hosts(options.workers + 2, options.rate) as (server, manager, *workers):
-        hosts = Hosts(server, manager, tuple(workers))
+        hosts = Hosts(server, manager, tuple(workers), disks)
         for distribution in DISTRIBUTIONS:
             run = _run(replace(options, distribution=distribution), packages, shared, hosts)
             ended(run)
@@ -54,8 +60,9 @@ def emulate(options: Options, packages: Packages, shared: Shared, ended: Callabl
 
 def _run(options: Options, packages: Packages, shared: Shared, hosts: Hosts) -> Run:
     on_shared = options.distribution == "shared-fs"
-    logs = (options.out / "logs").resolve()
-    with workspace_folder() as workspace, ExitStack() as mounts:
+    records = _records(options)
+    logs = records / "logs"
+    with workspace_folder(hosts.disks) as workspace, ExitStack() as mounts:
         python, places = Path(sys.executable), list(hosts.workers)
         if on_shared:
             read_all(shared.environment, shared.dataset)
@@ -65,7 +72,7 @@ def _run(options: Options, packages: Packages, shared: Shared, hosts: Hosts) -> 
             places = mounts.enter_context(filesystem.shared(folder, hosts.server, places, keys, logs))
         os.sync()  # What the run before has written is not for this one's disk to catch up with.
         size = share(options.workers, options.worker_cores, workspace)
-        with _site(options, hosts.manager, Fleet(python, places, workspace, size, apart=True), logs) as site:
+        with _site(hosts.manager, Fleet(python, places, workspace, size, apart=True), records) as site:
             served, start_s = namespaces.sent_bytes(_SERVER), time.perf_counter()
             pack_s = packages.pack() if options.distribution == "vine" else 0.0
             provision = in_place(shared) if on_shared else staged(site.manager, packages, "workflow", workspace)
@@ -75,15 +82,34 @@ def _run(options: Options, packages: Packages, shared: Shared, hosts: Hosts) -> 
 
 
 @contextmanager
-def _site(options: Options, where: Where, fleet: Fleet, logs: Path) -> Iterator[Site]:
-    run_dir = (options.out / f"run-{options.distribution}").resolve()
-    with Programs(logs / options.distribution) as programs:
+def _site(where: Where, fleet: Fleet, records: Path) -> Iterator[Site]:
+    run_dir = records / "run"
+    with Programs(records / "logs") as programs:
         words = [sys.executable, "-m", "vine.manager.main", "--run-dir", str(run_dir), "--bind", where.address]
         programs.start("manager", [*where.prefix, *words], watching=True)
         programs.await_word("manager", "ready ", _READY_S)
         with vine.Manager(connection=run_dir) as manager, vine.Executor(manager) as executor:
             fleet.start(programs, manager)
             yield Site(manager, executor, programs.check)
+
+
+def _records(options: Options) -> Path:
+    """A new folder for what the run's programs write down."""
+    parent = options.out.resolve() / "vine-run-info"
+    parent.mkdir(exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=f"{options.distribution}-", dir=parent))
+
+
+def disks(hosts: int, packages: Packages) -> Path | None:
+    """Where the hosts' disks are: in memory if they fit, None for the temporary folder.
+
+    Every host has a disk of its own, and all of them write at once. On the one disk of this machine they would wait
+    for each other as they do nowhere else.
+    """
+    sizes = [amount for package in (packages.environment, packages.dataset) for amount in package.sizes().values()]
+    needed = _SPARE * hosts * sum(sizes)
+    fits = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free >= needed
+    return _MEMORY if fits else None
 
 
 def read_all(*folders: Path) -> None:

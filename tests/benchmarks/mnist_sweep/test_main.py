@@ -28,6 +28,7 @@ class Manager:
     caches: set[str] = set()  # of all managers: how long files were to be kept
 
     def __init__(self, run_info_path: Path) -> None:
+        self.run_directory = run_info_path / "now"
         self.stats = RunState(2, 2.0, {"running": 1}, 86_000_000, 85_000_000)
 
     def __enter__(self) -> Manager:

@@ -78,6 +78,12 @@ def test_a_folder_is_mounted_at_its_own_path_by_a_program_that_stays() -> None:
         ("/cache", "fuse.sshfs", "root@10.93.0.1:/cache/shared-fs", False),
         ("/cache/shared-fs", "nfs4", "server:/cache/shared-fs", False),
     ],
+    ids=["there", "another place", "another kind"],
 )
 def test_a_mount_is_known_by_its_place_and_kind(place: str, kind: str, source: str, mounted: bool) -> None:
     assert filesystem.is_mounted(MOUNTS.format(place=place, kind=kind, source=source), FOLDER) is mounted
+
+
+def test_a_place_with_spaces_is_known_too() -> None:
+    mounts = MOUNTS.format(place="/my\\040cache", kind="fuse.sshfs", source="root@10.93.0.1:/my\\040cache")
+    assert filesystem.is_mounted(mounts, Path("/my cache"))

@@ -26,11 +26,12 @@ def _possible(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(filesystem, "missing", list)
     monkeypatch.setattr(signal, "signal", lambda *_: None)
     monkeypatch.setattr(packing, "prepare", lambda *_: SimpleNamespace(pack_missing=lambda: None))
+    monkeypatch.setattr(emulated, "disks", lambda hosts, packages: None)
     monkeypatch.setattr(shared, "prepare", lambda *_: None)
 
 
 def runs(*distributions: str, failing: str = "", interrupted: bool = False) -> Callable[..., None]:
-    def emulate(options: Options, packages: Any, shared: Any, ended: Callable[[Run], None]) -> None:
+    def emulate(options: Options, packages: Any, shared: Any, disks: Any, ended: Callable[[Run], None]) -> None:
         for name in distributions:
             failed = Row(1, combination(1), "killed", message="it was too much")
             row = failed if name == failing else Row(0, combination(0), "success", accuracy=0.9, test_accuracy=0.9)
@@ -84,7 +85,9 @@ def test_an_interrupt_keeps_what_has_ended(
 
 
 def test_what_is_scaled_down_and_cached_is_told_before_it_begins() -> None:
-    told = emulated.introduction(parse(["--mode", "emulate", "--hosts", "4", "--rate", "50mbit", "--tasks", "16"]))
+    options = parse(["--mode", "emulate", "--hosts", "4", "--rate", "50mbit", "--tasks", "16"])
+    told = emulated.introduction(options, in_memory=True)
     assert "4 hosts" in told and "50 Mbit/s" in told
     assert "scaled down from the paper: 16 combinations, 5,000 images and 1 epochs each" in told
     assert "auto_cache" in told
+    assert "hosts' disks: memory" in told

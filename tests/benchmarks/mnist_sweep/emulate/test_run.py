@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,7 +48,7 @@ def test_each_distribution_runs_on_the_same_hosts_beside_the_managers_and_the_fi
 ) -> None:
     monkeypatch.setattr(run, "_run", ran(asked))
     told: list[Run] = []
-    run.emulate(OPTIONS, None, None, told.append)  # type: ignore[arg-type]
+    run.emulate(OPTIONS, None, None, None, told.append)  # type: ignore[arg-type]
     workers = ["10.0.0.2", "10.0.0.3", "10.0.0.4"]
     runs = [(name, "10.0.0.1", workers) for name in ("shared-fs", "vine", "vine-hot")]
     assert asked == [(5, 1e6), *runs, "gone"]
@@ -57,8 +59,19 @@ def test_an_interrupted_run_is_told_and_is_the_last(asked: list[Any], monkeypatc
     monkeypatch.setattr(run, "_run", ran(asked, interrupted_at="vine"))
     told: list[Run] = []
     with pytest.raises(KeyboardInterrupt):
-        run.emulate(OPTIONS, None, None, told.append)  # type: ignore[arg-type]
+        run.emulate(OPTIONS, None, None, None, told.append)  # type: ignore[arg-type]
     assert [found.distribution for found in told] == ["shared-fs", "vine"]
+
+
+def test_disks_are_in_memory_where_all_of_them_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = SimpleNamespace(sizes=lambda: {"packed_bytes": 10, "unpacked_bytes": 40})
+    packages: Any = SimpleNamespace(environment=package, dataset=package)
+    monkeypatch.setattr(run, "_MEMORY", tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=1000))
+    assert run.disks(6, packages) == tmp_path
+    assert run.disks(7, packages) is None
+    monkeypatch.setattr(run, "_MEMORY", tmp_path / "no-such-folder")
+    assert run.disks(1, packages) is None
 
 
 def test_every_file_is_read_and_links_that_lead_nowhere_are_left(tmp_path: Path) -> None:
