@@ -37,7 +37,7 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.mnist_sweep",
         description=f"Search a grid of {grid.SIZE} neural networks for the one that reads MNIST's digits best.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        formatter_class=_Help,
     )
     add = parser.add_argument
     add(
@@ -98,6 +98,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
             f"a task of {options.task_cores} cores fits no worker of {options.worker_cores}; see --worker-cores"
         )
     return options
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells defaults, but not that there is none: the text says what happens then."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default is None else super()._get_help_string(action)
 
 
 def _told(which: int) -> str:

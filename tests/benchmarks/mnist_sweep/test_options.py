@@ -28,6 +28,14 @@ def test_a_task_is_smaller_where_many_hosts_share_this_machine() -> None:
     assert (emulated.workers, emulated.rate) == (4, 12.5e6)
 
 
+def test_the_help_tells_defaults_where_there_are_any(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    said = capsys.readouterr().out
+    assert "(default: 32)" in said and "None" not in said
+    assert "real: 50,000, emulate: 5,000" in " ".join(said.split())
+
+
 @pytest.mark.parametrize(
     "arguments",
     [
