@@ -42,7 +42,8 @@ class Setup:
     tolerance: float = 1e-9  # see `Sharing`
     capacity: wire.Resources = field(default_factory=lambda: wire.Resources(1, 1000, 100_000, 0))
     host_start_s: float = 0.2
-    unpacked_of_packed: float = 3.0  # how much comes out of an archive
+    unpacked_bytes: Callable[[int], int] = lambda packed: 3 * packed  # what comes out of an archive of so many
+    unpacks_ahead: bool = True  # archives while they arrive
     bodies: Bodies = lambda assignment: Body()
     keep_trace: bool = False
 
@@ -74,14 +75,19 @@ class Cluster:
         client.join()
         return client
 
-    def add_worker(self, name: str, speeds: Speeds | None = None) -> SimulatedWorker:
-        """A worker that has a node to itself; tasks can ask for it by the feature of its name."""
+    def add_worker(self, name: str, speeds: Speeds | None = None, bodies: Bodies | None = None) -> SimulatedWorker:
+        """A worker that has a node to itself; tasks can ask for it by the feature of its name.
+
+        Both are the setup's where this node has none of its own.
+        """
         setup, manager, peer = self.setup, self.manager, PeerKey(f"peer-{name}")
         machine = Machine(self.clock, speeds or setup.speeds)
         port = self.network.port(name, machine.speeds.up, machine.speeds.down)
-        place = Place(name, machine, port, setup.capacity, (name,), self._archive_bytes, setup.host_start_s)
+        place = Place(
+            name, machine, port, setup.capacity, (name,), self._archive_bytes, setup.host_start_s, setup.unpacks_ahead
+        )
         worker = SimulatedWorker(
-            place, self._addresses, setup.bodies, lambda message: to_manager.send(message), self.trace
+            place, self._addresses, bodies or setup.bodies, lambda message: to_manager.send(message), self.trace
         )
         to_manager = Channel(self.network, port, manager.port, _from_worker, partial(manager.hear, peer), setup.control)
         manager.connect(peer, Channel(self.network, manager.port, port, _to_worker, worker.hear, setup.control))
@@ -109,4 +115,4 @@ class Cluster:
     def _archive_bytes(self, archive: ObjectId) -> int:
         manifest = self.manager.scheduler.state.files.objects[archive].manifest
         assert manifest is not None, "what is unpacked is known"
-        return int(manifest.size * self.setup.unpacked_of_packed)
+        return self.setup.unpacked_bytes(manifest.size)

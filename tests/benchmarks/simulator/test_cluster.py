@@ -120,7 +120,7 @@ def test_calls_run_on_hosts_and_what_one_makes_another_can_read() -> None:
 
 
 def test_an_archive_is_unpacked_on_its_worker() -> None:
-    cluster = a_cluster(1, Setup(speeds=Speeds(unpacking=1e6), unpacked_of_packed=2.0))
+    cluster = a_cluster(1, Setup(speeds=Speeds(unpacking=1e6), unpacked_bytes=lambda packed: 2 * packed))
     client = cluster.client
     packed, _ = client.local_file("environment", 1_000_000)
     tree = client.declare(FileKind.UNTAR, source=packed)

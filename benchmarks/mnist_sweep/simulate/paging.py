@@ -1,0 +1,66 @@
+"""How long do tasks take that read in place, if nobody but the nodes and the filesystem matters?
+
+A queue of tasks and slots that take the next one: what fitting needs a thousand times. The simulator, with
+the true scheduler between the two, must come to the same.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.mnist_sweep.simulate import pool
+from benchmarks.mnist_sweep.simulate.filesystem import Mount
+from benchmarks.mnist_sweep.simulate.paper import Moments
+from benchmarks.mnist_sweep.simulate.parameters import Parameters
+from benchmarks.simulator.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Paged:
+    """A run on the shared filesystem, in seconds."""
+
+    task_s: list[float]
+    run_s: float
+
+
+def moments(seconds: list[float]) -> Moments:
+    return Moments(statistics.fmean(seconds), statistics.median(seconds), statistics.pstdev(seconds))
+
+
+def slots_of(parameters: Parameters) -> int:
+    """How many tasks a worker runs at once."""
+    return int(
+        min(
+            parameters.worker_cores / parameters.task_cores,
+            parameters.worker_memory_mb / parameters.task_memory_mb,
+            parameters.worker_disk_mb / parameters.task_disk_mb,
+        )
+    )
+
+
+def run(parameters: Parameters, workers: int, tasks: int, seed: int = 0) -> Paged:
+    """The whole run."""
+    clock = Clock()
+    shared = pool.filesystem(parameters, clock, workers)
+    waiting = deque(pool.compute_times(parameters, tasks, seed))
+    task_s: list[float] = []
+
+    def take(node: pool.Node, mount: Mount) -> None:
+        if waiting:
+            compute_s, start_s = waiting.popleft() * node.slowness, clock.now()
+
+            def end() -> None:
+                task_s.append(clock.now() - start_s)
+                take(node, mount)
+
+            mount.start_task(parameters.metadata_operations, partial(clock.after, compute_s, end))
+
+    for node in pool.nodes(parameters, workers, seed):
+        mount = Mount(shared)
+        for _ in range(slots_of(parameters)):
+            clock.after(node.arrives_s, partial(take, node, mount))
+    clock.run()
+    return Paged(task_s, clock.now())
