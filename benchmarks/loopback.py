@@ -30,7 +30,8 @@ from vine.transfer.events import Fetched, NodeEvent
 from vine.transfer.node import TransferNode
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.keys import load_connection, new_run_keys, write_run_files
-from vine.wire.messages import FetchObject, Manifest, Role, SourceEdge
+from vine.wire.messages import FetchObject
+from vine.wire.parts import Manifest, Role, SourceEdge
 from vine.wire.sockets import Gate, make_context
 
 _SOURCE = WorkerId("source")

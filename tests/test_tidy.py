@@ -54,7 +54,7 @@ PURE = (
     "vine_worker.unpack_orders",
     "vine_factory.policy",
 )
-DECLARATIONS = {"vine.config", "vine.names", "vine.errors", "vine.wire.messages", "vine.wire.data"}
+DECLARATIONS = {"vine.config", "vine.names", "vine.errors", "vine.wire.messages", "vine.wire.parts", "vine.wire.data"}
 IMPURE = {"zmq", "socket", "threading", "time", "random", "os", "subprocess", "multiprocessing", "asyncio", "sqlite3"}
 
 # What a pure room may use of a module that also looks at the world: functions of their arguments alone.

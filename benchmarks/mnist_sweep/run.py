@@ -20,7 +20,7 @@ from benchmarks.mnist_sweep.progress import Standing, view
 from benchmarks.mnist_sweep.report import Row, Run
 from vine.content.folders import remove_members
 from vine.errors import VineError
-from vine.wire.messages import TaskResult
+from vine.wire.parts import TaskResult
 
 _REFRESH_S = 0.5  # How often the progress is drawn while nothing ends.
 WRONG_ENVIRONMENT = "wrong-environment"  # Our own outcome, beside those of the runtime.

@@ -11,7 +11,7 @@ from benchmarks.simulator.content import manifest_of
 from benchmarks.simulator.store import SimulatedStore
 from vine.content.manifest import object_id
 from vine.names import AttemptId
-from vine.wire.messages import Assignment, MadeOutput, Outcome, TaskKind
+from vine.wire.parts import Assignment, MadeOutput, Outcome, TaskKind
 from vine_worker import actions as act
 
 

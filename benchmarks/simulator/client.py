@@ -9,6 +9,7 @@ from benchmarks.simulator.content import manifest_of
 from vine.content.manifest import object_id
 from vine.names import ClientId, FileId, HostId, ObjectId, TaskId, numbered
 from vine.wire import messages as wire
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Signature, TaskKind, TaskResult, TaskSpec
 
 
 class SimulatedClient:
@@ -18,7 +19,7 @@ class SimulatedClient:
         self._send = send
         self._index: int | None = None
         self._counter = 0
-        self.results: dict[TaskId, wire.TaskResult] = {}
+        self.results: dict[TaskId, TaskResult] = {}
         self.spread: dict[int, wire.FileSpread] = {}  # the answers, by request
 
     def join(self) -> None:
@@ -48,26 +49,26 @@ class SimulatedClient:
     def local_file(self, name: str, size: int, **fields: Any) -> tuple[FileId, ObjectId]:
         """Declare a file of so many bytes, read and hashed already."""
         manifest, path = manifest_of(name, size), f"/data/{name}"
-        file_id, key = self.declare(wire.FileKind.LOCAL, path=path, **fields), object_id(manifest)
-        self._send(wire.FileBound(file_id, key, manifest, path, wire.Signature(size, 1, 1)))
+        file_id, key = self.declare(FileKind.LOCAL, path=path, **fields), object_id(manifest)
+        self._send(wire.FileBound(file_id, key, manifest, path, Signature(size, 1, 1)))
         return file_id, key
 
     def buffer(self, data: bytes) -> FileId:
         """Declare these few bytes as a file."""
-        return self.declare(wire.FileKind.BUFFER, data=data)
+        return self.declare(FileKind.BUFFER, data=data)
 
-    def declare(self, kind: wire.FileKind, **fields: Any) -> FileId:
+    def declare(self, kind: FileKind, **fields: Any) -> FileId:
         file_id = FileId(self._number())
-        fields = {"cache": wire.CacheLevel.WORKFLOW, "label": f"{kind.value} {file_id}", **fields}
-        self._send(wire.DeclareFiles((wire.FileSpec(file_id, kind, **fields),)))
+        fields = {"cache": CacheLevel.WORKFLOW, "label": f"{kind.value} {file_id}", **fields}
+        self._send(wire.DeclareFiles((FileSpec(file_id, kind, **fields),)))
         return file_id
 
-    def task(self, **fields: Any) -> wire.TaskSpec:
+    def task(self, **fields: Any) -> TaskSpec:
         """A task to be submitted, with a number of its own."""
-        fields.setdefault("kind", wire.TaskKind.COMMAND)
-        return wire.TaskSpec(TaskId(self._number()), **fields)
+        fields.setdefault("kind", TaskKind.COMMAND)
+        return TaskSpec(TaskId(self._number()), **fields)
 
-    def submit(self, *tasks: wire.TaskSpec) -> None:
+    def submit(self, *tasks: TaskSpec) -> None:
         """In one message, and so in one step of the scheduler."""
         self._send(wire.SubmitTasks(tasks))
 

@@ -22,6 +22,7 @@ from vine.names import ObjectId, PeerKey
 from vine.scheduler.settings import Spread
 from vine.wire import messages as wire
 from vine.wire.codec import Decoder
+from vine.wire.parts import Resources
 
 _from_worker: Decoder[wire.FromWorker] = Decoder(wire.FromWorker)
 _to_worker: Decoder[wire.ToWorker] = Decoder(wire.ToWorker)
@@ -40,7 +41,7 @@ class Setup:
     transfers_max: int = config.source_transfers_max
     control: Control = field(default_factory=Control)
     tolerance: float = 1e-9  # see `Sharing`
-    capacity: wire.Resources = field(default_factory=lambda: wire.Resources(1, 1000, 100_000, 0))
+    capacity: Resources = field(default_factory=lambda: Resources(1, 1000, 100_000, 0))
     host_start_s: float = 0.2
     unpacked_bytes: Callable[[int], int] = lambda packed: 3 * packed  # what comes out of an archive of so many
     unpacks_ahead: bool = True  # archives while they arrive

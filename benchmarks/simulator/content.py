@@ -6,7 +6,7 @@ import hashlib
 
 from vine import config
 from vine.content.manifest import FORMAT_VERSION, chunk_bytes_for
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 _ANY = memoryview(bytes(config.chunk_bytes_max))
 

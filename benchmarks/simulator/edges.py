@@ -10,7 +10,7 @@ from functools import partial
 from benchmarks.simulator.network import Pipe
 from vine import config
 from vine.transfer.edges import Edges, Parcel
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 
 @dataclass(slots=True, eq=False)

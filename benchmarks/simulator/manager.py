@@ -18,7 +18,8 @@ from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings, Spread
 from vine.transfer.events import Fetched, FetchFailed, NodeEvent
 from vine.transfer.tokens import source_key
-from vine.wire.messages import Message, Role
+from vine.wire.messages import Message
+from vine.wire.parts import Role
 
 _SECRET = b"simulated".ljust(32)
 

@@ -9,7 +9,7 @@ from benchmarks.simulator.machine import Machine
 from vine.content.manifest import chunk_count, chunk_span
 from vine.names import ObjectId
 from vine.transfer.objects import Buffer, PartialObject
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 
 class SimulatedPartial:

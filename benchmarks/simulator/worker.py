@@ -19,7 +19,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.names import HostId, ObjectId, WorkerId
 from vine.transfer.events import Fetched, FetchFailed, NodeEvent, SlowSource
 from vine.wire import messages as wire
-from vine.wire.messages import Resources, Role
+from vine.wire.parts import FetchFault, Resources, Role
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
 
@@ -204,7 +204,7 @@ class SimulatedWorker:
                 wire.FetchEnded(
                     event.transfer_id,
                     event.object_id,
-                    wire.FetchFault.NONE,
+                    FetchFault.NONE,
                     event.received_bytes,
                     event.seconds,
                     received_bytes_from_manager=event.from_manager_bytes,

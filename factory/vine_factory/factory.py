@@ -22,6 +22,7 @@ from vine.names import WorkerId
 from vine.wire import messages as wire
 from vine.wire.keys import load_connection
 from vine.wire.link import Link
+from vine.wire.parts import Request, Role
 from vine.wire.sockets import make_context
 from vine_factory.launchers.interface import LaunchFailed
 from vine_factory.launchers.local import LocalLauncher, measure_machine, share_of_machine
@@ -38,7 +39,7 @@ class Settings:
     batch_type: str
     min_workers: int
     max_workers: int
-    size: wire.Request  # of each worker
+    size: Request  # of each worker
     idle_timeout_s: float
     workspace: Path | None
     parent_fd: int | None
@@ -49,7 +50,7 @@ class Factory:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        connection = load_connection(settings.connection, wire.Role.FACTORY)
+        connection = load_connection(settings.connection, Role.FACTORY)
         machine = measure_machine(settings.workspace or Path(tempfile.gettempdir()))
         self._size = share_of_machine(machine, settings.max_workers, settings.size)
         self._name = f"{_plain(os.uname().nodename)}-{os.getpid()}"

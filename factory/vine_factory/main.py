@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vine import __version__, config
 from vine.errors import ExitCode, VineError
-from vine.wire.messages import Request
+from vine.wire.parts import Request
 from vine_factory.factory import Factory, Settings
 
 

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from vine import config
 from vine.names import WorkerId
-from vine.wire.messages import FleetDemand, Request, Resources, WorkDemand
+from vine.wire.messages import FleetDemand
+from vine.wire.parts import Request, Resources, WorkDemand
 
 _ROUNDING = 1e-9  # Shares such as 0.1 of a core add up to a little more or less than a whole.
 

@@ -29,23 +29,19 @@ from vine.wire.messages import (
     DeclareFiles,
     FileBound,
     FileBrought,
-    FileSpec,
     FileUnreadable,
     ForgetFiles,
     ForgetResults,
     Message,
-    Outcome,
     PruneFiles,
     Refused,
     ReplicateFile,
     RunState,
     SpreadFile,
     SubmitTasks,
-    TaskKind,
-    TaskResult,
     TasksEnded,
-    TaskSpec,
 )
+from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
 
 
 class ScriptedManager:

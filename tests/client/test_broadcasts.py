@@ -12,7 +12,8 @@ from vine import errors
 from vine.client.broadcasts import Broadcasts, request_of
 from vine.client.manager import Manager
 from vine.names import FileId
-from vine.wire.messages import FileSpread, Outcome, PruneFiles, ReplicateFile, SpreadFile
+from vine.wire.messages import FileSpread, PruneFiles, ReplicateFile, SpreadFile
+from vine.wire.parts import Outcome
 
 FILE = FileId(7)
 

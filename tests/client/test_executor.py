@@ -16,7 +16,8 @@ from vine import config, errors
 from vine.client.executor import Executor
 from vine.client.futures import RemoteTraceback, VineFuture
 from vine.client.manager import Manager
-from vine.wire.messages import CacheLevel, CancelTasks, ForgetFiles, ForgetResults, Request, TaskSpec
+from vine.wire.messages import CancelTasks, ForgetFiles, ForgetResults
+from vine.wire.parts import CacheLevel, Request, TaskSpec
 
 pytestmark = pytest.mark.live
 

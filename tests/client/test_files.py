@@ -11,7 +11,8 @@ import pytest
 from vine import config, errors
 from vine.client.files import Declarer, File, Stager
 from vine.names import FileId
-from vine.wire.messages import CacheLevel, DeclareFiles, FileBound, FileKind, FileSpec, FileUnreadable, ForgetFiles
+from vine.wire.messages import DeclareFiles, FileBound, FileUnreadable, ForgetFiles
+from vine.wire.parts import CacheLevel, FileKind, FileSpec
 
 
 class FakeSession:

@@ -15,7 +15,7 @@ from vine import errors
 from vine.client import serialise
 from vine.client.futures import RemoteTraceback, VineFuture
 from vine.names import TaskId, WorkerId
-from vine.wire.messages import Outcome, TaskResult, Times
+from vine.wire.parts import Outcome, TaskResult, Times
 
 
 class FakeSession:

@@ -20,7 +20,8 @@ from vine.client.manager import Manager
 from vine.client.tasks import PythonTask, Task
 from vine.content.hashing import manifest_of_file
 from vine.content.manifest import object_id
-from vine.wire.messages import CacheLevel, ClientBye, FileKind, FileUnreadable, ForgetFiles, ForgetResults, SubmitTasks
+from vine.wire.messages import ClientBye, FileUnreadable, ForgetFiles, ForgetResults, SubmitTasks
+from vine.wire.parts import CacheLevel, FileKind
 
 pytestmark = pytest.mark.live
 

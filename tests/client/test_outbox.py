@@ -11,19 +11,8 @@ from hypothesis import strategies as st
 from vine import config
 from vine.client.outbox import Outbox
 from vine.names import FileId, TaskId
-from vine.wire.messages import (
-    BringFile,
-    CacheLevel,
-    CancelTasks,
-    DeclareFiles,
-    FileKind,
-    FileSpec,
-    ForgetFiles,
-    ForgetResults,
-    SubmitTasks,
-    TaskKind,
-    TaskSpec,
-)
+from vine.wire.messages import BringFile, CancelTasks, DeclareFiles, ForgetFiles, ForgetResults, SubmitTasks
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, TaskKind, TaskSpec
 
 
 def task(number: int, payload: bytes = b"", function: int | None = None, depends: tuple[int, ...] = ()) -> TaskSpec:

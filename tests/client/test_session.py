@@ -11,7 +11,8 @@ from vine import errors
 from vine.client import session as session_module
 from vine.client.session import Session
 from vine.names import HostId, RunId, TaskId, client_index_of
-from vine.wire.messages import ClientWelcome, Outcome, TaskResult, TasksEnded
+from vine.wire.messages import ClientWelcome, TasksEnded
+from vine.wire.parts import Outcome, TaskResult
 
 
 class FakePump:

@@ -10,7 +10,7 @@ from vine import errors
 from vine.client.files import File, cache_level
 from vine.client.tasks import PythonTask, Task, name_of, sandbox_name
 from vine.names import FileId, TaskId
-from vine.wire.messages import CacheLevel, FileKind, FileSpec, Mount, Request, TaskKind
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Request, TaskKind
 
 
 class FakeManager:

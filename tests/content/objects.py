@@ -11,7 +11,7 @@ from vine.content.manifest import chunk_count, chunk_span, object_id
 from vine.content.partial import Partial
 from vine.content.store import Store
 from vine.names import ObjectId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 
 class Made:

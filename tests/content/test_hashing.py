@@ -20,7 +20,7 @@ from vine.content.hashing import (
 )
 from vine.content.manifest import check_manifest, chunk_count, chunk_span, object_id
 from vine.errors import FileChanged, FileMissing, UsageError
-from vine.wire.messages import TreeEntry
+from vine.wire.parts import TreeEntry
 
 
 def make_tree(root: Path) -> Path:

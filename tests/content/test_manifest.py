@@ -23,7 +23,7 @@ from vine.content.manifest import (
     object_id,
 )
 from vine.errors import MalformedMessage
-from vine.wire.messages import Manifest, TreeEntry
+from vine.wire.parts import Manifest, TreeEntry
 
 
 def tree_manifest(*entries: TreeEntry) -> Manifest:

@@ -23,19 +23,8 @@ from vine.errors import ExitCode
 from vine.names import PeerKey, RunId, WorkerId
 from vine.wire.hub import Hub
 from vine.wire.keys import FILE_NAMES, new_run_keys, write_run_files
-from vine.wire.messages import (
-    EndFactory,
-    FactoryHello,
-    FactoryStatus,
-    FactoryWelcome,
-    FleetDemand,
-    Message,
-    Refused,
-    Request,
-    Resources,
-    Role,
-    WorkDemand,
-)
+from vine.wire.messages import EndFactory, FactoryHello, FactoryStatus, FactoryWelcome, FleetDemand, Message, Refused
+from vine.wire.parts import Request, Resources, Role, WorkDemand
 from vine.wire.sockets import Gate, make_context
 
 ROOT = Path(__file__).parents[2]

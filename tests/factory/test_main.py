@@ -8,7 +8,7 @@ import pytest
 
 from vine import config
 from vine.errors import ExitCode
-from vine.wire.messages import Request
+from vine.wire.parts import Request
 from vine_factory.main import main, parse
 
 NEEDED = ("--connection", "run")

@@ -11,7 +11,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from vine import config
 from vine.names import WorkerId
-from vine.wire.messages import FleetDemand, Request, Resources, WorkDemand
+from vine.wire.messages import FleetDemand
+from vine.wire.parts import Request, Resources, WorkDemand
 from vine_factory.policy import Action, FleetLimits, FleetPolicy, Launch, Release, tasks_per_worker, workers_for
 
 SIZE = Resources(cores=4, memory_mb=8_000, disk_mb=10_000)

@@ -15,6 +15,7 @@ import time
 import pytest
 
 from benchmarks.broadcast import namespaces, shaped
+from benchmarks.broadcast.outcome import Plan
 from tests.live.helpers import GIVE_UP_S, SOURCES
 
 pytestmark = pytest.mark.live
@@ -35,9 +36,8 @@ def test_three_hosts_get_a_file_no_faster_than_their_links_allow_and_nothing_is_
         workers=3,
         size_bytes=SIZE,
         link_bytes_per_s=RATE,
-        plans=("forest", "one-source"),
+        plans=(Plan("forest", 3), Plan("one-source", 3)),
         encryption=("on",),
-        transfers_max=3,
         rounds=1,
     )
     forest, one_source = shaped.broadcasts(wanted)

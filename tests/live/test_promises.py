@@ -40,6 +40,7 @@ from vine.wire import messages as m
 from vine.wire.codec import encode_one
 from vine.wire.keys import load_connection
 from vine.wire.link import Link
+from vine.wire.parts import Role
 from vine.wire.sockets import make_context
 
 
@@ -315,8 +316,8 @@ def test_a_stranger_without_encryption_does_not_get_past_the_handshake(site: Sit
 def test_a_workers_key_does_not_make_a_client(site: Site, manager: vine.Manager) -> None:
     # given
     before = site.status()["manager"]["malformed"]
-    keys = load_connection(site.connection, m.Role.WORKER)
-    posing = dataclasses.replace(keys, role=m.Role.CLIENT)
+    keys = load_connection(site.connection, Role.WORKER)
+    posing = dataclasses.replace(keys, role=Role.CLIENT)
     hello = m.ClientHello(ClientId("upstart"), host_id(site.run_dir), "3.11")
     context = make_context()
     link = Link(context, posing, m.ToClient, lambda: hello, time.monotonic())
@@ -370,7 +371,7 @@ def test_the_manager_unpickles_neither_arguments_nor_results_nor_exceptions(
 def test_what_is_no_message_is_counted_and_the_manager_goes_on(site: Site, executor: vine.Executor) -> None:
     # given
     before = site.status()["manager"]["malformed"]
-    connection = load_connection(site.run_dir, m.Role.CLIENT)
+    connection = load_connection(site.run_dir, Role.CLIENT)
     hello = m.ClientHello(ClientId("babbler"), host_id(site.run_dir), "3.11")
     context = make_context()
     link = Link(context, connection, m.ToClient, lambda: hello, time.monotonic())

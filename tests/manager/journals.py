@@ -17,7 +17,7 @@ from vine.scheduler.records import (
     TaskEnded,
     TaskReady,
 )
-from vine.wire.messages import CacheLevel, FileKind, FileSpec, Manifest, Outcome, TaskKind, TaskSpec, Times
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Outcome, TaskKind, TaskSpec, Times
 
 RUN = RunId("run")
 WORKER = WorkerId("w1")

@@ -18,6 +18,7 @@ from vine.names import ClientId, FileId, TaskId, WorkerId
 from vine.wire import messages as m
 from vine.wire.keys import load_connection
 from vine.wire.link import Link
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Resources, Role, TaskKind, TaskSpec
 from vine.wire.sockets import Context, make_context
 
 GIVE_UP_S = 30.0  # A guard against hangs, never a measure.
@@ -63,7 +64,7 @@ def manager(run_dir: Path, *arguments: str) -> Iterator[Manager]:
 class Player:
     """One end of a session, moved on whenever it is asked for something."""
 
-    def __init__(self, context: Context, run_dir: Path, role: m.Role, hello: m.Message, union: Any) -> None:
+    def __init__(self, context: Context, run_dir: Path, role: Role, hello: m.Message, union: Any) -> None:
         self.link = Link(context, load_connection(run_dir, role), union, lambda: hello, time.monotonic())
         self.heard: list[m.Message] = []
 
@@ -101,30 +102,30 @@ class Player:
 
 def client(context: Context, run_dir: Path) -> Player:
     hello = m.ClientHello(ClientId("c"), host_id(run_dir), "3.11")
-    return Player(context, run_dir, m.Role.CLIENT, hello, m.ToClient)
+    return Player(context, run_dir, Role.CLIENT, hello, m.ToClient)
 
 
 def worker(
     context: Context, run_dir: Path, name: str = "w1", endpoints: tuple[str, str] = ("tcp://127.0.0.1:9",) * 2
 ) -> Player:
     hello = m.WorkerHello(
-        WorkerId(name), host_id(run_dir), "node7", os.getpid(), m.Resources(2, 1000, 1000, 0), (), "3.11",
+        WorkerId(name), host_id(run_dir), "node7", os.getpid(), Resources(2, 1000, 1000, 0), (), "3.11",
         *endpoints, log_path="/logs/w1",
     )  # fmt: skip
-    return Player(context, run_dir, m.Role.WORKER, hello, m.ToWorker)
+    return Player(context, run_dir, Role.WORKER, hello, m.ToWorker)
 
 
 def factory(context: Context, run_dir: Path) -> Player:
-    hello = m.FactoryHello("f", "local", 0, 4, m.Resources(2, 1000, 1000, 0))
-    return Player(context, run_dir, m.Role.FACTORY, hello, m.ToFactory)
+    hello = m.FactoryHello("f", "local", 0, 4, Resources(2, 1000, 1000, 0))
+    return Player(context, run_dir, Role.FACTORY, hello, m.ToFactory)
 
 
-def call(number: int, **fields: Any) -> m.TaskSpec:
-    return m.TaskSpec(TaskId(number), m.TaskKind.CALL, payload=b"Pargs", label="inc", **fields)
+def call(number: int, **fields: Any) -> TaskSpec:
+    return TaskSpec(TaskId(number), TaskKind.CALL, payload=b"Pargs", label="inc", **fields)
 
 
-def buffer(number: int, data: bytes) -> m.FileSpec:
-    return m.FileSpec(FileId(number), m.FileKind.BUFFER, m.CacheLevel.WORKFLOW, "buffer", data=data)
+def buffer(number: int, data: bytes) -> FileSpec:
+    return FileSpec(FileId(number), FileKind.BUFFER, CacheLevel.WORKFLOW, "buffer", data=data)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from vine.scheduler.records import (
     TaskReady,
     TaskWaits,
 )
-from vine.wire.messages import Outcome
+from vine.wire.parts import Outcome
 
 
 def test_a_task_shows_the_last_state_that_was_recorded(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from vine.scheduler.records import (
     TaskReady,
     WorkerJoined,
 )
-from vine.wire.messages import Outcome, Resources
+from vine.wire.parts import Outcome, Resources
 
 
 def test_what_was_recorded_before_close_is_there_afterwards(tmp_path: Path) -> None:

@@ -21,6 +21,21 @@ from vine.transfer.node import TransferNode
 from vine.views import status
 from vine.wire import messages as m
 from vine.wire.keys import load_connection
+from vine.wire.parts import (
+    Assignment,
+    AttemptResult,
+    CacheLevel,
+    FetchFault,
+    FileKind,
+    FileSpec,
+    MadeOutput,
+    Mount,
+    Outcome,
+    Request,
+    Role,
+    TaskKind,
+    TaskSpec,
+)
 from vine.wire.sockets import Context, Gate
 
 pytestmark = pytest.mark.live
@@ -58,12 +73,12 @@ class RealWorker:
     """A worker with a real store and transfer node; the test plays the rest."""
 
     def __init__(self, context: Context, run_dir: Path, folder: Path) -> None:
-        connection = load_connection(run_dir, m.Role.WORKER)
+        connection = load_connection(run_dir, Role.WORKER)
         self.objects = StoreObjects(folder)
         self.store = self.objects.store
         self._gate = Gate(context, connection)
         self._events: queue.Queue[NodeEvent] = queue.Queue()
-        self.node = TransferNode(context, connection, m.Role.WORKER, "127.0.0.1", None, self.objects, self._events.put)
+        self.node = TransferNode(context, connection, Role.WORKER, "127.0.0.1", None, self.objects, self._events.put)
         endpoints = (self.node.requests_endpoint, self.node.chunks_endpoint)
         self.player = runs.worker(context, run_dir, "w1", endpoints)
         self.node.set_source_key(self.player.hear(m.WorkerWelcome).source_key)
@@ -73,7 +88,7 @@ class RealWorker:
         order = self.player.hear(m.FetchObject)
         self.node.fetch(order)
         event = self._events.get(timeout=runs.GIVE_UP_S)
-        fault, message = m.FetchFault.NONE, ""
+        fault, message = FetchFault.NONE, ""
         if isinstance(event, FetchFailed):
             fault, message = event.fault, event.message
         self.player.say(m.FetchEnded(order.transfer_id, order.object_id, fault, 1, 0.1, message))
@@ -93,8 +108,8 @@ def real_worker(context: Context, manager: Manager, tmp_path: Path) -> Iterator[
     worker.close()
 
 
-def local(number: int, path: Path, exists: bool = True) -> m.FileSpec:
-    return m.FileSpec(FileId(number), m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, str(path), path=str(path), exists=exists)
+def local(number: int, path: Path, exists: bool = True) -> FileSpec:
+    return FileSpec(FileId(number), FileKind.LOCAL, CacheLevel.WORKFLOW, str(path), path=str(path), exists=exists)
 
 
 def bound(number: int, path: Path) -> m.FileBound:
@@ -103,12 +118,12 @@ def bound(number: int, path: Path) -> m.FileBound:
 
 
 def command(inputs: tuple[int, ...], outputs: tuple[int, ...] = ()) -> m.SubmitTasks:
-    mounts = [tuple(m.Mount(FileId(number), f"file{number}") for number in numbers) for numbers in (inputs, outputs)]
-    return m.SubmitTasks((m.TaskSpec(TaskId(1), m.TaskKind.COMMAND, "true", inputs=mounts[0], outputs=mounts[1]),))
+    mounts = [tuple(Mount(FileId(number), f"file{number}") for number in numbers) for numbers in (inputs, outputs)]
+    return m.SubmitTasks((TaskSpec(TaskId(1), TaskKind.COMMAND, "true", inputs=mounts[0], outputs=mounts[1]),))
 
 
-def end(assignment: m.Assignment, **fields: object) -> m.AttemptsEnded:
-    return m.AttemptsEnded((m.AttemptResult(assignment.attempt, m.Outcome.SUCCESS, **fields),))  # type: ignore[arg-type]
+def end(assignment: Assignment, **fields: object) -> m.AttemptsEnded:
+    return m.AttemptsEnded((AttemptResult(assignment.attempt, Outcome.SUCCESS, **fields),))  # type: ignore[arg-type]
 
 
 def test_a_call_goes_to_a_worker_and_its_result_to_the_client_and_both_into_the_journal(
@@ -157,8 +172,8 @@ def test_a_local_file_is_served_and_an_output_lies_at_its_path_when_its_task_has
     (assignment,) = real_worker.player.hear(m.RunAttempts).assignments
     made, manifest = real_worker.objects.put(b"made" * 100_000)
     real_worker.node.object_complete(made)
-    real_worker.player.say(end(assignment, outputs=(m.MadeOutput(FileId(2), made, manifest),)))
-    assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.SUCCESS
+    real_worker.player.say(end(assignment, outputs=(MadeOutput(FileId(2), made, manifest),)))
+    assert client.hear(m.TasksEnded).results[0].outcome is Outcome.SUCCESS
     assert target.read_bytes() == b"made" * 100_000
     assert os.listdir(target.parent) == ["out"]
 
@@ -185,8 +200,8 @@ def test_a_local_file_that_changed_fails_its_task(client: Player, real_worker: R
     source.write_bytes(b"replaced" * 50_000)
     client.say(m.DeclareFiles((local(1, source),)), declared, command(inputs=(1,)))
     _, event = real_worker.fetch()
-    assert isinstance(event, FetchFailed) and event.fault is m.FetchFault.SOURCE_CHANGED
-    assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.INPUT_CHANGED
+    assert isinstance(event, FetchFailed) and event.fault is FetchFault.SOURCE_CHANGED
+    assert client.hear(m.TasksEnded).results[0].outcome is Outcome.INPUT_CHANGED
 
 
 def test_a_file_that_is_not_what_its_signature_says_fails_its_task_when_its_chunks_were_bad_twice(
@@ -202,10 +217,10 @@ def test_a_file_that_is_not_what_its_signature_says_fails_its_task_when_its_chun
     # when its chunks are bad time and again
     for _ in range(2):
         _, event = real_worker.fetch()
-        assert isinstance(event, FetchFailed) and event.fault is m.FetchFault.BAD_CHUNKS
+        assert isinstance(event, FetchFailed) and event.fault is FetchFault.BAD_CHUNKS
     # then the manager has looked for itself
     (result,) = client.hear(m.TasksEnded).results
-    assert result.outcome is m.Outcome.INPUT_CHANGED and str(tmp_path / "in") in result.message
+    assert result.outcome is Outcome.INPUT_CHANGED and str(tmp_path / "in") in result.message
 
 
 def test_a_peer_that_leaves_is_forgotten_and_its_task_goes_elsewhere(
@@ -235,13 +250,13 @@ def test_what_no_message_is_does_not_stop_it(manager: Manager, client: Player, w
     client.say(m.SubmitTasks((runs.call(1),)))
     (assignment,) = worker.hear(m.RunAttempts).assignments
     worker.say(end(assignment, value=b"P1"))
-    assert client.hear(m.TasksEnded).results[0].outcome is m.Outcome.SUCCESS
+    assert client.hear(m.TasksEnded).results[0].outcome is Outcome.SUCCESS
 
 
 def test_the_status_of_a_run_is_seen_while_it_runs(
     manager: Manager, client: Player, worker: Player, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    client.say(m.SubmitTasks((runs.call(1, request=m.Request(cores=2)), runs.call(2, request=m.Request(cores=2)))))
+    client.say(m.SubmitTasks((runs.call(1, request=Request(cores=2)), runs.call(2, request=Request(cores=2)))))
     worker.hear(m.RunAttempts)
     # A RunState comes with the same tick that lets the statistics be written.
     client.hear(m.RunState, lambda state: state.workers == 1)

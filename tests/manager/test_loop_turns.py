@@ -18,25 +18,26 @@ from vine.scheduler.core import Scheduler
 from vine.transfer.events import NodeFailed, NodeStats
 from vine.transfer.mailbox import Mailbox
 from vine.wire import messages as m
+from vine.wire.parts import Resources, Role
 
 WORKER = PeerKey("worker")
 STRANGER = PeerKey("stranger")
 
 HELLO = m.WorkerHello(
-    WorkerId("w1"), HostId("h"), "node7", 1, m.Resources(1), (), "3.11", "tcp://127.0.0.1:1", "tcp://127.0.0.1:2"
+    WorkerId("w1"), HostId("h"), "node7", 1, Resources(1), (), "3.11", "tcp://127.0.0.1:1", "tcp://127.0.0.1:2"
 )
 
 
 class Hub:
     def __init__(self) -> None:
-        self.incoming: list[tuple[PeerKey, m.Role, list[m.Message]]] = []
+        self.incoming: list[tuple[PeerKey, Role, list[m.Message]]] = []
         self.heard_at: dict[PeerKey, float] = {}
         self.overflowing: set[PeerKey] = set()
         self.forgotten: list[PeerKey] = []
         self.sent: list[tuple[PeerKey, m.Message]] = []
         self.malformed: Counter[str] = Counter()
 
-    def receive(self, now: float) -> list[tuple[PeerKey, m.Role, list[m.Message]]]:
+    def receive(self, now: float) -> list[tuple[PeerKey, Role, list[m.Message]]]:
         taken, self.incoming = self.incoming, []
         return taken
 
@@ -92,7 +93,7 @@ class Turns:
         self.loop._turn(dict.fromkeys(ready, 1))
 
     def meet(self, peer: PeerKey, *messages: m.Message) -> None:
-        self.hub.incoming.append((peer, m.Role.WORKER, list(messages)))
+        self.hub.incoming.append((peer, Role.WORKER, list(messages)))
         self.hub.heard_at[peer] = self.now
         self.turn(self.now)
 
@@ -157,8 +158,8 @@ def test_the_first_reason_to_stop_is_the_one_that_is_told(turns: Turns) -> None:
 
 def test_what_a_peer_says_after_its_farewell_is_passed_over(turns: Turns) -> None:
     turns.meet(WORKER, HELLO)
-    turns.hub.incoming.append((WORKER, m.Role.WORKER, [m.WorkerBye("told to end")]))
-    turns.hub.incoming.append((WORKER, m.Role.WORKER, [m.TasksStarted(())]))
+    turns.hub.incoming.append((WORKER, Role.WORKER, [m.WorkerBye("told to end")]))
+    turns.hub.incoming.append((WORKER, Role.WORKER, [m.TasksStarted(())]))
     turns.turn(turns.now)
     del turns.hub.heard_at[WORKER]
     turns.turn(turns.now + 2)

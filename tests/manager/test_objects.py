@@ -12,7 +12,7 @@ from vine.content.partial import Partial
 from vine.errors import FileChanged
 from vine.manager.objects import ServedFiles, landing
 from vine.names import ObjectId, TransferId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 TRANSFER = TransferId(1, 7)
 DATA = bytes(range(256)) * 3000  # three chunks

@@ -13,7 +13,7 @@ from vine.scheduler.records import (
     WorkerJoined,
     WorkerLeft,
 )
-from vine.wire.messages import CacheLevel, FileKind, FileSpec, Resources
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Resources
 
 
 def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) -> None:

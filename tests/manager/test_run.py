@@ -18,6 +18,7 @@ from vine.manager.main import main
 from vine.views.reading import open_run
 from vine.wire import messages as m
 from vine.wire.keys import load_connection
+from vine.wire.parts import Role
 from vine.wire.sockets import Context
 
 pytestmark = pytest.mark.live
@@ -53,7 +54,7 @@ def worker(context: Context, manager: Manager) -> Iterator[Player]:
 
 def test_it_says_ready_with_the_path_that_workers_connect_by(manager: Manager) -> None:
     assert manager.ready == f"ready {manager.run_dir}/connection.json\n"
-    assert load_connection(manager.run_dir, m.Role.CLIENT).run_dir == manager.run_dir
+    assert load_connection(manager.run_dir, Role.CLIENT).run_dir == manager.run_dir
 
 
 def test_the_run_s_directory_is_closed_to_others(manager: Manager) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.scheduler.world import FakeWorker, World, manifest
 from vine.content.manifest import object_id
 from vine.names import ObjectId, TaskId
-from vine.wire import messages as m
+from vine.wire.parts import DownloadFault, Outcome
 
 URL = "https://example.org/data"
 
@@ -21,7 +21,7 @@ def the_one(world: World) -> tuple[FakeWorker, object]:
     return worker, download
 
 
-def fail(world: World, fault: m.DownloadFault) -> FakeWorker:
+def fail(world: World, fault: DownloadFault) -> FakeWorker:
     worker, download = the_one(world)
     world.download_ends(worker, download, fault)
     return worker
@@ -29,11 +29,11 @@ def fail(world: World, fault: m.DownloadFault) -> FakeWorker:
 
 def arrive(world: World) -> FakeWorker:
     worker, download = the_one(world)
-    world.download_ends(worker, download, m.DownloadFault.NONE)
+    world.download_ends(worker, download, DownloadFault.NONE)
     return worker
 
 
-def outcome(world: World, task: TaskId) -> m.Outcome:
+def outcome(world: World, task: TaskId) -> Outcome:
     return world.results[task].outcome
 
 

@@ -9,6 +9,7 @@ import msgspec
 from vine.names import ObjectId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire import messages as m
+from vine.wire.parts import Assignment, CacheLevel
 
 
 @dataclass(repr=False)
@@ -29,8 +30,8 @@ class FakeWorker:
     verifying: list[ObjectId] = field(default_factory=list)
     downloading: dict[object, m.DownloadUrl] = field(default_factory=dict)
     stopped: set[object] = field(default_factory=set)  # downloads that it was told to stop, and has not answered
-    assigned: dict[object, m.Assignment] = field(default_factory=dict)
-    running: dict[object, m.Assignment | None] = field(default_factory=dict)
+    assigned: dict[object, Assignment] = field(default_factory=dict)
+    running: dict[object, Assignment | None] = field(default_factory=dict)
     ended: bool = False
     received: list[m.Message] = field(default_factory=list)
 
@@ -69,7 +70,7 @@ class FakeWorker:
             case m.RateObjects():
                 here = self.holds & set(message.object_ids)
                 self.spare = self.spare | here if message.spare else self.spare - here
-                self.forever = self.forever | here if message.cache is m.CacheLevel.FOREVER else self.forever - here
+                self.forever = self.forever | here if message.cache is CacheLevel.FOREVER else self.forever - here
             case m.DropObjects():
                 self.holds -= set(message.object_ids)
                 self.verifying = [o for o in self.verifying if o not in message.object_ids]
@@ -82,10 +83,10 @@ class FakeWorker:
         self.holds.add(object_id)
         self.spare.discard(object_id)
 
-    def came(self, object_id: ObjectId, level: m.CacheLevel) -> None:
+    def came(self, object_id: ObjectId, level: CacheLevel) -> None:
         self.holds.add(object_id)
         self.spare.add(object_id)
-        self.forever |= {object_id} if level is m.CacheLevel.FOREVER else set()
+        self.forever |= {object_id} if level is CacheLevel.FOREVER else set()
 
     def may_go(self) -> list[ObjectId]:
         """What the worker's own rules let it give up for room."""
@@ -94,11 +95,11 @@ class FakeWorker:
         needed |= {order.archive for order in self.unpacking}
         return sorted(self.holds & self.spare - needed)
 
-    def has_inputs(self, assignment: m.Assignment) -> bool:
+    def has_inputs(self, assignment: Assignment) -> bool:
         return self.needs(assignment) <= self.holds
 
     @staticmethod
-    def needs(assignment: m.Assignment) -> set[ObjectId]:
+    def needs(assignment: Assignment) -> set[ObjectId]:
         needs = {assignment.function, assignment.payload_object, assignment.environment}
         needs |= {mount.object_id for mount in assignment.inputs}
         needs |= {value.object_id for value in assignment.values}

@@ -9,6 +9,7 @@ from vine.content.manifest import object_id
 from vine.names import FileId, ObjectId
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, FetchFault, FileKind, Outcome
 
 CHUNKS = 12
 
@@ -22,11 +23,11 @@ def content_of(world: World, file: FileId) -> ObjectId:
 def told(world: World, request: int) -> int:
     """To how many workers the broadcast has come, as its client knows."""
     answer = world.answer(request)
-    assert answer is not None and answer.outcome is m.Outcome.SUCCESS, answer
+    assert answer is not None and answer.outcome is Outcome.SUCCESS, answer
     return answer.workers
 
 
-def failed(world: World, request: int) -> tuple[m.Outcome, str]:
+def failed(world: World, request: int) -> tuple[Outcome, str]:
     answer = world.answer(request)
     assert answer is not None and answer.workers == 0, answer
     return answer.outcome, answer.message
@@ -35,7 +36,7 @@ def failed(world: World, request: int) -> tuple[m.Outcome, str]:
 def lacks_room(world: World, worker: FakeWorker) -> None:
     """What is on its way to the worker does not fit onto its disk."""
     for transfer in list(worker.fetching):
-        world.fetch_ends(worker, transfer, m.FetchFault.DISK_FULL)
+        world.fetch_ends(worker, transfer, FetchFault.DISK_FULL)
 
 
 # --- to all ---
@@ -162,7 +163,7 @@ def test_a_copy_that_had_to_make_room_before_the_end_is_not_waited_for() -> None
     file = world.local_file(chunks=2)
     request = world.broadcast(file)
     first, second = world.workers.values()
-    world.fetch_ends(first, next(iter(first.fetching)), m.FetchFault.NONE)
+    world.fetch_ends(first, next(iter(first.fetching)), FetchFault.NONE)
     world.evict(first, content_of(world, file))
     assert not first.fetching and second.fetching
     world.settle()
@@ -175,7 +176,7 @@ def test_a_copy_that_went_bad_before_the_end_is_brought_again() -> None:
     file = world.local_file(chunks=2)
     request = world.broadcast(file)
     first = next(iter(world.workers.values()))
-    world.fetch_ends(first, next(iter(first.fetching)), m.FetchFault.NONE)
+    world.fetch_ends(first, next(iter(first.fetching)), FetchFault.NONE)
     # when its copy is found to be altered
     first.holds.clear()
     world.say(m.ObjectsLost((content_of(world, file),), "altered"), first.peer)
@@ -196,7 +197,7 @@ def test_what_another_task_no_longer_needs_there_comes_all_the_same() -> None:
 
 def test_a_broadcast_outlasts_the_task_that_was_the_last_to_need_a_short_lived_file() -> None:
     world = World(workers=1)
-    file = world.local_file(cache=m.CacheLevel.TASK)
+    file = world.local_file(cache=CacheLevel.TASK)
     request = world.broadcast(file)
     world.submit((file,))
     world.settle()
@@ -278,7 +279,7 @@ def test_workers_that_do_not_exist_are_an_error_at_once_which_names_those_that_d
     world = World()
     world.join("w7")
     outcome, message = failed(world, world.broadcast(world.local_file(label="/data/x"), workers=("w8", "w9")))
-    assert outcome is m.Outcome.WORKER_LOST
+    assert outcome is Outcome.WORKER_LOST
     assert message == "/data/x was to be brought to w8, w9, and no such worker is connected; connected are: w7"
 
 
@@ -287,7 +288,7 @@ def test_the_last_named_worker_is_lost() -> None:
     first = next(iter(world.workers))
     request = world.broadcast(world.local_file(), workers=(first,))
     world.lose(first)
-    assert failed(world, request)[0] is m.Outcome.WORKER_LOST
+    assert failed(world, request)[0] is Outcome.WORKER_LOST
 
 
 def test_nobody_has_room() -> None:
@@ -296,7 +297,7 @@ def test_nobody_has_room() -> None:
     for worker in world.workers.values():
         lacks_room(world, worker)
     outcome, message = failed(world, request)
-    assert outcome is m.Outcome.DISK_FULL
+    assert outcome is Outcome.DISK_FULL
     assert message.startswith("/data/x could be brought to no worker")
 
 
@@ -305,12 +306,12 @@ def test_an_archive_that_does_not_unpack() -> None:
     archive = world.local_file("env", chunks=2)
     request = world.broadcast(world.untar(archive))
     (worker,) = world.workers.values()
-    world.fetch_ends(worker, next(iter(worker.fetching)), m.FetchFault.NONE)
+    world.fetch_ends(worker, next(iter(worker.fetching)), FetchFault.NONE)
     (order,) = worker.unpacking
     worker.unpacking.clear()
     world.say(m.ObjectsLost((order.object_id,), "it is no archive"), worker.peer)
     outcome, message = failed(world, request)
-    assert outcome is m.Outcome.TRANSFER_FAILED and "it is no archive" in message
+    assert outcome is Outcome.TRANSFER_FAILED and "it is no archive" in message
 
 
 def test_a_file_that_cannot_be_read() -> None:
@@ -318,8 +319,8 @@ def test_a_file_that_cannot_be_read() -> None:
     file = world.local_file(bind=False)
     request = world.broadcast(file)
     world.say(m.FileUnreadable(file, "permission denied"))
-    assert failed(world, request) == (m.Outcome.INPUT_MISSING, "permission denied")
-    assert failed(world, world.broadcast(file)) == (m.Outcome.INPUT_MISSING, "permission denied")
+    assert failed(world, request) == (Outcome.INPUT_MISSING, "permission denied")
+    assert failed(world, world.broadcast(file)) == (Outcome.INPUT_MISSING, "permission denied")
 
 
 def test_a_file_that_does_not_exist() -> None:
@@ -330,20 +331,20 @@ def test_a_file_that_does_not_exist() -> None:
 
 def test_a_file_whose_task_fails() -> None:
     world = World(workers=1)
-    world.outcome = lambda assignment: m.Outcome.EXCEPTION
+    world.outcome = lambda assignment: Outcome.EXCEPTION
     temp = world.temp()
     world.submit(outputs=(temp,))
     request = world.broadcast(temp)
     world.settle()
-    assert failed(world, request)[0] is m.Outcome.DEPENDENCY_FAILED
+    assert failed(world, request)[0] is Outcome.DEPENDENCY_FAILED
 
 
 def test_a_file_that_has_changed_since_its_declaration() -> None:
     world = World(workers=1)
     request = world.broadcast(world.local_file(chunks=2))
     (worker,) = world.workers.values()
-    world.fetch_ends(worker, next(iter(worker.fetching)), m.FetchFault.SOURCE_CHANGED)
-    assert failed(world, request)[0] is m.Outcome.INPUT_CHANGED
+    world.fetch_ends(worker, next(iter(worker.fetching)), FetchFault.SOURCE_CHANGED)
+    assert failed(world, request)[0] is Outcome.INPUT_CHANGED
 
 
 @pytest.mark.parametrize("used", [False, True])
@@ -355,8 +356,8 @@ def test_a_file_that_is_undeclared_before_all_have_it(used: bool) -> None:
     request = world.broadcast(file)
     world.say(m.ForgetFiles((file,)))
     outcome, message = failed(world, request)
-    assert outcome is m.Outcome.INPUT_MISSING and "is not declared (any more)" in message
-    assert failed(world, world.broadcast(file))[0] is m.Outcome.INPUT_MISSING
+    assert outcome is Outcome.INPUT_MISSING and "is not declared (any more)" in message
+    assert failed(world, world.broadcast(file))[0] is Outcome.INPUT_MISSING
 
 
 def test_a_client_that_leaves_is_told_nothing_and_its_broadcasts_end() -> None:
@@ -412,11 +413,11 @@ def test_what_a_worker_has_kept_for_ever_is_told_to_have_it() -> None:
 
 def test_undeclaring_what_is_unpacked_from_a_url_ends_its_broadcast_and_the_download_for_it() -> None:
     world = World(workers=1)
-    archive = world.declare(m.FileKind.URL, url="https://host/env.tar.gz")
+    archive = world.declare(FileKind.URL, url="https://host/env.tar.gz")
     tree = world.untar(archive)
     request = world.broadcast(tree)
     assert world.core.state.downloads.by_url
     world.say(m.ForgetFiles((tree,)))
-    assert failed(world, request)[0] is m.Outcome.INPUT_MISSING
+    assert failed(world, request)[0] is Outcome.INPUT_MISSING
     (download,) = world.core.state.downloads.by_url.values()
     assert download.stopping and not download.needed

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.scheduler.test_broadcasting import CHUNKS, failed, told
 from tests.scheduler.world import World
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, Outcome
 
 
 def test_a_url_that_is_broadcast_is_downloaded_once_and_comes_to_all() -> None:
@@ -27,7 +28,7 @@ def test_the_download_of_a_broadcast_that_is_called_off_is_stopped() -> None:
     file = world.url("https://example.org/data")
     request = world.broadcast(file)
     world.say(m.PruneFiles((file,)))
-    assert failed(world, request)[0] is m.Outcome.CANCELLED
+    assert failed(world, request)[0] is Outcome.CANCELLED
     assert world.sent(m.AbandonDownload)
     world.settle()
     assert not world.core.state.downloads.by_url
@@ -48,7 +49,7 @@ def test_one_worker_of_a_host_brings_a_broadcast_there_and_its_mates_have_it_too
 
 def test_an_archive_of_level_task_stays_while_a_folder_that_is_unpacked_from_it_is_broadcast() -> None:
     world = World(workers=1)
-    archive = world.url(cache=m.CacheLevel.TASK)
+    archive = world.url(cache=CacheLevel.TASK)
     folder = world.untar(archive)
     task = world.submit((archive,))
     request = world.broadcast(folder, count=2)

@@ -7,6 +7,7 @@ from vine.content.manifest import object_id
 from vine.names import FileId, TaskId
 from vine.scheduler import actions
 from vine.wire import messages as m
+from vine.wire.parts import AttemptResult, MadeOutput, Manifest, Outcome, TaskKind, TreeEntry
 
 
 def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
@@ -16,7 +17,7 @@ def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
     second = world.submit(depends=(first,))
     world.settle()
     assert world.results[first].value_path == "/run/staging/result-1.1.client"
-    assert world.results[second].outcome is m.Outcome.SUCCESS
+    assert world.results[second].outcome is Outcome.SUCCESS
     world.say(m.ForgetResults((first, second)))
     assert all(not worker.holds for worker in world.workers.values())
     assert not world.core.state.files.objects
@@ -25,7 +26,7 @@ def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
 def test_an_output_of_a_local_file_comes_back_to_its_path_before_the_task_is_done() -> None:
     world = World(workers=1)
     out = world.local_file("out", bind=False, exists=False)
-    task = world.submit(outputs=(out,), kind=m.TaskKind.COMMAND)
+    task = world.submit(outputs=(out,), kind=TaskKind.COMMAND)
     events = world.possible_events
     while task not in world.results:
         if world.local:
@@ -42,7 +43,7 @@ def test_a_worker_lost_before_its_result_was_collected_has_the_task_run_again() 
         world.happen(world.possible_events()[0])
     world.lose(world.worker_of(task))  # type: ignore[arg-type]
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     assert world.runs[task] == 2
 
 
@@ -61,7 +62,7 @@ def test_a_client_that_asks_before_its_file_was_hashed_is_answered_then() -> Non
 def test_a_client_is_brought_a_temporary_file() -> None:
     world = World(workers=1)
     middle = world.temp()
-    world.submit(outputs=(middle,), kind=m.TaskKind.COMMAND)
+    world.submit(outputs=(middle,), kind=TaskKind.COMMAND)
     world.say(m.BringFile(middle))
     world.settle()
     (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
@@ -74,10 +75,10 @@ def made_by(world: World, task: TaskId, names: list[str], files: tuple[FileId, .
     attempt = next(a for a, assignment in worker.assigned.items() if assignment.task_id == task)
     del worker.assigned[attempt]
     outputs = tuple(
-        m.MadeOutput(file, object_id(manifest(name)), manifest(name)) for file, name in zip(files, names, strict=True)
+        MadeOutput(file, object_id(manifest(name)), manifest(name)) for file, name in zip(files, names, strict=True)
     )
     worker.holds |= {output.object_id for output in outputs}
-    world.say(m.AttemptsEnded((m.AttemptResult(attempt, m.Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
+    world.say(m.AttemptsEnded((AttemptResult(attempt, Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
 
 
 def test_outputs_of_equal_content_all_come_to_their_paths() -> None:
@@ -89,7 +90,7 @@ def test_outputs_of_equal_content_all_come_to_their_paths() -> None:
     came = {a.destination for a in world.done if isinstance(a, actions.Fetch)}
     came |= {a.second for a in world.done if isinstance(a, actions.CopyFile)}
     assert came == {"/data/out0", "/data/out1", "/data/out2"}
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
 
 
 def test_a_task_staged_for_a_file_that_is_made_anew_takes_the_new_one() -> None:
@@ -98,7 +99,7 @@ def test_a_task_staged_for_a_file_that_is_made_anew_takes_the_new_one() -> None:
     reads, writes = world.submit((file,)), world.submit(outputs=(file,))
     made_by(world, writes, ["new data"], (file,))
     world.settle()
-    assert world.results[reads].outcome is m.Outcome.SUCCESS
+    assert world.results[reads].outcome is Outcome.SUCCESS
 
 
 def test_a_worker_that_misstates_what_it_has_made_loses_the_task_and_nothing_else() -> None:
@@ -107,13 +108,13 @@ def test_a_worker_that_misstates_what_it_has_made_loses_the_task_and_nothing_els
     task = world.submit(outputs=(out,))
     worker = world.workers[world.worker_of(task)]  # type: ignore[index]
     attempt = next(iter(worker.assigned))
-    escaping = m.Manifest(1, 0, CHUNK, b"", (m.TreeEntry("/etc/passwd", 0o644, 0),))
-    outputs = (m.MadeOutput(out, object_id(escaping), escaping),)
-    world.say(m.AttemptsEnded((m.AttemptResult(attempt, m.Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
+    escaping = Manifest(1, 0, CHUNK, b"", (TreeEntry("/etc/passwd", 0o644, 0),))
+    outputs = (MadeOutput(out, object_id(escaping), escaping),)
+    world.say(m.AttemptsEnded((AttemptResult(attempt, Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
     assert not any(isinstance(action, actions.Fetch) for action in world.done)
     assert world.worker_of(task) not in (None, worker.worker_id)
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
 
 
 def test_a_small_buffer_is_brought_though_no_worker_has_it() -> None:

@@ -7,26 +7,27 @@ import pytest
 from tests.scheduler.world import World
 from vine import config
 from vine.wire import messages as m
+from vine.wire.parts import AttemptResult, Outcome, Resources, TaskKind, TaskSpec
 
 
 def test_a_call_runs_and_its_value_reaches_the_client() -> None:
     world = World(workers=1)
     task = world.submit(function=world.buffer(b"code"))
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     assert world.results[task].value == b"v"
 
 
 def test_a_failed_dependency_fails_everything_behind_it_with_its_name() -> None:
     world = World(workers=1)
-    world.outcome = lambda assignment: m.Outcome.EXCEPTION
+    world.outcome = lambda assignment: Outcome.EXCEPTION
     first = world.submit(label="first")
     second = world.submit(depends=(first,))
     third = world.submit(depends=(second,))
     world.settle()
-    assert world.results[second].outcome is m.Outcome.DEPENDENCY_FAILED
+    assert world.results[second].outcome is Outcome.DEPENDENCY_FAILED
     assert "first" in world.results[second].message
-    assert world.results[third].outcome is m.Outcome.DEPENDENCY_FAILED
+    assert world.results[third].outcome is Outcome.DEPENDENCY_FAILED
 
 
 def test_a_task_that_comes_after_the_failure_of_what_it_takes_hears_why_too() -> None:
@@ -39,16 +40,16 @@ def test_a_task_that_comes_after_the_failure_of_what_it_takes_hears_why_too() ->
 
 def test_a_long_chain_of_failures_does_not_recurse() -> None:
     world = World(workers=1)
-    world.outcome = lambda assignment: m.Outcome.EXCEPTION
+    world.outcome = lambda assignment: Outcome.EXCEPTION
     last = world.submit()
     for _ in range(2000):
         # `check` is linear in the tasks: tell the core alone.
         task = world._number()
-        spec = m.TaskSpec(task, m.TaskKind.CALL, depends=(last,))  # type: ignore[arg-type]
+        spec = TaskSpec(task, TaskKind.CALL, depends=(last,))  # type: ignore[arg-type]
         world.core.handle(world.client, m.SubmitTasks((spec,)), 0.0)
         last = task  # type: ignore[assignment]
     world.settle()
-    assert world.results[last].outcome is m.Outcome.DEPENDENCY_FAILED
+    assert world.results[last].outcome is Outcome.DEPENDENCY_FAILED
 
 
 def test_a_late_result_of_a_lost_attempt_is_ignored() -> None:
@@ -58,9 +59,9 @@ def test_a_late_result_of_a_lost_attempt_is_ignored() -> None:
     (attempt,) = stale.assigned
     world.step(world.core.peer_lost(stale.peer, "partition", 0.0))
     world.join("w9")
-    again = m.WorkerHello(stale.worker_id, "h", "h", 1, m.Resources(1, 1, 1), (), "3", "tcp://a:1", "tcp://a:2")  # type: ignore[arg-type]
+    again = m.WorkerHello(stale.worker_id, "h", "h", 1, Resources(1, 1, 1), (), "3", "tcp://a:1", "tcp://a:2")  # type: ignore[arg-type]
     world.say(again, stale.peer)
-    late = m.AttemptResult(attempt, m.Outcome.SUCCESS, value=b"stale")  # type: ignore[arg-type]
+    late = AttemptResult(attempt, Outcome.SUCCESS, value=b"stale")  # type: ignore[arg-type]
     world.say(m.AttemptsEnded((late,)), stale.peer)
     assert task not in world.results
     world.settle()
@@ -69,11 +70,11 @@ def test_a_late_result_of_a_lost_attempt_is_ignored() -> None:
 
 def test_a_task_fails_as_often_as_it_may() -> None:
     world = World(workers=1)
-    world.outcome = lambda assignment: m.Outcome.EXIT_CODE
+    world.outcome = lambda assignment: Outcome.EXIT_CODE
     task = world.submit(retries=2)
     world.settle()
     assert world.runs[task] == 3
-    assert world.results[task].outcome is m.Outcome.EXIT_CODE
+    assert world.results[task].outcome is Outcome.EXIT_CODE
 
 
 @pytest.mark.parametrize("started", [False, True])
@@ -83,14 +84,14 @@ def test_a_cancelled_task_ends_as_cancelled(started: bool) -> None:
     if started:
         world.happen(world.possible_events()[0])
     world.say(m.CancelTasks((running, queued)))
-    assert world.results[queued].outcome is m.Outcome.CANCELLED
+    assert world.results[queued].outcome is Outcome.CANCELLED
     world.settle()
-    assert world.results[running].outcome is m.Outcome.CANCELLED
+    assert world.results[running].outcome is Outcome.CANCELLED
 
 
 def test_a_failure_that_is_quoted_along_a_chain_of_tasks_stays_a_message() -> None:
     world = World(workers=1)
-    world.outcome = lambda assignment: m.Outcome.EXCEPTION
+    world.outcome = lambda assignment: Outcome.EXCEPTION
     task = world.submit()
     for _ in range(200):
         task = world.submit(depends=(task,))

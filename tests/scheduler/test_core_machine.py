@@ -9,13 +9,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, DownloadFault, FetchFault, FileKind, Outcome
 
-_FAULTS = [f for f in m.FetchFault if f not in (m.FetchFault.NONE, m.FetchFault.SOURCE_CHANGED, m.FetchFault.ABANDONED)]
+_FAULTS = [f for f in FetchFault if f not in (FetchFault.NONE, FetchFault.SOURCE_CHANGED, FetchFault.ABANDONED)]
 _DOWNLOAD_FAULTS = [
-    m.DownloadFault.UNREACHABLE, m.DownloadFault.UNREACHABLE, m.DownloadFault.DISK_FULL, m.DownloadFault.REFUSED,
+    DownloadFault.UNREACHABLE, DownloadFault.UNREACHABLE, DownloadFault.DISK_FULL, DownloadFault.REFUSED,
 ]  # fmt: skip
 _OUTCOMES = [
-    m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.SUCCESS, m.Outcome.EXCEPTION, m.Outcome.KILLED, m.Outcome.DISK_FULL,
+    Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.EXCEPTION, Outcome.KILLED, Outcome.DISK_FULL,
 ]  # fmt: skip
 _HOSTS = st.sampled_from([None, None, None, "shared", "twins"])
 
@@ -41,9 +42,9 @@ class Run(RuleBasedStateMachine):
 
     @rule(
         kind=st.sampled_from(["buffer", "local", "untar", "unbound", "url", "untar of url"]),
-        level=st.sampled_from(list(m.CacheLevel)),
+        level=st.sampled_from(list(CacheLevel)),
     )
-    def declare(self, kind: str, level: m.CacheLevel) -> None:
+    def declare(self, kind: str, level: CacheLevel) -> None:
         name = f"file{len(self.files) % 4}"  # Some have equal content.
         if kind == "buffer":
             self.files.append(self.world.buffer(name.encode(), cache=level))
@@ -61,7 +62,7 @@ class Run(RuleBasedStateMachine):
     def bind(self, data: st.DataObject) -> None:
         file = data.draw(st.sampled_from(self.files))
         record = self.world.core.state.files.by_id.get(file)
-        if record is not None and record.spec.kind is m.FileKind.LOCAL and record.object_id is None:
+        if record is not None and record.spec.kind is FileKind.LOCAL and record.object_id is None:
             if data.draw(st.booleans()):
                 self.world.bind(file, "late", 2)
             else:
@@ -143,14 +144,14 @@ class Run(RuleBasedStateMachine):
         self.world.lose(data.draw(st.sampled_from(sorted(self.world.workers))))
 
     @rule(data=st.data(), outcome=st.sampled_from(_OUTCOMES))
-    def something_happens(self, data: st.DataObject, outcome: m.Outcome) -> None:
+    def something_happens(self, data: st.DataObject, outcome: Outcome) -> None:
         events = self.world.possible_events()
         if events:
             self.world.outcome = lambda assignment: outcome
             self.world.happen(data.draw(st.sampled_from(events)))
 
     @rule(data=st.data(), fault=st.sampled_from(_FAULTS))
-    def a_transfer_fails(self, data: st.DataObject, fault: m.FetchFault) -> None:
+    def a_transfer_fails(self, data: st.DataObject, fault: FetchFault) -> None:
         flows = [(worker, t) for worker in self.world.workers.values() for t in worker.fetching]
         if flows:
             worker, transfer = data.draw(st.sampled_from(flows))
@@ -175,12 +176,12 @@ class Run(RuleBasedStateMachine):
             self.world.verified(*data.draw(st.sampled_from(doubted)), good=False)
 
     @rule(data=st.data(), fault=st.sampled_from(_DOWNLOAD_FAULTS))
-    def a_download_fails(self, data: st.DataObject, fault: m.DownloadFault) -> None:
+    def a_download_fails(self, data: st.DataObject, fault: DownloadFault) -> None:
         running = [(worker, d) for worker in self.world.workers.values() for d in worker.downloading]
         if running:
             worker, download = data.draw(st.sampled_from(running))
             stopped = download in worker.stopped
-            self.world.download_ends(worker, download, m.DownloadFault.ABANDONED if stopped else fault)
+            self.world.download_ends(worker, download, DownloadFault.ABANDONED if stopped else fault)
 
     @rule(content=st.sampled_from(["file0", "new"]))
     def what_a_url_leads_to_changes(self, content: str) -> None:
@@ -226,11 +227,11 @@ class Run(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Once the faults stop and workers live, everything that was submitted ends."""
         world = self.world
-        world.outcome = lambda assignment: m.Outcome.SUCCESS
+        world.outcome = lambda assignment: Outcome.SUCCESS
         for host in (None, "shared", "shared"):
             world.join(cores=3, host=host)
         for file, record in list(world.core.state.files.by_id.items()):
-            if record.spec.kind is m.FileKind.LOCAL and record.object_id is None and record.failure is None:
+            if record.spec.kind is FileKind.LOCAL and record.object_id is None and record.failure is None:
                 world.bind(file, "late", 2)
         for _ in range(5):
             world.settle()

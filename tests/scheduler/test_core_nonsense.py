@@ -13,14 +13,31 @@ from vine.names import AttemptId, ClientId, FileId, HostId, PeerKey, TaskId, Tra
 from vine.scheduler.actions import LocalFetched, LocalFetchFailed
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
+from vine.wire.parts import (
+    AttemptResult,
+    CacheLevel,
+    DownloadFault,
+    FetchFault,
+    FileKind,
+    FileSpec,
+    MadeOutput,
+    Manifest,
+    Mount,
+    Outcome,
+    Request,
+    Resources,
+    TaskKind,
+    TaskSpec,
+    TreeEntry,
+)
 
 _manifests = st.sampled_from(
     [
         manifest("a", 1),
         manifest("b", 8),
-        m.Manifest(1, 0, CHUNK, b""),
-        m.Manifest(7, 2**63 - 1, 1, b""),
-        m.Manifest(1, 0, CHUNK, b"", (m.TreeEntry("../up", 0o644, 0),)),
+        Manifest(1, 0, CHUNK, b""),
+        Manifest(7, 2**63 - 1, 1, b""),
+        Manifest(1, 0, CHUNK, b"", (TreeEntry("../up", 0o644, 0),)),
     ]
 )
 _objects = st.sampled_from([object_id(manifest("a", 1)), object_id(manifest("b", 8)), "0" * 64])
@@ -41,15 +58,15 @@ def _some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
     return st.lists(values, max_size=_few).map(tuple)
 
 
-_mounts = _some(st.builds(m.Mount, _files, st.sampled_from(["x", "../x", "/x"])))
+_mounts = _some(st.builds(Mount, _files, st.sampled_from(["x", "../x", "/x"])))
 _specs = st.builds(
-    m.FileSpec, _files, st.sampled_from(m.FileKind), st.sampled_from(m.CacheLevel), _long, st.none() | _paths,
+    FileSpec, _files, st.sampled_from(FileKind), st.sampled_from(CacheLevel), _long, st.none() | _paths,
     st.none() | st.just(b"data"), st.none() | _files, st.booleans(), st.booleans(), st.none() | _urls,
 )  # fmt: skip
-_specs |= st.builds(m.FileSpec, _files, st.just(m.FileKind.URL), st.sampled_from(m.CacheLevel), _long, url=_urls)
-_requests = st.builds(m.Request, st.sampled_from([None, 0.0, 1.0, 1e9]), st.sampled_from([None, 0.0, 1.0]))
+_specs |= st.builds(FileSpec, _files, st.just(FileKind.URL), st.sampled_from(CacheLevel), _long, url=_urls)
+_requests = st.builds(Request, st.sampled_from([None, 0.0, 1.0, 1e9]), st.sampled_from([None, 0.0, 1.0]))
 _submitted = st.builds(
-    m.TaskSpec, _tasks, st.sampled_from(m.TaskKind), function=st.none() | _files, depends=_some(_tasks), inputs=_mounts,
+    TaskSpec, _tasks, st.sampled_from(TaskKind), function=st.none() | _files, depends=_some(_tasks), inputs=_mounts,
     outputs=_mounts, environment=st.none() | _files, request=_requests, retries=st.integers(0, 1), label=_long,
 )  # fmt: skip
 _from_client = st.one_of(
@@ -68,15 +85,15 @@ _from_client = st.one_of(
     st.builds(m.ClientBye),
 )
 _results = st.builds(
-    m.AttemptResult, _attempts, st.sampled_from(m.Outcome), value=st.none() | st.just(b"v"),
+    AttemptResult, _attempts, st.sampled_from(Outcome), value=st.none() | st.just(b"v"),
     value_object=st.none() | _objects, value_manifest=st.none() | _manifests,
-    outputs=_some(st.builds(m.MadeOutput, _files, _objects, _manifests)), message=_long,
+    outputs=_some(st.builds(MadeOutput, _files, _objects, _manifests)), message=_long,
 )  # fmt: skip
 _ends = st.sampled_from(["tcp://127.0.0.1:1", "tcp://127.0.0.1:99999"])
 _from_worker = st.one_of(
     st.builds(
         m.WorkerHello, _workers, st.just(HostId("h")), st.just("node"), st.integers(1, 2),
-        st.sampled_from([m.Resources(), m.Resources(2, 10, 10, 1)]), st.just(()), st.just("3.11"), _ends, _ends,
+        st.sampled_from([Resources(), Resources(2, 10, 10, 1)]), st.just(()), st.just("3.11"), _ends, _ends,
     ),
     st.builds(m.TasksStarted, _some(_attempts)),
     st.builds(m.AttemptsEnded, _some(_results)),
@@ -85,20 +102,20 @@ _from_worker = st.one_of(
     st.builds(m.ObjectsEvicted, _some(_objects)),
     st.builds(m.WorkerStatus, st.just(0), st.sampled_from([0, 2**62]), *[st.just(0)] * 5),
     st.builds(
-        m.FetchEnded, _transfers, _objects, st.sampled_from(m.FetchFault), st.just(1), st.just(0.1), _long
+        m.FetchEnded, _transfers, _objects, st.sampled_from(FetchFault), st.just(1), st.just(0.1), _long
     ),
     st.builds(
-        m.DownloadEnded, _transfers, st.sampled_from(m.DownloadFault), st.none() | _objects, st.none() | _manifests,
+        m.DownloadEnded, _transfers, st.sampled_from(DownloadFault), st.none() | _objects, st.none() | _manifests,
         st.just(1), st.just(0.1), _long,
     ),
     st.builds(m.WorkerBye, _long),
 )  # fmt: skip
 _from_factory = st.one_of(
-    st.builds(m.FactoryHello, st.just("f"), st.just("local"), st.just(0), st.just(2), st.just(m.Resources(1))),
+    st.builds(m.FactoryHello, st.just("f"), st.just("local"), st.just(0), st.just(2), st.just(Resources(1))),
     st.builds(m.FactoryStatus, st.just(0), st.just(0), _long),
 )
 _local = st.builds(LocalFetched, _transfers, _objects, st.just(1), st.just(0.1)) | st.builds(
-    LocalFetchFailed, _transfers, _objects, st.sampled_from(m.FetchFault), _long, st.just(1), st.just(0.1)
+    LocalFetchFailed, _transfers, _objects, st.sampled_from(FetchFault), _long, st.just(1), st.just(0.1)
 )
 _peers = {"client": _from_client, "client 2": _from_client, "first": _from_worker, "second": _from_worker}
 _said = st.one_of(
@@ -119,7 +136,7 @@ _HELLOS = [
                 HostId("h"),
                 "node",
                 1,
-                m.Resources(2, 10, 10, 1),
+                Resources(2, 10, 10, 1),
                 (),
                 "3.11",
                 *["tcp://127.0.0.1:1"] * 2,

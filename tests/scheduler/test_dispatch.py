@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.scheduler.world import World
 from vine import config
 from vine.wire import messages as m
+from vine.wire.parts import DependencyValue, Outcome, Request, Resources
 
 
 def test_a_task_waits_for_the_results_it_takes() -> None:
@@ -15,8 +16,8 @@ def test_a_task_waits_for_the_results_it_takes() -> None:
     assert f"task {first}" in world.core.why(second, 0.0)
     world.settle()
     given = [a.message for a in world.sent(m.RunAttempts)][-1]
-    assert given.assignments[0].values == (m.DependencyValue(first, value=b"v"),)
-    assert world.results[second].outcome is m.Outcome.SUCCESS
+    assert given.assignments[0].values == (DependencyValue(first, value=b"v"),)
+    assert world.results[second].outcome is Outcome.SUCCESS
 
 
 def test_many_small_results_travel_as_objects_so_that_no_assignment_is_too_long() -> None:
@@ -25,7 +26,7 @@ def test_many_small_results_travel_as_objects_so_that_no_assignment_is_too_long(
     parts = tuple(world.submit() for _ in range(40))
     total = world.submit(depends=parts)
     world.settle()
-    assert world.results[total].outcome is m.Outcome.SUCCESS
+    assert world.results[total].outcome is Outcome.SUCCESS
     given = [a.message for a in world.sent(m.RunAttempts)][-1].assignments[0]
     inline = sum(len(value.value) for value in given.values if value.value is not None)
     assert inline <= config.dependency_bytes_inline_max
@@ -35,13 +36,13 @@ def test_many_small_results_travel_as_objects_so_that_no_assignment_is_too_long(
 def test_what_a_task_leaves_out_is_shared_out_in_proportion() -> None:
     world = World()
     world.join(cores=4, memory_mb=1000)
-    world.submit(request=m.Request(cores=1))
+    world.submit(request=Request(cores=1))
     (run,) = world.sent(m.RunAttempts)
-    assert run.message.assignments[0].allotment == m.Resources(1, 250, 250, 0)
+    assert run.message.assignments[0].allotment == Resources(1, 250, 250, 0)
 
 
 def test_a_task_that_asks_for_nothing_gets_the_whole_worker() -> None:
     world = World(workers=1, cores=4)
-    first, second = world.submit(request=m.Request()), world.submit(request=m.Request())
+    first, second = world.submit(request=Request()), world.submit(request=Request())
     assert world.state_of(first) == "staged"
     assert world.state_of(second) == "ready"

@@ -11,6 +11,19 @@ from vine.names import MANAGER, FileId, HostId, PeerKey, TaskId, numbered
 from vine.scheduler.actions import Journal, Send
 from vine.scheduler.records import ObjectBound
 from vine.wire import messages as m
+from vine.wire.parts import (
+    CacheLevel,
+    DownloadFault,
+    FileKind,
+    FileSpec,
+    Mount,
+    Outcome,
+    Request,
+    Resources,
+    TaskKind,
+    TaskSpec,
+    WorkDemand,
+)
 
 # --- one downloads, the others get it from there -------------------------------------------------
 
@@ -27,7 +40,7 @@ def test_one_worker_downloads_and_the_others_pull_from_peers() -> None:
     sources = {edge.source for w in world.workers.values() for order in w.fetching.values() for edge in order.sources}
     assert MANAGER not in sources
     world.settle()
-    assert {outcome(world, task) for task in tasks} == {m.Outcome.SUCCESS}
+    assert {outcome(world, task) for task in tasks} == {Outcome.SUCCESS}
     assert len({result.worker_id for result in world.results.values()}) == 4
     assert world.downloaded == {URL: 1}
 
@@ -45,11 +58,11 @@ def test_two_files_of_two_clients_with_one_url_are_one_download() -> None:
     other = PeerKey("other")
     world.say(m.ClientHello(world.core.state.clients[world.client].client_id, HostId("here"), "3.11"), other)
     theirs = FileId(numbered(1, 1))
-    world.say(m.DeclareFiles((m.FileSpec(theirs, m.FileKind.URL, m.CacheLevel.WORKFLOW, URL, url=URL),)), other)
+    world.say(m.DeclareFiles((FileSpec(theirs, FileKind.URL, CacheLevel.WORKFLOW, URL, url=URL),)), other)
     ours = world.url(URL)
     # when both have a task that needs it
     world.submit((ours,))
-    spec = m.TaskSpec(TaskId(numbered(1, 2)), m.TaskKind.CALL, inputs=(m.Mount(theirs, "in"),), request=m.Request(1))
+    spec = TaskSpec(TaskId(numbered(1, 2)), TaskKind.CALL, inputs=(Mount(theirs, "in"),), request=Request(1))
     world.say(m.SubmitTasks((spec,)), other)
     assert len(downloaders(world)) == 1
     world.settle()
@@ -66,7 +79,7 @@ def test_a_url_that_is_declared_again_is_what_the_run_has_of_it_already() -> Non
     world.web[URL] = "changed since"
     task = world.submit((world.url(URL),))
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
     assert world.downloaded == {URL: 1}
 
 
@@ -89,7 +102,7 @@ def test_an_archive_at_a_url_is_downloaded_once_and_unpacked_where_it_is_needed(
     tree = world.untar(world.url(URL))
     tasks = [world.submit((tree,)) for _ in range(2)]
     world.settle()
-    assert {outcome(world, task) for task in tasks} == {m.Outcome.SUCCESS}
+    assert {outcome(world, task) for task in tasks} == {Outcome.SUCCESS}
     assert world.downloaded == {URL: 1}
     assert len({result.worker_id for result in world.results.values()}) == 2
 
@@ -129,9 +142,9 @@ def test_the_worker_that_holds_most_of_the_task_s_other_inputs_downloads() -> No
     world = World(workers=2)
     holder = world.join(cores=2).worker_id
     big = world.local_file()
-    world.submit((big,), request=m.Request(cores=2))
+    world.submit((big,), request=Request(cores=2))
     world.settle()
-    world.submit(request=m.Request(cores=2))  # It is busy, too.
+    world.submit(request=Request(cores=2))  # It is busy, too.
     # when a task needs that and a URL
     world.submit((big, world.url(URL)))
     # then
@@ -143,17 +156,17 @@ def test_a_worker_that_fits_a_waiting_task_downloads() -> None:
     world.join(cores=1)
     large = world.join(cores=8)
     world.join(cores=1)
-    world.submit((world.url(URL),), request=m.Request(cores=8))
+    world.submit((world.url(URL),), request=Request(cores=8))
     assert the_one(world)[0] is large
 
 
 def test_a_task_that_fits_no_worker_does_not_wait_for_its_url_for_ever() -> None:
     world = World(workers=1)
-    task = world.submit((world.url(URL),), request=m.Request(cores=8))
+    task = world.submit((world.url(URL),), request=Request(cores=8))
     world.settle()
     world.pass_time(1)
     world.pass_time(config.no_fit_grace_s)
-    assert outcome(world, task) is m.Outcome.NO_WORKER_FITS
+    assert outcome(world, task) is Outcome.NO_WORKER_FITS
 
 
 def test_a_worker_with_room_for_what_it_was_before_downloads_it_again() -> None:
@@ -179,7 +192,7 @@ def test_many_urls_are_shared_out_and_no_worker_has_more_than_its_cap() -> None:
     assert [len(worker.downloading) for worker in world.workers.values()] == [config.downloads_per_worker_max] * 2
     assert "waits for a worker to download" in world.core.why(tasks[-1], world.now)
     world.settle()
-    assert {outcome(world, task) for task in tasks} == {m.Outcome.SUCCESS}
+    assert {outcome(world, task) for task in tasks} == {Outcome.SUCCESS}
 
 
 def test_of_a_large_fleet_all_take_part() -> None:
@@ -197,7 +210,7 @@ def test_a_download_waits_for_a_worker_to_come() -> None:
     assert world.core.why(task, world.now) == f"waits for a worker to download {URL}: none is connected"
     world.join()
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
 
 
 # --- what nobody needs any more ------------------------------------------------------------------
@@ -224,10 +237,10 @@ def test_what_is_needed_again_waits_until_the_stopped_download_has_ended() -> No
     # then nobody else begins before it has ended
     assert downloaders(world) == [first]
     assert "has not answered" in world.core.why(task, world.now)
-    world.download_ends(first, download, m.DownloadFault.ABANDONED)
+    world.download_ends(first, download, DownloadFault.ABANDONED)
     assert len(downloaders(world)) == 1
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
 
 
 def test_a_download_that_ends_before_it_can_be_stopped_is_content_all_the_same() -> None:
@@ -243,7 +256,7 @@ def test_a_download_whose_files_are_gone_leaves_nothing() -> None:
     world.submit((world.url(URL),))
     worker, download = the_one(world)
     world.say(m.ClientBye())
-    world.download_ends(worker, download, m.DownloadFault.NONE)
+    world.download_ends(worker, download, DownloadFault.NONE)
     assert not worker.holds
     assert not world.core.state.files.objects
 
@@ -254,15 +267,13 @@ def test_a_download_whose_files_are_gone_leaves_nothing() -> None:
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        (m.FileKind.URL, {}),
-        (m.FileKind.TEMP, {"url": URL}),
-        (m.FileKind.URL, {"url": URL, "path": "/data/file"}),
-        (m.FileKind.URL, {"url": URL, "data": b"data"}),
+        (FileKind.URL, {}),
+        (FileKind.TEMP, {"url": URL}),
+        (FileKind.URL, {"url": URL, "path": "/data/file"}),
+        (FileKind.URL, {"url": URL, "data": b"data"}),
     ],
 )
-def test_a_url_without_its_kind_and_the_other_way_round_is_malformed(
-    kind: m.FileKind, fields: dict[str, object]
-) -> None:
+def test_a_url_without_its_kind_and_the_other_way_round_is_malformed(kind: FileKind, fields: dict[str, object]) -> None:
     world = World()
     world.declare(kind, **fields)
     assert world.core.state.strange == 1
@@ -272,7 +283,7 @@ def test_a_url_without_its_kind_and_the_other_way_round_is_malformed(
 def test_a_url_is_no_task_s_output() -> None:
     world = World(workers=1)
     task = world.submit(outputs=(world.url(URL),))
-    assert outcome(world, task) is m.Outcome.OUTPUT_MISSING
+    assert outcome(world, task) is Outcome.OUTPUT_MISSING
 
 
 # --- what is told --------------------------------------------------------------------------------
@@ -290,7 +301,7 @@ def test_the_last_trouble_is_told_while_a_download_waits_for_another_worker() ->
     world = World(workers=2)
     tasks = [world.submit((world.url(f"{URL}/{number}"),)) for number in range(2 * config.downloads_per_worker_max + 1)]
     worker = next(iter(world.workers.values()))
-    world.download_ends(worker, next(iter(worker.downloading)), m.DownloadFault.UNREACHABLE)
+    world.download_ends(worker, next(iter(worker.downloading)), DownloadFault.UNREACHABLE)
     reasons = [world.core.why(task, world.now) for task in tasks]
     assert any("(the last try: " in reason and "unreachable on w1" in reason for reason in reasons)
 
@@ -313,13 +324,13 @@ def test_a_factory_hears_of_tasks_whose_urls_wait_for_a_worker_and_spares_worker
     # given a factory and no worker
     world = World()
     factory = PeerKey("factory")
-    world.say(m.FactoryHello("f", "local", 0, 2, m.Resources(1)), factory)
+    world.say(m.FactoryHello("f", "local", 0, 2, Resources(1)), factory)
     world.submit((world.url(URL),))
     # when
     world.pass_time(config.statistics_interval_s)
     # then it is to start one
     (demand,) = [message for peer, message in demands(world) if peer == factory][-1:]
-    assert demand.waiting == (m.WorkDemand(m.Request(cores=1), 1),)
+    assert demand.waiting == (WorkDemand(Request(cores=1), 1),)
     # and does not end the one that downloads
     world.join("w1")
     world.pass_time(config.statistics_interval_s)

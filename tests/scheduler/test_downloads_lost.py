@@ -11,18 +11,19 @@ from vine.content.manifest import object_id
 from vine.scheduler.actions import Journal
 from vine.scheduler.records import FileFailed
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, DownloadFault, Outcome, Request, TaskKind
 
 FAULTS_OF_THE_URL = [
-    m.DownloadFault.REFUSED, m.DownloadFault.UNTRUSTED, m.DownloadFault.SERVER_FAILED, m.DownloadFault.TRUNCATED,
+    DownloadFault.REFUSED, DownloadFault.UNTRUSTED, DownloadFault.SERVER_FAILED, DownloadFault.TRUNCATED,
 ]  # fmt: skip
-FAULTS_OF_THE_WORKER = [m.DownloadFault.UNREACHABLE, m.DownloadFault.UNREADABLE, m.DownloadFault.DISK_FULL]
+FAULTS_OF_THE_WORKER = [DownloadFault.UNREACHABLE, DownloadFault.UNREADABLE, DownloadFault.DISK_FULL]
 
 
 # --- what can go wrong ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("fault", FAULTS_OF_THE_URL)
-def test_what_is_the_url_s_fault_fails_all_that_need_it_at_once(fault: m.DownloadFault) -> None:
+def test_what_is_the_url_s_fault_fails_all_that_need_it_at_once(fault: DownloadFault) -> None:
     # given tasks that need the URL, and what is unpacked from it
     world = World(workers=3)
     file = world.url(URL)
@@ -33,31 +34,31 @@ def test_what_is_the_url_s_fault_fails_all_that_need_it_at_once(fault: m.Downloa
     # then nobody else tries, and the message is the worker's
     assert not downloaders(world)
     for task in tasks:
-        assert outcome(world, task) is m.Outcome.INPUT_MISSING
+        assert outcome(world, task) is Outcome.INPUT_MISSING
         assert world.results[task].message == f"{URL}: {fault.value} on {worker.worker_id}"
     failed = [r for a in world.done if isinstance(a, Journal) for r in a.records if isinstance(r, FileFailed)]
     assert [record.file_id for record in failed] == [file, tree]
     # and so does what is submitted later
-    assert outcome(world, world.submit((tree,))) is m.Outcome.INPUT_MISSING
+    assert outcome(world, world.submit((tree,))) is Outcome.INPUT_MISSING
 
 
 @pytest.mark.parametrize("fault", FAULTS_OF_THE_WORKER)
-def test_what_may_be_the_worker_s_fault_is_tried_on_another(fault: m.DownloadFault) -> None:
+def test_what_may_be_the_worker_s_fault_is_tried_on_another(fault: DownloadFault) -> None:
     world = World(workers=2)
     task = world.submit((world.url(URL),))
     first = fail(world, fault)
     second, _ = the_one(world)
     assert second is not first
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
 
 
 def test_what_no_worker_can_have_fails() -> None:
     world = World(workers=2)
     task = world.submit((world.url(URL),))
-    fail(world, m.DownloadFault.UNREACHABLE)
-    last = fail(world, m.DownloadFault.UNREACHABLE)
-    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    fail(world, DownloadFault.UNREACHABLE)
+    last = fail(world, DownloadFault.UNREACHABLE)
+    assert outcome(world, task) is Outcome.INPUT_MISSING
     assert last.worker_id in world.results[task].message
 
 
@@ -65,25 +66,25 @@ def test_what_no_worker_has_room_for_fails_as_anything_that_has_no_room() -> Non
     world = World(workers=2)
     file = world.url(URL)
     task, request = world.submit((file,)), world.broadcast(file)
-    fail(world, m.DownloadFault.UNREACHABLE)
-    fail(world, m.DownloadFault.DISK_FULL)
-    assert outcome(world, task) is m.Outcome.DISK_FULL
+    fail(world, DownloadFault.UNREACHABLE)
+    fail(world, DownloadFault.DISK_FULL)
+    assert outcome(world, task) is Outcome.DISK_FULL
     answer = world.answer(request)
-    assert answer is not None and answer.outcome is m.Outcome.DISK_FULL
+    assert answer is not None and answer.outcome is Outcome.DISK_FULL
 
 
 def test_what_so_many_workers_could_not_have_is_not_tried_on_all() -> None:
     world = World(workers=config.download_workers_max + 2)
     task = world.submit((world.url(URL),))
     for _ in range(config.download_workers_max):
-        fail(world, m.DownloadFault.UNREACHABLE)
-    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+        fail(world, DownloadFault.UNREACHABLE)
+    assert outcome(world, task) is Outcome.INPUT_MISSING
 
 
 def test_a_client_that_waits_for_a_content_that_cannot_be_had_is_told() -> None:
     world = World(workers=1)
     world.say(m.BringFile(world.url(URL)))
-    fail(world, m.DownloadFault.REFUSED)
+    fail(world, DownloadFault.REFUSED)
     (brought,) = [message for message in world.inbox if isinstance(message, m.FileBrought)]
     assert brought.path is None and "refused" in brought.message
 
@@ -94,28 +95,28 @@ def test_a_task_that_was_ready_while_its_url_was_lost_and_could_not_be_had_again
     world.join("large", cores=2)
     file = world.url(URL)
     tree = world.untar(file)
-    first = world.submit((file,), request=m.Request(cores=2))
+    first = world.submit((file,), request=Request(cores=2))
     arrive(world)
-    task = world.submit((tree,), request=m.Request(cores=2))
+    task = world.submit((tree,), request=Request(cores=2))
     world.lose("large")
     world.join("small", cores=1)
-    fail(world, m.DownloadFault.REFUSED)
-    assert outcome(world, first) is m.Outcome.INPUT_MISSING
+    fail(world, DownloadFault.REFUSED)
+    assert outcome(world, first) is Outcome.INPUT_MISSING
     assert world.state_of(task) == "ready"
     # when that worker comes
     world.join("another", cores=2)
     # then
-    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    assert outcome(world, task) is Outcome.INPUT_MISSING
     assert not downloaders(world)
 
 
 def test_a_url_that_could_not_be_had_is_tried_again_when_it_is_declared_again() -> None:
     world = World(workers=1)
     world.submit((world.url(URL),))
-    fail(world, m.DownloadFault.REFUSED)
+    fail(world, DownloadFault.REFUSED)
     task = world.submit((world.url(URL),))
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
 
 
 def test_a_download_whose_worker_is_lost_begins_anew_on_another() -> None:
@@ -124,7 +125,7 @@ def test_a_download_whose_worker_is_lost_begins_anew_on_another() -> None:
     world.lose(the_one(world)[0].worker_id)
     assert len(downloaders(world)) == 1
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
     assert world.downloaded == {URL: 1}
 
 
@@ -133,7 +134,7 @@ def test_a_url_that_loses_worker_after_worker_fails_and_says_so() -> None:
     task = world.submit((world.url(URL),))
     for _ in range(config.worker_losses_max):
         world.lose(the_one(world)[0].worker_id)
-    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    assert outcome(world, task) is Outcome.INPUT_MISSING
     assert "was lost (killed)" in world.results[task].message
 
 
@@ -142,12 +143,12 @@ def test_a_worker_that_reports_something_else_than_it_has_is_not_believed() -> N
     task = world.submit((world.url(URL),))
     liar, download = the_one(world)
     order = liar.downloading.pop(download)
-    lie = m.DownloadEnded(order.download_id, m.DownloadFault.NONE, object_id(manifest("this")), manifest("that"))
+    lie = m.DownloadEnded(order.download_id, DownloadFault.NONE, object_id(manifest("this")), manifest("that"))
     world.say(lie, liar.peer)
     assert world.core.state.strange == 1
     assert the_one(world)[0] is not liar
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
 
 
 # --- copies that are lost ------------------------------------------------------------------------
@@ -163,7 +164,7 @@ def test_a_url_whose_copies_are_all_lost_is_downloaded_again_when_it_is_needed()
     assert not downloaders(world)
     task = world.submit((file,))
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
     assert world.downloaded == {URL: 2}
     assert world.core.snapshot(world.now)["downloads_changed"] == 0
 
@@ -178,13 +179,13 @@ def test_what_a_url_leads_to_now_is_bound_to_all_its_files_when_the_old_copies_a
     worker = world.join(cores=2)
     world.web[URL] = "changed since"
     # when a task takes both
-    task = world.submit(tuple(files), request=m.Request(cores=1))
+    task = world.submit(tuple(files), request=Request(cores=1))
     arrive(world)
     # then it sees one content, and the run says that it has changed
     (assignment,) = worker.assigned.values()
     assert {mount.object_id for mount in assignment.inputs} == {content_id("changed since")}
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
     assert world.core.snapshot(world.now)["downloads_changed"] == 1
 
 
@@ -196,7 +197,7 @@ def test_a_task_that_waits_for_a_copy_that_was_lost_takes_what_is_downloaded_nex
     world.settle()
     holder = world.results[first].worker_id
     assert holder is not None
-    world.submit(request=m.Request(cores=1), kind=m.TaskKind.COMMAND)
+    world.submit(request=Request(cores=1), kind=TaskKind.COMMAND)
     tasks = [world.submit((file,)) for _ in range(2)]
     # when that is lost
     world.web[URL] = "changed since"
@@ -205,14 +206,14 @@ def test_a_task_that_waits_for_a_copy_that_was_lost_takes_what_is_downloaded_nex
     world.join()
     world.settle()
     # then
-    assert {outcome(world, task) for task in tasks} == {m.Outcome.SUCCESS}
+    assert {outcome(world, task) for task in tasks} == {Outcome.SUCCESS}
     assert world.core.state.files.by_id[file].object_id == content_id("changed since")
 
 
 def test_copies_that_come_back_count_more_than_what_is_downloaded_meanwhile() -> None:
     # given a download of what was lost, and a worker that comes back with it
     world = World(workers=1)
-    file = world.url(URL, cache=m.CacheLevel.FOREVER)
+    file = world.url(URL, cache=CacheLevel.FOREVER)
     world.submit((file,))
     world.settle()
     world.lose("w1")
@@ -226,19 +227,19 @@ def test_copies_that_come_back_count_more_than_what_is_downloaded_meanwhile() ->
     assert world.core.state.files.by_id[file].object_id == content_id(URL)
     assert not one.holds
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
 
 
 def test_a_url_of_level_task_goes_after_use_and_is_downloaded_again() -> None:
     world = World(workers=1)
     (worker,) = world.workers.values()
-    file = world.url(URL, cache=m.CacheLevel.TASK)
+    file = world.url(URL, cache=CacheLevel.TASK)
     world.submit((file,))
     world.settle()
     assert not worker.holds
     task = world.submit((file,))
     world.settle()
-    assert outcome(world, task) is m.Outcome.SUCCESS
+    assert outcome(world, task) is Outcome.SUCCESS
     assert world.downloaded == {URL: 2}
 
 
@@ -255,7 +256,7 @@ def test_the_only_copy_of_a_url_is_not_given_up_for_room() -> None:
 def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_it_no_more(peer_transfer: bool) -> None:
     # given a task that uses the content, and the transfer of one that was cancelled
     world = World(workers=2)
-    file = world.url(URL, cache=m.CacheLevel.TASK, peer_transfer=peer_transfer)
+    file = world.url(URL, cache=CacheLevel.TASK, peer_transfer=peer_transfer)
     tasks = [world.submit((file,)) for _ in range(2)]
     holder = arrive(world)
     (receiver,) = [worker for worker in world.workers.values() if worker is not holder]
@@ -273,12 +274,12 @@ def test_who_has_failed_tries_once_more_when_who_has_not_is_lost() -> None:
     # given a download that failed on one worker, and the loss of the other that tried
     world = World(workers=2)
     task = world.submit((world.url(URL),))
-    first = fail(world, m.DownloadFault.UNREACHABLE)
+    first = fail(world, DownloadFault.UNREACHABLE)
     world.lose(the_one(world)[0].worker_id)
     # then the first tries again, and what it says now counts
     assert the_one(world)[0] is first
-    fail(world, m.DownloadFault.UNREACHABLE)
-    assert outcome(world, task) is m.Outcome.INPUT_MISSING
+    fail(world, DownloadFault.UNREACHABLE)
+    assert outcome(world, task) is Outcome.INPUT_MISSING
 
 
 def test_a_download_that_no_free_worker_can_do_holds_up_no_other() -> None:
@@ -288,7 +289,7 @@ def test_a_download_that_no_free_worker_can_do_holds_up_no_other() -> None:
     for url in urls:
         world.submit((world.url(url),))
     worker = next(iter(world.workers.values()))
-    world.download_ends(worker, next(iter(worker.downloading)), m.DownloadFault.UNREACHABLE)
+    world.download_ends(worker, next(iter(worker.downloading)), DownloadFault.UNREACHABLE)
     assert len(world.core.state.downloads.waiting) == 1
     # when another is needed
     world.submit((world.url(f"{URL}/new"),))
@@ -308,7 +309,7 @@ def test_an_unpacked_copy_is_of_no_use_to_other_workers_when_the_archive_is_gone
     world.join("second")
     task = world.submit((folder,))
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     assert world.downloaded["https://example.org/data"] == 2
 
 
@@ -340,7 +341,7 @@ def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() ->
     assert world.worker_of(task) is None and second.downloading
     world.settle()
     third = world.join("third")
-    world.outcome = lambda assignment: m.Outcome.SUCCESS
+    world.outcome = lambda assignment: Outcome.SUCCESS
     world.submit()
     world.submit((file,))
     world.submit((file,))
@@ -362,7 +363,7 @@ def test_who_has_downloaded_it_is_not_said_to_wait_for_others_and_feeds_them() -
     assert second.fetching
     world.submit((world.url("https://mirror", peer_transfer=False),))
     (download,) = second.downloading
-    world.download_ends(second, download, m.DownloadFault.NONE)
+    world.download_ends(second, download, DownloadFault.NONE)
     assert not second.fetching and not world.core.state.transfers.active
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS

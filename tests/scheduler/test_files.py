@@ -7,7 +7,7 @@ from vine.content.manifest import object_id
 from vine.names import FileId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.files import FileTable, unpacked_id
-from vine.wire.messages import CacheLevel, FileKind, FileSpec
+from vine.wire.parts import CacheLevel, FileKind, FileSpec
 
 
 def declare(table: FileTable, number: int, kind: FileKind = FileKind.TEMP, **fields: object) -> FileId:

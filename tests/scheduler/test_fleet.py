@@ -7,15 +7,16 @@ from vine import config
 from vine.names import HostId, PeerKey, WorkerId
 from vine.scheduler import actions
 from vine.wire import messages as m
+from vine.wire.parts import Outcome, Request, Resources
 
 
 def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
     world = World(workers=1, cores=2)
-    task = world.submit(request=m.Request(cores=8))
+    task = world.submit(request=Request(cores=8))
     world.pass_time(1)
     assert world.state_of(task) == "ready"
     world.pass_time(config.no_fit_grace_s + 1)
-    assert world.results[task].outcome is m.Outcome.NO_WORKER_FITS
+    assert world.results[task].outcome is Outcome.NO_WORKER_FITS
     assert "8 cores" in world.results[task].message
     assert "2 cores" in world.results[task].message
     assert f"task {task} (" in world.results[task].message
@@ -23,7 +24,7 @@ def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
 
 def hello(name: str, pid: int = 2) -> m.WorkerHello:
     return m.WorkerHello(
-        WorkerId(name), HostId("elsewhere"), "host", pid, m.Resources(1, 1000, 1000, 0), (), "3.11",
+        WorkerId(name), HostId("elsewhere"), "host", pid, Resources(1, 1000, 1000, 0), (), "3.11",
         "tcp://127.0.0.1:3", "tcp://127.0.0.1:4",
     )  # fmt: skip
 
@@ -70,10 +71,10 @@ def test_a_worker_cannot_pass_for_the_manager() -> None:
 
 def test_a_task_that_asks_for_a_feature_does_not_wait_for_a_factory_that_cannot_give_it() -> None:
     world = World(workers=1)
-    world.say(m.FactoryHello("f", "local", 0, 4, m.Resources(8, 8000, 8000, 0)), PeerKey("factory"))
+    world.say(m.FactoryHello("f", "local", 0, 4, Resources(8, 8000, 8000, 0)), PeerKey("factory"))
     task = world.submit(features=("infiniband",))
     for _ in range(3):
         world.core.heard(PeerKey("factory"), world.now + config.no_fit_grace_s)
         world.pass_time(config.no_fit_grace_s)
-    assert world.results[task].outcome is m.Outcome.NO_WORKER_FITS
+    assert world.results[task].outcome is Outcome.NO_WORKER_FITS
     assert "the feature infiniband" in world.results[task].message

@@ -12,8 +12,9 @@ from vine.content.manifest import object_id
 from vine.names import FileId, ObjectId, TaskId
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, FetchFault, FileKind, Outcome, Signature
 
-SUCCESS, FOREVER = m.Outcome.SUCCESS, m.CacheLevel.FOREVER
+SUCCESS, FOREVER = Outcome.SUCCESS, CacheLevel.FOREVER
 
 
 def content_of(world: World, file: FileId) -> ObjectId:
@@ -70,18 +71,18 @@ def test_when_the_keeper_is_lost_another_holder_keeps_the_copy() -> None:
     world.settle()
     world.lose(first.worker_id)
     assert second.may_go() == []
-    assert world.sent(m.RateObjects)[-1].message == m.RateObjects((made,), False, m.CacheLevel.WORKFLOW)  # type: ignore[union-attr]
+    assert world.sent(m.RateObjects)[-1].message == m.RateObjects((made,), False, CacheLevel.WORKFLOW)  # type: ignore[union-attr]
 
 
 def test_what_comes_to_the_manager_becomes_spare() -> None:
     world = World(workers=1)
     (worker,) = world.workers.values()
     _, made = made_temp(world)
-    file = world.declare(m.FileKind.LOCAL, path="/data/copy")
+    file = world.declare(FileKind.LOCAL, path="/data/copy")
     known = world.core.state.files.objects[made]
     content = known.manifest
     assert content is not None
-    world.say(m.FileBound(file, made, content, "/data/copy", m.Signature(content.size, 1, 1)))
+    world.say(m.FileBound(file, made, content, "/data/copy", Signature(content.size, 1, 1)))
     assert worker.may_go() == [made]
 
 
@@ -130,7 +131,7 @@ def test_a_flow_from_a_copy_that_had_to_make_room_comes_from_another_one() -> No
 def test_a_copy_that_was_dropped_while_it_made_room_and_was_sent_again_is_not_taken_for_a_failure() -> None:
     world = World(workers=1)
     (worker,) = world.workers.values()
-    data = world.buffer(b"once", cache=m.CacheLevel.TASK)
+    data = world.buffer(b"once", cache=CacheLevel.TASK)
     world.submit((data,))
     world.settle()  # It was dropped after its last use.
     task = world.submit((data,))
@@ -183,10 +184,10 @@ def test_what_a_worker_has_kept_for_ever_is_found_when_a_file_of_that_content_is
     assert not world.sent(m.FetchObject) + world.sent(m.UnpackObject) + world.sent(m.DropObjects)
 
 
-@pytest.mark.parametrize("level", [m.CacheLevel.TASK, m.CacheLevel.WORKFLOW, m.CacheLevel.WORKER])
+@pytest.mark.parametrize("level", [CacheLevel.TASK, CacheLevel.WORKFLOW, CacheLevel.WORKER])
 @pytest.mark.parametrize("declared_first", [True, False])
 def test_what_a_worker_has_kept_for_ever_stays_so_whatever_a_later_run_declares(
-    level: m.CacheLevel, declared_first: bool
+    level: CacheLevel, declared_first: bool
 ) -> None:
     # given what an earlier run has kept for ever, and a run that declares it for less long
     world = World()
@@ -241,7 +242,7 @@ def test_what_a_worker_found_of_a_run_that_is_over_and_need_not_keep_is_dropped(
 def disk_full(world: World, worker_id: str) -> None:
     """The worker's first transfer finds no room."""
     worker = world.workers[worker_id]  # type: ignore[index]
-    world.fetch_ends(worker, next(iter(worker.fetching)), m.FetchFault.DISK_FULL)
+    world.fetch_ends(worker, next(iter(worker.fetching)), FetchFault.DISK_FULL)
 
 
 def test_a_task_that_lacks_the_room_that_others_take_up_waits_for_their_end() -> None:
@@ -268,7 +269,7 @@ def test_a_task_whose_data_have_no_room_on_an_empty_worker_goes_elsewhere_or_fai
     second = world.worker_of(task)
     assert second not in (None, first)
     disk_full(world, second)  # type: ignore[arg-type]
-    assert world.results[task].outcome is m.Outcome.DISK_FULL
+    assert world.results[task].outcome is Outcome.DISK_FULL
 
 
 def test_two_tasks_that_take_the_room_from_each_other_run_one_after_the_other() -> None:
@@ -351,4 +352,4 @@ def test_news_of_a_copy_that_cross_the_order_to_drop_it_keep_no_task_waiting() -
     assert not worker.storing, "the manager takes it for being there"
     world.say(m.ObjectsEvicted((stored,)), worker.peer)
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS

@@ -9,6 +9,7 @@ from tests.scheduler.test_spreading import a_task_each
 from tests.scheduler.world import CHUNK, World
 from vine.names import MANAGER
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, FetchFault, FileKind, Outcome, Request
 
 
 def hosts(count: int, workers_each: int) -> World:
@@ -28,7 +29,7 @@ def orders_sent(worker: FakeWorker) -> list[m.FetchObject]:
 
 def succeeded(world: World, count: int) -> bool:
     outcomes = [result.outcome for result in world.results.values()]
-    return outcomes == [m.Outcome.SUCCESS] * count
+    return outcomes == [Outcome.SUCCESS] * count
 
 
 @pytest.mark.parametrize("chunks", [2, 12])
@@ -43,7 +44,7 @@ def test_an_object_is_brought_to_each_host_once(chunks: int) -> None:
     # when these have it, their mates are told to have it from them
     pullers = bringing(world)
     for puller in pullers:
-        world.fetch_ends(puller, next(iter(puller.fetching)), m.FetchFault.NONE)
+        world.fetch_ends(puller, next(iter(puller.fetching)), FetchFault.NONE)
     for worker in world.workers.values():
         (order,) = orders_sent(worker)
         mates = {puller.worker_id for puller in pullers if puller.host == worker.host}
@@ -60,7 +61,7 @@ def test_who_comes_to_a_host_that_has_it_has_it_from_there() -> None:
     a_task_each(world, file)
     world.settle()
     late = world.join(cores=2, host="h1")
-    world.submit((file,), request=m.Request(cores=2))
+    world.submit((file,), request=Request(cores=2))
     (order,) = orders_sent(late)
     assert {edge.source for edge in order.sources} == {"w2"}
     assert not world.core.state.transfers.slots.used
@@ -76,7 +77,7 @@ def test_when_the_one_that_brings_it_cannot_a_mate_takes_over(how: str) -> None:
     if how == "lost":
         world.lose(first.worker_id)
     else:
-        world.fetch_ends(first, next(iter(first.fetching)), m.FetchFault.DISK_FULL)
+        world.fetch_ends(first, next(iter(first.fetching)), FetchFault.DISK_FULL)
     # then another one pulls it
     (second,) = [worker for worker in bringing(world) if worker is not first]
     world.settle()
@@ -87,7 +88,7 @@ def test_when_a_source_has_failed_the_same_worker_pulls_on() -> None:
     world = hosts(1, 3)
     a_task_each(world, world.local_file(chunks=12))
     (first,) = bringing(world)
-    world.fetch_ends(first, next(iter(first.fetching)), m.FetchFault.SOURCE_GONE)
+    world.fetch_ends(first, next(iter(first.fetching)), FetchFault.SOURCE_GONE)
     assert bringing(world) == [first]
 
 
@@ -110,7 +111,7 @@ def test_a_mate_that_has_it_all_the_same_is_sent_nothing() -> None:
     mate = next(worker for worker in world.workers.values() if worker is not puller)
     (object_id,) = world.core.state.workers[mate.worker_id].awaits
     # when it says that it has the object
-    mate.came(object_id, m.CacheLevel.WORKFLOW)
+    mate.came(object_id, CacheLevel.WORKFLOW)
     world.say(m.ObjectsHeld((object_id,)), mate.peer)
     # then it waits no more, and nothing is sent to it
     assert not world.core.state.workers[mate.worker_id].awaits
@@ -129,7 +130,7 @@ def test_a_mate_whose_task_has_gone_elsewhere_waits_no_more() -> None:
     assert world.core.state.workers[mate.worker_id].awaits
     # when it has no room for that one
     world.join()
-    world.fetch_ends(mate, next(iter(mate.fetching)), m.FetchFault.DISK_FULL)
+    world.fetch_ends(mate, next(iter(mate.fetching)), FetchFault.DISK_FULL)
     # then its task is elsewhere, and it waits for nothing
     assert world.worker_of(task) != mate.worker_id
     assert not world.core.state.workers[mate.worker_id].awaits
@@ -170,9 +171,9 @@ def test_where_the_store_is_not_shared_after_all_each_pulls_for_itself() -> None
     world = hosts(1, 2)
     a_task_each(world, world.local_file(chunks=12))
     (first,) = bringing(world)
-    world.fetch_ends(first, next(iter(first.fetching)), m.FetchFault.NONE)
+    world.fetch_ends(first, next(iter(first.fetching)), FetchFault.NONE)
     (second,) = bringing(world)
-    world.fetch_ends(second, next(iter(second.fetching)), m.FetchFault.SOURCE_GONE)
+    world.fetch_ends(second, next(iter(second.fetching)), FetchFault.SOURCE_GONE)
     # then it is fed like any other
     (order,) = second.fetching.values()
     assert {edge.source for edge in order.sources} == {MANAGER}
@@ -190,7 +191,7 @@ def test_what_must_not_be_shared_comes_to_each_worker_from_the_manager() -> None
 def test_those_who_wait_when_it_must_not_be_shared_any_more_pull_for_themselves() -> None:
     world = hosts(1, 3)
     a_task_each(world, world.local_file(chunks=12))
-    world.bind(world.declare(m.FileKind.LOCAL, path="/data/big", peer_transfer=False), "big", 12)
+    world.bind(world.declare(FileKind.LOCAL, path="/data/big", peer_transfer=False), "big", 12)
     assert len(bringing(world)) == 3
     world.settle()
     assert succeeded(world, 3)

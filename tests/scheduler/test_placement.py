@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.scheduler.world import World
 from vine import config
 from vine.wire import messages as m
+from vine.wire.parts import Outcome, Request, Resources
 
 
 def test_a_task_takes_the_worker_that_holds_its_input() -> None:
@@ -28,7 +29,7 @@ def test_a_higher_priority_goes_first() -> None:
     world.submit()
     low, high = world.submit(priority=1), world.submit(priority=2)
     order: list[object] = []
-    world.outcome = lambda assignment: order.append(assignment.task_id) or m.Outcome.SUCCESS  # type: ignore[func-returns-value]
+    world.outcome = lambda assignment: order.append(assignment.task_id) or Outcome.SUCCESS  # type: ignore[func-returns-value]
     world.settle()
     assert order[1:] == [high, low]
 
@@ -52,16 +53,16 @@ def test_the_papers_shape_fits_eight_tasks_on_a_worker() -> None:
     worker = world.join(cores=16, memory_mb=16_000)
     assert worker.cores == 16
     world.core.state.workers[worker.worker_id].hello = m.WorkerHello(
-        worker.worker_id, worker.host, "h", 1, m.Resources(16, 16_000, 16_000), (), "3", "tcp://a:1", "tcp://a:2"
+        worker.worker_id, worker.host, "h", 1, Resources(16, 16_000, 16_000), (), "3", "tcp://a:1", "tcp://a:2"
     )  # type: ignore[arg-type]
-    shape = m.Request(cores=2, memory_mb=2000, disk_mb=2000)
+    shape = Request(cores=2, memory_mb=2000, disk_mb=2000)
     tasks = [world.submit(request=shape) for _ in range(9)]
     assert [world.state_of(task) for task in tasks] == ["staged"] * 8 + ["ready"]
 
 
 def test_an_index_of_workers_does_not_grow_with_the_tasks_that_have_run() -> None:
     world = World(workers=1, cores=2)
-    world.submit(request=m.Request(cores=2))  # a shape that is idle from then on
+    world.submit(request=Request(cores=2))  # a shape that is idle from then on
     for _ in range(500):
         world.submit()
         world.settle()
@@ -77,7 +78,7 @@ def test_tasks_that_ask_for_the_same_are_one_shape_whatever_they_run() -> None:
 
 def test_shapes_without_tasks_are_forgotten() -> None:
     world = World()
-    tasks = [world.submit(request=m.Request(cores=0.5, memory_mb=number)) for number in range(200)]
+    tasks = [world.submit(request=Request(cores=0.5, memory_mb=number)) for number in range(200)]
     world.say(m.CancelTasks(tuple(tasks[1:])))
     world.join()
     world.settle()

@@ -10,15 +10,16 @@ from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord
 from vine.wire import messages as m
+from vine.wire.parts import Mount, Request, Resources, TaskKind, TaskSpec
 
 
 def worker(name: str, attempts: int = 1) -> WorkerRecord:
     hello = m.WorkerHello(
-        WorkerId(name), HostId(name), "host", 1, m.Resources(cores=4), (), "3.11", "tcp://h:1", "tcp://h:2"
+        WorkerId(name), HostId(name), "host", 1, Resources(cores=4), (), "3.11", "tcp://h:1", "tcp://h:2"
     )
     record = WorkerRecord(PeerKey(name), hello, 0.0, 0.0)
     for number in range(attempts):
-        record.attempts[AttemptId(1, number)] = m.Resources()
+        record.attempts[AttemptId(1, number)] = Resources()
     return record
 
 
@@ -27,8 +28,8 @@ def asked(prefetches: Prefetches) -> str:
 
 
 def task(number: int, **fields: Any) -> TaskRecord:
-    options: dict[str, Any] = {"inputs": (m.Mount(FileId(1), "in"),), **fields}
-    return TaskRecord(m.TaskSpec(TaskId(number), m.TaskKind.COMMAND, **options), PeerKey("client"), 0.0)
+    options: dict[str, Any] = {"inputs": (Mount(FileId(1), "in"),), **fields}
+    return TaskRecord(TaskSpec(TaskId(number), TaskKind.COMMAND, **options), PeerKey("client"), 0.0)
 
 
 def test_tasks_with_inputs_wait_in_order_of_priority_and_age() -> None:
@@ -43,7 +44,7 @@ def test_tasks_with_inputs_wait_in_order_of_priority_and_age() -> None:
 def test_those_that_ask_for_different_things_wait_apart() -> None:
     prefetches = Prefetches()
     prefetches.push(task(1))
-    prefetches.push(task(2, request=m.Request(cores=2)))
+    prefetches.push(task(2, request=Request(cores=2)))
     assert len(prefetches.queues) == 2
 
 

@@ -9,8 +9,9 @@ from tests.scheduler.world import FakeWorker, World
 from vine import config
 from vine.names import MANAGER, FileId, TaskId, WorkerId
 from vine.wire import messages as m
+from vine.wire.parts import Mount, Outcome, Request, TaskKind, TaskSpec
 
-SUCCESS = m.Outcome.SUCCESS
+SUCCESS = Outcome.SUCCESS
 
 
 def busy_world(workers: int, free_disk_bytes: int = 1 << 40, cores: float = 1) -> tuple[World, list[TaskId]]:
@@ -162,7 +163,7 @@ def test_inputs_of_tasks_so_short_that_they_queue_on_workers_go_with_them() -> N
 def test_workers_that_cannot_run_the_task_get_nothing() -> None:
     world, _ = busy_world(1)
     world.submit((world.local_file("one"),), features=("gpu",))
-    world.submit((world.local_file("two"),), request=m.Request(cores=64))
+    world.submit((world.local_file("two"),), request=Request(cores=64))
     assert not on_the_way(world)
 
 
@@ -309,9 +310,9 @@ def test_tasks_that_do_not_wait_any_more_are_forgotten() -> None:
     assert len(queue) < 100
 
 
-def spec_of(world: World, file: FileId) -> m.TaskSpec:
+def spec_of(world: World, file: FileId) -> TaskSpec:
     number = world._number()
-    return m.TaskSpec(TaskId(number), m.TaskKind.CALL, inputs=(m.Mount(file, "in"),), request=m.Request(cores=1))
+    return TaskSpec(TaskId(number), TaskKind.CALL, inputs=(Mount(file, "in"),), request=Request(cores=1))
 
 
 def test_an_archive_that_is_pruned_while_it_is_sent_ahead_leaves_no_mate_waiting_for_what_is_unpacked() -> None:
@@ -329,4 +330,4 @@ def test_an_archive_that_is_pruned_while_it_is_sent_ahead_leaves_no_mate_waiting
     assert world.worker_of(task) == mate.worker_id
     while events := [event for event in world.possible_events() if event[:2] != ("end", busy)]:
         world.happen(events[0])
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS

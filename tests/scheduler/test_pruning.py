@@ -6,6 +6,7 @@ from tests.scheduler.test_broadcasting import content_of, failed
 from tests.scheduler.test_replicating import holders, replicated_temp
 from tests.scheduler.world import World
 from vine.wire import messages as m
+from vine.wire.parts import Outcome
 
 
 def test_all_copies_go_and_a_later_task_gets_the_file_again() -> None:
@@ -17,7 +18,7 @@ def test_all_copies_go_and_a_later_task_gets_the_file_again() -> None:
     assert not holders(world, content_of(world, file))
     task = world.submit((file,))
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
 
 
 def test_a_pruned_temp_is_made_again_for_a_later_task() -> None:
@@ -28,7 +29,7 @@ def test_a_pruned_temp_is_made_again_for_a_later_task() -> None:
     assert not holders(world, made)
     task = world.submit((temp,))
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     assert max(world.runs.values()) == 2
     assert len(holders(world, content_of(world, temp))) == 1, "several copies are not asked for any more"
 
@@ -51,7 +52,7 @@ def test_the_copies_that_attempts_use_stay() -> None:
     world.say(m.PruneFiles((temp,)))
     assert holders(world, made) == used
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
     assert max(world.runs.values()) == 1
 
 
@@ -61,7 +62,7 @@ def test_a_broadcast_under_way_fails_and_what_is_on_its_way_is_stopped() -> None
     request = world.broadcast(file)
     world.say(m.PruneFiles((file,)))
     outcome, message = failed(world, request)
-    assert outcome is m.Outcome.CANCELLED and "was pruned before all had it" in message
+    assert outcome is Outcome.CANCELLED and "was pruned before all had it" in message
     assert not world.core.state.transfers.active
     world.join()
     assert not world.core.state.transfers.active

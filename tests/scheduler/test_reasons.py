@@ -7,6 +7,7 @@ import json
 from tests.scheduler.world import World
 from vine.scheduler import actions
 from vine.wire import messages as m
+from vine.wire.parts import Outcome, Resources
 
 
 def test_without_any_worker_a_task_waits_and_says_why() -> None:
@@ -21,7 +22,7 @@ def test_the_snapshot_is_plain_data() -> None:
     world = World(workers=2)
     world.submit((world.local_file(),))
     world.submit(depends=(world.submit(),))
-    world.outcome = lambda assignment: m.Outcome.KILLED
+    world.outcome = lambda assignment: Outcome.KILLED
     json.dumps(world.core.snapshot(1.0))
     world.settle()
     assert world.core.snapshot(1.0)["failures"]
@@ -31,7 +32,7 @@ def test_without_any_worker_the_factorys_trouble_is_told() -> None:
     world = World()
     task = world.submit()
     factory = actions.PeerKey("factory")
-    world.say(m.FactoryHello("f", "local", 0, 4, m.Resources(1, 1000, 1000, 0)), factory)
+    world.say(m.FactoryHello("f", "local", 0, 4, Resources(1, 1000, 1000, 0)), factory)
     world.say(m.FactoryStatus(2, 0, "sbatch said no"), factory)
     assert "starting 2" in world.core.why(task, world.now)
     assert "sbatch said no" in world.core.why(task, world.now)

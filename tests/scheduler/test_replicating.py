@@ -8,6 +8,7 @@ from vine import config
 from vine.names import FileId, ObjectId
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
+from vine.wire.parts import Outcome
 
 
 def replicated_temp(world: World, copies: int) -> FileId:
@@ -56,7 +57,7 @@ def test_a_copy_whose_worker_is_lost_is_made_anew_and_its_task_does_not_run_agai
         assert len(keepers(world, made)) == 2
     task = world.submit((temp,))
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     assert max(world.runs.values()) == 1
 
 

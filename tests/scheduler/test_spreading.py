@@ -12,6 +12,7 @@ from vine.scheduler.flows import Transfers
 from vine.scheduler.settings import Spread
 from vine.transfer import ranks
 from vine.wire import messages as m
+from vine.wire.parts import FetchFault, FileKind, Mount, Outcome, Request, TaskKind, TaskSpec
 
 CHUNKS = 12
 
@@ -19,8 +20,8 @@ CHUNKS = 12
 def a_task_each(world: World, file: FileId) -> list[TaskId]:
     """One message for all, as clients send them: one step."""
     task_ids = [world.new_task_id() for _ in world.workers]
-    mounts = (m.Mount(file, "in"),)
-    specs = [m.TaskSpec(t, m.TaskKind.CALL, inputs=mounts, request=m.Request(cores=1)) for t in task_ids]
+    mounts = (Mount(file, "in"),)
+    specs = [TaskSpec(t, TaskKind.CALL, inputs=mounts, request=Request(cores=1)) for t in task_ids]
     world.say(m.SubmitTasks(tuple(specs)))
     return task_ids
 
@@ -50,7 +51,7 @@ def test_the_manager_uploads_an_object_once_however_many_want_it(workers: int) -
     assert len(world.sent(m.FetchObject)) == workers
     assert not world.sent(m.AbandonFetch)
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
     assert flows(world).bytes_from_manager == CHUNKS * CHUNK
     assert flows(world).bytes_from_peers == (workers - 1) * CHUNKS * CHUNK
 
@@ -64,7 +65,7 @@ def test_in_a_chain_everybody_feeds_one_other_from_the_start() -> None:
         line.append(fed_by[line[-1]])
     assert len(line) == 9
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
     assert flows(world).bytes_from_manager == CHUNKS * CHUNK
 
 
@@ -105,7 +106,7 @@ def test_what_a_lost_worker_fed_comes_from_others() -> None:
     assert lost.worker_id not in asked and asked
     world.join()
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
 
 
 def test_whom_a_lost_worker_fed_go_on_with_what_they_have() -> None:
@@ -142,7 +143,7 @@ def test_a_change_that_crosses_the_transfer_s_end_is_harmless() -> None:
     assert changes(child)
     # then its word of the end still counts
     size = CHUNKS * CHUNK
-    world.say(m.FetchEnded(order.transfer_id, order.object_id, m.FetchFault.NONE, size, 0.1), child.peer)
+    world.say(m.FetchEnded(order.transfer_id, order.object_id, FetchFault.NONE, size, 0.1), child.peer)
     assert order.object_id in world.core.state.workers[child.worker_id].holds
     world.settle()
     assert len(world.results) == 8
@@ -156,7 +157,7 @@ def test_a_source_that_was_replaced_is_not_blamed_for_a_transfer_that_failed_bef
     world.lose(lost.worker_id)
     world.join(lost.worker_id)
     # when the child tells that this source has failed it
-    world.fetch_ends(child, order.transfer_id, m.FetchFault.SOURCE_GONE, blamed=lost.worker_id)
+    world.fetch_ends(child, order.transfer_id, FetchFault.SOURCE_GONE, blamed=lost.worker_id)
     # then nobody is shunned, and the child is fed anew
     assert not flows(world).shunned and not flows(world).failures
     assert len(child.fetching) == 1
@@ -173,7 +174,7 @@ def test_a_backup_alone_is_not_worth_a_message_unless_the_one_there_was_is_gone(
     helped = [w for w, named in backups.items() if lost in named and w != lost]
     # when others complete, so that better backups appear, nobody is told
     holder = next(w for w, _ in orders(world) if w.worker_id != lost)
-    world.fetch_ends(holder, next(iter(holder.fetching)), m.FetchFault.NONE)
+    world.fetch_ends(holder, next(iter(holder.fetching)), FetchFault.NONE)
     assert not world.sent(m.ChangeSources)
     # when it is lost, those whom it would have helped are told of another
     world.lose(lost)
@@ -202,18 +203,18 @@ def test_a_source_that_failed_one_of_its_children_feeds_nobody_any_more_but_gets
         for transfer, order in worker.fetching.items()
         if bad.worker_id in [edge.source for edge in order.sources]
     ]
-    world.fetch_ends(*children[0], m.FetchFault.SOURCE_GONE, blamed=bad.worker_id)
+    world.fetch_ends(*children[0], FetchFault.SOURCE_GONE, blamed=bad.worker_id)
     asked = {edge.source for w in world.workers.values() for o in w.fetching.values() for edge in o.sources}
     assert bad.worker_id not in asked
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
     assert len(world.results) == 8
 
 
 def test_who_is_not_named_is_not_blamed() -> None:
     world, _ = spreading(8)
     worker = next(w for w in world.workers.values() if any(len(o.sources) == 3 for o in w.fetching.values()))
-    world.fetch_ends(worker, next(iter(worker.fetching)), m.FetchFault.SOURCE_GONE, blamed=WorkerId("stranger"))
+    world.fetch_ends(worker, next(iter(worker.fetching)), FetchFault.SOURCE_GONE, blamed=WorkerId("stranger"))
     assert not flows(world).shunned
     assert len(worker.fetching) == 1
 
@@ -236,7 +237,7 @@ def test_who_calls_its_source_slow_is_fed_by_another_at_once_and_keeps_what_it_h
     # It is one child's word: the node feeds the others on.
     assert {w.worker_id for w, _ in others} <= {w.worker_id for w, _ in children_of(world, slow)}
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
 
 
 def test_whom_two_of_its_children_call_slow_feeds_nobody_and_gets_the_object_all_the_same() -> None:
@@ -246,7 +247,7 @@ def test_whom_two_of_its_children_call_slow_feeds_nobody_and_gets_the_object_all
         calls_slow(world, child, order, slow)
     assert not children_of(world, slow) and world.workers[slow].fetching
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS} and len(tasks) == 40
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS} and len(tasks) == 40
     assert flows(world).bytes_from_manager == CHUNKS * CHUNK
 
 
@@ -278,11 +279,11 @@ def test_who_was_taken_for_dead_and_answers_gets_the_object_again() -> None:
     silent = unheard(world)
     assert not silent.fetching
     # when it says that it has stopped
-    world.say(m.FetchEnded(order.transfer_id, order.object_id, m.FetchFault.ABANDONED, 0, 0.0), silent.peer)
+    world.say(m.FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0), silent.peer)
     # then it gets the object, and feeds nobody
     assert silent.fetching and not children_of(world, silent.worker_id)
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS} and len(world.results) == 40
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS} and len(world.results) == 40
 
 
 def test_who_calls_itself_slow_feeds_nobody() -> None:
@@ -368,13 +369,13 @@ def test_an_object_that_must_not_be_shared_any_more_comes_from_the_manager_alone
     # given an object on its way to eight workers
     world, tasks = spreading(8)
     # when the same content is declared again, as private
-    world.bind(world.declare(m.FileKind.LOCAL, path="/data/big", peer_transfer=False), "big", CHUNKS)
+    world.bind(world.declare(FileKind.LOCAL, path="/data/big", peer_transfer=False), "big", CHUNKS)
     # then nobody asks a worker for it
     asked = {edge.source for w in world.workers.values() for o in w.fetching.values() for edge in o.sources}
     assert asked == {MANAGER}
     assert not flows(world).forests
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
 
 
 def test_an_object_of_few_chunks_has_one_source_and_no_plan() -> None:

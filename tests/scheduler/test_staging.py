@@ -11,6 +11,7 @@ from vine.scheduler import staging
 from vine.scheduler.settings import Spread
 from vine.scheduler.state import State
 from vine.wire import messages as m
+from vine.wire.parts import Outcome
 
 
 def test_the_manager_uploads_a_file_once_and_peers_do_the_rest() -> None:
@@ -97,7 +98,7 @@ def test_the_manager_fetches_many_results_a_few_at_a_time() -> None:
         world.happen(min(events, key=lambda event: event[0] == "brought"))  # All end before the first is fetched.
         most = max(most, len(world.local))
     assert most == config.manager_pulls_max
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
 
 
 def test_a_slot_that_comes_free_is_offered_to_those_who_wait_for_it_and_not_to_all(
@@ -124,5 +125,5 @@ def test_what_waits_for_the_manager_to_pull_less_comes_when_it_does() -> None:
     world.large_values = True
     tasks = [world.submit() for _ in range(count)]
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {m.Outcome.SUCCESS}
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
     assert not world.core.state.transfers.unpulled

@@ -8,6 +8,7 @@ from vine.names import WorkerId
 from vine.scheduler.actions import Send
 from vine.wire import messages as m
 from vine.wire.codec import encode_one
+from vine.wire.parts import AttemptResult, Outcome
 
 
 def test_the_results_of_a_step_reach_a_client_in_one_message() -> None:
@@ -15,7 +16,7 @@ def test_the_results_of_a_step_reach_a_client_in_one_message() -> None:
     first, second = world.submit(), world.submit()
     world.say(m.CancelTasks((first, second)))
     worker = next(iter(world.workers.values()))
-    ended = tuple(m.AttemptResult(attempt, m.Outcome.CANCELLED) for attempt in list(worker.running))  # type: ignore[arg-type]
+    ended = tuple(AttemptResult(attempt, Outcome.CANCELLED) for attempt in list(worker.running))  # type: ignore[arg-type]
     before = len(world.sent(m.TasksEnded))
     world.say(m.AttemptsEnded(ended), worker.peer)
     assert len(world.sent(m.TasksEnded)) == before + 1
@@ -38,7 +39,7 @@ def test_assignments_and_results_of_many_tasks_come_in_messages_that_a_peer_take
     world.value = lambda assignment: b"v" * 100_000
     tasks = [world.submit(payload=b"x" * 100_000) for _ in range(200)]
     worker = world.join(cores=200)
-    ended = [m.AttemptResult(attempt, m.Outcome.SUCCESS, value=b"v" * 100_000) for attempt in worker.assigned]  # type: ignore[arg-type]
+    ended = [AttemptResult(attempt, Outcome.SUCCESS, value=b"v" * 100_000) for attempt in worker.assigned]  # type: ignore[arg-type]
     world.say(m.AttemptsEnded(tuple(ended)), worker.peer)
     assert sorted(world.results) == tasks
     for kind in (m.RunAttempts, m.TasksEnded):

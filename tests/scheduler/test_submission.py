@@ -9,18 +9,19 @@ from vine.content.manifest import object_id
 from vine.names import ClientId, FileId, HostId, ObjectId, PeerKey, TaskId, numbered
 from vine.scheduler import actions
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Mount, Outcome, TaskKind, TaskSpec
 
 
 def test_a_missing_input_fails_at_submission() -> None:
     world = World(workers=1)
     task = world.submit((world.local_file("gone", bind=False, exists=False),))
-    assert world.results[task].outcome is m.Outcome.INPUT_MISSING
+    assert world.results[task].outcome is Outcome.INPUT_MISSING
     assert "does not exist" in world.results[task].message
 
 
 def test_when_a_client_leaves_its_files_leave_the_workers_but_those_of_level_worker() -> None:
     world = World(workers=1)
-    kept = world.local_file("kept", cache=m.CacheLevel.WORKER)
+    kept = world.local_file("kept", cache=CacheLevel.WORKER)
     world.submit((world.local_file("dropped"), kept))
     world.settle()
     identity = world.core.state.files.by_id[kept].object_id
@@ -36,13 +37,13 @@ _SOUND = manifest("big")
     ("identity", "content", "path"),
     [
         ("0" * 64, _SOUND, "/data/big"),
-        (object_id(m.Manifest(9, 1, 1, b"")), m.Manifest(9, 1, 1, b""), "/data/big"),
+        (object_id(Manifest(9, 1, 1, b"")), Manifest(9, 1, 1, b""), "/data/big"),
         (object_id(_SOUND), _SOUND, "/etc/shadow"),
     ],
     ids=["another name", "no manifest of ours", "another path"],
 )
 def test_a_file_bound_to_what_it_cannot_be_fails_and_so_do_its_tasks(
-    identity: ObjectId, content: m.Manifest, path: str
+    identity: ObjectId, content: Manifest, path: str
 ) -> None:
     world = World()
     file = world.local_file(bind=False)
@@ -50,7 +51,7 @@ def test_a_file_bound_to_what_it_cannot_be_fails_and_so_do_its_tasks(
     world.say(m.FileBound(file, identity, content, path, None))
     assert world.core.state.strange == 1
     assert not world.served
-    assert world.results[task].outcome is m.Outcome.INPUT_MISSING
+    assert world.results[task].outcome is Outcome.INPUT_MISSING
 
 
 OTHER = PeerKey("other client")
@@ -65,7 +66,7 @@ def another_client(world: World, host: str = "here") -> FileId:
 @pytest.mark.parametrize("path", [None, "relative"])
 def test_a_local_file_without_an_absolute_path_is_no_file(path: str | None) -> None:
     world = World(workers=1)
-    file = world.declare(m.FileKind.LOCAL, path=path, exists=False)
+    file = world.declare(FileKind.LOCAL, path=path, exists=False)
     task = world.submit(outputs=(file,))
     assert world.core.state.strange == 1
     assert "not declared" in world.results[task].message
@@ -75,14 +76,12 @@ def test_paths_of_a_client_on_another_host_are_neither_read_nor_written() -> Non
     world = World(workers=1)
     first = another_client(world, "elsewhere")
     content = manifest("z")
-    source = m.FileSpec(first, m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, "in", path="/etc/shadow")
-    target = m.FileSpec(
-        FileId(first + 1), m.FileKind.LOCAL, m.CacheLevel.WORKFLOW, "out", path="/etc/cron.d/x", exists=False
-    )
+    source = FileSpec(first, FileKind.LOCAL, CacheLevel.WORKFLOW, "in", path="/etc/shadow")
+    target = FileSpec(FileId(first + 1), FileKind.LOCAL, CacheLevel.WORKFLOW, "out", path="/etc/cron.d/x", exists=False)
     world.say(m.DeclareFiles((source, target)), OTHER)
     world.say(m.FileBound(first, object_id(content), content, "/etc/shadow", None), OTHER)
-    mounts = (m.Mount(target.file_id, "out"),)
-    world.say(m.SubmitTasks((m.TaskSpec(TaskId(first), m.TaskKind.COMMAND, "x", outputs=mounts),)), OTHER)
+    mounts = (Mount(target.file_id, "out"),)
+    world.say(m.SubmitTasks((TaskSpec(TaskId(first), TaskKind.COMMAND, "x", outputs=mounts),)), OTHER)
     world.settle()
     assert not world.served
     assert not any(isinstance(action, actions.Fetch) for action in world.done)
@@ -96,11 +95,11 @@ def test_a_client_cannot_name_what_is_another_client_s(how: str) -> None:
     file = world.local_file("mine", bind=False, exists=False)
     task = world.submit(outputs=(file,))
     number = TaskId(another_client(world))
-    named = (task,) if how == "depends" else (m.Mount(file, "x"),)
-    world.say(m.SubmitTasks((m.TaskSpec(number, m.TaskKind.COMMAND, "x", **{how: named}),)), OTHER)  # type: ignore[arg-type]
+    named = (task,) if how == "depends" else (Mount(file, "x"),)
+    world.say(m.SubmitTasks((TaskSpec(number, TaskKind.COMMAND, "x", **{how: named}),)), OTHER)  # type: ignore[arg-type]
     assert world.core.state.failures[-1].task_id == number
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     assert world.core.state.files.by_id[file].failure is None
 
 
@@ -109,9 +108,9 @@ def test_a_task_that_waits_for_its_own_output_or_result_is_refused() -> None:
     temp = world.temp()
     circle = world.submit((temp,), (temp,))
     number = TaskId(numbered(0, 4000))
-    world.say(m.SubmitTasks((m.TaskSpec(number, m.TaskKind.CALL, depends=(number,)),)))
+    world.say(m.SubmitTasks((TaskSpec(number, TaskKind.CALL, depends=(number,)),)))
     assert "makes itself" in world.results[circle].message
-    assert world.results[number].outcome is m.Outcome.DEPENDENCY_FAILED
+    assert world.results[number].outcome is Outcome.DEPENDENCY_FAILED
 
 
 def test_an_archive_that_was_undeclared_is_there_while_its_unpacked_file_is() -> None:
@@ -121,7 +120,7 @@ def test_an_archive_that_was_undeclared_is_there_while_its_unpacked_file_is() ->
     world.say(m.ForgetFiles((archive,)))
     task = world.submit((unpacked,))
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     world.say(m.ForgetFiles((unpacked,)))
     assert not world.core.state.files.by_id and not world.served
 
@@ -129,7 +128,7 @@ def test_an_archive_that_was_undeclared_is_there_while_its_unpacked_file_is() ->
 def test_an_archive_that_is_declared_after_what_is_unpacked_from_it_does_no_harm() -> None:
     world = World()
     unpacked = world.untar(FileId(99))
-    world.say(m.DeclareFiles((m.FileSpec(FileId(99), m.FileKind.TEMP, m.CacheLevel.WORKFLOW, "late"),)))
+    world.say(m.DeclareFiles((FileSpec(FileId(99), FileKind.TEMP, CacheLevel.WORKFLOW, "late"),)))
     world.say(m.ForgetFiles((unpacked,)))
     assert list(world.core.state.files.by_id) == [99]
 
@@ -139,5 +138,5 @@ def test_what_is_unpacked_already_is_no_archive() -> None:
     folder = world.untar(world.url())
     twice = world.untar(folder)
     task = world.submit((twice,))
-    assert world.results[task].outcome is m.Outcome.INPUT_MISSING
+    assert world.results[task].outcome is Outcome.INPUT_MISSING
     assert world.answer(world.broadcast(twice)) is not None

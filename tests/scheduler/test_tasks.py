@@ -7,7 +7,7 @@ import pytest
 from vine.names import TaskId
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.tasks import LEGAL, TaskRecord, TaskState, TaskTable, shape_key
-from vine.wire.messages import Request, TaskKind, TaskSpec
+from vine.wire.parts import Request, TaskKind, TaskSpec
 
 
 def record(state: TaskState = TaskState.WAITING) -> TaskRecord:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine.wire import messages as m
+from vine.wire.parts import CacheLevel, Outcome
 
 
 def test_files_of_cache_level_task_leave_the_workers_after_use() -> None:
     world = World(workers=1)
-    world.submit((world.local_file(cache=m.CacheLevel.TASK),))
+    world.submit((world.local_file(cache=CacheLevel.TASK),))
     world.settle()
     assert not next(iter(world.workers.values())).holds
 
@@ -19,6 +20,6 @@ def test_an_undeclared_file_stays_until_its_last_task_has_ended() -> None:
     task = world.submit((big,))
     world.say(m.ForgetFiles((big,)))
     world.settle()
-    assert world.results[task].outcome is m.Outcome.SUCCESS
+    assert world.results[task].outcome is Outcome.SUCCESS
     assert not next(iter(world.workers.values())).holds
     assert big not in world.core.state.files.by_id

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vine.scheduler.workers import allot, amounts, asked, could_fit
-from vine.wire.messages import Request, Resources
+from vine.wire.parts import Request, Resources
 
 some = st.none() | st.floats(0, 64).map(lambda x: round(x, 2))
 requests = st.builds(Request, cores=some, memory_mb=some, disk_mb=some, gpus=some)

@@ -17,16 +17,36 @@ from vine.scheduler.settings import Settings, Spread
 from vine.transfer import tokens
 from vine.wire import messages as m
 from vine.wire.codec import Decoder, encode_one
+from vine.wire.parts import (
+    Assignment,
+    AttemptResult,
+    CacheLevel,
+    DownloadFault,
+    FetchFault,
+    FileKind,
+    FileSpec,
+    MadeOutput,
+    Manifest,
+    Mount,
+    Outcome,
+    Request,
+    Resources,
+    Signature,
+    TaskKind,
+    TaskResult,
+    TaskSpec,
+    Times,
+)
 
 CHUNK = 256 << 10
 
 _anything_sent: Decoder[m.Message] = Decoder(m.ToClient | m.ToWorker | m.ToFactory)
 
 
-def manifest(name: str, chunks: int = 8) -> m.Manifest:
+def manifest(name: str, chunks: int = 8) -> Manifest:
     """Some content; equal names are equal content."""
     first = random.Random(name).randbytes(32)
-    return m.Manifest(1, chunks * CHUNK, CHUNK, first * chunks)
+    return Manifest(1, chunks * CHUNK, CHUNK, first * chunks)
 
 
 class World:
@@ -43,13 +63,13 @@ class World:
         self.workers: dict[WorkerId, FakeWorker] = {}
         self.client = PeerKey("client")
         self.inbox: list[m.Message] = []
-        self.results: dict[TaskId, m.TaskResult] = {}
+        self.results: dict[TaskId, TaskResult] = {}
         self.local: dict[object, actions.Fetch] = {}
         self.served: set[ObjectId] = set()
         self.verifying: list[ObjectId] = []  # what the manager hashes again
         self.done: list[actions.Action] = []
-        self.outcome: Callable[[m.Assignment], m.Outcome] = lambda assignment: m.Outcome.SUCCESS
-        self.value: Callable[[m.Assignment], bytes] = lambda assignment: b"v"
+        self.outcome: Callable[[Assignment], Outcome] = lambda assignment: Outcome.SUCCESS
+        self.value: Callable[[Assignment], bytes] = lambda assignment: b"v"
         self.large_values = False
         self.seconds: Callable[[FakeWorker], float] = lambda worker: 0.1  # that a transfer to it takes
         self.runs: dict[TaskId, int] = {}
@@ -147,7 +167,7 @@ class World:
         worker.host = host or f"host-{worker_id}"
         self.workers[worker_id] = worker
         hello = m.WorkerHello(
-            worker_id, HostId(worker.host), "host", 1, m.Resources(cores, memory_mb, 1000, 0), (), "3.11",
+            worker_id, HostId(worker.host), "host", 1, Resources(cores, memory_mb, 1000, 0), (), "3.11",
             f"tcp://127.0.0.1:{10000 + number}", worker.chunks_endpoint,
         )  # fmt: skip
         worker.holds.update(found)
@@ -219,10 +239,10 @@ class World:
             return
         if kind == "stored":
             worker.storing.remove(what)  # type: ignore[arg-type]
-            worker.came(what, m.CacheLevel.WORKFLOW)  # type: ignore[arg-type]
+            worker.came(what, CacheLevel.WORKFLOW)  # type: ignore[arg-type]
             self.say(m.ObjectsHeld((what,)), worker.peer)  # type: ignore[arg-type]
         elif kind == "fetched":
-            self.fetch_ends(worker, what, m.FetchFault.NONE)
+            self.fetch_ends(worker, what, FetchFault.NONE)
         elif kind == "unpacked":
             assert isinstance(what, m.UnpackObject)
             worker.unpacking.remove(what)
@@ -230,7 +250,7 @@ class World:
             self.say(m.ObjectsHeld((what.object_id,)), worker.peer)
         elif kind == "downloaded":
             stopped = what in worker.stopped
-            self.download_ends(worker, what, m.DownloadFault.ABANDONED if stopped else m.DownloadFault.NONE)
+            self.download_ends(worker, what, DownloadFault.ABANDONED if stopped else DownloadFault.NONE)
         elif kind == "start":
             worker.running[what] = worker.assigned.pop(what)
             self.say(m.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
@@ -238,12 +258,12 @@ class World:
             self._end(worker, what)
 
     def fetch_ends(
-        self, worker: FakeWorker, transfer: object, fault: m.FetchFault, blamed: WorkerId | None = None
+        self, worker: FakeWorker, transfer: object, fault: FetchFault, blamed: WorkerId | None = None
     ) -> None:
         order = worker.fetching.pop(transfer)
-        if fault is m.FetchFault.NONE:
+        if fault is FetchFault.NONE:
             worker.came(order.object_id, order.cache)
-        chunks = chunk_count(order.manifest) if fault is m.FetchFault.NONE else 0
+        chunks = chunk_count(order.manifest) if fault is FetchFault.NONE else 0
         sources = [edge.source for edge in order.sources]
         from_manager = CHUNK * sum(sources[index % len(sources)] == MANAGER for index in range(chunks))
         if sources[0] in self.workers and self.workers[sources[0]].host == worker.host:
@@ -277,11 +297,11 @@ class World:
             worker.spare.discard(object_id)
             self.say(m.ObjectsLost((object_id,), "its bytes are not its own"), worker.peer)
 
-    def download_ends(self, worker: FakeWorker, download: object, fault: m.DownloadFault) -> None:
+    def download_ends(self, worker: FakeWorker, download: object, fault: DownloadFault) -> None:
         """What the worker reports; of a URL's content, what `web` says that it is."""
         order = worker.downloading.pop(download)
         worker.stopped.discard(download)
-        if fault is not m.DownloadFault.NONE:
+        if fault is not DownloadFault.NONE:
             message = f"{order.label}: {fault.value} on {worker.worker_id}"
             self.say(m.DownloadEnded(order.download_id, fault, message=message), worker.peer)
             return
@@ -290,7 +310,7 @@ class World:
         worker.made(object_id(content))
         self.say(m.DownloadEnded(order.download_id, fault, object_id(content), content, content.size), worker.peer)
 
-    def local_fetch_fails(self, transfer: object, fault: m.FetchFault) -> None:
+    def local_fetch_fails(self, transfer: object, fault: FetchFault) -> None:
         order = self.local.pop(transfer).order
         event = LocalFetchFailed(order.transfer_id, order.object_id, fault, fault.value, 0, 0.1)
         self.step(self.core.local(event, self.now))
@@ -298,29 +318,29 @@ class World:
     def _end(self, worker: FakeWorker, attempt: object) -> None:
         assignment = worker.running.pop(attempt)
         if assignment is None:
-            self.say(m.AttemptsEnded((m.AttemptResult(attempt, m.Outcome.CANCELLED),)), worker.peer)  # type: ignore[arg-type]
+            self.say(m.AttemptsEnded((AttemptResult(attempt, Outcome.CANCELLED),)), worker.peer)  # type: ignore[arg-type]
             return
         self.runs[assignment.task_id] = self.runs.get(assignment.task_id, 0) + 1
         outcome = self.outcome(assignment)
         outputs = []
         value: dict[str, object] = {}
-        if outcome is m.Outcome.SUCCESS:
+        if outcome is Outcome.SUCCESS:
             for mount in assignment.outputs:
                 self._versions += 1
                 made = manifest(f"output {mount.file_id} version {self._versions}", 4)
-                outputs.append(m.MadeOutput(mount.file_id, object_id(made), made))
+                outputs.append(MadeOutput(mount.file_id, object_id(made), made))
                 worker.made(object_id(made))
             if self.large_values:
                 made = manifest(f"value {assignment.task_id}", 4)
                 worker.made(object_id(made))
                 value = {"value_object": object_id(made), "value_manifest": made}
-            elif assignment.kind is m.TaskKind.CALL:
+            elif assignment.kind is TaskKind.CALL:
                 value = {"value": self.value(assignment)}
-        result = m.AttemptResult(
+        result = AttemptResult(
             assignment.attempt,
             outcome,
             outputs=tuple(outputs),
-            times=m.Times(run_s=1.0),
+            times=Times(run_s=1.0),
             **value,  # type: ignore[arg-type]
         )
         self.say(m.AttemptsEnded((result,)), worker.peer)
@@ -340,37 +360,37 @@ class World:
         self._numbers += 1
         return self._numbers
 
-    def declare(self, kind: m.FileKind, **fields: object) -> FileId:
+    def declare(self, kind: FileKind, **fields: object) -> FileId:
         file_id = FileId(numbered(0, self._number()))
-        options: dict[str, object] = {"cache": m.CacheLevel.WORKFLOW, "label": f"{kind.value} {file_id}", **fields}
-        self.say(m.DeclareFiles((m.FileSpec(file_id, kind, **options),)))  # type: ignore[arg-type]
+        options: dict[str, object] = {"cache": CacheLevel.WORKFLOW, "label": f"{kind.value} {file_id}", **fields}
+        self.say(m.DeclareFiles((FileSpec(file_id, kind, **options),)))  # type: ignore[arg-type]
         return file_id
 
     def buffer(self, data: bytes = b"data", **fields: object) -> FileId:
-        return self.declare(m.FileKind.BUFFER, data=data, **fields)
+        return self.declare(FileKind.BUFFER, data=data, **fields)
 
     def local_file(self, name: str = "big", chunks: int = 8, bind: bool = True, **fields: object) -> FileId:
-        file_id = self.declare(m.FileKind.LOCAL, path=f"/data/{name}", **fields)
+        file_id = self.declare(FileKind.LOCAL, path=f"/data/{name}", **fields)
         if bind:
             self.bind(file_id, name, chunks)
         return file_id
 
     def bind(self, file_id: FileId, name: str = "big", chunks: int = 8) -> ObjectId:
         content = manifest(name, chunks)
-        signature = m.Signature(content.size, 1, 1)
+        signature = Signature(content.size, 1, 1)
         path = self.core.state.files.by_id[file_id].spec.path
         assert path is not None
         self.say(m.FileBound(file_id, object_id(content), content, path, signature))
         return object_id(content)
 
     def temp(self, **fields: object) -> FileId:
-        return self.declare(m.FileKind.TEMP, **fields)
+        return self.declare(FileKind.TEMP, **fields)
 
     def url(self, url: str = "https://example.org/data", **fields: object) -> FileId:
-        return self.declare(m.FileKind.URL, url=url, **{"label": url, **fields})
+        return self.declare(FileKind.URL, url=url, **{"label": url, **fields})
 
     def untar(self, archive: FileId, **fields: object) -> FileId:
-        return self.declare(m.FileKind.UNTAR, source=archive, **fields)
+        return self.declare(FileKind.UNTAR, source=archive, **fields)
 
     def broadcast(self, file_id: FileId, count: int | None = None, workers: tuple[str, ...] = ()) -> int:
         """Returns what numbers the answer."""
@@ -389,16 +409,16 @@ class World:
         inputs: tuple[FileId, ...] = (),
         outputs: tuple[FileId, ...] = (),
         depends: tuple[TaskId, ...] = (),
-        kind: m.TaskKind = m.TaskKind.CALL,
+        kind: TaskKind = TaskKind.CALL,
         **fields: object,
     ) -> TaskId:
         task_id = self.new_task_id()
-        options: dict[str, object] = {"request": m.Request(cores=1), **fields}
-        spec = m.TaskSpec(
+        options: dict[str, object] = {"request": Request(cores=1), **fields}
+        spec = TaskSpec(
             task_id,
             kind,
-            inputs=tuple(m.Mount(file_id, f"in{i}") for i, file_id in enumerate(inputs)),
-            outputs=tuple(m.Mount(file_id, f"out{i}") for i, file_id in enumerate(outputs)),
+            inputs=tuple(Mount(file_id, f"in{i}") for i, file_id in enumerate(inputs)),
+            outputs=tuple(Mount(file_id, f"out{i}") for i, file_id in enumerate(outputs)),
             depends=depends,
             **options,  # type: ignore[arg-type]
         )

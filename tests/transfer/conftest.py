@@ -7,7 +7,7 @@ import pytest
 
 from tests.stores import ended_with_the_test
 from tests.transfer.nodes import BufferObjects, Net, Peer, open_net
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vine.names import WorkerId
-from vine.wire.messages import Role, SourceEdge
+from vine.wire.parts import Role, SourceEdge
 
 
 def edge(name: str) -> SourceEdge:

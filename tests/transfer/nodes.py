@@ -24,7 +24,8 @@ from vine.transfer.events import NodeEvent
 from vine.transfer.node import TransferNode
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.keys import Connection, RunKeys, load_connection, new_run_keys, write_run_files
-from vine.wire.messages import FetchObject, Manifest, Role, SourceEdge
+from vine.wire.messages import FetchObject
+from vine.wire.parts import Manifest, Role, SourceEdge
 from vine.wire.sockets import Gate, connect_push, make_context
 
 KIB = 1 << 10

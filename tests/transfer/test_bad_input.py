@@ -21,7 +21,8 @@ from vine.transfer import tokens
 from vine.transfer.events import Fetched, FetchFailed
 from vine.wire.codec import encode_one
 from vine.wire.data import Chunk, Want
-from vine.wire.messages import FetchFault, FetchObject, Role
+from vine.wire.messages import FetchObject
+from vine.wire.parts import FetchFault, Role
 
 pytestmark = pytest.mark.live
 

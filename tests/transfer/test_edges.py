@@ -8,7 +8,7 @@ import zmq
 from vine import config
 from vine.errors import MalformedMessage
 from vine.transfer.edges import Edges, Parcel
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 PEER = "tcp://10.0.0.1:7000"
 

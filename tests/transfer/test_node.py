@@ -11,7 +11,7 @@ from vine.transfer import tokens
 from vine.transfer.events import Fetched, FetchFailed, NodeFailed
 from vine.wire.codec import encode_one
 from vine.wire.data import Chunk, EndOfWants, RefusalReason, Want, WantRefused
-from vine.wire.messages import FetchFault, Role
+from vine.wire.parts import FetchFault, Role
 
 pytestmark = pytest.mark.live
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.transfer.named import backups, edge, edges
 from tests.transfer.world import Faults, Plan, World
 from vine import config
-from vine.wire.messages import FetchFault
+from vine.wire.parts import FetchFault
 
 seeds = st.integers(0, 2**32)
 chunk_counts = st.integers(0, 60)

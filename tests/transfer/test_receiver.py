@@ -13,7 +13,7 @@ from vine.transfer.receiver import (
     StoreChunk,
 )
 from vine.wire.data import RefusalReason
-from vine.wire.messages import FetchFault
+from vine.wire.parts import FetchFault
 
 
 def wanted(actions: list) -> list[int]:

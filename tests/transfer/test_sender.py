@@ -8,7 +8,7 @@ from vine import config
 from vine.names import ObjectId, TransferId
 from vine.transfer.sender import SendChunk, Sender, SendRefusal
 from vine.wire.data import RefusalReason, Want
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 OBJECT = ObjectId("a" * 64)
 OTHER = ObjectId("b" * 64)

@@ -7,7 +7,7 @@ import pytest
 from tests.transfer.nodes import CHUNK, DATA, BufferObjects, Net, Peer, until, worker
 from vine.errors import FileChanged
 from vine.transfer.events import Fetched, FetchFailed
-from vine.wire.messages import FetchFault
+from vine.wire.parts import FetchFault
 
 pytestmark = pytest.mark.live
 

@@ -13,7 +13,7 @@ from vine.names import ObjectId, TransferId
 from vine.transfer import receiver as pull
 from vine.transfer import sender as serve
 from vine.wire.data import CancelWants, Chunk, EndOfWants, RefusalReason, Want, WantRefused
-from vine.wire.messages import Role, SourceEdge
+from vine.wire.parts import Role, SourceEdge
 
 OBJECT = ObjectId("a" * 64)
 

@@ -14,6 +14,7 @@ from vine.views import status
 from vine.views.reading import open_run
 from vine.views.status import main
 from vine.wire import messages as m
+from vine.wire.parts import Outcome, Request
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_who_waits_for_a_slot_or_for_another_worker_is_counted_beside_the_most_t
     for name, shared in (("alone", False), ("shared", True)):
         file = world.local_file(name, chunks=12, peer_transfer=shared)
         for _ in range(12):
-            world.submit(inputs=(file,), request=m.Request(cores=0.5))
+            world.submit(inputs=(file,), request=Request(cores=0.5))
     # and one that has served two at once
     status = m.WorkerStatus(0, 0, 0, 0, flows_out=1, flows_out_max=2, malformed=0)
     world.say(status, world.workers[WorkerId("w3")].peer)
@@ -73,7 +74,7 @@ def test_the_last_failures_are_shown_with_their_cause_and_log(
     world: JournaledWorld, capsys: pytest.CaptureFixture[str]
 ) -> None:
     world.join("w1")
-    world.outcome = lambda assignment: m.Outcome.EXIT_CODE
+    world.outcome = lambda assignment: Outcome.EXIT_CODE
     task = world.submit(label="sim")
     world.settle()
     said = shown(capsys, str(world.save()))

@@ -11,7 +11,7 @@ from vine.errors import UsageError
 from vine.names import FileId, TaskId
 from vine.views.reading import open_run
 from vine.views.why import why
-from vine.wire import messages as m
+from vine.wire.parts import FileKind, Outcome, Request
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ def test_a_task_waits_for_a_url_whose_copies_were_lost(world: JournaledWorld) ->
 
 def test_a_task_waits_for_an_archive_that_the_client_still_hashes(world: JournaledWorld) -> None:
     archive = world.local_file(bind=False, label="/data/env.tar")
-    tree = world.declare(m.FileKind.UNTAR, source=archive, label="env.tar, unpacked")
+    tree = world.declare(FileKind.UNTAR, source=archive, label="env.tar, unpacked")
     task = world.submit(inputs=(tree,))
     assert asked(world, task) == [f"task {task}: waiting: waits for env.tar, unpacked: its archive is not there yet"]
 
@@ -135,7 +135,7 @@ def test_a_ready_task_waits_for_room(world: JournaledWorld) -> None:
 
 def test_a_ready_task_that_fits_nowhere_is_told_what_it_lacks(world: JournaledWorld) -> None:
     world.join(cores=1)
-    task = world.submit(request=m.Request(cores=64))
+    task = world.submit(request=Request(cores=64))
     (line,) = asked(world, task)
     assert "no worker fits it: it asks for 64 cores" in line
 
@@ -176,7 +176,7 @@ def test_a_task_whose_result_comes_back_is_told_so(world: JournaledWorld) -> Non
 def test_a_task_that_has_ended_is_told_how(world: JournaledWorld) -> None:
     world.join("w1")
     good, bad = world.submit(label="good"), world.submit(label="bad")
-    world.outcome = lambda a: m.Outcome.SUCCESS if a.task_id == good else m.Outcome.EXIT_CODE
+    world.outcome = lambda a: Outcome.SUCCESS if a.task_id == good else Outcome.EXIT_CODE
     world.settle()
     assert asked(world, good) == [f"task {good} (good): done on w1 (success)"]
     (line,) = asked(world, bad)

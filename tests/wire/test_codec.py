@@ -16,20 +16,16 @@ from vine.names import AttemptId, ClientId, FileId, HostId, ObjectId, TaskId, Tr
 from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode, encode_one
 from vine.wire.data import Chunk, ToReceiver, ToSource, Want
 from vine.wire.messages import (
-    AttemptResult,
     AttemptsEnded,
     ClientBye,
     ClientHello,
     FromClient,
     FromWorker,
     ObjectsHeld,
-    Outcome,
-    Role,
     SubmitTasks,
-    TaskKind,
-    TaskSpec,
     WorkerBye,
 )
+from vine.wire.parts import AttemptResult, Outcome, Role, TaskKind, TaskSpec
 
 SPEC = TaskSpec(task_id=TaskId(1), kind=TaskKind.CALL, function=FileId(7), payload=b"P\x00\xff", variables={"A": "b"})
 BATCHES = [

@@ -15,7 +15,7 @@ from vine import config
 from vine.names import ObjectId, TransferId
 from vine.wire import data
 from vine.wire.codec import Decoder, encode_one
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 UNIONS = {"Receiver to source": data.ToSource, "Source to receiver": data.ToReceiver}
 

@@ -16,7 +16,8 @@ from vine.errors import CannotBind, MalformedMessage
 from vine.names import TaskId
 from vine.wire.codec import encode
 from vine.wire.hub import Hub
-from vine.wire.messages import CancelTasks, ClientBye, EndWorker, Role, RunState, WorkerBye
+from vine.wire.messages import CancelTasks, ClientBye, EndWorker, RunState, WorkerBye
+from vine.wire.parts import Role
 from vine.wire.session import UNKNOWN, Header, pack_header, unpack_header
 from vine.wire.sockets import Socket, connect_control
 

@@ -11,7 +11,7 @@ import pytest
 from vine.errors import ConnectionFileError
 from vine.names import RunId
 from vine.wire.keys import FILE_NAMES, Connection, load_connection, load_run_keys, new_run_keys, write_run_files
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 KEYS = new_run_keys()
 ENDPOINT = "tcp://127.0.0.1:4711"

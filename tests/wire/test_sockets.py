@@ -11,7 +11,7 @@ import zmq
 from vine import config
 from vine.errors import MalformedMessage
 from vine.wire.keys import KeyPair, new_pair, new_run_keys
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 from vine.wire.sockets import Context, Gate, Socket, bind_control, bind_pull, connect_push, make_context, role_of
 
 pytestmark = pytest.mark.live

@@ -10,7 +10,7 @@ import dill
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import AttemptId, ObjectId, TaskId
-from vine.wire.messages import Assignment, InlineObject, Resources, TaskKind
+from vine.wire.parts import Assignment, InlineObject, Resources, TaskKind
 from vine_worker.places import Places
 
 ONE = Resources(cores=1, memory_mb=10, disk_mb=10)

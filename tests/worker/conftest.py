@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from vine.names import WorkerId
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 from vine_worker.places import Places
 from vine_worker.programs import Programs
 

@@ -22,7 +22,7 @@ from vine.transfer.tokens import mint
 from vine.wire import messages as wire
 from vine.wire.hub import Hub
 from vine.wire.keys import make_run_dir, new_run_keys, write_run_files
-from vine.wire.messages import Assignment, AttemptResult, Resources, TaskKind
+from vine.wire.parts import Assignment, AttemptResult, InlineObject, Manifest, Resources, Role, SourceEdge, TaskKind
 from vine.wire.sockets import Gate, make_context
 
 ROOT = Path(__file__).parents[2]
@@ -126,23 +126,23 @@ class ScriptedManager:
 
     def store(self, worker: WorkerId, data: bytes) -> ObjectId:
         key = object_id(manifest_of_bytes(data))
-        self.say(worker, wire.StoreObjects((wire.InlineObject(key, data),)))
+        self.say(worker, wire.StoreObjects((InlineObject(key, data),)))
         return key
 
-    def fetch(self, receiver: WorkerId, source: WorkerId, key: ObjectId, manifest: wire.Manifest) -> wire.FetchEnded:
+    def fetch(self, receiver: WorkerId, source: WorkerId, key: ObjectId, manifest: Manifest) -> wire.FetchEnded:
         """Has one worker pull an object from another."""
-        edge = (source, wire.Role.WORKER, self.hellos[source].requests_endpoint)
+        edge = (source, Role.WORKER, self.hellos[source].requests_endpoint)
         self.order(receiver, key, manifest, edge)
         return self.next(receiver, wire.FetchEnded)
 
     def order(
-        self, receiver: WorkerId, key: ObjectId, manifest: wire.Manifest, source: tuple[WorkerId, wire.Role, str]
+        self, receiver: WorkerId, key: ObjectId, manifest: Manifest, source: tuple[WorkerId, Role, str]
     ) -> TransferId:
         """Orders the transfer, and does not wait for its end."""
         self._last_transfer += 1
         transfer = TransferId(1, self._last_transfer)
         token = mint(SOURCE_KEY, transfer, key, self.hellos[receiver].chunks_endpoint)
-        self.say(receiver, wire.FetchObject(transfer, key, manifest, (wire.SourceEdge(*source, token),)))
+        self.say(receiver, wire.FetchObject(transfer, key, manifest, (SourceEdge(*source, token),)))
         return transfer
 
     def function(self, worker: WorkerId, function: Any) -> ObjectId:

@@ -6,18 +6,27 @@ from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, TREE, TWO, World, 
 from vine import config
 from vine.names import AttemptId, FileId, ObjectId, TransferId, WorkerId
 from vine.wire import messages as wire
-from vine.wire.messages import ObjectMount, TaskKind
+from vine.wire.parts import (
+    CacheLevel,
+    DownloadFault,
+    FetchFault,
+    InlineObject,
+    MadeOutput,
+    Manifest,
+    ObjectMount,
+    TaskKind,
+)
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
 
-MANIFEST = wire.Manifest(1, 0, 1, b"")
+MANIFEST = Manifest(1, 0, 1, b"")
 
 
 def fetch(number: int, key: ObjectId = DATA) -> wire.FetchObject:
     return wire.FetchObject(TransferId(1, number), key, MANIFEST, ())
 
 
-def fetched(number: int, fault: wire.FetchFault = wire.FetchFault.NONE, message: str = "") -> wire.FetchEnded:
+def fetched(number: int, fault: FetchFault = FetchFault.NONE, message: str = "") -> wire.FetchEnded:
     return wire.FetchEnded(TransferId(1, number), DATA, fault, 5, 0.1, message)
 
 
@@ -52,9 +61,9 @@ def test_of_a_copy_that_went_while_it_was_hashed_nothing_more_is_said() -> None:
 
 def test_what_is_here_already_is_told_and_not_brought_again() -> None:
     world = World(held=(DATA, TREE))
-    assert world.hear(wire.StoreObjects((wire.InlineObject(DATA, b""),))) == [act.Send(wire.ObjectsHeld((DATA,)))]
+    assert world.hear(wire.StoreObjects((InlineObject(DATA, b""),))) == [act.Send(wire.ObjectsHeld((DATA,)))]
     assert world.hear(wire.UnpackObject(TREE, ARCHIVE, "env")) == [act.Send(wire.ObjectsHeld((TREE,)))]
-    ended = wire.FetchEnded(TransferId(1, 1), DATA, wire.FetchFault.NONE, 0, 0.0)
+    ended = wire.FetchEnded(TransferId(1, 1), DATA, FetchFault.NONE, 0, 0.0)
     assert world.hear(fetch(1)) == [act.Send(ended)]
 
 
@@ -71,8 +80,8 @@ def test_a_transfer_that_failed_is_told_and_may_be_tried_again() -> None:
     world.run(assignment(1, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "data"),)))
     world.hear(fetch(1))
     long = "x" * (config.text_chars_max + 1)
-    (told,) = world.hear(fetched(1, wire.FetchFault.SOURCE_GONE, long))
-    assert told == act.Send(fetched(1, wire.FetchFault.SOURCE_GONE, long[:-1]))
+    (told,) = world.hear(fetched(1, FetchFault.SOURCE_GONE, long))
+    assert told == act.Send(fetched(1, FetchFault.SOURCE_GONE, long[:-1]))
     assert world.hear(fetch(2)) == [act.StartFetch(fetch(2))]
 
 
@@ -81,7 +90,7 @@ def test_only_a_transfer_that_still_runs_is_stopped() -> None:
     world.hear(fetch(1))
     abandon = wire.AbandonFetch(TransferId(1, 1))
     assert world.hear(abandon) == [act.StopFetch(TransferId(1, 1))]
-    world.hear(fetched(1, wire.FetchFault.ABANDONED))
+    world.hear(fetched(1, FetchFault.ABANDONED))
     assert world.hear(abandon) == []
 
 
@@ -149,7 +158,7 @@ def test_an_archive_is_unpacked_once_it_is_here_and_kept_until_then() -> None:
 def test_what_was_dropped_while_it_came_is_not_announced() -> None:
     world = World()
     world.hear(fetch(1), wire.DropObjects((DATA,)))
-    told = act.Send(fetched(1, wire.FetchFault.ABANDONED))
+    told = act.Send(fetched(1, FetchFault.ABANDONED))
     assert world.hear(fetched(1)) == [act.RemoveObjects((DATA,)), act.Send(wire.ObjectsEvicted((DATA,))), told]
 
 
@@ -157,12 +166,12 @@ def test_two_transfers_never_write_into_one_object() -> None:
     world = World()
     assert world.hear(fetch(1)) == [act.StartFetch(fetch(1))]
     (told,) = world.hear(fetch(2))
-    assert told == act.Send(wire.FetchEnded(TransferId(1, 2), DATA, wire.FetchFault.ABANDONED, 0, 0.0))
+    assert told == act.Send(wire.FetchEnded(TransferId(1, 2), DATA, FetchFault.ABANDONED, 0, 0.0))
 
 
 def test_a_transfer_that_replaces_an_abandoned_one_is_begun_before_that_has_ended() -> None:
     world = World()
-    first = wire.FetchObject(TransferId(1, 1), DATA, wire.Manifest(1, 0, 1, b""), ())
+    first = wire.FetchObject(TransferId(1, 1), DATA, Manifest(1, 0, 1, b""), ())
     second = wire.FetchObject(TransferId(1, 2), DATA, first.manifest, ())
     world.hear(first)
     assert world.hear(wire.AbandonFetch(first.transfer_id), second) == [
@@ -173,8 +182,8 @@ def test_a_transfer_that_replaces_an_abandoned_one_is_begun_before_that_has_ende
 
 def test_an_object_that_came_though_its_transfer_was_abandoned_is_announced() -> None:
     world = World()
-    order = wire.FetchObject(TransferId(1, 1), DATA, wire.Manifest(1, 0, 1, b""), ())
-    done = wire.FetchEnded(TransferId(1, 1), DATA, wire.FetchFault.NONE, 5, 0.1)
+    order = wire.FetchObject(TransferId(1, 1), DATA, Manifest(1, 0, 1, b""), ())
+    done = wire.FetchEnded(TransferId(1, 1), DATA, FetchFault.NONE, 5, 0.1)
     world.hear(order, wire.AbandonFetch(order.transfer_id))
     assert act.Send(wire.ObjectsHeld((DATA,))) in world.hear(done)
 
@@ -221,10 +230,10 @@ def test_what_was_sent_may_go_and_what_was_made_here_may_not_until_the_manager_s
     assert world.rated == [act.Rate((DATA,), spare=True, forever=False)]
     world.run(assignment(1, TaskKind.COMMAND))
     key = AttemptId(1, 1)
-    output = wire.MadeOutput(FileId(1), TREE, wire.Manifest(1, 0, 1, b""))
+    output = MadeOutput(FileId(1), TREE, Manifest(1, 0, 1, b""))
     world.hear(act.BodyEnded(key, FINE), act.Collected(key, outputs=(output,)))
     assert len(world.rated) == 1
-    world.hear(wire.RateObjects((TREE, ARCHIVE), spare=True, cache=wire.CacheLevel.WORKFLOW))
+    world.hear(wire.RateObjects((TREE, ARCHIVE), spare=True, cache=CacheLevel.WORKFLOW))
     assert world.rated[1:] == [act.Rate((TREE,), spare=True, forever=False)]
 
 
@@ -252,18 +261,18 @@ def test_who_has_not_started_waits_again_when_a_mate_has_found_its_input_altered
 
 def test_the_cache_level_forever_travels_with_the_object_and_is_announced_again() -> None:
     world = World(held=())
-    forever = wire.CacheLevel.FOREVER
-    world.hear(wire.StoreObjects((wire.InlineObject(DATA, b"", forever),)), act.Kept(DATA), act.Kept(TREE))
+    forever = CacheLevel.FOREVER
+    world.hear(wire.StoreObjects((InlineObject(DATA, b"", forever),)), act.Kept(DATA), act.Kept(TREE))
     assert world.rated[0] == act.Rate((DATA,), spare=True, forever=True)
     welcome = wire.WorkerWelcome("run", 1, b"k" * 16, 3)
     assert act.Send(wire.ObjectsHeld((DATA, TREE), (DATA,))) in world.hear(welcome)
-    world.hear(wire.RateObjects((DATA,), spare=True, cache=wire.CacheLevel.WORKFLOW))
+    world.hear(wire.RateObjects((DATA,), spare=True, cache=CacheLevel.WORKFLOW))
     assert act.Send(wire.ObjectsHeld((DATA, TREE))) in world.hear(welcome)
 
 
 def test_what_is_kept_for_ever_is_said_to_be_so_after_it_was_verified_too() -> None:
     world = World(held=(DATA,))
-    world.hear(wire.RateObjects((DATA,), spare=True, cache=wire.CacheLevel.FOREVER))
+    world.hear(wire.RateObjects((DATA,), spare=True, cache=CacheLevel.FOREVER))
     assert world.hear(act.Verified(DATA, True)) == [act.Send(wire.ObjectsHeld((DATA,), (DATA,)))]
 
 
@@ -281,8 +290,8 @@ def download(number: int) -> wire.DownloadUrl:
     return wire.DownloadUrl(TransferId(1, number), "https://example.org/data", "https://example.org/data")
 
 
-def downloaded(number: int, fault: wire.DownloadFault = wire.DownloadFault.NONE) -> wire.DownloadEnded:
-    key = DATA if fault is wire.DownloadFault.NONE else None
+def downloaded(number: int, fault: DownloadFault = DownloadFault.NONE) -> wire.DownloadEnded:
+    key = DATA if fault is DownloadFault.NONE else None
     return wire.DownloadEnded(TransferId(1, number), fault, key, None if key is None else MANIFEST)
 
 
@@ -312,7 +321,7 @@ def test_only_a_download_that_still_runs_is_stopped() -> None:
     world.hear(download(1))
     abandon = wire.AbandonDownload(TransferId(1, 1))
     assert world.hear(abandon) == [act.StopDownload(TransferId(1, 1))]
-    world.hear(downloaded(1, wire.DownloadFault.ABANDONED))
+    world.hear(downloaded(1, DownloadFault.ABANDONED))
     assert world.hear(abandon) == []
 
 

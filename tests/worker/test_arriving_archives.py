@@ -18,7 +18,7 @@ from vine.content.manifest import derived_id
 from vine.names import MANAGER, ObjectId, TransferId, WorkerId
 from vine.transfer.node import TransferNode
 from vine.wire import messages as wire
-from vine.wire.messages import ObjectMount, Role, TaskKind
+from vine.wire.parts import FetchFault, ObjectMount, Role, TaskKind
 
 pytestmark = pytest.mark.live
 
@@ -155,7 +155,7 @@ def test_unpacking_goes_on_where_it_was_when_another_order_brings_the_rest(
     halfway(manager, worker, source, store)
     (process,) = unpackers(manager.folder)
     manager.say(worker, wire.AbandonFetch(TransferId(1, 1)))
-    assert manager.next(worker, wire.FetchEnded).fault is wire.FetchFault.ABANDONED
+    assert manager.next(worker, wire.FetchEnded).fault is FetchFault.ABANDONED
     # when it is ordered again, then the same process goes on
     source.order(worker)
     source.send(2)
@@ -174,7 +174,7 @@ def test_altered_chunks_are_not_unpacked_and_good_ones_in_their_place_are(
     halfway(manager, worker, source, store)
     source.objects.damage = True
     source.send_all()
-    assert manager.next(worker, wire.FetchEnded).fault is wire.FetchFault.BAD_CHUNKS
+    assert manager.next(worker, wire.FetchEnded).fault is FetchFault.BAD_CHUNKS
     # when it sends good ones
     source.objects.damage = False
     source.order(worker)

@@ -6,7 +6,7 @@ import pytest
 
 from vine import config
 from vine.names import AttemptId, FileId, ObjectId, TaskId
-from vine.wire.messages import (
+from vine.wire.parts import (
     Assignment,
     DependencyValue,
     MadeOutput,

@@ -10,7 +10,8 @@ import pytest
 from tests.worker.world import DATA, FINE, TWO, assignment
 from vine import config
 from vine.names import AttemptId
-from vine.wire.messages import ObjectMount, ObjectsEvicted, Outcome, TaskKind
+from vine.wire.messages import ObjectsEvicted
+from vine.wire.parts import ObjectMount, Outcome, TaskKind
 from vine_worker import actions as act
 from vine_worker.attempts import Attempt, State, needed_objects
 from vine_worker.board import Board, limit_of

@@ -19,7 +19,7 @@ from tests.worker.assignments import ONE, assignment, function, keep
 from tests.worker.programs import Held
 from vine import config
 from vine.names import FileId
-from vine.wire.messages import Assignment, Mount, ObjectMount, Outcome, TaskKind
+from vine.wire.parts import Assignment, Mount, ObjectMount, Outcome, TaskKind
 from vine_worker import actions as act
 from vine_worker.bodies import Bodies
 from vine_worker.functions.calls import CallWriter

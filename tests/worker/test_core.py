@@ -6,7 +6,7 @@ from tests.worker.world import DATA, FINE, FUNCTION, ONE, TWO, World, assignment
 from vine import config
 from vine.names import AttemptId, RunId
 from vine.wire import messages as wire
-from vine.wire.messages import AttemptResult, ObjectMount, Outcome, Resources, TaskKind
+from vine.wire.parts import AttemptResult, ObjectMount, Outcome, Resources, TaskKind
 from vine_worker import actions as act
 from vine_worker.core import batches
 

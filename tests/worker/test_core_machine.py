@@ -13,7 +13,17 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
 from vine.names import AttemptId, FileId, ObjectId, TransferId
 from vine.wire import messages as wire
-from vine.wire.messages import Assignment, Mount, ObjectMount, Outcome, Resources, TaskKind
+from vine.wire.parts import (
+    Assignment,
+    CacheLevel,
+    DownloadFault,
+    InlineObject,
+    Mount,
+    ObjectMount,
+    Outcome,
+    Resources,
+    TaskKind,
+)
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
 
@@ -129,7 +139,7 @@ class Driver(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(objects))
     def object_comes(self, key: ObjectId) -> None:
-        self.feed(wire.StoreObjects((wire.InlineObject(key, b""),)))
+        self.feed(wire.StoreObjects((InlineObject(key, b""),)))
 
     @rule()
     def archive_is_to_be_unpacked(self) -> None:
@@ -155,12 +165,12 @@ class Driver(RuleBasedStateMachine):
         if abandoned:
             self.feed(wire.AbandonDownload(download))
         if not arrives:
-            self.feed(wire.DownloadEnded(download, wire.DownloadFault.ABANDONED))
+            self.feed(wire.DownloadEnded(download, DownloadFault.ABANDONED))
             return
         self.held.add(DATA)
         self.spare.discard(DATA)
         self.pinned[DATA] += 1
-        self.feed(wire.DownloadEnded(download, wire.DownloadFault.NONE, DATA))
+        self.feed(wire.DownloadEnded(download, DownloadFault.NONE, DATA))
         self.pinned[DATA] -= 1
 
     @rule(key=st.sampled_from(objects))
@@ -169,7 +179,7 @@ class Driver(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(objects), spare=st.booleans())
     def object_is_rated(self, key: ObjectId, spare: bool) -> None:
-        self.feed(wire.RateObjects((key,), spare, wire.CacheLevel.WORKFLOW))
+        self.feed(wire.RateObjects((key,), spare, CacheLevel.WORKFLOW))
 
     @rule()
     def room_is_needed(self) -> None:

@@ -11,7 +11,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.content.store import Store
 from vine.names import ObjectId
-from vine.wire.messages import InlineObject
+from vine.wire.parts import InlineObject
 from vine_worker.holdings import Holdings
 
 WRONG = ObjectId("0" * 64)

@@ -11,7 +11,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.errors import UsageError
 from vine.names import ObjectId, WorkerId
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 from vine_worker.places import Places
 
 ROOM = Resources(disk_mb=10)

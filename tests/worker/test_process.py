@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vine.wire.messages import Outcome, Resources
+from vine.wire.parts import Outcome, Resources
 from vine_worker import process
 from vine_worker.functions import host
 from vine_worker.functions.channel import Answer

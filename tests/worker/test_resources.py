@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 from vine_worker.resources import Grant, Ledger
 
 amounts = st.floats(0, 3, allow_nan=False)

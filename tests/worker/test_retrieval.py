@@ -13,7 +13,7 @@ from vine import config
 from vine.content.growing import Growing
 from vine.content.store import Store
 from vine.errors import DiskFull
-from vine.wire.messages import DownloadFault
+from vine.wire.parts import DownloadFault
 from vine_worker.retrieval import Retrieval
 from vine_worker.web import Line, Trouble
 

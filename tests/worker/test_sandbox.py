@@ -10,7 +10,7 @@ import pytest
 from vine import config
 from vine.errors import FileMissing, UsageError
 from vine.names import AttemptId, FileId, ObjectId, TaskId
-from vine.wire.messages import Assignment, Mount, ObjectMount, Resources, TaskKind
+from vine.wire.parts import Assignment, Mount, ObjectMount, Resources, TaskKind
 from vine_worker.sandbox import Sandbox, check_names
 
 DATA = ObjectId("d" * 64)

@@ -12,7 +12,7 @@ from tests.worker.world import ARCHIVE, FINE, TREE, World, assignment
 from vine import config
 from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire import messages as wire
-from vine.wire.messages import ObjectMount, TaskKind
+from vine.wire.parts import FetchFault, Manifest, ObjectMount, TaskKind
 from vine_worker import actions as act
 
 ORDER = wire.UnpackObject(TREE, ARCHIVE, "env")
@@ -22,10 +22,10 @@ NEEDS_TREE = {"kind": TaskKind.COMMAND, "inputs": (ObjectMount(TREE, "tree"),)}
 
 
 def fetch(number: int, key: ObjectId = ARCHIVE) -> wire.FetchObject:
-    return wire.FetchObject(TransferId(1, number), key, wire.Manifest(1, 0, 1, b""), ())
+    return wire.FetchObject(TransferId(1, number), key, Manifest(1, 0, 1, b""), ())
 
 
-def fetched(number: int, fault: wire.FetchFault = wire.FetchFault.NONE, key: ObjectId = ARCHIVE) -> wire.FetchEnded:
+def fetched(number: int, fault: FetchFault = FetchFault.NONE, key: ObjectId = ARCHIVE) -> wire.FetchEnded:
     return wire.FetchEnded(TransferId(1, number), key, fault, 0, 0.0)
 
 
@@ -78,7 +78,7 @@ def test_only_so_many_wait_for_bytes_and_the_next_begins_when_one_has_them_all()
 
 def test_it_goes_on_with_the_transfer_that_takes_the_place_of_a_broken_one() -> None:
     world = streaming()
-    gone = fetched(1, wire.FetchFault.SOURCE_GONE)
+    gone = fetched(1, FetchFault.SOURCE_GONE)
     assert world.hear(gone) == [act.Send(gone)]
     assert world.hear(fetch(2)) == [act.StartFetch(fetch(2))]
     assert act.ArchiveCame(TREE) in world.hear(fetched(2))
@@ -86,7 +86,7 @@ def test_it_goes_on_with_the_transfer_that_takes_the_place_of_a_broken_one() -> 
 
 def test_it_begins_again_when_what_had_come_was_discarded_and_comes_anew() -> None:
     world = streaming()
-    world.hear(fetched(1, wire.FetchFault.DISK_FULL))
+    world.hear(fetched(1, FetchFault.DISK_FULL))
     assert world.hear(act.Unpacked(TREE, cut=True)) == []
     assert world.pinned == {ARCHIVE: 1}
     assert world.hear(fetch(2), act.Arriving(ARCHIVE)) == [act.StartFetch(fetch(2)), start(ahead=True)]
@@ -223,7 +223,7 @@ class Machine(RuleBasedStateMachine):
         self.cut = self.cut or (self.running and self.awaits_archive and self.arriving)
         self.arriving = False
         number, self.fetching = self.fetching, None
-        return [] if number is None else [fetched(number, wire.FetchFault.DISK_FULL)]
+        return [] if number is None else [fetched(number, FetchFault.DISK_FULL)]
 
     @rule()
     @precondition(lambda self: not self.ordered)
@@ -254,7 +254,7 @@ class Machine(RuleBasedStateMachine):
         self.fetching = None
         if end == "comes":
             self.archive, self.arriving = True, False
-        self.feed(fetched(number, wire.FetchFault.NONE if end == "comes" else wire.FetchFault.SOURCE_GONE))
+        self.feed(fetched(number, FetchFault.NONE if end == "comes" else FetchFault.SOURCE_GONE))
 
     @rule(keys=st.sampled_from([(TREE,), (ARCHIVE,), (TREE, ARCHIVE)]))
     def dropped(self, keys: tuple[ObjectId, ...]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.web import Reply, WebServer, a_web_server, make_certificate
 from vine import config
-from vine.wire.messages import DownloadFault
+from vine.wire.parts import DownloadFault
 from vine_worker.web import Body, Line, Trouble, ask
 
 DATA = b"content"

@@ -16,7 +16,7 @@ from tests.worker.manager import ScriptedManager, value_of
 from vine.content.manifest import derived_id
 from vine.names import FileId, WorkerId
 from vine.wire import messages as wire
-from vine.wire.messages import Mount, ObjectMount, Outcome, TaskKind
+from vine.wire.parts import DependencyValue, FetchFault, Mount, ObjectMount, Outcome, Resources, TaskKind
 
 pytestmark = pytest.mark.live
 
@@ -80,7 +80,7 @@ def test_where_inputs_cannot_be_mounted_the_offender_is_told_and_the_object_is_l
     data = manager.store(worker, b"hello")
     mounts = (ObjectMount(data, "data"),)
     writing = manager.assignment(TaskKind.COMMAND, command="chmod +w data; echo more >> data", inputs=mounts)
-    reading = manager.assignment(TaskKind.COMMAND, command="cat data", inputs=mounts, allotment=wire.Resources(cores=2))
+    reading = manager.assignment(TaskKind.COMMAND, command="cat data", inputs=mounts, allotment=Resources(cores=2))
     manager.say(worker, wire.RunAttempts((writing, reading)))
     (result,) = manager.results_of(writing)
     assert result.outcome is Outcome.INPUT_ALTERED
@@ -130,7 +130,7 @@ def test_a_crash_fails_the_call_that_crashed_alone(manager: ScriptedManager, wor
 
 def test_a_call_over_its_time_limit_is_killed_and_others_go_on(manager: ScriptedManager, worker: WorkerId) -> None:
     function = manager.function(worker, lambda s: __import__("time").sleep(s))
-    one = wire.Resources(cores=2)
+    one = Resources(cores=2)
     slow = manager.assignment(TaskKind.CALL, function=function, args=(60,), time_limit_s=0.2, allotment=one)
     after = manager.assignment(TaskKind.CALL, function=function, args=(0,), allotment=one)
     results = manager.run(worker, slow, after)
@@ -174,7 +174,7 @@ def test_a_long_value_waits_in_the_outbox_and_not_in_the_store(manager: Scripted
     assert made.value_manifest is not None
     measure = manager.function(worker, len)
     payload = b"P" + reference_to_first_value()
-    value = wire.DependencyValue(made_task := manager.assignment(TaskKind.CALL).task_id, object_id=made.value_object)
+    value = DependencyValue(made_task := manager.assignment(TaskKind.CALL).task_id, object_id=made.value_object)
     assert made_task
     call = manager.assignment(TaskKind.CALL, function=measure, payload=payload, values=(value,))
     assert value_of(manager.run(worker, call)[0]) == 1_000_000
@@ -209,7 +209,7 @@ def test_an_environment_comes_from_a_peer_and_its_interpreter_runs_the_calls(
     manager.start_worker("w2")
     second = manager.joined("w2")
     fetched = manager.fetch(second, worker, packed.object_id, packed.manifest)
-    assert (fetched.fault, fetched.received_bytes) == (wire.FetchFault.NONE, packed.manifest.size)
+    assert (fetched.fault, fetched.received_bytes) == (FetchFault.NONE, packed.manifest.size)
     tree = derived_id("untar", packed.object_id)
     function = manager.function(second, lambda: (os.environ["VIRTUAL_ENV"], sys.executable))
     call = manager.assignment(TaskKind.CALL, function=function, environment=tree)

@@ -7,7 +7,7 @@ from typing import Any
 
 from vine.names import AttemptId, ObjectId, TaskId
 from vine.wire import messages as wire
-from vine.wire.messages import Assignment, AttemptResult, Outcome, Resources, TaskKind
+from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources, TaskKind
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
 

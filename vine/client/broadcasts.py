@@ -8,7 +8,8 @@ from concurrent.futures import Future
 
 from vine import config, errors
 from vine.names import FileId, WorkerId
-from vine.wire.messages import FileSpread, Outcome, SpreadFile
+from vine.wire.messages import FileSpread, SpreadFile
+from vine.wire.parts import Outcome
 
 _ERRORS: dict[Outcome, type[errors.VineError]] = {
     Outcome.INPUT_MISSING: errors.FileMissing,

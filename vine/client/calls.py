@@ -20,7 +20,8 @@ from vine.client.futures import VineFuture
 from vine.client.session import Session
 from vine.client.tasks import name_of
 from vine.names import FileId, TaskId
-from vine.wire.messages import ForgetFiles, TaskSpec
+from vine.wire.messages import ForgetFiles
+from vine.wire.parts import TaskSpec
 
 # Objects of these types do not change under our hands, except for what a function refers to: a function is sent
 # as it was at its first call. All other callables are serialised at every call, and declared by content.

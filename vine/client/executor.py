@@ -22,7 +22,7 @@ from vine.client.manager import Manager
 from vine.client.pool import Pool, factory_options, fleet, opened
 from vine.client.session import anew
 from vine.names import FileId, TaskId
-from vine.wire.messages import Mount, Request, TaskKind, TaskSpec
+from vine.wire.parts import Mount, Request, TaskKind, TaskSpec
 
 T = TypeVar("T")
 

@@ -13,16 +13,8 @@ from vine import config, errors
 from vine.client.session import Session
 from vine.names import FileId
 from vine.urls import checked_url, label_of
-from vine.wire.messages import (
-    CacheLevel,
-    FileBound,
-    FileKind,
-    FileSpec,
-    FileUnreadable,
-    ForgetFiles,
-    Manifest,
-    Signature,
-)
+from vine.wire.messages import FileBound, FileUnreadable, ForgetFiles
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Signature
 
 CACHE_LEVELS: dict[str | bool, CacheLevel] = {
     False: CacheLevel.TASK,

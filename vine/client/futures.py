@@ -10,7 +10,7 @@ import msgspec
 from vine import errors
 from vine.client import serialise
 from vine.names import TaskId, WorkerId
-from vine.wire.messages import Outcome, TaskResult, Times
+from vine.wire.parts import Outcome, TaskResult, Times
 
 T = TypeVar("T")
 

@@ -24,7 +24,8 @@ from vine.client.tasks import Task
 from vine.host import host_id
 from vine.names import FileId, HostId, TaskId
 from vine.wire.keys import load_connection
-from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, Role, RunState
+from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, RunState
+from vine.wire.parts import Role
 
 
 class Manager:

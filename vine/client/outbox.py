@@ -10,16 +10,8 @@ from typing import TypeVar
 
 from vine import config
 from vine.names import TaskId
-from vine.wire.messages import (
-    CancelTasks,
-    DeclareFiles,
-    FileSpec,
-    ForgetFiles,
-    ForgetResults,
-    FromClient,
-    SubmitTasks,
-    TaskSpec,
-)
+from vine.wire.messages import CancelTasks, DeclareFiles, ForgetFiles, ForgetResults, FromClient, SubmitTasks
+from vine.wire.parts import FileSpec, TaskSpec
 
 Spec = TypeVar("Spec", TaskSpec, FileSpec)
 Item = TaskSpec | FileSpec | FromClient

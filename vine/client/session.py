@@ -33,15 +33,13 @@ from vine.wire.messages import (
     ClientHello,
     ClientWelcome,
     FileBrought,
-    FileSpec,
     FileSpread,
     FromClient,
     Message,
     RunState,
-    TaskResult,
     TasksEnded,
-    TaskSpec,
 )
+from vine.wire.parts import FileSpec, TaskResult, TaskSpec
 
 
 class OpenTask(Protocol):

@@ -13,7 +13,7 @@ from vine import errors
 from vine.client import futures, serialise
 from vine.client.files import File
 from vine.names import TaskId
-from vine.wire.messages import Mount, Outcome, Request, TaskKind, TaskResult, TaskSpec, Times
+from vine.wire.parts import Mount, Outcome, Request, TaskKind, TaskResult, TaskSpec, Times
 
 if TYPE_CHECKING:
     from vine.client.manager import Manager

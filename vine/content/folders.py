@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vine.content.hashing import signature_of_stat
 from vine.errors import FileMissing
-from vine.wire.messages import Signature
+from vine.wire.parts import Signature
 
 Signatures = dict[str, Signature]  # By path within the object; "" is the object itself.
 

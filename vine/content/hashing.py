@@ -24,7 +24,7 @@ from vine.content.manifest import (
 from vine.content.paths import leads_out
 from vine.errors import FileChanged, FileMissing, UsageError
 from vine.names import ObjectId
-from vine.wire.messages import Manifest, Signature, TreeEntry
+from vine.wire.parts import Manifest, Signature, TreeEntry
 
 Buffer = bytes | bytearray | memoryview
 

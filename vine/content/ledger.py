@@ -20,7 +20,7 @@ from vine.content.hashing import has_content
 from vine.errors import DiskFull, VineError
 from vine.host import boot_id
 from vine.names import ObjectId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 _VERSION = 2
 

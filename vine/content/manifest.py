@@ -11,7 +11,7 @@ from vine import config
 from vine.content.paths import fault_of_name, leads_out, parent_of
 from vine.errors import MalformedMessage
 from vine.names import ObjectId
-from vine.wire.messages import Manifest, TreeEntry
+from vine.wire.parts import Manifest, TreeEntry
 
 FORMAT_VERSION = 1  # The chunk sizes below belong to it.
 HASH_BYTES = 32

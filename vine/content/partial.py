@@ -14,7 +14,7 @@ from vine.content.hashing import Buffer, chunk_is_good
 from vine.content.manifest import Layout, chunk_count
 from vine.errors import DiskFull
 from vine.names import ObjectId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 Told = Callable[[int | None], None]  # How many bytes from the beginning are here; None: the rest will not come.
 

@@ -14,7 +14,7 @@ from vine.content.manifest import HASH_BYTES, Layout
 from vine.content.partial import Partial
 from vine.errors import DiskFull
 from vine.names import ObjectId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 _Where = tuple[ObjectId, int]  # an object and a chunk of it
 _PREFIX_BYTES = 8  # of a hash; what is found by it is hashed in any case

@@ -22,7 +22,7 @@ from vine.content.sharing import Share
 from vine.content.space import is_resumable
 from vine.errors import FileChanged, MalformedMessage
 from vine.names import ObjectId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from vine.content.locks import Locks
 from vine.content.manifest import Layout
 from vine.errors import VineError
 from vine.names import ObjectId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 
 @dataclass(slots=True)

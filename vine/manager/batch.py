@@ -26,7 +26,7 @@ from vine.scheduler.records import (
     WorkerJoined,
     WorkerLeft,
 )
-from vine.wire.messages import Outcome
+from vine.wire.parts import Outcome
 
 Row = list[Any]
 

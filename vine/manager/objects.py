@@ -12,7 +12,7 @@ from vine.content.manifest import Extent, Layout, chunk_count
 from vine.content.partial import Partial
 from vine.errors import FileChanged
 from vine.names import ObjectId, TransferId
-from vine.wire.messages import Manifest, Signature
+from vine.wire.parts import Manifest, Signature
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ import msgspec
 from vine.errors import UsageError
 from vine.manager import schema
 from vine.names import AttemptId, FileId, ObjectId, RunId, TaskId, WorkerId
-from vine.wire.messages import FileSpec, Manifest, Outcome, TaskSpec
+from vine.wire.parts import FileSpec, Manifest, Outcome, TaskSpec
 
 _task_spec = msgspec.msgpack.Decoder(TaskSpec)
 _file_spec = msgspec.msgpack.Decoder(FileSpec)

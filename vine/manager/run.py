@@ -31,7 +31,7 @@ from vine.transfer.node import TransferNode
 from vine.transfer.tokens import source_key
 from vine.wire.hub import Hub
 from vine.wire.keys import RunKeys, new_run_keys, write_run_files
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 from vine.wire.sockets import Context, Gate, make_context
 
 if TYPE_CHECKING:

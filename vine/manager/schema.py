@@ -18,7 +18,7 @@ CREATE TABLE tasks (
     ended_s REAL,  -- all three by the wall clock
     outcome TEXT, message TEXT, value BLOB, value_path TEXT,
     worker_id TEXT, task_s REAL, queue_s REAL,
-    spec BLOB  -- msgpack of wire.messages.TaskSpec
+    spec BLOB  -- msgpack of wire.parts.TaskSpec
 );
 CREATE TABLE attempts (
     epoch INTEGER, counter INTEGER,
@@ -34,11 +34,11 @@ CREATE TABLE files (
     object_id TEXT,  -- NULL until the file has content
     attempt_epoch INTEGER, attempt_counter INTEGER,  -- that made the content, if one did
     failure TEXT,  -- why it cannot be had
-    spec BLOB  -- msgpack of wire.messages.FileSpec
+    spec BLOB  -- msgpack of wire.parts.FileSpec
 );
 CREATE TABLE objects (
     object_id TEXT PRIMARY KEY,
-    manifest BLOB  -- msgpack of wire.messages.Manifest
+    manifest BLOB  -- msgpack of wire.parts.Manifest
 ) WITHOUT ROWID;
 CREATE TABLE workers (
     joining INTEGER PRIMARY KEY,  -- counts joins: a worker that comes back has a row for each

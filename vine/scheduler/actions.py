@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from vine.names import ObjectId, TransferId
 from vine.names import PeerKey as PeerKey
 from vine.scheduler.records import Record
-from vine.wire.messages import FetchFault, FetchObject, Manifest, Message, Signature
+from vine.wire.messages import FetchObject, Message
+from vine.wire.parts import FetchFault, Manifest, Signature
 
 
 @dataclass(frozen=True, slots=True)

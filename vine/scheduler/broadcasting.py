@@ -15,7 +15,8 @@ from vine.scheduler import downloads, recovery, staging
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord, ObjectRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
-from vine.wire.messages import FileKind, FileSpread, Outcome, SpreadFile
+from vine.wire.messages import FileSpread, SpreadFile
+from vine.wire.parts import FileKind, Outcome
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

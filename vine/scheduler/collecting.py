@@ -11,7 +11,8 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import Attempt, TaskRecord
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import AttemptResult, DropObjects, FileBrought, FileKind, MadeOutput, Outcome, TaskResult
+from vine.wire.messages import DropObjects, FileBrought
+from vine.wire.parts import AttemptResult, FileKind, MadeOutput, Outcome, TaskResult
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -12,12 +12,8 @@ from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import (
-    AttemptResult,
-    DropObjects,
-    Outcome,
-    TaskResult,
-)
+from vine.wire.messages import DropObjects
+from vine.wire.parts import AttemptResult, Outcome, TaskResult
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

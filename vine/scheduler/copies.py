@@ -10,7 +10,7 @@ from itertools import chain
 from vine.names import FileId, HostId, ObjectId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.files import ObjectRecord
-from vine.wire.messages import Outcome
+from vine.wire.parts import Outcome
 
 _ENDED_KEPT = 10  # Broadcasts that views show after their end.
 

@@ -15,7 +15,7 @@ from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import Assignment, DependencyValue, ObjectMount, Outcome, Resources
+from vine.wire.parts import Assignment, DependencyValue, ObjectMount, Outcome, Resources
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

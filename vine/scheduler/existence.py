@@ -10,7 +10,8 @@ from vine.scheduler import collecting, dispatch, keeping, recovery, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord, unpacked_id
 from vine.scheduler.records import FileFailed
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
-from vine.wire.messages import FileBrought, Outcome
+from vine.wire.messages import FileBrought
+from vine.wire.parts import Outcome
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

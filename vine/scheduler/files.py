@@ -9,7 +9,7 @@ from vine import config
 from vine.content.manifest import chunk_count, derived_id
 from vine.names import FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.messages import CacheLevel, FileKind, FileSpec, Manifest, Outcome
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Outcome
 
 _UNPACKED_FACTOR = 4  # How much heavier a placement counts an unpacked archive: 4.4 GB for the paper's 908 MB.
 

@@ -15,19 +15,8 @@ from vine.scheduler.records import AttemptStarted, WorkerJoined
 from vine.scheduler.tasks import TaskState
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
-from vine.wire.messages import (
-    DropObjects,
-    FetchEnded,
-    FetchFault,
-    FleetDemand,
-    Outcome,
-    Request,
-    Resources,
-    RunState,
-    WorkDemand,
-    WorkerHello,
-    WorkerWelcome,
-)
+from vine.wire.messages import DropObjects, FetchEnded, FleetDemand, RunState, WorkerHello, WorkerWelcome
+from vine.wire.parts import FetchFault, Outcome, Request, Resources, WorkDemand
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from vine.names import ClientId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.messages import FactoryHello, FactoryStatus, FleetDemand, Outcome, RunState
+from vine.wire.messages import FactoryHello, FactoryStatus, FleetDemand, RunState
+from vine.wire.parts import Outcome
 
 
 @dataclass(slots=True)

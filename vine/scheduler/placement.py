@@ -15,7 +15,7 @@ from vine import config
 from vine.names import TaskId, WorkerId
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
-from vine.wire.messages import Request, Resources
+from vine.wire.parts import Request, Resources
 
 _HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
 _STALE_MIN = 64  # Entries of an index that are not worth a clearance.

@@ -14,7 +14,7 @@ from vine.scheduler.fleet import sizes_that_could_come, unfit_message
 from vine.scheduler.placement import Shape
 from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import amounts, could_fit, has_features
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
-from vine.wire.messages import FileSpec, Manifest, Outcome, Resources, TaskSpec, Times
+from vine.wire.parts import FileSpec, Manifest, Outcome, Resources, TaskSpec, Times
 
 
 class FileDeclared(msgspec.Struct, frozen=True):

@@ -24,13 +24,8 @@ from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import (
-    CancelAttempts,
-    DropObjects,
-    FetchFault,
-    FileKind,
-    Outcome,
-)
+from vine.wire.messages import CancelAttempts, DropObjects
+from vine.wire.parts import FetchFault, FileKind, Outcome
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -17,17 +17,8 @@ from vine.scheduler.settings import Spread
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
-from vine.wire.messages import (
-    AbandonFetch,
-    ChangeSources,
-    DropObjects,
-    FetchObject,
-    InlineObject,
-    Role,
-    SourceEdge,
-    StoreObjects,
-    UnpackObject,
-)
+from vine.wire.messages import AbandonFetch, ChangeSources, DropObjects, FetchObject, StoreObjects, UnpackObject
+from vine.wire.parts import InlineObject, Role, SourceEdge
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -22,14 +22,8 @@ from vine.scheduler.settings import Settings
 from vine.scheduler.tasks import TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
-from vine.wire.messages import (
-    Assignment,
-    Message,
-    Outcome,
-    RunAttempts,
-    TaskResult,
-    TasksEnded,
-)
+from vine.wire.messages import Message, RunAttempts, TasksEnded
+from vine.wire.parts import Assignment, Outcome, TaskResult
 
 _FAILURES_KEPT = 10
 

@@ -24,15 +24,8 @@ from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
 from vine.scheduler.records import FileDeclared, ObjectBound, TaskAccepted
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
-from vine.wire.messages import (
-    CancelAttempts,
-    FileBound,
-    FileKind,
-    FileSpec,
-    FileUnreadable,
-    Outcome,
-    TaskSpec,
-)
+from vine.wire.messages import CancelAttempts, FileBound, FileUnreadable
+from vine.wire.parts import FileKind, FileSpec, Outcome, TaskSpec
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.messages import Outcome, Request, TaskKind, TaskResult, TaskSpec
+from vine.wire.parts import Outcome, Request, TaskKind, TaskResult, TaskSpec
 
 _KEYS_REMEMBERED = 1024  # Of shapes and bodies: a task asks several times, and most tasks of a run are alike.
 

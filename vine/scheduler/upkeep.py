@@ -8,7 +8,8 @@ from vine.names import MANAGER
 from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, input_files
-from vine.wire.messages import CacheLevel, DropObjects, FileBrought
+from vine.wire.messages import DropObjects, FileBrought
+from vine.wire.parts import CacheLevel
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

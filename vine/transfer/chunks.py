@@ -8,7 +8,7 @@ from vine import config
 from vine.transfer.credit import Credit
 from vine.transfer.sources import Source
 from vine.transfer.stripes import Stripe
-from vine.wire.messages import SourceEdge
+from vine.wire.parts import SourceEdge
 
 Backups = Sequence[SourceEdge | None]
 

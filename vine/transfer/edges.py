@@ -11,7 +11,7 @@ import zmq
 from vine import config
 from vine.errors import MalformedMessage
 from vine.transfer.objects import Buffer
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 from vine.wire.sockets import Socket
 
 

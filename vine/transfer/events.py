@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from vine.names import ObjectId, TransferId, WorkerId
-from vine.wire.messages import FetchFault
+from vine.wire.parts import FetchFault
 
 
 @dataclass(frozen=True, slots=True)

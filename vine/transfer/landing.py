@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from vine.content.hashing import chunk_is_good
 from vine.transfer.objects import Buffer, PartialObject
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 ChunkCheck = Callable[[Manifest, int, Buffer], bool]  # whether these bytes are that chunk
 

@@ -28,7 +28,8 @@ from vine.transfer.strain import Strain
 from vine.wire.codec import Decoder
 from vine.wire.data import CancelWants, Chunk, EndOfWants, ToReceiver, ToSource, Want, WantRefused
 from vine.wire.keys import Connection, RunKeys
-from vine.wire.messages import ChangeSources, FetchObject, Role
+from vine.wire.messages import ChangeSources, FetchObject
+from vine.wire.parts import Role
 from vine.wire.sockets import Context, Socket, bind_pull, connect_push
 
 _Taker = tuple[int, Callable[..., None]]  # frames of the message, and who takes it and what follows it

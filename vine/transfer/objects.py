@@ -6,7 +6,7 @@ from collections.abc import Callable, Set
 from typing import Protocol
 
 from vine.names import ObjectId
-from vine.wire.messages import Manifest
+from vine.wire.parts import Manifest
 
 Buffer = bytes | bytearray | memoryview
 

@@ -17,7 +17,7 @@ from vine.transfer.chunks import Backups, Chunks
 from vine.transfer.sources import Source
 from vine.transfer.stripes import Stripe, Verdict
 from vine.wire.data import RefusalReason
-from vine.wire.messages import FetchFault, SourceEdge
+from vine.wire.parts import FetchFault, SourceEdge
 
 
 @dataclass(frozen=True, slots=True)

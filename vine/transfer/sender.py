@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from vine import config
 from vine.names import ObjectId, TransferId
 from vine.wire.data import RefusalReason, Want
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 
 @dataclass(frozen=True, slots=True)

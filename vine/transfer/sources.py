@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vine import config
 from vine.transfer.credit import Credit
-from vine.wire.messages import FetchFault, SourceEdge
+from vine.wire.parts import FetchFault, SourceEdge
 
 
 class Asked(NamedTuple):

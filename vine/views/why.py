@@ -12,7 +12,7 @@ from vine.manager.replay import file_spec, task_spec
 from vine.names import FileId, TaskId
 from vine.scheduler.tasks import input_files, shape_key
 from vine.views.reading import Run
-from vine.wire.messages import FileKind, FileSpec, TaskSpec
+from vine.wire.parts import FileKind, FileSpec, TaskSpec
 
 _named_max = 10  # Dependencies that are named one by one.
 

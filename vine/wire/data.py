@@ -9,7 +9,8 @@ import msgspec
 
 from vine import config
 from vine.names import TransferId
-from vine.wire.messages import Endpoint, Hash, Message, Role, Token
+from vine.wire.messages import Message
+from vine.wire.parts import Endpoint, Hash, Role, Token
 
 ChunkIndex = Annotated[int, msgspec.Meta(ge=0, lt=config.chunks_per_object_max)]
 ChunkList = Annotated[tuple[ChunkIndex, ...], msgspec.Meta(min_length=1, max_length=config.credit_chunks_max)]

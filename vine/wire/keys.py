@@ -21,7 +21,7 @@ import zmq
 from vine import config
 from vine.errors import ConnectionFileError
 from vine.names import RunId
-from vine.wire.messages import Endpoint, Role
+from vine.wire.parts import Endpoint, Role
 
 FILE_NAMES: Mapping[Role, str] = MappingProxyType(
     {

@@ -24,7 +24,7 @@ import msgspec
 
 from vine import config
 from vine.errors import MalformedMessage
-from vine.wire.messages import Count
+from vine.wire.parts import Count
 
 SESSION_BYTES = 16
 

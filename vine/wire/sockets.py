@@ -16,7 +16,7 @@ from zmq.utils.monitor import parse_monitor_message
 from vine import config
 from vine.errors import CannotBind, ConnectionFileError, MalformedMessage
 from vine.wire.keys import Connection, KeyPair, RunKeys
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 if TYPE_CHECKING:
     Context: TypeAlias = "zmq.Context[zmq.Socket[bytes]]"

@@ -5,17 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vine.names import AttemptId, ObjectId, TransferId
-from vine.wire.messages import (
-    Assignment,
-    ChangeSources,
-    DownloadUrl,
-    FetchObject,
-    FromWorker,
-    InlineObject,
-    MadeOutput,
-    Manifest,
-    Outcome,
-)
+from vine.wire.messages import ChangeSources, DownloadUrl, FetchObject, FromWorker
+from vine.wire.parts import Assignment, InlineObject, MadeOutput, Manifest, Outcome
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant
 

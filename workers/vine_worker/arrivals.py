@@ -9,6 +9,7 @@ import msgspec
 from vine import config
 from vine.names import ObjectId, TransferId
 from vine.wire import messages as wire
+from vine.wire.parts import CacheLevel, FetchFault
 from vine_worker import actions as act
 from vine_worker.attempts import State
 from vine_worker.board import Board
@@ -53,20 +54,20 @@ class Arrivals:
             else:
                 self._board.actions.append(act.KeepObject(item))
 
-    def _wanted(self, object_id: ObjectId, cache: wire.CacheLevel) -> None:
+    def _wanted(self, object_id: ObjectId, cache: CacheLevel) -> None:
         self._inventory.wanted_again(object_id)
-        if cache is wire.CacheLevel.FOREVER and object_id not in self._inventory.held:
+        if cache is CacheLevel.FOREVER and object_id not in self._inventory.held:
             self._forever.add(object_id)
 
     def fetch(self, order: wire.FetchObject) -> None:
         self._wanted(order.object_id, order.cache)
-        fault = wire.FetchFault.NONE
+        fault = FetchFault.NONE
         if order.object_id not in self._inventory.held:
             if order.object_id not in self._fetches.values():
                 self._fetches[order.transfer_id] = order.object_id
                 self._board.actions.append(act.StartFetch(order))
                 return
-            fault = wire.FetchFault.ABANDONED  # Two transfers must not write into one object.
+            fault = FetchFault.ABANDONED  # Two transfers must not write into one object.
         self._board.send(wire.FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0))
 
     def change_sources(self, message: wire.ChangeSources) -> None:
@@ -112,7 +113,7 @@ class Arrivals:
             self._unpacks.drop(object_id)
 
     def rate(self, message: wire.RateObjects) -> None:
-        forever = message.cache is wire.CacheLevel.FOREVER
+        forever = message.cache is CacheLevel.FOREVER
         # What went meanwhile has been told; what was dropped and comes again will be rated then.
         here = tuple(object_id for object_id in message.object_ids if object_id in self._inventory.held)
         self._rate(here, message.spare, forever)
@@ -136,11 +137,11 @@ class Arrivals:
         self._fetches.pop(event.transfer_id, None)
         abandoned = self._abandoned.pop(event.transfer_id, None)
         event = msgspec.structs.replace(event, message=event.message[: config.text_chars_max])
-        if event.fault is wire.FetchFault.NONE and self._inventory.refused(event.object_id):
+        if event.fault is FetchFault.NONE and self._inventory.refused(event.object_id):
             self._board.remove((event.object_id,))
-            event = msgspec.structs.replace(event, fault=wire.FetchFault.ABANDONED)
+            event = msgspec.structs.replace(event, fault=FetchFault.ABANDONED)
         self._board.send(event)
-        if event.fault is wire.FetchFault.NONE:
+        if event.fault is FetchFault.NONE:
             self._came(event.object_id)
             if abandoned is not None:  # It was too late to stop, and the manager has struck the transfer off.
                 self._board.send(wire.ObjectsHeld((event.object_id,)))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.names import AttemptId, ObjectId
-from vine.wire.messages import Assignment, AttemptResult, MadeOutput, Outcome, TaskKind, Times
+from vine.wire.parts import Assignment, AttemptResult, MadeOutput, Outcome, TaskKind, Times
 from vine_worker.actions import Collected, Ending
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant

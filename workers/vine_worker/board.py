@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from vine import config
 from vine.names import AttemptId, ObjectId
 from vine.wire import messages as wire
-from vine.wire.messages import AttemptResult, Outcome
+from vine.wire.parts import AttemptResult, Outcome, Resources
 from vine_worker import actions as act
 from vine_worker.attempts import Attempt, State, result_of
 from vine_worker.inventory import Inventory
@@ -22,7 +22,7 @@ Kill = act.KillBody | act.EndHost
 class Board:
     """The state that is common to all rooms, and the steps of an attempt's life that several of them take."""
 
-    def __init__(self, capacity: wire.Resources, inputs_protected: bool) -> None:
+    def __init__(self, capacity: Resources, inputs_protected: bool) -> None:
         self.now = 0.0
         self.actions: list[act.Action] = []
         self.ledger = Ledger(capacity)

@@ -13,7 +13,7 @@ from pathlib import Path
 from vine import config
 from vine.errors import VineError
 from vine.names import AttemptId, ObjectId
-from vine.wire.messages import Assignment, MadeOutput, Outcome, TaskKind
+from vine.wire.parts import Assignment, MadeOutput, Outcome, TaskKind
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter

@@ -12,7 +12,7 @@ import msgspec
 from vine import config
 from vine.names import ObjectId
 from vine.wire import messages as wire
-from vine.wire.messages import Assignment, AttemptResult, Outcome, TaskKind
+from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources, TaskKind
 from vine_worker import actions as act
 from vine_worker.arrivals import Arrivals
 from vine_worker.attempts import Attempt, State, needed_objects
@@ -32,7 +32,7 @@ class WorkerCore:
 
     def __init__(
         self,
-        capacity: wire.Resources,
+        capacity: Resources,
         inputs_protected: bool,
         resumed: Mapping[ObjectId, bool] | None = None,
     ) -> None:

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from vine import config
 from vine.errors import VineError
 from vine.names import TransferId
-from vine.wire.messages import DownloadEnded, DownloadFault, DownloadUrl
+from vine.wire.messages import DownloadEnded, DownloadUrl
+from vine.wire.parts import DownloadFault
 from vine_worker.holdings import Holdings
 from vine_worker.process import is_disk_full
 from vine_worker.retrieval import Retrieval

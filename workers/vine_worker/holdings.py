@@ -15,7 +15,7 @@ from vine.content.store import Store
 from vine.errors import DiskFull, MalformedMessage
 from vine.names import ObjectId
 from vine.transfer.objects import Buffer
-from vine.wire.messages import InlineObject, Manifest
+from vine.wire.parts import InlineObject, Manifest
 from vine_worker.actions import Kept
 
 

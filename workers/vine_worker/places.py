@@ -15,7 +15,7 @@ from vine.content.members import UsedElsewhereError
 from vine.content.store import Store
 from vine.errors import UsageError
 from vine.names import AttemptId, ObjectId, WorkerId
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 from vine_worker.holdings import Holdings
 from vine_worker.sandbox import Sandbox
 

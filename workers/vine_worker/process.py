@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vine import config
 from vine.errors import DiskFull
-from vine.wire.messages import Outcome, Resources
+from vine.wire.parts import Outcome, Resources
 from vine_worker.actions import Ending
 from vine_worker.functions import host
 from vine_worker.functions.channel import Answer

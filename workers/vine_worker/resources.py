@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 
 _PARTS = 1000  # Amounts are counted in thousandths, so that fractions add up exactly.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from vine import config
 from vine.content.growing import Growing
-from vine.wire.messages import DownloadFault
+from vine.wire.parts import DownloadFault
 from vine_worker.web import Body, Line, Trouble, Version, ask, trouble_of
 
 

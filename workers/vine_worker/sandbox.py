@@ -13,7 +13,7 @@ from vine.content.folders import remove
 from vine.content.paths import fault_of_name
 from vine.errors import FileMissing, UsageError
 from vine.names import ObjectId
-from vine.wire.messages import Assignment
+from vine.wire.parts import Assignment
 
 
 class Sandbox:

@@ -27,7 +27,7 @@ from urllib.parse import unquote, urlsplit
 
 from vine import config
 from vine.urls import label_of
-from vine.wire.messages import DownloadFault
+from vine.wire.parts import DownloadFault
 
 _AGAIN = frozenset({408, 425, 429})  # Of the 4xx, what a later try may change; 5xx all may.
 _BUSY = 429

@@ -29,7 +29,7 @@ from vine.transfer.node import TransferNode
 from vine.wire import messages as wire
 from vine.wire.keys import Connection, load_connection
 from vine.wire.link import Link
-from vine.wire.messages import Resources, Role
+from vine.wire.parts import FetchFault, Resources, Role
 from vine.wire.sockets import Gate, make_context
 from vine_worker import actions as act
 from vine_worker import machine
@@ -285,7 +285,7 @@ class Worker:
         if isinstance(event, NodeFailed):
             raise VineError(event.message)
         if isinstance(event, Fetched):
-            fault = wire.FetchFault.NONE
+            fault = FetchFault.NONE
             event = wire.FetchEnded(
                 event.transfer_id,
                 event.object_id,

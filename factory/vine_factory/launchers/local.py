@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vine import config
 from vine.names import WorkerId
-from vine.wire.messages import Request, Resources
+from vine.wire.parts import Request, Resources
 from vine_factory.launchers.interface import Ended, LaunchFailed
 
 _MB = 1_000_000

@@ -15,7 +15,8 @@ from benchmarks.mnist_sweep.packing import Package, Packages
 from tests.benchmarks.mnist_sweep.test_packing import joined
 from vine.errors import NoWorkerFits
 from vine.names import TaskId, WorkerId
-from vine.wire.messages import Outcome, RunState, TaskResult
+from vine.wire.messages import RunState
+from vine.wire.parts import Outcome, TaskResult
 
 
 class Manager:

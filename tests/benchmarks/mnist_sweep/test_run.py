@@ -11,7 +11,7 @@ import pytest
 from benchmarks.mnist_sweep.run import WRONG_ENVIRONMENT, batches, row_of
 from vine.errors import ManagerLost
 from vine.names import TaskId, WorkerId
-from vine.wire.messages import Outcome, TaskResult, Times
+from vine.wire.parts import Outcome, TaskResult, Times
 
 WORKSPACE = Path("/tmp/vine-sweep-1")
 RETURNED = {

@@ -7,7 +7,7 @@ from benchmarks.simulator.clock import Clock
 from benchmarks.simulator.machine import Machine, Speeds
 from benchmarks.simulator.store import SimulatedStore
 from vine.names import AttemptId, FileId, TaskId
-from vine.wire.messages import Assignment, Mount, Outcome, Resources, TaskKind
+from vine.wire.parts import Assignment, Mount, Outcome, Resources, TaskKind
 from vine_worker import actions as act
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant

@@ -6,6 +6,7 @@ from benchmarks.simulator.client import SimulatedClient
 from vine.content.manifest import object_id
 from vine.names import RunId, TaskId, numbered
 from vine.wire import messages as wire
+from vine.wire.parts import Outcome, TaskResult
 
 
 @pytest.fixture
@@ -37,9 +38,9 @@ def test_tasks_are_numbered_as_the_manager_asked(client: SimulatedClient, said: 
 
 
 def test_results_are_kept_and_must_not_come_twice(client: SimulatedClient) -> None:
-    ended = wire.TasksEnded((wire.TaskResult(TaskId(1), wire.Outcome.SUCCESS),))
+    ended = wire.TasksEnded((TaskResult(TaskId(1), Outcome.SUCCESS),))
     client.hear(ended)
-    assert client.results[TaskId(1)].outcome is wire.Outcome.SUCCESS
+    assert client.results[TaskId(1)].outcome is Outcome.SUCCESS
     with pytest.raises(AssertionError, match="twice"):
         client.hear(ended)
 

@@ -18,7 +18,7 @@ from vine import config
 from vine.names import TaskId
 from vine.scheduler.check import check
 from vine.scheduler.settings import Spread
-from vine.wire.messages import Assignment, FileKind, Mount, Outcome, TaskKind, TaskSpec
+from vine.wire.parts import Assignment, FileKind, Mount, Outcome, TaskKind, TaskSpec
 
 ROOT = Path(__file__).parents[3]
 SIZE = 16 << 20

@@ -7,7 +7,7 @@ from benchmarks.simulator.edges import SimulatedEdges
 from benchmarks.simulator.network import Network
 from vine import config
 from vine.transfer.edges import Parcel
-from vine.wire.messages import Role
+from vine.wire.parts import Role
 
 
 class World:

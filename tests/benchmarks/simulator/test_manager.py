@@ -21,6 +21,7 @@ from vine.scheduler import actions
 from vine.scheduler.settings import Spread
 from vine.wire import messages as wire
 from vine.wire.codec import Decoder
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Signature
 
 CLIENT = PeerKey("client")
 _decoder: Decoder[wire.ToClient] = Decoder(wire.ToClient)
@@ -67,9 +68,9 @@ def test_a_file_that_is_bound_is_served_until_it_is_forgotten(world: World) -> N
     world.joins()
     manifest, file_id = manifest_of("big", 1000), FileId(numbered(0, 1))
     key = object_id(manifest)
-    spec = wire.FileSpec(file_id, wire.FileKind.LOCAL, wire.CacheLevel.WORKFLOW, "big", path="/data/big")
+    spec = FileSpec(file_id, FileKind.LOCAL, CacheLevel.WORKFLOW, "big", path="/data/big")
     world.say(wire.DeclareFiles((spec,)))
-    world.say(wire.FileBound(file_id, key, manifest, "/data/big", wire.Signature(1000, 1, 1)))
+    world.say(wire.FileBound(file_id, key, manifest, "/data/big", Signature(1000, 1, 1)))
     assert world.manager.node.sender.knows(key)
     world.say(wire.ForgetFiles((file_id,)))
     assert not world.manager.node.sender.knows(key)

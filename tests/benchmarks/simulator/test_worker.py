@@ -17,6 +17,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import AttemptId, RunId, TaskId
 from vine.wire import messages as wire
+from vine.wire.parts import Assignment, InlineObject, Outcome, Resources, TaskKind
 from vine_worker import actions as act
 
 
@@ -26,7 +27,7 @@ class World:
         machine, network = Machine(self.clock, Speeds()), Network(self.clock, 0.002)
         self.port = network.port("w", 1e9, 1e9)
         self.said: list[wire.FromWorker] = []
-        place = Place("w", machine, self.port, wire.Resources(1, 1000, 1000, 0), ("fast",), lambda key: 0, 0.2)
+        place = Place("w", machine, self.port, Resources(1, 1000, 1000, 0), ("fast",), lambda key: 0, 0.2)
         self.worker = SimulatedWorker(
             place, Addresses(network), lambda assignment: Body(run_s=1.0), self.said.append, Trace(self.clock)
         )
@@ -51,7 +52,7 @@ def test_it_says_hello_and_then_every_second_that_it_is_here(world: World) -> No
 def test_a_small_object_is_kept_and_told(world: World) -> None:
     data = b"small"
     key = object_id(manifest_of_bytes(data))
-    world.worker.hear(wire.StoreObjects((wire.InlineObject(key, data),)))
+    world.worker.hear(wire.StoreObjects((InlineObject(key, data),)))
     assert world.heard(wire.ObjectsHeld) == [wire.ObjectsHeld((key,))]
     world.worker.hear(wire.DropObjects((key,)))
     assert world.worker.core.tick(0.0) == []
@@ -61,12 +62,12 @@ def test_a_small_object_is_kept_and_told(world: World) -> None:
 def test_a_command_is_run_and_its_end_told(world: World) -> None:
     world.worker.hear(wire.WorkerWelcome(RunId("r"), 1, b"k" * 32, 3))
     attempt = AttemptId(1, 1)
-    one = wire.Assignment(attempt, TaskId(1), wire.TaskKind.COMMAND, wire.Resources(1, 10, 10, 0), command="true")
+    one = Assignment(attempt, TaskId(1), TaskKind.COMMAND, Resources(1, 10, 10, 0), command="true")
     world.worker.hear(wire.RunAttempts((one,)))
     world.clock.run(end_s=2.0)
     assert world.heard(wire.TasksStarted) == [wire.TasksStarted((attempt,))]
     (ended,) = world.heard(wire.AttemptsEnded)
-    assert isinstance(ended, wire.AttemptsEnded) and ended.results[0].outcome is wire.Outcome.SUCCESS
+    assert isinstance(ended, wire.AttemptsEnded) and ended.results[0].outcome is Outcome.SUCCESS
 
 
 def test_one_that_is_told_to_end_says_goodbye_and_nothing_more(world: World) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from vine import config
 from vine.names import WorkerId
-from vine.wire.messages import Request, Resources
+from vine.wire.parts import Request, Resources
 from vine_factory.launchers.interface import Ended, LaunchFailed
 from vine_factory.launchers.local import LocalLauncher, measure_machine, share_of_machine
 

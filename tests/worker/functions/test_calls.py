@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from vine.names import AttemptId, ObjectId, TaskId
-from vine.wire.messages import Assignment, DependencyValue, Resources, TaskKind
+from vine.wire.parts import Assignment, DependencyValue, Resources, TaskKind
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.host import AT_PATH, INLINE, Call, call_frame
 

@@ -6,7 +6,7 @@ from tests.worker.world import FINE, FUNCTION, TREE, World, assignment, starts
 from vine import config
 from vine.names import AttemptId
 from vine.wire import messages as wire
-from vine.wire.messages import Outcome
+from vine.wire.parts import Outcome
 from vine_worker import actions as act
 
 

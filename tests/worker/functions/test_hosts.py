@@ -15,7 +15,7 @@ import pytest
 from tests.worker.assignments import assignment, function, keep
 from tests.worker.programs import Held
 from vine.names import AttemptId, FileId
-from vine.wire.messages import Mount, ObjectMount, Outcome, TaskKind
+from vine.wire.parts import Mount, ObjectMount, Outcome, TaskKind
 from vine_worker import actions as act
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vine import config
 from vine.names import AttemptId, ObjectId
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 from vine_worker.functions.pool import HostKind, HostPool, HostRecord
 from vine_worker.resources import Grant
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vine.names import ObjectId
-from vine.wire.messages import Assignment, DependencyValue
+from vine.wire.parts import Assignment, DependencyValue
 from vine_worker.functions.host import AT_PATH, INLINE
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from pathlib import Path
 from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
-from vine.wire.messages import Assignment, Outcome
+from vine.wire.parts import Assignment, Outcome
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from vine import config
 from vine.names import AttemptId, ObjectId
-from vine.wire.messages import Resources
+from vine.wire.parts import Resources
 from vine_worker.resources import Grant
 
 

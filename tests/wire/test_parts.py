@@ -1,0 +1,33 @@
+"""Is what messages are made of frozen, without a tag, and in use?"""
+
+from __future__ import annotations
+
+import enum
+from typing import Any
+
+import msgspec
+import pytest
+
+from vine.wire import messages, parts
+
+PARTS = sorted(parts.Part.__subclasses__(), key=lambda part: part.__name__)
+ENUMS = [kind for kind in vars(parts).values() if isinstance(kind, type) and issubclass(kind, enum.Enum)]
+DIRECTIONS = (
+    messages.FromClient,
+    messages.ToClient,
+    messages.FromWorker,
+    messages.ToWorker,
+    messages.FromFactory,
+    messages.ToFactory,
+)
+
+
+@pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
+def test_parts_are_frozen_arrays_without_a_tag_as_none_travels_alone(part: Any) -> None:
+    config = part.__struct_config__
+    assert config.frozen and config.array_like and config.tag is None
+
+
+def test_every_part_and_every_enum_is_in_some_message() -> None:
+    _, components = msgspec.json.schema_components(DIRECTIONS)
+    assert {kind.__name__ for kind in (*PARTS, *ENUMS)} <= set(components)
