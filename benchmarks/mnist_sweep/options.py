@@ -27,6 +27,13 @@ class Options:
     task_cores: int
 
 
+def mode_of(arguments: Sequence[str] | None = None) -> str:
+    """Which mode is asked for: each but `real` has a command line of its own."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--mode", default="real")
+    return str(parser.parse_known_args(arguments)[0].mode)
+
+
 def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.mnist_sweep",
@@ -34,7 +41,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--mode", choices=["real"], default="real", help="real: processes, sockets and training on this machine")
+    add(
+        "--mode",
+        choices=["real", "simulate"],
+        default="real",
+        help="real: processes, sockets and training on this machine; simulate: the paper's scale in virtual time, "
+        "with options of its own (--mode simulate --help)",
+    )
     add("--workers", type=_number(1), default=2, metavar="N", help="local workers")
     add("--tasks", type=_number(1, grid.SIZE), default=32, metavar="N", help="combinations, drawn evenly from the grid")
     add(
