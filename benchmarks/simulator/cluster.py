@@ -43,6 +43,8 @@ class Setup:
     tolerance: float = 1e-9  # see `Sharing`
     capacity: Resources = field(default_factory=lambda: Resources(1, 1000, 100_000, 0))
     host_start_s: float = 0.2
+    heartbeat_after_s: Callable[[float], float] = lambda now: config.heartbeat_interval_s  # until a worker's next
+    worker_lost_after_s: float = config.worker_lost_after_s
     unpacked_bytes: Callable[[int], int] = lambda packed: 3 * packed  # what comes out of an archive of so many
     unpacks_ahead: bool = True  # archives while they arrive
     bodies: Bodies = lambda assignment: Body()
@@ -62,7 +64,13 @@ class Cluster:
         speeds = setup.speeds
         port = self.network.port("manager", speeds.up, speeds.down)
         self.manager = SimulatedManager(
-            Machine(clock, speeds), port, self._addresses, self.trace, setup.spread, setup.transfers_max
+            Machine(clock, speeds),
+            port,
+            self._addresses,
+            self.trace,
+            setup.spread,
+            setup.transfers_max,
+            setup.worker_lost_after_s,
         )
         self.workers: dict[str, SimulatedWorker] = {}
         self.client = self._make_client()
@@ -85,7 +93,15 @@ class Cluster:
         machine = Machine(self.clock, speeds or setup.speeds)
         port = self.network.port(name, machine.speeds.up, machine.speeds.down)
         place = Place(
-            name, machine, port, setup.capacity, (name,), self._archive_bytes, setup.host_start_s, setup.unpacks_ahead
+            name,
+            machine,
+            port,
+            setup.capacity,
+            (name,),
+            self._archive_bytes,
+            setup.host_start_s,
+            setup.unpacks_ahead,
+            setup.heartbeat_after_s,
         )
         worker = SimulatedWorker(
             place, self._addresses, bodies or setup.bodies, lambda message: to_manager.send(message), self.trace

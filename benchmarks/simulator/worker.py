@@ -36,6 +36,7 @@ class Place:
     archive_bytes: Callable[[ObjectId], int]  # what comes out of an archive
     host_start_s: float
     unpacks_ahead: bool = True  # archives while they arrive
+    heartbeat_after_s: Callable[[float], float] = lambda now: config.heartbeat_interval_s
 
 
 class SimulatedWorker:
@@ -166,7 +167,7 @@ class SimulatedWorker:
             malformed=0,
         )
         self._send(status)
-        self._clock.after(config.heartbeat_interval_s, self._tell_status)
+        self._clock.after(self.place.heartbeat_after_s(self._clock.now()), self._tell_status)
 
     # --- actions ---
 

@@ -18,7 +18,9 @@ _TITLES = {Policy.TASKVINE: "vine by the taskvine policy", Policy.VINE: "vine, o
 
 def draw_run_times(sweeps: Results, path: Path) -> None:
     """Figure 2: the run time over the number of workers, a panel for each policy that was simulated."""
-    policies = [policy for policy in Policy if any(sweeps.run(size, Distribution.VINE, policy) for size in sweeps.sizes)]
+    policies = [
+        policy for policy in Policy if any(sweeps.run(size, Distribution.VINE, policy) for size in sweeps.sizes)
+    ]
     figure = Figure(figsize=(4.6 * max(1, len(policies)), 3.4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(1, max(1, len(policies)), squeeze=False, sharey=True)[0]
@@ -45,7 +47,9 @@ def draw_histograms(sweeps: Results, path: Path) -> None:
     rows = [("shared-fs", Distribution.SHARED_FS, Policy.VINE)]
     rows += [(_TITLES[policy], Distribution.VINE, policy) for policy in Policy]
     rows = [row for row in rows if any(sweeps.run(size, *row[1:]) for size in sweeps.sizes)]
-    figure = Figure(figsize=(2.6 * len(sweeps.sizes) + 0.6, 1.9 * max(1, len(rows)) + 0.4), dpi=150, layout="constrained")
+    figure = Figure(
+        figsize=(2.6 * len(sweeps.sizes) + 0.6, 1.9 * max(1, len(rows)) + 0.4), dpi=150, layout="constrained"
+    )
     FigureCanvasAgg(figure)
     panels = figure.subplots(max(1, len(rows)), len(sweeps.sizes), squeeze=False, sharex=True)
     longest = max(time.task_s for run in sweeps.sweeps for time in run.times)

@@ -29,8 +29,9 @@ class Node:
 
 def nodes(parameters: Parameters, workers: int, seed: int) -> list[Node]:
     """In the order of their names."""
-    slow = round(parameters.at("slow_share", workers) * workers)
-    slowness = _shuffled([parameters.slow_factor] * slow + [1.0] * (workers - slow), f"slow {workers} {seed}")
+    slow, more = parameters.at("slow_share", workers) * workers, parameters.slow_factor - 1
+    ranks = [min(1.0, max(0.0, slow - number)) for number in range(workers)]  # One may be in between.
+    slowness = _shuffled([1 + more * rank for rank in ranks], f"slow {workers} {seed}")
     evenly = [(number + 0.5) / workers * parameters.arrival_span_s for number in range(workers)]
     arrival = _shuffled(evenly, f"arrival {workers} {seed}")
     return [Node(f"w{number:04}", slowness[number], arrival[number]) for number in range(workers)]
@@ -47,9 +48,7 @@ def filesystem(parameters: Parameters, clock: Clock, workers: int) -> SharedFile
     """The shared filesystem as the run of this size found it."""
     return SharedFilesystem(
         FairShare(clock, parameters.metadata_operations_per_s, others=parameters.at("others_streams", workers)),
-        FairShare(
-            clock, parameters.filesystem_bytes_per_s, each_per_s=parameters.filesystem_bytes_per_s_of_a_node
-        ),
+        FairShare(clock, parameters.filesystem_bytes_per_s, each_per_s=parameters.filesystem_bytes_per_s_of_a_node),
         parameters.environment_bytes * parameters.environment_opened_share + parameters.dataset_bytes,
     )
 

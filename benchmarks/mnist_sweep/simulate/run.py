@@ -1,4 +1,4 @@
-"""How does one run of the sweep go: the true scheduler, workers and transfers in virtual time, on the model's cluster."""
+"""How does one run of the sweep go: the true scheduler and transfers in virtual time, on the model of a cluster."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from benchmarks.simulator.bodies import Bodies, Body
 from benchmarks.simulator.cluster import Cluster, Setup
 from benchmarks.simulator.machine import Speeds
 from benchmarks.simulator.worker import SimulatedWorker
+from vine import config
 from vine.content.manifest import derived_id
 from vine.errors import VineError
 from vine.names import ObjectId, TaskId
@@ -22,6 +23,9 @@ from vine.wire.parts import Assignment, FileKind, Outcome, Request, Resources, T
 from vine.wire.parts import Mount as Input
 
 _GIVE_UP_S = 100_000.0  # of virtual time
+_HEARTBEAT_S, _LOST_AFTER_S = 30.0, 300.0  # when nothing moves any more: no node is lost here
+_STILL_MOVING_S = 300.0  # after the last worker has come and all is packed
+_MOMENT_S = 1e-3
 _CAP = 3  # flows out of a node at once: the paper's default, and ours
 
 
@@ -99,7 +103,9 @@ class _Run:
         self._parameters = parameters = wanted.parameters
         ours = wanted.policy is Policy.VINE
         self._unpack = parameters.unpack_vine_bytes_per_s if ours else parameters.unpack_taskvine_bytes_per_s
-        self._pack = parameters.pack_vine_bytes_per_s if ours else parameters.pack_taskvine_bytes_per_s
+        pack = parameters.pack_vine_bytes_per_s if ours else parameters.pack_taskvine_bytes_per_s
+        packed = parameters.environment_bytes + parameters.dataset_bytes
+        self.pack_s = packed / pack if wanted.distribution is Distribution.VINE else 0.0
         sizes = {
             int(parameters.environment_packed_bytes): int(parameters.environment_bytes),
             int(parameters.dataset_packed_bytes): int(parameters.dataset_bytes),
@@ -111,6 +117,8 @@ class _Run:
             spread=Spread.FOREST if ours else Spread.WHOLE_FILE,
             transfers_max=_CAP,
             capacity=Resources(parameters.worker_cores, parameters.worker_memory_mb, parameters.worker_disk_mb, 0),
+            heartbeat_after_s=self._heartbeat_after_s,
+            worker_lost_after_s=_LOST_AFTER_S,
             unpacked_bytes=sizes.__getitem__,
             unpacks_ahead=ours,
         )
@@ -121,6 +129,12 @@ class _Run:
         self._submitted_s = 0.0
         self._environment: ObjectId | None = None
         self._dataset: ObjectId | None = None
+
+    def _heartbeat_after_s(self, now: float) -> float:
+        """As ever while data move; seldom while there is nothing but tasks, which takes most of the run."""
+        quiet_s = self.pack_s + self._parameters.arrival_span_s + _STILL_MOVING_S
+        moves = self._wanted.distribution is not Distribution.SHARED_FS and now < quiet_s
+        return config.heartbeat_interval_s if moves else _HEARTBEAT_S
 
     def _speeds(self, slowness: float) -> Speeds:
         """Of a node whose processors are so slow; what is unpacked goes to the disk."""
@@ -135,9 +149,7 @@ class _Run:
         filesystem = pool.filesystem(self._parameters, clock, wanted.workers)
         for node in pool.nodes(self._parameters, wanted.workers, wanted.seed):
             clock.at(node.arrives_s, partial(self._arrive, node, Mount(filesystem)))
-        packed = self._parameters.environment_bytes + self._parameters.dataset_bytes
-        pack_s = packed / self._pack if wanted.distribution is Distribution.VINE else 0.0
-        cluster.run(lambda: cluster.client.is_welcome and clock.now() >= pack_s, max(60.0, 2 * pack_s))
+        cluster.run(lambda: cluster.client.is_welcome and clock.now() >= self.pack_s, max(60.0, 2 * self.pack_s))
         self._submit()
         results = cluster.client.results
         ended = cluster.run(lambda: len(results) == wanted.tasks, _GIVE_UP_S)
@@ -145,7 +157,7 @@ class _Run:
         if not ended or faults:
             why = f": {faults[0].outcome.value}: {faults[0].message}" if faults else ""
             raise VineError(f"{len(results) - len(faults)} of {wanted.tasks} simulated tasks ended well{why}")
-        return self._outcome(pack_s)
+        return self._outcome()
 
     def _arrive(self, node: pool.Node, mount: Mount) -> None:
         self._slowness[node.name] = node.slowness
@@ -178,7 +190,7 @@ class _Run:
 
     # --- what came of it ---
 
-    def _outcome(self, pack_s: float) -> Sweep:
+    def _outcome(self) -> Sweep:
         wanted, cluster = self._wanted, self.cluster
         results = [cluster.client.results[task] for task in self._numbers]
         sent = cluster.manager.node.serving.sent_bytes
@@ -188,7 +200,7 @@ class _Run:
             wanted.distribution,
             wanted.policy,
             cluster.clock.now(),
-            pack_s,
+            self.pack_s,
             most_at_once(self._spans(results)),
             copies,
             tuple(self._time_of(number, result) for number, result in enumerate(results)),
@@ -236,8 +248,8 @@ def most_at_once(spans: dict[str, list[tuple[float, float]]]) -> int:
     """The most tasks that one worker had at the same time, not counting one that ends as another begins."""
     most = 0
     for of_worker in spans.values():
-        ends = [(round(end, 6), -1) for _, end in of_worker]  # Before what begins at that moment.
-        changes = sorted([(round(start, 6), 1) for start, _ in of_worker] + ends)
+        ends = [(end - _MOMENT_S, -1) for _, end in of_worker]
+        changes = sorted([(start, 1) for start, _ in of_worker] + ends)
         now = 0
         for _, change in changes:
             now += change

@@ -19,10 +19,10 @@ def of(sweeps: Results, entries: Mapping[str, Entry]) -> str:
     """The whole page."""
     parts = [
         "# The paper's evaluation, simulated",
-        f"{sweeps.tasks:,} tasks in each run; all times in seconds of virtual time. The model is fitted on the shared-fs "
-        "column of the paper's Table 1 and on the gain from 128 to 256 workers that its text states for shared-fs, and on "
-        "nothing else: what stands below for vine is a prediction. Task time runs from the assignment to a worker until "
-        "the result.",
+        f"{sweeps.tasks:,} tasks in each run; all times in seconds of virtual time. The model is fitted on the "
+        "shared-fs column of the paper's Table 1 and on the gain from 128 to 256 workers that its text states for "
+        "shared-fs, and on nothing else: what stands below for vine is a prediction. Task time runs from the "
+        "assignment to a worker until the result.",
         "## Table 1",
         table1(sweeps),
         "## Speed-ups over shared-fs",
@@ -88,7 +88,7 @@ def run_times(sweeps: Results) -> str:
         ]
         for run in sweeps.sweeps
     ]
-    head = ["workers", "distribution", "run time", "of it packing", "tasks at once on a worker", "copies sent by manager"]
+    head = ["workers", "distribution", "run time", "of it packing", "tasks at once, a worker", "copies from manager"]
     return _markdown(head, rows)
 
 
@@ -104,8 +104,8 @@ def breakdown(sweeps: Results) -> str:
 def cluster(entries: Mapping[str, Entry]) -> str:
     rows = []
     for name, entry in entries.items():
-        value = entry.value
-        shown = ", ".join(f"{size}: {one:g}" for size, one in value.items()) if isinstance(value, dict) else f"{value:g}"
+        each = entry.value.items() if isinstance(entry.value, dict) else [("", entry.value)]
+        shown = ", ".join(f"{size}: {one:g}" if size else f"{one:g}" for size, one in each)
         rows.append([name, shown, entry.unit, entry.origin, entry.source])
     return _markdown(["parameter", "value", "unit", "is", "from"], rows)
 
