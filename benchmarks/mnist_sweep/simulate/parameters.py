@@ -124,6 +124,6 @@ def rewritten(text: str, values: Mapping[str, float | Mapping[int, float]]) -> s
             if isinstance(value, Mapping)
             else f"{value:.4g}"
         )
-        text, count = re.subn(rf"(?m)(^\[{name}\]\nvalue = ).*$", lambda found, shown=shown: found[1] + shown, text)
+        text, count = re.subn(rf"(?m)(^\[{name}\]\nvalue = ).*$", rf"\g<1>{shown}", text)
         assert count == 1, f"{name} has one value in the file"
     return text

@@ -20,7 +20,7 @@ PARTS = ("environment_s", "unpacking_s", "dataset_s", "paging_s", "compute_s", "
 def name_of(run: Sweep) -> str:
     """What distributed this run's data."""
     if run.distribution is Distribution.SHARED_FS:
-        return run.distribution.value
+        return str(run.distribution.value)
     return f"{run.distribution.value} ({run.policy.value} policy)"
 
 

@@ -44,7 +44,7 @@ def table1(sweeps: Results) -> str:
         for name, (distribution, policy) in _COLUMNS.items():
             found, papers = sweeps.moments(size, distribution, policy), results.papers_of(distribution, size)
             if found is not None:
-                cells = [_against(getattr(found, part), papers and getattr(papers, part)) for part in _MOMENTS]
+                cells = [_against(getattr(found, part), getattr(papers, part, None)) for part in _MOMENTS]
                 rows.append([str(size), name, *(cell for three in cells for cell in three)])
         ours = sweeps.moments(size, _VINE, Policy.VINE)
         if ours is not None:
