@@ -36,12 +36,13 @@ _RUN_PRICE = {"others_streams": math.log(2), "slow_share": 1.0}  # so far from u
 _USUAL = {  # what is known of these before the fit, and the factor from it that weighs as one tolerance
     "arrival_span_s": (60.0, 2.0),  # HTCondor's negotiation cycle
     "compute_spread": (0.1, 2.0),  # "approximately" 5 minutes
+    "slow_factor": (1.0, 1.5),  # of what is above 1: processors of one pool differ by 1.6, and its extremes by 3.5
 }
 _FAR = 1.5  # a logit: 18 % or 82 % of the nodes
 _SLOPE_STEPS, _STEP_MOST = (0.3, 0.1, 0.03), 0.7  # of the search, in the logarithms and logits that it moves in
 _DAMPING, _DAMPING_MOST = 1.0, 1e4
 _WORTH = 0.002  # of the misfit: a step that gains less is the last but a few
-_SEEDS = (0, 1)
+_SEEDS = (0, 1)  # of the dice; what is fitted shall not hang on one throw
 
 Point = dict[str, float]  # coordinates of the search by name, e.g. "slow_share 32"
 
@@ -65,10 +66,6 @@ class Fitted:
         return float(self.residuals @ self.residuals)
 
 
-def logit(share: float) -> float:
-    return math.log(share / (1 - share))
-
-
 def share_of(value: float) -> float:
     return 1 / (1 + math.exp(-value))
 
@@ -84,7 +81,7 @@ def start_of(reading: str) -> Point:
     """Where the search begins: nothing known but orders of magnitude; a run is as usual (0)."""
     first = {
         "metadata_operations": math.log(10_000),
-        "slow_factor": math.log(1.0),  # of what is above 1
+        "slow_factor": math.log(_USUAL["slow_factor"][0]),
         "compute_spread": math.log(0.1),
         "arrival_span_s": math.log(_USUAL["arrival_span_s"][0]),
         "others_streams": math.log(100),  # as seconds that a task alone would look up beside them

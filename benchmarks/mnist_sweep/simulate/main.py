@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -23,6 +24,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         _run(options)
     except VineError as error:
@@ -35,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("mnist_sweep: interrupted", file=sys.stderr)
         return _INTERRUPTED
     return ExitCode.OK
+
+
+def _interrupt(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _run(options: Options) -> None:
@@ -79,8 +85,11 @@ def run_all(wanted: Sequence[Wanted], processes: int) -> Iterator[Sweep]:
         try:
             for future in as_completed(futures):
                 yield future.result()
-        finally:
+        except BaseException:  # An interrupt, mostly: nobody wants to wait for what runs still.
             pool.shutdown(wait=False, cancel_futures=True)
+            for process in active_children():
+                process.terminate()
+            raise
 
 
 def shown(sweeps: Iterable[Sweep], total: int, console: Console) -> list[Sweep]:

@@ -7,7 +7,7 @@ the true scheduler between the two, must come to the same.
 from __future__ import annotations
 
 import statistics
-from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -30,37 +30,28 @@ def moments(seconds: list[float]) -> Moments:
     return Moments(statistics.fmean(seconds), statistics.median(seconds), statistics.pstdev(seconds))
 
 
-def slots_of(parameters: Parameters) -> int:
-    """How many tasks a worker runs at once."""
-    return int(
-        min(
-            parameters.worker_cores / parameters.task_cores,
-            parameters.worker_memory_mb / parameters.task_memory_mb,
-            parameters.worker_disk_mb / parameters.task_disk_mb,
-        )
-    )
-
-
 def run(parameters: Parameters, workers: int, tasks: int, seed: int = 0) -> Paged:
     """The whole run."""
     clock = Clock()
     shared = pool.filesystem(parameters, clock, workers)
-    waiting = deque(pool.compute_times(parameters, tasks, seed))
     task_s: list[float] = []
+    left = tasks
 
-    def take(node: pool.Node, mount: Mount) -> None:
-        if waiting:
-            compute_s, start_s = waiting.popleft() * node.slowness, clock.now()
+    def take(seconds: Iterator[float], mount: Mount) -> None:
+        nonlocal left
+        if left:
+            left -= 1
+            start_s = clock.now()
 
             def end() -> None:
                 task_s.append(clock.now() - start_s)
-                take(node, mount)
+                take(seconds, mount)
 
-            mount.start_task(parameters.metadata_operations, partial(clock.after, compute_s, end))
+            mount.start_task(parameters.metadata_operations, partial(clock.after, next(seconds), end))
 
     for node in pool.nodes(parameters, workers, seed):
-        mount = Mount(shared)
-        for _ in range(slots_of(parameters)):
-            clock.after(node.arrives_s, partial(take, node, mount))
+        mount, seconds = Mount(shared), pool.compute_times(parameters, node, seed)
+        for _ in range(pool.slots_of(parameters)):
+            clock.after(node.arrives_s, partial(take, seconds, mount))
     clock.run()
     return Paged(task_s, clock.now())

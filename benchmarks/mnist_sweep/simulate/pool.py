@@ -1,19 +1,23 @@
 """What does the batch system give a run: which nodes, when; and how long does each task compute?
 
 One seed is one draw. What differs from node to node and from task to task has exactly the spread that the
-parameters say, and the dice decide only who gets which: so runs differ by what is asked, and not by luck.
+parameters say, and the dice decide only the order: so runs differ by what is asked, and not by luck.
 """
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
+from itertools import count
 from typing import TypeVar
 
 from benchmarks.mnist_sweep.simulate.filesystem import FairShare, SharedFilesystem
 from benchmarks.mnist_sweep.simulate.parameters import Parameters
 from benchmarks.simulator.clock import Clock
+
+_LEAST = 0.1  # of the mean: no task takes no time
 
 Item = TypeVar("Item")
 
@@ -37,11 +41,30 @@ def nodes(parameters: Parameters, workers: int, seed: int) -> list[Node]:
     return [Node(f"w{number:04}", slowness[number], arrival[number]) for number in range(workers)]
 
 
-def compute_times(parameters: Parameters, tasks: int, seed: int) -> list[float]:
-    """Seconds of each task on a fast node: normal around the mean."""
-    normal = NormalDist(1.0, parameters.compute_spread) if parameters.compute_spread else None
-    shares = [1.0 if normal is None else normal.inv_cdf((number + 0.5) / tasks) for number in range(tasks)]
-    return _shuffled([parameters.compute_s * max(0.1, share) for share in shares], f"compute {tasks} {seed}")
+def compute_times(parameters: Parameters, node: Node, seed: int) -> Iterator[float]:
+    """Seconds that one task after the other computes on this node.
+
+    Evenly spread around the mean, as a grid has a smallest and a largest network; as many as the node runs at once
+    have the whole spread between them. They belong to the node and not to a task's number, so that two ways to
+    distribute data are not compared by which of them happened to give the longest task to the slowest node.
+    """
+    slots = slots_of(parameters)
+    reach = parameters.compute_spread * math.sqrt(3)  # of an even spread of this deviation
+    shares = [max(_LEAST, 1 + reach * (2 * number + 1 - slots) / slots) for number in range(slots)]
+    for wave in count():
+        for share in _shuffled(shares, f"compute {node.name} {wave} {seed}"):
+            yield parameters.compute_s * share * node.slowness
+
+
+def slots_of(parameters: Parameters) -> int:
+    """How many tasks a worker runs at once."""
+    return int(
+        min(
+            parameters.worker_cores / parameters.task_cores,
+            parameters.worker_memory_mb / parameters.task_memory_mb,
+            parameters.worker_disk_mb / parameters.task_disk_mb,
+        )
+    )
 
 
 def filesystem(parameters: Parameters, clock: Clock, workers: int) -> SharedFilesystem:
@@ -53,6 +76,5 @@ def filesystem(parameters: Parameters, clock: Clock, workers: int) -> SharedFile
     )
 
 
-def _shuffled(items: list[Item], dice: str) -> list[Item]:
-    random.Random(dice).shuffle(items)  # A text is a seed that no hash of this process goes into.
-    return items
+def _shuffled(items: Sequence[Item], dice: str) -> list[Item]:
+    return random.Random(dice).sample(items, len(items))  # A text is a seed that no hash of this process goes into.

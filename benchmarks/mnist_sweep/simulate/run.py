@@ -123,9 +123,8 @@ class _Run:
             unpacks_ahead=ours,
         )
         self.cluster = Cluster(setup)
-        self._compute_s = pool.compute_times(parameters, wanted.tasks, wanted.seed)
-        self._numbers: dict[TaskId, int] = {}
-        self._slowness: dict[str, float] = {}
+        self._compute_s: dict[TaskId, float] = {}  # of each task that has begun
+        self._tasks: list[TaskId] = []  # in the order of submission
         self._submitted_s = 0.0
         self._environment: ObjectId | None = None
         self._dataset: ObjectId | None = None
@@ -160,16 +159,17 @@ class _Run:
         return self._outcome()
 
     def _arrive(self, node: pool.Node, mount: Mount) -> None:
-        self._slowness[node.name] = node.slowness
         self.cluster.add_worker(node.name, self._speeds(node.slowness), self._bodies(node, mount))
 
     def _bodies(self, node: pool.Node, mount: Mount) -> Bodies:
         paged = self._wanted.distribution is Distribution.SHARED_FS
         operations = self._parameters.metadata_operations
+        seconds = pool.compute_times(self._parameters, node, self._wanted.seed)
 
         def body(assignment: Assignment) -> Body:
-            compute_s = self._compute_s[self._numbers[assignment.task_id]] * node.slowness
-            return Body(compute_s, partial(mount.start_task, operations) if paged else None)
+            if assignment.task_id not in self._compute_s:  # It is asked again when its outputs are collected.
+                self._compute_s[assignment.task_id] = next(seconds)
+            return Body(self._compute_s[assignment.task_id], partial(mount.start_task, operations) if paged else None)
 
         return body
 
@@ -184,7 +184,7 @@ class _Run:
             fields["environment"] = client.declare(FileKind.UNTAR, source=environment)
             fields["inputs"] = (Input(client.declare(FileKind.UNTAR, source=dataset), "mnist"),)
         tasks: list[TaskSpec] = [client.task(**fields) for _ in range(self._wanted.tasks)]
-        self._numbers.update((task.task_id, number) for number, task in enumerate(tasks))
+        self._tasks = [task.task_id for task in tasks]
         self._submitted_s = self.cluster.clock.now()
         client.submit(*tasks)
 
@@ -192,7 +192,7 @@ class _Run:
 
     def _outcome(self) -> Sweep:
         wanted, cluster = self._wanted, self.cluster
-        results = [cluster.client.results[task] for task in self._numbers]
+        results = [cluster.client.results[task] for task in self._tasks]
         sent = cluster.manager.node.serving.sent_bytes
         copies = sent[self._environment] / self._parameters.environment_packed_bytes if self._environment else 0.0
         return Sweep(
@@ -203,7 +203,7 @@ class _Run:
             self.pack_s,
             most_at_once(self._spans(results)),
             copies,
-            tuple(self._time_of(number, result) for number, result in enumerate(results)),
+            tuple(self._time_of(result) for result in results),
             cluster.trace.digest(),
         )
 
@@ -215,10 +215,10 @@ class _Run:
             spans.setdefault(str(result.worker_id), []).append((assigned_s, assigned_s + result.task_s))
         return spans
 
-    def _time_of(self, number: int, result: TaskResult) -> TaskTime:
+    def _time_of(self, result: TaskResult) -> TaskTime:
         assert result.worker_id is not None, "it has run somewhere"
         worker = self.cluster.workers[result.worker_id]
-        compute_s = self._compute_s[number] * self._slowness[result.worker_id]
+        compute_s = self._compute_s[result.task_id]
         paging_s = result.times.run_s - compute_s
         if self._environment is None or self._dataset is None:
             return TaskTime(result.task_s, 0.0, 0.0, 0.0, paging_s, compute_s)

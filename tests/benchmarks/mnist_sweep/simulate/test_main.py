@@ -61,3 +61,14 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_runs(
     (tmp_path / "file").write_text("in the way")
     assert main.main([*SMALL, "--out", str(tmp_path / "file")]) != 0
     assert "mnist_sweep: " in capsys.readouterr().err
+
+
+def test_an_interrupt_ends_it_as_shells_expect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(wanted: object, processes: int) -> object:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(main, "run_all", interrupted)
+    assert main.main([*SMALL, "--out", str(tmp_path)]) == 130
+    assert "interrupted" in capsys.readouterr().err

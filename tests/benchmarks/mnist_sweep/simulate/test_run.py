@@ -62,15 +62,11 @@ def test_our_policy_is_faster_where_the_data_plane_says_so() -> None:
     assert ours.manager_copies < theirs.manager_copies
 
 
-def test_all_tasks_compute_as_long_whatever_distributes_their_data() -> None:
-    """Nothing but the data makes the difference, and who happens to get a slow node."""
-    fast = [{round(time.compute_s, 6) for time in small(way).times} for way in (FS, VINE)]
-    possible = {
-        round(seconds * slowness, 6)
-        for seconds in run.pool.compute_times(PARAMETERS, 64, 0)
-        for slowness in (1.0, PARAMETERS.slow_factor)
-    }
-    assert all(seconds <= possible for seconds in fast)
+def test_whatever_distributes_their_data_tasks_of_one_wave_compute_as_long() -> None:
+    """Nothing but the data makes the difference."""
+    runs = [small(*way, workers=8) for way in ((FS,), (VINE,), (HOT, Policy.TASKVINE))]
+    computed = [sorted(round(time.compute_s, 6) for time in found.times) for found in runs]
+    assert computed[0] == computed[1] == computed[2]
 
 
 def test_what_a_task_waited_for_is_told_in_order() -> None:
