@@ -28,13 +28,13 @@ from benchmarks.mnist_sweep.simulate.parameters import CLUSTER, Parameters
 from vine.errors import ExitCode, VineError
 
 READINGS = ("both", "load", "nodes")
-GLOBAL = ("metadata_operations", "slow_factor", "compute_spread", "arrival_span_s")
+GLOBAL = ("metadata_operations", "slow_factor", "compute_spread", "arrival_workers_per_s")
 EACH_RUN = ("others_streams", "slow_share")
 
 _TOLERANCE = {"mean": 0.03, "median": 0.03, "std": 0.10, "gain": 0.03}  # relative errors that weigh alike
 _RUN_PRICE = {"others_streams": math.log(2), "slow_share": 1.0}  # so far from usual weighs as one tolerance
 _USUAL = {  # what is known of these before the fit, and the factor from it that weighs as one tolerance
-    "arrival_span_s": (60.0, 2.0),  # HTCondor's negotiation cycle
+    "arrival_workers_per_s": (5 / 30, 2.0),  # vine_factory's cycle
     "compute_spread": (0.1, 2.0),  # "approximately" 5 minutes
     "slow_factor": (1.0, 1.5),  # of what is above 1: processors of one pool differ by 1.6, and its extremes by 3.5
 }
@@ -83,7 +83,7 @@ def start_of(reading: str) -> Point:
         "metadata_operations": math.log(10_000),
         "slow_factor": math.log(_USUAL["slow_factor"][0]),
         "compute_spread": math.log(0.1),
-        "arrival_span_s": math.log(_USUAL["arrival_span_s"][0]),
+        "arrival_workers_per_s": math.log(_USUAL["arrival_workers_per_s"][0]),
         "others_streams": math.log(100),  # as seconds that a task alone would look up beside them
         "slow_share": 0.0,
     }
@@ -103,7 +103,7 @@ def parameters_of(point: Point, base: Parameters) -> Parameters:
         metadata_operations=operations,
         slow_factor=1 + math.exp(point["slow_factor"]),
         compute_spread=math.exp(point["compute_spread"]),
-        arrival_span_s=math.exp(point["arrival_span_s"]),
+        arrival_workers_per_s=math.exp(point["arrival_workers_per_s"]),
         others_streams={size: math.exp(of_run("others_streams", size)) * streams_per_s for size in paper.SIZES},
         slow_share={size: share_of(of_run("slow_share", size)) for size in paper.SIZES},
     )

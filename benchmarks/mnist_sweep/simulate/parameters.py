@@ -59,7 +59,7 @@ class Parameters:
     # The manager and the batch system.
     pack_vine_bytes_per_s: float
     pack_taskvine_bytes_per_s: float
-    arrival_span_s: float
+    arrival_workers_per_s: float
 
     def at(self, name: str, workers: int) -> float:
         """A parameter that each run has its own of; of a size without a run, that of the nearest by ratio."""

@@ -36,7 +36,7 @@ def nodes(parameters: Parameters, workers: int, seed: int) -> list[Node]:
     slow, more = parameters.at("slow_share", workers) * workers, parameters.slow_factor - 1
     ranks = [min(1.0, max(0.0, slow - number)) for number in range(workers)]  # One may be in between.
     slowness = _shuffled([1 + more * rank for rank in ranks], f"slow {workers} {seed}")
-    evenly = [(number + 0.5) / workers * parameters.arrival_span_s for number in range(workers)]
+    evenly = [(number + 0.5) / parameters.arrival_workers_per_s for number in range(workers)]
     arrival = _shuffled(evenly, f"arrival {workers} {seed}")
     return [Node(f"w{number:04}", slowness[number], arrival[number]) for number in range(workers)]
 

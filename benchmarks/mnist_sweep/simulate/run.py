@@ -131,7 +131,7 @@ class _Run:
 
     def _heartbeat_after_s(self, now: float) -> float:
         """As ever while data move; seldom while there is nothing but tasks, which takes most of the run."""
-        quiet_s = self.pack_s + self._parameters.arrival_span_s + _STILL_MOVING_S
+        quiet_s = self.pack_s + self._wanted.workers / self._parameters.arrival_workers_per_s + _STILL_MOVING_S
         moves = self._wanted.distribution is not Distribution.SHARED_FS and now < quiet_s
         return config.heartbeat_interval_s if moves else _HEARTBEAT_S
 

@@ -21,7 +21,7 @@ CALM = replace(
     dataset_bytes=10.0,
     filesystem_bytes_per_s=1.0,
     filesystem_bytes_per_s_of_a_node=1.0,
-    arrival_span_s=0.0,
+    arrival_workers_per_s=1e9,
 )
 
 

@@ -11,7 +11,7 @@ import pytest
 from benchmarks.mnist_sweep.simulate import parameters, pool
 
 PARAMETERS = replace(
-    parameters.read()[0], slow_factor=3.0, slow_share={32: 0.25}, arrival_span_s=64.0, compute_spread=0.1
+    parameters.read()[0], slow_factor=3.0, slow_share={32: 0.25}, arrival_workers_per_s=0.5, compute_spread=0.1
 )
 FAST = pool.Node("w0000", 1.0, 0.0)
 

@@ -26,7 +26,9 @@ def test_eight_tasks_of_the_papers_shape_fit_a_worker_at_once() -> None:
     assert (papers.task_cores, papers.task_memory_mb, papers.task_disk_mb) == (2, 2000, 2000)
     assert (papers.worker_cores, papers.worker_memory_mb, papers.worker_disk_mb) == (16, 16_000, 16_000)
     for distribution in (FS, HOT):
-        found = sweep(Wanted(replace(papers, arrival_span_s=0.0), workers=2, tasks=32, distribution=distribution))
+        found = sweep(
+            Wanted(replace(papers, arrival_workers_per_s=1e9), workers=2, tasks=32, distribution=distribution)
+        )
         assert found.at_once == 8
         assert len(found.times) == 32
 
