@@ -67,10 +67,11 @@ def _run(options: Options) -> None:
 def asked(options: Options, found: parameters.Parameters) -> list[Wanted]:
     """The runs that were asked for, those first that take longest; nobody's policy matters to the shared filesystem."""
     runs = [
-        Wanted(found, workers, options.tasks, distribution, policy, options.seed)
+        Wanted(found, workers, options.tasks, distribution, policy, seed)
         for workers in sorted(options.workers, reverse=True)
         for distribution in options.distribution
         for policy in (options.policy if distribution is not Distribution.SHARED_FS else (Policy.VINE,))
+        for seed in range(options.seed, options.seed + options.draws)
     ]
     return sorted(runs, key=lambda run: (-run.workers, run.distribution is Distribution.SHARED_FS))
 

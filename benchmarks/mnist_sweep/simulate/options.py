@@ -23,6 +23,7 @@ class Options:
     policy: tuple[Policy, ...]
     cluster: Path
     seed: int
+    draws: int
     processes: int
     out: Path
     json: bool
@@ -53,7 +54,14 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help=f"some of {_names(Policy)}: taskvine has whole files, a cap of 3 and no streaming; vine is ours",
     )
     add("--cluster", type=Path, default=parameters.CLUSTER, metavar="FILE", help="the cluster's parameters (TOML)")
-    add("--seed", type=int, default=0, metavar="N", help="of the dice: who gets the slow nodes and the long tasks")
+    add("--seed", type=int, default=0, metavar="N", help="of the first draw: which nodes are slow and come late")
+    add(
+        "--draws",
+        type=_count,
+        default=3,
+        metavar="N",
+        help="times that each run is made, each with the next seed; a run time is their mean, task times are of all",
+    )
     add("--processes", type=_count, default=2, metavar="N", help="runs that are simulated at once")
     add("--out", type=Path, default=Path("sweep-simulated"), metavar="DIR", help="where the results go")
     add("--json", action="store_true", help="print one line of JSON a figure")

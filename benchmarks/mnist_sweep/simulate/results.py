@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterable
-from dataclasses import fields
+from collections.abc import Iterable, Sequence
+from dataclasses import fields, replace
 from typing import Any
 
 from benchmarks.figures import Figure
@@ -34,14 +34,18 @@ class Results:
 
     def __init__(self, parameters: Parameters, sweeps: Iterable[Sweep]) -> None:
         self.parameters = parameters
-        self._by_what = {(run.workers, run.distribution, run.policy): run for run in sweeps}
+        draws: dict[tuple[int, Distribution, Policy], list[Sweep]] = {}
+        for run in sweeps:
+            draws.setdefault((run.workers, run.distribution, run.policy), []).append(run)
+        self._by_what = {what: together(runs) for what, runs in draws.items()}
+        self.draws = max(map(len, draws.values()))
         order = list(Distribution), list(Policy)
         self.sweeps = sorted(
             self._by_what.values(),
             key=lambda run: (run.workers, order[0].index(run.distribution), order[1].index(run.policy)),
         )
         self.sizes = sorted({run.workers for run in self.sweeps})
-        self.tasks = max(len(run.times) for run in self.sweeps)
+        self.tasks = max(len(run.times) for run in self.sweeps) // self.draws
 
     def run(self, workers: int, distribution: Distribution, policy: Policy = Policy.VINE) -> Sweep | None:
         return self._by_what.get((workers, distribution, policy))
@@ -86,7 +90,8 @@ class Results:
                 "workers": run.workers,
                 "distribution": run.distribution.value,
                 "policy": None if run.distribution is Distribution.SHARED_FS else run.policy.value,
-                "tasks": len(run.times),
+                "tasks": self.tasks,
+                "draws": self.draws,
                 "run_s": run.run_s,
                 "pack_s": run.pack_s,
                 "at_once": run.at_once,
@@ -97,6 +102,19 @@ class Results:
             }
             for run in self.sweeps
         ]
+
+
+def together(runs: Sequence[Sweep]) -> Sweep:
+    """One run that stands for several draws: the mean of what is of a run, and all that is of tasks."""
+    runs = sorted(runs, key=lambda run: run.seed)
+    return replace(
+        runs[0],
+        run_s=statistics.fmean(run.run_s for run in runs),
+        at_once=max(run.at_once for run in runs),
+        manager_copies=statistics.fmean(run.manager_copies for run in runs),
+        times=tuple(time for run in runs for time in run.times),
+        digest=" ".join(run.digest for run in runs),
+    )
 
 
 def of_run(run: Sweep) -> Moments:

@@ -80,6 +80,7 @@ class Sweep:
     workers: int
     distribution: Distribution
     policy: Policy
+    seed: int
     run_s: float  # from the request for workers until the last result, packing included where it is part of it
     pack_s: float
     at_once: int  # tasks that one worker had at the same time, at most
@@ -199,6 +200,7 @@ class _Run:
             wanted.workers,
             wanted.distribution,
             wanted.policy,
+            wanted.seed,
             cluster.clock.now(),
             self.pack_s,
             most_at_once(self._spans(results)),

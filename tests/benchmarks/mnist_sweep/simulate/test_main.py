@@ -14,7 +14,7 @@ from benchmarks.mnist_sweep.simulate.parameters import CLUSTER
 from benchmarks.mnist_sweep.simulate.run import Distribution
 from tests.benchmarks.mnist_sweep.simulate.made import PARAMETERS, small_results
 
-SMALL = ["--mode", "simulate", "--workers", "2", "--tasks", "16", "--distribution", "shared-fs"]
+SMALL = ["--mode", "simulate", "--workers", "2", "--tasks", "16", "--distribution", "shared-fs", "--draws", "1"]
 
 
 def test_one_command_leaves_the_table_and_both_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -36,14 +36,17 @@ def test_with_json_stdout_has_figures_alone(
 
 
 def test_each_run_is_asked_for_once_and_the_shared_filesystem_knows_no_policy() -> None:
-    wanted = main.asked(parse(["--workers", "32,256"]), PARAMETERS)
-    assert [run.workers for run in wanted] == [256] * 5 + [32] * 5
-    assert sum(run.distribution is Distribution.SHARED_FS for run in wanted) == 2
-    assert len({(run.workers, run.distribution, run.policy) for run in wanted}) == 10
+    wanted = main.asked(parse(["--workers", "32,256", "--draws", "2", "--seed", "7"]), PARAMETERS)
+    assert [run.workers for run in wanted] == [256] * 10 + [32] * 10
+    assert sum(run.distribution is Distribution.SHARED_FS for run in wanted) == 4
+    assert len({(run.workers, run.distribution, run.policy, run.seed) for run in wanted}) == 20
+    assert {run.seed for run in wanted} == {7, 8}
 
 
 def test_processes_beside_each_other_find_the_same(tmp_path: Path) -> None:
-    wanted = main.asked(parse(["--workers", "2,3", "--tasks", "16", "--policy", "vine"]), PARAMETERS)[:2]
+    wanted = main.asked(parse(["--workers", "2,3", "--tasks", "16", "--policy", "vine", "--draws", "1"]), PARAMETERS)[
+        :2
+    ]
     alone, beside = (sorted(run.digest for run in main.run_all(wanted, processes)) for processes in (1, 2))
     assert alone == beside
 

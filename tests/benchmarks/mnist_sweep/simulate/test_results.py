@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -51,3 +52,13 @@ def test_the_papers_speedups_are_those_of_its_own_table() -> None:
     for size in paper.SIZES:
         ratio = paper.SHARED_FS[size].mean / paper.VINE[size].mean
         assert ratio == pytest.approx(paper.TASK_SPEEDUPS[size], abs=0.006)
+
+
+def test_several_draws_stand_for_one_run() -> None:
+    first = small(VINE)
+    second = replace(first, seed=1, run_s=first.run_s + 10.0, at_once=3, digest="other")
+    found = results.Results(small_results().parameters, [second, first])
+    run = found.run(4, VINE)
+    assert run is not None and found.draws == 2 and found.tasks == 64
+    assert run.run_s == pytest.approx(first.run_s + 5.0) and run.at_once == 8
+    assert run.times == first.times * 2 and run.digest == f"{first.digest} other"
