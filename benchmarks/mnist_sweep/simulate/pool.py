@@ -45,15 +45,16 @@ def compute_times(parameters: Parameters, node: Node, seed: int) -> Iterator[flo
     """Seconds that one task after the other computes on this node.
 
     Evenly spread around the mean, as a grid has a smallest and a largest network; as many as the node runs at once
-    have the whole spread between them. They belong to the node and not to a task's number, so that two ways to
+    have the whole spread between them, one in each part of it. They belong to the node and not to a task's number, so that two ways to
     distribute data are not compared by which of them happened to give the longest task to the slowest node.
     """
     slots = slots_of(parameters)
     reach = parameters.compute_spread * math.sqrt(3)  # of an even spread of this deviation
-    shares = [max(_LEAST, 1 + reach * (2 * number + 1 - slots) / slots) for number in range(slots)]
     for wave in count():
-        for share in _shuffled(shares, f"compute {node.name} {wave} {seed}"):
-            yield parameters.compute_s * share * node.slowness
+        dice = random.Random(f"compute {node.name} {wave} {seed}")
+        for part in dice.sample(range(slots), slots):
+            share = 1 + reach * (2 * (part + dice.random()) / slots - 1)
+            yield parameters.compute_s * max(_LEAST, share) * node.slowness
 
 
 def slots_of(parameters: Parameters) -> int:
