@@ -45,8 +45,8 @@ def compute_times(parameters: Parameters, node: Node, seed: int) -> Iterator[flo
     """Seconds that one task after the other computes on this node.
 
     Evenly spread around the mean, as a grid has a smallest and a largest network; as many as the node runs at once
-    have the whole spread between them, one in each part of it. They belong to the node and not to a task's number, so that two ways to
-    distribute data are not compared by which of them happened to give the longest task to the slowest node.
+    have the whole spread between them, one in each part of it. They belong to the node and not to a task's number,
+    so that two ways to distribute data are not compared by which of them gave the longest task to the slowest node.
     """
     slots = slots_of(parameters)
     reach = parameters.compute_spread * math.sqrt(3)  # of an even spread of this deviation
