@@ -21,8 +21,8 @@ def of(sweeps: Results, entries: Mapping[str, Entry]) -> str:
         "# The paper's evaluation, simulated",
         f"{sweeps.tasks:,} tasks in each run, {sweeps.draws} draws of the nodes for each; all times in seconds of "
         "virtual time. The model is fitted on the shared-fs column of the paper's Table 1 and on the gain from 128 to "
-        "256 workers that its text states for shared-fs, and on nothing else: what stands below for vine is a prediction. "
-        "Task time runs from the assignment to a worker until the result.",
+        "256 workers that its text states for shared-fs, and on nothing else: what stands below for vine is a "
+        "prediction. Task time runs from the assignment to a worker until the result.",
         "## Table 1",
         table1(sweeps),
         far(sweeps),
