@@ -43,7 +43,7 @@ def draw_run_times(sweeps: Results, path: Path) -> None:
 
 
 def draw_histograms(sweeps: Results, path: Path) -> None:
-    """Figure 3: histograms of task times; a row a distribution, a column a number of workers."""
+    """Figure 3: histograms of task times, the mean of the draws; a row a distribution, a column a number of workers."""
     rows = [("shared-fs", Distribution.SHARED_FS, Policy.VINE)]
     rows += [(_TITLES[policy], Distribution.VINE, policy) for policy in Policy]
     rows = [row for row in rows if any(sweeps.run(size, *row[1:]) for size in sweeps.sizes)]
@@ -58,7 +58,8 @@ def draw_histograms(sweeps: Results, path: Path) -> None:
         for size, panel in zip(sweeps.sizes, line, strict=True):
             run = sweeps.run(size, distribution, policy)
             if run is not None:
-                panel.hist([time.task_s for time in run.times], bins=bins, color=_COLOURS[distribution])
+                times = [time.task_s for time in run.times]
+                panel.hist(times, bins=bins, weights=[1 / sweeps.draws] * len(times), color=_COLOURS[distribution])
             panel.set_title(f"{title}, {size} workers", fontsize=8)
             panel.tick_params(labelsize=6)
             panel.spines[["top", "right"]].set_visible(False)
