@@ -80,6 +80,7 @@ class Placement:
         self._joins = 0
         self._loads = 0
         self._sequence = 0
+        self.due = False  # something has changed that may let a task find a worker
 
     # --- what changes -----------------------------------------------------------------------
 
@@ -95,12 +96,14 @@ class Placement:
     def load_changed(self, worker: WorkerRecord) -> None:
         """Cheap, for a batch changes a load many times: the shapes look when they are asked."""
         self._loads += 1  # Never counted anew for a worker that comes back: its old entries must not count.
+        self.due = True
         self._versions.pop(worker.worker_id, None)
         self._versions[worker.worker_id] = self._loads
 
     def push(self, record: TaskRecord) -> None:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
         self._sequence += 1
+        self.due = True
         heapq.heappush(self.shape_of(record).queue, (-record.spec.priority, self._sequence, record.task_id))
 
     def shape_of(self, record: TaskRecord) -> Shape:
@@ -125,12 +128,15 @@ class Placement:
         instead: Callable[[TaskRecord, WorkerRecord], TaskRecord],
         assign: Callable[[TaskRecord, WorkerRecord, Resources], None],
     ) -> None:
-        """Pair ready tasks with workers, best task first, until no shape finds room.
+        """Pair ready tasks with workers, best task first, until no shape finds room; if none can, find that out once.
 
         `holders` yields (worker, bytes of the task's inputs that it holds or will hold soon).
         `instead` names the task to be given to a worker that was chosen for this one: another of its shape, or itself.
         `assign` must load the worker with the allotment before it returns.
         """
+        if not self.due:
+            return
+        loads, pushed, assigned = self._loads, self._sequence, 0
         order = [(*shape.queue[0][:2], name) for name, shape in self.shapes.items() if shape.queue]
         heapq.heapify(order)
         put_aside: list[tuple[Shape, tuple[float, int, TaskId]]] = []
@@ -147,6 +153,7 @@ class Placement:
                 if worker is not None and allotment is not None:
                     given = instead(record, worker)
                     assign(given, worker, allotment)
+                    assigned += 1
                     if given is not record:
                         heapq.heappush(fit.queue, entry)
                 else:
@@ -157,6 +164,8 @@ class Placement:
                 heapq.heappush(order, (*shape.queue[0][:2], name))
         for shape, entry in put_aside:
             heapq.heappush(shape.queue, entry)
+        # Each assignment loads one worker. Whatever else has happened meanwhile may have made room, or a task ready.
+        self.due = (self._loads - loads, self._sequence - pushed) != (assigned, 0)
 
     def choose(
         self,
@@ -173,12 +182,12 @@ class Placement:
             held[worker_id] = held.get(worker_id, 0.0) + size
         if not held:
             return emptiest
-        best, best_score = emptiest, (self._runs_at_once(shape, emptiest), held.pop(emptiest.worker_id, 0.0))
+        best, best_score = emptiest, (self.runs_at_once(shape, emptiest), held.pop(emptiest.worker_id, 0.0))
         for worker_id, held_bytes in held.items():
             worker = self.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not self.usable(shape, worker):
                 continue
-            score = (self._runs_at_once(shape, worker), held_bytes)
+            score = (self.runs_at_once(shape, worker), held_bytes)
             if score > best_score:
                 best, best_score = worker, score
         return best
@@ -193,7 +202,7 @@ class Placement:
         return has_room(worker, allotment) or worker.load < 1 + shape.ahead - 1e-6
 
     @staticmethod
-    def _runs_at_once(shape: Shape, worker: WorkerRecord) -> bool:
+    def runs_at_once(shape: Shape, worker: WorkerRecord) -> bool:
         """Whether a worker that is usable would run one more now, not queue it."""
         allotment = shape.allotment(worker.hello.capacity)
         return allotment is not None and has_room(worker, allotment)

@@ -119,8 +119,8 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
 
 
 def _stop_transfers(state: State, known: ObjectRecord) -> None:
-    for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
-        staging.abandon(state, transfer, for_good=True)
+    for transfer_id in list(state.transfers.receiving.get(known.object_id, {}).values()):
+        staging.abandon(state, state.transfers.active[transfer_id], for_good=True)
     state.transfers.wanting.pop(known.object_id, None)
     mates.drop_object(state, known.object_id)
     spreading.dissolve(state, known.object_id)
@@ -135,7 +135,7 @@ def drop_copies(state: State, known: ObjectRecord) -> None:
         if known.object_id in worker.holds and keeping.is_kept_for_ever(worker, known.object_id):
             continue
         if known.object_id in worker.holds or known.object_id in worker.making:
-            worker.making.discard(known.object_id)
+            state.transfers.make_no_more(worker, known.object_id)
             keeping.lost_copy(state, worker, known)
             state.tell_worker(worker_id, DropObjects((known.object_id,)))
 
