@@ -202,6 +202,8 @@ class Scheduler:
 
     def _finish(self) -> list[Action]:
         state = self.state
+        if state.is_settled:
+            return state.take_actions()  # As after most heartbeats and starts.
         self._end_doomed()
         dispatch.dispatch(state)
         downloads.settle(state)
@@ -370,7 +372,8 @@ class Scheduler:
         transfers = self.state.transfers
         transfers.served_at_once_max = max(transfers.served_at_once_max, message.flows_out_max)
         self.state.ranks.has_sent(worker.worker_id, message.sent_bytes, self.state.now)
-        self.state.prefetches.open(worker)
+        if not self.state.prefetches.is_full(worker):
+            self.state.prefetches.open(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
         self._lose(worker.peer, message.reason or "left")

@@ -79,6 +79,10 @@ class Prefetches:
         """It can take nothing more until something has changed."""
         self._open.pop(worker_id, None)
 
+    def is_full(self, worker: WorkerRecord) -> bool:
+        """Whether as many tasks are planned there as may end before others come."""
+        return len(self.plans.get(worker.worker_id, ())) >= len(worker.attempts)
+
     def is_open(self, worker_id: WorkerId) -> bool:
         return worker_id in self._open
 

@@ -146,12 +146,14 @@ def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
     if shape.allotment(worker.capacity) is None:
         return False
     prefetches = state.prefetches
+    if not prefetches.is_full(worker):
+        return True
     for task_id in list(prefetches.plans.get(worker.worker_id, ())):
         # What could not be had there, or had to make room, is not tried again.
         planned = state.tasks.by_id[task_id] if _waits(state, task_id) else None
         if planned is None or not _are_at(worker, large_inputs(state, planned), state):
             prefetches.forget(task_id)
-    if len(prefetches.plans.get(worker.worker_id, ())) < len(worker.attempts):
+    if not prefetches.is_full(worker):
         return True
     prefetches.close(worker.worker_id)
     return False
@@ -177,6 +179,8 @@ def _send_ahead(
         prefetches.coming[worker_id] = coming | {each.object_id for each in lacking}
     for each in lacking:
         staging.need(state, worker_id, each)
+    if prefetches.is_full(worker):
+        prefetches.close(worker_id)
     return True
 
 

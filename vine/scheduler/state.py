@@ -71,6 +71,22 @@ class State:
         self.placement.load_changed(worker)
         self.prefetches.load_changed(worker)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the step has left nothing to be seen to: none of the rooms that end it would do anything."""
+        transfers = self.transfers
+        return not (
+            self.placement.due
+            or self.doomed
+            or self.unrated
+            or transfers.dirty
+            or transfers.wanting
+            or transfers.retrying
+            or self.prefetches.due
+            or self.downloads.looking
+            or self.copies.has_news
+        )
+
     # --- the step's outbox ---------------------------------------------------------------------
 
     def do(self, action: Action) -> None:
