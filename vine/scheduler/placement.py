@@ -9,7 +9,6 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from vine import config
 from vine.names import TaskId, WorkerId
@@ -143,21 +142,26 @@ class Placement:
         while order:
             name = heapq.heappop(order)[2]
             shape = self.shapes[name]
-            entry = heapq.heappop(shape.queue)
+            entry = shape.queue[0]  # It stays there if nobody has room: taking it out of a long queue costs.
             record = tasks.get(entry[2])
-            if record is not None and record.state is TaskState.READY:
+            if record is None or record.state is not TaskState.READY:
+                heapq.heappop(shape.queue)
+            else:
                 # What was learnt of its duration since it was queued may let it be queued elsewhere.
                 fit = self.shape_of(record)
                 worker = self.choose(fit, record, holders)
-                allotment = None if worker is None else fit.allotment(worker.capacity)
+                allotment = None if worker is None else fit.allotment(worker.hello.capacity)
                 if worker is not None and allotment is not None:
                     given = instead(record, worker)
+                    if given is record or fit is not shape:
+                        heapq.heappop(shape.queue)
+                    if given is not record and fit is not shape:
+                        heapq.heappush(fit.queue, entry)
                     assign(given, worker, allotment)
                     assigned += 1
-                    if given is not record:
-                        heapq.heappush(fit.queue, entry)
                 else:
-                    put_aside.append((fit, entry))
+                    if fit is not shape or record.avoid:
+                        put_aside.append((fit, heapq.heappop(shape.queue)))
                     if not record.avoid and fit.ahead >= shape.ahead:
                         continue  # Nobody has room for this shape: leave the rest of its queue.
             if shape.queue:
@@ -229,8 +233,9 @@ class Placement:
         """Let the shape's index know of the loads that have changed since it was asked last."""
         if shape.seen == self._loads:
             return
-        changed = takewhile(lambda entry: entry[1] > shape.seen, reversed(self._versions.items()))
-        for worker_id, _ in list(changed):
+        for worker_id, version in reversed(self._versions.items()):
+            if version <= shape.seen:
+                break
             self._enter(shape, self.workers[worker_id])
         shape.seen = self._loads
 
