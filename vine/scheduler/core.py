@@ -372,8 +372,7 @@ class Scheduler:
         transfers = self.state.transfers
         transfers.served_at_once_max = max(transfers.served_at_once_max, message.flows_out_max)
         self.state.ranks.has_sent(worker.worker_id, message.sent_bytes, self.state.now)
-        if not self.state.prefetches.is_full(worker):
-            self.state.prefetches.open(worker)
+        self.state.prefetches.open(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
         self._lose(worker.peer, message.reason or "left")

@@ -34,6 +34,7 @@ class Shape:
         default_factory=list
     )  # heap of (load, joined, worker, version)
     seen: int = 0  # the changes of load that the index knows of
+    blocked: bool = False  # Nobody had room when it was looked at, and nobody has come to have any by what is `seen`.
     allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come
 
@@ -53,13 +54,15 @@ class Durations:
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, int]] = {}  # mean in seconds, and how many to queue
 
-    def observe(self, body: str, run_s: float) -> None:
+    def observe(self, body: str, run_s: float) -> bool:
+        """Returns whether as many as before are to be queued."""
         known = self._known.pop(body, None)
         mean_s = run_s if known is None else known[0] + _DURATION_WEIGHT * (run_s - known[0])
         fit = min(config.prefetch_tasks_max, int(config.prefetch_target_s / max(mean_s, 1e-6)))
         self._known[body] = mean_s, 1 << fit.bit_length() - 1 if fit else 0
         if len(self._known) > config.durations_kept_max:
             del self._known[next(iter(self._known))]  # The one that was seen last the longest time ago.
+        return known is not None and known[1] == self._known[body][1]
 
     def ahead(self, body: str) -> int:
         """A power of two or none, so that there are few shapes."""
@@ -99,6 +102,12 @@ class Placement:
         self._versions.pop(worker.worker_id, None)
         self._versions[worker.worker_id] = self._loads
 
+    def ran(self, record: TaskRecord, run_s: float) -> None:
+        """The task has run so long; what is learnt of tasks like it may let them be queued elsewhere."""
+        if not self.durations.observe(record.body, run_s):
+            for shape in self.shapes.values():
+                shape.blocked = False
+
     def push(self, record: TaskRecord) -> None:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
         self._sequence += 1
@@ -136,7 +145,11 @@ class Placement:
         if not self.due:
             return
         loads, pushed, assigned = self._loads, self._sequence, 0
-        order = [(*shape.queue[0][:2], name) for name, shape in self.shapes.items() if shape.queue]
+        order = [
+            (*shape.queue[0][:2], name)
+            for name, shape in self.shapes.items()
+            if shape.queue and not self._is_blocked(shape)
+        ]
         heapq.heapify(order)
         put_aside: list[tuple[Shape, tuple[float, int, TaskId]]] = []
         while order:
@@ -163,6 +176,7 @@ class Placement:
                     if fit is not shape or record.avoid:
                         put_aside.append((fit, heapq.heappop(shape.queue)))
                     if not record.avoid and fit.ahead >= shape.ahead:
+                        shape.blocked = fit is shape
                         continue  # Nobody has room for this shape: leave the rest of its queue.
             if shape.queue:
                 heapq.heappush(order, (*shape.queue[0][:2], name))
@@ -229,6 +243,12 @@ class Placement:
             heapq.heappush(shape.index, entry)
         return found
 
+    def _is_blocked(self, shape: Shape) -> bool:
+        """Whether a look at the shape's queue would be in vain, as the last one was."""
+        if shape.blocked:
+            self._renew(shape)
+        return shape.blocked
+
     def _renew(self, shape: Shape) -> None:
         """Let the shape's index know of the loads that have changed since it was asked last."""
         if shape.seen == self._loads:
@@ -241,6 +261,7 @@ class Placement:
 
     def _enter(self, shape: Shape, worker: WorkerRecord) -> None:
         if self.usable(shape, worker):
+            shape.blocked = False
             heapq.heappush(shape.index, self._entry(worker))
             if len(shape.index) > 2 * len(self.workers) + _STALE_MIN:
                 # Most are stale: of loads that were, above the lowest one, where nobody looks.

@@ -71,7 +71,7 @@ class Prefetches:
 
     def open(self, worker: WorkerRecord) -> None:
         """Its tasks have started, or its disk may have room now. Who started the longest ago will be free first."""
-        if worker.attempts and worker.worker_id not in self._open:
+        if worker.worker_id not in self._open and not self.is_full(worker):
             self._open[worker.worker_id] = None
             self.due = bool(self.queues)
 

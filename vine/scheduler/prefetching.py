@@ -145,18 +145,7 @@ def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
         return False
     if shape.allotment(worker.capacity) is None:
         return False
-    prefetches = state.prefetches
-    if not prefetches.is_full(worker):
-        return True
-    for task_id in list(prefetches.plans.get(worker.worker_id, ())):
-        # What could not be had there, or had to make room, is not tried again.
-        planned = state.tasks.by_id[task_id] if _waits(state, task_id) else None
-        if planned is None or not _are_at(worker, large_inputs(state, planned), state):
-            prefetches.forget(task_id)
-    if not prefetches.is_full(worker):
-        return True
-    prefetches.close(worker.worker_id)
-    return False
+    return not state.prefetches.is_full(worker)
 
 
 def _send_ahead(
