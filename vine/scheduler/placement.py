@@ -7,7 +7,7 @@ all workers or all tasks: so its cost stays flat as both grow.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
 from vine import config
@@ -112,7 +112,7 @@ class Placement:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
         self._sequence += 1
         self.due = True
-        heapq.heappush(self.shape_of(record).queue, (-record.spec.priority, self._sequence, record.task_id))
+        heapq.heappush(self.shape_of(record).queue, (-record.spec.priority or 0.0, self._sequence, record.task_id))
 
     def shape_of(self, record: TaskRecord) -> Shape:
         name = (record.shape, self.durations.ahead(record.body))
@@ -225,7 +225,7 @@ class Placement:
         allotment = shape.allotment(worker.hello.capacity)
         return allotment is not None and has_room(worker, allotment)
 
-    def _emptiest(self, shape: Shape, avoid: set[WorkerId]) -> WorkerRecord | None:
+    def _emptiest(self, shape: Shape, avoid: Set[WorkerId]) -> WorkerRecord | None:
         self._renew(shape)
         passed: list[tuple[float, int, WorkerId, int]] = []
         found = None

@@ -22,7 +22,7 @@ from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
-from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import CancelAttempts, DropObjects
 from vine.wire.parts import FetchFault, FileKind, Outcome
@@ -216,7 +216,7 @@ def place_elsewhere(
         dispatch.reconsider(state, record)
         return
     record.misplacements += 1
-    record.avoid.add(worker.worker_id)
+    record.avoid = added(record.avoid, worker.worker_id)
     nowhere_left = not (state.workers.keys() - record.avoid)
     if record.cancel_requested:
         completion.end(state, record, Outcome.CANCELLED, "cancelled")
@@ -398,7 +398,7 @@ def remake(state: State, file: FileRecord) -> None:
     users = _take_back_users(state, state.files.objects[file.object_id])
     upkeep.unbind(state, file)
     producer.recovering = True
-    producer.unmet.clear()
+    assert not producer.unmet, "a task that has ended waits for nothing"
     upkeep.hold_inputs(state, producer)
     state.tasks.move(producer, TaskState.WAITING)
     state.remaking += 1

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vine.names import MANAGER
 from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
-from vine.scheduler.tasks import TaskRecord, input_files
+from vine.scheduler.tasks import TaskRecord, added, input_files, removed
 from vine.wire.messages import DropObjects, FileBrought
 from vine.wire.parts import CacheLevel
 
@@ -23,7 +23,8 @@ def hold_inputs(state: State, record: TaskRecord) -> None:
     for file_id in input_files(record.spec):
         state.files.by_id[file_id].users += 1
     for task_id in record.spec.depends:
-        state.tasks.by_id[task_id].dependants.add(record.task_id)
+        needed = state.tasks.by_id[task_id]
+        needed.dependants = added(needed.dependants, record.task_id)
 
 
 def release_inputs(state: State, record: TaskRecord) -> None:
@@ -36,7 +37,7 @@ def release_inputs(state: State, record: TaskRecord) -> None:
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id.get(task_id)
         if dependency is not None:
-            dependency.dependants.discard(record.task_id)
+            dependency.dependants = removed(dependency.dependants, record.task_id)
             forget_if_unneeded(state, dependency)
 
 
