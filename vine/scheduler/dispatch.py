@@ -76,7 +76,7 @@ def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[Tas
 
 def dispatch(state: State) -> None:
     """Pair ready tasks with workers while there is room."""
-    if not state.stopping:
+    if state.placement.due and not state.stopping:
         state.placement.next_pairs(
             state.tasks.by_id,
             lambda record: held_bytes(state, record),
@@ -100,9 +100,10 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
 
 
 def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
-    if any(not state.files.is_available(file_id) for file_id in input_files(record.spec)):
-        reconsider(state, record)  # An input was lost while the task was ready.
-        return
+    for file_id in input_files(record.spec):
+        if not state.files.is_available(file_id):
+            reconsider(state, record)  # An input was lost while the task was ready.
+            return
     state.prefetches.forget(record.task_id)
     attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)
     worker.take(attempt.attempt_id, allotment)

@@ -142,8 +142,6 @@ class Placement:
         `instead` names the task to be given to a worker that was chosen for this one: another of its shape, or itself.
         `assign` must load the worker with the allotment before it returns.
         """
-        if not self.due:
-            return
         loads, pushed, assigned = self._loads, self._sequence, 0
         order = [
             (*shape.queue[0][:2], name)

@@ -79,8 +79,12 @@ def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecor
 
 def large_inputs(state: State, record: TaskRecord) -> list[ObjectRecord]:
     """Those that are worth sending ahead."""
-    known = [state.files.object_of(file_id) for file_id in input_files(record.spec)]
-    return [each for each in known if each is not None and state.files.weight_bytes(each) >= config.prefetch_bytes_min]
+    large = []
+    for file_id in input_files(record.spec):
+        known = state.files.object_of(file_id)
+        if known is not None and state.files.weight_bytes(known) >= config.prefetch_bytes_min:
+            large.append(known)
+    return large
 
 
 def _waits(state: State, task_id: TaskId) -> bool:
@@ -89,7 +93,10 @@ def _waits(state: State, task_id: TaskId) -> bool:
 
 
 def _are_at(worker: WorkerRecord, inputs: list[ObjectRecord], state: State) -> bool:
-    return all(each.object_id in worker.holds or staging.comes(state, worker, each.object_id) for each in inputs)
+    for each in inputs:
+        if each.object_id not in worker.holds and not staging.comes(state, worker, each.object_id):
+            return False
+    return True
 
 
 # --- what is sent ahead ---

@@ -146,6 +146,9 @@ class State:
 
 def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> Iterator[tuple[Item, ...]]:
     """In order, in portions that a message can hold."""
+    if len(items) == 1:
+        yield (items[0],)
+        return
     portion: list[Item] = []
     portion_bytes = 0
     for item in items:

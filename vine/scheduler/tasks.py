@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Hashable, Iterator, Set
+from collections.abc import Hashable, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -168,16 +168,11 @@ def _same(value: Hashable) -> Hashable:
     return value
 
 
-def input_files(spec: TaskSpec) -> Iterator[FileId]:
+def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
     """Every file that must be on a worker before the task's body starts."""
-    if spec.function is not None:
-        yield spec.function
-    if spec.payload_file is not None:
-        yield spec.payload_file
-    if spec.environment is not None:
-        yield spec.environment
-    for mount in spec.inputs:
-        yield mount.file_id
+    shared = (spec.function, spec.payload_file, spec.environment)
+    files = tuple([file_id for file_id in shared if file_id is not None])
+    return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
 
 
 class TaskTable:
