@@ -103,7 +103,7 @@ def test_the_tasks_that_were_planned_on_a_worker_that_has_left_are_planned_again
     prefetches.plan("shape", entry, WorkerId("a"))
     prefetches.coming[WorkerId("a")] = set()
     prefetches.leave(WorkerId("a"))
-    assert prefetches.queues == {"shape": [entry]} and prefetches.due
+    assert {shape: list(queue) for shape, queue in prefetches.queues.items()} == {"shape": [entry]} and prefetches.due
     assert not prefetches.plans and not prefetches.worker_of and not prefetches.coming and not prefetches.any_open
 
 

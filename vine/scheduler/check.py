@@ -72,12 +72,12 @@ def _check_placement(state: State) -> None:
     """Nobody is ready whom a worker could run at once, unless the queues are about to be looked at."""
     placement = state.placement
     for shape in placement.shapes.values() if not (placement.due or state.stopping) else ():
-        for _, _, task_id in shape.queue:
-            record = state.tasks.by_id.get(task_id)
-            for worker in state.workers.values() if record is not None and record.state is TaskState.READY else ():
+        queued = [state.tasks.by_id.get(task_id) for _, _, task_id in shape.queue]
+        for record in [each for each in queued if each is not None and each.state is TaskState.READY]:
+            for worker in state.workers.values():
                 waits = worker.worker_id in record.avoid or not placement.usable(shape, worker)
                 waits = waits or not placement.runs_at_once(shape, worker)
-                assert waits, f"task {task_id} waits, and {worker.worker_id} has room for it"
+                assert waits, f"task {record.task_id} waits, and {worker.worker_id} has room for it"
 
 
 def _check_objects(state: State) -> None:

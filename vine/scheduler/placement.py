@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.names import TaskId, WorkerId
+from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.parts import Request, Resources
@@ -29,7 +30,7 @@ class Shape:
     ahead: int  # of what a worker can run at once, so many times as much may be queued there
     request: Request
     features: tuple[str, ...]
-    queue: list[tuple[float, int, TaskId]] = field(default_factory=list)  # heap of (-priority, sequence, task)
+    queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
     )  # heap of (load, joined, worker, version)
@@ -112,7 +113,7 @@ class Placement:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
         self._sequence += 1
         self.due = True
-        heapq.heappush(self.shape_of(record).queue, (-record.spec.priority or 0.0, self._sequence, record.task_id))
+        self.shape_of(record).queue.push((-record.spec.priority or 0.0, self._sequence, record.task_id))
 
     def shape_of(self, record: TaskRecord) -> Shape:
         name = (record.shape, self.durations.ahead(record.body))
@@ -144,19 +145,19 @@ class Placement:
         """
         loads, pushed, assigned = self._loads, self._sequence, 0
         order = [
-            (*shape.queue[0][:2], name)
+            (*shape.queue.head[:2], name)
             for name, shape in self.shapes.items()
             if shape.queue and not self._is_blocked(shape)
         ]
         heapq.heapify(order)
-        put_aside: list[tuple[Shape, tuple[float, int, TaskId]]] = []
+        put_aside: list[tuple[Shape, Entry]] = []
         while order:
             name = heapq.heappop(order)[2]
             shape = self.shapes[name]
-            entry = shape.queue[0]  # It stays there if nobody has room: taking it out of a long queue costs.
+            entry = shape.queue.head
             record = tasks.get(entry[2])
             if record is None or record.state is not TaskState.READY:
-                heapq.heappop(shape.queue)
+                shape.queue.pop()
             else:
                 # What was learnt of its duration since it was queued may let it be queued elsewhere.
                 fit = self.shape_of(record)
@@ -165,21 +166,21 @@ class Placement:
                 if worker is not None and allotment is not None:
                     given = instead(record, worker)
                     if given is record or fit is not shape:
-                        heapq.heappop(shape.queue)
+                        shape.queue.pop()
                     if given is not record and fit is not shape:
-                        heapq.heappush(fit.queue, entry)
+                        fit.queue.push(entry)
                     assign(given, worker, allotment)
                     assigned += 1
                 else:
                     if fit is not shape or record.avoid:
-                        put_aside.append((fit, heapq.heappop(shape.queue)))
+                        put_aside.append((fit, shape.queue.pop()))
                     if not record.avoid and fit.ahead >= shape.ahead:
                         shape.blocked = fit is shape
                         continue  # Nobody has room for this shape: leave the rest of its queue.
             if shape.queue:
-                heapq.heappush(order, (*shape.queue[0][:2], name))
+                heapq.heappush(order, (*shape.queue.head[:2], name))
         for shape, entry in put_aside:
-            heapq.heappush(shape.queue, entry)
+            shape.queue.push(entry)
         # Each assignment loads one worker. Whatever else has happened meanwhile may have made room, or a task ready.
         self.due = (self._loads - loads, self._sequence - pushed) != (assigned, 0)
 

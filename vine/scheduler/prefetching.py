@@ -11,14 +11,13 @@ few tasks and a few workers, however many there are.
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import ObjectId, TaskId, WorkerId
 from vine.scheduler import broadcasting, dispatch, staging
 from vine.scheduler.files import ObjectRecord
-from vine.scheduler.prefetches import Entry
+from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
 from vine.scheduler.workers import WorkerRecord, has_features
 
@@ -49,9 +48,7 @@ def clean(state: State) -> None:
             prefetches.forget(task_id)
     for shape, queue in list(prefetches.queues.items()):
         if len(queue) > 2 * state.tasks.counts[TaskState.READY] + _STALE_MIN:
-            left = [entry for entry in queue if _waits(state, entry[2])]
-            heapq.heapify(left)
-            prefetches.queues[shape] = left
+            prefetches.queues[shape] = Queue(entry for entry in queue if _waits(state, entry[2]))
 
 
 def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecord:
@@ -112,10 +109,10 @@ def _look(state: State, shape: str) -> None:
             return
         if not prefetches.any_open:
             return
-        entry = queue[0]
+        entry = queue.head
         if _is_worth_it(state, entry[2]) and not _plan(state, entry, state.tasks.by_id[entry[2]]):
             return
-        heapq.heappop(queue)
+        queue.pop()
     prefetches.due = True
 
 
