@@ -9,6 +9,7 @@ import pytest
 from tests.scheduler.world import World
 from vine.names import WorkerId
 from vine.scheduler.check import check
+from vine.scheduler.queues import Queue
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState
 
@@ -19,7 +20,7 @@ def _miscount(state: State) -> None:
 
 def _lose_queue(state: State) -> None:
     for shape in state.placement.shapes.values():
-        shape.queue.clear()
+        shape.queue = Queue()
 
 
 def _overbook(state: State) -> None:

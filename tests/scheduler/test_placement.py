@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from tests.scheduler.world import World
 from vine import config
 from vine.wire import messages as m
@@ -95,3 +99,40 @@ def test_a_worker_that_comes_back_is_known_by_its_load_of_now() -> None:
     first, second = world.submit(), world.submit()
     assert [world.state_of(task) for task in (first, second)].count("staged") == 0
     assert len(next(iter(world.workers.values())).assigned) == 1
+
+
+def looks(world: World, monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Each look for a worker from now on."""
+    placement, seen = world.core.state.placement, []
+    choose = placement.choose
+
+    def noted(*arguments: Any) -> Any:
+        seen.append(arguments[1].task_id)
+        return choose(*arguments)
+
+    monkeypatch.setattr(placement, "choose", noted)
+    return seen
+
+
+def test_nobody_is_looked_for_again_before_somebody_may_have_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(workers=2)
+    tasks = [world.submit() for _ in range(4)]
+    seen = looks(world, monkeypatch)
+    for worker in world.workers.values():
+        world.report(worker)
+    world.submit(request=Request(cores=1, memory_mb=10))
+    assert len(seen) == 1, "the heads of other queues were looked at, too"
+    world.settle()
+    assert tasks[2] in seen and set(world.results) >= set(tasks)
+
+
+def test_a_task_that_is_learnt_to_be_short_is_queued_though_nobody_has_come_to_have_room() -> None:
+    world = World(workers=1)
+    function = world.buffer(b"f")
+    long, short = world.submit(), world.submit(function=function)
+    assert (world.state_of(long), world.state_of(short)) == ("staged", "ready")
+    state = world.core.state
+    for _ in range(50):
+        state.placement.ran(state.tasks.by_id[short], 0.001)
+    world.submit()
+    assert world.state_of(short) == "staged"

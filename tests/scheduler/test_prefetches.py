@@ -103,5 +103,14 @@ def test_the_tasks_that_were_planned_on_a_worker_that_has_left_are_planned_again
     prefetches.plan("shape", entry, WorkerId("a"))
     prefetches.coming[WorkerId("a")] = set()
     prefetches.leave(WorkerId("a"))
-    assert prefetches.queues == {"shape": [entry]} and prefetches.due
+    assert {shape: list(queue) for shape, queue in prefetches.queues.items()} == {"shape": [entry]} and prefetches.due
     assert not prefetches.plans and not prefetches.worker_of and not prefetches.coming and not prefetches.any_open
+
+
+def test_who_has_as_many_plans_as_may_end_first_is_not_asked_for_more() -> None:
+    prefetches = Prefetches()
+    prefetches.plan("shape", (0.0, 1, TaskId(1)), WorkerId("a"))
+    prefetches.open(worker("a", attempts=1))
+    assert asked(prefetches) == ""
+    prefetches.open(worker("a", attempts=2))
+    assert asked(prefetches) == "a"

@@ -45,3 +45,12 @@ def test_assignments_and_results_of_many_tasks_come_in_messages_that_a_peer_take
     for kind in (m.RunAttempts, m.TasksEnded):
         sizes = [len(encode_one(action.message)) for action in world.sent(kind) if isinstance(action, Send)]
         assert len(sizes) > 1 and max(sizes) < 1.1 * config.portion_bytes_max
+
+
+def test_a_heartbeat_leaves_nothing_to_be_seen_to_and_a_task_does() -> None:
+    world = World(workers=1)
+    world.report(next(iter(world.workers.values())))
+    state = world.core.state
+    assert state.is_settled
+    state.placement.push(state.tasks.by_id[world.submit()])
+    assert not state.is_settled

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
-from vine.names import TaskId
+from vine.names import FileId, TaskId
 from vine.scheduler.actions import PeerKey
-from vine.scheduler.tasks import LEGAL, TaskRecord, TaskState, TaskTable, shape_key
+from vine.scheduler.tasks import LEGAL, TaskRecord, TaskState, TaskTable, added, removed, shape_key, share_what_is_alike
 from vine.wire.parts import Request, TaskKind, TaskSpec
 
 
@@ -41,3 +42,32 @@ def test_equal_needs_are_one_shape_and_other_needs_another() -> None:
     same = TaskSpec(TaskId(2), TaskKind.CALL, request=Request(cores=1), label="other", payload=b"x")
     large = TaskSpec(TaskId(3), TaskKind.CALL, request=Request(cores=2))
     assert shape_key(small) == shape_key(same) != shape_key(large)
+
+
+def test_specs_of_a_group_share_what_is_alike_and_stay_what_they_are() -> None:
+    def decoded(number: int) -> TaskSpec:
+        options = {"request": Request(cores=1.5), "label": "module.function", "function": FileId(70_000)}
+        spec = TaskSpec(TaskId(number), TaskKind.CALL, priority=2.5, **options)  # type: ignore[arg-type]
+        return msgspec.msgpack.decode(msgspec.msgpack.encode(spec), type=TaskSpec)
+
+    first, second = decoded(1), decoded(2)
+    assert first.request is not second.request
+    for spec in (first, second):
+        share_what_is_alike(spec)
+    assert (first, second) == (decoded(1), decoded(2))
+    for name in ("request", "label", "function", "priority", "variables"):
+        assert getattr(first, name) is getattr(second, name), f"each has its own {name}"
+
+
+def test_a_variable_is_its_tasks_own() -> None:
+    spec = TaskSpec(TaskId(1), TaskKind.CALL, variables={"A": "1"})
+    share_what_is_alike(spec)
+    assert spec.variables == {"A": "1"}
+
+
+def test_records_share_no_set_that_one_of_them_changes() -> None:
+    first, second = record(), record()
+    first.unmet = added(added(first.unmet, TaskId(2)), TaskId(3))
+    assert (first.unmet, second.unmet) == ({2, 3}, set())
+    first.unmet = removed(removed(removed(first.unmet, TaskId(2)), TaskId(3)), TaskId(4))
+    assert first.unmet is second.unmet

@@ -19,6 +19,7 @@ def check(state: State) -> None:
     """Raise AssertionError if anything is not as it must be between two steps."""
     _check_tasks(state)
     _check_workers(state)
+    _check_placement(state)
     _check_objects(state)
     _check_transfers(state)
     _check_hosts(state)
@@ -67,6 +68,18 @@ def _check_workers(state: State) -> None:
         assert record.attempt.attempt_id in worker_of.attempts or record.task_id in worker_of.collecting
 
 
+def _check_placement(state: State) -> None:
+    """Nobody is ready whom a worker could run at once, unless the queues are about to be looked at."""
+    placement = state.placement
+    for shape in placement.shapes.values() if not (placement.due or state.stopping) else ():
+        queued = [state.tasks.by_id.get(task_id) for _, _, task_id in shape.queue]
+        for record in [each for each in queued if each is not None and each.state is TaskState.READY]:
+            for worker in state.workers.values():
+                waits = worker.worker_id in record.avoid or not placement.usable(shape, worker)
+                waits = waits or not placement.runs_at_once(shape, worker)
+                assert waits, f"task {record.task_id} waits, and {worker.worker_id} has room for it"
+
+
 def _check_objects(state: State) -> None:
     for object_id, known in state.files.objects.items():
         for holder in known.holders - {MANAGER}:
@@ -109,6 +122,8 @@ def _check_transfers(state: State) -> None:
         extra = config.manager_small_transfers if source == MANAGER else 0
         assert n <= state.settings.transfers_max + extra, f"{source} has {n} flows"
     assert transfers.pulls == sum(transfer.destination == MANAGER for transfer in transfers.active.values())
+    making = {(object_id, worker_id) for worker_id, worker in state.workers.items() for object_id in worker.making}
+    assert making == {(object_id, maker) for object_id, makers in transfers.makers.items() for maker in makers}
     assert transfers.pulls <= config.manager_pulls_max
     for (node, object_id), asked in transfers.doubted.items():
         assert node == MANAGER or (node, object_id) in transfers.shunned, f"{node} is doubted, and a source"

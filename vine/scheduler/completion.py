@@ -31,7 +31,7 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     if record is None or result.attempt not in worker.attempts:
         _drop_leftovers(state, worker, result)
         return
-    state.placement.durations.observe(record.body, result.times.run_s)
+    state.placement.ran(record, result.times.run_s)
     crowded = result.attempt in worker.crowded
     worker.release(result.attempt, state.now)
     if result.outcome is not Outcome.DISK_FULL:

@@ -63,9 +63,13 @@ class Copies:
         self._hosts: Counter[HostId] = Counter()
         self._turns: OrderedDict[WorkerId, HostId] = OrderedDict()  # who was given a copy the longest ago comes first
 
+    @property
+    def has_news(self) -> bool:
+        return bool(self.files or self.objects or self.joined or self.left or self.failed)
+
     def settled(self) -> None:
         """The step is over."""
-        if self.files or self.objects or self.joined or self.left or self.failed:
+        if self.has_news:
             for news in (self.files, self.objects, self.joined, self.left, self.failed):
                 news.clear()
 

@@ -47,7 +47,7 @@ class Scheduler:
         self.state = State(settings)
         self._hellos: dict[type[m.Message], Callable[[PeerKey, Any], None]] = {
             m.ClientHello: self._on_client_hello,
-            m.WorkerHello: self._on_worker_hello,
+            m.WorkerHello: self._on_worker_hello,  # From a worker it is strange: one session is one worker.
             m.FactoryHello: self._on_factory_hello,
         }
         self._from_client: dict[type[m.Message], _Handler] = {
@@ -84,15 +84,17 @@ class Scheduler:
         """A message has come from a peer."""
         state = self.state
         state.now = now
-        self.heard(peer, now)
-        hello = self._hellos.get(type(message))
         try:
-            if hello is not None:
+            if (worker_id := state.worker_of.get(peer)) is not None:  # As most messages do, it comes from a worker.
+                worker = state.workers[worker_id]
+                worker.heard_at = now
+                self._route(self._from_worker, worker, message)
+                return self._finish()
+            self.heard(peer, now)
+            if (hello := self._hellos.get(type(message))) is not None:
                 hello(peer, message)
             elif (client := state.clients.get(peer)) is not None:
                 self._route(self._from_client, client, message)
-            elif (worker_id := state.worker_of.get(peer)) is not None:
-                self._route(self._from_worker, state.workers[worker_id], message)
             elif (factory := state.factories.get(peer)) is not None:
                 self._route(self._from_factory, factory, message)
             else:
@@ -202,6 +204,8 @@ class Scheduler:
 
     def _finish(self) -> list[Action]:
         state = self.state
+        if state.is_settled:
+            return state.take_actions()  # As after most heartbeats and starts.
         self._end_doomed()
         dispatch.dispatch(state)
         downloads.settle(state)
@@ -260,9 +264,6 @@ class Scheduler:
         state = self.state
         if state.stopping:
             state.send(peer, m.EndWorker("the run is over"))
-            return
-        if peer in state.worker_of:
-            state.strange += 1  # One session is one worker.
             return
         if (refusal := fleet.refusal_of(state, hello)) is not None:
             state.send(peer, m.Refused(refusal))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import TYPE_CHECKING
 
 from vine import config
@@ -13,7 +13,7 @@ from vine.scheduler import prefetching, recovery, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
-from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
+from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, input_files, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import Assignment, DependencyValue, ObjectMount, Outcome, Resources
 
@@ -51,11 +51,11 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
     for dependency in record.spec.depends:
         needed = state.tasks.by_id[dependency]
         if not needed.state.ended and not needed.recovering:
-            record.unmet.add(dependency)
+            record.unmet = added(record.unmet, dependency)
     for file_id in input_files(record.spec):
         if not state.files.is_available(file_id):
             file = state.files.by_id[file_id]
-            record.unmet.add(file_requirement(file_id))
+            record.unmet = added(record.unmet, file_requirement(file_id))
             file.waiting.add(record.task_id)
             if file.failure is None:
                 recovery.remake(state, file)
@@ -63,20 +63,20 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
                 state.doom(record.task_id, *file.failure)  # It could be had when the task was submitted.
 
 
-def requirement_met(state: State, requirement: TaskId | FileId, waiting: set[TaskId]) -> None:
+def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[TaskId]) -> None:
     """A result or a file has come to exist: tasks that waited for it last are ready."""
     for task_id in sorted(waiting):
         record = state.tasks.by_id.get(task_id)
         if record is None or record.state is not TaskState.WAITING:
             continue
-        record.unmet.discard(requirement)
+        record.unmet = removed(record.unmet, requirement)
         if not record.unmet:
             reconsider(state, record)
 
 
 def dispatch(state: State) -> None:
     """Pair ready tasks with workers while there is room."""
-    if not state.stopping:
+    if state.placement.due and not state.stopping:
         state.placement.next_pairs(
             state.tasks.by_id,
             lambda record: held_bytes(state, record),
@@ -100,9 +100,10 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
 
 
 def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
-    if any(not state.files.is_available(file_id) for file_id in input_files(record.spec)):
-        reconsider(state, record)  # An input was lost while the task was ready.
-        return
+    for file_id in input_files(record.spec):
+        if not state.files.is_available(file_id):
+            reconsider(state, record)  # An input was lost while the task was ready.
+            return
     state.prefetches.forget(record.task_id)
     attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)
     worker.take(attempt.attempt_id, allotment)

@@ -77,12 +77,12 @@ def holds(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
     """A worker has an object complete and verified: it is a source from now on."""
     known = state.files.objects.get(object_id)
     if known is None:
-        worker.making.discard(object_id)
+        state.transfers.make_no_more(worker, object_id)
         state.tell_worker(worker.worker_id, DropObjects((object_id,)))  # Nobody needs it any more.
         return
     if object_id in worker.making and known.data is not None:
         state.transfers.bytes_from_manager += len(known.data)
-    worker.making.discard(object_id)
+    state.transfers.make_no_more(worker, object_id)
     keeping.has_copy(state, worker, known)
 
 

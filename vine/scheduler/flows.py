@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vine.names import MANAGER, HostId, ObjectId, TransferId, WorkerId
+from vine.scheduler.workers import WorkerRecord
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Slots
 
@@ -55,6 +56,7 @@ class Transfers:
         self.starved: dict[WorkerId, OrderedDict[ObjectId, None]] = {}
         self.unpulled: OrderedDict[ObjectId, None] = OrderedDict()  # what waits until the manager may pull more
         self.mates: dict[ObjectId, dict[HostId, dict[WorkerId, None]]] = {}  # who wait for another of their host
+        self.makers: dict[ObjectId, set[WorkerId]] = {}  # whose `making` it is in
         self.slots = Slots(transfers_max)
         self.forests: dict[ObjectId, Forest] = {}
         self.dirty: dict[ObjectId, dict[WorkerId, None]] = {}
@@ -130,6 +132,20 @@ class Transfers:
             del backed[transfer.transfer_id]
             if not backed:
                 del self.backed[backup, transfer.object_id]
+
+    def make(self, worker: WorkerRecord, object_id: ObjectId) -> None:
+        """The worker was told to unpack the object, or sent it inline, and has not confirmed it yet."""
+        worker.making.add(object_id)
+        self.makers.setdefault(object_id, set()).add(worker.worker_id)
+
+    def make_no_more(self, worker: WorkerRecord, object_id: ObjectId) -> None:
+        """It has the object, could not make it, or need not any more."""
+        if object_id in worker.making:
+            worker.making.remove(object_id)
+            makers = self.makers[object_id]
+            makers.remove(worker.worker_id)
+            if not makers:
+                del self.makers[object_id]
 
     def want(self, node: WorkerId, object_id: ObjectId, path: str | None = None) -> None:
         self.wanting.setdefault(object_id, {})[node] = path

@@ -7,12 +7,12 @@ all workers or all tasks: so its cost stays flat as both grow.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
-from itertools import takewhile
 
 from vine import config
 from vine.names import TaskId, WorkerId
+from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.parts import Request, Resources
@@ -30,11 +30,12 @@ class Shape:
     ahead: int  # of what a worker can run at once, so many times as much may be queued there
     request: Request
     features: tuple[str, ...]
-    queue: list[tuple[float, int, TaskId]] = field(default_factory=list)  # heap of (-priority, sequence, task)
+    queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
     )  # heap of (load, joined, worker, version)
     seen: int = 0  # the changes of load that the index knows of
+    blocked: bool = False  # Nobody had room when it was looked at, and nobody has come to have any by what is `seen`.
     allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come
 
@@ -54,13 +55,15 @@ class Durations:
     def __init__(self) -> None:
         self._known: dict[str, tuple[float, int]] = {}  # mean in seconds, and how many to queue
 
-    def observe(self, body: str, run_s: float) -> None:
+    def observe(self, body: str, run_s: float) -> bool:
+        """Returns whether as many as before are to be queued."""
         known = self._known.pop(body, None)
         mean_s = run_s if known is None else known[0] + _DURATION_WEIGHT * (run_s - known[0])
         fit = min(config.prefetch_tasks_max, int(config.prefetch_target_s / max(mean_s, 1e-6)))
         self._known[body] = mean_s, 1 << fit.bit_length() - 1 if fit else 0
         if len(self._known) > config.durations_kept_max:
             del self._known[next(iter(self._known))]  # The one that was seen last the longest time ago.
+        return known is not None and known[1] == self._known[body][1]
 
     def ahead(self, body: str) -> int:
         """A power of two or none, so that there are few shapes."""
@@ -80,6 +83,7 @@ class Placement:
         self._joins = 0
         self._loads = 0
         self._sequence = 0
+        self.due = False  # something has changed that may let a task find a worker
 
     # --- what changes -----------------------------------------------------------------------
 
@@ -95,13 +99,21 @@ class Placement:
     def load_changed(self, worker: WorkerRecord) -> None:
         """Cheap, for a batch changes a load many times: the shapes look when they are asked."""
         self._loads += 1  # Never counted anew for a worker that comes back: its old entries must not count.
+        self.due = True
         self._versions.pop(worker.worker_id, None)
         self._versions[worker.worker_id] = self._loads
+
+    def ran(self, record: TaskRecord, run_s: float) -> None:
+        """The task has run so long; what is learnt of tasks like it may let them be queued elsewhere."""
+        if not self.durations.observe(record.body, run_s):
+            for shape in self.shapes.values():
+                shape.blocked = False
 
     def push(self, record: TaskRecord) -> None:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
         self._sequence += 1
-        heapq.heappush(self.shape_of(record).queue, (-record.spec.priority, self._sequence, record.task_id))
+        self.due = True
+        self.shape_of(record).queue.push((-record.spec.priority or 0.0, self._sequence, record.task_id))
 
     def shape_of(self, record: TaskRecord) -> Shape:
         name = (record.shape, self.durations.ahead(record.body))
@@ -125,38 +137,52 @@ class Placement:
         instead: Callable[[TaskRecord, WorkerRecord], TaskRecord],
         assign: Callable[[TaskRecord, WorkerRecord, Resources], None],
     ) -> None:
-        """Pair ready tasks with workers, best task first, until no shape finds room.
+        """Pair ready tasks with workers, best task first, until no shape finds room; if none can, find that out once.
 
         `holders` yields (worker, bytes of the task's inputs that it holds or will hold soon).
         `instead` names the task to be given to a worker that was chosen for this one: another of its shape, or itself.
         `assign` must load the worker with the allotment before it returns.
         """
-        order = [(*shape.queue[0][:2], name) for name, shape in self.shapes.items() if shape.queue]
+        loads, pushed, assigned = self._loads, self._sequence, 0
+        order = [
+            (*shape.queue.head[:2], name)
+            for name, shape in self.shapes.items()
+            if shape.queue and not self._is_blocked(shape)
+        ]
         heapq.heapify(order)
-        put_aside: list[tuple[Shape, tuple[float, int, TaskId]]] = []
+        put_aside: list[tuple[Shape, Entry]] = []
         while order:
             name = heapq.heappop(order)[2]
             shape = self.shapes[name]
-            entry = heapq.heappop(shape.queue)
+            entry = shape.queue.head
             record = tasks.get(entry[2])
-            if record is not None and record.state is TaskState.READY:
+            if record is None or record.state is not TaskState.READY:
+                shape.queue.pop()
+            else:
                 # What was learnt of its duration since it was queued may let it be queued elsewhere.
                 fit = self.shape_of(record)
                 worker = self.choose(fit, record, holders)
-                allotment = None if worker is None else fit.allotment(worker.capacity)
+                allotment = None if worker is None else fit.allotment(worker.hello.capacity)
                 if worker is not None and allotment is not None:
                     given = instead(record, worker)
+                    if given is record or fit is not shape:
+                        shape.queue.pop()
+                    if given is not record and fit is not shape:
+                        fit.queue.push(entry)
                     assign(given, worker, allotment)
-                    if given is not record:
-                        heapq.heappush(fit.queue, entry)
+                    assigned += 1
                 else:
-                    put_aside.append((fit, entry))
+                    if fit is not shape or record.avoid:
+                        put_aside.append((fit, shape.queue.pop()))
                     if not record.avoid and fit.ahead >= shape.ahead:
+                        shape.blocked = fit is shape
                         continue  # Nobody has room for this shape: leave the rest of its queue.
             if shape.queue:
-                heapq.heappush(order, (*shape.queue[0][:2], name))
+                heapq.heappush(order, (*shape.queue.head[:2], name))
         for shape, entry in put_aside:
-            heapq.heappush(shape.queue, entry)
+            shape.queue.push(entry)
+        # Each assignment loads one worker. Whatever else has happened meanwhile may have made room, or a task ready.
+        self.due = (self._loads - loads, self._sequence - pushed) != (assigned, 0)
 
     def choose(
         self,
@@ -173,12 +199,12 @@ class Placement:
             held[worker_id] = held.get(worker_id, 0.0) + size
         if not held:
             return emptiest
-        best, best_score = emptiest, (self._runs_at_once(shape, emptiest), held.pop(emptiest.worker_id, 0.0))
+        best, best_score = emptiest, (self.runs_at_once(shape, emptiest), held.pop(emptiest.worker_id, 0.0))
         for worker_id, held_bytes in held.items():
             worker = self.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not self.usable(shape, worker):
                 continue
-            score = (self._runs_at_once(shape, worker), held_bytes)
+            score = (self.runs_at_once(shape, worker), held_bytes)
             if score > best_score:
                 best, best_score = worker, score
         return best
@@ -193,12 +219,12 @@ class Placement:
         return has_room(worker, allotment) or worker.load < 1 + shape.ahead - 1e-6
 
     @staticmethod
-    def _runs_at_once(shape: Shape, worker: WorkerRecord) -> bool:
+    def runs_at_once(shape: Shape, worker: WorkerRecord) -> bool:
         """Whether a worker that is usable would run one more now, not queue it."""
         allotment = shape.allotment(worker.hello.capacity)
         return allotment is not None and has_room(worker, allotment)
 
-    def _emptiest(self, shape: Shape, avoid: set[WorkerId]) -> WorkerRecord | None:
+    def _emptiest(self, shape: Shape, avoid: Set[WorkerId]) -> WorkerRecord | None:
         self._renew(shape)
         passed: list[tuple[float, int, WorkerId, int]] = []
         found = None
@@ -216,17 +242,25 @@ class Placement:
             heapq.heappush(shape.index, entry)
         return found
 
+    def _is_blocked(self, shape: Shape) -> bool:
+        """Whether a look at the shape's queue would be in vain, as the last one was."""
+        if shape.blocked:
+            self._renew(shape)
+        return shape.blocked
+
     def _renew(self, shape: Shape) -> None:
         """Let the shape's index know of the loads that have changed since it was asked last."""
         if shape.seen == self._loads:
             return
-        changed = takewhile(lambda entry: entry[1] > shape.seen, reversed(self._versions.items()))
-        for worker_id, _ in list(changed):
+        for worker_id, version in reversed(self._versions.items()):
+            if version <= shape.seen:
+                break
             self._enter(shape, self.workers[worker_id])
         shape.seen = self._loads
 
     def _enter(self, shape: Shape, worker: WorkerRecord) -> None:
         if self.usable(shape, worker):
+            shape.blocked = False
             heapq.heappush(shape.index, self._entry(worker))
             if len(shape.index) > 2 * len(self.workers) + _STALE_MIN:
                 # Most are stale: of loads that were, above the lowest one, where nobody looks.

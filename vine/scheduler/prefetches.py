@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import heapq
 from collections import Counter, OrderedDict
 from itertools import islice
 
 from vine import config
 from vine.names import ObjectId, TaskId, WorkerId
+from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord
-
-Entry = tuple[float, int, TaskId]  # of a heap: -priority, sequence, task
 
 
 class Prefetches:
     """What waits to be planned, what is planned where, and what is on its way for that."""
 
     def __init__(self) -> None:
-        self.queues: dict[str, list[Entry]] = {}  # by what tasks ask for; heaps of those that have inputs
+        self.queues: dict[str, Queue] = {}  # by what tasks ask for; of those that have inputs
         self.worker_of: dict[TaskId, WorkerId] = {}
         self.plans: dict[WorkerId, dict[TaskId, tuple[str, Entry]]] = {}
         self.coming: dict[WorkerId, set[ObjectId]] = {}  # or has come by now
@@ -34,8 +32,14 @@ class Prefetches:
         spec = record.spec
         if spec.inputs or spec.environment is not None or spec.payload_file is not None:
             self._sequence += 1
-            heapq.heappush(self.queues.setdefault(record.shape, []), (-spec.priority, self._sequence, record.task_id))
+            self._enter(record.shape, (-spec.priority or 0.0, self._sequence, record.task_id))
             self.due = True
+
+    def _enter(self, shape: str, entry: Entry) -> None:
+        queue = self.queues.get(shape)
+        if queue is None:
+            queue = self.queues[shape] = Queue()
+        queue.push(entry)
 
     def plan(self, shape: str, entry: Entry, worker_id: WorkerId) -> None:
         task_id = entry[2]
@@ -60,7 +64,7 @@ class Prefetches:
         place = self.forget(task_id)
         if place is not None:
             shape, entry = place
-            heapq.heappush(self.queues.setdefault(shape, []), entry)
+            self._enter(shape, entry)
             self.due = True
 
     # --- workers ---
@@ -71,13 +75,17 @@ class Prefetches:
 
     def open(self, worker: WorkerRecord) -> None:
         """Its tasks have started, or its disk may have room now. Who started the longest ago will be free first."""
-        if worker.attempts and worker.worker_id not in self._open:
+        if worker.worker_id not in self._open and not self.is_full(worker):
             self._open[worker.worker_id] = None
             self.due = bool(self.queues)
 
     def close(self, worker_id: WorkerId) -> None:
         """It can take nothing more until something has changed."""
         self._open.pop(worker_id, None)
+
+    def is_full(self, worker: WorkerRecord) -> bool:
+        """Whether as many tasks are planned there as may end before others come."""
+        return len(self.plans.get(worker.worker_id, ())) >= len(worker.attempts)
 
     def is_open(self, worker_id: WorkerId) -> bool:
         return worker_id in self._open

@@ -11,14 +11,13 @@ few tasks and a few workers, however many there are.
 
 from __future__ import annotations
 
-import heapq
 from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import ObjectId, TaskId, WorkerId
 from vine.scheduler import broadcasting, dispatch, staging
 from vine.scheduler.files import ObjectRecord
-from vine.scheduler.prefetches import Entry
+from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
 from vine.scheduler.workers import WorkerRecord, has_features
 
@@ -49,9 +48,7 @@ def clean(state: State) -> None:
             prefetches.forget(task_id)
     for shape, queue in list(prefetches.queues.items()):
         if len(queue) > 2 * state.tasks.counts[TaskState.READY] + _STALE_MIN:
-            left = [entry for entry in queue if _waits(state, entry[2])]
-            heapq.heapify(left)
-            prefetches.queues[shape] = left
+            prefetches.queues[shape] = Queue(entry for entry in queue if _waits(state, entry[2]))
 
 
 def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecord:
@@ -79,8 +76,12 @@ def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecor
 
 def large_inputs(state: State, record: TaskRecord) -> list[ObjectRecord]:
     """Those that are worth sending ahead."""
-    known = [state.files.object_of(file_id) for file_id in input_files(record.spec)]
-    return [each for each in known if each is not None and state.files.weight_bytes(each) >= config.prefetch_bytes_min]
+    large = []
+    for file_id in input_files(record.spec):
+        known = state.files.object_of(file_id)
+        if known is not None and state.files.weight_bytes(known) >= config.prefetch_bytes_min:
+            large.append(known)
+    return large
 
 
 def _waits(state: State, task_id: TaskId) -> bool:
@@ -89,7 +90,10 @@ def _waits(state: State, task_id: TaskId) -> bool:
 
 
 def _are_at(worker: WorkerRecord, inputs: list[ObjectRecord], state: State) -> bool:
-    return all(each.object_id in worker.holds or staging.comes(state, worker, each.object_id) for each in inputs)
+    for each in inputs:
+        if each.object_id not in worker.holds and not staging.comes(state, worker, each.object_id):
+            return False
+    return True
 
 
 # --- what is sent ahead ---
@@ -105,10 +109,10 @@ def _look(state: State, shape: str) -> None:
             return
         if not prefetches.any_open:
             return
-        entry = queue[0]
+        entry = queue.head
         if _is_worth_it(state, entry[2]) and not _plan(state, entry, state.tasks.by_id[entry[2]]):
             return
-        heapq.heappop(queue)
+        queue.pop()
     prefetches.due = True
 
 
@@ -145,16 +149,7 @@ def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
         return False
     if shape.allotment(worker.capacity) is None:
         return False
-    prefetches = state.prefetches
-    for task_id in list(prefetches.plans.get(worker.worker_id, ())):
-        # What could not be had there, or had to make room, is not tried again.
-        planned = state.tasks.by_id[task_id] if _waits(state, task_id) else None
-        if planned is None or not _are_at(worker, large_inputs(state, planned), state):
-            prefetches.forget(task_id)
-    if len(prefetches.plans.get(worker.worker_id, ())) < len(worker.attempts):
-        return True
-    prefetches.close(worker.worker_id)
-    return False
+    return not state.prefetches.is_full(worker)
 
 
 def _send_ahead(
@@ -177,6 +172,8 @@ def _send_ahead(
         prefetches.coming[worker_id] = coming | {each.object_id for each in lacking}
     for each in lacking:
         staging.need(state, worker_id, each)
+    if prefetches.is_full(worker):
+        prefetches.close(worker_id)
     return True
 
 

@@ -284,7 +284,7 @@ def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> li
         if shape.queue:
             reason = shapes[shape.key]
             counts[reason] += len(shape.queue)
-            example.setdefault(reason, shape.queue[0][2])
+            example.setdefault(reason, shape.queue.head[2])
     waiting = state.tasks.counts[TaskState.WAITING]
     if waiting:
         counts["waits for results of other tasks, or for files"] += waiting

@@ -8,20 +8,20 @@ from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
 from vine.wire.parts import FileSpec, Manifest, Outcome, Resources, TaskSpec, Times
 
 
-class FileDeclared(msgspec.Struct, frozen=True):
+class FileDeclared(msgspec.Struct, frozen=True, gc=False):
     """A client declared a file."""
 
     spec: FileSpec
 
 
-class FileFailed(msgspec.Struct, frozen=True):
+class FileFailed(msgspec.Struct, frozen=True, gc=False):
     """A declared file cannot be had."""
 
     file_id: FileId
     message: str
 
 
-class ObjectBound(msgspec.Struct, frozen=True):
+class ObjectBound(msgspec.Struct, frozen=True, gc=False):
     """A file got its content: by declaration, or from the attempt that made it."""
 
     file_id: FileId
@@ -30,25 +30,25 @@ class ObjectBound(msgspec.Struct, frozen=True):
     attempt: AttemptId | None = None
 
 
-class TaskAccepted(msgspec.Struct, frozen=True):
+class TaskAccepted(msgspec.Struct, frozen=True, gc=False):
     """A client submitted a task; from now on it will end."""
 
     spec: TaskSpec
 
 
-class TaskReady(msgspec.Struct, frozen=True):
+class TaskReady(msgspec.Struct, frozen=True, gc=False):
     """All that the task waited for is there, for the first time or again after a lost attempt."""
 
     task_id: TaskId
 
 
-class TaskWaits(msgspec.Struct, frozen=True):
+class TaskWaits(msgspec.Struct, frozen=True, gc=False):
     """The task waits (again) for other tasks or files."""
 
     task_id: TaskId
 
 
-class AttemptAssigned(msgspec.Struct, frozen=True):
+class AttemptAssigned(msgspec.Struct, frozen=True, gc=False):
     """A worker was chosen."""
 
     attempt: AttemptId
@@ -56,13 +56,13 @@ class AttemptAssigned(msgspec.Struct, frozen=True):
     worker_id: WorkerId
 
 
-class AttemptStarted(msgspec.Struct, frozen=True):
+class AttemptStarted(msgspec.Struct, frozen=True, gc=False):
     """The attempt's body runs. (Attempts that end within one report are not announced.)"""
 
     attempt: AttemptId
 
 
-class AttemptEnded(msgspec.Struct, frozen=True):
+class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     """The attempt is over, however it ended."""
 
     attempt: AttemptId
@@ -71,7 +71,7 @@ class AttemptEnded(msgspec.Struct, frozen=True):
     times: Times = Times()
 
 
-class TaskEnded(msgspec.Struct, frozen=True):
+class TaskEnded(msgspec.Struct, frozen=True, gc=False):
     """The task's result is committed: it will never change."""
 
     task_id: TaskId
@@ -84,7 +84,7 @@ class TaskEnded(msgspec.Struct, frozen=True):
     queue_s: float = 0.0
 
 
-class WorkerJoined(msgspec.Struct, frozen=True):
+class WorkerJoined(msgspec.Struct, frozen=True, gc=False):
     """A worker was admitted."""
 
     worker_id: WorkerId
@@ -93,7 +93,7 @@ class WorkerJoined(msgspec.Struct, frozen=True):
     log_path: str
 
 
-class WorkerLeft(msgspec.Struct, frozen=True):
+class WorkerLeft(msgspec.Struct, frozen=True, gc=False):
     """A worker left or was given up."""
 
     worker_id: WorkerId

@@ -22,7 +22,7 @@ from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
-from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import CancelAttempts, DropObjects
 from vine.wire.parts import FetchFault, FileKind, Outcome
@@ -53,6 +53,8 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
         state.transfers.remove(transfer)
     for object_id in [o for o, nodes in state.transfers.wanting.items() if worker_id in nodes]:
         staging.cancel_wanting(state, worker_id, object_id)
+    for object_id in list(worker.making):
+        state.transfers.make_no_more(worker, object_id)
     held = sorted(worker.holds)  # What follows must not depend on how strings are hashed.
     lost = [state.files.objects[object_id] for object_id in held if object_id in state.files.objects]
     for object_id in held:
@@ -175,7 +177,7 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
     products = staging.products_in_making(state, worker, known)
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
-        worker.making.discard(object_id)
+        state.transfers.make_no_more(worker, object_id)
         state.transfers.touch(worker_id, object_id)
         state.copies.failed.append((worker_id, object_id, outcome, message))
         state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
@@ -214,7 +216,7 @@ def place_elsewhere(
         dispatch.reconsider(state, record)
         return
     record.misplacements += 1
-    record.avoid.add(worker.worker_id)
+    record.avoid = added(record.avoid, worker.worker_id)
     nowhere_left = not (state.workers.keys() - record.avoid)
     if record.cancel_requested:
         completion.end(state, record, Outcome.CANCELLED, "cancelled")
@@ -307,7 +309,7 @@ def own_copy_verified(state: State, object_id: ObjectId, message: str) -> None:
 def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, message: str, disk_full: bool) -> None:
     """A worker says that it has not, or could not make, an object."""
     was_making = object_id in worker.making
-    worker.making.discard(object_id)
+    state.transfers.make_no_more(worker, object_id)
     known = _strike_off(state, worker, object_id)
     if known is None:
         return
@@ -396,7 +398,7 @@ def remake(state: State, file: FileRecord) -> None:
     users = _take_back_users(state, state.files.objects[file.object_id])
     upkeep.unbind(state, file)
     producer.recovering = True
-    producer.unmet.clear()
+    assert not producer.unmet, "a task that has ended waits for nothing"
     upkeep.hold_inputs(state, producer)
     state.tasks.move(producer, TaskState.WAITING)
     state.remaking += 1

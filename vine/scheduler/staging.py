@@ -34,7 +34,7 @@ def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
     if comes(state, worker, known.object_id):
         return
     if known.data is not None:
-        worker.making.add(known.object_id)
+        state.transfers.make(worker, known.object_id)
         level = keeping.send_terms(worker, known)
         state.tell_worker(worker_id, StoreObjects((InlineObject(known.object_id, known.data, level),)))
     else:
@@ -48,11 +48,10 @@ def comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
 
 
 def places(state: State, known: ObjectRecord) -> list[WorkerId]:
-    """The workers that have the object or are about to, in a stable order; not all are looked at for most objects."""
+    """The workers that have the object or are about to, in a stable order."""
     near = known.holders | state.transfers.coming_to(known.object_id)
     near |= {mate for waiting in state.transfers.mates.get(known.object_id, {}).values() for mate in waiting}
-    if known.data is not None or known.archive is not None:  # Only such are made where they are needed.
-        near |= {worker_id for worker_id, worker in state.workers.items() if known.object_id in worker.making}
+    near |= state.transfers.makers.get(known.object_id, set())
     return sorted(near - {MANAGER})
 
 
@@ -73,7 +72,7 @@ def bring(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
 def begin(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """Let the worker pull or unpack the object itself."""
     if known.archive is not None:
-        worker.making.add(known.object_id)
+        state.transfers.make(worker, known.object_id)
         level = keeping.send_terms(worker, known)
         state.tell_worker(worker.worker_id, UnpackObject(known.object_id, known.archive, known.label, level))
     else:
@@ -286,6 +285,6 @@ def stop_bringing(state: State, worker_id: WorkerId, object_id: ObjectId) -> Non
     transfer_id = state.transfers.into.get((worker_id, object_id))
     if transfer_id is not None:
         abandon(state, state.transfers.active[transfer_id])
-    state.workers[worker_id].making.discard(object_id)
+    state.transfers.make_no_more(state.workers[worker_id], object_id)
     mates.wait_no_more(state, state.workers[worker_id], object_id)
     state.tell_worker(worker_id, DropObjects((object_id,)))

@@ -71,6 +71,22 @@ class State:
         self.placement.load_changed(worker)
         self.prefetches.load_changed(worker)
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the step has left nothing to be seen to: none of the rooms that end it would do anything."""
+        transfers = self.transfers
+        return not (
+            self.placement.due
+            or self.doomed
+            or self.unrated
+            or transfers.dirty
+            or transfers.wanting
+            or transfers.retrying
+            or self.prefetches.due
+            or self.downloads.looking
+            or self.copies.has_news
+        )
+
     # --- the step's outbox ---------------------------------------------------------------------
 
     def do(self, action: Action) -> None:
@@ -130,6 +146,9 @@ class State:
 
 def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> Iterator[tuple[Item, ...]]:
     """In order, in portions that a message can hold."""
+    if len(items) == 1:
+        yield (items[0],)
+        return
     portion: list[Item] = []
     portion_bytes = 0
     for item in items:

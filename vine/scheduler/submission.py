@@ -23,7 +23,7 @@ from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
 from vine.scheduler.records import FileDeclared, ObjectBound, TaskAccepted
-from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.scheduler.tasks import TaskRecord, TaskState, input_files, share_what_is_alike
 from vine.wire.messages import CancelAttempts, FileBound, FileUnreadable
 from vine.wire.parts import FileKind, FileSpec, Outcome, TaskSpec
 
@@ -115,6 +115,7 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     if client_index_of(spec.task_id) != client.index or spec.task_id in state.tasks.by_id:
         state.strange += 1
         return
+    share_what_is_alike(spec)
     record = TaskRecord(spec, client.peer, state.now)
     state.tasks.add(record)
     client.tasks.add(spec.task_id)

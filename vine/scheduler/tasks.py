@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Hashable, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any, TypeVar
+
+from msgspec.structs import force_setattr
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.parts import Outcome, Request, TaskKind, TaskResult, TaskSpec
 
+Item = TypeVar("Item")
+
+_NONE: frozenset[Any] = frozenset()  # Shared: a set of its own takes 216 bytes, and few tasks that wait need one.
 _KEYS_REMEMBERED = 1024  # Of shapes and bodies: a task asks several times, and most tasks of a run are alike.
+_ALIKE = ("request", "label", "function", "environment", "priority")
+_NO_VARIABLES: dict[str, str] = {}  # Nobody writes to a spec's.
 
 
 class TaskState(enum.Enum):
@@ -70,7 +78,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class TaskRecord:
-    """The manager's view of a task."""
+    """The manager's view of a task. Its sets change by `added` and `removed`."""
 
     spec: TaskSpec
     client: PeerKey
@@ -78,15 +86,15 @@ class TaskRecord:
     shape: str = field(init=False)  # what it asks of a worker
     body: str = field(init=False)  # what it runs there
     state: TaskState = TaskState.WAITING
-    unmet: set[TaskId | FileId] = field(default_factory=set)  # tasks, and files by `file_requirement`
+    unmet: Set[TaskId | FileId] = _NONE  # tasks, and files by `file_requirement`
     attempt: Attempt | None = None
     attempts: int = 0
     failures: int = 0  # of its own; compared with spec.retries
     losses: int = 0  # workers lost under it
     misplacements: int = 0  # workers where its data could not be had
     crowded_out: int = 0  # times that its data had no room beside those of other tasks
-    avoid: set[WorkerId] = field(default_factory=set)
-    dependants: set[TaskId] = field(default_factory=set)  # tasks not yet ended that take its result
+    avoid: Set[WorkerId] = _NONE
+    dependants: Set[TaskId] = _NONE  # tasks not yet ended that take its result
     cancel_requested: bool = False
     first_assigned_at: float | None = None
     outcome: Outcome | None = None
@@ -105,6 +113,21 @@ class TaskRecord:
     @property
     def task_id(self) -> TaskId:
         return self.spec.task_id
+
+
+def added(items: Set[Item], item: Item) -> Set[Item]:
+    """The set with the item, changed in place if it is the owner's own."""
+    if not isinstance(items, set):
+        return {item}
+    items.add(item)
+    return items
+
+
+def removed(items: Set[Item], item: Item) -> Set[Item]:
+    """The set without the item, changed in place if it is the owner's own and not empty then."""
+    if isinstance(items, set):
+        items.discard(item)
+    return items or _NONE
 
 
 def file_requirement(file_id: FileId) -> FileId:
@@ -131,16 +154,25 @@ def _body_key(kind: TaskKind, function: FileId | None, request: Request, feature
     return "|".join((kind.value, what, _shape_key(request, features)))
 
 
-def input_files(spec: TaskSpec) -> Iterator[FileId]:
+def share_what_is_alike(spec: TaskSpec) -> None:
+    """Let the specs of a group have one request, label, function between them: each was decoded with its own."""
+    for name in _ALIKE:
+        force_setattr(spec, name, _same(getattr(spec, name)))
+    if not spec.variables:
+        force_setattr(spec, "variables", _NO_VARIABLES)
+
+
+@lru_cache(_KEYS_REMEMBERED, typed=True)
+def _same(value: Hashable) -> Hashable:
+    """The first of all equal ones."""
+    return value
+
+
+def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
     """Every file that must be on a worker before the task's body starts."""
-    if spec.function is not None:
-        yield spec.function
-    if spec.payload_file is not None:
-        yield spec.payload_file
-    if spec.environment is not None:
-        yield spec.environment
-    for mount in spec.inputs:
-        yield mount.file_id
+    shared = (spec.function, spec.payload_file, spec.environment)
+    files = tuple([file_id for file_id in shared if file_id is not None])
+    return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
 
 
 class TaskTable:

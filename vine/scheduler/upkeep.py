@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vine.names import MANAGER
 from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
-from vine.scheduler.tasks import TaskRecord, input_files
+from vine.scheduler.tasks import TaskRecord, added, input_files, removed
 from vine.wire.messages import DropObjects, FileBrought
 from vine.wire.parts import CacheLevel
 
@@ -23,7 +23,8 @@ def hold_inputs(state: State, record: TaskRecord) -> None:
     for file_id in input_files(record.spec):
         state.files.by_id[file_id].users += 1
     for task_id in record.spec.depends:
-        state.tasks.by_id[task_id].dependants.add(record.task_id)
+        needed = state.tasks.by_id[task_id]
+        needed.dependants = added(needed.dependants, record.task_id)
 
 
 def release_inputs(state: State, record: TaskRecord) -> None:
@@ -36,7 +37,7 @@ def release_inputs(state: State, record: TaskRecord) -> None:
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id.get(task_id)
         if dependency is not None:
-            dependency.dependants.discard(record.task_id)
+            dependency.dependants = removed(dependency.dependants, record.task_id)
             forget_if_unneeded(state, dependency)
 
 
@@ -119,8 +120,8 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
 
 
 def _stop_transfers(state: State, known: ObjectRecord) -> None:
-    for transfer in [t for t in state.transfers.active.values() if t.object_id == known.object_id]:
-        staging.abandon(state, transfer, for_good=True)
+    for transfer_id in list(state.transfers.receiving.get(known.object_id, {}).values()):
+        staging.abandon(state, state.transfers.active[transfer_id], for_good=True)
     state.transfers.wanting.pop(known.object_id, None)
     mates.drop_object(state, known.object_id)
     spreading.dissolve(state, known.object_id)
@@ -135,7 +136,7 @@ def drop_copies(state: State, known: ObjectRecord) -> None:
         if known.object_id in worker.holds and keeping.is_kept_for_ever(worker, known.object_id):
             continue
         if known.object_id in worker.holds or known.object_id in worker.making:
-            worker.making.discard(known.object_id)
+            state.transfers.make_no_more(worker, known.object_id)
             keeping.lost_copy(state, worker, known)
             state.tell_worker(worker_id, DropObjects((known.object_id,)))
 

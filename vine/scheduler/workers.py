@@ -154,4 +154,4 @@ def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
 
 
 def has_features(worker: WorkerRecord, features: tuple[str, ...]) -> bool:
-    return all(feature in worker.hello.features for feature in features)
+    return not features or all(feature in worker.hello.features for feature in features)

@@ -43,7 +43,7 @@ from vine.wire.parts import (
 )
 
 
-class Message(msgspec.Struct, frozen=True, array_like=True):
+class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What travels alone; each subclass says from whom, to whom, and what it means."""
 
 

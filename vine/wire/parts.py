@@ -31,8 +31,8 @@ TaskNumber = Annotated[TaskId, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite 
 FileNumber = Annotated[FileId, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class Part(msgspec.Struct, frozen=True, array_like=True):
-    """What messages are made of."""
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What messages are made of. None refers to what refers to it, so the garbage collector passes them over."""
 
 
 class Role(enum.Enum):

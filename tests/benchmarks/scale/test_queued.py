@@ -1,0 +1,15 @@
+"""The memory of queued calls is measured with all of them queued and journalled."""
+
+from __future__ import annotations
+
+from benchmarks.scale import queued
+
+
+def test_every_call_counts() -> None:
+    held, peak, cost = queued.figures(3000)
+    assert [figure.name for figure in (held, peak, cost)] == [
+        "manager_bytes_per_call", "manager_bytes_per_call_peak", "core_us_per_submitted",
+    ]  # fmt: skip
+    assert held.params["queued"] == 3000
+    assert peak.value >= held.value - 100 > 0
+    assert cost.value > 0
