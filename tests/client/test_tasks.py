@@ -155,3 +155,9 @@ def test_a_setting_that_cannot_be_meant_is_named() -> None:
     task.set_retries(-2)
     with pytest.raises(errors.UsageError, match="Expected `int` >= 0 - in `retries`"):
         spec_of(task)
+
+
+@pytest.mark.parametrize("gpus", [1.5, 2.25])
+def test_gpus_are_a_share_of_one_device_or_whole_ones(gpus: float) -> None:
+    with pytest.raises(errors.UsageError, match="neither a share of one device nor whole ones"):
+        Task("train").set_gpus(gpus)

@@ -130,3 +130,7 @@ class TelltaleError(Exception):
 def _unpickled_error(notes: str) -> TelltaleError:
     note(notes, os.getpid())
     return TelltaleError(notes)
+
+
+def variable(name: str) -> str | None:
+    return os.environ.get(name)

@@ -61,6 +61,7 @@ class Task:
         self._request["disk_mb"] = amount("disk", disk_mb)
 
     def set_gpus(self, gpus: float) -> None:
+        """A share of one device (below 1), or whole devices, which CUDA_VISIBLE_DEVICES names to the task."""
         self._request["gpus"] = amount("gpus", gpus)
 
     def set_env_var(self, name: str, value: str) -> None:
@@ -253,6 +254,10 @@ def name_of(function: Callable[..., Any]) -> str:
 def amount(what: str, value: float) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1e9:
         raise errors.UsageError(f"{what}={value!r} is no amount: give a number of at least 0")
+    if what == "gpus" and value > 1 and value != int(value):
+        raise errors.UsageError(
+            f"gpus={value!r} are neither a share of one device nor whole ones: give {int(value) + 1}"
+        )
     return float(value)
 
 

@@ -50,7 +50,7 @@ def interpreter_variables(
     variables.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     if capacity.gpus:
         # Bodies that were given no GPU see none: else they would share those of others.
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(device_names(devices, variables.get("CUDA_VISIBLE_DEVICES", "")))
     if environment is not None:
         # The worker's own modules must not show through.
         for name in ("PYTHONPATH", "PYTHONHOME"):
@@ -60,6 +60,12 @@ def interpreter_variables(
         if not protected:
             variables["PYTHONDONTWRITEBYTECODE"] = "1"  # Into the environment, which others use too.
     return variables
+
+
+def device_names(devices: tuple[int, ...], own: str) -> list[str]:
+    """What CUDA calls these of the worker's devices; `own` names those that a batch system has given the worker."""
+    names = own.split(",") if own else []
+    return [names[device] if device < len(names) else str(device) for device in devices]
 
 
 def allotment_variables(allotment: Resources, extra: Mapping[str, str]) -> dict[str, str]:
