@@ -155,6 +155,12 @@ host_start_max_s = 120.0  # An interpreter that has not come up by then is ended
 results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
 results_pause_from = 4  # ... that is, after a round that brought so many.
 
+# --- what bodies use ---
+use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
+measured_run_s_min = 0.1  # The use of shorter bodies is not told: to measure it takes as long as some of them last.
+disk_look_rest = 10  # After a look at sandboxes the next one waits so many times as long as that took.
+host_memory_reused = 0.5  # A host that has kept more of the next call's memory limit than this is not used for it.
+
 # --- the store ---
 disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.
 ledger_wait_s = 60.0  # Another worker of this host has the ledger for milliseconds; one that was stopped in it, longer.

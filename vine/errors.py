@@ -119,8 +119,20 @@ class WorkerLost(TaskFailed):
     """Every allowed attempt of the task ended with the loss of its worker."""
 
 
-class TimeLimitExceeded(TaskFailed):
+class LimitExceeded(TaskFailed):
+    """The task was killed for taking more than it was allowed; the subclass says of what."""
+
+
+class TimeLimitExceeded(LimitExceeded):
     """The task ran longer than its time limit."""
+
+
+class MemoryLimitExceeded(LimitExceeded):
+    """The task's processes used more memory than it had asked for."""
+
+
+class DiskLimitExceeded(LimitExceeded):
+    """The task wrote more into its sandbox than the disk that it had asked for."""
 
 
 class OutOfDisk(TaskFailed):

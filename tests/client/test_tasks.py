@@ -14,6 +14,8 @@ from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Request, Task
 
 
 class FakeManager:
+    enforce_resources = True
+
     def check_own(self, file: File) -> None:
         """All files are its own."""
 

@@ -134,3 +134,11 @@ def _unpickled_error(notes: str) -> TelltaleError:
 
 def variable(name: str) -> str | None:
     return os.environ.get(name)
+
+
+def take_memory(count: int, seconds: float = GIVE_UP_S) -> None:
+    """Has so many bytes for so long."""
+    _ = bytearray(count)
+    end_at = time.monotonic() + seconds
+    while time.monotonic() < end_at:
+        time.sleep(0.01)

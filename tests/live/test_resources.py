@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import GIVE_UP_S, Site, a_site, done
+from tests.live.helpers import GIVE_UP_S, Site, a_site, check_message, done, the_error
+from vine import errors
+from vine.client.resources import TaskResources
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,64 @@ def test_a_call_sees_its_gpu_too(manager: vine.Manager) -> None:
     executor = vine.Executor(manager).options(gpus=1, memory=100)
     seen = executor.submit(bodies.variable, "CUDA_VISIBLE_DEVICES").result(GIVE_UP_S)
     assert seen in ("0", "1")
+
+
+# --- limits ---
+
+HOG = "python3 -c 'import time; hog = bytearray(300_000_000); time.sleep(600)'"
+
+
+def test_a_command_that_uses_more_memory_than_it_asked_for_is_killed_with_all_its_processes(
+    manager: vine.Manager,
+) -> None:
+    task = vine.Task(f"({HOG}) & ({HOG}) & wait")
+    task.set_memory(200)
+    done(manager, task)
+    check_message(the_error(task), errors.MemoryLimitExceeded, "its limit is 200 MB", "ask for more memory")
+    assert task.result == "memory-limit"
+    assert task.limits_exceeded == TaskResources(memory=200)
+    assert (task.resources_measured.memory or 0) > 200
+
+
+def test_a_command_that_writes_more_than_it_asked_for_is_killed(manager: vine.Manager) -> None:
+    task = vine.Task("head -c 50000000 /dev/zero > big; sleep 600")
+    task.set_disk(20)
+    done(manager, task)
+    check_message(the_error(task), errors.DiskLimitExceeded, "its limit is 20 MB", "ask for more disk")
+    assert task.limits_exceeded == TaskResources(disk=20)
+
+
+def test_a_call_that_uses_more_memory_than_it_asked_for_fails_alone(manager: vine.Manager) -> None:
+    executor = vine.Executor(manager).options(memory=200)
+    error = executor.submit(bodies.take_memory, 300_000_000).exception(GIVE_UP_S)
+    check_message(error, errors.MemoryLimitExceeded, "take_memory", "its limit is 200 MB")
+    assert executor.submit(bodies.add, 1, 2).result(GIVE_UP_S) == 3
+
+
+def test_limits_are_for_fitting_only_where_they_are_not_enforced(site: Site, tmp_path: Path) -> None:
+    with vine.Manager(connection=site.connection, enforce_resources=False) as manager:
+        task = vine.Task(f"echo > {tmp_path}/begun; head -c 50000000 /dev/zero > big; sleep 1; rm big")
+        task.set_disk(20)
+        done(manager, task)
+        assert task.successful()
+        assert (task.resources_measured.disk or 0) < 20  # What was not enforced is measured at the end only.
+
+
+def test_what_a_task_has_used_is_told(manager: vine.Manager) -> None:
+    text = "import time; hog = bytearray(150_000_000); end = time.monotonic() + 0.5\nwhile time.monotonic() < end: pass"
+    task = vine.Task(f"head -c 5000000 /dev/zero > file; python3 -c '{text}'")
+    task.set_memory(500)
+    done(manager, task)
+    used = task.resources_measured
+    assert 150 < (used.memory or 0) < 300
+    assert 5 <= (used.disk or 0) < 10
+    assert 0 < (used.cpu_time or 0) <= (used.wall_time or 0) + 0.5
+    assert task.resources_allocated == TaskResources(1.0, 500.0, 1000.0, 0.0)
+
+
+def test_what_a_call_has_used_is_told_without_what_others_had_used_before(manager: vine.Manager) -> None:
+    executor = vine.Executor(manager)
+    large, small = (executor.submit(bodies.take_memory, n, 0.2) for n in (200_000_000, 1_000))
+    large.result(GIVE_UP_S), small.result(GIVE_UP_S)
+    assert (large.resources_measured.memory or 0) > 200
+    assert 0 < (small.resources_measured.memory or 0) < 200

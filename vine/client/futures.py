@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from vine import errors
-from vine.client import serialise
+from vine.client import resources, serialise
 from vine.names import TaskId, WorkerId
 from vine.wire.parts import Outcome, TaskResult, Times
 
@@ -48,6 +48,8 @@ _ERRORS: dict[Outcome, type[errors.TaskFailed]] = {
     Outcome.DEPENDENCY_FAILED: errors.DependencyFailed,
     Outcome.WORKER_LOST: errors.WorkerLost,
     Outcome.TIME_LIMIT: errors.TimeLimitExceeded,
+    Outcome.MEMORY_LIMIT: errors.MemoryLimitExceeded,
+    Outcome.DISK_LIMIT: errors.DiskLimitExceeded,
     Outcome.DISK_FULL: errors.OutOfDisk,
 }
 
@@ -100,6 +102,11 @@ class VineFuture(concurrent.futures.Future[T]):
     def times(self) -> Times | None:
         """Where the ended call's time on its worker went."""
         return self.task.times if self.task is not None else None
+
+    @property
+    def resources_measured(self) -> resources.TaskResources | None:
+        """What the ended call has used."""
+        return None if self.task is None else resources.measured(self.task)
 
     @property
     def worker(self) -> WorkerId | None:

@@ -42,8 +42,11 @@ class Manager:
         host: str = "127.0.0.1",
         run_info_path: str | os.PathLike[str] = "vine-run-info",
         connection: str | os.PathLike[str] | None = None,
+        enforce_resources: bool = True,
     ) -> None:
+        """With `enforce_resources`, tasks that use more memory or disk than they have asked for are killed."""
         self.name = name
+        self.enforce_resources = enforce_resources
         self._lifeline = launch.Lifeline()
         self._program: launch.Program | None = None
         self._programs: list[launch.Program] = []

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vine import errors
-from vine.client import futures, serialise
+from vine.client import futures, resources, serialise
 from vine.client.files import File
 from vine.names import TaskId
-from vine.wire.parts import Mount, Outcome, Request, TaskKind, TaskResult, TaskSpec, Times
+from vine.wire.parts import Mount, Outcome, Policy, Request, TaskKind, TaskResult, TaskSpec, Times
 
 if TYPE_CHECKING:
     from vine.client.manager import Manager
@@ -141,6 +141,23 @@ class Task:
     def times(self) -> Times:
         return self._ended().times
 
+    @property
+    def resources_requested(self) -> resources.TaskResources:
+        return resources.requested(Request(**self._request))
+
+    @property
+    def resources_allocated(self) -> resources.TaskResources:
+        return resources.allocated(self._ended())
+
+    @property
+    def resources_measured(self) -> resources.TaskResources:
+        return resources.measured(self._ended())
+
+    @property
+    def limits_exceeded(self) -> resources.TaskResources | None:
+        """The one limit that the task was killed for, the other amounts being None; None if it was for none."""
+        return resources.exceeded(self._ended(), Request(**self._request), self._time_limit_s)
+
     def _ended(self) -> TaskResult:
         if self.ended_as is None:
             raise errors.UsageError(f"{self!r} has not ended: it says how it went once Manager.wait() has returned it")
@@ -193,8 +210,13 @@ class Task:
             time_limit_s=self._time_limit_s,
             features=tuple(self._features),
             tag=self._tag,
+            policy=self._policy(manager),
             **own,
         )
+
+    def _policy(self, manager: Manager) -> Policy | None:
+        policy = Policy(enforce=manager.enforce_resources)
+        return None if policy == Policy() else policy
 
     def __repr__(self) -> str:
         number = "" if self.id is None else f" {self.id}"

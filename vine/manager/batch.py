@@ -146,9 +146,10 @@ class Batch:
             self._task(task_id)[_STATE] = "running"
 
     def _attempt_ended(self, record: AttemptEnded, at_s: float) -> None:
-        row, times = self._attempt(record.attempt), record.times
+        row, times, used = self._attempt(record.attempt), record.times, record.measured
         row[_ATTEMPT_ENDED:] = (
             at_s, record.outcome.value, record.message, times.stage_in_s, times.wait_s, times.run_s, times.collect_s,
+            *((None, None, None) if used is None else (used.cpu_s, used.memory_mb, used.disk_mb)),
         )  # fmt: skip
         task_id = self._task_of.pop(record.attempt, None)
         if task_id is not None:

@@ -13,7 +13,7 @@ from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import DropObjects
-from vine.wire.parts import AttemptResult, Outcome, TaskResult
+from vine.wire.parts import AttemptResult, Outcome, Resources, TaskResult
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -33,16 +33,17 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         return
     state.placement.durations.observe(record.body, result.times.run_s)
     crowded = result.attempt in worker.crowded
+    allotment = worker.attempts[result.attempt]
     worker.release(result.attempt, state.now)
     if result.outcome is not Outcome.DISK_FULL:
         worker.had_room()
     state.load_changed(worker)
     result = _checked(state, worker, result)
-    state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times))
+    state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
     if result.outcome is Outcome.SUCCESS:
-        _succeeded(state, record, worker, result)
+        _succeeded(state, record, worker, result, allotment)
     else:
-        _did_not_succeed(state, record, worker, result, crowded)
+        _did_not_succeed(state, record, worker, result, allotment, crowded)
 
 
 def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
@@ -70,10 +71,12 @@ def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -
         state.tell_worker(worker.worker_id, DropObjects(tuple(left)))
 
 
-def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
+def _succeeded(
+    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, allotment: Resources
+) -> None:
     attempt = record.attempt
     assert attempt is not None
-    attempt.result = _task_result(state, record, worker, result)
+    attempt.result = _task_result(state, record, worker, result, allotment)
     for output in result.outputs:
         collecting.take_output(state, record, worker, attempt, output)
     if not record.recovering:
@@ -82,7 +85,12 @@ def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: A
 
 
 def _did_not_succeed(
-    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, crowded: bool
+    state: State,
+    record: TaskRecord,
+    worker: WorkerRecord,
+    result: AttemptResult,
+    allotment: Resources,
+    crowded: bool,
 ) -> None:
     attempt = record.attempt
     assert attempt is not None
@@ -96,12 +104,14 @@ def _did_not_succeed(
         _drop_leftovers(state, worker, result)
         dispatch.reconsider(state, record)
         return
-    attempt.result = _task_result(state, record, worker, result)
+    attempt.result = _task_result(state, record, worker, result, allotment)
     collecting.take_value(state, record, worker, attempt, result)
     finish_or_collect(state, record)
 
 
-def _task_result(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> TaskResult:
+def _task_result(
+    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, allotment: Resources
+) -> TaskResult:
     attempt = record.attempt
     assert attempt is not None and record.first_assigned_at is not None
     return TaskResult(
@@ -119,6 +129,8 @@ def _task_result(state: State, record: TaskRecord, worker: WorkerRecord, result:
         times=result.times,
         task_s=max(0.0, state.now - attempt.assigned_at),
         queue_s=max(0.0, attempt.assigned_at - record.submitted_at),
+        measured=result.measured,
+        allotment=None if result.measured is None else allotment,
     )
 
 

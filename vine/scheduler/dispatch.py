@@ -15,7 +15,7 @@ from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import Assignment, DependencyValue, ObjectMount, Outcome, Resources
+from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Outcome, Policy, Resources, TaskSpec
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -175,7 +175,17 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
         environment=content(spec.environment),
         time_limit_s=spec.time_limit_s,
         label=spec.label,
+        limits=limits_of(spec),
     )
+
+
+def limits_of(spec: TaskSpec) -> Limits | None:
+    """What the task is killed for: what it has named itself, not what was added in proportion."""
+    request = spec.request
+    unlimited = request.memory_mb is None and request.disk_mb is None
+    if unlimited or not (spec.policy or Policy()).enforce:
+        return None
+    return Limits(request.memory_mb, request.disk_mb)
 
 
 def _dependency_value(dependency: TaskRecord) -> DependencyValue:

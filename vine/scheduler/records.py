@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
-from vine.wire.parts import FileSpec, Manifest, Outcome, Resources, TaskSpec, Times
+from vine.wire.parts import FileSpec, Manifest, Measured, Outcome, Resources, TaskSpec, Times
 
 
 class FileDeclared(msgspec.Struct, frozen=True):
@@ -69,6 +69,7 @@ class AttemptEnded(msgspec.Struct, frozen=True):
     outcome: Outcome
     message: str = ""
     times: Times = Times()
+    measured: Measured | None = None
 
 
 class TaskEnded(msgspec.Struct, frozen=True):

@@ -71,7 +71,9 @@ class Outcome(enum.Enum):
     EXIT_CODE = "exit-code"  # the command or interpreter ended with a code other than 0
     EXCEPTION = "exception"  # the function raised: `value` holds the serialised exception
     KILLED = "killed"  # a signal ended it, and it was not ours
-    TIME_LIMIT = "time-limit"
+    TIME_LIMIT = "time-limit"  # these three: it took more than it was allowed, and was killed for that
+    MEMORY_LIMIT = "memory-limit"
+    DISK_LIMIT = "disk-limit"
     CANCELLED = "cancelled"
     OUTPUT_MISSING = "output-missing"  # it succeeded without making an output that it had promised
     INPUT_MISSING = "input-missing"  # an input does not exist, or its declaration failed
@@ -101,6 +103,21 @@ class Request(Part, frozen=True):
     memory_mb: Amount | None = None
     disk_mb: Amount | None = None
     gpus: Amount | None = None
+
+
+class Limits(Part, frozen=True):
+    """What an attempt is killed for exceeding; None does not limit."""
+
+    memory_mb: Amount | None = None  # of all its processes together
+    disk_mb: Amount | None = None  # that it writes itself: its inputs are shared
+
+
+class Measured(Part, frozen=True):
+    """What a body has used, as far as it ran long enough to be measured."""
+
+    cpu_s: Seconds = 0.0  # of all its processes
+    memory_mb: Amount = 0.0  # the most that they had at once
+    disk_mb: Amount = 0.0  # the most that lay in its sandbox
 
 
 class TreeEntry(Part, frozen=True):
@@ -158,6 +175,12 @@ class Mount(Part, frozen=True):
     name: Path
 
 
+class Policy(Part, frozen=True):
+    """What a task says of how it is to be run, beside its resources."""
+
+    enforce: bool = True  # kill it when it uses more memory or disk than it asked for
+
+
 class TaskSpec(Part, frozen=True):
     """A submitted task.
 
@@ -184,6 +207,7 @@ class TaskSpec(Part, frozen=True):
     features: tuple[Name, ...] = ()
     label: Text = ""  # what users see: the function's name or the command's start
     tag: Text = ""
+    policy: Policy | None = None  # None is that of `Policy()`: most tasks say nothing of it
 
 
 class Times(Part, frozen=True):
@@ -213,6 +237,8 @@ class TaskResult(Part, frozen=True):
     times: Times = Times()
     task_s: Seconds = 0.0  # from assignment to a worker until its result, by the manager's clock
     queue_s: Seconds = 0.0  # from submission until that assignment
+    measured: Measured | None = None  # of its last attempt, where that ran long enough
+    allotment: Resources | None = None  # ... and what that was given
 
 
 class MadeOutput(Part, frozen=True):
@@ -238,6 +264,7 @@ class AttemptResult(Part, frozen=True):
     stderr: bytes = b""
     truncated: bool = False
     times: Times = Times()
+    measured: Measured | None = None
 
 
 class FetchFault(enum.Enum):
@@ -302,6 +329,7 @@ class Assignment(Part, frozen=True):
     environment: Hash | None = None
     time_limit_s: Seconds | None = None
     label: Text = ""
+    limits: Limits | None = None
 
 
 class InlineObject(Part, frozen=True):

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from vine import config
@@ -38,6 +39,7 @@ def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Pa
         if not python:
             raise FileNotFoundError("its environment has no bin/python; pack one that has")
     limits = ["--frame-bytes", str(config.host_frame_bytes_max), "--inline-bytes", str(config.inline_bytes_max)]
+    limits += ["--measure-from", str(config.measured_run_s_min)]
     folders = ["--dill", str(dill_folder), "--spill", str(spill_folder)]
     return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *(["--once"] if once else [])]
 
@@ -105,6 +107,19 @@ def ending_of_exit(code: int | None, message: str, what: str) -> Ending:
 
 def ending_of_answer(answer: Answer) -> Ending:
     """What a function host's answer means."""
+    ending = _ending_of_answer(answer)
+    if answer.use == host.NO_USE:
+        return ending
+    cpu_s, most_kb, left_kb = answer.use
+    return replace(ending, cpu_s=cpu_s, memory_mb=megabytes(most_kb), left_mb=megabytes(left_kb))
+
+
+def megabytes(kilobytes: int) -> float:
+    """Of the kernel's kilobytes, which are 1,024 bytes each."""
+    return kilobytes * 1024 / 1_000_000
+
+
+def _ending_of_answer(answer: Answer) -> Ending:
     if answer.brings == host.EXIT:
         code = int(answer.content)
         message = f"the function called sys.exit({code}) instead of returning"

@@ -41,6 +41,7 @@ from vine_worker.functions.hosts import Hosts
 from vine_worker.places import Places, log_folder, nearest_folder, start_logging
 from vine_worker.programs import Programs
 from vine_worker.unpacking import Unpacking
+from vine_worker.usage import Usage
 from vine_worker.verifying import Verifying
 
 log = logging.getLogger("vine.worker")
@@ -118,6 +119,8 @@ class Worker:
         self._closers.append(self._bodies.close)
         self._hosts = Hosts(places, programs, writer, self._feed)
         self._closers.append(self._hosts.close)
+        self._usage = Usage(programs, self._bodies, self._hosts, places, self._post)
+        self._closers.append(self._usage.close)
         self._unpacking = Unpacking(places.holdings, self._post)
         self._closers.append(self._unpacking.close)
         self._verifying = Verifying(places.store, self._post)
@@ -146,6 +149,7 @@ class Worker:
             act.RemoveObjects: self._remove,
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
+            act.MeasureUse: self._usage.measure,
             act.Collect: self._bodies.collect,
             act.StartHost: self._hosts.start,
             act.RunCall: self._hosts.run,
@@ -285,15 +289,8 @@ class Worker:
         if isinstance(event, NodeFailed):
             raise VineError(event.message)
         if isinstance(event, Fetched):
-            fault = FetchFault.NONE
-            event = wire.FetchEnded(
-                event.transfer_id,
-                event.object_id,
-                fault,
-                event.received_bytes,
-                event.seconds,
-                received_bytes_from_manager=event.from_manager_bytes,
-            )
+            counts = (event.received_bytes, event.seconds, "", None, event.from_manager_bytes)
+            event = wire.FetchEnded(event.transfer_id, event.object_id, FetchFault.NONE, *counts)
         elif isinstance(event, FetchFailed):
             event = wire.FetchEnded(
                 event.transfer_id,
