@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks import loopback
-from benchmarks.broadcast.outcome import Broadcast, median
+from benchmarks.broadcast.outcome import Broadcast, Plan, median
 from benchmarks.broadcast.processes import Layout, Where, a_site, write_random_file
 
 
@@ -18,9 +18,8 @@ class Wanted:
 
     workers: int
     size_bytes: int
-    plans: Sequence[str]
+    plans: Sequence[Plan]
     encryption: Sequence[str]
-    transfers_max: int
     rounds: int
 
 
@@ -43,8 +42,7 @@ def _one_from_one(wanted: Wanted, encryption: str) -> Broadcast:
             size_bytes=wanted.size_bytes,
             seconds=transfer.seconds,
             bound_s=None,
-            manager_copies=0.0,
-            worker_copies_max=1.0,
+            sent_bytes={"source": wanted.size_bytes},
             spans={"receiver": (0.0, transfer.seconds)},
             params=_params(wanted, encryption),
         )
@@ -53,8 +51,8 @@ def _one_from_one(wanted: Wanted, encryption: str) -> Broadcast:
     return median(rounds)
 
 
-def _measure(folder: Path, wanted: Wanted, plan: str, encryption: str) -> Broadcast:
-    options = manager_options(plan, wanted.transfers_max, encryption)
+def _measure(folder: Path, wanted: Wanted, plan: Plan, encryption: str) -> Broadcast:
+    options = manager_options(plan, encryption)
     layout = Layout(Where(), (Where(),) * wanted.workers, options)
     rounds = []
     with (
@@ -64,15 +62,16 @@ def _measure(folder: Path, wanted: Wanted, plan: str, encryption: str) -> Broadc
         for number in range(wanted.rounds):
             path = folder / f"file-{number}"
             write_random_file(path, wanted.size_bytes)
-            rounds.append(site.broadcast(path, plan, None, _params(wanted, encryption)))
+            params = {**_params(wanted, encryption), "cap": plan.cap}
+            rounds.append(site.broadcast(path, plan.spread, None, params))
             path.unlink()
     return median(rounds)
 
 
 def _params(wanted: Wanted, encryption: str) -> dict[str, object]:
-    return {"loopback": True, "encryption": encryption, "cap": wanted.transfers_max, "rounds": wanted.rounds}
+    return {"loopback": True, "encryption": encryption, "rounds": wanted.rounds}
 
 
-def manager_options(plan: str, transfers_max: int, encryption: str) -> tuple[str, ...]:
-    limit = f"source_transfers_max={transfers_max}"
-    return ("--spread", plan, "--set", limit, "--data-encryption", encryption)
+def manager_options(plan: Plan, encryption: str) -> tuple[str, ...]:
+    limit = f"source_transfers_max={plan.cap}"
+    return ("--spread", plan.spread, "--set", limit, "--data-encryption", encryption)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks import figures
 from benchmarks.broadcast import local, namespaces, outcome, quantities, shaped, simulated
-from benchmarks.broadcast.outcome import Broadcast
+from benchmarks.broadcast.outcome import Broadcast, Plan
 from vine import config
 from vine.errors import ExitCode, VineError
 from vine.scheduler.settings import Spread
@@ -59,7 +59,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=_count, default=8, help="that all get the file (default %(default)s)")
     parser.add_argument("--plan", type=_plans, default=("forest",), help=f"one or several of {','.join(_PLANS)}")
     cap = config.source_transfers_max
-    parser.add_argument("--cap", type=_count, default=cap, help="flows out of a node at once (default %(default)s)")
+    parser.add_argument(
+        "--cap", type=_caps, default=(cap,), metavar="CAPS",
+        help=f"flows out of a node at once (default {cap}); of several, as in 1,3,10, whole-file is run with each",
+    )  # fmt: skip
     parser.add_argument(
         "--size", type=quantities.size, help="of the file (default 256MiB; --hosts: 64MiB; --simulate: 908MB)"
     )
@@ -89,23 +92,17 @@ def _run(options: argparse.Namespace) -> list[Broadcast]:
     both = ("on", "off") if options.encryption == "both" else (options.encryption,)
     if options.hosts:
         rate, size = options.rate or quantities.rate("100mbit"), options.size or 64 << 20
-        wanted = shaped.Wanted(options.hosts, size, rate, options.plan, both, options.cap, options.rounds or 1)
+        wanted = shaped.Wanted(options.hosts, size, rate, _plans_of(options), both, options.rounds or 1)
         return shaped.broadcasts(wanted)
     size = options.size or 256 << 20
-    return local.broadcasts(local.Wanted(options.workers, size, options.plan, both, options.cap, options.rounds or 3))
+    return local.broadcasts(local.Wanted(options.workers, size, _plans_of(options), both, options.rounds or 3))
 
 
 def _simulate(options: argparse.Namespace) -> list[Broadcast]:
     found: list[Broadcast] = []
-    for plan in options.plan:
-        wanted = simulated.Wanted(
-            options.workers,
-            options.size or 908_000_000,
-            options.rate or quantities.rate("10gbit"),
-            Spread(plan),
-            options.cap,
-            options.seed,
-        )
+    rate, size = options.rate or quantities.rate("10gbit"), options.size or 908_000_000
+    for plan in _plans_of(options):
+        wanted = simulated.Wanted(options.workers, size, rate, plan, options.seed)
         if options.slow:
             found += simulated.with_slow_node(wanted)
         if options.kill:
@@ -113,6 +110,21 @@ def _simulate(options: argparse.Namespace) -> list[Broadcast]:
         if not options.slow and not options.kill:
             found.append(simulated.broadcast(wanted))
     return found
+
+
+def _plans_of(options: argparse.Namespace) -> list[Plan]:
+    """Of several caps the usual one, if it is among them, holds for what they matter little to."""
+    usual = config.source_transfers_max
+    cap = usual if usual in options.cap else options.cap[0]
+    found = []
+    for spread in options.plan:
+        caps = options.cap if spread == Spread.WHOLE_FILE.value else (cap,)
+        found += [Plan(spread, cap) for cap in caps]
+    return found
+
+
+def _caps(text: str) -> tuple[int, ...]:
+    return tuple(_count(cap) for cap in text.split(","))
 
 
 def _plans(text: str) -> tuple[str, ...]:

@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.table import Table
 
 from benchmarks.figures import Figure
 from vine.errors import VineError
+from vine.names import MANAGER
 
 _WIDTH = 120  # where the output is no terminal
+_SOURCES_NAMED_MAX = 16  # of one broadcast; of more it is told how many have sent how much
 _COLUMNS = ("plan", "workers", "last has it s", "bound s", "of bound", "manager sent", "a worker sent", "")
 
 
 class BenchmarkError(VineError):
     """What was to be measured did not come about; the message says what, and where to look."""
+
+
+class Plan(NamedTuple):
+    """By which plan a file is spread, with so many flows out of a node at once."""
+
+    spread: str
+    cap: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +39,7 @@ class Broadcast:
     size_bytes: int
     seconds: float  # from the request until the last worker had all of it, hashed and on disk
     bound_s: float | None  # no plan can be faster; None where the links' rate is not known
-    manager_copies: float  # that the manager has sent
-    worker_copies_max: float  # ... and the worker that has sent most
+    sent_bytes: Mapping[str, float]  # by source
     spans: Mapping[str, tuple[float, float]]  # worker that counts -> from when to when it received, as `seconds`
     params: Mapping[str, Any] = field(default_factory=dict)
     of_undisturbed: float | None = None  # its time over that without the slow or the killed node
@@ -39,6 +48,16 @@ class Broadcast:
     @property
     def of_bound(self) -> float | None:
         return None if self.bound_s is None else self.bound_s / self.seconds
+
+    @property
+    def manager_copies(self) -> float:
+        """What the manager has sent, in copies of the file."""
+        return self.sent_bytes.get(MANAGER, 0.0) / self.size_bytes
+
+    @property
+    def worker_copies_max(self) -> float:
+        """... and the worker that has sent most."""
+        return max((sent for source, sent in self.sent_bytes.items() if source != MANAGER), default=0) / self.size_bytes
 
     def figures(self) -> list[Figure]:
         params = {"plan": self.plan, "workers": self.workers, "size_bytes": self.size_bytes, **self.params}
@@ -53,7 +72,8 @@ class Broadcast:
             found.append(Figure("broadcast_of_bound", self.of_bound, "", params))
         if self.of_undisturbed is not None:
             found.append(Figure(self.disturbance, self.of_undisturbed, "", params))
-        return found
+        sources = sorted(self.sent_bytes.items())
+        return [*found, *(Figure("sent_bytes", sent, "B", {**params, "source": source}) for source, sent in sources)]
 
 
 def bound_s(size_bytes: float, link_bytes_per_s: float | None, disk_bytes_per_s: float | None) -> float | None:
@@ -69,8 +89,7 @@ def show(broadcasts: Sequence[Broadcast]) -> None:
     title = ", ".join(
         [f"{size / 1e6:,.0f} MB", *(_told(item) for item in broadcasts[0].params.items() if item in common)]
     )
-    caption = "sent: copies of the file, by the manager and by the worker that has sent most"
-    table = Table(*_COLUMNS, title=title, title_justify="left", caption=caption, caption_justify="left")
+    table = Table(*_COLUMNS, title=title, title_justify="left")
     for found in broadcasts:
         notes = [_told(item) for item in found.params.items() if item not in common]
         if found.workers == 1:
@@ -88,7 +107,23 @@ def show(broadcasts: Sequence[Broadcast]) -> None:
             ", ".join(notes),
         )
     console = Console()
-    (console if console.is_terminal else Console(width=_WIDTH)).print(table)
+    console = console if console.is_terminal else Console(width=_WIDTH)
+    console.print(table)
+    console.print("sent: copies of the file")
+    for found in broadcasts:
+        what = ", ".join([found.plan, *(_told(item) for item in found.params.items() if item not in common)])
+        console.print(f"  {what}: {_sent(found)}", highlight=False, soft_wrap=True)
+
+
+def _sent(found: Broadcast) -> str:
+    """What each source has sent."""
+    copies = {source: f"{sent / found.size_bytes:.2f}" for source, sent in sorted(found.sent_bytes.items())}
+    if len(copies) <= _SOURCES_NAMED_MAX:
+        return ", ".join(f"{source} {sent}" for source, sent in copies.items())
+    first = f"{MANAGER} {copies.pop(MANAGER)}, workers " if MANAGER in copies else ""
+    return first + ", ".join(
+        f"{count} x {sent}" for sent, count in sorted(Counter(copies.values()).items(), reverse=True)
+    )
 
 
 def _told(item: tuple[str, Any]) -> str:

@@ -133,8 +133,7 @@ class Site:
             size_bytes=size,
             seconds=seconds,
             bound_s=bound_s,
-            manager_copies=sent.pop("manager") / size,
-            worker_copies_max=max(sent.values()) / size,
+            sent_bytes=sent,
             spans=spans,
             params=params,
         )

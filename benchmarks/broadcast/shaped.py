@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.broadcast import namespaces
 from benchmarks.broadcast.local import manager_options
-from benchmarks.broadcast.outcome import Broadcast, bound_s, median
+from benchmarks.broadcast.outcome import Broadcast, Plan, bound_s, median
 from benchmarks.broadcast.processes import Layout, a_site, write_random_file
 
 
@@ -20,9 +20,8 @@ class Wanted:
     workers: int
     size_bytes: int
     link_bytes_per_s: float
-    plans: Sequence[str]
+    plans: Sequence[Plan]
     encryption: Sequence[str]
-    transfers_max: int
     rounds: int
 
 
@@ -35,18 +34,18 @@ def broadcasts(wanted: Wanted) -> list[Broadcast]:
         found = []
         for encryption in wanted.encryption:
             for plan in wanted.plans:
-                options = manager_options(plan, wanted.transfers_max, encryption)
+                options = manager_options(plan, encryption)
                 layout = Layout(manager, tuple(workers), options)
                 found.append(_measure(Path(folder), wanted, layout, plan, encryption))
         return found
 
 
-def _measure(folder: Path, wanted: Wanted, layout: Layout, plan: str, encryption: str) -> Broadcast:
+def _measure(folder: Path, wanted: Wanted, layout: Layout, plan: Plan, encryption: str) -> Broadcast:
     params = {
         "hosts": wanted.workers,
         "mbit_per_s": wanted.link_bytes_per_s * 8 / 1e6,
         "encryption": encryption,
-        "cap": wanted.transfers_max,
+        "cap": plan.cap,
         "rounds": wanted.rounds,
     }
     bound = bound_s(wanted.size_bytes, wanted.link_bytes_per_s, None)
@@ -55,6 +54,6 @@ def _measure(folder: Path, wanted: Wanted, layout: Layout, plan: str, encryption
         for number in range(wanted.rounds):
             path = folder / f"file-{number}"
             write_random_file(path, wanted.size_bytes)
-            rounds.append(site.broadcast(path, plan, bound, params))
+            rounds.append(site.broadcast(path, plan.spread, bound, params))
             path.unlink()
     return median(rounds)

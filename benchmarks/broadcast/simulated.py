@@ -6,10 +6,9 @@ import gc
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from benchmarks.broadcast.outcome import BenchmarkError, Broadcast, bound_s
+from benchmarks.broadcast.outcome import BenchmarkError, Broadcast, Plan, bound_s
 from benchmarks.simulator.cluster import Cluster, Setup
 from benchmarks.simulator.machine import Speeds
-from vine import config
 from vine.names import MANAGER, ObjectId
 from vine.scheduler.settings import Spread
 
@@ -25,8 +24,7 @@ class Wanted:
     workers: int
     size_bytes: int
     link_bytes_per_s: float
-    spread: Spread = Spread.FOREST
-    transfers_max: int = config.source_transfers_max
+    plan: Plan
     seed: int = 0
 
 
@@ -78,8 +76,8 @@ class _Run:
             seed=wanted.seed,
             speeds=speeds,
             latency_s=_LATENCY_S,
-            spread=wanted.spread,
-            transfers_max=wanted.transfers_max,
+            spread=Spread(wanted.plan.spread),
+            transfers_max=wanted.plan.cap,
         )
         self.cluster = cluster = Cluster(setup)
         for number in range(wanted.workers):
@@ -128,17 +126,17 @@ class _Run:
 
     def _outcome(self, key: ObjectId, spans: dict[str, tuple[float, float]]) -> Broadcast:
         wanted = self._wanted
-        sent = [worker.node.serving.sent_bytes[key] for worker in self.cluster.workers.values()]
+        nodes = {name: worker.node for name, worker in self.cluster.workers.items()}
+        nodes[MANAGER] = self.cluster.manager.node
         return Broadcast(
-            plan=wanted.spread.value,
+            plan=wanted.plan.spread,
             workers=wanted.workers,
             size_bytes=wanted.size_bytes,
             seconds=max(end for _, end in spans.values()),
             bound_s=bound_s(wanted.size_bytes, wanted.link_bytes_per_s, _DISK),
-            manager_copies=self.cluster.manager.node.serving.sent_bytes[key] / wanted.size_bytes,
-            worker_copies_max=max(sent, default=0) / wanted.size_bytes,
+            sent_bytes={name: node.serving.sent_bytes[key] for name, node in nodes.items()},
             spans=spans,
-            params={"simulated": True, "gbit_per_s": wanted.link_bytes_per_s * 8 / 1e9, "cap": wanted.transfers_max},
+            params={"simulated": True, "gbit_per_s": wanted.link_bytes_per_s * 8 / 1e9, "cap": wanted.plan.cap},
         )
 
     def _until(self, condition: Callable[[], bool]) -> None:

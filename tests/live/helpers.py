@@ -1,4 +1,4 @@
-"""How do the live tests start the real programs, wait for what they do, and make sure that they are gone?"""
+"""How do the live tests start the real programs, and make sure that they are gone?"""
 
 from __future__ import annotations
 
@@ -8,18 +8,17 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
 import vine
+from tests.waiting import GIVE_UP_S
 from vine.content.space import OBJECT_ID
 
-GIVE_UP_S = 60.0  # A guard against hangs, never a measure.
 MARK = "VINE_LIVE_TEST"  # A variable by which all that a program started is known.
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = os.pathsep.join(str(ROOT / folder) for folder in ("", "workers", "factory"))
@@ -33,17 +32,6 @@ _MODULES = {
     "vine-factory": "vine_factory.main",
     "vine-status": "vine.views.status",
 }
-
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T | None], what: str, timeout_s: float = GIVE_UP_S) -> T:
-    """The first true value of the condition."""
-    give_up_at = time.monotonic() + timeout_s
-    while not (found := condition()):
-        time.sleep(0.02)
-        assert time.monotonic() < give_up_at, f"still not so after {timeout_s:g} s: {what}"
-    return found
 
 
 def lines_of(path: Path) -> list[str]:

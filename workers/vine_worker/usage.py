@@ -18,6 +18,7 @@ from vine import config
 from vine.names import AttemptId
 from vine.wire.parts import Measured
 from vine_worker import actions as act
+from vine_worker import mistakes
 from vine_worker.bodies import Bodies
 from vine_worker.functions.hosts import Hosts
 from vine_worker.places import Places
@@ -159,13 +160,10 @@ class Usage:
                 yield _Probed(probe.attempt, number, alone, limit_mb)
 
     def _look(self, probed: list[_Probed], pids: Mapping[int, int]) -> None:
-        try:
+        with mistakes.told_to(self._report):
             families = self._census.families(pids)
             uses = [(each.attempt, self._use_of(each, families[each.number])) for each in probed if each.number in pids]
-        except BaseException as why:
-            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
-            raise
-        self._report(act.Used(tuple(uses)))
+            self._report(act.Used(tuple(uses)))
 
     def _use_of(self, each: _Probed, family: Family) -> Measured:
         memory_bytes, limit_mb = family.memory_bytes, each.memory_limit_mb
@@ -176,7 +174,8 @@ class Usage:
 
     def _look_at_disks(self, sandboxes: Mapping[AttemptId, Path]) -> None:
         began_s = time.monotonic()
-        self._disks = {attempt: disk_bytes(sandbox) for attempt, sandbox in sandboxes.items()}
+        with mistakes.told_to(self._report):
+            self._disks = {attempt: disk_bytes(sandbox) for attempt, sandbox in sandboxes.items()}
         now_s = time.monotonic()
         self._walk_not_before_s = now_s + (now_s - began_s) * config.disk_look_rest
 

@@ -14,8 +14,7 @@ def a_broadcast(**fields: Any) -> Broadcast:
         "size_bytes": 1_000_000,
         "seconds": 2.0,
         "bound_s": 1.0,
-        "manager_copies": 1.0,
-        "worker_copies_max": 1.5,
+        "sent_bytes": {"manager": 1_000_000, "w0": 1_500_000, "w1": 0},
         "spans": {"w0": (0.1, 1.0), "w1": (0.2, 2.0)},
         "params": {"cap": 3},
     }

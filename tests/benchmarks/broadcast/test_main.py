@@ -23,6 +23,20 @@ def test_simulated_plans_are_told_in_one_table(capsys: pytest.CaptureFixture[str
     ]
 
 
+def test_whole_files_are_spread_with_each_cap_and_what_each_source_has_sent_is_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main([*SMALL, "--plan", "forest,whole-file", "--cap", "1,3,10"]) == ExitCode.OK
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line.split("│")[1].strip() for line in lines if line.startswith("│")]
+    assert rows == ["forest", "whole-file", "whole-file", "whole-file"]
+    told = [line.strip() for line in lines if " manager " in line and ":" in line]
+    assert [line.partition(":")[0] for line in told] == [
+        "forest, cap 3", "whole-file, cap 1", "whole-file, cap 3", "whole-file, cap 10",
+    ]  # fmt: skip
+    assert all(f"w000{number} " in line for line in told for number in range(8))
+
+
 def test_with_json_each_figure_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*SMALL, "--json"]) == ExitCode.OK
     figures = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -31,6 +45,7 @@ def test_with_json_each_figure_is_a_line(capsys: pytest.CaptureFixture[str]) -> 
         "manager_copies",
         "worker_copies_max",
         "broadcast_of_bound",
+        "sent_bytes",
     }
     assert all(figure["params"]["workers"] == 8 and figure["params"]["plan"] == "forest" for figure in figures)
 

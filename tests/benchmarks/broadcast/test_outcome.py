@@ -7,7 +7,10 @@ from tests.benchmarks.broadcast.made import a_broadcast
 
 
 def test_a_broadcast_between_links_of_a_known_rate_is_told_with_its_bound() -> None:
-    figures = {figure.name: figure for figure in a_broadcast().figures()}
+    told = a_broadcast().figures()
+    sent = {figure.params["source"]: figure.value for figure in told if figure.name == "sent_bytes"}
+    assert sent == {"manager": 1_000_000, "w0": 1_500_000, "w1": 0}
+    figures = {figure.name: figure for figure in told if figure.name != "sent_bytes"}
     assert {name: figure.value for name, figure in figures.items()} == {
         "broadcast_s": 2.0,
         "manager_copies": 1.0,
@@ -51,6 +54,12 @@ def test_the_table_says_above_what_all_have_in_common(capsys: pytest.CaptureFixt
     assert any("forest" in row and "encryption on" in row for row in rows)
     assert not any("GB/s" in row for row in rows)
     assert any("chain" in row and "encryption off, x 1.25" in row for row in rows)
+
+
+def test_of_many_sources_it_is_told_how_many_have_sent_how_much(capsys: pytest.CaptureFixture[str]) -> None:
+    sent = {"manager": 1_000_000, **{f"w{number}": 500_000 * (number % 2) for number in range(40)}}
+    show([a_broadcast(sent_bytes=sent)])
+    assert "forest: manager 1.00, workers 20 x 0.50, 20 x 0.00" in capsys.readouterr().out
 
 
 def test_the_table_gives_the_rate_of_a_single_transfer(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,11 +5,11 @@ import os
 import pytest
 
 from benchmarks.broadcast import shaped
-from benchmarks.broadcast.outcome import BenchmarkError
+from benchmarks.broadcast.outcome import BenchmarkError, Plan
 
 WANTED = shaped.Wanted(
     workers=3, size_bytes=2 << 20, link_bytes_per_s=12.5e6,
-    plans=("forest",), encryption=("on",), transfers_max=3, rounds=1,
+    plans=(Plan("forest", 3),), encryption=("on",), rounds=1,
 )  # fmt: skip
 
 

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 
 from benchmarks.broadcast import simulated
-from benchmarks.broadcast.outcome import BenchmarkError
+from benchmarks.broadcast.outcome import BenchmarkError, Plan
 from benchmarks.broadcast.simulated import Wanted
 from vine.scheduler.settings import Spread
 from vine.wire.messages import FileSpread
 from vine.wire.parts import Outcome
 
-WANTED = Wanted(workers=16, size_bytes=64 << 20, link_bytes_per_s=1.25e8)  # 1 Gbit/s
+WANTED = Wanted(workers=16, size_bytes=64 << 20, link_bytes_per_s=1.25e8, plan=Plan("forest", 3))  # 1 Gbit/s
 
 
 def test_a_forest_is_near_its_bound_and_the_manager_sends_one_copy() -> None:
@@ -25,7 +25,7 @@ def test_a_forest_is_near_its_bound_and_the_manager_sends_one_copy() -> None:
 
 
 def test_plans_are_as_good_as_they_are_known_to_be() -> None:
-    seconds = {spread: simulated.broadcast(replace(WANTED, spread=spread)).seconds for spread in Spread}
+    seconds = {spread: simulated.broadcast(replace(WANTED, plan=Plan(spread.value, 3))).seconds for spread in Spread}
     order = (Spread.FOREST, Spread.CHAIN, Spread.WHOLE_FILE, Spread.ONE_SOURCE)
     assert sorted(order, key=seconds.__getitem__) == list(order)
     assert seconds[Spread.ONE_SOURCE] > 16 * 64 * 2**20 / 1.25e8
@@ -34,7 +34,7 @@ def test_plans_are_as_good_as_they_are_known_to_be() -> None:
 def test_a_lower_cap_makes_whole_files_come_sooner() -> None:
     """Of flows that share a link each takes longer: a cap pays only where one flow cannot fill it."""
     one, three = (
-        simulated.broadcast(replace(WANTED, spread=Spread.WHOLE_FILE, transfers_max=cap)).seconds for cap in (1, 3)
+        simulated.broadcast(replace(WANTED, plan=Plan(Spread.WHOLE_FILE.value, cap))).seconds for cap in (1, 3)
     )
     assert one < three
 
