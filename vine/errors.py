@@ -124,7 +124,7 @@ class LimitExceeded(TaskFailed):
 
 
 class TimeLimitExceeded(LimitExceeded):
-    """The task ran longer than its time limit."""
+    """The task ran longer than its time limit, or beyond its end time."""
 
 
 class MemoryLimitExceeded(LimitExceeded):

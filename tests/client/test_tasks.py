@@ -163,3 +163,17 @@ def test_a_setting_that_cannot_be_meant_is_named() -> None:
 def test_gpus_are_a_share_of_one_device_or_whole_ones(gpus: float) -> None:
     with pytest.raises(errors.UsageError, match="neither a share of one device nor whole ones"):
         Task("train").set_gpus(gpus)
+
+
+def test_start_and_end_are_seconds_as_the_clock_tells_them_or_microseconds() -> None:
+    task = Task("true")
+    task.set_time_start(1_900_000_000)
+    task.set_time_end(1_900_000_060_500_000)
+    policy = spec_of(task).policy
+    assert (policy.starts_at_s, policy.ends_at_s) == (1_900_000_000, 1_900_000_060.5)
+    with pytest.raises(errors.UsageError, match="seconds since the epoch"):
+        Task("true").set_time_end("tomorrow")  # type: ignore[arg-type]
+
+
+def test_a_task_that_says_nothing_of_it_has_no_policy_to_send() -> None:
+    assert spec_of(Task("true")).policy is None

@@ -6,11 +6,12 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import until
+from tests.waiting import GIVE_UP_S, until
 
 
 def add(*numbers: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -117,3 +118,22 @@ def test_what_a_call_has_used_is_told_without_what_others_had_used_before(manage
     large.result(GIVE_UP_S), small.result(GIVE_UP_S)
     assert (large.resources_measured.memory or 0) > 200
     assert 0 < (small.resources_measured.memory or 0) < 200
+
+
+# --- times ---
+
+
+def test_a_task_that_still_runs_at_its_end_time_is_killed(manager: vine.Manager) -> None:
+    task = vine.Task("sleep 600")
+    task.set_time_end(time.time() + 0.5)
+    done(manager, task)
+    check_message(the_error(task), errors.TimeLimitExceeded, "end time", "give it a later one")
+    assert task.result == "end-time"
+
+
+def test_a_task_does_not_start_before_its_time(manager: vine.Manager) -> None:
+    start = time.time() + 0.5
+    task = vine.Task("date +%s.%N")
+    task.set_time_start(start)
+    done(manager, task)
+    assert float(task.std_output) >= start

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
 from vine.wire import messages as m
-from vine.wire.parts import CacheLevel, DownloadFault, FetchFault, FileKind, Outcome
+from vine.wire.parts import CacheLevel, DownloadFault, FetchFault, FileKind, Outcome, Policy
 
 _FAULTS = [f for f in FetchFault if f not in (FetchFault.NONE, FetchFault.SOURCE_CHANGED, FetchFault.ABANDONED)]
 _DOWNLOAD_FAULTS = [
@@ -77,7 +77,11 @@ class Run(RuleBasedStateMachine):
         if makes:
             outputs = (self.world.temp(),)
             self.temps += outputs
-        task = self.world.submit(tuple(inputs), outputs, tuple(depends), retries=retries)
+        policy = data.draw(st.sampled_from([None, None, "start", "end"]))
+        if policy is not None:
+            in_s = self.world.now + data.draw(st.sampled_from([0.0, 1.0, 5.0]))
+            policy = Policy(starts_at_s=in_s) if policy == "start" else Policy(ends_at_s=in_s)
+        task = self.world.submit(tuple(inputs), outputs, tuple(depends), retries=retries, policy=policy)
         self.tasks.append(task)
         self.kept.append(task)
 

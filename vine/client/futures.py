@@ -48,6 +48,7 @@ _ERRORS: dict[Outcome, type[errors.TaskFailed]] = {
     Outcome.DEPENDENCY_FAILED: errors.DependencyFailed,
     Outcome.WORKER_LOST: errors.WorkerLost,
     Outcome.TIME_LIMIT: errors.TimeLimitExceeded,
+    Outcome.END_TIME: errors.TimeLimitExceeded,
     Outcome.MEMORY_LIMIT: errors.MemoryLimitExceeded,
     Outcome.DISK_LIMIT: errors.DiskLimitExceeded,
     Outcome.DISK_FULL: errors.OutOfDisk,

@@ -37,6 +37,8 @@ class Task:
         self._tag = ""
         self._retries = 0
         self._time_limit_s: float | None = None
+        self._starts_at_s: float | None = None
+        self._ends_at_s: float | None = None
         self._priority = 0.0
         self._features: list[str] = []
         self._manager: Manager | None = None
@@ -87,6 +89,14 @@ class Task:
     def set_time_max(self, seconds: float) -> None:
         """Killed when it runs longer."""
         self._time_limit_s = seconds
+
+    def set_time_start(self, at: float) -> None:
+        """It waits until then: seconds since the epoch, as `time.time()` tells them, or TaskVine's microseconds."""
+        self._starts_at_s = _epoch_seconds(at)
+
+    def set_time_end(self, at: float) -> None:
+        """If it has not ended then, it is killed, or never begun; told as for `set_time_start`."""
+        self._ends_at_s = _epoch_seconds(at)
 
     def set_priority(self, priority: float) -> None:
         """Higher goes first."""
@@ -215,7 +225,11 @@ class Task:
         )
 
     def _policy(self, manager: Manager) -> Policy | None:
-        policy = Policy(enforce=manager.enforce_resources)
+        policy = Policy(
+            enforce=manager.enforce_resources,
+            starts_at_s=self._starts_at_s,
+            ends_at_s=self._ends_at_s,
+        )
         return None if policy == Policy() else policy
 
     def __repr__(self) -> str:
@@ -281,6 +295,13 @@ def amount(what: str, value: float) -> float:
             f"gpus={value!r} are neither a share of one device nor whole ones: give {int(value) + 1}"
         )
     return float(value)
+
+
+def _epoch_seconds(at: float) -> float:
+    """No date that is meant in seconds is as large as the microseconds of 1973."""
+    if not isinstance(at, (int, float)) or isinstance(at, bool) or not at >= 0:
+        raise errors.UsageError(f"{at!r} is no time: give seconds since the epoch, such as time.time() + 60")
+    return at / 1e6 if at > 1e14 else float(at)
 
 
 def sandbox_name(name: str) -> str:

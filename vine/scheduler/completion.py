@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
@@ -98,6 +100,9 @@ def _did_not_succeed(
         state.tasks.drop_attempt(record)
         recovery.place_elsewhere(state, record, worker, result.outcome, result.message, crowded)
         return
+    if record.cancel_requested and result.outcome is Outcome.CANCELLED:
+        outcome, message = record.cancelled_as
+        result = msgspec.structs.replace(result, outcome=outcome, message=message)
     record.failures += 1
     if record.failures <= record.spec.retries and not record.cancel_requested:
         state.tasks.drop_attempt(record)

@@ -13,6 +13,7 @@ from vine.errors import MalformedMessage
 from vine.names import TaskId
 from vine.scheduler import (
     actions,
+    appointments,
     broadcasting,
     collecting,
     completion,
@@ -154,6 +155,7 @@ class Scheduler:
         for other in others:
             if now - other.heard_at > settings.client_lost_after_s:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
+        appointments.keep(state)
         fleet.fail_what_fits_nowhere(state)
         replicating.ask_again(state)
         prefetching.clean(state)
@@ -163,7 +165,8 @@ class Scheduler:
 
     def next_deadline(self) -> float:
         """When to call `tick` at the latest."""
-        return self.state.news_at
+        appointment = self.state.appointments
+        return min(self.state.news_at, appointment[0][0]) if appointment else self.state.news_at
 
     def stop(self, reason: str, now: float) -> list[Action]:
         """The run is over: everybody is told to end."""

@@ -15,7 +15,7 @@ from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Outcome, Policy, Resources, TaskSpec
+from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Policy, Resources, TaskSpec
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -35,7 +35,7 @@ def make_ready(state: State, record: TaskRecord) -> None:
 def reconsider(state: State, record: TaskRecord) -> None:
     """A task that has lost its attempt: ready again, or waiting if an input is gone meanwhile."""
     if record.cancel_requested:
-        state.doom(record.task_id, Outcome.CANCELLED, "cancelled")
+        state.doom(record.task_id, *record.cancelled_as)
         return
     wait_for_missing(state, record)
     if record.unmet:

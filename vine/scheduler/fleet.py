@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _UNITS = ("cores", "MB memory", "MB disk", "gpus")
+_REMEDY = "Ask for less, or start larger workers"
 
 
 def refusal_of(state: State, hello: WorkerHello) -> str | None:
@@ -148,14 +149,21 @@ def _fits_somewhere(state: State, shape: Shape) -> bool:
 
 
 def unfit_message(shape: Shape, sizes: list[Resources]) -> str:
-    largest = max(sizes, key=lambda size: (size.cores, size.memory_mb))
-    needs = [f"{need:g} {unit}" for need, unit in zip(asked(shape.request), _UNITS, strict=True) if need is not None]
-    needs += [f"the feature {feature}" for feature in shape.features]
-    has = ", ".join(f"{amount:g} {unit}" for amount, unit in zip(amounts(largest), _UNITS, strict=True))
-    return (
-        f"no worker fits it: it asks for {', '.join(needs)}; the largest worker has {has}. "
-        "Ask for less, or start larger workers"
-    )
+    """What it is that no worker has, and the most that one has of that."""
+    largest = [max(column) for column in zip(*map(amounts, sizes), strict=True)]
+    needs = list(zip(asked(shape.request), largest, _UNITS, strict=True))
+    too_much = [(need, has, unit) for need, has, unit in needs if need is not None and need > has]
+    if too_much:
+        asks = " and ".join(f"{_figure(need)} {unit}" for need, _, unit in too_much)
+        has = " and ".join(f"{_figure(has)} {unit}" for _, has, unit in too_much)
+        return f"no worker fits it: it asks for {asks}, and the largest worker has {has}. " + _REMEDY
+    wanted = [f"{_figure(need)} {unit}" for need, _, unit in needs if need is not None]
+    wanted += [f"the feature {feature}" for feature in shape.features]
+    return f"no worker fits it: none has all that it asks for ({', '.join(wanted) or 'nothing'}). " + _REMEDY
+
+
+def _figure(amount: float) -> str:
+    return f"{amount:.10g}"
 
 
 def tell_news(state: State) -> None:

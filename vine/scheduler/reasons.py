@@ -7,12 +7,12 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import dispatch, mates
+from vine.scheduler import appointments, dispatch, mates
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, unfit_message
 from vine.scheduler.placement import Shape
-from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement, input_files
+from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import amounts, could_fit, has_features
 from vine.wire.parts import Resources
 
@@ -49,7 +49,8 @@ def _why_waiting(state: State, record: TaskRecord) -> str:
     for file_id in input_files(record.spec):
         if file_requirement(file_id) in record.unmet:
             return _why_no_file(state, state.files.by_id[file_id])
-    raise AssertionError(f"task {record.task_id} waits for nothing")
+    assert NOT_BEFORE in record.unmet, f"task {record.task_id} waits for nothing"
+    return f"waits for its start time, which is in {appointments.starts_in(state, record):.1f} s"
 
 
 def _why_no_file(state: State, file: FileRecord) -> str:

@@ -88,7 +88,7 @@ def _drop_lost_attempt(state: State, record: TaskRecord, reason: str) -> None:
 
 def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
     if record.cancel_requested:
-        completion.end(state, record, Outcome.CANCELLED, "cancelled")
+        completion.end(state, record, *record.cancelled_as)
     elif record.losses >= config.worker_losses_max and not record.recovering:
         times = "once" if record.losses == 1 else f"{record.losses} times"
         message = f"its worker was lost {times}, last {worker_id} ({reason}); see that worker's log"
@@ -217,7 +217,7 @@ def place_elsewhere(
     record.avoid.add(worker.worker_id)
     nowhere_left = not (state.workers.keys() - record.avoid)
     if record.cancel_requested:
-        completion.end(state, record, Outcome.CANCELLED, "cancelled")
+        completion.end(state, record, *record.cancelled_as)
     elif record.misplacements >= config.placements_failed_max or nowhere_left:
         completion.end(state, record, outcome, message)
     else:

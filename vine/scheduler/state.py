@@ -55,6 +55,7 @@ class State:
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step
         self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step
         self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
+        self.appointments: list[tuple[float, TaskId]] = []  # heap of when tasks may start, or must have ended
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
         self.clients_seen = 0

@@ -9,6 +9,7 @@ from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, TaskId, client_index_of
 from vine.scheduler import (
+    appointments,
     broadcasting,
     collecting,
     completion,
@@ -129,6 +130,7 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
         return
     upkeep.hold_inputs(state, record)
     dispatch.wait_for_missing(state, record)
+    appointments.make(state, record)
     if not record.unmet:
         dispatch.make_ready(state, record)
 
@@ -186,9 +188,14 @@ def cancel(state: State, client: ClientRecord, task_id: TaskId) -> None:
     record = state.tasks.by_id.get(task_id)
     if record is None or record.client != client.peer or record.state.ended or record.recovering:
         return
+    stop(state, record)
+
+
+def stop(state: State, record: TaskRecord) -> None:
+    """End a task that has not ended, as what it is `cancelled_as`; what is being collected has ended."""
     record.cancel_requested = True
     if record.attempt is None:
-        state.doom(task_id, Outcome.CANCELLED, "cancelled")
+        state.doom(record.task_id, *record.cancelled_as)
     elif record.state is not TaskState.COLLECTING:
         state.tell_worker(record.attempt.worker, CancelAttempts((record.attempt.attempt_id,)))
 

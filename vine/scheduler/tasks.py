@@ -57,6 +57,9 @@ LEGAL: dict[TaskState, frozenset[TaskState]] = {
 }
 
 
+_CANCELLED = (Outcome.CANCELLED, "cancelled")
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try of a task on one worker, while it lasts."""
@@ -88,6 +91,7 @@ class TaskRecord:
     avoid: set[WorkerId] = field(default_factory=set)
     dependants: set[TaskId] = field(default_factory=set)  # tasks not yet ended that take its result
     cancel_requested: bool = False
+    cancelled_as: tuple[Outcome, str] = _CANCELLED  # what its end is called, if that was requested
     first_assigned_at: float | None = None
     outcome: Outcome | None = None
     message: str = ""  # why it did not succeed, for those who ask for its result later
@@ -105,6 +109,9 @@ class TaskRecord:
     @property
     def task_id(self) -> TaskId:
         return self.spec.task_id
+
+
+NOT_BEFORE = TaskId(-(1 << 64))  # How `TaskRecord.unmet` names a task's start time: no task or file is called so.
 
 
 def file_requirement(file_id: FileId) -> FileId:

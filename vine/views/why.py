@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -68,7 +69,7 @@ def _find(connection: sqlite3.Connection, number: int) -> _Task | None:
 
 def _state(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> str:
     """The state as it is. That a task became ready is not always recorded: it has nothing to wait for any more."""
-    if task.state != "waiting" or _unmet_tasks(connection, task.spec):
+    if task.state != "waiting" or _starts_in(task) > 0 or _unmet_tasks(connection, task.spec):
         return task.state
     return "waiting" if _unmet_files(connection, snapshot, task.spec) else "ready"
 
@@ -89,6 +90,8 @@ def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task:
     ]
     files = _unmet_files(connection, snapshot, task.spec)
     lines += [f"waits for {_why_no_file(connection, snapshot, file)}" for file in files]
+    if _starts_in(task) > 0:
+        lines.append(f"waits for its start time, which is in {_starts_in(task):.1f} s")
     if len(lines) == 1:
         return lines
     rest = [f"and {len(lines) - _named_max} more"] if len(lines) > _named_max else []
@@ -161,6 +164,11 @@ _reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task
     "running": _why_running,
     "collecting": _why_collecting,
 }
+
+
+def _starts_in(task: _Task) -> float:
+    policy = task.spec.policy
+    return 0.0 if policy is None or policy.starts_at_s is None else policy.starts_at_s - time.time()
 
 
 # --- what it waits for -----------------------------------------------------------------------------

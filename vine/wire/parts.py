@@ -24,6 +24,7 @@ Hash = Annotated[ObjectId, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+WallTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]  # seconds since the epoch
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Token = Annotated[bytes, msgspec.Meta(min_length=16, max_length=32)]
 TaskNumber = Annotated[TaskId, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite keeps as an integer
@@ -74,6 +75,7 @@ class Outcome(enum.Enum):
     TIME_LIMIT = "time-limit"  # these three: it took more than it was allowed, and was killed for that
     MEMORY_LIMIT = "memory-limit"
     DISK_LIMIT = "disk-limit"
+    END_TIME = "end-time"  # it had not ended by the time by which it was to
     CANCELLED = "cancelled"
     OUTPUT_MISSING = "output-missing"  # it succeeded without making an output that it had promised
     INPUT_MISSING = "input-missing"  # an input does not exist, or its declaration failed
@@ -179,6 +181,8 @@ class Policy(Part, frozen=True):
     """What a task says of how it is to be run, beside its resources."""
 
     enforce: bool = True  # kill it when it uses more memory or disk than it asked for
+    starts_at_s: WallTime | None = None  # it waits until then
+    ends_at_s: WallTime | None = None  # it is ended then, whether it has begun or not
 
 
 class TaskSpec(Part, frozen=True):
