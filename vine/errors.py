@@ -99,6 +99,10 @@ class NoWorkerFits(TaskFailed):
     """The task asks for more than any worker that could come has."""
 
 
+class FixedLocationMissing(TaskFailed):
+    """No worker has all the inputs that the task wants to find where it runs."""
+
+
 class InputMissing(TaskFailed):
     """An input of the task does not exist."""
 

@@ -177,3 +177,12 @@ def test_start_and_end_are_seconds_as_the_clock_tells_them_or_microseconds() -> 
 
 def test_a_task_that_says_nothing_of_it_has_no_policy_to_send() -> None:
     assert spec_of(Task("true")).policy is None
+
+
+def test_a_strict_input_is_an_input_that_must_be_there_before() -> None:
+    task = Task("cat a")
+    task.add_input(file(2), "a", strict_input=True)
+    task.add_input(file(3), "b")
+    spec = spec_of(task)
+    assert [mount.file_id for mount in spec.inputs] == [2, 3]
+    assert spec.policy.strict == (2,)

@@ -77,10 +77,15 @@ class Run(RuleBasedStateMachine):
         if makes:
             outputs = (self.world.temp(),)
             self.temps += outputs
-        policy = data.draw(st.sampled_from([None, None, "start", "end"]))
+        policy = data.draw(st.sampled_from([None, None, "start", "end", "strict"]))
         if policy is not None:
             in_s = self.world.now + data.draw(st.sampled_from([0.0, 1.0, 5.0]))
-            policy = Policy(starts_at_s=in_s) if policy == "start" else Policy(ends_at_s=in_s)
+            kinds = {
+                "start": {"starts_at_s": in_s},
+                "end": {"ends_at_s": in_s},
+                "strict": {"strict": tuple(inputs[:1])},
+            }
+            policy = Policy(**kinds[policy])
         task = self.world.submit(tuple(inputs), outputs, tuple(depends), retries=retries, policy=policy)
         self.tasks.append(task)
         self.kept.append(task)

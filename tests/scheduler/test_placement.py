@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine import config
+from vine.names import FileId
 from vine.wire import messages as m
-from vine.wire.parts import Outcome, Request, Resources
+from vine.wire.parts import Outcome, Policy, Request, Resources
 
 
 def test_a_task_takes_the_worker_that_holds_its_input() -> None:
@@ -95,3 +96,53 @@ def test_a_worker_that_comes_back_is_known_by_its_load_of_now() -> None:
     first, second = world.submit(), world.submit()
     assert [world.state_of(task) for task in (first, second)].count("staged") == 0
     assert len(next(iter(world.workers.values())).assigned) == 1
+
+
+def strict(*files: FileId) -> Policy:
+    return Policy(strict=files)
+
+
+def test_a_strict_input_is_read_where_it_is_though_others_are_emptier() -> None:
+    world = World(workers=3, cores=2)
+    made = world.temp()
+    maker = world.submit((), (made,))
+    place = world.worker_of(maker)
+    world.settle()
+    tasks = [world.submit((made,), policy=strict(made)) for _ in range(4)]
+    assert [world.worker_of(task) for task in tasks] == [place, place, None, None]
+    assert "busy" in world.core.why(tasks[3], world.now)
+    world.settle()
+    assert all(world.results[task].worker_id == place for task in tasks)
+
+
+def test_a_task_whose_strict_inputs_are_on_different_workers_fails_soon() -> None:
+    world = World(workers=2)
+    ones = [world.temp(), world.temp()]
+    for made in ones:
+        world.submit((), (made,))
+    world.settle()
+    task = world.submit(tuple(ones), policy=strict(*ones))
+    assert world.core.why(task, world.now) == "waits for a worker that has all of its strict inputs: none does"
+    other = world.submit((ones[0],), policy=strict(ones[0]))
+    assert world.state_of(other) == "staged"  # Who cannot be placed holds up nobody.
+    for _ in range(2):
+        world.pass_time(config.no_fit_grace_s)
+    assert world.results[task].outcome is Outcome.FIXED_LOCATION_MISSING
+
+
+def test_of_many_workers_that_have_a_strict_input_the_emptiest_is_found() -> None:
+    world = World(workers=80, cores=2)
+    made = world.local_file()
+    request = world.broadcast(made)
+    world.settle()
+    assert world.answer(request) is not None
+    world.join(cores=64, memory_mb=64_000)  # emptier than all, and without the file
+    holders = set(world.core.state.files.object_of(made).holders)  # type: ignore[union-attr]
+    tasks = [world.submit((made,), policy=strict(made)) for _ in range(80)]
+    assert len({world.worker_of(task) for task in tasks} & holders) == 80
+
+
+def test_a_strict_input_that_is_no_input_is_refused() -> None:
+    world = World(workers=1)
+    task = world.submit(policy=strict(world.temp()))
+    assert world.results[task].outcome is Outcome.INPUT_MISSING

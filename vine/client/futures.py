@@ -42,6 +42,7 @@ class CallSession(Protocol):
 _ERRORS: dict[Outcome, type[errors.TaskFailed]] = {
     Outcome.CANCELLED: errors.TaskCancelled,
     Outcome.NO_WORKER_FITS: errors.NoWorkerFits,
+    Outcome.FIXED_LOCATION_MISSING: errors.FixedLocationMissing,
     Outcome.INPUT_MISSING: errors.InputMissing,
     Outcome.INPUT_CHANGED: errors.InputChanged,
     Outcome.INPUT_ALTERED: errors.InputAltered,

@@ -31,6 +31,7 @@ class Task:
         self.error: BaseException | None = None  # what went wrong, as an exception; it is not raised
         self._inputs: list[tuple[File, str]] = []
         self._outputs: list[tuple[File, str]] = []
+        self._strict: list[File] = []
         self._request: dict[str, float] = {}
         self._variables: dict[str, str] = {}
         self._environment: File | None = None
@@ -45,9 +46,14 @@ class Task:
 
     # --- before submission ---
 
-    def add_input(self, file: File, name: str) -> None:
-        """The file's content is at `name` in the sandbox when the task starts; it is read-only."""
+    def add_input(self, file: File, name: str, strict_input: bool = False) -> None:
+        """The file's content is at `name` in the sandbox when the task starts; it is read-only.
+
+        With `strict_input` the task runs only on a worker that has the file already: nothing is sent for it.
+        """
         self._inputs.append((_a_file(file), sandbox_name(name)))
+        if strict_input:
+            self._strict.append(file)
 
     def add_output(self, file: File, name: str) -> None:
         """What the task leaves at `name` in the sandbox becomes the file's content."""
@@ -229,6 +235,7 @@ class Task:
             enforce=manager.enforce_resources,
             starts_at_s=self._starts_at_s,
             ends_at_s=self._ends_at_s,
+            strict=tuple(file.file_id for file in self._strict),
         )
         return None if policy == Policy() else policy
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
-from vine.names import FileId, ObjectId, TaskId, WorkerId
+from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import prefetching, recovery, staging
 from vine.scheduler.files import ObjectRecord
-from vine.scheduler.placement import few
+from vine.scheduler.placement import Shape, few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import WorkerRecord
@@ -80,9 +80,20 @@ def dispatch(state: State) -> None:
         state.placement.next_pairs(
             state.tasks.by_id,
             lambda record: held_bytes(state, record),
+            lambda shape: places_of(state, shape),
             lambda record, worker: prefetching.instead(state, record, worker),
             lambda record, worker, allotment: _assign(state, record, worker, allotment),
         )
+
+
+def places_of(state: State, shape: Shape) -> set[WorkerId]:
+    """The workers that have all strict inputs of a shape."""
+    found: set[WorkerId] | None = None
+    for file_id in shape.strict:
+        known = state.files.object_of(file_id)
+        holders: set[WorkerId] = set() if known is None else known.holders - {MANAGER}
+        found = holders if found is None else found & holders
+    return found or set()
 
 
 def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:

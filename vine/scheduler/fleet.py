@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
-from vine.scheduler import downloads, keeping, recovery, staging
+from vine.scheduler import dispatch, downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.placement import Shape
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _UNITS = ("cores", "MB memory", "MB disk", "gpus")
+_NO_PLACE = "no worker has all of its strict inputs, and they are not sent for it: let other tasks make them there"
 _REMEDY = "Ask for less, or start larger workers"
 
 
@@ -126,20 +127,25 @@ def fail_what_fits_nowhere(state: State) -> None:
     """A task that no worker that could come can run is an error soon, not a hang."""
     sizes = sizes_that_could_come(state)
     for shape in list(state.placement.shapes.values()):
-        if not shape.queue or not sizes or _fits_somewhere(state, shape):
+        lacks_place = bool(shape.strict) and not dispatch.places_of(state, shape)
+        if not shape.queue or not sizes or (_fits_somewhere(state, shape) and not lacks_place):
             shape.unfit_since = None
         elif shape.unfit_since is None:
             shape.unfit_since = state.now
         elif state.now - shape.unfit_since >= state.settings.no_fit_grace_s:
-            message = unfit_message(shape, sizes)
+            outcome = Outcome.FIXED_LOCATION_MISSING if lacks_place else Outcome.NO_WORKER_FITS
+            message = _NO_PLACE if lacks_place else unfit_message(shape, sizes)
             for _, _, task_id in shape.queue:
                 record = state.tasks.by_id.get(task_id)
                 if record is not None and record.state is TaskState.READY:
                     named = f"task {task_id} ({record.spec.label}): {message}"
-                    state.doom(task_id, Outcome.NO_WORKER_FITS, named)
+                    state.doom(task_id, outcome, named)
 
 
 def _fits_somewhere(state: State, shape: Shape) -> bool:
+    if shape.strict:  # Workers that come have none of its inputs.
+        there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
+        return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in there)
     workers = state.workers.values()
     return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in workers) or any(
         could_fit(shape.request, factory.hello.capacity)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from vine import config
-from vine.names import TaskId, WorkerId
+from vine.names import FileId, TaskId, WorkerId
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.parts import Request, Resources
@@ -30,6 +30,7 @@ class Shape:
     ahead: int  # of what a worker can run at once, so many times as much may be queued there
     request: Request
     features: tuple[str, ...]
+    strict: tuple[FileId, ...]  # inputs that its workers must have already
     queue: list[tuple[float, int, TaskId]] = field(default_factory=list)  # heap of (-priority, sequence, task)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -107,7 +108,9 @@ class Placement:
         name = (record.shape, self.durations.ahead(record.body))
         shape = self.shapes.get(name)
         if shape is None:
-            shape = self.shapes[name] = Shape(*name, record.spec.request, record.spec.features)
+            spec = record.spec
+            strict = () if spec.policy is None else spec.policy.strict
+            shape = self.shapes[name] = Shape(*name, spec.request, spec.features, strict)
         return shape
 
     def discard_empty_shapes(self) -> None:
@@ -122,12 +125,14 @@ class Placement:
         self,
         tasks: dict[TaskId, TaskRecord],
         holders: Callable[[TaskRecord], Iterable[tuple[WorkerId, float]]],
+        places: Callable[[Shape], set[WorkerId]],
         instead: Callable[[TaskRecord, WorkerRecord], TaskRecord],
         assign: Callable[[TaskRecord, WorkerRecord, Resources], None],
     ) -> None:
         """Pair ready tasks with workers, best task first, until no shape finds room.
 
         `holders` yields (worker, bytes of the task's inputs that it holds or will hold soon).
+        `places` are the workers that have the strict inputs of a shape.
         `instead` names the task to be given to a worker that was chosen for this one: another of its shape, or itself.
         `assign` must load the worker with the allotment before it returns.
         """
@@ -142,7 +147,7 @@ class Placement:
             if record is not None and record.state is TaskState.READY:
                 # What was learnt of its duration since it was queued may let it be queued elsewhere.
                 fit = self.shape_of(record)
-                worker = self.choose(fit, record, holders)
+                worker = self.choose(fit, record, holders, places(fit) if fit.strict else None)
                 allotment = None if worker is None else fit.allotment(worker.capacity)
                 if worker is not None and allotment is not None:
                     given = instead(record, worker)
@@ -163,9 +168,13 @@ class Placement:
         shape: Shape,
         record: TaskRecord,
         holders: Callable[[TaskRecord], Iterable[tuple[WorkerId, float]]],
+        places: set[WorkerId] | None = None,
     ) -> WorkerRecord | None:
-        """The worker with room now that holds most, else the emptiest, else one that may queue it."""
-        emptiest = self._emptiest(shape, record.avoid)
+        """The worker with room now that holds most, else the emptiest, else one that may queue it.
+
+        Of `places` only, if these are given.
+        """
+        emptiest = self._emptiest(shape, record.avoid, places)
         if emptiest is None:
             return None
         held: dict[WorkerId, float] = {}
@@ -177,6 +186,8 @@ class Placement:
         for worker_id, held_bytes in held.items():
             worker = self.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not self.usable(shape, worker):
+                continue
+            if places is not None and worker_id not in places:
                 continue
             score = (self._runs_at_once(shape, worker), held_bytes)
             if score > best_score:
@@ -198,7 +209,10 @@ class Placement:
         allotment = shape.allotment(worker.hello.capacity)
         return allotment is not None and has_room(worker, allotment)
 
-    def _emptiest(self, shape: Shape, avoid: set[WorkerId]) -> WorkerRecord | None:
+    def _emptiest(self, shape: Shape, avoid: set[WorkerId], places: set[WorkerId] | None) -> WorkerRecord | None:
+        if places is not None and len(places) <= _HOLDERS_SCANNED_MAX:
+            few_there = [self.workers[worker_id] for worker_id in sorted(places - avoid)]
+            return min((w for w in few_there if self.usable(shape, w)), key=lambda w: w.load, default=None)
         self._renew(shape)
         passed: list[tuple[float, int, WorkerId, int]] = []
         found = None
@@ -207,7 +221,7 @@ class Placement:
             worker = self.workers.get(worker_id)
             if worker is None or self._versions[worker_id] != version or not self.usable(shape, worker):
                 heapq.heappop(shape.index)
-            elif worker_id in avoid:
+            elif worker_id in avoid or (places is not None and worker_id not in places):
                 passed.append(heapq.heappop(shape.index))
             else:
                 found = worker

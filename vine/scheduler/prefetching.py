@@ -145,6 +145,8 @@ def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
         return False
     if shape.allotment(worker.capacity) is None:
         return False
+    if shape.strict and worker.worker_id not in dispatch.places_of(state, shape):
+        return False
     prefetches = state.prefetches
     for task_id in list(prefetches.plans.get(worker.worker_id, ())):
         # What could not be had there, or had to make room, is not tried again.

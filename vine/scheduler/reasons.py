@@ -83,10 +83,13 @@ def why_shape(state: State, shape: Shape) -> str:
     """Why tasks of a shape wait for a worker."""
     if not state.workers:
         return f"waits for a worker: none is connected; {_what_factories_do(state)}"
+    there = list(state.workers.values())
+    if shape.strict:
+        there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
+        if not there:
+            return "waits for a worker that has all of its strict inputs: none does"
     fitting = [
-        worker
-        for worker in state.workers.values()
-        if could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
+        worker for worker in there if could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
     ]
     if not fitting:
         return unfit_message(shape, sizes_that_could_come(state))

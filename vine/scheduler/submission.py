@@ -165,6 +165,9 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
         ):
             message = f"input file {file.spec.label} does not exist: create it before it is declared"
             return Outcome.INPUT_MISSING, message
+    mounted = {mount.file_id for mount in record.spec.inputs}
+    if record.spec.policy is not None and not mounted.issuperset(record.spec.policy.strict):
+        return Outcome.INPUT_MISSING, "a strict input is no input of the task: add it as one"
     for task_id in record.spec.depends:
         needed = state.tasks.by_id.get(task_id)
         if needed is None or needed is record or needed.client != record.client or needed.result_forgotten:

@@ -103,8 +103,8 @@ class TaskRecord:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.shape = _shape_key(spec.request, spec.features)
-        self.body = _body_key(spec.kind, spec.function, spec.request, spec.features)
+        self.shape = shape_key(spec)
+        self.body = _body_key(spec.kind, spec.function, self.shape)
 
     @property
     def task_id(self) -> TaskId:
@@ -121,21 +121,24 @@ def file_requirement(file_id: FileId) -> FileId:
 
 def shape_key(spec: TaskSpec) -> str:
     """Tasks of one shape can be placed on the same workers; views find by it why a ready task waits."""
-    return _shape_key(spec.request, spec.features)
+    if spec.policy is None:
+        return _shape_key(spec.request, spec.features)
+    return _shape_key(spec.request, spec.features, spec.policy.strict)
 
 
 @lru_cache(_KEYS_REMEMBERED)
-def _shape_key(request: Request, features: tuple[str, ...]) -> str:
+def _shape_key(request: Request, features: tuple[str, ...], strict: tuple[FileId, ...] = ()) -> str:
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
     asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
-    return "|".join((asked, ",".join(features)))
+    key = "|".join((asked, ",".join(features)))
+    return key if not strict else f"{key}|at {','.join(map(str, strict))}"
 
 
 @lru_cache(_KEYS_REMEMBERED)
-def _body_key(kind: TaskKind, function: FileId | None, request: Request, features: tuple[str, ...]) -> str:
+def _body_key(kind: TaskKind, function: FileId | None, shape: str) -> str:
     """Tasks of one body last about equally long."""
     what = "" if function is None else str(function)
-    return "|".join((kind.value, what, _shape_key(request, features)))
+    return "|".join((kind.value, what, shape))
 
 
 def input_files(spec: TaskSpec) -> Iterator[FileId]:

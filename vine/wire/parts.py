@@ -75,6 +75,7 @@ class Outcome(enum.Enum):
     TIME_LIMIT = "time-limit"  # these three: it took more than it was allowed, and was killed for that
     MEMORY_LIMIT = "memory-limit"
     DISK_LIMIT = "disk-limit"
+    FIXED_LOCATION_MISSING = "fixed-location-missing"  # no worker has all of its strict inputs
     END_TIME = "end-time"  # it had not ended by the time by which it was to
     CANCELLED = "cancelled"
     OUTPUT_MISSING = "output-missing"  # it succeeded without making an output that it had promised
@@ -183,6 +184,7 @@ class Policy(Part, frozen=True):
     enforce: bool = True  # kill it when it uses more memory or disk than it asked for
     starts_at_s: WallTime | None = None  # it waits until then
     ends_at_s: WallTime | None = None  # it is ended then, whether it has begun or not
+    strict: tuple[FileNumber, ...] = ()  # inputs without which a worker may not be given it
 
 
 class TaskSpec(Part, frozen=True):
