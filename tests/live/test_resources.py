@@ -11,7 +11,8 @@ import pytest
 import vine
 from tests.live import bodies
 from tests.live.helpers import GIVE_UP_S, Site, a_site, check_message, done, the_error
-from vine import errors
+from tests.waiting import until
+from vine import config, errors
 from vine.client.resources import TaskResources
 
 
@@ -137,3 +138,42 @@ def test_a_task_does_not_start_before_its_time(manager: vine.Manager) -> None:
     task.set_time_start(start)
     done(manager, task)
     assert float(task.std_output) >= start
+
+
+# --- categories ---
+
+
+def test_a_category_learns_what_its_tasks_need_and_gives_the_maximum_to_one_that_needs_more(
+    manager: vine.Manager,
+) -> None:
+    manager.set_category_mode("hogs", "max")
+    manager.set_category_resources_max("hogs", {"cores": 1, "memory": 900, "disk": 500})
+
+    def hog(megabytes: int) -> vine.Task:
+        task = vine.Task(f"python3 -c 'import time; hog = bytearray({megabytes} * 10**6); time.sleep(0.6)'")
+        task.set_category("hogs")
+        return task
+
+    done(manager, *(hog(50) for _ in range(config.category_samples_min)))
+    small, large = done(manager, hog(50), hog(400))
+    assert (small.resources_allocated.memory or 900) < 200
+    assert large.successful(), large.error
+    assert large.resources_allocated.memory == 900
+
+
+# --- hosts ---
+
+
+def test_a_blocked_host_runs_nothing_and_a_drained_one_ends(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", ["w0"]) as site, site.client() as manager:
+        hostname = done(manager, vine.Task("true"))[0].hostname
+        manager.block_host(hostname)
+        manager.submit(vine.Task("true"))
+        until(lambda: any("blocked or drained" in each["reason"] for each in site.status()["reasons"]), "it waits")
+        assert manager.wait(0) is None
+        manager.unblock_host(hostname)
+        ended = manager.wait(GIVE_UP_S)
+        assert ended is not None
+        assert ended.successful()
+        manager.set_draining_by_hostname(hostname)
+        assert site.workers["w0"].wait() == 0

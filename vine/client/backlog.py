@@ -57,6 +57,10 @@ class Backlog:
         with self._news:
             return list(self._open if tag is None else self._tagged.get(tag, ()))
 
+    def tasks(self) -> list[tuple[TaskId, Task]]:
+        with self._news:
+            return list(self._open.items())
+
     @property
     def empty(self) -> bool:
         return not self._open

@@ -19,6 +19,7 @@ from vine.client import launch
 from vine.client.backlog import Backlog
 from vine.client.calls import Calls
 from vine.client.files import Declarer, File, Stager
+from vine.client.policies import Policies
 from vine.client.session import Session
 from vine.client.tasks import Task
 from vine.host import host_id
@@ -28,7 +29,7 @@ from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, RunState
 from vine.wire.parts import Role
 
 
-class Manager:
+class Manager(Policies):
     """A run: files that are declared, tasks that are submitted, and workers that come and go.
 
     Starts a manager process that ends with this one, unless `connection` names the connection file (or run
@@ -55,6 +56,7 @@ class Manager:
         self._process_id = os.getpid()
         self._before_close: list[Callable[[], None]] = []
         self._backlog = Backlog()
+        self._categories = {}
         try:
             if connection is None:
                 self._program, path = launch.start_manager(self._lifeline, os.fspath(run_info_path), host, port, name)
@@ -261,6 +263,10 @@ class Manager:
     def cancel_all_by_tag(self, tag: str) -> int:
         """Stop all tasks with this tag that have not ended; how many there were."""
         return self._cancel(self._backlog.ids(tag))
+
+    def cancel_by_category(self, category: str) -> int:
+        """Stop all tasks of this category that have not ended; how many there were."""
+        return self._cancel([task_id for task_id, task in self._backlog.tasks() if task.category == category])
 
     def _cancel(self, task_ids: list[TaskId]) -> int:
         return sum(self.cancel_by_task_id(task_id) for task_id in task_ids)

@@ -39,11 +39,12 @@ def measured(result: TaskResult) -> TaskResources:
 
 
 def exceeded(result: TaskResult, request: Request, time_limit_s: float | None) -> TaskResources | None:
-    """The limit that the task was killed for, if it was."""
+    """The limit that the task was killed for, if it was; it may have been its category's."""
+    given = allocated(result)
     if result.outcome is Outcome.MEMORY_LIMIT:
-        return TaskResources(memory=request.memory_mb)
+        return TaskResources(memory=given.memory if request.memory_mb is None else request.memory_mb)
     if result.outcome is Outcome.DISK_LIMIT:
-        return TaskResources(disk=request.disk_mb)
+        return TaskResources(disk=given.disk if request.disk_mb is None else request.disk_mb)
     if result.outcome is Outcome.TIME_LIMIT:
         return TaskResources(wall_time=time_limit_s)
     return None

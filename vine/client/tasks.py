@@ -36,6 +36,7 @@ class Task:
         self._variables: dict[str, str] = {}
         self._environment: File | None = None
         self._tag = ""
+        self._category = ""
         self._retries = 0
         self._time_limit_s: float | None = None
         self._starts_at_s: float | None = None
@@ -88,6 +89,10 @@ class Task:
     def set_tag(self, tag: str) -> None:
         self._tag = tag
 
+    def set_category(self, category: str) -> None:
+        """Tasks of one category have in common what `Manager.set_category_...` say of it."""
+        self._category = category
+
     def set_retries(self, retries: int) -> None:
         """So many more tries after failures of its own; losing a worker does not count."""
         self._retries = retries
@@ -117,6 +122,10 @@ class Task:
     @property
     def tag(self) -> str:
         return self._tag
+
+    @property
+    def category(self) -> str:
+        return self._category
 
     @property
     def result(self) -> str | None:
@@ -235,6 +244,7 @@ class Task:
             enforce=manager.enforce_resources,
             starts_at_s=self._starts_at_s,
             ends_at_s=self._ends_at_s,
+            category=self._category,
             strict=tuple(file.file_id for file in self._strict),
         )
         return None if policy == Policy() else policy

@@ -47,6 +47,16 @@ CREATE TABLE workers (
     cores REAL, memory_mb REAL, disk_mb REAL, gpus REAL,
     log_path TEXT, joined_s REAL, left_s REAL, reason TEXT
 );
+CREATE TABLE categories (
+    client_index INTEGER, name TEXT,
+    spec BLOB,  -- msgpack of wire.parts.CategorySpec
+    PRIMARY KEY (client_index, name)
+) WITHOUT ROWID;
+CREATE TABLE closed_hosts (
+    hostname TEXT PRIMARY KEY,
+    standing TEXT,
+    until_s REAL  -- by the wall clock; NULL until it is opened
+) WITHOUT ROWID;
 CREATE TABLE statistics (
     row INTEGER PRIMARY KEY,
     at_s REAL,

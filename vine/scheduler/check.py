@@ -46,6 +46,12 @@ def _check_tasks(state: State) -> None:
                     assert record.task_id in state.files.by_id[file_id].waiting
         if not record.state.ended:
             assert reasons.why(state, record), f"task {record.task_id} has no reason"
+    running = Counter(id(record.category) for record in state.tasks.by_attempt.values())
+    for category in state.categories.values():
+        assert category.running == running[id(category)], f"category {category.spec.name} is miscounted"
+    for shape in state.placement.shapes.values():
+        if shape.category is not None:
+            assert shape.request == shape.category.fill(shape.asked, shape.at_maximum), f"{shape.key} asks for the past"
     assert not state.doomed, "a doomed task outlived its step"
 
 
@@ -58,6 +64,8 @@ def _check_workers(state: State) -> None:
             assert record.state in (TaskState.STAGED, TaskState.RUNNING)
             for file_id in input_files(record.spec):
                 assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
+        closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
+        assert worker.open != closed, f"{worker_id} and its host disagree"
         totals = [sum(column) for column in zip(*(amounts(a) for a in worker.attempts.values()), strict=True)]
         for total, used in zip(totals, amounts(worker.used), strict=False):
             assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"

@@ -43,9 +43,17 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
     if result.outcome is Outcome.SUCCESS:
+        _learn(state, record, result)
         _succeeded(state, record, worker, result, allotment)
     else:
         _did_not_succeed(state, record, worker, result, allotment, crowded)
+
+
+def _learn(state: State, record: TaskRecord, result: AttemptResult) -> None:
+    """What the task has used may be enough for others of its category."""
+    category, used = record.category, result.measured
+    if category is not None and used is not None and category.observe(used, result.times.run_s):
+        state.placement.category_changed(category)
 
 
 def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
@@ -103,6 +111,14 @@ def _did_not_succeed(
     if record.cancel_requested and result.outcome is Outcome.CANCELLED:
         outcome, message = record.cancelled_as
         result = msgspec.structs.replace(result, outcome=outcome, message=message)
+    category = record.category
+    has_more = category is not None and category.has_more(result.outcome, record.spec.request)
+    if has_more and not record.at_maximum and not record.cancel_requested:
+        state.tasks.drop_attempt(record)
+        _drop_leftovers(state, worker, result)
+        record.take_maximum()
+        dispatch.reconsider(state, record)
+        return
     record.failures += 1
     if record.failures <= record.spec.retries and not record.cancel_requested:
         state.tasks.drop_attempt(record)

@@ -15,6 +15,7 @@ from vine.scheduler import (
     actions,
     appointments,
     broadcasting,
+    closing,
     collecting,
     completion,
     dispatch,
@@ -63,6 +64,8 @@ class Scheduler:
             m.ReplicateFile: self._on_replicate_file,
             m.PruneFiles: self._on_prune_files,
             m.ForgetResults: self._on_forget_results,
+            m.SetCategory: self._on_set_category,
+            m.SetHosts: self._on_set_hosts,
             m.ClientBye: self._on_client_bye,
         }
         self._from_worker: dict[type[m.Message], _Handler] = {
@@ -156,6 +159,7 @@ class Scheduler:
             if now - other.heard_at > settings.client_lost_after_s:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         appointments.keep(state)
+        closing.keep(state)
         fleet.fail_what_fits_nowhere(state)
         replicating.ask_again(state)
         prefetching.clean(state)
@@ -326,6 +330,12 @@ class Scheduler:
     def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
         for task_id in message.task_ids:
             submission.forget_result(self.state, client, task_id)
+
+    def _on_set_category(self, client: ClientRecord, message: m.SetCategory) -> None:
+        submission.set_category(self.state, client, message.category)
+
+    def _on_set_hosts(self, client: ClientRecord, message: m.SetHosts) -> None:
+        closing.set_hosts(self.state, message)
 
     def _on_client_bye(self, client: ClientRecord, message: m.ClientBye) -> None:
         self._lose(client.peer, "left")

@@ -15,7 +15,7 @@ from vine.scheduler.placement import Shape, few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Policy, Resources, TaskSpec
+from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -186,15 +186,15 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
         environment=content(spec.environment),
         time_limit_s=spec.time_limit_s,
         label=spec.label,
-        limits=limits_of(spec),
+        limits=limits_of(record),
     )
 
 
-def limits_of(spec: TaskSpec) -> Limits | None:
-    """What the task is killed for: what it has named itself, not what was added in proportion."""
-    request = spec.request
+def limits_of(record: TaskRecord) -> Limits | None:
+    """What the task is killed for: what it or its category has named, not what was added in proportion."""
+    request, policy = record.request, record.spec.policy
     unlimited = request.memory_mb is None and request.disk_mb is None
-    if unlimited or not (spec.policy or Policy()).enforce:
+    if unlimited or (policy is not None and not policy.enforce):
         return None
     return Limits(request.memory_mb, request.disk_mb)
 

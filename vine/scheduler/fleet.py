@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
-from vine.scheduler import dispatch, downloads, keeping, recovery, staging
+from vine.scheduler import closing, dispatch, downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.placement import Shape
@@ -30,6 +30,8 @@ def refusal_of(state: State, hello: WorkerHello) -> str | None:
     """Why this worker cannot join, if it cannot: two that share a name would end each other's tasks for ever."""
     if hello.worker_id == MANAGER:
         return f"a worker cannot be called {MANAGER!r}: name another --worker-id"
+    if closing.is_drained(state, hello.hostname):
+        return f"the host {hello.hostname} is drained: start the worker on another one"
     known = state.workers.get(hello.worker_id)
     if known is None or _process(known.hello) == _process(hello):
         return None
@@ -51,6 +53,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.worker_of[peer] = hello.worker_id
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
+    closing.look_at(state, worker)
     state.downloads.looking = True
     state.copies.join(worker.worker_id, worker.host_id)
     settings = state.settings
@@ -205,9 +208,10 @@ def fleet_demand(state: State) -> FleetDemand:
     waiting: Counter[Request] = Counter()
     for shape in state.placement.shapes.values():
         if shape.queue:
-            waiting[shape.request] += len(shape.queue)
+            most = None if shape.category is None else shape.category.spec.concurrent_max
+            waiting[shape.request] += len(shape.queue) if most is None else min(len(shape.queue), most)
     waiting.update(downloads.requests(state))
-    running = Counter(record.spec.request for record in state.tasks.by_attempt.values())
+    running = Counter(record.request for record in state.tasks.by_attempt.values())
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),

@@ -13,6 +13,7 @@ from itertools import takewhile
 
 from vine import config
 from vine.names import FileId, TaskId, WorkerId
+from vine.scheduler.categories import Category
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.parts import Request, Resources
@@ -20,6 +21,9 @@ from vine.wire.parts import Request, Resources
 _HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
 _STALE_MIN = 64  # Entries of an index that are not worth a clearance.
 _DURATION_WEIGHT = 0.2  # Of the newest duration in the running mean.
+
+
+_NOTHING_ASKED = Request()
 
 
 @dataclass(slots=True)
@@ -31,6 +35,9 @@ class Shape:
     request: Request
     features: tuple[str, ...]
     strict: tuple[FileId, ...]  # inputs that its workers must have already
+    category: Category | None
+    asked: Request = _NOTHING_ASKED  # without the category's figures
+    at_maximum: bool = False
     queue: list[tuple[float, int, TaskId]] = field(default_factory=list)  # heap of (-priority, sequence, task)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -110,8 +117,18 @@ class Placement:
         if shape is None:
             spec = record.spec
             strict = () if spec.policy is None else spec.policy.strict
-            shape = self.shapes[name] = Shape(*name, spec.request, spec.features, strict)
+            shape = self.shapes[name] = Shape(*name, record.request, spec.features, strict, record.category)
+            shape.asked, shape.at_maximum = spec.request, record.at_maximum
         return shape
+
+    def category_changed(self, category: Category) -> None:
+        """Its tasks ask for something else from now on: those that wait do not move, for they wait as its tasks."""
+        for shape in self.shapes.values():
+            if shape.category is category:
+                shape.request = category.fill(shape.asked, shape.at_maximum)
+                shape.allotments.clear()
+                shape.index.clear()
+                shape.seen = 0
 
     def discard_empty_shapes(self) -> None:
         """Forget shapes without tasks, once there are so many that each change of load costs."""
@@ -142,6 +159,8 @@ class Placement:
         while order:
             name = heapq.heappop(order)[2]
             shape = self.shapes[name]
+            if shape.category is not None and shape.category.full:
+                continue
             entry = heapq.heappop(shape.queue)
             record = tasks.get(entry[2])
             if record is not None and record.state is TaskState.READY:
@@ -198,6 +217,8 @@ class Placement:
         """Whether the worker may be given one more task of the shape, to run or to queue."""
         allotment = shape.allotment(worker.hello.capacity)
         if allotment is None or not has_features(worker, shape.features):
+            return False
+        if not worker.open:
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False

@@ -10,6 +10,7 @@ from vine import config
 from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
+from vine.scheduler.categories import Category, CategoryKey
 from vine.scheduler.copies import Copies
 from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
@@ -23,7 +24,7 @@ from vine.scheduler.tasks import TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
 from vine.wire.messages import Message, RunAttempts, TasksEnded
-from vine.wire.parts import Assignment, Outcome, TaskResult
+from vine.wire.parts import Assignment, HostStanding, Outcome, TaskResult
 
 _FAILURES_KEPT = 10
 
@@ -50,6 +51,8 @@ class State:
         self.downloads = Downloads()
         self.copies = Copies()
         self.prefetches = Prefetches()
+        self.closed_hosts: dict[str, tuple[HostStanding, float | None]] = {}  # by hostname; and until when
+        self.categories: dict[CategoryKey, Category] = {}
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step

@@ -21,12 +21,13 @@ from vine.scheduler import (
     upkeep,
 )
 from vine.scheduler.actions import PeerKey, Serve
+from vine.scheduler.categories import Category, CategoryKey
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
-from vine.scheduler.records import FileDeclared, ObjectBound, TaskAccepted
+from vine.scheduler.records import CategorySet, FileDeclared, ObjectBound, TaskAccepted
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
 from vine.wire.messages import CancelAttempts, FileBound, FileUnreadable
-from vine.wire.parts import FileKind, FileSpec, Outcome, TaskSpec
+from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskSpec
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -117,6 +118,8 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
         state.strange += 1
         return
     record = TaskRecord(spec, client.peer, state.now)
+    if spec.policy is not None and spec.policy.category:
+        record.category = category_of(state, client, spec.policy.category)
     state.tasks.add(record)
     client.tasks.add(spec.task_id)
     state.record(TaskAccepted(spec))
@@ -203,6 +206,18 @@ def stop(state: State, record: TaskRecord) -> None:
         state.tell_worker(record.attempt.worker, CancelAttempts((record.attempt.attempt_id,)))
 
 
+def category_of(state: State, client: ClientRecord, name: str) -> Category:
+    """The client's category of this name, of which it need not have said anything."""
+    return state.categories.setdefault(CategoryKey(client.index, name), Category(CategorySpec(name)))
+
+
+def set_category(state: State, client: ClientRecord, spec: CategorySpec) -> None:
+    category = category_of(state, client, spec.name)
+    category.spec = spec
+    state.placement.category_changed(category)
+    state.record(CategorySet(client.index, spec))
+
+
 def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
     record = own_file(state, client, file_id)
     if record is not None:
@@ -221,6 +236,8 @@ def forget_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
 def client_left(state: State, peer: PeerKey) -> None:
     """Its tasks end, its results and files are dropped, except files of cache level `worker` on workers."""
     client = state.clients.pop(peer)
+    for key in [key for key in state.categories if key.client_index == client.index]:
+        del state.categories[key]
     for task_id in sorted(client.tasks):
         record = state.tasks.by_id[task_id]
         record.result_forgotten = True

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
+from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId, client_index_of
 from vine.scheduler.actions import PeerKey
+from vine.scheduler.categories import Category
 from vine.wire.parts import Outcome, Request, TaskKind, TaskResult, TaskSpec
 
 _KEYS_REMEMBERED = 1024  # Of shapes and bodies: a task asks several times, and most tasks of a run are alike.
@@ -88,6 +89,8 @@ class TaskRecord:
     losses: int = 0  # workers lost under it
     misplacements: int = 0  # workers where its data could not be had
     crowded_out: int = 0  # times that its data had no room beside those of other tasks
+    category: Category | None = None
+    at_maximum: bool = False  # It was stopped at what others of its category had needed at most.
     avoid: set[WorkerId] = field(default_factory=set)
     dependants: set[TaskId] = field(default_factory=set)  # tasks not yet ended that take its result
     cancel_requested: bool = False
@@ -110,6 +113,17 @@ class TaskRecord:
     def task_id(self) -> TaskId:
         return self.spec.task_id
 
+    @property
+    def request(self) -> Request:
+        """What it asks for, with its category's figures for what it leaves out."""
+        asked = self.spec.request
+        return asked if self.category is None else self.category.fill(asked, self.at_maximum)
+
+    def take_maximum(self) -> None:
+        """Its next attempt is given the most that its category allows."""
+        self.at_maximum = True
+        self.shape = f"{shape_key(self.spec)}|at most"
+
 
 NOT_BEFORE = TaskId(-(1 << 64))  # How `TaskRecord.unmet` names a task's start time: no task or file is called so.
 
@@ -123,15 +137,23 @@ def shape_key(spec: TaskSpec) -> str:
     """Tasks of one shape can be placed on the same workers; views find by it why a ready task waits."""
     if spec.policy is None:
         return _shape_key(spec.request, spec.features)
-    return _shape_key(spec.request, spec.features, spec.policy.strict)
+    category = (client_index_of(spec.task_id), spec.policy.category) if spec.policy.category else None
+    return _shape_key(spec.request, spec.features, spec.policy.strict, category)
 
 
 @lru_cache(_KEYS_REMEMBERED)
-def _shape_key(request: Request, features: tuple[str, ...], strict: tuple[FileId, ...] = ()) -> str:
+def _shape_key(
+    request: Request,
+    features: tuple[str, ...],
+    strict: tuple[FileId, ...] = (),
+    category: tuple[int, str] | None = None,
+) -> str:
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
     asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
     key = "|".join((asked, ",".join(features)))
-    return key if not strict else f"{key}|at {','.join(map(str, strict))}"
+    if strict:
+        key = f"{key}|at {','.join(map(str, strict))}"
+    return key if category is None else f"{key}|in {category[0]}/{category[1]}"
 
 
 @lru_cache(_KEYS_REMEMBERED)
@@ -179,12 +201,16 @@ class TaskTable:
         record.attempts += 1
         if record.first_assigned_at is None:
             record.first_assigned_at = attempt.assigned_at
+        if record.category is not None:
+            record.category.running += 1
         self.by_attempt[attempt.attempt_id] = record
 
     def drop_attempt(self, record: TaskRecord) -> Attempt:
         attempt = record.attempt
         assert attempt is not None, f"task {record.task_id} has no attempt to drop"
         del self.by_attempt[attempt.attempt_id]
+        if record.category is not None:
+            record.category.running -= 1
         record.attempt = None
         return attempt
 

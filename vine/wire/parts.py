@@ -178,12 +178,38 @@ class Mount(Part, frozen=True):
     name: Path
 
 
+class HostStanding(enum.Enum):
+    """Whether the workers of a host are given tasks."""
+
+    OPEN = "open"
+    BLOCKED = "blocked"  # they get none, and stay: what runs there goes on, and their files are sources
+    DRAINING = "draining"  # they get none, and end when theirs have ended
+
+
+class CategoryMode(enum.Enum):
+    """Where tasks of a category get the figures from that they do not give themselves."""
+
+    FIXED = "fixed"  # from the category's maximum
+    MAX = "max"  # from the most that one of them has used; one that exceeds it has the maximum in a second try
+
+
+class CategorySpec(Part, frozen=True):
+    """What a client says of its tasks of one category."""
+
+    name: Name
+    mode: CategoryMode = CategoryMode.FIXED
+    most: Request = Request()
+    first: Request = Request()  # of MAX: until enough of them have been measured
+    concurrent_max: Count | None = None  # so many are on workers at once
+
+
 class Policy(Part, frozen=True):
     """What a task says of how it is to be run, beside its resources."""
 
     enforce: bool = True  # kill it when it uses more memory or disk than it asked for
     starts_at_s: WallTime | None = None  # it waits until then
     ends_at_s: WallTime | None = None  # it is ended then, whether it has begun or not
+    category: Annotated[str, msgspec.Meta(max_length=config.name_chars_max)] = ""  # of the client's own; "" is none
     strict: tuple[FileNumber, ...] = ()  # inputs without which a worker may not be given it
 
 
