@@ -160,7 +160,7 @@ results_pause_from = 4  # ... that is, after a round that brought so many.
 
 # --- what bodies use ---
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
-measured_run_s_min = 0.1  # The use of shorter bodies is not told: to measure it takes as long as some of them last.
+measured_run_s_min = 0.1  # Calls, and sandboxes, of shorter bodies are not measured: that would take as long as they.
 disk_look_rest = 10  # After a look at sandboxes the next one waits so many times as long as that took.
 host_memory_reused = 0.5  # A host that has kept more of the next call's memory limit than this is not used for it.
 

@@ -30,7 +30,7 @@ def allocated(result: TaskResult) -> TaskResources:
 
 
 def measured(result: TaskResult) -> TaskResources:
-    """What the task's body used; all but `wall_time` are None where it was too short to be measured."""
+    """What the task's body used; what is None was too short for that to be measured."""
     run_s, used = result.times.run_s, result.measured
     if used is None:
         return TaskResources(wall_time=run_s)

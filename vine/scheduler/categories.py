@@ -58,9 +58,10 @@ class Category:
         """A task of the category has succeeded; whether that changes what others are given."""
         before = self._usual()
         self.samples += 1
-        self.cores = max(self.cores, used.cpu_s / run_s if run_s else 0.0)
+        if run_s >= config.measured_run_s_min:  # Of shorter ones the rounding of the clocks says more than they do.
+            self.cores = max(self.cores, used.cpu_s / run_s)
         self.memory_mb = max(self.memory_mb, used.memory_mb)
-        self.disk_mb = max(self.disk_mb, used.disk_mb)
+        self.disk_mb = max(self.disk_mb, used.disk_mb or 0.0)
         return self.spec.mode is CategoryMode.MAX and self._usual() != before
 
     def has_more(self, outcome: Outcome, asked: Request) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from vine.scheduler import fleet
 from vine.scheduler.records import HostsSet
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import EndWorker, SetHosts
@@ -53,6 +54,6 @@ def keep(state: State) -> None:
     if over:
         set_hosts(state, SetHosts(tuple(over), HostStanding.OPEN))
     for worker in state.workers.values():
-        if worker.draining and not worker.told_to_end and not worker.attempts and not worker.collecting:
+        if worker.draining and not worker.told_to_end and fleet.is_idle(state, worker):
             worker.told_to_end = True
             state.send(worker.peer, EndWorker("its host is drained"))

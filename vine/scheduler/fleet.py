@@ -216,9 +216,9 @@ def fleet_demand(state: State) -> FleetDemand:
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),
         connected=tuple(sorted(state.workers)),
-        idle=tuple(sorted(worker_id for worker_id, worker in state.workers.items() if _is_idle(state, worker))),
+        idle=tuple(sorted(worker_id for worker_id, worker in state.workers.items() if is_idle(state, worker))),
     )
 
 
-def _is_idle(state: State, worker: WorkerRecord) -> bool:
+def is_idle(state: State, worker: WorkerRecord) -> bool:
     return not (worker.attempts or worker.collecting or worker.worker_id in state.downloads.at)

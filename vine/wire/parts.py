@@ -116,11 +116,11 @@ class Limits(Part, frozen=True):
 
 
 class Measured(Part, frozen=True):
-    """What a body has used, as far as it ran long enough to be measured."""
+    """What a body has used."""
 
     cpu_s: Seconds = 0.0  # of all its processes
     memory_mb: Amount = 0.0  # the most that they had at once
-    disk_mb: Amount = 0.0  # the most that lay in its sandbox
+    disk_mb: Amount | None = 0.0  # the most that lay in its sandbox; None for one too short to be looked at
 
 
 class TreeEntry(Part, frozen=True):
@@ -269,7 +269,7 @@ class TaskResult(Part, frozen=True):
     times: Times = Times()
     task_s: Seconds = 0.0  # from assignment to a worker until its result, by the manager's clock
     queue_s: Seconds = 0.0  # from submission until that assignment
-    measured: Measured | None = None  # of its last attempt, where that ran long enough
+    measured: Measured | None = None  # of its last attempt; None for a call too short to be measured
     allotment: Resources | None = None  # ... and what that was given
 
 

@@ -130,16 +130,19 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
         stderr=kept.stderr,
         truncated=kept.truncated,
         times=times,
-        measured=_measured(attempt, ending, kept) if times.run_s >= config.measured_run_s_min else None,
+        measured=_measured(attempt, ending, kept, times.run_s),
     )
 
 
-def _measured(attempt: Attempt, ending: Ending, kept: Collected) -> Measured:
-    """The most that was seen, by us or by the body's own account."""
+def _measured(attempt: Attempt, ending: Ending, kept: Collected, run_s: float) -> Measured | None:
+    """The most that was seen, by us or by the body's own account; nothing is known of a short call."""
+    long = run_s >= config.measured_run_s_min
+    if not attempt.started_s or (attempt.assignment.kind is TaskKind.CALL and not long):
+        return None
     return Measured(
         cpu_s=max(attempt.cpu_s, ending.cpu_s),
         memory_mb=max(attempt.memory_mb, ending.memory_mb),
-        disk_mb=max(attempt.disk_mb, kept.disk_mb),
+        disk_mb=max(attempt.disk_mb, kept.disk_mb) if long else None,
     )
 
 

@@ -49,11 +49,11 @@ class Enforcement:
                 continue  # It has ended meanwhile.
             attempt.cpu_s = max(attempt.cpu_s, use.cpu_s)
             attempt.memory_mb = max(attempt.memory_mb, use.memory_mb)
-            attempt.disk_mb = max(attempt.disk_mb, use.disk_mb)
+            attempt.disk_mb = max(attempt.disk_mb, use.disk_mb or 0.0)
             limits = attempt.assignment.limits
             if limits is None:
                 continue
             if limits.memory_mb is not None and use.memory_mb > limits.memory_mb:
                 yield attempt, Outcome.MEMORY_LIMIT
-            elif limits.disk_mb is not None and use.disk_mb > limits.disk_mb:
+            elif limits.disk_mb is not None and (use.disk_mb or 0.0) > limits.disk_mb:
                 yield attempt, Outcome.DISK_LIMIT
