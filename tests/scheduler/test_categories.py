@@ -71,6 +71,14 @@ def test_tasks_that_wait_already_are_given_what_is_set_later() -> None:
     assert world.core.state.placement.shapes[waiting_shape(world), 0].request.cores == 2
 
 
+def test_tasks_that_fitted_nowhere_do_once_their_category_asks_for_less() -> None:
+    world = a_world(CategorySpec("fit", most=Request(memory_mb=10_000)))
+    task = submit(world)
+    assert world.state_of(task) == "ready"
+    world.say(m.SetCategory(CategorySpec("fit", most=Request(memory_mb=1000))))
+    assert world.state_of(task) == "staged"
+
+
 def waiting_shape(world: World) -> str:
     (key,) = {key for key, _ in world.core.state.placement.shapes}
     return key
