@@ -58,6 +58,7 @@ LEGAL: dict[TaskState, frozenset[TaskState]] = {
 }
 
 
+AT_MOST = "|at most"  # at the end of the shape of tasks that have the most which their category allows
 _CANCELLED = (Outcome.CANCELLED, "cancelled")
 
 
@@ -122,7 +123,7 @@ class TaskRecord:
     def take_maximum(self) -> None:
         """Its next attempt is given the most that its category allows."""
         self.at_maximum = True
-        self.shape = f"{shape_key(self.spec)}|at most"
+        self.shape = shape_key(self.spec) + AT_MOST
 
 
 NOT_BEFORE = TaskId(-(1 << 64))  # How `TaskRecord.unmet` names a task's start time: no task or file is called so.

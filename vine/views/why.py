@@ -11,7 +11,7 @@ from typing import Any
 from vine.errors import UsageError
 from vine.manager.replay import file_spec, task_spec
 from vine.names import FileId, TaskId
-from vine.scheduler.tasks import input_files, shape_key
+from vine.scheduler.tasks import AT_MOST, input_files, shape_key
 from vine.views.reading import Run
 from vine.wire.parts import FileKind, FileSpec, TaskSpec
 
@@ -99,7 +99,8 @@ def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task:
 
 
 def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
-    reason = snapshot.get("shapes", {}).get(shape_key(task.spec))
+    shapes, key = snapshot.get("shapes", {}), shape_key(task.spec)
+    reason = shapes.get(key) or shapes.get(key + AT_MOST)
     if reason is not None:
         return [reason]
     if not snapshot.get("workers"):
