@@ -102,7 +102,7 @@ class LocalLauncher:
             os.close(descriptor)
         self._own_pipe = None
 
-    def _start(self, command: Sequence[str], output_fd: int, devices: tuple[str, ...]) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str], output_fd: int, devices: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         assert self._watched_fd is not None, "there is always a pipe to watch"
         return subprocess.Popen(
             command,
