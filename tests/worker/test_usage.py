@@ -56,6 +56,17 @@ def test_a_process_that_leaves_its_session_and_loses_its_parent_is_found(program
     assert family.memory_bytes > 60 * MB
 
 
+def test_what_is_resident_of_files_that_are_mapped_does_not_count(programs: Programs, tmp_path: Path) -> None:
+    pipe = Held(tmp_path / "pipe")
+    (tmp_path / "data").write_bytes(b"x" * 60 * MB)
+    text = "f = open('data', 'rb'); m = mmap.mmap(f.fileno(), 0, prot=1); print(sum(m[::4096]), flush=True)"
+    text += "; time.sleep(600)"
+    number = shell(programs, tmp_path, f'{sys.executable} -c "import mmap, time; {text}" > pipe')
+    pipe.wait_for_start()
+    family = Census(programs.spawner_pid).families({number: pid_of(programs, number)})[number]
+    assert 0 < family.memory_bytes < 50 * MB
+
+
 def test_two_programs_are_told_apart_and_strangers_count_for_neither(programs: Programs, tmp_path: Path) -> None:
     pipe = Held(tmp_path / "pipe")
     one, two = (shell(programs, tmp_path, command) for command in (f"{HOG} > pipe", "sleep 600"))

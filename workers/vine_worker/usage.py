@@ -27,7 +27,6 @@ from vine_worker.sandbox import disk_bytes
 from vine_worker.spawner import mark_of
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _MB = 1_000_000
 
 
@@ -35,7 +34,6 @@ class _Process(NamedTuple):
     parent: int
     session: int
     ticks: int  # of the processor, with those of the children that it has waited for
-    memory_bytes: int
 
 
 @dataclass(slots=True)
@@ -72,7 +70,7 @@ class Census:
                 family = families[number]
                 family.members.append(pid)
                 family.cpu_s += seen[pid].ticks / _TICKS_A_SECOND
-                family.memory_bytes += seen[pid].memory_bytes
+                family.memory_bytes += _own_bytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:")) or 0
         return families
 
     def _owner(
@@ -98,20 +96,24 @@ def _read(pid: int) -> _Process | None:
             fields = file.read().rpartition(b")")[2].split()
     except OSError:
         return None  # It ended while we looked.
-    return _Process(int(fields[1]), int(fields[3]), sum(map(int, fields[11:15])), int(fields[21]) * _PAGE_BYTES)
+    return _Process(int(fields[1]), int(fields[3]), sum(map(int, fields[11:15])))
+
+
+def _own_bytes(path: str, names: tuple[bytes, ...]) -> int | None:
+    """What these lines add up to: memory of its own, for pages of files that it maps can be read again.
+
+    None where the process is gone, or hides it.
+    """
+    try:
+        with open(path, "rb") as file:
+            return sum(int(line.split()[1]) << 10 for line in file if line.startswith(names))
+    except OSError:
+        return None
 
 
 def shared_once_bytes(pids: Iterable[int]) -> int:
     """The memory of these processes, with what several of them share counted once."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
-                total += sum(int(line.split()[1]) << 10 for line in file if line.startswith(b"Pss:"))
-        except OSError:
-            process = _read(pid)
-            total += 0 if process is None else process.memory_bytes
-    return total
+    return sum(_own_bytes(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")) or 0 for pid in pids)
 
 
 @dataclass(frozen=True, slots=True)

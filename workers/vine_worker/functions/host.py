@@ -330,7 +330,9 @@ class Host:
         most_kb = left_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
             with open("/proc/self/statm", "rb") as file:
-                left_kb = int(file.read().split()[1]) * (resource.getpagesize() >> 10)
+                _, resident, of_files, *_ = map(int, file.read().split())
+            left_kb = (resident - of_files) * (resource.getpagesize() >> 10)
+            # Of files that are mapped much may be resident, and none of it need stay.
             with open("/proc/self/clear_refs", "wb") as file:
                 file.write(b"5")
         except OSError:
