@@ -70,7 +70,7 @@ class Census:
                 family = families[number]
                 family.members.append(pid)
                 family.cpu_s += seen[pid].ticks / _TICKS_A_SECOND
-                family.memory_bytes += _own_bytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:")) or 0
+                family.memory_bytes += _memory_bytes(pid)
         return families
 
     def _owner(
@@ -99,6 +99,10 @@ def _read(pid: int) -> _Process | None:
     return _Process(int(fields[1]), int(fields[3]), sum(map(int, fields[11:15])))
 
 
+def _memory_bytes(pid: int) -> int:
+    return _own_bytes(f"/proc/{pid}/status", (b"RssAnon:", b"RssShmem:")) or 0
+
+
 def _own_bytes(path: str, names: tuple[bytes, ...]) -> int | None:
     """What these lines add up to: memory of its own, for pages of files that it maps can be read again.
 
@@ -113,7 +117,13 @@ def _own_bytes(path: str, names: tuple[bytes, ...]) -> int | None:
 
 def shared_once_bytes(pids: Iterable[int]) -> int:
     """The memory of these processes, with what several of them share counted once."""
-    return sum(_own_bytes(f"/proc/{pid}/smaps_rollup", (b"Pss_Anon:", b"Pss_Shmem:")) or 0 for pid in pids)
+    return sum(map(_share_bytes, pids))
+
+
+def _share_bytes(pid: int) -> int:
+    """Older kernels do not tell files from the rest here; a process that has given up rights hides all of it."""
+    rollup = f"/proc/{pid}/smaps_rollup"
+    return _own_bytes(rollup, (b"Pss_Anon:", b"Pss_Shmem:")) or _own_bytes(rollup, (b"Pss:",)) or _memory_bytes(pid)
 
 
 @dataclass(frozen=True, slots=True)
