@@ -14,7 +14,7 @@ def chunks_of(count: int, sources: str, seconds: str = "", present: tuple[int, .
 def ask(chunks: Chunks, name: str, room: int, now: float = 1.0) -> list[int]:
     source = chunks.sources[edge(name)]
     picked = chunks.pick(source, room)
-    source.ask(picked, len(chunks.stripes), chunks.layout, now)
+    source.ask(picked, chunks.layout, now)
     return picked
 
 
@@ -54,7 +54,7 @@ def test_a_doubted_source_is_still_asked_for_a_stripe_without_a_backup() -> None
 def test_wants_that_are_put_back_are_missing_unless_somebody_else_was_asked() -> None:
     chunks = chunks_of(6, "abc", "d..")
     ask(chunks, "a", room=2)
-    source_of(chunks, "d").ask([3], 3, chunks.layout, 1.0)
+    source_of(chunks, "d").ask([3], chunks.layout, 1.0)
     chunks.put_back(source_of(chunks, "a"))
     assert [index for index in range(6) if not chunks.is_missing(index)] == [3]
 

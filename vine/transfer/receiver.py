@@ -256,7 +256,7 @@ class Receiver:
     def _ask(self, source: Source, chunks: Sequence[int], now: float) -> list[Action]:
         if not chunks:
             return []
-        source.ask(chunks, len(self._chunks.stripes), self._chunks.layout, now)
+        source.ask(chunks, self._chunks.layout, now)
         return [self._want(source, chunks)]
 
     def _want(self, source: Source, chunks: Iterable[int]) -> SendWant:
