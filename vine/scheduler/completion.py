@@ -10,12 +10,13 @@ from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
 from vine.scheduler import collecting, dispatch, existence, recovery, upkeep
+from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import DropObjects
-from vine.wire.parts import AttemptResult, Outcome, Resources, TaskResult
+from vine.wire.parts import AttemptResult, Measured, Outcome, Resources, TaskResult
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -43,16 +44,16 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
     if result.outcome is Outcome.SUCCESS:
-        _learn(state, record, result)
+        if record.category is not None and result.measured is not None:
+            _learn(state, record.category, result.measured, result.times.run_s)
         _succeeded(state, record, worker, result, allotment)
     else:
         _did_not_succeed(state, record, worker, result, allotment, crowded)
 
 
-def _learn(state: State, record: TaskRecord, result: AttemptResult) -> None:
-    """What the task has used may be enough for others of its category."""
-    category, used = record.category, result.measured
-    if category is not None and used is not None and category.observe(used, result.times.run_s):
+def _learn(state: State, category: Category, used: Measured, run_s: float) -> None:
+    """What a task has used may be enough for others of its category."""
+    if category.observe(used, run_s):
         state.placement.category_changed(category)
 
 

@@ -192,9 +192,11 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
 
 def limits_of(record: TaskRecord) -> Limits | None:
     """What the task is killed for: what it or its category has named, not what was added in proportion."""
-    request, policy = record.request, record.spec.policy
-    unlimited = request.memory_mb is None and request.disk_mb is None
-    if unlimited or (policy is not None and not policy.enforce):
+    spec = record.spec
+    request = spec.request if record.category is None else record.request  # Most tasks have none.
+    if request.memory_mb is None and request.disk_mb is None:
+        return None
+    if spec.policy is not None and not spec.policy.enforce:
         return None
     return Limits(request.memory_mb, request.disk_mb)
 

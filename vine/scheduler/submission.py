@@ -133,7 +133,8 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
         return
     upkeep.hold_inputs(state, record)
     dispatch.wait_for_missing(state, record)
-    appointments.make(state, record)
+    if spec.policy is not None:
+        appointments.make(state, record)
     if not record.unmet:
         dispatch.make_ready(state, record)
 
@@ -168,8 +169,8 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
         ):
             message = f"input file {file.spec.label} does not exist: create it before it is declared"
             return Outcome.INPUT_MISSING, message
-    mounted = {mount.file_id for mount in record.spec.inputs}
-    if record.spec.policy is not None and not mounted.issuperset(record.spec.policy.strict):
+    policy = record.spec.policy
+    if policy is not None and not {mount.file_id for mount in record.spec.inputs}.issuperset(policy.strict):
         return Outcome.INPUT_MISSING, "a strict input is no input of the task: add it as one"
     for task_id in record.spec.depends:
         needed = state.tasks.by_id.get(task_id)

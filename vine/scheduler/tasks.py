@@ -107,7 +107,7 @@ class TaskRecord:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.shape = shape_key(spec)
+        self.shape = _shape_key(spec.request, spec.features) if spec.policy is None else shape_key(spec)
         self.body = _body_key(spec.kind, spec.function, self.shape)
 
     @property
