@@ -23,8 +23,9 @@ MARK = "VINE_LIVE_TEST"  # A variable by which all that a program started is kno
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = os.pathsep.join(str(ROOT / folder) for folder in ("", "workers", "factory"))
 
-# The limits that make a run notice things sooner; everything else is as users have it.
-QUICK = ("statistics_interval_s=0.1", "worker_lost_after_s=4", "no_fit_grace_s=0.5")
+# The limits that make a run notice things sooner, and no node late for sharing the processors with all the others;
+# everything else is as users have it.
+LIMITS = ("statistics_interval_s=0.1", "worker_lost_after_s=4", "no_fit_grace_s=0.5", "source_patience=20")
 
 _MODULES = {
     "vine-manager": "vine.manager.main",
@@ -190,7 +191,7 @@ def objects_in(workspace: Path) -> dict[str, Path]:
 class Site:
     """A `vine-manager` that was started by its command, and workers of it."""
 
-    def __init__(self, folder: Path, *options: object, limits: Sequence[str] = QUICK) -> None:
+    def __init__(self, folder: Path, *options: object, limits: Sequence[str] = LIMITS) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
         self.lifeline, self._lifeline_end = os.pipe()

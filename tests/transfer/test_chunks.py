@@ -100,3 +100,12 @@ def test_only_what_should_have_come_by_now_is_overdue() -> None:
     assert chunks.overdue(source_of(chunks, "a"), 0.15) == []
     assert chunks.overdue(source_of(chunks, "a"), 0.21) == [0]
     assert chunks.overdue(source_of(chunks, "a"), 0.31) == [0, 2]
+
+
+def test_with_patience_the_last_chunks_are_overdue_later() -> None:
+    chunks = Chunks(9, (), edges("ab"), (), 0.0, patience=10)
+    ask(chunks, "a", room=3, now=0.0)
+    for _ in range(10):
+        chunks.stripes[1].chunk_came(source_of(chunks, "b"), 1.0)
+    assert chunks.overdue(source_of(chunks, "a"), 0.49) == []
+    assert chunks.overdue(source_of(chunks, "a"), 0.51) == [0]
