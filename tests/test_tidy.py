@@ -47,6 +47,7 @@ PURE = (
     "vine_worker.attempts",
     "vine_worker.board",
     "vine_worker.core",
+    "vine_worker.enforcement",
     "vine_worker.functions.dispatch",
     "vine_worker.functions.pool",
     "vine_worker.inventory",

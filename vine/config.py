@@ -141,6 +141,9 @@ transfer_failures_max = 5  # Failed sources of one object on one worker, before 
 crowded_out_max = 20  # Times that a task's data may lack the room that other tasks take up, before that counts too.
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
+category_samples_min = 5  # Tasks of a category that were measured, before their use decides for the others.
+category_step_mb = 50.0  # Such memory and disk are rounded up to this, so that figures settle soon.
+category_slack = 0.05  # Of a step: a body that keeps 1.02 cores busy, by the kernel's own rounding, needs one.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
 copy_retry_s = 30.0  # A worker that had no room for a copy that is to be kept is asked again after this.
@@ -155,6 +158,12 @@ host_answers_bytes = 256 << 10  # A host that has said so much waits until the w
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
 results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
 results_pause_from = 4  # ... that is, after a round that brought so many.
+
+# --- what bodies use ---
+use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
+measured_run_s_min = 0.1  # Calls, and sandboxes, of shorter bodies are not measured: that would take as long as they.
+disk_look_rest = 10  # After a look at sandboxes the next one waits so many times as long as that took.
+host_memory_reused = 0.5  # A host that has kept more of the next call's memory limit than this is not used for it.
 
 # --- the store ---
 disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.

@@ -99,6 +99,10 @@ class NoWorkerFits(TaskFailed):
     """The task asks for more than any worker that could come has."""
 
 
+class FixedLocationMissing(TaskFailed):
+    """No worker has all the inputs that the task wants to find where it runs."""
+
+
 class InputMissing(TaskFailed):
     """An input of the task does not exist."""
 
@@ -119,8 +123,20 @@ class WorkerLost(TaskFailed):
     """Every allowed attempt of the task ended with the loss of its worker."""
 
 
-class TimeLimitExceeded(TaskFailed):
-    """The task ran longer than its time limit."""
+class LimitExceeded(TaskFailed):
+    """The task was killed for taking more than it was allowed; the subclass says of what."""
+
+
+class TimeLimitExceeded(LimitExceeded):
+    """The task ran longer than its time limit, or beyond its end time."""
+
+
+class MemoryLimitExceeded(LimitExceeded):
+    """The task's processes used more memory than it had asked for."""
+
+
+class DiskLimitExceeded(LimitExceeded):
+    """The task wrote more into its sandbox than the disk that it had asked for."""
 
 
 class OutOfDisk(TaskFailed):

@@ -88,6 +88,7 @@ class SimulatedWorker:
             act.RemoveObjects: self._remove,
             act.StartBody: programs.start,
             act.KillBody: programs.kill,
+            act.MeasureUse: _nothing,  # What bodies use is known here from the start.
             act.Collect: programs.collect,
             act.StartHost: programs.start_host,
             act.RunCall: programs.run_call,

@@ -57,7 +57,7 @@ class Factory:
         limits = FleetLimits(settings.min_workers, settings.max_workers, self._size, settings.idle_timeout_s)
         self._policy = FleetPolicy(limits, self._name)
         # The same files as the workers' own logs: whatever went wrong stands in one place.
-        self._launcher = LocalLauncher(connection.run_dir / "logs", settings.parent_fd)
+        self._launcher = LocalLauncher(connection.run_dir / "logs", settings.parent_fd, settings.size.gpus or 0.0)
         self._ending: str | None = None
         self._now = time.monotonic()
         self._trouble = ""

@@ -339,3 +339,17 @@ def test_what_is_no_task_and_no_content_is_refused_in_one_line(manager: Manager)
         manager.submit(command)
     with pytest.raises(errors.UsageError, match="5 is no content"):
         manager.declare_buffer(5)  # type: ignore[arg-type]
+
+
+def test_tasks_are_waited_for_and_cancelled_by_their_tags(manager: Manager) -> None:
+    red, blue = Task("echo red"), Task("echo blue")
+    red.set_tag("red")
+    blue.set_tag("blue")
+    for task in (red, blue):
+        manager.submit(task)
+    assert manager.wait_for_tag("blue", 30) is blue
+    assert manager.wait_for_tag("blue") is None
+    assert red.id is not None
+    assert manager.wait_for_task_id(red.id, 30) is red
+    assert manager.cancel_all_by_tag("red") == 0
+    assert not manager.cancel_by_task_tag("red")

@@ -11,8 +11,17 @@ from hypothesis import strategies as st
 from vine import config
 from vine.client.outbox import Outbox
 from vine.names import FileId, TaskId
-from vine.wire.messages import BringFile, CancelTasks, DeclareFiles, ForgetFiles, ForgetResults, SubmitTasks
-from vine.wire.parts import CacheLevel, FileKind, FileSpec, TaskKind, TaskSpec
+from vine.wire.messages import (
+    BringFile,
+    CancelTasks,
+    DeclareFiles,
+    ForgetFiles,
+    ForgetResults,
+    SetCategory,
+    SetHosts,
+    SubmitTasks,
+)
+from vine.wire.parts import CacheLevel, CategorySpec, FileKind, FileSpec, HostStanding, TaskKind, TaskSpec
 
 
 def task(number: int, payload: bytes = b"", function: int | None = None, depends: tuple[int, ...] = ()) -> TaskSpec:
@@ -42,6 +51,15 @@ def test_submissions_travel_in_batches_behind_the_files_that_they_name() -> None
     assert files == DeclareFiles((buffer(0), buffer(1), buffer(2)))
     assert tasks == SubmitTasks(tuple(task(n, function=n) for n in range(3)))
     assert outbox.take() == []
+
+
+def test_how_tasks_are_to_be_run_is_said_before_any_of_them() -> None:
+    outbox = Outbox()
+    category, hosts = SetCategory(CategorySpec("fit")), SetHosts(("node",), HostStanding.BLOCKED)
+    for item in (BringFile(FileId(1)), category, hosts):
+        outbox.put(item)
+    outbox.put_task(task(1))
+    assert outbox.take() == [category, hosts, SubmitTasks((task(1),)), BringFile(FileId(1))]
 
 
 def test_a_batch_is_closed_at_the_size_that_envelopes_aim_at() -> None:

@@ -14,6 +14,8 @@ from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Request, Task
 
 
 class FakeManager:
+    enforce_resources = True
+
     def check_own(self, file: File) -> None:
         """All files are its own."""
 
@@ -155,3 +157,32 @@ def test_a_setting_that_cannot_be_meant_is_named() -> None:
     task.set_retries(-2)
     with pytest.raises(errors.UsageError, match="Expected `int` >= 0 - in `retries`"):
         spec_of(task)
+
+
+@pytest.mark.parametrize("gpus", [1.5, 2.25])
+def test_gpus_are_a_share_of_one_device_or_whole_ones(gpus: float) -> None:
+    with pytest.raises(errors.UsageError, match="neither a share of one device nor whole ones"):
+        Task("train").set_gpus(gpus)
+
+
+def test_start_and_end_are_seconds_as_the_clock_tells_them_or_microseconds() -> None:
+    task = Task("true")
+    task.set_time_start(1_900_000_000)
+    task.set_time_end(1_900_000_060_500_000)
+    policy = spec_of(task).policy
+    assert (policy.starts_at_s, policy.ends_at_s) == (1_900_000_000, 1_900_000_060.5)
+    with pytest.raises(errors.UsageError, match="seconds since the epoch"):
+        Task("true").set_time_end("tomorrow")  # type: ignore[arg-type]
+
+
+def test_a_task_that_says_nothing_of_it_has_no_policy_to_send() -> None:
+    assert spec_of(Task("true")).policy is None
+
+
+def test_a_strict_input_is_an_input_that_must_be_there_before() -> None:
+    task = Task("cat a")
+    task.add_input(file(2), "a", strict_input=True)
+    task.add_input(file(3), "b")
+    spec = spec_of(task)
+    assert [mount.file_id for mount in spec.inputs] == [2, 3]
+    assert spec.policy.strict == (2,)

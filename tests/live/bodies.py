@@ -6,11 +6,12 @@ import hashlib
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import until
+from tests.waiting import GIVE_UP_S, until
 
 
 def add(*numbers: float) -> float:
@@ -125,3 +126,15 @@ class TelltaleError(Exception):
 def _unpickled_error(notes: str) -> TelltaleError:
     note(notes, os.getpid())
     return TelltaleError(notes)
+
+
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
+
+
+def take_memory(count: int, seconds: float = GIVE_UP_S) -> None:
+    """Has so many bytes for so long."""
+    _ = bytearray(count)
+    end_at = time.monotonic() + seconds
+    while time.monotonic() < end_at:
+        time.sleep(0.01)

@@ -44,7 +44,12 @@ def test_no_worker_fits(manager: vine.Manager) -> None:
     task = vine.Task("make everything")
     task.set_memory(1_000_000)
     done(manager, task)
-    words = ("make everything", "asks for 1e+06 MB memory", "largest worker has", "start larger workers")
+    words = (
+        "make everything",
+        "asks for 1000000 MB memory",
+        "largest worker has 1000 MB memory",
+        "start larger workers",
+    )
     check_message(the_error(task), errors.NoWorkerFits, *words)
     assert task.result == "no-worker-fits"
 

@@ -6,14 +6,30 @@ from pathlib import Path
 from tests.manager.journals import MANIFEST, OBJECT, WORKER, life_of_a_call, temp, written
 from vine.manager.replay import replay
 from vine.names import AttemptId, FileId, TaskId, WorkerId
+from vine.scheduler.categories import CategoryKey
 from vine.scheduler.records import (
+    AttemptAssigned,
+    AttemptEnded,
+    CategorySet,
     FileDeclared,
     FileFailed,
+    HostsSet,
     ObjectBound,
     WorkerJoined,
     WorkerLeft,
 )
-from vine.wire.parts import CacheLevel, FileKind, FileSpec, Resources
+from vine.wire.parts import (
+    CacheLevel,
+    CategoryMode,
+    CategorySpec,
+    FileKind,
+    FileSpec,
+    HostStanding,
+    Measured,
+    Outcome,
+    Request,
+    Resources,
+)
 
 
 def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) -> None:
@@ -57,3 +73,30 @@ def test_workers_that_left_are_known_no_more_but_their_rows_stay(tmp_path: Path)
     with sqlite3.connect(path) as connection:
         rows = connection.execute("SELECT worker_id, reason FROM workers ORDER BY joining").fetchall()
     assert rows == [("w1", "idle"), ("w2", "lost"), ("w1", None)]
+
+
+def test_what_was_said_of_categories_and_hosts_is_known_as_it_was_said_last(tmp_path: Path) -> None:
+    before, after = CategorySpec("fit"), CategorySpec("fit", CategoryMode.MAX, Request(memory_mb=100), concurrent_max=2)
+    other = CategorySpec("fit", concurrent_max=1)
+    path = written(
+        tmp_path,
+        [
+            CategorySet(0, before),
+            CategorySet(1, other),
+            CategorySet(0, after),
+            HostsSet(("node1", "node2"), HostStanding.BLOCKED, 100.0),
+            HostsSet(("node3",), HostStanding.DRAINING),
+            HostsSet(("node2",), HostStanding.OPEN),
+        ],
+    )
+    run = replay(path)
+    assert run.categories == {CategoryKey(0, "fit"): after, CategoryKey(1, "fit"): other}
+    assert run.closed_hosts == {"node1": (HostStanding.BLOCKED, 100.0), "node3": (HostStanding.DRAINING, None)}
+
+
+def test_what_an_attempt_has_used_is_kept(tmp_path: Path) -> None:
+    attempt = AttemptId(1, 1)
+    ended = AttemptEnded(attempt, Outcome.SUCCESS, measured=Measured(1.5, 200.0, 30.0))
+    records = [AttemptAssigned(attempt, TaskId(1), WORKER), ended]
+    with sqlite3.connect(written(tmp_path, records)) as connection:
+        assert connection.execute("SELECT cpu_s, memory_mb, disk_mb FROM attempts").fetchone() == (1.5, 200.0, 30.0)

@@ -9,7 +9,19 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
 from vine.wire import messages as m
-from vine.wire.parts import CacheLevel, DownloadFault, FetchFault, FileKind, Outcome
+from vine.wire.parts import (
+    CacheLevel,
+    CategoryMode,
+    CategorySpec,
+    DownloadFault,
+    FetchFault,
+    FileKind,
+    HostStanding,
+    Measured,
+    Outcome,
+    Policy,
+    Request,
+)
 
 _FAULTS = [f for f in FetchFault if f not in (FetchFault.NONE, FetchFault.SOURCE_CHANGED, FetchFault.ABANDONED)]
 _DOWNLOAD_FAULTS = [
@@ -17,6 +29,7 @@ _DOWNLOAD_FAULTS = [
 ]  # fmt: skip
 _OUTCOMES = [
     Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.EXCEPTION, Outcome.KILLED, Outcome.DISK_FULL,
+    Outcome.MEMORY_LIMIT,
 ]  # fmt: skip
 _HOSTS = st.sampled_from([None, None, None, "shared", "twins"])
 
@@ -68,6 +81,15 @@ class Run(RuleBasedStateMachine):
             else:
                 self.world.say(m.FileUnreadable(file, "no such file"))
 
+    @rule(
+        name=st.sampled_from(["a", "b"]),
+        mode=st.sampled_from(CategoryMode),
+        memory=st.sampled_from([None, 10.0, 400.0]),
+        concurrent=st.sampled_from([None, 0, 1]),
+    )
+    def set_category(self, name: str, mode: CategoryMode, memory: float | None, concurrent: int | None) -> None:
+        self.world.say(m.SetCategory(CategorySpec(name, mode, Request(memory_mb=memory), concurrent_max=concurrent)))
+
     @rule(data=st.data(), large=st.booleans(), retries=st.integers(0, 1), makes=st.booleans())
     def submit(self, data: st.DataObject, large: bool, retries: int, makes: bool) -> None:
         self.world.large_values = large
@@ -77,7 +99,16 @@ class Run(RuleBasedStateMachine):
         if makes:
             outputs = (self.world.temp(),)
             self.temps += outputs
-        task = self.world.submit(tuple(inputs), outputs, tuple(depends), retries=retries)
+        policy = data.draw(st.sampled_from([None, None, "start", "end", "strict", "a", "b"]))
+        if policy is not None:
+            in_s = self.world.now + data.draw(st.sampled_from([0.0, 1.0, 5.0]))
+            kinds = {
+                "start": {"starts_at_s": in_s},
+                "end": {"ends_at_s": in_s},
+                "strict": {"strict": tuple(inputs[:1])},
+            }
+            policy = Policy(**kinds[policy]) if policy in kinds else Policy(category=policy)
+        task = self.world.submit(tuple(inputs), outputs, tuple(depends), retries=retries, policy=policy)
         self.tasks.append(task)
         self.kept.append(task)
 
@@ -134,9 +165,13 @@ class Run(RuleBasedStateMachine):
     # --- the fleet -------------------------------------------------------------------------------
 
     @rule(cores=st.integers(1, 3), host=_HOSTS)
-    @precondition(lambda self: len(self.world.workers) < 9)
+    @precondition(lambda self: len(self.world.workers) < 9 and not self._is_drained())
     def join(self, cores: int, host: str | None) -> None:
         self.world.join(cores=cores, host=host)
+
+    @rule(standing=st.sampled_from(HostStanding), seconds=st.sampled_from([None, 5.0]))
+    def close_or_open_hosts(self, standing: HostStanding, seconds: float | None) -> None:
+        self.world.say(m.SetHosts(("host",), standing, seconds))  # All workers are there.
 
     @rule(data=st.data())
     @precondition(lambda self: self.world.workers)
@@ -148,6 +183,7 @@ class Run(RuleBasedStateMachine):
         events = self.world.possible_events()
         if events:
             self.world.outcome = lambda assignment: outcome
+            self.world.measured = lambda assignment: Measured(1.0, 10.0 * assignment.attempt.counter, 1.0)
             self.world.happen(data.draw(st.sampled_from(events)))
 
     @rule(data=st.data(), fault=st.sampled_from(_FAULTS))
@@ -223,11 +259,20 @@ class Run(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from([0.1, 1.0, 10.0]))
     def time_passes(self, seconds: float) -> None:
         self.world.pass_time(seconds)
+        for worker in [worker for worker in self.world.workers.values() if worker.ended]:
+            self.world.lose(worker.worker_id)
+
+    def _is_drained(self) -> bool:
+        standing, _ = self.world.core.state.closed_hosts.get("host", (HostStanding.OPEN, None))
+        return standing is HostStanding.DRAINING
 
     def teardown(self) -> None:
         """Once the faults stop and workers live, everything that was submitted ends."""
         world = self.world
         world.outcome = lambda assignment: Outcome.SUCCESS
+        world.say(m.SetHosts((), HostStanding.OPEN))
+        for name in ("a", "b"):
+            world.say(m.SetCategory(CategorySpec(name, concurrent_max=2)))
         for host in (None, "shared", "shared"):
             world.join(cores=3, host=host)
         for file, record in list(world.core.state.files.by_id.items()):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.scheduler.world import World
 from vine import config
 from vine.names import HostId, PeerKey, WorkerId
-from vine.scheduler import actions
+from vine.scheduler import actions, fleet
 from vine.wire import messages as m
 from vine.wire.parts import Outcome, Request, Resources
 
@@ -78,3 +78,59 @@ def test_a_task_that_asks_for_a_feature_does_not_wait_for_a_factory_that_cannot_
         world.pass_time(config.no_fit_grace_s)
     assert world.results[task].outcome is Outcome.NO_WORKER_FITS
     assert "the feature infiniband" in world.results[task].message
+
+
+def unfit(world: World, **fields: object) -> str:
+    task = world.submit(**fields)  # type: ignore[arg-type]
+    for _ in range(2):
+        world.pass_time(config.no_fit_grace_s + 1)
+    assert world.results[task].outcome is Outcome.NO_WORKER_FITS
+    return world.results[task].message
+
+
+def test_what_no_worker_has_enough_of_is_named_with_the_most_that_there_is() -> None:
+    world = World()
+    world.join(cores=16, memory_mb=1000)
+    world.join(cores=1, memory_mb=64_000)
+    message = unfit(world, request=Request(cores=2, memory_mb=1e6))
+    assert "it asks for 1000000 MB memory, and the largest worker has 64000 MB memory" in message
+
+
+def test_what_no_single_worker_has_together_is_named_whole() -> None:
+    world = World()
+    world.join(cores=16, memory_mb=1000)
+    world.join(cores=1, memory_mb=64_000)
+    message = unfit(world, request=Request(cores=2, memory_mb=2000))
+    assert "none has all that it asks for (2 cores, 2000 MB memory)" in message
+    assert "the feature tpu" in unfit(world, features=("tpu",))
+
+
+def test_a_task_that_only_the_factorys_workers_fit_waits_for_them() -> None:
+    world = World(workers=1, cores=1)
+    size = Resources(8, 1000, 1000, 0)
+    world.say(m.FactoryHello("f", "local", 0, 1, size), PeerKey("factory"))
+    task = world.submit(request=Request(cores=8))
+    for _ in range(3):
+        world.pass_time(config.no_fit_grace_s)
+    assert world.state_of(task) == "ready"
+    assert "the largest worker has 8 cores" in unfit(world, request=Request(cores=9))
+
+
+def test_a_task_that_has_ended_while_nobody_had_room_asks_for_no_worker() -> None:
+    world = World()
+    tasks = [world.submit() for _ in range(3)]
+    world.pass_time(1)
+    assert [each.tasks for each in fleet.fleet_demand(world.core.state).waiting] == [3]
+    world.say(m.CancelTasks(tuple(tasks)))
+    world.pass_time(1)
+    assert not fleet.fleet_demand(world.core.state).waiting
+
+
+def test_each_task_that_fits_nowhere_is_given_its_time() -> None:
+    world = World(workers=1)
+    for _ in range(2):
+        task = world.submit(request=Request(cores=8))
+        world.pass_time(1)
+        assert world.state_of(task) == "ready"
+        world.pass_time(config.no_fit_grace_s + 1)
+        assert world.results[task].outcome is Outcome.NO_WORKER_FITS

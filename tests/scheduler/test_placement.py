@@ -8,8 +8,9 @@ import pytest
 
 from tests.scheduler.world import World
 from vine import config
+from vine.names import MANAGER, FileId
 from vine.wire import messages as m
-from vine.wire.parts import Outcome, Request, Resources
+from vine.wire.parts import Outcome, Policy, Request, Resources
 
 
 def test_a_task_takes_the_worker_that_holds_its_input() -> None:
@@ -136,3 +137,73 @@ def test_a_task_that_is_learnt_to_be_short_is_queued_though_nobody_has_come_to_h
         state.placement.ran(state.tasks.by_id[short], 0.001)
     world.submit()
     assert world.state_of(short) == "staged"
+
+
+def strict(*files: FileId) -> Policy:
+    return Policy(strict=files)
+
+
+def test_a_strict_input_is_read_where_it_is_though_others_are_emptier() -> None:
+    world = World(workers=3, cores=2)
+    made = world.temp()
+    maker = world.submit((), (made,))
+    place = world.worker_of(maker)
+    world.settle()
+    tasks = [world.submit((made,), policy=strict(made)) for _ in range(4)]
+    assert [world.worker_of(task) for task in tasks] == [place, place, None, None]
+    assert "busy" in world.core.why(tasks[3], world.now)
+    world.settle()
+    assert all(world.results[task].worker_id == place for task in tasks)
+
+
+def test_a_task_whose_strict_inputs_are_on_different_workers_fails_soon() -> None:
+    world = World(workers=2)
+    ones = [world.temp(), world.temp()]
+    for made in ones:
+        world.submit((), (made,))
+    world.settle()
+    task = world.submit(tuple(ones), policy=strict(*ones))
+    assert world.core.why(task, world.now) == "waits for a worker that has all of its strict inputs: none does"
+    other = world.submit((ones[0],), policy=strict(ones[0]))
+    assert world.state_of(other) == "staged"  # Who cannot be placed holds up nobody.
+    for _ in range(2):
+        world.pass_time(config.no_fit_grace_s)
+    assert world.results[task].outcome is Outcome.FIXED_LOCATION_MISSING
+
+
+def test_of_many_workers_that_have_a_strict_input_the_emptiest_is_found() -> None:
+    world = World(workers=80, cores=2)
+    made = world.local_file()
+    request = world.broadcast(made)
+    world.settle()
+    assert world.answer(request) is not None
+    world.join(cores=64, memory_mb=64_000)  # emptier than all, and without the file
+    holders = set(world.core.state.files.object_of(made).holders)  # type: ignore[union-attr]
+    tasks = [world.submit((made,), policy=strict(made)) for _ in range(120)]
+    assert {world.worker_of(task) for task in tasks} == holders - {MANAGER}
+
+
+def test_a_strict_input_that_is_no_input_is_refused() -> None:
+    world = World(workers=1)
+    task = world.submit(policy=strict(world.temp()))
+    assert world.results[task].outcome is Outcome.INPUT_MISSING
+
+
+def test_a_task_runs_where_its_strict_input_has_come_to_be() -> None:
+    world = World(workers=2)
+    sent = world.local_file()
+    tasks = [world.submit((sent,), policy=strict(sent)) for _ in range(2)]
+    assert [world.state_of(task) for task in tasks] == ["ready", "ready"]
+    world.broadcast(sent, workers=("w2",))
+    world.settle()
+    assert [world.results[task].worker_id for task in tasks] == ["w2", "w2"]
+
+
+def test_a_strict_input_that_is_not_declared_any_more_is_looked_for_nowhere() -> None:
+    world = World(workers=1)
+    sent = world.local_file()
+    task = world.submit((sent,), policy=strict(sent))
+    world.say(m.CancelTasks((task,)))
+    world.say(m.ForgetFiles((sent,)))
+    world.pass_time(1)
+    assert sent not in world.core.state.files.by_id

@@ -27,6 +27,7 @@ from vine.wire.parts import (
     FileSpec,
     MadeOutput,
     Manifest,
+    Measured,
     Mount,
     Outcome,
     Request,
@@ -71,6 +72,7 @@ class World:
         self.outcome: Callable[[Assignment], Outcome] = lambda assignment: Outcome.SUCCESS
         self.value: Callable[[Assignment], bytes] = lambda assignment: b"v"
         self.large_values = False
+        self.measured: Callable[[Assignment], Measured | None] = lambda assignment: None
         self.seconds: Callable[[FakeWorker], float] = lambda worker: 0.1  # that a transfer to it takes
         self.runs: dict[TaskId, int] = {}
         self.web: dict[str, str] = {}  # what each URL leads to at present, where it is not its own name
@@ -159,6 +161,7 @@ class World:
         memory_mb: float = 1000,
         found: tuple[ObjectId, ...] = (),
         host: str | None = None,
+        hostname: str = "host",
     ) -> FakeWorker:
         """A worker comes; `found` is what it has kept for ever. Those of one `host` share a store."""
         number = self._number()
@@ -167,7 +170,7 @@ class World:
         worker.host = host or f"host-{worker_id}"
         self.workers[worker_id] = worker
         hello = m.WorkerHello(
-            worker_id, HostId(worker.host), "host", 1, Resources(cores, memory_mb, 1000, 0), (), "3.11",
+            worker_id, HostId(worker.host), hostname, 1, Resources(cores, memory_mb, 1000, 0), (), "3.11",
             f"tcp://127.0.0.1:{10000 + number}", worker.chunks_endpoint,
         )  # fmt: skip
         worker.holds.update(found)
@@ -341,6 +344,7 @@ class World:
             outcome,
             outputs=tuple(outputs),
             times=Times(run_s=1.0),
+            measured=self.measured(assignment),
             **value,  # type: ignore[arg-type]
         )
         self.say(m.AttemptsEnded((result,)), worker.peer)

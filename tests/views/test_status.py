@@ -14,7 +14,7 @@ from vine.views import status
 from vine.views.reading import open_run
 from vine.views.status import main
 from vine.wire import messages as m
-from vine.wire.parts import Outcome, Request
+from vine.wire.parts import CategoryMode, CategorySpec, HostStanding, Measured, Outcome, Policy, Request
 
 
 @pytest.fixture
@@ -179,3 +179,19 @@ def test_a_download_is_shown_with_who_does_it_and_that_nobody_else_does(
     assert f"downloads: {now}, {since}; 0 B from URLs\n" in said
     (row,) = [line.split() for line in said.splitlines() if line.strip().startswith("https://")]
     assert row[:2] == ["https://example.org/data", "w1"]
+
+
+def test_categories_are_shown_with_what_their_tasks_have_used_and_closed_hosts_with_their_workers(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.join("w1")
+    world.say(m.SetCategory(CategorySpec("fit", CategoryMode.MAX, concurrent_max=2)))
+    world.measured = lambda assignment: Measured(1.5, 120.0, 30.0)
+    world.submit(policy=Policy(category="fit"))
+    world.settle()
+    world.submit(policy=Policy(category="fit"))
+    world.say(m.SetHosts(("host",), HostStanding.BLOCKED))
+    said = shown(capsys, str(world.save()))
+    assert "workers when it ended: 1, 1 on blocked or drained hosts\n" in said
+    (line,) = [line.split() for line in said.splitlines() if line.split()[:1] == ["fit"]]
+    assert line == ["fit", "max", "1", "of", "at", "most", "2", "1", "1.5", "120", "MB", "30", "MB"]

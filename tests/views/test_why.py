@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from vine.errors import UsageError
 from vine.names import FileId, TaskId
 from vine.views.reading import open_run
 from vine.views.why import why
-from vine.wire.parts import FileKind, Outcome, Request
+from vine.wire.parts import FileKind, Outcome, Policy, Request
 
 
 @pytest.fixture
@@ -32,6 +33,12 @@ def test_a_task_waits_for_the_results_of_others(world: JournaledWorld) -> None:
         f"  waits for the result of task {first} (load), which is ready",
         f"  waits for the result of task {second} (clean), which is ready",
     ]
+
+
+def test_a_task_waits_for_its_start_time(world: JournaledWorld) -> None:
+    task = world.submit(label="later", policy=Policy(starts_at_s=time.time() + 1000))
+    (line,) = asked(world, task)
+    assert line.startswith(f"task {task} (later): waiting: waits for its start time, which is in ")
 
 
 def test_results_that_are_there_are_waited_for_no_more(world: JournaledWorld) -> None:

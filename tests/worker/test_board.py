@@ -138,7 +138,7 @@ def test_whoever_does_not_end_when_asked_is_made_to_after_its_time_of_grace() ->
     board.now = 10.0
     for number in (1, 2):  # In one moment: actions cannot be ordered, so the count decides.
         key = AttemptId(1, number)
-        board.kill(act.KillBody(key, force=False), act.KillBody(key, force=True))
+        board.kill(act.KillBody(key, force=False), act.KillBody(key, force=True), at_once=False)
     assert [action.force for action in board.actions if isinstance(action, act.KillBody)] == [False, False]
     assert [(at_s, kill) for at_s, _count, kill in sorted(board.kills)] == [
         (10.0 + config.stop_grace_s, act.KillBody(AttemptId(1, number), force=True)) for number in (1, 2)

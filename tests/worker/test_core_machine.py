@@ -18,6 +18,8 @@ from vine.wire.parts import (
     CacheLevel,
     DownloadFault,
     InlineObject,
+    Limits,
+    Measured,
     Mount,
     ObjectMount,
     Outcome,
@@ -47,6 +49,7 @@ class Driver(RuleBasedStateMachine):
         self.ended: dict[AttemptId, Outcome] = {}
         self.hosts: dict[int, ModelHost] = {}
         self.bodies: dict[AttemptId, Assignment] = {}
+        self.probes: list[tuple[act.Probe, ...]] = []  # not answered yet
         self.collecting: dict[AttemptId, Assignment] = {}
         self.held: set[ObjectId] = set()
         self.spare: set[ObjectId] = set()
@@ -80,6 +83,9 @@ class Driver(RuleBasedStateMachine):
             case act.StartBody(given, _grant):
                 self.check_start(given)
                 self.bodies[given.attempt] = given
+            case act.MeasureUse(probes):
+                assert not self.probes, "it asks again before it was answered"
+                self.probes.append(probes)
             case act.Collect(given):
                 self.collecting[given.attempt] = given
             case act.KeepObject(item):
@@ -133,6 +139,7 @@ class Driver(RuleBasedStateMachine):
             outputs=(Mount(FileId(1), "out"),) if data else (),
             environment=TREE if tree else None,
             time_limit_s=0.005 if limited else None,
+            limits=Limits(memory_mb=100.0) if limited or tree else None,
         )
         self.given[given.attempt] = given
         self.feed(wire.RunAttempts((given,)))
@@ -219,6 +226,12 @@ class Driver(RuleBasedStateMachine):
         key = data.draw(st.sampled_from(sorted(self.bodies)))
         del self.bodies[key]
         self.feed(act.BodyEnded(key, data.draw(st.sampled_from([FINE, act.Ending(Outcome.KILLED)]))))
+
+    @rule(memory_mb=st.sampled_from([50.0, 150.0]))
+    @precondition(lambda self: self.probes)
+    def use_is_measured(self, memory_mb: float) -> None:
+        probes = self.probes.pop()
+        self.feed(act.Used(tuple((probe.attempt, Measured(0.0, memory_mb, 0.0)) for probe in probes)))
 
     @rule(altered=st.booleans(), data=st.data())
     @precondition(lambda self: self.collecting)

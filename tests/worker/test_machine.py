@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from vine_worker import machine
 
 
@@ -24,3 +26,11 @@ def test_there_is_something_of_everything(tmp_path: Path) -> None:
 
 def test_the_address_towards_a_manager_here_is_the_loopback() -> None:
     assert machine.address_towards("tcp://127.0.0.1:1") == "127.0.0.1"
+
+
+@pytest.mark.parametrize(("visible", "count"), [("", 0), ("-1", 0), ("3", 1), ("2,5", 2), ("GPU-1a,-1,4", 1)])
+def test_only_the_gpus_that_a_batch_system_lets_us_see_are_ours(
+    monkeypatch: pytest.MonkeyPatch, visible: str, count: int
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine.gpus() == count

@@ -32,10 +32,17 @@ def test_an_environment_that_could_be_written_to_is_not_written_byte_code_into()
     assert variables["PYTHONDONTWRITEBYTECODE"] == "1"
 
 
-def test_bodies_see_the_gpus_that_they_were_given_and_no_others() -> None:
+def test_bodies_see_the_gpus_that_they_were_given_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     on_gpus = Resources(gpus=4)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     assert process.interpreter_variables(None, 1, (1, 3), on_gpus, True)["CUDA_VISIBLE_DEVICES"] == "1,3"
     assert process.interpreter_variables(None, 1, (), on_gpus, True)["CUDA_VISIBLE_DEVICES"] == ""
+
+
+def test_gpus_keep_the_names_by_which_a_batch_system_gave_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,GPU-8932f937,5")
+    variables = process.interpreter_variables(None, 1, (1, 2), Resources(gpus=3), True)
+    assert variables["CUDA_VISIBLE_DEVICES"] == "GPU-8932f937,5"
 
 
 def test_the_allotment_is_told_in_plain_figures_and_the_users_variables_win() -> None:

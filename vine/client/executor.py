@@ -22,7 +22,7 @@ from vine.client.manager import Manager
 from vine.client.pool import Pool, factory_options, fleet, opened
 from vine.client.session import anew
 from vine.names import FileId, TaskId
-from vine.wire.parts import Mount, Request, TaskKind, TaskSpec
+from vine.wire.parts import Mount, Policy, Request, TaskKind, TaskSpec
 
 T = TypeVar("T")
 
@@ -217,6 +217,8 @@ class Executor(concurrent.futures.Executor):
     def _set_options(self, options: CallOptions) -> None:
         self._options = options
         self._request = options.request()
+        policy = Policy(enforce=self.manager.enforce_resources)
+        self._policy = None if policy == Policy() else policy
         self._environment = None if options.environment is None else options.environment.file_id
         # Checked once here, so that the calls need not be.
         tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", ()))
@@ -236,6 +238,7 @@ class Executor(concurrent.futures.Executor):
             retries=options.retries,
             time_limit_s=options.time_limit,
             label=function.label,
+            policy=self._policy,
         )
 
     def _submit_late(

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 import msgspec
 
 from vine import errors
-from vine.client import serialise
+from vine.client import resources, serialise
 from vine.names import TaskId, WorkerId
 from vine.wire.parts import Outcome, TaskResult, Times
 
@@ -42,12 +42,16 @@ class CallSession(Protocol):
 _ERRORS: dict[Outcome, type[errors.TaskFailed]] = {
     Outcome.CANCELLED: errors.TaskCancelled,
     Outcome.NO_WORKER_FITS: errors.NoWorkerFits,
+    Outcome.FIXED_LOCATION_MISSING: errors.FixedLocationMissing,
     Outcome.INPUT_MISSING: errors.InputMissing,
     Outcome.INPUT_CHANGED: errors.InputChanged,
     Outcome.INPUT_ALTERED: errors.InputAltered,
     Outcome.DEPENDENCY_FAILED: errors.DependencyFailed,
     Outcome.WORKER_LOST: errors.WorkerLost,
     Outcome.TIME_LIMIT: errors.TimeLimitExceeded,
+    Outcome.END_TIME: errors.TimeLimitExceeded,
+    Outcome.MEMORY_LIMIT: errors.MemoryLimitExceeded,
+    Outcome.DISK_LIMIT: errors.DiskLimitExceeded,
     Outcome.DISK_FULL: errors.OutOfDisk,
 }
 
@@ -100,6 +104,11 @@ class VineFuture(concurrent.futures.Future[T]):
     def times(self) -> Times | None:
         """Where the ended call's time on its worker went."""
         return self.task.times if self.task is not None else None
+
+    @property
+    def resources_measured(self) -> resources.TaskResources | None:
+        """What the ended call has used."""
+        return None if self.task is None else resources.measured(self.task)
 
     @property
     def worker(self) -> WorkerId | None:

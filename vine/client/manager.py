@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import atexit
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -17,8 +16,10 @@ import msgspec
 
 from vine import config, errors
 from vine.client import launch
+from vine.client.backlog import Backlog
 from vine.client.calls import Calls
 from vine.client.files import Declarer, File, Stager
+from vine.client.policies import Policies
 from vine.client.session import Session
 from vine.client.tasks import Task
 from vine.host import host_id
@@ -28,7 +29,7 @@ from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, RunState
 from vine.wire.parts import Role
 
 
-class Manager:
+class Manager(Policies):
     """A run: files that are declared, tasks that are submitted, and workers that come and go.
 
     Starts a manager process that ends with this one, unless `connection` names the connection file (or run
@@ -42,8 +43,11 @@ class Manager:
         host: str = "127.0.0.1",
         run_info_path: str | os.PathLike[str] = "vine-run-info",
         connection: str | os.PathLike[str] | None = None,
+        enforce_resources: bool = True,
     ) -> None:
+        """With `enforce_resources`, tasks that use more memory or disk than they have asked for are killed."""
         self.name = name
+        self.enforce_resources = enforce_resources
         self._lifeline = launch.Lifeline()
         self._program: launch.Program | None = None
         self._programs: list[launch.Program] = []
@@ -51,8 +55,8 @@ class Manager:
         self._closed = False
         self._process_id = os.getpid()
         self._before_close: list[Callable[[], None]] = []
-        self._outstanding: dict[TaskId, Task] = {}
-        self._finished: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
+        self._backlog = Backlog()
+        self._categories = {}
         try:
             if connection is None:
                 self._program, path = launch.start_manager(self._lifeline, os.fspath(run_info_path), host, port, name)
@@ -210,35 +214,36 @@ class Manager:
             )
         task_id = self._session.number_task()
         spec = task.submitted(self, task_id)
-        self._outstanding[task_id] = task
+        self._backlog.add(task_id, task)
         try:
             self._session.expect(task_id, task)
             self._calls.submit(spec)
         except BaseException:  # Such as a Ctrl-C while it waits: `wait` must not wait for it.
             self._session.claim(task_id)
-            self._outstanding.pop(task_id, None)
+            self._backlog.drop(task_id)
             raise
         return task_id
 
     def wait(self, timeout: float | None = None) -> Task | None:
         """The next task that has ended; None when the time is up, or no task is left."""
-        if not self._outstanding:
-            return None
-        try:
-            task = self._finished.get(timeout=timeout)
-        except queue.Empty:
-            return None
-        if task is None:
-            self._finished.put(None)  # For the next who waits.
-            self._session.check()
-            return None
-        assert task.id is not None
-        self._outstanding.pop(task.id, None)
+        return self._returned(self._backlog.take(timeout))
+
+    def wait_for_tag(self, tag: str, timeout: float | None = None) -> Task | None:
+        """As `wait`, for a task with this tag; None at once if no such task is left."""
+        return self._returned(self._backlog.take_tagged(tag, timeout))
+
+    def wait_for_task_id(self, task_id: TaskId, timeout: float | None = None) -> Task | None:
+        """As `wait`, for this task; None at once if it has been returned already."""
+        return self._returned(self._backlog.take_one(task_id, timeout))
+
+    def _returned(self, task: Task | None) -> Task | None:
+        if task is None and not self._backlog.empty:
+            self._session.check()  # Whoever waits in vain hears why.
         return task
 
     def empty(self) -> bool:
         """Whether every submitted task has been returned by `wait`."""
-        return not self._outstanding
+        return self._backlog.empty
 
     def cancel_by_task_id(self, task_id: TaskId) -> bool:
         """Stop a task; it comes back through `wait` with the result 'cancelled', or what came first."""
@@ -249,7 +254,22 @@ class Manager:
 
     def cancel_all(self) -> int:
         """Stop all of this manager's tasks that have not ended; how many there were."""
-        return sum(self.cancel_by_task_id(task_id) for task_id in list(self._outstanding))
+        return self._cancel(self._backlog.ids())
+
+    def cancel_by_task_tag(self, tag: str) -> bool:
+        """Stop one task with this tag, the one that was submitted first of those that have not ended."""
+        return any(self.cancel_by_task_id(task_id) for task_id in self._backlog.ids(tag))
+
+    def cancel_all_by_tag(self, tag: str) -> int:
+        """Stop all tasks with this tag that have not ended; how many there were."""
+        return self._cancel(self._backlog.ids(tag))
+
+    def cancel_by_category(self, category: str) -> int:
+        """Stop all tasks of this category that have not ended; how many there were."""
+        return self._cancel([task_id for task_id, task in self._backlog.tasks() if task.category == category])
+
+    def _cancel(self, task_ids: list[TaskId]) -> int:
+        return sum(self.cancel_by_task_id(task_id) for task_id in task_ids)
 
     # --- the run ---
 
@@ -282,7 +302,7 @@ class Manager:
             end()
         self._stager.close()
         self._session.close()
-        self._finished.put(None)
+        self._backlog.over()
         self._end_programs(config.run_end_s)
 
     def __enter__(self) -> Manager:
@@ -330,10 +350,10 @@ class Manager:
     def task_ended(self, task: Task) -> None:
         assert task.id is not None
         self._session.forget_result(task.id)  # Only futures can be passed on.
-        self._finished.put(task)
+        self._backlog.ended(task)
 
     def task_broken(self, task: Task) -> None:
-        self._finished.put(None)
+        self._backlog.over()
 
     def adopt(self, program: launch.Program, before_close: Callable[[], None]) -> None:
         """A program that ends with the run; `before_close` is called before that."""

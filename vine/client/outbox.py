@@ -10,7 +10,16 @@ from typing import TypeVar
 
 from vine import config
 from vine.names import TaskId
-from vine.wire.messages import CancelTasks, DeclareFiles, ForgetFiles, ForgetResults, FromClient, SubmitTasks
+from vine.wire.messages import (
+    CancelTasks,
+    DeclareFiles,
+    ForgetFiles,
+    ForgetResults,
+    FromClient,
+    SetCategory,
+    SetHosts,
+    SubmitTasks,
+)
 from vine.wire.parts import FileSpec, TaskSpec
 
 Spec = TypeVar("Spec", TaskSpec, FileSpec)
@@ -18,6 +27,9 @@ Item = TaskSpec | FileSpec | FromClient
 
 _TASK_OVERHEAD_BYTES = 200  # About what a task takes on the wire beside its payload and command.
 _FILE_OVERHEAD_BYTES = 300
+
+
+_POLICIES = (SetCategory, SetHosts)
 
 
 class Outbox:
@@ -93,7 +105,8 @@ class Outbox:
     def take(self) -> list[FromClient]:
         """IO thread: the next messages, in an order in which each is understood.
 
-        Files are declared before the tasks that name them; cancellations, and words that files or results are
+        Files are declared before the tasks that name them, and how tasks are to be run is said before any of them, for
+        it holds for those that wait already, too. Cancellations, and words that files or results are
         not needed any more, follow the tasks that were put in before them.
         """
         # Counted first: a future that has been dropped by now was passed to tasks put in before now.
@@ -101,8 +114,9 @@ class Outbox:
         tasks, files, others, emptied = self._pop_items()
         messages: list[FromClient] = []
         messages += [DeclareFiles(part) for part in _parts(files, _file_bytes)]
+        messages += [message for message in others if isinstance(message, _POLICIES)]
         messages += [SubmitTasks(part) for part in _parts(tasks, _task_bytes)]
-        messages += _with_merged_forgets(others)
+        messages += _with_merged_forgets([message for message in others if not isinstance(message, _POLICIES)])
         if emptied:
             messages += [CancelTasks(ids) for ids in _id_parts(self._cancelled, cancelled)]
             messages += [ForgetResults(ids) for ids in _id_parts(self._forgotten, forgotten)]

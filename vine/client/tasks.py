@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vine import errors
-from vine.client import futures, serialise
+from vine.client import futures, resources, serialise
 from vine.client.files import File
 from vine.names import TaskId
-from vine.wire.parts import Mount, Outcome, Request, TaskKind, TaskResult, TaskSpec, Times
+from vine.wire.parts import Mount, Outcome, Policy, Request, TaskKind, TaskResult, TaskSpec, Times
 
 if TYPE_CHECKING:
     from vine.client.manager import Manager
@@ -31,21 +31,30 @@ class Task:
         self.error: BaseException | None = None  # what went wrong, as an exception; it is not raised
         self._inputs: list[tuple[File, str]] = []
         self._outputs: list[tuple[File, str]] = []
+        self._strict: list[File] = []
         self._request: dict[str, float] = {}
         self._variables: dict[str, str] = {}
         self._environment: File | None = None
         self._tag = ""
+        self._category = ""
         self._retries = 0
         self._time_limit_s: float | None = None
+        self._starts_at_s: float | None = None
+        self._ends_at_s: float | None = None
         self._priority = 0.0
         self._features: list[str] = []
         self._manager: Manager | None = None
 
     # --- before submission ---
 
-    def add_input(self, file: File, name: str) -> None:
-        """The file's content is at `name` in the sandbox when the task starts; it is read-only."""
+    def add_input(self, file: File, name: str, strict_input: bool = False) -> None:
+        """The file's content is at `name` in the sandbox when the task starts; it is read-only.
+
+        With `strict_input` the task runs only on a worker that has the file already: nothing is sent for it.
+        """
         self._inputs.append((_a_file(file), sandbox_name(name)))
+        if strict_input:
+            self._strict.append(file)
 
     def add_output(self, file: File, name: str) -> None:
         """What the task leaves at `name` in the sandbox becomes the file's content."""
@@ -61,6 +70,7 @@ class Task:
         self._request["disk_mb"] = amount("disk", disk_mb)
 
     def set_gpus(self, gpus: float) -> None:
+        """A share of one device (below 1), or whole devices, which CUDA_VISIBLE_DEVICES names to the task."""
         self._request["gpus"] = amount("gpus", gpus)
 
     def set_env_var(self, name: str, value: str) -> None:
@@ -79,6 +89,10 @@ class Task:
     def set_tag(self, tag: str) -> None:
         self._tag = tag
 
+    def set_category(self, category: str) -> None:
+        """Tasks of one category have in common what `Manager.set_category_...` say of it."""
+        self._category = category
+
     def set_retries(self, retries: int) -> None:
         """So many more tries after failures of its own; losing a worker does not count."""
         self._retries = retries
@@ -86,6 +100,14 @@ class Task:
     def set_time_max(self, seconds: float) -> None:
         """Killed when it runs longer."""
         self._time_limit_s = seconds
+
+    def set_time_start(self, at: float) -> None:
+        """It waits until then: seconds since the epoch, as `time.time()` tells them, or TaskVine's microseconds."""
+        self._starts_at_s = _epoch_seconds(at)
+
+    def set_time_end(self, at: float) -> None:
+        """If it has not ended then, it is killed, or never begun; told as for `set_time_start`."""
+        self._ends_at_s = _epoch_seconds(at)
 
     def set_priority(self, priority: float) -> None:
         """Higher goes first."""
@@ -100,6 +122,10 @@ class Task:
     @property
     def tag(self) -> str:
         return self._tag
+
+    @property
+    def category(self) -> str:
+        return self._category
 
     @property
     def result(self) -> str | None:
@@ -139,6 +165,23 @@ class Task:
     @property
     def times(self) -> Times:
         return self._ended().times
+
+    @property
+    def resources_requested(self) -> resources.TaskResources:
+        return resources.requested(Request(**self._request))
+
+    @property
+    def resources_allocated(self) -> resources.TaskResources:
+        return resources.allocated(self._ended())
+
+    @property
+    def resources_measured(self) -> resources.TaskResources:
+        return resources.measured(self._ended())
+
+    @property
+    def limits_exceeded(self) -> resources.TaskResources | None:
+        """The one limit that the task was killed for, the other amounts being None; None if it was for none."""
+        return resources.exceeded(self._ended(), Request(**self._request), self._time_limit_s)
 
     def _ended(self) -> TaskResult:
         if self.ended_as is None:
@@ -192,8 +235,19 @@ class Task:
             time_limit_s=self._time_limit_s,
             features=tuple(self._features),
             tag=self._tag,
+            policy=self._policy(manager),
             **own,
         )
+
+    def _policy(self, manager: Manager) -> Policy | None:
+        policy = Policy(
+            enforce=manager.enforce_resources,
+            starts_at_s=self._starts_at_s,
+            ends_at_s=self._ends_at_s,
+            category=self._category,
+            strict=tuple(file.file_id for file in self._strict),
+        )
+        return None if policy == Policy() else policy
 
     def __repr__(self) -> str:
         number = "" if self.id is None else f" {self.id}"
@@ -253,7 +307,18 @@ def name_of(function: Callable[..., Any]) -> str:
 def amount(what: str, value: float) -> float:
     if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1e9:
         raise errors.UsageError(f"{what}={value!r} is no amount: give a number of at least 0")
+    if what == "gpus" and value > 1 and value != int(value):
+        raise errors.UsageError(
+            f"gpus={value!r} are neither a share of one device nor whole ones: give {int(value) + 1}"
+        )
     return float(value)
+
+
+def _epoch_seconds(at: float) -> float:
+    """No date that is meant in seconds is as large as the microseconds of 1973."""
+    if not isinstance(at, (int, float)) or isinstance(at, bool) or not at >= 0:
+        raise errors.UsageError(f"{at!r} is no time: give seconds since the epoch, such as time.time() + 60")
+    return at / 1e6 if at > 1e14 else float(at)
 
 
 def sandbox_name(name: str) -> str:

@@ -15,8 +15,10 @@ from vine.scheduler.records import (
     AttemptAssigned,
     AttemptEnded,
     AttemptStarted,
+    CategorySet,
     FileDeclared,
     FileFailed,
+    HostsSet,
     ObjectBound,
     Record,
     TaskAccepted,
@@ -26,7 +28,7 @@ from vine.scheduler.records import (
     WorkerJoined,
     WorkerLeft,
 )
-from vine.wire.parts import Outcome
+from vine.wire.parts import HostStanding, Outcome
 
 Row = list[Any]
 
@@ -60,7 +62,7 @@ class Batch:
         self._attempts: dict[AttemptId, Row] = {}
         self._files: dict[int, Row] = {}
         self._objects: dict[str, tuple[str, bytes]] = {}
-        self._workers: list[tuple[str, tuple[object, ...]]] = []
+        self._others: list[tuple[str, tuple[object, ...]]] = []
         self._statistics: list[tuple[float, str]] = []
         self._on: dict[type, Callable[[Any, float], None]] = {
             TaskAccepted: self._task_accepted,
@@ -73,6 +75,8 @@ class Batch:
             FileDeclared: self._file_declared,
             FileFailed: self._file_failed,
             ObjectBound: self._object_bound,
+            CategorySet: self._category_set,
+            HostsSet: self._hosts_set,
             WorkerJoined: self._worker_joined,
             WorkerLeft: self._worker_left,
         }
@@ -85,7 +89,7 @@ class Batch:
         _FILES.write(connection, list(self._files.values()))
         _TASKS.write(connection, list(self._tasks.values()))
         _ATTEMPTS.write(connection, list(self._attempts.values()))
-        for statement, values in self._workers:
+        for statement, values in self._others:
             connection.execute(statement, values)
         if self._statistics:
             connection.executemany("INSERT INTO statistics (at_s, snapshot) VALUES (?, ?)", self._statistics)
@@ -146,9 +150,10 @@ class Batch:
             self._task(task_id)[_STATE] = "running"
 
     def _attempt_ended(self, record: AttemptEnded, at_s: float) -> None:
-        row, times = self._attempt(record.attempt), record.times
+        row, times, used = self._attempt(record.attempt), record.times, record.measured
         row[_ATTEMPT_ENDED:] = (
             at_s, record.outcome.value, record.message, times.stage_in_s, times.wait_s, times.run_s, times.collect_s,
+            *((None, None, None) if used is None else (used.cpu_s, used.memory_mb, used.disk_mb)),
         )  # fmt: skip
         task_id = self._task_of.pop(record.attempt, None)
         if task_id is not None:
@@ -178,6 +183,20 @@ class Batch:
         if record.attempt is not None:
             row[_F["attempt_epoch"]], row[_F["attempt_counter"]] = record.attempt
 
+    # --- categories and hosts ----------------------------------------------------------------------------
+
+    def _category_set(self, record: CategorySet, at_s: float) -> None:
+        values = (record.client_index, record.spec.name, _encode(record.spec))
+        self._others.append(("INSERT OR REPLACE INTO categories VALUES (?, ?, ?)", values))
+
+    def _hosts_set(self, record: HostsSet, at_s: float) -> None:
+        for name in record.hostnames:
+            if record.standing is HostStanding.OPEN:
+                self._others.append(("DELETE FROM closed_hosts WHERE hostname = ?", (name,)))
+            else:
+                values = (name, record.standing.value, record.until_s)
+                self._others.append(("INSERT OR REPLACE INTO closed_hosts VALUES (?, ?, ?)", values))
+
     # --- workers ---------------------------------------------------------------------------------
 
     def _worker_joined(self, record: WorkerJoined, at_s: float) -> None:
@@ -187,8 +206,8 @@ class Batch:
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         )
         values = (record.worker_id, record.hostname, has.cores, has.memory_mb, has.disk_mb, has.gpus, record.log_path)
-        self._workers.append((statement, (*values, at_s)))
+        self._others.append((statement, (*values, at_s)))
 
     def _worker_left(self, record: WorkerLeft, at_s: float) -> None:
         statement = "UPDATE workers SET left_s = ?, reason = ? WHERE worker_id = ? AND left_s IS NULL"
-        self._workers.append((statement, (at_s, record.reason, record.worker_id)))
+        self._others.append((statement, (at_s, record.reason, record.worker_id)))

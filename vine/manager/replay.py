@@ -11,10 +11,12 @@ import msgspec
 from vine.errors import UsageError
 from vine.manager import schema
 from vine.names import AttemptId, FileId, ObjectId, RunId, TaskId, WorkerId
-from vine.wire.parts import FileSpec, Manifest, Outcome, TaskSpec
+from vine.scheduler.categories import CategoryKey
+from vine.wire.parts import CategorySpec, FileSpec, HostStanding, Manifest, Outcome, TaskSpec
 
 _task_spec = msgspec.msgpack.Decoder(TaskSpec)
 _file_spec = msgspec.msgpack.Decoder(FileSpec)
+_category_spec = msgspec.msgpack.Decoder(CategorySpec)
 _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
@@ -52,6 +54,8 @@ class ReplayedRun:
     files: dict[FileId, ReplayedFile]
     manifests: dict[ObjectId, Manifest]
     workers: tuple[WorkerId, ...]  # that had not left
+    categories: dict[CategoryKey, CategorySpec]
+    closed_hosts: dict[str, tuple[HostStanding, float | None]]  # by hostname; and until when, by the wall clock
 
 
 def replay(path: Path) -> ReplayedRun:
@@ -74,6 +78,14 @@ def replay(path: Path) -> ReplayedRun:
             manifests={
                 object_id: _manifest.decode(manifest)
                 for object_id, manifest in connection.execute("SELECT object_id, manifest FROM objects")
+            },
+            categories={
+                CategoryKey(client_index, name): _category_spec.decode(spec)
+                for client_index, name, spec in connection.execute("SELECT client_index, name, spec FROM categories")
+            },
+            closed_hosts={
+                name: (HostStanding(standing), until_s)
+                for name, standing, until_s in connection.execute("SELECT * FROM closed_hosts")
             },
             workers=tuple(name for (name,) in connection.execute("SELECT worker_id FROM workers WHERE left_s IS NULL")),
         )

@@ -121,6 +121,7 @@ def _make_loop(
         requests_endpoint=node.requests_endpoint,
         chunks_endpoint=node.chunks_endpoint,
         spread=Spread(options.spread),
+        wall_clock_ahead_s=time.time() - time.monotonic(),
     )
     world = World(hub, journal, files, node, events, mailbox, chores, options.parent_fd)
     return Loop(world, Scheduler(settings))

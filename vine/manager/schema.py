@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-version = 1
+version = 2
 
 script = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -26,6 +26,7 @@ CREATE TABLE attempts (
     assigned_s REAL, started_s REAL, ended_s REAL,  -- wall clock
     outcome TEXT, message TEXT,
     stage_in_s REAL, wait_s REAL, run_s REAL, collect_s REAL,
+    cpu_s REAL, memory_mb REAL, disk_mb REAL,  -- NULL for those that were too short to be measured
     PRIMARY KEY (epoch, counter)
 ) WITHOUT ROWID;
 CREATE TABLE files (
@@ -46,6 +47,16 @@ CREATE TABLE workers (
     cores REAL, memory_mb REAL, disk_mb REAL, gpus REAL,
     log_path TEXT, joined_s REAL, left_s REAL, reason TEXT
 );
+CREATE TABLE categories (
+    client_index INTEGER, name TEXT,
+    spec BLOB,  -- msgpack of wire.parts.CategorySpec
+    PRIMARY KEY (client_index, name)
+) WITHOUT ROWID;
+CREATE TABLE closed_hosts (
+    hostname TEXT PRIMARY KEY,
+    standing TEXT,
+    until_s REAL  -- by the wall clock; NULL until it is opened
+) WITHOUT ROWID;
 CREATE TABLE statistics (
     row INTEGER PRIMARY KEY,
     at_s REAL,
@@ -59,7 +70,7 @@ task_columns = (
 )  # fmt: skip
 attempt_columns = (
     "epoch", "counter", "task_id", "worker_id", "assigned_s", "started_s", "ended_s", "outcome", "message",
-    "stage_in_s", "wait_s", "run_s", "collect_s",
+    "stage_in_s", "wait_s", "run_s", "collect_s", "cpu_s", "memory_mb", "disk_mb",
 )  # fmt: skip
 file_columns = ("file_id", "declared_s", "object_id", "attempt_epoch", "attempt_counter", "failure", "spec")
 object_columns = ("object_id", "manifest")

@@ -6,7 +6,7 @@ from collections import Counter
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import keeping, mates, reasons, staging
+from vine.scheduler import dispatch, keeping, mates, reasons, staging
 from vine.scheduler.downloads import is_waited_for
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
@@ -47,6 +47,12 @@ def _check_tasks(state: State) -> None:
                     assert record.task_id in state.files.by_id[file_id].waiting
         if not record.state.ended:
             assert reasons.why(state, record), f"task {record.task_id} has no reason"
+    running = Counter(id(record.category) for record in state.tasks.by_attempt.values())
+    for category in state.categories.values():
+        assert category.running == running[id(category)], f"category {category.spec.name} is miscounted"
+    for shape in state.placement.shapes.values():
+        if shape.category is not None:
+            assert shape.request == shape.category.fill(shape.asked, shape.at_maximum), f"{shape.key} asks for the past"
     assert not state.doomed, "a doomed task outlived its step"
 
 
@@ -59,6 +65,8 @@ def _check_workers(state: State) -> None:
             assert record.state in (TaskState.STAGED, TaskState.RUNNING)
             for file_id in input_files(record.spec):
                 assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
+        closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
+        assert worker.open != closed, f"{worker_id} and its host disagree"
         totals = [sum(column) for column in zip(*(amounts(a) for a in worker.attempts.values()), strict=True)]
         for total, used in zip(totals, amounts(worker.used), strict=False):
             assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"
@@ -72,11 +80,13 @@ def _check_placement(state: State) -> None:
     """Nobody is ready whom a worker could run at once, unless the queues are about to be looked at."""
     placement = state.placement
     for shape in placement.shapes.values() if not (placement.due or state.stopping) else ():
+        if shape.category is not None and shape.category.full:
+            continue
+        places = dispatch.places_of(state, shape) if shape.strict else state.workers.keys()
         queued = [state.tasks.by_id.get(task_id) for _, _, task_id in shape.queue]
         for record in [each for each in queued if each is not None and each.state is TaskState.READY]:
-            for worker in state.workers.values():
-                waits = worker.worker_id in record.avoid or not placement.usable(shape, worker)
-                waits = waits or not placement.runs_at_once(shape, worker)
+            for worker in [state.workers[worker_id] for worker_id in places - record.avoid]:
+                waits = not placement.usable(shape, worker) or not placement.runs_at_once(shape, worker)
                 assert waits, f"task {record.task_id} waits, and {worker.worker_id} has room for it"
 
 

@@ -144,7 +144,7 @@ def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, messa
         record = state.tasks.by_id[task_id]
         assert record.attempt is not None
         stop_collecting(state, record)
-        state.tasks.drop_attempt(record)
+        state.drop_attempt(record)
         completion.end(state, record, outcome, f"its output {known.label} could not be brought back: {message}")
     for file_id in sorted(known.files):
         file = state.files.by_id[file_id]

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
 from vine.scheduler import collecting, dispatch, existence, recovery, upkeep
+from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import DropObjects
-from vine.wire.parts import AttemptResult, Outcome, TaskResult
+from vine.wire.parts import AttemptResult, Measured, Outcome, Resources, TaskResult
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -33,16 +36,25 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         return
     state.placement.ran(record, result.times.run_s)
     crowded = result.attempt in worker.crowded
+    allotment = worker.attempts[result.attempt]
     worker.release(result.attempt, state.now)
     if result.outcome is not Outcome.DISK_FULL:
         worker.had_room()
     state.load_changed(worker)
     result = _checked(state, worker, result)
-    state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times))
+    state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
     if result.outcome is Outcome.SUCCESS:
-        _succeeded(state, record, worker, result)
+        if record.category is not None and result.measured is not None:
+            _learn(state, record.category, result.measured, result.times.run_s)
+        _succeeded(state, record, worker, result, allotment)
     else:
-        _did_not_succeed(state, record, worker, result, crowded)
+        _did_not_succeed(state, record, worker, result, allotment, crowded)
+
+
+def _learn(state: State, category: Category, used: Measured, run_s: float) -> None:
+    """What a task has used may be enough for others of its category."""
+    if category.observe(used, run_s):
+        state.placement.category_changed(category)
 
 
 def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
@@ -70,10 +82,12 @@ def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -
         state.tell_worker(worker.worker_id, DropObjects(tuple(left)))
 
 
-def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
+def _succeeded(
+    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, allotment: Resources
+) -> None:
     attempt = record.attempt
     assert attempt is not None
-    attempt.result = _task_result(state, record, worker, result)
+    attempt.result = _task_result(state, record, worker, result, allotment)
     for output in result.outputs:
         collecting.take_output(state, record, worker, attempt, output)
     if not record.recovering:
@@ -82,26 +96,44 @@ def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: A
 
 
 def _did_not_succeed(
-    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, crowded: bool
+    state: State,
+    record: TaskRecord,
+    worker: WorkerRecord,
+    result: AttemptResult,
+    allotment: Resources,
+    crowded: bool,
 ) -> None:
     attempt = record.attempt
     assert attempt is not None
     if result.outcome in _ELSEWHERE or (result.outcome is Outcome.CANCELLED and not record.cancel_requested):
-        state.tasks.drop_attempt(record)
+        state.drop_attempt(record)
         recovery.place_elsewhere(state, record, worker, result.outcome, result.message, crowded)
+        return
+    if record.cancel_requested and result.outcome is Outcome.CANCELLED:
+        outcome, message = record.cancelled_as
+        result = msgspec.structs.replace(result, outcome=outcome, message=message)
+    category = record.category
+    has_more = category is not None and category.has_more(result.outcome, record.spec.request)
+    if has_more and not record.at_maximum and not record.cancel_requested:
+        state.drop_attempt(record)
+        _drop_leftovers(state, worker, result)
+        record.take_maximum()
+        dispatch.reconsider(state, record)
         return
     record.failures += 1
     if record.failures <= record.spec.retries and not record.cancel_requested:
-        state.tasks.drop_attempt(record)
+        state.drop_attempt(record)
         _drop_leftovers(state, worker, result)
         dispatch.reconsider(state, record)
         return
-    attempt.result = _task_result(state, record, worker, result)
+    attempt.result = _task_result(state, record, worker, result, allotment)
     collecting.take_value(state, record, worker, attempt, result)
     finish_or_collect(state, record)
 
 
-def _task_result(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> TaskResult:
+def _task_result(
+    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, allotment: Resources
+) -> TaskResult:
     attempt = record.attempt
     assert attempt is not None and record.first_assigned_at is not None
     return TaskResult(
@@ -119,6 +151,8 @@ def _task_result(state: State, record: TaskRecord, worker: WorkerRecord, result:
         times=result.times,
         task_s=max(0.0, state.now - attempt.assigned_at),
         queue_s=max(0.0, attempt.assigned_at - record.submitted_at),
+        measured=result.measured,
+        allotment=None if result.measured is None else allotment,
     )
 
 
@@ -134,7 +168,7 @@ def finish_or_collect(state: State, record: TaskRecord) -> None:
     worker = state.workers.get(attempt.worker)
     if worker is not None:
         worker.collecting.discard(record.task_id)
-    state.tasks.drop_attempt(record)
+    state.drop_attempt(record)
     commit(state, record, result)
 
 

@@ -13,7 +13,9 @@ from vine.errors import MalformedMessage
 from vine.names import TaskId
 from vine.scheduler import (
     actions,
+    appointments,
     broadcasting,
+    closing,
     collecting,
     completion,
     dispatch,
@@ -62,6 +64,8 @@ class Scheduler:
             m.ReplicateFile: self._on_replicate_file,
             m.PruneFiles: self._on_prune_files,
             m.ForgetResults: self._on_forget_results,
+            m.SetCategory: self._on_set_category,
+            m.SetHosts: self._on_set_hosts,
             m.ClientBye: self._on_client_bye,
         }
         self._from_worker: dict[type[m.Message], _Handler] = {
@@ -156,6 +160,9 @@ class Scheduler:
         for other in others:
             if now - other.heard_at > settings.client_lost_after_s:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
+        appointments.keep(state)
+        closing.keep(state)
+        state.placement.discard_ended(state.tasks.by_id)
         fleet.fail_what_fits_nowhere(state)
         replicating.ask_again(state)
         prefetching.clean(state)
@@ -165,7 +172,8 @@ class Scheduler:
 
     def next_deadline(self) -> float:
         """When to call `tick` at the latest."""
-        return self.state.news_at
+        appointment = self.state.appointments
+        return min(self.state.news_at, appointment[0][0]) if appointment else self.state.news_at
 
     def stop(self, reason: str, now: float) -> list[Action]:
         """The run is over: everybody is told to end."""
@@ -324,6 +332,12 @@ class Scheduler:
     def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
         for task_id in message.task_ids:
             submission.forget_result(self.state, client, task_id)
+
+    def _on_set_category(self, client: ClientRecord, message: m.SetCategory) -> None:
+        submission.set_category(self.state, client, message.category)
+
+    def _on_set_hosts(self, client: ClientRecord, message: m.SetHosts) -> None:
+        closing.set_hosts(self.state, message)
 
     def _on_client_bye(self, client: ClientRecord, message: m.ClientBye) -> None:
         self._lose(client.peer, "left")

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
-from vine.names import FileId, ObjectId, TaskId, WorkerId
+from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import prefetching, recovery, staging
 from vine.scheduler.files import ObjectRecord
-from vine.scheduler.placement import few
+from vine.scheduler.placement import Shape, few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, input_files, removed
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import Assignment, DependencyValue, ObjectMount, Outcome, Resources
+from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -35,7 +35,7 @@ def make_ready(state: State, record: TaskRecord) -> None:
 def reconsider(state: State, record: TaskRecord) -> None:
     """A task that has lost its attempt: ready again, or waiting if an input is gone meanwhile."""
     if record.cancel_requested:
-        state.doom(record.task_id, Outcome.CANCELLED, "cancelled")
+        state.doom(record.task_id, *record.cancelled_as)
         return
     wait_for_missing(state, record)
     if record.unmet:
@@ -80,9 +80,21 @@ def dispatch(state: State) -> None:
         state.placement.next_pairs(
             state.tasks.by_id,
             lambda record: held_bytes(state, record),
+            lambda shape: places_of(state, shape),
             lambda record, worker: prefetching.instead(state, record, worker),
             lambda record, worker, allotment: _assign(state, record, worker, allotment),
         )
+
+
+def places_of(state: State, shape: Shape) -> set[WorkerId]:
+    """The workers that have all strict inputs of a shape."""
+    found: set[WorkerId] | None = None
+    for file_id in shape.strict:
+        declared = file_id in state.files.by_id  # Shapes outlive their tasks, and so the files of these.
+        known = state.files.object_of(file_id) if declared else None
+        holders: set[WorkerId] = set() if known is None else known.holders - {MANAGER}
+        found = holders if found is None else found & holders
+    return found or set()
 
 
 def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
@@ -176,7 +188,19 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
         environment=content(spec.environment),
         time_limit_s=spec.time_limit_s,
         label=spec.label,
+        limits=limits_of(record),
     )
+
+
+def limits_of(record: TaskRecord) -> Limits | None:
+    """What the task is killed for: what it or its category has named, not what was added in proportion."""
+    spec = record.spec
+    request = spec.request if record.category is None else record.request  # Most tasks have none.
+    if request.memory_mb is None and request.disk_mb is None:
+        return None
+    if spec.policy is not None and not spec.policy.enforce:
+        return None
+    return Limits(request.memory_mb, request.disk_mb)
 
 
 def _dependency_value(dependency: TaskRecord) -> DependencyValue:

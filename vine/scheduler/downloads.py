@@ -227,6 +227,7 @@ def _choose(state: State, download: Download) -> WorkerRecord | None:
         if worker is None or worker_id in download.failed_on or worker_id in state.downloads.full:
             continue
         score = (
+            worker.open,
             not tasks or any(_fits(record, worker) for record in tasks),
             worker.status is None or worker.status.free_disk_bytes >= size_before,
             held[worker_id],
@@ -248,7 +249,7 @@ def _some_workers(state: State) -> Iterator[WorkerId]:
 
 def _fits(record: TaskRecord, worker: WorkerRecord) -> bool:
     spec = record.spec
-    able = could_fit(spec.request, worker.capacity) and has_features(worker, spec.features)
+    able = could_fit(record.request, worker.capacity) and has_features(worker, spec.features)
     return able and worker.worker_id not in record.avoid
 
 
@@ -256,7 +257,7 @@ def requests(state: State) -> Iterator[Request]:
     """What tasks ask for whose URLs wait for a worker, one for each: without it a fleet of none would stay so."""
     for download in state.downloads.waiting.values():
         tasks = _waiting(state, download)
-        yield tasks[0].spec.request if tasks else Request()
+        yield tasks[0].request if tasks else Request()
 
 
 # --- how it ends ---------------------------------------------------------------------------------

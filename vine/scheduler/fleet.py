@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
-from vine.scheduler import downloads, keeping, recovery, staging
+from vine.scheduler import closing, dispatch, downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.placement import Shape
@@ -22,12 +22,16 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _UNITS = ("cores", "MB memory", "MB disk", "gpus")
+_NO_PLACE = "no worker has all of its strict inputs, and they are not sent for it: let other tasks make them there"
+_REMEDY = "Ask for less, or start larger workers"
 
 
 def refusal_of(state: State, hello: WorkerHello) -> str | None:
     """Why this worker cannot join, if it cannot: two that share a name would end each other's tasks for ever."""
     if hello.worker_id == MANAGER:
         return f"a worker cannot be called {MANAGER!r}: name another --worker-id"
+    if closing.is_drained(state, hello.hostname):
+        return f"the host {hello.hostname} is drained: start the worker on another one"
     known = state.workers.get(hello.worker_id)
     if known is None or _process(known.hello) == _process(hello):
         return None
@@ -49,6 +53,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.worker_of[peer] = hello.worker_id
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
+    closing.look_at(state, worker)
     state.downloads.looking = True
     state.copies.join(worker.worker_id, worker.host_id)
     settings = state.settings
@@ -125,20 +130,26 @@ def fail_what_fits_nowhere(state: State) -> None:
     """A task that no worker that could come can run is an error soon, not a hang."""
     sizes = sizes_that_could_come(state)
     for shape in list(state.placement.shapes.values()):
-        if not shape.queue or not sizes or _fits_somewhere(state, shape):
+        lacks_place = bool(shape.strict) and not dispatch.places_of(state, shape)
+        if not shape.queue or not sizes or (_fits_somewhere(state, shape) and not lacks_place):
             shape.unfit_since = None
         elif shape.unfit_since is None:
             shape.unfit_since = state.now
         elif state.now - shape.unfit_since >= state.settings.no_fit_grace_s:
-            message = unfit_message(shape, sizes)
+            shape.unfit_since = None  # Those that come later have their own time.
+            outcome = Outcome.FIXED_LOCATION_MISSING if lacks_place else Outcome.NO_WORKER_FITS
+            message = _NO_PLACE if lacks_place else unfit_message(shape, sizes)
             for _, _, task_id in shape.queue:
                 record = state.tasks.by_id.get(task_id)
                 if record is not None and record.state is TaskState.READY:
                     named = f"task {task_id} ({record.spec.label}): {message}"
-                    state.doom(task_id, Outcome.NO_WORKER_FITS, named)
+                    state.doom(task_id, outcome, named)
 
 
 def _fits_somewhere(state: State, shape: Shape) -> bool:
+    if shape.strict:  # Workers that come have none of its inputs.
+        there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
+        return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in there)
     workers = state.workers.values()
     return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in workers) or any(
         could_fit(shape.request, factory.hello.capacity)
@@ -148,14 +159,21 @@ def _fits_somewhere(state: State, shape: Shape) -> bool:
 
 
 def unfit_message(shape: Shape, sizes: list[Resources]) -> str:
-    largest = max(sizes, key=lambda size: (size.cores, size.memory_mb))
-    needs = [f"{need:g} {unit}" for need, unit in zip(asked(shape.request), _UNITS, strict=True) if need is not None]
-    needs += [f"the feature {feature}" for feature in shape.features]
-    has = ", ".join(f"{amount:g} {unit}" for amount, unit in zip(amounts(largest), _UNITS, strict=True))
-    return (
-        f"no worker fits it: it asks for {', '.join(needs)}; the largest worker has {has}. "
-        "Ask for less, or start larger workers"
-    )
+    """What it is that no worker has, and the most that one has of that."""
+    largest = [max(column) for column in zip(*map(amounts, sizes), strict=True)]
+    needs = list(zip(asked(shape.request), largest, _UNITS, strict=True))
+    too_much = [(need, has, unit) for need, has, unit in needs if need is not None and need > has]
+    if too_much:
+        asks = " and ".join(f"{_figure(need)} {unit}" for need, _, unit in too_much)
+        has = " and ".join(f"{_figure(has)} {unit}" for _, has, unit in too_much)
+        return f"no worker fits it: it asks for {asks}, and the largest worker has {has}. " + _REMEDY
+    wanted = [f"{_figure(need)} {unit}" for need, _, unit in needs if need is not None]
+    wanted += [f"the feature {feature}" for feature in shape.features]
+    return f"no worker fits it: none has all that it asks for ({', '.join(wanted) or 'nothing'}). " + _REMEDY
+
+
+def _figure(amount: float) -> str:
+    return f"{amount:.10g}"
 
 
 def tell_news(state: State) -> None:
@@ -191,16 +209,17 @@ def fleet_demand(state: State) -> FleetDemand:
     waiting: Counter[Request] = Counter()
     for shape in state.placement.shapes.values():
         if shape.queue:
-            waiting[shape.request] += len(shape.queue)
+            most = None if shape.category is None else shape.category.spec.concurrent_max
+            waiting[shape.request] += len(shape.queue) if most is None else min(len(shape.queue), most)
     waiting.update(downloads.requests(state))
-    running = Counter(record.spec.request for record in state.tasks.by_attempt.values())
+    running = Counter(record.request for record in state.tasks.by_attempt.values())
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),
         connected=tuple(sorted(state.workers)),
-        idle=tuple(sorted(worker_id for worker_id, worker in state.workers.items() if _is_idle(state, worker))),
+        idle=tuple(sorted(worker_id for worker_id, worker in state.workers.items() if is_idle(state, worker))),
     )
 
 
-def _is_idle(state: State, worker: WorkerRecord) -> bool:
+def is_idle(state: State, worker: WorkerRecord) -> bool:
     return not (worker.attempts or worker.collecting or worker.worker_id in state.downloads.at)

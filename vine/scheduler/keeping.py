@@ -32,6 +32,8 @@ def bind(
 ) -> ObjectRecord:
     """Let the file stand for this content; what workers have kept of it for later counts from now on."""
     known = state.files.bind(file, object_id, manifest)
+    if known.holders:
+        state.placement.copies_came({file.file_id})
     state.transfers.touch(MANAGER, object_id)  # The file may forbid to share it.
     known.data = known.data if data is None else data
     known.archive = known.archive if archive is None else archive
@@ -52,6 +54,7 @@ def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """The worker holds the object, complete and verified; whatever it held before, this copy is good."""
     worker.holds.add(known.object_id)
     known.holders.add(worker.worker_id)
+    state.placement.copies_came(known.files)
     _pardon(state, worker, known)
     state.transfers.want_no_more(worker.worker_id, known.object_id)  # It may have made what it was to be sent.
     hosts = {state.workers[keeper].host_id for keeper in known.keepers}

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Set
 from dataclasses import dataclass, field
 
 from vine import config
-from vine.names import TaskId, WorkerId
+from vine.names import FileId, TaskId, WorkerId
+from vine.scheduler.categories import Category
 from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
@@ -22,6 +23,9 @@ _STALE_MIN = 64  # Entries of an index that are not worth a clearance.
 _DURATION_WEIGHT = 0.2  # Of the newest duration in the running mean.
 
 
+_NOTHING_ASKED = Request()
+
+
 @dataclass(slots=True)
 class Shape:
     """Tasks that ask for the same and may be queued equally far ahead, whatever they run."""
@@ -30,6 +34,10 @@ class Shape:
     ahead: int  # of what a worker can run at once, so many times as much may be queued there
     request: Request
     features: tuple[str, ...]
+    strict: tuple[FileId, ...]  # inputs that its workers must have already
+    category: Category | None
+    asked: Request = _NOTHING_ASKED  # without the category's figures
+    at_maximum: bool = False
     queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -83,6 +91,7 @@ class Placement:
         self._joins = 0
         self._loads = 0
         self._sequence = 0
+        self._strict: set[FileId] = set()  # of all shapes
         self.due = False  # something has changed that may let a task find a worker
 
     # --- what changes -----------------------------------------------------------------------
@@ -109,6 +118,11 @@ class Placement:
             for shape in self.shapes.values():
                 shape.blocked = False
 
+    def copies_came(self, files: Set[FileId]) -> None:
+        """A worker has come to hold what these files stand for: it may be the place of a task that must be there."""
+        if not self._strict.isdisjoint(files):
+            self.due = True
+
     def push(self, record: TaskRecord) -> None:
         """The task is ready. One that was ready before keeps no place: it went first once already."""
         self._sequence += 1
@@ -119,14 +133,36 @@ class Placement:
         name = (record.shape, self.durations.ahead(record.body))
         shape = self.shapes.get(name)
         if shape is None:
-            shape = self.shapes[name] = Shape(*name, record.spec.request, record.spec.features)
+            spec = record.spec
+            strict = () if spec.policy is None else spec.policy.strict
+            shape = self.shapes[name] = Shape(*name, record.request, spec.features, strict, record.category)
+            shape.asked, shape.at_maximum = spec.request, record.at_maximum
+            self._strict.update(strict)
         return shape
+
+    def category_changed(self, category: Category) -> None:
+        """Its tasks ask for something else from now on, or more of them may run: those that wait do not move."""
+        self.due = True
+        for shape in self.shapes.values():
+            if shape.category is category:
+                shape.request = category.fill(shape.asked, shape.at_maximum)
+                shape.allotments.clear()
+                shape.index.clear()
+                shape.seen = 0
+
+    def discard_ended(self, tasks: dict[TaskId, TaskRecord]) -> None:
+        """Forget tasks that do not wait any more, at the head of queues at which nobody has looked since."""
+        for shape in self.shapes.values():
+            while shape.queue and not _waits(tasks.get(shape.queue.head[2])):
+                shape.queue.pop()
 
     def discard_empty_shapes(self) -> None:
         """Forget shapes without tasks, once there are so many that each change of load costs."""
         idle = [name for name, shape in self.shapes.items() if not shape.queue]
         for name in idle[: max(0, len(idle) - config.idle_shapes_max)]:
             del self.shapes[name]
+        if idle and self._strict:
+            self._strict = {file_id for shape in self.shapes.values() for file_id in shape.strict}
 
     # --- what is decided ----------------------------------------------------------------------
 
@@ -134,12 +170,14 @@ class Placement:
         self,
         tasks: dict[TaskId, TaskRecord],
         holders: Callable[[TaskRecord], Iterable[tuple[WorkerId, float]]],
+        places: Callable[[Shape], set[WorkerId]],
         instead: Callable[[TaskRecord, WorkerRecord], TaskRecord],
         assign: Callable[[TaskRecord, WorkerRecord, Resources], None],
     ) -> None:
         """Pair ready tasks with workers, best task first, until no shape finds room; if none can, find that out once.
 
         `holders` yields (worker, bytes of the task's inputs that it holds or will hold soon).
+        `places` are the workers that have the strict inputs of a shape.
         `instead` names the task to be given to a worker that was chosen for this one: another of its shape, or itself.
         `assign` must load the worker with the allotment before it returns.
         """
@@ -154,6 +192,8 @@ class Placement:
         while order:
             name = heapq.heappop(order)[2]
             shape = self.shapes[name]
+            if shape.category is not None and shape.category.full:
+                continue
             entry = shape.queue.head
             record = tasks.get(entry[2])
             if record is None or record.state is not TaskState.READY:
@@ -161,7 +201,7 @@ class Placement:
             else:
                 # What was learnt of its duration since it was queued may let it be queued elsewhere.
                 fit = self.shape_of(record)
-                worker = self.choose(fit, record, holders)
+                worker = self.choose(fit, record, holders, places(fit) if fit.strict else None)
                 allotment = None if worker is None else fit.allotment(worker.hello.capacity)
                 if worker is not None and allotment is not None:
                     given = instead(record, worker)
@@ -175,7 +215,7 @@ class Placement:
                     if fit is not shape or record.avoid:
                         put_aside.append((fit, shape.queue.pop()))
                     if not record.avoid and fit.ahead >= shape.ahead:
-                        shape.blocked = fit is shape
+                        shape.blocked = fit is shape and not shape.strict  # No load tells where an input has come to.
                         continue  # Nobody has room for this shape: leave the rest of its queue.
             if shape.queue:
                 heapq.heappush(order, (*shape.queue.head[:2], name))
@@ -189,9 +229,13 @@ class Placement:
         shape: Shape,
         record: TaskRecord,
         holders: Callable[[TaskRecord], Iterable[tuple[WorkerId, float]]],
+        places: set[WorkerId] | None = None,
     ) -> WorkerRecord | None:
-        """The worker with room now that holds most, else the emptiest, else one that may queue it."""
-        emptiest = self._emptiest(shape, record.avoid)
+        """The worker with room now that holds most, else the emptiest, else one that may queue it.
+
+        Of `places` only, if these are given.
+        """
+        emptiest = self._emptiest(shape, record.avoid, places)
         if emptiest is None:
             return None
         held: dict[WorkerId, float] = {}
@@ -204,6 +248,8 @@ class Placement:
             worker = self.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not self.usable(shape, worker):
                 continue
+            if places is not None and worker_id not in places:
+                continue
             score = (self.runs_at_once(shape, worker), held_bytes)
             if score > best_score:
                 best, best_score = worker, score
@@ -213,6 +259,8 @@ class Placement:
         """Whether the worker may be given one more task of the shape, to run or to queue."""
         allotment = shape.allotment(worker.hello.capacity)
         if allotment is None or not has_features(worker, shape.features):
+            return False
+        if not worker.open:
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False
@@ -224,7 +272,10 @@ class Placement:
         allotment = shape.allotment(worker.hello.capacity)
         return allotment is not None and has_room(worker, allotment)
 
-    def _emptiest(self, shape: Shape, avoid: Set[WorkerId]) -> WorkerRecord | None:
+    def _emptiest(self, shape: Shape, avoid: Set[WorkerId], places: set[WorkerId] | None) -> WorkerRecord | None:
+        if places is not None and len(places) <= _HOLDERS_SCANNED_MAX:
+            few_there = [self.workers[worker_id] for worker_id in sorted(places - avoid)]
+            return min((w for w in few_there if self.usable(shape, w)), key=lambda w: w.load, default=None)
         self._renew(shape)
         passed: list[tuple[float, int, WorkerId, int]] = []
         found = None
@@ -233,7 +284,7 @@ class Placement:
             worker = self.workers.get(worker_id)
             if worker is None or self._versions[worker_id] != version or not self.usable(shape, worker):
                 heapq.heappop(shape.index)
-            elif worker_id in avoid:
+            elif worker_id in avoid or (places is not None and worker_id not in places):
                 passed.append(heapq.heappop(shape.index))
             else:
                 found = worker
@@ -270,6 +321,10 @@ class Placement:
     def _entry(self, worker: WorkerRecord) -> tuple[float, int, WorkerId, int]:
         worker_id = worker.worker_id
         return (worker.load, self._joined[worker_id], worker_id, self._versions[worker_id])
+
+
+def _waits(record: TaskRecord | None) -> bool:
+    return record is not None and record.state is TaskState.READY
 
 
 def few(holders: set[WorkerId]) -> Iterable[WorkerId]:

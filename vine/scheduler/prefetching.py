@@ -145,9 +145,11 @@ def _plan(state: State, entry: Entry, record: TaskRecord) -> bool:
 def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
     """Whether the task may run there once a slot is free, and a slot that comes free next is not planned for others."""
     shape = state.placement.shape_of(record)
-    if worker.worker_id in record.avoid or not has_features(worker, shape.features):
+    if not worker.open or worker.worker_id in record.avoid or not has_features(worker, shape.features):
         return False
     if shape.allotment(worker.capacity) is None:
+        return False
+    if shape.strict and worker.worker_id not in dispatch.places_of(state, shape):
         return False
     return not state.prefetches.is_full(worker)
 

@@ -7,12 +7,13 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import dispatch, mates
+from vine.scheduler import appointments, dispatch, mates
+from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, unfit_message
 from vine.scheduler.placement import Shape
-from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement, input_files
+from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import amounts, could_fit, has_features
 from vine.wire.parts import Resources
 
@@ -49,7 +50,8 @@ def _why_waiting(state: State, record: TaskRecord) -> str:
     for file_id in input_files(record.spec):
         if file_requirement(file_id) in record.unmet:
             return _why_no_file(state, state.files.by_id[file_id])
-    raise AssertionError(f"task {record.task_id} waits for nothing")
+    assert NOT_BEFORE in record.unmet, f"task {record.task_id} waits for nothing"
+    return f"waits for its start time, which is in {appointments.starts_in(state, record):.1f} s"
 
 
 def _why_no_file(state: State, file: FileRecord) -> str:
@@ -80,15 +82,25 @@ def _why_no_download(state: State, url: str, label: str) -> str:
 
 def why_shape(state: State, shape: Shape) -> str:
     """Why tasks of a shape wait for a worker."""
+    if shape.category is not None and shape.category.full:
+        spec = shape.category.spec
+        return f"waits for others of its category {spec.name!r} to end: {spec.concurrent_max} may run at once"
     if not state.workers:
         return f"waits for a worker: none is connected; {_what_factories_do(state)}"
+    there = list(state.workers.values())
+    if shape.strict:
+        there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
+        if not there:
+            return "waits for a worker that has all of its strict inputs: none does"
     fitting = [
-        worker
-        for worker in state.workers.values()
-        if could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
+        worker for worker in there if could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
     ]
     if not fitting:
         return unfit_message(shape, sizes_that_could_come(state))
+    closed = sum(not worker.open for worker in fitting)
+    if closed == len(fitting):
+        return f"waits for a host to be opened: those of all {closed} workers that fit it are blocked or drained"
+    fitting = [worker for worker in fitting if worker.open]
     short_of_disk = sum(worker.attempts_max is not None for worker in fitting)
     disk = f" ({short_of_disk} of them with few tasks at once, whose data fill the disk)" if short_of_disk else ""
     return f"waits for room: all {len(fitting)} workers that fit it are busy{disk}"
@@ -157,6 +169,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "flows_out_max_allowed": state.settings.transfers_max,
         "bytes_from_manager": state.transfers.bytes_from_manager,
         "bytes_from_peers": state.transfers.bytes_from_peers,
+        "categories": [_category(category) for category in state.categories.values()],
         "shapes": shapes,
         "staged": staged,
         "reasons": _reasons(state, shapes, staged),
@@ -184,6 +197,7 @@ def _worker(state: State, worker_id: str) -> dict[str, Any]:
         "running": states[TaskState.RUNNING],
         "staged": states[TaskState.STAGED],
         "objects": len(worker.holds),
+        "open": worker.open,
         "since_s": state.now - worker.joined_at,
         "log_path": worker.hello.log_path,
         "store_bytes": 0 if status is None else status.store_bytes,
@@ -205,6 +219,20 @@ def _factory(state: State, peer: str) -> dict[str, Any]:
         "starting": 0 if status is None else status.starting,
         "running": 0 if status is None else status.running,
         "message": "" if status is None else status.message,
+    }
+
+
+def _category(category: Category) -> dict[str, Any]:
+    spec = category.spec
+    return {
+        "name": spec.name,
+        "mode": spec.mode.value,
+        "running": category.running,
+        "concurrent_max": spec.concurrent_max,
+        "measured": category.samples,
+        "cores": category.cores,
+        "memory_mb": category.memory_mb,
+        "disk_mb": category.disk_mb,
     }
 
 

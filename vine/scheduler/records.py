@@ -5,7 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
-from vine.wire.parts import FileSpec, Manifest, Outcome, Resources, TaskSpec, Times
+from vine.wire.parts import (
+    CategorySpec,
+    FileSpec,
+    HostStanding,
+    Manifest,
+    Measured,
+    Outcome,
+    Resources,
+    TaskSpec,
+    Times,
+)
 
 
 class FileDeclared(msgspec.Struct, frozen=True, gc=False):
@@ -69,6 +79,7 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome
     message: str = ""
     times: Times = Times()
+    measured: Measured | None = None
 
 
 class TaskEnded(msgspec.Struct, frozen=True, gc=False):
@@ -82,6 +93,21 @@ class TaskEnded(msgspec.Struct, frozen=True, gc=False):
     worker_id: WorkerId | None = None
     task_s: float = 0.0
     queue_s: float = 0.0
+
+
+class CategorySet(msgspec.Struct, frozen=True, gc=False):
+    """A client has said how its tasks of a category are to be run."""
+
+    client_index: int
+    spec: CategorySpec
+
+
+class HostsSet(msgspec.Struct, frozen=True, gc=False):
+    """A client, or the time, has closed or opened hosts; `until_s` is by the wall clock."""
+
+    hostnames: tuple[str, ...]
+    standing: HostStanding
+    until_s: float | None = None
 
 
 class WorkerJoined(msgspec.Struct, frozen=True, gc=False):
@@ -111,6 +137,8 @@ Record = (
     | AttemptStarted
     | AttemptEnded
     | TaskEnded
+    | CategorySet
+    | HostsSet
     | WorkerJoined
     | WorkerLeft
 )

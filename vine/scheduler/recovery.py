@@ -83,14 +83,14 @@ def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason:
 def _drop_lost_attempt(state: State, record: TaskRecord, reason: str) -> None:
     assert record.attempt is not None
     collecting.stop_collecting(state, record)
-    attempt = state.tasks.drop_attempt(record)
+    attempt = state.drop_attempt(record)
     state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
     record.losses += 1
 
 
 def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
     if record.cancel_requested:
-        completion.end(state, record, Outcome.CANCELLED, "cancelled")
+        completion.end(state, record, *record.cancelled_as)
     elif record.losses >= config.worker_losses_max and not record.recovering:
         times = "once" if record.losses == 1 else f"{record.losses} times"
         message = f"its worker was lost {times}, last {worker_id} ({reason}); see that worker's log"
@@ -162,7 +162,7 @@ def _take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
 
 def withdraw(state: State, record: TaskRecord) -> WorkerId:
     """Take a task back from its worker; what the worker still says of that attempt is ignored."""
-    attempt = state.tasks.drop_attempt(record)
+    attempt = state.drop_attempt(record)
     worker = state.workers[attempt.worker]
     worker.release(attempt.attempt_id, state.now)
     state.load_changed(worker)
@@ -219,7 +219,7 @@ def place_elsewhere(
     record.avoid = added(record.avoid, worker.worker_id)
     nowhere_left = not (state.workers.keys() - record.avoid)
     if record.cancel_requested:
-        completion.end(state, record, Outcome.CANCELLED, "cancelled")
+        completion.end(state, record, *record.cancelled_as)
     elif record.misplacements >= config.placements_failed_max or nowhere_left:
         completion.end(state, record, outcome, message)
     else:

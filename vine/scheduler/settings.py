@@ -36,3 +36,4 @@ class Settings:
     worker_lost_after_s: float = config.worker_lost_after_s
     client_lost_after_s: float = config.manager_lost_after_s
     no_fit_grace_s: float = config.no_fit_grace_s
+    wall_clock_ahead_s: float = 0.0  # of the clock by which the driver tells the time

@@ -10,6 +10,7 @@ from vine import config
 from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
+from vine.scheduler.categories import Category, CategoryKey
 from vine.scheduler.copies import Copies
 from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
@@ -19,11 +20,11 @@ from vine.scheduler.placement import Placement
 from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
-from vine.scheduler.tasks import TaskRecord, TaskTable
+from vine.scheduler.tasks import Attempt, TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
 from vine.wire.messages import Message, RunAttempts, TasksEnded
-from vine.wire.parts import Assignment, Outcome, TaskResult
+from vine.wire.parts import Assignment, HostStanding, Outcome, TaskResult
 
 _FAILURES_KEPT = 10
 
@@ -50,11 +51,14 @@ class State:
         self.downloads = Downloads()
         self.copies = Copies()
         self.prefetches = Prefetches()
+        self.closed_hosts: dict[str, tuple[HostStanding, float | None]] = {}  # by hostname; and until when
+        self.categories: dict[CategoryKey, Category] = {}
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
         self.unrated: dict[tuple[WorkerId, ObjectId], None] = {}  # copies whose worth has changed in this step
         self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step
         self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
+        self.appointments: list[tuple[float, TaskId]] = []  # heap of when tasks may start, or must have ended
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
         self.clients_seen = 0
@@ -70,6 +74,12 @@ class State:
         """The worker has been given an attempt, or has one less."""
         self.placement.load_changed(worker)
         self.prefetches.load_changed(worker)
+
+    def drop_attempt(self, record: TaskRecord) -> Attempt:
+        """The task has no attempt any more; another of its category may take the place."""
+        if record.category is not None and record.category.full:
+            self.placement.due = True
+        return self.tasks.drop_attempt(record)
 
     @property
     def is_settled(self) -> bool:

@@ -9,6 +9,7 @@ from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
 from vine.names import MANAGER, FileId, TaskId, client_index_of
 from vine.scheduler import (
+    appointments,
     broadcasting,
     collecting,
     completion,
@@ -20,12 +21,13 @@ from vine.scheduler import (
     upkeep,
 )
 from vine.scheduler.actions import PeerKey, Serve
+from vine.scheduler.categories import Category, CategoryKey
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
-from vine.scheduler.records import FileDeclared, ObjectBound, TaskAccepted
+from vine.scheduler.records import CategorySet, FileDeclared, ObjectBound, TaskAccepted
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files, share_what_is_alike
 from vine.wire.messages import CancelAttempts, FileBound, FileUnreadable
-from vine.wire.parts import FileKind, FileSpec, Outcome, TaskSpec
+from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskSpec
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -117,6 +119,8 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
         return
     share_what_is_alike(spec)
     record = TaskRecord(spec, client.peer, state.now)
+    if spec.policy is not None and spec.policy.category:
+        record.category = category_of(state, client, spec.policy.category)
     state.tasks.add(record)
     client.tasks.add(spec.task_id)
     state.record(TaskAccepted(spec))
@@ -130,6 +134,8 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
         return
     upkeep.hold_inputs(state, record)
     dispatch.wait_for_missing(state, record)
+    if spec.policy is not None:
+        appointments.make(state, record)
     if not record.unmet:
         dispatch.make_ready(state, record)
 
@@ -164,6 +170,9 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
         ):
             message = f"input file {file.spec.label} does not exist: create it before it is declared"
             return Outcome.INPUT_MISSING, message
+    policy = record.spec.policy
+    if policy is not None and not {mount.file_id for mount in record.spec.inputs}.issuperset(policy.strict):
+        return Outcome.INPUT_MISSING, "a strict input is no input of the task: add it as one"
     for task_id in record.spec.depends:
         needed = state.tasks.by_id.get(task_id)
         if needed is None or needed is record or needed.client != record.client or needed.result_forgotten:
@@ -187,11 +196,28 @@ def cancel(state: State, client: ClientRecord, task_id: TaskId) -> None:
     record = state.tasks.by_id.get(task_id)
     if record is None or record.client != client.peer or record.state.ended or record.recovering:
         return
+    stop(state, record)
+
+
+def stop(state: State, record: TaskRecord) -> None:
+    """End a task that has not ended, as what it is `cancelled_as`; what is being collected has ended."""
     record.cancel_requested = True
     if record.attempt is None:
-        state.doom(task_id, Outcome.CANCELLED, "cancelled")
+        state.doom(record.task_id, *record.cancelled_as)
     elif record.state is not TaskState.COLLECTING:
         state.tell_worker(record.attempt.worker, CancelAttempts((record.attempt.attempt_id,)))
+
+
+def category_of(state: State, client: ClientRecord, name: str) -> Category:
+    """The client's category of this name, of which it need not have said anything."""
+    return state.categories.setdefault(CategoryKey(client.index, name), Category(CategorySpec(name)))
+
+
+def set_category(state: State, client: ClientRecord, spec: CategorySpec) -> None:
+    category = category_of(state, client, spec.name)
+    category.spec = spec
+    state.placement.category_changed(category)
+    state.record(CategorySet(client.index, spec))
 
 
 def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
@@ -212,6 +238,8 @@ def forget_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
 def client_left(state: State, peer: PeerKey) -> None:
     """Its tasks end, its results and files are dropped, except files of cache level `worker` on workers."""
     client = state.clients.pop(peer)
+    for key in [key for key in state.categories if key.client_index == client.index]:
+        del state.categories[key]
     for task_id in sorted(client.tasks):
         record = state.tasks.by_id[task_id]
         record.result_forgotten = True
@@ -232,6 +260,6 @@ def client_left(state: State, peer: PeerKey) -> None:
 def _stop_attempt(state: State, record: TaskRecord) -> None:
     if record.state is TaskState.COLLECTING:
         collecting.stop_collecting(state, record)
-        state.tasks.drop_attempt(record)
+        state.drop_attempt(record)
     else:
         recovery.withdraw(state, record)

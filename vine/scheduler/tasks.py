@@ -11,8 +11,9 @@ from typing import Any, TypeVar
 
 from msgspec.structs import force_setattr
 
-from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
+from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId, client_index_of
 from vine.scheduler.actions import PeerKey
+from vine.scheduler.categories import Category
 from vine.wire.parts import Outcome, Request, TaskKind, TaskResult, TaskSpec
 
 Item = TypeVar("Item")
@@ -65,6 +66,10 @@ LEGAL: dict[TaskState, frozenset[TaskState]] = {
 }
 
 
+AT_MOST = "|at most"  # at the end of the shape of tasks that have the most which their category allows
+_CANCELLED = (Outcome.CANCELLED, "cancelled")
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try of a task on one worker, while it lasts."""
@@ -93,9 +98,12 @@ class TaskRecord:
     losses: int = 0  # workers lost under it
     misplacements: int = 0  # workers where its data could not be had
     crowded_out: int = 0  # times that its data had no room beside those of other tasks
+    category: Category | None = None
+    at_maximum: bool = False  # It was stopped at what others of its category had needed at most.
     avoid: Set[WorkerId] = _NONE
     dependants: Set[TaskId] = _NONE  # tasks not yet ended that take its result
     cancel_requested: bool = False
+    cancelled_as: tuple[Outcome, str] = _CANCELLED  # what its end is called, if that was requested
     first_assigned_at: float | None = None
     outcome: Outcome | None = None
     message: str = ""  # why it did not succeed, for those who ask for its result later
@@ -107,12 +115,26 @@ class TaskRecord:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.shape = _shape_key(spec.request, spec.features)
-        self.body = _body_key(spec.kind, spec.function, spec.request, spec.features)
+        self.shape = _shape_key(spec.request, spec.features) if spec.policy is None else shape_key(spec)
+        self.body = _body_key(spec.kind, spec.function, self.shape)
 
     @property
     def task_id(self) -> TaskId:
         return self.spec.task_id
+
+    @property
+    def request(self) -> Request:
+        """What it asks for, with its category's figures for what it leaves out."""
+        asked = self.spec.request
+        return asked if self.category is None else self.category.fill(asked, self.at_maximum)
+
+    def take_maximum(self) -> None:
+        """Its next attempt is given the most that its category allows."""
+        self.at_maximum = True
+        self.shape = shape_key(self.spec) + AT_MOST
+
+
+NOT_BEFORE = TaskId(-(1 << 64))  # How `TaskRecord.unmet` names a task's start time: no task or file is called so.
 
 
 def added(items: Set[Item], item: Item) -> Set[Item]:
@@ -137,21 +159,32 @@ def file_requirement(file_id: FileId) -> FileId:
 
 def shape_key(spec: TaskSpec) -> str:
     """Tasks of one shape can be placed on the same workers; views find by it why a ready task waits."""
-    return _shape_key(spec.request, spec.features)
+    if spec.policy is None:
+        return _shape_key(spec.request, spec.features)
+    category = (client_index_of(spec.task_id), spec.policy.category) if spec.policy.category else None
+    return _shape_key(spec.request, spec.features, spec.policy.strict, category)
 
 
 @lru_cache(_KEYS_REMEMBERED)
-def _shape_key(request: Request, features: tuple[str, ...]) -> str:
+def _shape_key(
+    request: Request,
+    features: tuple[str, ...],
+    strict: tuple[FileId, ...] = (),
+    category: tuple[int, str] | None = None,
+) -> str:
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
     asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
-    return "|".join((asked, ",".join(features)))
+    key = "|".join((asked, ",".join(features)))
+    if strict:
+        key = f"{key}|at {','.join(map(str, strict))}"
+    return key if category is None else f"{key}|in {category[0]}/{category[1]}"
 
 
 @lru_cache(_KEYS_REMEMBERED)
-def _body_key(kind: TaskKind, function: FileId | None, request: Request, features: tuple[str, ...]) -> str:
+def _body_key(kind: TaskKind, function: FileId | None, shape: str) -> str:
     """Tasks of one body last about equally long."""
     what = "" if function is None else str(function)
-    return "|".join((kind.value, what, _shape_key(request, features)))
+    return "|".join((kind.value, what, shape))
 
 
 def share_what_is_alike(spec: TaskSpec) -> None:
@@ -201,12 +234,16 @@ class TaskTable:
         record.attempts += 1
         if record.first_assigned_at is None:
             record.first_assigned_at = attempt.assigned_at
+        if record.category is not None:
+            record.category.running += 1
         self.by_attempt[attempt.attempt_id] = record
 
     def drop_attempt(self, record: TaskRecord) -> Attempt:
         attempt = record.attempt
         assert attempt is not None, f"task {record.task_id} has no attempt to drop"
         del self.by_attempt[attempt.attempt_id]
+        if record.category is not None:
+            record.category.running -= 1
         record.attempt = None
         return attempt
 

@@ -41,6 +41,9 @@ class WorkerRecord:
     collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
     status: WorkerStatus | None = None
     idle_since: float | None = None
+    open: bool = True  # It is given tasks.
+    draining: bool = False  # It is to end when it has nothing left to do.
+    told_to_end: bool = False
 
     @property
     def worker_id(self) -> WorkerId:

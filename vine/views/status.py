@@ -108,7 +108,7 @@ def status(run: Run, now_s: float) -> dict[str, Any]:
 def sections(found: dict[str, Any]) -> list[Table]:
     """The same for people."""
     standing = [_head(found), _tasks(found), _workers(found), _transfers(found), _broadcasts(found)]
-    parts = [*standing, _downloads(found), _reasons(found), _failures(found)]
+    parts = [*standing, _downloads(found), _categories(found), _reasons(found), _failures(found)]
     return [part for part in parts if part is not None]
 
 
@@ -151,7 +151,9 @@ def _workers(found: dict[str, Any]) -> Table:
         "worker", "host", "cores used", "running", "staged", "objects", "cache", "received", "sent", "serving",
     )  # fmt: skip
     when = "" if found["ended_s"] is None else " when it ended"
-    return Table(f"workers{when}: {len(workers)}{_of_which(workers)}", columns if rows else (), rows)
+    closed = sum(not worker["open"] for worker in workers)
+    aside = f", {closed} on blocked or drained hosts" if closed else ""
+    return Table(f"workers{when}: {len(workers)}{aside}{_of_which(workers)}", columns if rows else (), rows)
 
 
 def _transfers(found: dict[str, Any]) -> Table:
@@ -229,6 +231,24 @@ def _broadcasts(found: dict[str, Any]) -> Table | None:
     ]
     columns = ("file", "workers that have it", "size", "time", "over all", "of one transfer's speed")
     return Table(f"broadcasts: {len(rows)}", columns, rows) if rows else None
+
+
+def _categories(found: dict[str, Any]) -> Table | None:
+    rows = [
+        [
+            category["name"],
+            category["mode"],
+            str(category["running"]) + ("" if most is None else f" of at most {most}"),
+            str(category["measured"]),
+            f"{category['cores']:.1f}",
+            f"{category['memory_mb']:.0f} MB",
+            f"{category['disk_mb']:.0f} MB",
+        ]
+        for category in found.get("categories", [])[:_rows_shown_max]
+        for most in [category["concurrent_max"]]
+    ]
+    columns = ("category", "mode", "running", "measured", "cores at most", "memory at most", "disk at most")
+    return Table("categories:", columns, rows) if rows else None
 
 
 def _reasons(found: dict[str, Any]) -> Table | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from vine.errors import UsageError
 from vine.manager.replay import file_spec, task_spec
 from vine.names import FileId, TaskId
-from vine.scheduler.tasks import input_files, shape_key
+from vine.scheduler.tasks import AT_MOST, input_files, shape_key
 from vine.views.reading import Run
 from vine.wire.parts import FileKind, FileSpec, TaskSpec
 
@@ -68,7 +69,7 @@ def _find(connection: sqlite3.Connection, number: int) -> _Task | None:
 
 def _state(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> str:
     """The state as it is. That a task became ready is not always recorded: it has nothing to wait for any more."""
-    if task.state != "waiting" or _unmet_tasks(connection, task.spec):
+    if task.state != "waiting" or _starts_in(task) > 0 or _unmet_tasks(connection, task.spec):
         return task.state
     return "waiting" if _unmet_files(connection, snapshot, task.spec) else "ready"
 
@@ -89,6 +90,8 @@ def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task:
     ]
     files = _unmet_files(connection, snapshot, task.spec)
     lines += [f"waits for {_why_no_file(connection, snapshot, file)}" for file in files]
+    if _starts_in(task) > 0:
+        lines.append(f"waits for its start time, which is in {_starts_in(task):.1f} s")
     if len(lines) == 1:
         return lines
     rest = [f"and {len(lines) - _named_max} more"] if len(lines) > _named_max else []
@@ -96,7 +99,8 @@ def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task:
 
 
 def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
-    reason = snapshot.get("shapes", {}).get(shape_key(task.spec))
+    shapes, key = snapshot.get("shapes", {}), shape_key(task.spec)
+    reason = shapes.get(key) or shapes.get(key + AT_MOST)
     if reason is not None:
         return [reason]
     if not snapshot.get("workers"):
@@ -161,6 +165,11 @@ _reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task
     "running": _why_running,
     "collecting": _why_collecting,
 }
+
+
+def _starts_in(task: _Task) -> float:
+    policy = task.spec.policy
+    return 0.0 if policy is None or policy.starts_at_s is None else policy.starts_at_s - time.time()
 
 
 # --- what it waits for -----------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from vine.wire.parts import (
     Assignment,
     AttemptResult,
     CacheLevel,
+    CategorySpec,
     Count,
     DownloadFault,
     Endpoint,
@@ -23,6 +24,7 @@ from vine.wire.parts import (
     FileNumber,
     FileSpec,
     Hash,
+    HostStanding,
     InlineObject,
     Manifest,
     Name,
@@ -137,6 +139,23 @@ class ForgetResults(Message, frozen=True, tag="forget-results"):
     task_ids: tuple[TaskNumber, ...]
 
 
+class SetCategory(Message, frozen=True, tag="set-category"):
+    """Client to manager: this is how my tasks of a category are to be run, those that wait already, too."""
+
+    category: CategorySpec
+
+
+class SetHosts(Message, frozen=True, tag="set-hosts"):
+    """Client to manager: so stand these hosts, for so long or (None) until I say otherwise.
+
+    With none named: all that are not open.
+    """
+
+    hostnames: tuple[Name, ...]
+    standing: HostStanding
+    seconds: Seconds | None = None
+
+
 class ClientBye(Message, frozen=True, tag="client-bye"):
     """Client to manager: I leave; what I declared and submitted ends with me."""
 
@@ -154,6 +173,8 @@ FromClient = (
     | ReplicateFile
     | PruneFiles
     | ForgetResults
+    | SetCategory
+    | SetHosts
     | ClientBye
 )
 

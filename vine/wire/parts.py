@@ -24,6 +24,7 @@ Hash = Annotated[ObjectId, msgspec.Meta(pattern=r"^[0-9a-f]{64}$")]
 Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+WallTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]  # seconds since the epoch
 Patience = Annotated[float, msgspec.Meta(ge=1e-3, le=1e6)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 Token = Annotated[bytes, msgspec.Meta(min_length=16, max_length=32)]
@@ -72,7 +73,11 @@ class Outcome(enum.Enum):
     EXIT_CODE = "exit-code"  # the command or interpreter ended with a code other than 0
     EXCEPTION = "exception"  # the function raised: `value` holds the serialised exception
     KILLED = "killed"  # a signal ended it, and it was not ours
-    TIME_LIMIT = "time-limit"
+    TIME_LIMIT = "time-limit"  # these three: it took more than it was allowed, and was killed for that
+    MEMORY_LIMIT = "memory-limit"
+    DISK_LIMIT = "disk-limit"
+    FIXED_LOCATION_MISSING = "fixed-location-missing"  # no worker has all of its strict inputs
+    END_TIME = "end-time"  # it had not ended by the time by which it was to
     CANCELLED = "cancelled"
     OUTPUT_MISSING = "output-missing"  # it succeeded without making an output that it had promised
     INPUT_MISSING = "input-missing"  # an input does not exist, or its declaration failed
@@ -102,6 +107,21 @@ class Request(Part, frozen=True):
     memory_mb: Amount | None = None
     disk_mb: Amount | None = None
     gpus: Amount | None = None
+
+
+class Limits(Part, frozen=True):
+    """What an attempt is killed for exceeding; None does not limit."""
+
+    memory_mb: Amount | None = None  # of all its processes together
+    disk_mb: Amount | None = None  # that it writes itself: its inputs are shared
+
+
+class Measured(Part, frozen=True):
+    """What a body has used."""
+
+    cpu_s: Seconds = 0.0  # of all its processes
+    memory_mb: Amount = 0.0  # the most that they had at once
+    disk_mb: Amount | None = 0.0  # the most that lay in its sandbox; None for one too short to be looked at
 
 
 class TreeEntry(Part, frozen=True):
@@ -159,6 +179,41 @@ class Mount(Part, frozen=True):
     name: Path
 
 
+class HostStanding(enum.Enum):
+    """Whether the workers of a host are given tasks."""
+
+    OPEN = "open"
+    BLOCKED = "blocked"  # they get none, and stay: what runs there goes on, and their files are sources
+    DRAINING = "draining"  # they get none, and end when theirs have ended
+
+
+class CategoryMode(enum.Enum):
+    """Where tasks of a category get the figures from that they do not give themselves."""
+
+    FIXED = "fixed"  # from the category's maximum
+    MAX = "max"  # from the most that one of them has used; one that exceeds it has the maximum in a second try
+
+
+class CategorySpec(Part, frozen=True):
+    """What a client says of its tasks of one category."""
+
+    name: Name
+    mode: CategoryMode = CategoryMode.FIXED
+    most: Request = Request()
+    first: Request = Request()  # of MAX: until enough of them have been measured
+    concurrent_max: Count | None = None  # so many are on workers at once
+
+
+class Policy(Part, frozen=True):
+    """What a task says of how it is to be run, beside its resources."""
+
+    enforce: bool = True  # kill it when it uses more memory or disk than it asked for
+    starts_at_s: WallTime | None = None  # it waits until then
+    ends_at_s: WallTime | None = None  # it is ended then, whether it has begun or not
+    category: Annotated[str, msgspec.Meta(max_length=config.name_chars_max)] = ""  # of the client's own; "" is none
+    strict: tuple[FileNumber, ...] = ()  # inputs without which a worker may not be given it
+
+
 class TaskSpec(Part, frozen=True):
     """A submitted task.
 
@@ -185,6 +240,7 @@ class TaskSpec(Part, frozen=True):
     features: tuple[Name, ...] = ()
     label: Text = ""  # what users see: the function's name or the command's start
     tag: Text = ""
+    policy: Policy | None = None  # None is that of `Policy()`: most tasks say nothing of it
 
 
 class Times(Part, frozen=True):
@@ -214,6 +270,8 @@ class TaskResult(Part, frozen=True):
     times: Times = Times()
     task_s: Seconds = 0.0  # from assignment to a worker until its result, by the manager's clock
     queue_s: Seconds = 0.0  # from submission until that assignment
+    measured: Measured | None = None  # of its last attempt; None for a call too short to be measured
+    allotment: Resources | None = None  # ... and what that was given
 
 
 class MadeOutput(Part, frozen=True):
@@ -239,6 +297,7 @@ class AttemptResult(Part, frozen=True):
     stderr: bytes = b""
     truncated: bool = False
     times: Times = Times()
+    measured: Measured | None = None
 
 
 class FetchFault(enum.Enum):
@@ -303,6 +362,7 @@ class Assignment(Part, frozen=True):
     environment: Hash | None = None
     time_limit_s: Seconds | None = None
     label: Text = ""
+    limits: Limits | None = None
 
 
 class InlineObject(Part, frozen=True):

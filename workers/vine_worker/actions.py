@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vine.names import AttemptId, ObjectId, TransferId
 from vine.wire.messages import ChangeSources, DownloadUrl, FetchObject, FromWorker
-from vine.wire.parts import Assignment, InlineObject, MadeOutput, Manifest, Outcome
+from vine.wire.parts import Assignment, InlineObject, Limits, MadeOutput, Manifest, Measured, Outcome
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant
 
@@ -131,6 +131,22 @@ class KillBody:
 
 
 @dataclass(frozen=True, slots=True)
+class Probe:
+    """A body that runs, on a host or (None) by itself, and what it may use."""
+
+    attempt: AttemptId
+    host: int | None
+    limits: Limits | None
+
+
+@dataclass(frozen=True, slots=True)
+class MeasureUse:
+    """Answered by `Used`."""
+
+    probes: tuple[Probe, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Collect:
     """Take what the attempt left, check its inputs, remove its sandbox; answered by `Collected`."""
 
@@ -138,6 +154,7 @@ class Collect:
     succeeded: bool  # its outputs are to be kept
     value_path: str | None  # a value over the inline limit
     value_wanted: bool
+    measured: bool = False  # what lies in its sandbox is to be told
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +211,7 @@ Action = (
     | RemoveObjects
     | StartBody
     | KillBody
+    | MeasureUse
     | Collect
     | StartHost
     | RunCall
@@ -259,6 +277,9 @@ class Ending:
     value: bytes | None = None
     value_path: str | None = None  # where the body left a value over the inline limit
     run_s: float | None = None  # by the body's own clock
+    cpu_s: float = field(default=0.0, compare=False)
+    memory_mb: float = field(default=0.0, compare=False)  # that its largest process had at most
+    left_mb: float = field(default=0.0, compare=False)  # of a call: that its host has left
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,6 +302,14 @@ class Collected:
     stdout: bytes = b""
     stderr: bytes = b""
     truncated: bool = False
+    disk_mb: float = 0.0  # that lay in its sandbox
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What bodies use now; of calls, whose host had others before, no processor time."""
+
+    uses: tuple[tuple[AttemptId, Measured], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +350,7 @@ LocalEvent = (
     | Evicted
     | BodyEnded
     | Collected
+    | Used
     | HostReady
     | CallsEnded
     | CallsReturned

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.names import AttemptId, ObjectId
-from vine.wire.parts import Assignment, AttemptResult, MadeOutput, Outcome, TaskKind, Times
+from vine.wire.parts import Assignment, AttemptResult, MadeOutput, Measured, Outcome, TaskKind, Times
 from vine_worker.actions import Collected, Ending
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant
@@ -22,6 +22,8 @@ class State(enum.Enum):
     COLLECTING = "collecting"  # the body has ended; its outputs are taken into the store
     ENDED = "ended"
 
+
+AT_ONCE = frozenset({Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT})  # In a time of grace it would take still more.
 
 _legal = {
     State.STAGING: {State.READY, State.ENDED},
@@ -50,6 +52,9 @@ class Attempt:
     grant: Grant | None = None  # of a command or interpreter; a call runs on its host's
     host: int | None = None
     stop: Outcome | None = None  # why it is being stopped
+    cpu_s: float = 0.0  # these three as they were measured while it ran
+    memory_mb: float = 0.0
+    disk_mb: float = 0.0
     ending: Ending | None = None
 
     @property
@@ -84,10 +89,19 @@ def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
     return tuple({object_id: None for object_id in named() if object_id is not None})
 
 
-_stop_words = {
-    Outcome.CANCELLED: "cancelled",
-    Outcome.TIME_LIMIT: "ran longer than its time limit of {limit:g} s; give it more time or less to do",
-}
+def _words_of_stop(attempt: Attempt, why: Outcome) -> str:
+    """What its user reads of an attempt that we have stopped."""
+    limits = attempt.assignment.limits
+    if why is Outcome.TIME_LIMIT:
+        limit_s = attempt.assignment.time_limit_s or 0.0
+        return f"ran longer than its time limit of {limit_s:g} s; give it more time or less to do"
+    if why is Outcome.MEMORY_LIMIT and limits is not None and limits.memory_mb is not None:
+        used, limit = attempt.memory_mb, limits.memory_mb
+        return f"used {used:.0f} MB of memory, and its limit is {limit:g} MB; ask for more memory"
+    if why is Outcome.DISK_LIMIT and limits is not None and limits.disk_mb is not None:
+        used, limit = attempt.disk_mb, limits.disk_mb
+        return f"wrote {used:.0f} MB into its sandbox, and its limit is {limit:g} MB; ask for more disk"
+    return "cancelled"
 
 
 def result_of(attempt: Attempt, collected: Collected | None, now: float) -> AttemptResult:
@@ -96,13 +110,13 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
     outcome, message, value = ending.outcome, ending.message, ending.value
     outputs: tuple[MadeOutput, ...] = ()
     if attempt.stop is not None:
-        limit = attempt.assignment.time_limit_s or 0.0
-        outcome, message, value = attempt.stop, _stop_words[attempt.stop].format(limit=limit), None
+        outcome, message, value = attempt.stop, _words_of_stop(attempt, attempt.stop), None
     elif collected is not None:
         outputs = collected.outputs
         if collected.outcome is not None:
             outcome, message, value = collected.outcome, collected.message, None
     kept = collected or Collected(attempt.attempt_id)
+    times = times_of(attempt, now)
     return AttemptResult(
         attempt=attempt.attempt_id,
         outcome=outcome,
@@ -115,7 +129,20 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
         stdout=kept.stdout,
         stderr=kept.stderr,
         truncated=kept.truncated,
-        times=times_of(attempt, now),
+        times=times,
+        measured=_measured(attempt, ending, kept, times.run_s),
+    )
+
+
+def _measured(attempt: Attempt, ending: Ending, kept: Collected, run_s: float) -> Measured | None:
+    """The most that was seen, by us or by the body's own account; nothing is known of a short call."""
+    long = run_s >= config.measured_run_s_min
+    if not attempt.started_s or (attempt.assignment.kind is TaskKind.CALL and not long):
+        return None
+    return Measured(
+        cpu_s=max(attempt.cpu_s, ending.cpu_s),
+        memory_mb=max(attempt.memory_mb, ending.memory_mb),
+        disk_mb=max(attempt.disk_mb, kept.disk_mb) if long else None,
     )
 
 

@@ -35,6 +35,7 @@ class Board:
         self.results: list[AttemptResult] = []  # not told yet
         self.under_check: Counter[ObjectId] = Counter()  # inputs of ended attempts that may have been altered
         self.unpinned: list[ObjectId] = []  # what ended attempts and unpackings have needed; not told yet
+        self.use_due_s = math.inf  # when what runs is measured next
         self.idle_since_s = 0.0  # when the last attempt ended
         self._inputs_protected = inputs_protected
         self._counter = 0
@@ -65,6 +66,8 @@ class Board:
         """Its body runs from now on."""
         attempt.started_s = self.now
         self.started.append(attempt.attempt_id)
+        if self.use_due_s == math.inf:
+            self.use_due_s = self.now + config.use_interval_s
         if attempt.assignment.time_limit_s is not None:
             heapq.heappush(self.limits, (limit_of(attempt), attempt.attempt_id))
 
@@ -81,7 +84,8 @@ class Board:
             self.under_check.update(mount.object_id for mount in attempt.assignment.inputs)
         wanted = attempt.stop is None
         succeeded = wanted and ending.outcome is Outcome.SUCCESS
-        self.actions.append(act.Collect(attempt.assignment, succeeded, ending.value_path, wanted))
+        measured = self.now - attempt.started_s >= config.measured_run_s_min
+        self.actions.append(act.Collect(attempt.assignment, succeeded, ending.value_path, wanted, measured))
 
     def checked(self, attempt: Attempt) -> None:
         """Its inputs are as they were, or out of the store."""
@@ -99,8 +103,11 @@ class Board:
         self.results.append(result_of(attempt, collected, self.now))
         self.idle_since_s = self.now
 
-    def kill(self, kill: Kill, force: Kill) -> None:
-        """Asks it to end, and makes it when its time of grace is over."""
+    def kill(self, kill: Kill, force: Kill, at_once: bool) -> None:
+        """Asks it to end, and makes it when its time of grace is over; or makes it at once."""
+        if at_once:
+            self.actions.append(force)
+            return
         self.actions.append(kill)
         heapq.heappush(self.kills, (self.now + config.stop_grace_s, self.count(), force))
 

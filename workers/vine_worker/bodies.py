@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vine import config
@@ -21,7 +21,7 @@ from vine_worker.functions.channel import HostChannel
 from vine_worker.functions.host import READY
 from vine_worker.places import Places
 from vine_worker.programs import ProgramEnded, Programs, open_null
-from vine_worker.sandbox import Sandbox
+from vine_worker.sandbox import Sandbox, disk_bytes
 
 log = logging.getLogger("vine.worker")
 
@@ -114,7 +114,13 @@ class Bodies:
         ending = process.ending_of_exit(ended.code, ended.message, what)
         if body.channel is not None:
             ending = self._ending_of_interpreter(body, ending)
+        memory_mb = max(ending.memory_mb, process.megabytes(ended.memory_kb))
+        ending = replace(ending, cpu_s=max(ending.cpu_s, ended.cpu_s), memory_mb=memory_mb)
         return act.BodyEnded(body.assignment.attempt, ending)
+
+    def number_of(self, attempt: AttemptId) -> int | None:
+        """The program of a body that runs."""
+        return self._numbers.get(attempt)
 
     @staticmethod
     def _ending_of_interpreter(body: _Body, of_exit: act.Ending) -> act.Ending:
@@ -157,6 +163,7 @@ class Bodies:
     def _collected(self, action: act.Collect, sandbox: Sandbox) -> act.Collected:
         assignment, holdings = action.assignment, self._places.holdings
         stdout, stderr, truncated = sandbox.read_streams()
+        used_bytes = disk_bytes(sandbox.folder) if action.measured else 0
         altered = () if self._programs.protected else self._altered_inputs(assignment)
         outcome: Outcome | None = None
         message = ""
@@ -195,6 +202,7 @@ class Bodies:
             stdout,
             stderr,
             truncated,
+            used_bytes / 1_000_000,
         )
 
     def _is_disk_full(self) -> bool:

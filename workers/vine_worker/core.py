@@ -15,8 +15,9 @@ from vine.wire import messages as wire
 from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources, TaskKind
 from vine_worker import actions as act
 from vine_worker.arrivals import Arrivals
-from vine_worker.attempts import Attempt, State, needed_objects
+from vine_worker.attempts import AT_ONCE, Attempt, State, needed_objects
 from vine_worker.board import Board, Kill, limit_of
+from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.resources import Grant
 
@@ -40,6 +41,7 @@ class WorkerCore:
         self._board = board = Board(capacity, inputs_protected)
         self._dispatch = dispatch = Dispatch(board, max(1, math.ceil(capacity.cores)))
         self._arrivals = arrivals = Arrivals(board, dispatch.end_hosts_of, resumed or {})
+        self._enforcement = Enforcement(board)
         self.attempts = board.attempts
         self.pool = dispatch.pool
         self._epoch = 0
@@ -69,6 +71,7 @@ class WorkerCore:
             act.Lost: arrivals.altered_by_others,
             act.BodyEnded: self._on_body_ended,
             act.Collected: self._on_collected,
+            act.Used: self._on_used,
             act.HostReady: dispatch.host_ready,
             act.CallsEnded: dispatch.calls_ended,
             act.CallsReturned: dispatch.calls_returned,
@@ -107,14 +110,14 @@ class WorkerCore:
             if self._lives(kill):
                 board.actions.append(kill)
         self._dispatch.tick()
+        self._enforcement.tick()
         return self._take_actions()
 
     def next_deadline(self) -> float | None:
         board = self._board
         times = [heap[0][0] for heap in (board.limits, board.kills) if heap]
-        pool_s = self.pool.next_deadline()
-        if pool_s is not None:
-            times.append(pool_s)
+        others = (self.pool.next_deadline(), self._enforcement.next_deadline())
+        times += (time_s for time_s in others if time_s is not None)
         return min(times, default=None)
 
     def flush(self) -> list[act.Action]:
@@ -221,7 +224,8 @@ class WorkerCore:
         if attempt.host is not None:
             self._dispatch.recall(self.pool.hosts[attempt.host])
         elif attempt.state is State.RUNNING:
-            self._board.kill(act.KillBody(key, force=False), act.KillBody(key, force=True))
+            at_once = why in AT_ONCE
+            self._board.kill(act.KillBody(key, force=False), act.KillBody(key, force=True), at_once)
         else:
             self._board.finish(attempt, None)
 
@@ -239,6 +243,10 @@ class WorkerCore:
         self._board.ledger.give_back(attempt.grant)
         attempt.grant = None
         self._board.ended(attempt, event.ending)
+
+    def _on_used(self, event: act.Used) -> None:
+        for attempt, why in self._enforcement.used(event):
+            self._stop(attempt, why)
 
     def _on_collected(self, event: act.Collected) -> None:
         attempt = self.attempts[event.attempt]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from itertools import takewhile
 from pathlib import Path
 
 from vine import config
@@ -41,7 +42,11 @@ def memory_mb() -> float:
 
 
 def gpus() -> float:
-    """NVIDIA devices; others are told by `--gpus`."""
+    """NVIDIA devices, or those of them that a batch system lets us see; others are told by `--gpus`."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        # CUDA reads the list up to the first name that is none.
+        return float(sum(1 for _ in takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(","))))
     return float(sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia[0-9]*")))
 
 

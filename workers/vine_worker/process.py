@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from vine import config
@@ -38,6 +39,7 @@ def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Pa
         if not python:
             raise FileNotFoundError("its environment has no bin/python; pack one that has")
     limits = ["--frame-bytes", str(config.host_frame_bytes_max), "--inline-bytes", str(config.inline_bytes_max)]
+    limits += ["--measure-from", str(config.measured_run_s_min)]
     folders = ["--dill", str(dill_folder), "--spill", str(spill_folder)]
     return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *(["--once"] if once else [])]
 
@@ -50,7 +52,7 @@ def interpreter_variables(
     variables.update(dict.fromkeys(_THREAD_VARIABLES, str(threads)))
     if capacity.gpus:
         # Bodies that were given no GPU see none: else they would share those of others.
-        variables["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, devices))
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(device_names(devices, variables.get("CUDA_VISIBLE_DEVICES", "")))
     if environment is not None:
         # The worker's own modules must not show through.
         for name in ("PYTHONPATH", "PYTHONHOME"):
@@ -60,6 +62,12 @@ def interpreter_variables(
         if not protected:
             variables["PYTHONDONTWRITEBYTECODE"] = "1"  # Into the environment, which others use too.
     return variables
+
+
+def device_names(devices: tuple[int, ...], own: str) -> list[str]:
+    """What CUDA calls these of the worker's devices; `own` names those that a batch system has given the worker."""
+    names = own.split(",") if own else []
+    return [names[device] if device < len(names) else str(device) for device in devices]
 
 
 def allotment_variables(allotment: Resources, extra: Mapping[str, str]) -> dict[str, str]:
@@ -99,6 +107,19 @@ def ending_of_exit(code: int | None, message: str, what: str) -> Ending:
 
 def ending_of_answer(answer: Answer) -> Ending:
     """What a function host's answer means."""
+    ending = _ending_of_answer(answer)
+    if answer.use == host.NO_USE:
+        return ending
+    cpu_s, most_kb, left_kb = answer.use
+    return replace(ending, cpu_s=cpu_s, memory_mb=megabytes(most_kb), left_mb=megabytes(left_kb))
+
+
+def megabytes(kilobytes: int) -> float:
+    """Of the kernel's kilobytes, which are 1,024 bytes each."""
+    return kilobytes * 1024 / 1_000_000
+
+
+def _ending_of_answer(answer: Answer) -> Ending:
     if answer.brings == host.EXIT:
         code = int(answer.content)
         message = f"the function called sys.exit({code}) instead of returning"

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ class ProgramEnded:
     number: int
     code: int | None
     message: str = ""
+    cpu_s: float = field(default=0.0, compare=False)
+    memory_kb: int = field(default=0, compare=False)  # of its largest process
 
 
 class Programs:
@@ -44,6 +46,7 @@ class Programs:
             )
         self._received = bytearray()
         self._last_number = 0
+        self.pids: dict[int, int] = {}  # of the programs that run, by number
         self._channel.settimeout(config.spawner_start_max_s)
         try:
             greeting = spawner.receive(self._channel)
@@ -55,6 +58,10 @@ class Programs:
         self._channel.settimeout(None)
         self.protected: bool = greeting[0]["protected"]
         self.reason: str = greeting[0]["reason"]  # why inputs are not protected
+
+    @property
+    def spawner_pid(self) -> int:
+        return self._spawner.pid
 
     def fileno(self) -> int:
         return self._channel.fileno()
@@ -117,8 +124,12 @@ class Programs:
                 break
             report = json.loads(self._received[spawner.HEAD.size : end])
             del self._received[:end]
-            if "ended" in report:
-                ended.append(ProgramEnded(report["ended"], report["code"]))
+            if "started" in report:
+                self.pids[report["started"]] = report["pid"]
+            elif "ended" in report:
+                del self.pids[report["ended"]]
+                use = {name: report[name] for name in ("cpu_s", "memory_kb")}
+                ended.append(ProgramEnded(report["ended"], report["code"], **use))
             elif "failed" in report:
                 ended.append(ProgramEnded(report["failed"], None, report["message"]))
         return ended

@@ -15,6 +15,8 @@ from vine.errors import FileMissing, UsageError
 from vine.names import ObjectId
 from vine.wire.parts import Assignment
 
+_BLOCK_BYTES = 512  # of `st_blocks`, on every file system
+
 
 class Sandbox:
     """One attempt's folder: `work` is where the body runs; its streams lie beside it, out of its names' way."""
@@ -103,3 +105,25 @@ def _start_of(path: Path) -> tuple[bytes, bool]:
     except FileNotFoundError:
         return b"", False  # A call: its host has the streams.
     return data[: config.stdio_bytes_max], len(data) > config.stdio_bytes_max
+
+
+def disk_bytes(folder: Path) -> int:
+    """What lies in a folder, links not followed; names of one file count once."""
+    total = 0
+    known: set[tuple[int, int]] = set()
+    left = [os.fspath(folder)]
+    while left:
+        try:
+            with os.scandir(left.pop()) as entries:
+                for entry in entries:
+                    status = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append(entry.path)
+                    elif status.st_nlink > 1:
+                        if (status.st_dev, status.st_ino) in known:
+                            continue
+                        known.add((status.st_dev, status.st_ino))
+                    total += status.st_blocks * _BLOCK_BYTES
+        except OSError:
+            continue  # The body removes things meanwhile, or has closed a folder to itself.
+    return total

@@ -7,7 +7,8 @@ worker is gone, it kills all of it. It needs nothing but the standard library, a
 A request is `<II` (bytes of the JSON that follows, number of file descriptors), with the descriptors attached,
 then the JSON: {"start": number, "argv", "folder", "variables"} or {"kill": number, "signal"}. The first three
 descriptors become the standard streams, others are kept, and `{fd}` in argv becomes their numbers. Reports are
-framed alike: {"started", "pid"}, {"failed", "message"}, {"ended", "code"}.
+framed alike: {"started", "pid"}, {"failed", "message"}, {"ended", "code", "cpu_s", "memory_kb"}: processor seconds
+of the program and the processes that it has waited for, and the memory of the largest of them at its most.
 """
 
 from __future__ import annotations
@@ -242,12 +243,14 @@ class Spawner:
             process = self._processes.pop(ended.si_pid, None)
             if process is not None:
                 kill_group(ended.si_pid)
-            _pid, status = os.waitpid(ended.si_pid, 0)
+            _pid, status, use = os.wait4(ended.si_pid, 0)
             if process is not None:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 number = self._numbers.pop(ended.si_pid)
                 del self._pids[number]
-                send(self._channel, {"ended": number, "code": process.returncode})
+                cpu_s = use.ru_utime + use.ru_stime
+                report = {"ended": number, "code": process.returncode, "cpu_s": cpu_s, "memory_kb": use.ru_maxrss}
+                send(self._channel, report)
 
     def _kill_strays(self) -> None:
         """Kills what left the group of a program that has ended; as an orphan it has become our child."""

@@ -40,6 +40,7 @@ from vine_worker.programs import Programs
 from vine_worker.reports import message_of
 from vine_worker.settings import Settings
 from vine_worker.unpacking import Unpacking
+from vine_worker.usage import Usage
 from vine_worker.verifying import Verifying
 
 log = logging.getLogger("vine.worker")
@@ -91,6 +92,8 @@ class Worker:
         self._closers.append(self._bodies.close)
         self._hosts = Hosts(places, programs, writer, self._feed)
         self._closers.append(self._hosts.close)
+        self._usage = Usage(programs, self._bodies, self._hosts, places, self._post)
+        self._closers.append(self._usage.close)
         self._unpacking = Unpacking(places.holdings, self._post)
         self._closers.append(self._unpacking.close)
         self._verifying = Verifying(places.store, self._post)
@@ -119,6 +122,7 @@ class Worker:
             act.RemoveObjects: self._remove,
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
+            act.MeasureUse: self._usage.measure,
             act.Collect: self._bodies.collect,
             act.StartHost: self._hosts.start,
             act.RunCall: self._hosts.run,

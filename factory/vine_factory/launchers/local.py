@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import shutil
 import signal
@@ -24,6 +26,7 @@ _LAST_WORDS_BYTES = 4096  # Of a log's end: enough to hold the line that says wh
 class _Job:
     process: subprocess.Popen[bytes]
     log: Path
+    devices: tuple[str, ...] = ()  # the GPUs that only this worker may use
     kill_at: float | None = None  # Set when it has been asked to end.
 
 
@@ -34,8 +37,10 @@ class LocalLauncher:
     inherited one, so that they end with the client even if we could not tell them; else our own.
     """
 
-    def __init__(self, log_dir: Path, parent_fd: int | None) -> None:
+    def __init__(self, log_dir: Path, parent_fd: int | None, gpus: float = 0.0) -> None:
+        """`gpus` is how many each worker has: no two of them have the same."""
         self._log_dir = log_dir
+        self._gpus = math.ceil(gpus)
         self._jobs: dict[WorkerId, _Job] = {}
         self._own_pipe = os.pipe() if parent_fd is None else None
         self._watched_fd = self._own_pipe[0] if self._own_pipe else parent_fd
@@ -43,13 +48,27 @@ class LocalLauncher:
     def submit(self, worker_id: WorkerId, command: Sequence[str]) -> None:
         assert worker_id not in self._jobs, "a worker's name was used twice"
         log = self._log_dir / f"{worker_id}.log"
+        devices = self._free_devices(worker_id)
         try:
             self._log_dir.mkdir(parents=True, exist_ok=True)
             with open(log, "ab") as output:
-                process = self._start([*command, "--parent-fd", str(self._watched_fd)], output.fileno())
+                process = self._start([*command, "--parent-fd", str(self._watched_fd)], output.fileno(), devices)
         except OSError as error:
             raise LaunchFailed(f"cannot start worker {worker_id} with its log at {log}: {error}") from error
-        self._jobs[worker_id] = _Job(process, log)
+        self._jobs[worker_id] = _Job(process, log, devices)
+
+    def _free_devices(self, worker_id: WorkerId) -> tuple[str, ...]:
+        """GPUs by the names that CUDA knows: those that we may see, where that was said, else by number."""
+        taken = {device for job in self._jobs.values() for device in job.devices}
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        names = map(str, itertools.count()) if visible is None else filter(None, visible.split(","))
+        devices = tuple(itertools.islice((name for name in names if name not in taken), self._gpus))
+        if len(devices) < self._gpus:
+            raise LaunchFailed(
+                f"cannot start worker {worker_id}: CUDA_VISIBLE_DEVICES={visible} has only {len(devices)} GPUs that no "
+                f"other worker has, and each is to have {self._gpus}: start fewer workers, or give each fewer"
+            )
+        return devices
 
     def query(self, now: float) -> list[Ended]:
         ended = []
@@ -83,13 +102,14 @@ class LocalLauncher:
             os.close(descriptor)
         self._own_pipe = None
 
-    def _start(self, command: Sequence[str], output_fd: int) -> subprocess.Popen[bytes]:
+    def _start(self, command: Sequence[str], output_fd: int, devices: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
         assert self._watched_fd is not None, "there is always a pipe to watch"
         return subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=output_fd,
             stderr=subprocess.STDOUT,
+            env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else None,
             pass_fds=(self._watched_fd,),
             start_new_session=True,  # Ctrl-C in our terminal is for us, and we end them in order.
         )

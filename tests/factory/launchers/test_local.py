@@ -184,3 +184,27 @@ def test_a_factory_of_no_workers_still_has_a_size() -> None:
 def test_the_machine_is_measured_where_the_workspace_will_be(tmp_path: Path) -> None:
     machine = measure_machine(tmp_path / "not" / "yet" / "made")
     assert machine.cores >= 1 and machine.memory_mb > 0 and machine.disk_mb > 0
+
+
+@pytest.mark.parametrize(("visible", "given"), [(None, ["0,1", "2,3"]), ("4,GPU-1a,7,2", ["4,GPU-1a", "7,2"])])
+def test_no_two_workers_have_the_same_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, given: list[str]
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    launcher = LocalLauncher(tmp_path / "logs", parent_fd=None, gpus=2)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    say = (
+        "import os, sys; open(sys.argv[1], 'w').write(os.environ['CUDA_VISIBLE_DEVICES']); os.read(int(sys.argv[3]), 1)"
+    )
+    seen = []
+    for name in ("local-1", "local-2"):
+        launcher.submit(WorkerId(name), [sys.executable, "-c", say, str(fifo)])
+        seen.append(fifo.read_text())
+    assert seen == given
+    if visible is not None:
+        with pytest.raises(LaunchFailed, match="has only 0 GPUs that no other worker has"):
+            launcher.submit(WorkerId("local-3"), [sys.executable, "-c", say, str(fifo)])
+    launcher.close()

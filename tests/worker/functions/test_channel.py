@@ -185,20 +185,22 @@ def test_no_file_is_left_of_a_call_whose_host_ended_before_it_read_it(tmp_path: 
 
 
 def test_answers_are_taken_apart_and_outlive_who_gave_them(channel: HostChannel, far: Far) -> None:
-    far.answer(host.ANSWER_HEAD.pack(0, host.READY, host.INLINE, 0.0, 0) + b"3.11")
-    far.answer(host.ANSWER_HEAD.pack(1, host.EXCEPTION, host.INLINE, 0.5, 3) + "b\u00e4".encode() + b"Pcontent")
-    far.answer(host.ANSWER_HEAD.pack(2, host.VALUE, host.AT_PATH, 2.5, 0) + b"/spill/value")
+    far.answer(host.ANSWER_HEAD.pack(0, host.READY, host.INLINE, 0.0, *host.NO_USE, 0) + b"3.11")
+    far.answer(
+        host.ANSWER_HEAD.pack(1, host.EXCEPTION, host.INLINE, 0.5, *host.NO_USE, 3) + "b\u00e4".encode() + b"Pcontent"
+    )
+    far.answer(host.ANSWER_HEAD.pack(2, host.VALUE, host.AT_PATH, 2.5, 0.5, 70_000, 60_000, 0) + b"/spill/value")
     assert channel.receive() == [
         Answer(0, host.READY, False, b"3.11", 0.0),
         Answer(1, host.EXCEPTION, False, b"Pcontent", 0.5, "b\u00e4"),
-        Answer(2, host.VALUE, True, b"/spill/value", 2.5),
+        Answer(2, host.VALUE, True, b"/spill/value", 2.5, use=(0.5, 70_000, 60_000)),
     ]
     assert channel.receive() == []
 
 
 @pytest.mark.parametrize("cut", [1, 4, 10, 30])
 def test_an_answer_that_has_come_in_part_waits_for_the_rest(channel: HostChannel, cut: int) -> None:
-    frame = host.ANSWER_HEAD.pack(7, host.VALUE, host.INLINE, 0.5, 0) + b"Pcontent"
+    frame = host.ANSWER_HEAD.pack(7, host.VALUE, host.INLINE, 0.5, *host.NO_USE, 0) + b"Pcontent"
     said = host.LENGTH.pack(len(frame)) + frame
     os.write(channel.far_descriptors[2], said[:cut])
     assert channel.receive() == []
@@ -208,7 +210,7 @@ def test_an_answer_that_has_come_in_part_waits_for_the_rest(channel: HostChannel
 
 @pytest.mark.parametrize("said", [b"\xff" * 40, host.LENGTH.pack(2) + b"no"])
 def test_what_is_no_answer_is_noticed_and_nothing_behind_it_is_believed(channel: HostChannel, said: bytes) -> None:
-    frame = host.ANSWER_HEAD.pack(7, host.VALUE, host.INLINE, 0.5, 0) + b"Pcontent"
+    frame = host.ANSWER_HEAD.pack(7, host.VALUE, host.INLINE, 0.5, *host.NO_USE, 0) + b"Pcontent"
     os.write(channel.far_descriptors[2], said + host.LENGTH.pack(len(frame)) + frame)
     assert channel.receive() == []
     assert channel.malformed

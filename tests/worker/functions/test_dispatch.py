@@ -55,13 +55,13 @@ def test_calls_that_were_handed_out_come_back_from_a_host_whose_call_is_long() -
 
 def test_the_time_limit_of_a_call_counts_from_its_own_start() -> None:
     world = World()
-    limited = assignment(1, time_limit_s=1.0)
+    limited = assignment(1, time_limit_s=0.2)
     world.run(limited)
     assert world.core.next_deadline() == config.host_start_max_s
     world.now = 5.0
     world.hear(act.HostReady(1))
-    assert world.core.next_deadline() == 6.0
-    assert world.wait(1.0) == [act.TakeBack(1)]
+    assert world.core.next_deadline() == 5.2
+    assert world.wait(0.2) == [act.TakeBack(1)]
     assert world.hear(act.CallsReturned(1, ())) == [act.EndHost(1, force=False)]
     assert world.wait(config.stop_grace_s) == [act.EndHost(1, force=True)]
     world.hear(act.HostEnded(1, act.Ending(Outcome.KILLED), ()))

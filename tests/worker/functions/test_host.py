@@ -30,7 +30,7 @@ class RunningHost:
         self.channel = HostChannel(folder)
         arguments = [sys.executable, host_program.__file__, "--fd", ",".join(map(str, self.channel.far_descriptors))]
         arguments += ["--spill", str(folder), "--frame-bytes", str(config.host_frame_bytes_max)]
-        arguments += ["--inline-bytes", str(config.inline_bytes_max)] + ["--once"] * once
+        arguments += ["--inline-bytes", str(config.inline_bytes_max), "--measure-from", "0"] + ["--once"] * once
         self.process = subprocess.Popen(arguments, pass_fds=self.channel.far_descriptors, cwd=folder)
         self.number = 0
 

@@ -27,6 +27,7 @@ class Answer:
     content: bytes
     run_s: float
     words: str = ""  # what an exception says
+    use: tuple[float, int, int] = host.NO_USE
 
 
 class HostChannel:
@@ -188,7 +189,7 @@ class HostChannel:
 
 
 def _answer(frame: bytes | bytearray) -> Answer:
-    number, brings, where, run_s, words_bytes = host.ANSWER_HEAD.unpack_from(frame)
+    number, brings, where, run_s, *use, words_bytes = host.ANSWER_HEAD.unpack_from(frame)
     content_at = host.ANSWER_HEAD.size + words_bytes
     words = str(frame[host.ANSWER_HEAD.size : content_at], "utf-8") if words_bytes else ""
-    return Answer(number, brings, where == host.AT_PATH, bytes(frame[content_at:]), run_s, words)
+    return Answer(number, brings, where == host.AT_PATH, bytes(frame[content_at:]), run_s, words, tuple(use))

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from vine import config
 from vine.names import AttemptId, ObjectId
 from vine_worker import actions as act
-from vine_worker.attempts import Attempt, State
+from vine_worker.attempts import AT_ONCE, Attempt, State
 from vine_worker.board import Board
 from vine_worker.functions.pool import HostPool, HostRecord
 from vine_worker.resources import Grant
@@ -43,6 +43,9 @@ class Dispatch:
     def _host_for(self, attempt: Attempt, grant: Grant) -> HostRecord:
         kind = attempt.host_kind(grant)
         host = self.pool.take_idle(kind)
+        if host is not None and self._keeps_too_much(host, attempt):
+            self.end_host(host)
+            host = None
         if host is None:
             surplus = self.pool.surplus()
             if surplus is not None:
@@ -52,6 +55,14 @@ class Dispatch:
                 self._board.inventory.use(("host", host.number), (kind.environment,))
             self._board.actions.append(act.StartHost(host.number, kind))
         return host
+
+    @staticmethod
+    def _keeps_too_much(host: HostRecord, attempt: Attempt) -> bool:
+        """Whether the call might be blamed for what those before it have left in the host's memory."""
+        limits = attempt.assignment.limits
+        if limits is None or limits.memory_mb is None:
+            return False
+        return host.left_mb > limits.memory_mb * config.host_memory_reused
 
     def hand_ahead(self, attempt: Attempt) -> bool:
         """Gives a short call to a busy host: it runs back to back with those before it, on their resources."""
@@ -94,10 +105,10 @@ class Dispatch:
         host.recalled = True
         self._board.actions.append(act.TakeBack(host.number))
 
-    def end_host(self, host: HostRecord) -> None:
+    def end_host(self, host: HostRecord, at_once: bool = False) -> None:
         if not host.ending:
             self.pool.withdraw(host)
-            self._board.kill(act.EndHost(host.number, force=False), act.EndHost(host.number, force=True))
+            self._board.kill(act.EndHost(host.number, force=False), act.EndHost(host.number, force=True), at_once)
 
     def end_hosts_of(self, environment: ObjectId) -> None:
         for host in self.pool.idle_of(environment):
@@ -118,6 +129,7 @@ class Dispatch:
             assert first == attempt_id, "a host answered out of turn"
             attempt = self._board.attempts[first]
             function, run_s = attempt.assignment.function, ending.run_s
+            host.left_mb = ending.left_mb or host.left_mb
             if function is not None and run_s is not None:
                 before_s = self._run_s.get(function, run_s)
                 self._run_s[function] = before_s + _EWMA_SHARE * (run_s - before_s)
@@ -147,7 +159,7 @@ class Dispatch:
             self._begin(running, host)
         elapsed_s = self._board.now - running.started_s
         if running.stop is not None:
-            self.end_host(host)
+            self.end_host(host, running.stop in AT_ONCE)
         elif running.assignment.function is not None and elapsed_s >= config.calls_ahead_s:
             self._run_s[running.assignment.function] = elapsed_s  # The next ones of its kind are not handed ahead.
 

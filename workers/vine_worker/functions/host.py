@@ -15,6 +15,7 @@ import io
 import json
 import os
 import pickle
+import resource
 import socket
 import struct
 import sys
@@ -41,10 +42,12 @@ NUMBER = struct.Struct("<xQ")  # where both kinds of calls have their number
 SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
 CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
 BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
-ANSWER_HEAD = struct.Struct("<QccdH")  # number, what it brings, INLINE or AT_PATH, seconds of the body, bytes of words
+# Number, what it brings, INLINE or AT_PATH, seconds of the body, its USE, bytes of words.
+ANSWER_HEAD = struct.Struct("<QccdfIIH")
 
 PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
+NO_USE = (0.0, 0, 0)  # processor seconds; kilobytes that this process had at most, and has left
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
 WORDS_CHARS_MAX = 1000  # Of an exception, for those who may not unpickle it.
 
@@ -196,12 +199,14 @@ class Host:
         self._channel = channel
         self._serialiser = serialiser
         self._inline_bytes = options.inline_bytes
+        self._measure_from_s = options.measure_from
         self._spill_folder = options.spill
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._home = os.getcwd()
         self._process_id = os.getpid()
         self._settings = b""
         self._replaced: dict[str, str | None] = {}  # what the call's variables hide
+        self._times_before = os.times()
 
     def serve(self, once: bool) -> int:
         """Runs calls until the worker is gone, or one call only; returns the exit code."""
@@ -221,6 +226,7 @@ class Host:
                 self._apply(call.settings)
             function = self._function(call.function)
             args, kwargs = self._arguments(call.blobs)
+            self._times_before = os.times()
             started_s = time.perf_counter()
             result = function(*args, **kwargs)
             run_s = time.perf_counter() - started_s
@@ -315,7 +321,23 @@ class Host:
                     os.unlink(path)  # What was written of it would keep a full disk full.
                 raise
             where, content = AT_PATH, path
-        self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, len(said)) + said + content)
+        use = self._use() if run_s >= self._measure_from_s else NO_USE
+        self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, *use, len(said)) + said + content)
+
+    def _use(self) -> tuple[float, int, int]:
+        """What the call has used; the most of the next one is counted anew, where the kernel can do that."""
+        cpu_s = sum(os.times()[:4]) - sum(self._times_before[:4])
+        most_kb = left_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            with open("/proc/self/statm", "rb") as file:
+                _, resident, of_files, *_ = map(int, file.read().split())
+            left_kb = (resident - of_files) * (resource.getpagesize() >> 10)
+            # Of files that are mapped much may be resident, and none of it need stay.
+            with open("/proc/self/clear_refs", "wb") as file:
+                file.write(b"5")
+        except OSError:
+            pass  # Then the most of all calls until now is told, which is too much rather than too little.
+        return max(0.0, cpu_s), most_kb, left_kb
 
 
 def exit_code_of(request: SystemExit) -> int:
@@ -362,6 +384,7 @@ def main() -> NoReturn:
     parser.add_argument("--spill", required=True)
     parser.add_argument("--frame-bytes", type=int, required=True)
     parser.add_argument("--inline-bytes", type=int, required=True)
+    parser.add_argument("--measure-from", type=float, required=True, help="calls that run for so long, in seconds")
     parser.add_argument("--once", action="store_true")
     options = parser.parse_args()
     leave_main()

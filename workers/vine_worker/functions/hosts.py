@@ -105,6 +105,11 @@ class Hosts:
         sandbox.make(assignment, self._places.holdings.path)
         return sandbox.work
 
+    def number_of(self, host: int) -> int | None:
+        """The program of a host that lives."""
+        found = self._hosts.get(host)
+        return None if found is None else found.program
+
     def flush(self) -> None:
         """Sends the calls that a turn has brought, those of one host together."""
         while self._unflushed:

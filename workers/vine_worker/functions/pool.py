@@ -31,6 +31,7 @@ class HostRecord:
     calls: deque[AttemptId] = field(default_factory=deque)
     grant: Grant | None = None  # held while it has calls
     started_s: float = 0.0  # when its first call started
+    left_mb: float = 0.0  # memory that it had when its last long call had ended
     ready: bool = False  # its interpreter has come up
     ending: bool = False
     recalled: bool = False  # its waiting calls have been asked back; none are added

@@ -1,0 +1,99 @@
+"""What may a program ask of its run as a whole: how categories of its tasks are run, and on which hosts?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from vine import config, errors
+from vine.client.session import Session
+from vine.client.tasks import amount
+from vine.wire.messages import SetCategory, SetHosts
+from vine.wire.parts import CategoryMode, CategorySpec, HostStanding, Request
+
+_FIELDS = {"cores": "cores", "memory": "memory_mb", "disk": "disk_mb", "gpus": "gpus"}
+
+
+class Policies:
+    """A manager's part that says how its tasks are to be run; see `Manager`."""
+
+    _session: Session
+    _categories: dict[str, CategorySpec]
+
+    def set_category_mode(self, category: str, mode: str) -> None:
+        """Where the category's tasks get the figures from that they do not give themselves.
+
+        "fixed": from `set_category_resources_max`; a task that uses more fails. "max": from the most memory, disk
+        and cores that its tasks have used until now, once a few have ended; one that exceeds these is run once
+        more with those of `set_category_resources_max`, or without a limit. UsageError for any other mode.
+        """
+        try:
+            found = CategoryMode(mode)
+        except ValueError:
+            known = " or ".join(repr(each.value) for each in CategoryMode)
+            raise errors.UsageError(f"{mode!r} is no mode of a category: give {known}") from None
+        self._set_category(category, mode=found)
+
+    def set_category_resources_max(self, category: str, resources: Mapping[str, float]) -> None:
+        """What the category's tasks have of each kind, at most: {"cores": 1, "memory": MB, "disk": MB, "gpus": 0}.
+
+        A task's own `set_memory` and so on go before it.
+        """
+        self._set_category(category, most=_request(resources))
+
+    def set_category_first_allocation_guess(self, category: str, resources: Mapping[str, float]) -> None:
+        """In mode "max": what the category's tasks have until enough of them have been measured."""
+        self._set_category(category, first=_request(resources))
+
+    def set_category_max_concurrent(self, category: str, count: int | None) -> None:
+        """No more of the category's tasks are on workers at once; None undoes it."""
+        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 0):
+            raise errors.UsageError(f"{count!r} is no number of tasks: give 0 or more, or None")
+        self._set_category(category, concurrent_max=count)
+
+    def block_host(self, hostname: str) -> None:
+        """Give the workers of a host no more tasks; what runs there goes on, and others may fetch their files."""
+        self._set_hosts((hostname,), HostStanding.BLOCKED)
+
+    def block_host_with_timeout(self, hostname: str, seconds: float) -> None:
+        """As `block_host`, for so long."""
+        if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not 0 <= seconds <= 1e9:
+            raise errors.UsageError(f"{seconds!r} is no time in seconds: give a number of at least 0")
+        self._set_hosts((hostname,), HostStanding.BLOCKED, float(seconds))
+
+    def unblock_host(self, hostname: str | None = None) -> None:
+        """Use a host again that was blocked or drained; None for all of them."""
+        self._set_hosts(() if hostname is None else (hostname,), HostStanding.OPEN)
+
+    def set_draining_by_hostname(self, hostname: str, draining: bool = True) -> None:
+        """Give the workers of a host no more tasks, and end them when theirs have ended; False undoes it.
+
+        What only they have of temps goes with them, and is made again if tasks need it: `replicate` what is dear.
+        """
+        self._set_hosts((hostname,), HostStanding.DRAINING if draining else HostStanding.OPEN)
+
+    def _set_hosts(self, hostnames: tuple[str, ...], standing: HostStanding, seconds: float | None = None) -> None:
+        for name in hostnames:
+            if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
+                raise errors.UsageError(f"{name!r} is no hostname: give one as `vine-status` shows it")
+        self._session.say(SetHosts(hostnames, standing, seconds))
+
+    def _set_category(self, category: str, **changes: object) -> None:
+        before = self._categories.get(category) or CategorySpec(category_name(category))
+        spec = self._categories[category] = msgspec.structs.replace(before, **changes)
+        self._session.say(SetCategory(spec))
+
+
+def _request(resources: Mapping[str, float]) -> Request:
+    unknown = sorted(set(resources) - set(_FIELDS))
+    if unknown:
+        raise errors.UsageError(f"there are no resources {', '.join(map(repr, unknown))}: give {', '.join(_FIELDS)}")
+    return Request(**{_FIELDS[kind]: amount(kind, value) for kind, value in resources.items()})
+
+
+def category_name(name: str) -> str:
+    if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
+        limit = f"1 to {config.name_chars_max} characters"
+        raise errors.UsageError(f"{name!r} is no name of a category: give text of {limit}")
+    return name

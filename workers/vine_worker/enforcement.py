@@ -1,0 +1,59 @@
+"""Which bodies use more than they may, and what is the most that each has used?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from vine import config
+from vine.wire.parts import Outcome
+from vine_worker import actions as act
+from vine_worker.attempts import Attempt, State
+from vine_worker.board import Board
+
+
+class Enforcement:
+    """Has what runs measured now and then, as soon as it has run for a while."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._asked = False
+
+    def tick(self) -> None:
+        board = self._board
+        if self._asked or board.now < board.use_due_s:
+            return
+        running = [
+            attempt for attempt in board.attempts.values() if attempt.state is State.RUNNING and attempt.stop is None
+        ]
+        board.use_due_s = board.now + config.use_interval_s if running else math.inf
+        since_s = board.now - config.use_interval_s
+        probes = tuple(
+            act.Probe(attempt.attempt_id, attempt.host, attempt.assignment.limits)
+            for attempt in running
+            if 0.0 < attempt.started_s <= since_s
+        )
+        if probes:
+            self._asked = True
+            board.actions.append(act.MeasureUse(probes))
+
+    def next_deadline(self) -> float | None:
+        return None if self._asked or self._board.use_due_s == math.inf else self._board.use_due_s
+
+    def used(self, event: act.Used) -> Iterator[tuple[Attempt, Outcome]]:
+        """Notes what was measured; yields the attempts that are to be stopped, and why."""
+        self._asked = False
+        for attempt_id, use in event.uses:
+            attempt = self._board.attempts.get(attempt_id)
+            if attempt is None or attempt.state is not State.RUNNING:
+                continue  # It has ended meanwhile.
+            attempt.cpu_s = max(attempt.cpu_s, use.cpu_s)
+            attempt.memory_mb = max(attempt.memory_mb, use.memory_mb)
+            attempt.disk_mb = max(attempt.disk_mb, use.disk_mb or 0.0)
+            limits = attempt.assignment.limits
+            if limits is None:
+                continue
+            if limits.memory_mb is not None and use.memory_mb > limits.memory_mb:
+                yield attempt, Outcome.MEMORY_LIMIT
+            elif limits.disk_mb is not None and (use.disk_mb or 0.0) > limits.disk_mb:
+                yield attempt, Outcome.DISK_LIMIT
