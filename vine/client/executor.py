@@ -7,14 +7,14 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from vine import errors
-from vine.client import serialise, tasks
+from vine.client import mapping, serialise, tasks
 from vine.client.calls import Function
 from vine.client.files import File
 from vine.client.futures import VineFuture
@@ -25,6 +25,7 @@ from vine.names import FileId, TaskId
 from vine.wire.parts import Mount, Request, TaskKind, TaskSpec
 
 T = TypeVar("T")
+F = TypeVar("F", bound=VineFuture[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +166,50 @@ class Executor(concurrent.futures.Executor):
         return other
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        if self._pool.closed or self._pool.error is not None:
+            self._check()
+        if type(fn) is functools.partial:
+            fn, args, kwargs = _opened(fn, args, kwargs)
+        future: VineFuture[T] = self._submit(VineFuture, fn, args, kwargs)
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """As `concurrent.futures`: the iterables are read at once, and the results come in order as they are asked for.
+
+        A chunk of `chunksize` calls runs as one call: it is that which has a time limit, is tried again and is
+        isolated. With `buffersize` only so many chunks are submitted ahead of the results that are asked for. Calls
+        whose results nobody can ask for any more are cancelled: after an error, the timeout, or the iterator's close.
+        """
+        self._check()
+        self.manager.session.check()
+        mapping.check(chunksize, buffersize)
+        first: tuple[Any, ...] = ()
+        named: dict[str, Any] = {}
+        if type(fn) is functools.partial:
+            fn, first, named = _opened(fn, first, named)
+
+        def submit(rows: list[mapping.Row]) -> Future[mapping.Results]:
+            self._check()  # With a buffer, some are submitted much later.
+            return self._submit(mapping.ChunkFuture, fn, (first, rows), named)
+
+        return mapping.in_order(submit, iterables, timeout, chunksize, buffersize)
+
+    def _check(self) -> None:
         pool = self._pool
         if pool.closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if pool.error is not None:
             raise anew(pool.error)
-        if type(fn) is functools.partial:
-            fn, args, kwargs = _opened(fn, args, kwargs)
+
+    def _submit(self, kind: type[F], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> F:
+        pool = self._pool
         calls, session = pool.manager.calls, pool.manager.session
         function = calls.function(fn)
         try:
@@ -180,12 +218,13 @@ class Executor(concurrent.futures.Executor):
             awaited = []  # Told as any other failure of a future from elsewhere: by our future.
             payload, depends = b"", ()
         task_id = session.number_task()
-        future: VineFuture[T] = VineFuture(session, task_id, pool)
+        future = kind(session, task_id, pool)
         session.expect(task_id, future)
         try:
             if payload and not awaited:
-                calls.submit(self._spec(task_id, function, payload, depends))
+                calls.submit(self._spec(task_id, function, kind.mark + payload, depends))
             else:
+                future.waits_here = True
                 _when_done(awaited, lambda: self._submit_late(future, function, args, kwargs))
         except BaseException:  # Such as a Ctrl-C: nobody gets the future, so nobody may wait for it.
             session.claim(task_id)
@@ -193,13 +232,13 @@ class Executor(concurrent.futures.Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. With `cancel_futures`, calls that run are stopped too: nobody here knows which do.
+        """Take no more calls; with `cancel_futures`, those that no worker has begun are cancelled.
 
         A manager that this executor started ends once the last call has.
         """
         self._pool.closed = True
         if cancel_futures:
-            self._pool.cancel()
+            self._pool.cancel_waiting()
         if wait:
             self._pool.await_and_end()
         else:
@@ -208,8 +247,11 @@ class Executor(concurrent.futures.Executor):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the calls, unless the user has had enough: after a Ctrl-C they are cancelled."""
-        self.shutdown(cancel_futures=isinstance(error, KeyboardInterrupt))
+        """Wait for the calls, unless the user has had enough: after a Ctrl-C all are cancelled."""
+        self._pool.closed = True
+        if isinstance(error, KeyboardInterrupt):
+            self._pool.cancel()
+        self.shutdown()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a vine.Executor stays in its program: calls cannot submit calls")
@@ -252,7 +294,8 @@ class Executor(concurrent.futures.Executor):
         except errors.VineError as unable:
             error = unable
         else:
-            calls.submit(self._spec(future.task_id, function, payload, depends))
+            future.waits_here = False
+            calls.submit(self._spec(future.task_id, function, future.mark + payload, depends))
             return
         if session.claim(future.task_id) is not None:
             future.broken(error)

@@ -224,6 +224,8 @@ class Manager:
         """The next task that has ended; None when the time is up, or no task is left."""
         if not self._outstanding:
             return None
+        if self._process_id != os.getpid():
+            self._session.check()  # Of a forked child's parent: nothing will come here.
         try:
             task = self._finished.get(timeout=timeout)
         except queue.Empty:

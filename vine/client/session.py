@@ -1,7 +1,8 @@
 """What does this process have open with one manager: tasks, files asked for, and the state of the run?
 
-Three threads meet here. Any of the user's threads puts submissions into the outbox. The pump's thread hears the
+Four threads meet here. Any of the user's threads puts submissions into the outbox. The pump's thread hears the
 manager. The completion thread turns results into values and resolves futures, since that runs the user's code.
+A further one runs callbacks, which may wait for results.
 Whoever claims a task from the table of open ones is the one to end it.
 """
 
@@ -24,6 +25,7 @@ from typing import Any, Protocol
 
 from vine import errors
 from vine.client.broadcasts import Broadcasts
+from vine.client.callbacks import Callback, Callbacks
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
@@ -51,6 +53,9 @@ class OpenTask(Protocol):
     def broken(self, error: BaseException) -> None:
         """It will never be heard of again."""
 
+    def disowned(self, error: BaseException) -> None:
+        """This process is a forked child: no other thread is here, and those who are told are the parent's."""
+
     def abandoned(self) -> None:
         """The user closed the run before its end."""
 
@@ -69,7 +74,6 @@ class Session:
         self.state = RunState(workers=0, cores=0.0, tasks={}, bytes_from_manager=0, bytes_from_peers=0)
         self.outbox = Outbox()
         self._open: dict[TaskId, OpenTask] = {}
-        self.broadcasts = Broadcasts()
         self._brought: dict[FileId, FileBrought] = {}
         self._task_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
@@ -86,6 +90,8 @@ class Session:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         hello = ClientHello(ClientId(uuid.uuid4().hex), host_id, version)
         self._pump = Pump(connection, lambda: hello, self.outbox, self)
+        self._callbacks = Callbacks()
+        self.broadcasts = Broadcasts(self.call_back)
         self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
         self._process_id = os.getpid()
         self._closed = False
@@ -138,6 +144,9 @@ class Session:
 
     def forget_result(self, task_id: TaskId) -> None:
         self.outbox.forget(task_id)
+
+    def call_back(self, callback: Callback, future: Future[Any]) -> None:
+        self._callbacks.put(callback, future)
 
     def check(self) -> None:
         """Raise why the run is over, if it is."""
@@ -195,12 +204,14 @@ class Session:
         self._completions.put(None)
         if self._completer.is_alive() and threading.current_thread() is not self._completer:
             self._completer.join()
+        self._callbacks.close()
 
     def await_deliveries(self) -> None:
-        """Return when every result that has come is with its future."""
+        """Return when every result that has come is with its future, and callbacks have run."""
         if self._completer.is_alive() and threading.current_thread() is not self._completer:  # A callback may ask.
             self._completions.put(delivered := threading.Event())
             delivered.wait()
+            self._callbacks.flush()
 
     # --- for the pump's thread ---
 
@@ -292,12 +303,18 @@ def anew(error: errors.VineError) -> errors.VineError:
 def _disown_sessions() -> None:
     """In a forked child: its parent's threads are not here, and its sockets are not ours to touch."""
     for session in list(_sessions):
+        if session._closed:
+            continue
         session._news = threading.Condition()
-        session._open = {}
-        session.error = errors.ManagerLost(
+        session.outbox = Outbox()  # Else a word of ours would wake the parent's thread.
+        session.error = error = errors.ManagerLost(
             f"this manager belongs to process {session._process_id}, of which this one is a fork: "
             "make another manager here, or connect one to its connection file"
         )
+        open_here, session._open = session._open, {}
+        for task in open_here.values():
+            task.disowned(anew(error))
+        session.broadcasts.disowned(error)
 
 
 os.register_at_fork(after_in_child=_disown_sessions)

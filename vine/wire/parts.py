@@ -70,6 +70,7 @@ class Outcome(enum.Enum):
     SUCCESS = "success"
     EXIT_CODE = "exit-code"  # the command or interpreter ended with a code other than 0
     EXCEPTION = "exception"  # the function raised: `value` holds the serialised exception
+    NOT_SERIALISABLE = "not-serialisable"  # the function returned what neither pickle nor dill can carry
     KILLED = "killed"  # a signal ended it, and it was not ours
     TIME_LIMIT = "time-limit"
     CANCELLED = "cancelled"

@@ -97,13 +97,20 @@ def ending_of_exit(code: int | None, message: str, what: str) -> Ending:
     return Ending(Outcome.SUCCESS, exit_code=0)
 
 
+_OUTCOMES = {
+    host.VALUE: Outcome.SUCCESS,
+    host.EXCEPTION: Outcome.EXCEPTION,
+    host.UNSENDABLE: Outcome.NOT_SERIALISABLE,
+}
+
+
 def ending_of_answer(answer: Answer) -> Ending:
     """What a function host's answer means."""
     if answer.brings == host.EXIT:
         code = int(answer.content)
         message = f"the function called sys.exit({code}) instead of returning"
         return Ending(Outcome.EXIT_CODE, exit_code=code, message=message, run_s=answer.run_s)
-    outcome = Outcome.SUCCESS if answer.brings == host.VALUE else Outcome.EXCEPTION
+    outcome = _OUTCOMES[answer.brings]
     if answer.at_path:
         return Ending(outcome, message=answer.words, value_path=os.fsdecode(answer.content), run_s=answer.run_s)
     return Ending(outcome, message=answer.words, value=answer.content, run_s=answer.run_s)

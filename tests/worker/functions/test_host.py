@@ -16,10 +16,17 @@ import dill
 import pytest
 
 from vine import config
+from vine.client import serialise
 from vine_worker.functions import host as host_program
 from vine_worker.functions.channel import Answer, HostChannel
 
 pytestmark = pytest.mark.live
+
+
+def test_both_ends_mean_the_same_by_the_marks_in_a_payload() -> None:
+    where = (serialise.result_at.__module__, serialise.result_at.__qualname__)
+    assert where == host_program.RESULT_AT
+    assert serialise.MANY == host_program.MANY
 
 
 class RunningHost:
@@ -138,32 +145,79 @@ def test_exit_fails_the_call_alone(host: RunningHost) -> None:
 
 
 def test_a_result_that_cannot_be_serialised_is_an_error_that_names_its_type(host: RunningHost) -> None:
-    host.call(lambda: (n for n in range(3)))
-    error, _text = value_or_text(host.answer())
-    assert type(error) is TypeError
-    assert "generator" in str(error)
+    for body, word in ((lambda: memoryview(b"abc"), "memoryview"), (lambda: (n for n in "abc"), "generator")):
+        host.call(body)
+        answer = host.answer()
+        assert answer.brings == host_program.UNSENDABLE
+        assert word in answer.words
+    assert host.result(lambda: "still here") == "still here"
+
+
+def test_what_awaits_something_is_no_result_and_the_words_say_what_to_do(host: RunningHost) -> None:
+    async def later() -> int:
+        return 1
+
+    host.call(later)
+    answer = host.answer()
+    assert (answer.brings, answer.content) == (host_program.UNSENDABLE, b"")
+    assert answer.words.endswith("submit a function that calls asyncio.run()")
 
 
 def test_an_open_file_is_no_result(host: RunningHost, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("data")
     host.call(lambda path: open(path), str(tmp_path / "data"))  # noqa: SIM115
-    error, _text = value_or_text(host.answer())
-    assert type(error) is TypeError
-    assert "an open file stays where it was opened" in str(error)
+    answer = host.answer()
+    assert answer.brings == host_program.UNSENDABLE
+    assert "an open file stays where it was opened" in answer.words
+
+
+def many(host: RunningHost, function: Any, first: tuple[Any, ...], rows: list[Any], **named: Any) -> Answer:
+    """What is answered to a chunk of calls."""
+    path = host.folder / "chunk"
+    path.write_bytes(b"D" + dill.dumps(function, recurse=True))
+    host.call_payload(path, b"MP" + pickle.dumps(((first, rows), named)))
+    return host.answer()
+
+
+def parts_of(answer: Answer) -> list[Any]:
+    assert answer.content[:1] == b"M"
+    return [dill.loads(part[1:]) for part in serialise.parts_of(answer.content)]
+
+
+def test_a_chunk_of_calls_is_one_call_with_the_results_of_all(host: RunningHost) -> None:
+    answer = many(host, lambda a, b, c=0: (a, b, c), ("first",), [(1,), (2,)], c=3)
+    assert answer.brings == host_program.VALUE
+    assert parts_of(answer) == [("first", 1, 3), ("first", 2, 3)]
+
+
+def test_a_failure_in_a_chunk_is_answered_with_what_came_before_and_ends_it(host: RunningHost) -> None:
+    answer = many(host, lambda x: [].append(x) or 1 / x, (), [(1,), (0,), (2,)])
+    *values, (error, text) = parts_of(answer)
+    assert (answer.brings, values, type(error)) == (host_program.EXCEPTION, [1.0], ZeroDivisionError)
+    assert answer.words == "ZeroDivisionError: division by zero"
+    assert "division by zero" in text
+
+
+def test_a_result_in_a_chunk_that_cannot_travel_does_not_take_those_before_it_along(host: RunningHost) -> None:
+    answer = many(host, lambda x: x or memoryview(b""), (), [(1,), (0,), (2,)])
+    assert (answer.brings, parts_of(answer)) == (host_program.UNSENDABLE, [1])
+
+
+def test_exit_in_a_chunk_is_the_exit_of_all_of_it(host: RunningHost) -> None:
+    answer = many(host, sys.exit, (), [(3,), (4,)])
+    assert (answer.brings, answer.content) == (host_program.EXIT, b"3")
 
 
 def test_values_of_other_tasks_take_the_place_of_their_references(host: RunningHost, tmp_path: Path) -> None:
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, thing: Any) -> Any:
-            return ("vine.result", 1) if thing == "the second" else None
+    class Second:
+        def __reduce__(self) -> Any:
+            return serialise.result_at, (1,)
 
-    path = tmp_path / "payload"
-    with path.open("wb") as file:
-        Pickler(file).dump((("the second", {"nested": ["the second"]}), {}))
+    payload = pickle.dumps(((Second(), {"nested": [Second()]}), {}))
     function = tmp_path / "function"
     function.write_bytes(b"D" + dill.dumps(lambda x, y: (x, y, x is y["nested"][0]), recurse=True))
     values = (b"P" + pickle.dumps("no"), b"P" + pickle.dumps([1, 2]))
-    host.call_payload(function, b"P" + path.read_bytes(), values=values)
+    host.call_payload(function, b"P" + payload, values=values)
     assert value_of(host.answer()) == ([1, 2], {"nested": [[1, 2]]}, True)
 
 

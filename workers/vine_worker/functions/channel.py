@@ -22,7 +22,7 @@ _buffer = memoryview(bytearray(2 * config.host_frame_bytes_max))
 @dataclass(frozen=True, slots=True)
 class Answer:
     number: int
-    brings: bytes  # one of host.READY, VALUE, EXCEPTION, EXIT
+    brings: bytes  # host.READY, or one of host.CALL_ENDS
     at_path: bool  # the content is the path of the file that holds it
     content: bytes
     run_s: float

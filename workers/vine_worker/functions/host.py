@@ -32,7 +32,8 @@ if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older
 CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
 INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
-CALL_ENDS = (VALUE, EXCEPTION, EXIT)
+UNSENDABLE = b"u"  # ... a result that neither pickle nor dill can carry
+CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE)
 
 PIPE_BYTES = 65536  # A pipe's capacity on Linux, unless it is asked to be another.
 LENGTH = struct.Struct("<I")  # before each call in a frame, and before each answer
@@ -44,6 +45,8 @@ BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
 ANSWER_HEAD = struct.Struct("<QccdH")  # number, what it brings, INLINE or AT_PATH, seconds of the body, bytes of words
 
 PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised
+MANY = b"M"  # before the arguments of a chunk of calls, and before its results, each of which has its LENGTH before it
+RESULT_AT = ("vine.client.serialise", "result_at")  # the function that stands in arguments for another task's result
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
 WORDS_CHARS_MAX = 1000  # Of an exception, for those who may not unpickle it.
@@ -114,15 +117,38 @@ class Serialiser:
             self._dill = dill
         return self._dill
 
-    def load(self, data: bytes, persistent_load: Callable[[Any], Any] | None = None) -> Any:
-        """What was serialised; references to other tasks' results are asked of `persistent_load`."""
+    def load(self, data: bytes, result_at: Callable[[int], Any] | None = None) -> Any:
+        """What was serialised; references to other tasks' results are asked of `result_at`."""
         content = memoryview(data)[1:]
-        if persistent_load is None:
+        if result_at is None:
             load: Any = pickle.loads if data[:1] == PICKLE else self.dill().loads
             return load(content)
         base: Any = pickle.Unpickler if data[:1] == PICKLE else self.dill().Unpickler
-        reader = type("Reader", (base,), {"persistent_load": staticmethod(persistent_load)})
+
+        def find_class(reader: Any, module: str, name: str) -> Any:
+            return result_at if (module, name) == RESULT_AT else base.find_class(reader, module, name)
+
+        reader = type("Reader", (base,), {"find_class": find_class})
         return reader(io.BytesIO(content)).load()
+
+    def arguments(self, blobs: Sequence[Blob]) -> tuple[bool, Sequence[Any], dict[str, Any]]:
+        """Whether they are of many calls, positional ones, named ones; with other tasks' values in their places."""
+        payload = read_blob(blobs[0])
+        many = payload[:1] == MANY
+        if many:
+            payload = payload[1:]
+        if len(blobs) == 1:
+            args, kwargs = self.load(payload)
+            return many, args, kwargs
+        loaded: dict[int, Any] = {}  # a value that is named twice is one object, as it was at the client
+
+        def result_at(place: int) -> Any:
+            if place not in loaded:
+                loaded[place] = self.load(read_blob(blobs[1 + place]))
+            return loaded[place]
+
+        args, kwargs = self.load(payload, result_at)
+        return many, args, kwargs
 
     def dump(self, value: Any) -> bytes:
         try:
@@ -136,6 +162,10 @@ class Serialiser:
                 return DILL + stream.getvalue()
             except ImportError:
                 raise why from None
+
+
+class UnsendableError(Exception):
+    """A result that stays where it is; the words are for its author."""
 
 
 def refuse_open_files(value: Any) -> Any:
@@ -220,11 +250,16 @@ class Host:
             if call.settings != self._settings:
                 self._apply(call.settings)
             function = self._function(call.function)
-            args, kwargs = self._arguments(call.blobs)
+            many, args, kwargs = self._serialiser.arguments(call.blobs)
             started_s = time.perf_counter()
+            if many:
+                self._run_many(call.number, function, args, kwargs)
+                return 0
             result = function(*args, **kwargs)
             run_s = time.perf_counter() - started_s
             self._answer(call.number, VALUE, self._dump_result(result), run_s)
+        except UnsendableError as why:
+            self._answer(call.number, UNSENDABLE, b"", time.perf_counter() - started_s, str(why))
         except SystemExit as exit_request:
             code = exit_code_of(exit_request)
             self._answer(call.number, EXIT, str(code).encode(), time.perf_counter() - started_s)
@@ -245,21 +280,25 @@ class Host:
             function = self._functions[path] = loaded
         return function
 
-    def _arguments(self, blobs: list[Blob]) -> tuple[Sequence[Any], dict[str, Any]]:
-        payload = read_blob(blobs[0])
-        if len(blobs) == 1:
-            args, kwargs = self._serialiser.load(payload)
-            return args, kwargs
-        loaded: dict[int, Any] = {}  # a value that is named twice is one object, as it was at the client
-
-        def value_of(reference: tuple[str, int]) -> Any:
-            position = reference[1]
-            if position not in loaded:
-                loaded[position] = self._serialiser.load(read_blob(blobs[1 + position]))
-            return loaded[position]
-
-        args, kwargs = self._serialiser.load(payload, value_of)
-        return args, kwargs
+    def _run_many(self, number: int, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+        """Calls the function with each row of arguments; a failure is answered with what came before it."""
+        first, rows = args
+        results = [MANY]
+        started_s = time.perf_counter()
+        brings, words = VALUE, ""
+        try:
+            for row in rows:
+                value = self._dump_result(function(*first, *row, **kwargs))
+                results += (LENGTH.pack(len(value)), value)
+        except UnsendableError as why:
+            brings, words = UNSENDABLE, str(why)
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `_run`
+            failure = self._dump_exception(error)
+            results += (LENGTH.pack(len(failure)), failure)
+            brings, words = EXCEPTION, safe_words(error)
+        self._answer(number, brings, b"".join(results), time.perf_counter() - started_s, words)
 
     def _apply(self, settings: bytes) -> None:
         """Goes to the call's folder and sets its variables, after undoing those of the call before."""
@@ -282,8 +321,15 @@ class Host:
             return self._serialiser.dump(result)
         except Exception as why:
             kind = type(result).__qualname__
-            raise TypeError(
-                f"the result, of type {kind}, cannot be serialised: {why}; return something that pickle or dill takes"
+            if isinstance(result, types.GeneratorType):
+                raise UnsendableError("the result is a generator, which cannot travel: return a list of it") from why
+            if isinstance(result, types.CoroutineType):
+                raise UnsendableError(
+                    "the result is a coroutine, which nobody awaits: submit a function that calls asyncio.run()"
+                ) from why
+            raise UnsendableError(
+                f"the result, of type {kind}, cannot be serialised by pickle or dill ({safe_words(why)}): "
+                "return plain data"
             ) from why
 
     def _dump_exception(self, error: BaseException) -> bytes:
