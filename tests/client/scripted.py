@@ -40,7 +40,7 @@ from vine.wire.messages import (
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
 from vine_worker import process
 from vine_worker.functions import host
-from vine_worker.functions.channel import Answer
+from vine_worker.functions.channel import Answer, call_frame
 
 
 class OneCall(host.Host):
@@ -53,7 +53,7 @@ class OneCall(host.Host):
         self._settings = b""
         payload = spec.payload if spec.payload_file is None else data(spec.payload_file)
         blobs = [payload, *(values[task_id] for task_id in spec.depends)]
-        frame = host.call_frame(1, b"it", b"", [(host.INLINE, blob) for blob in blobs])
+        frame = call_frame(1, b"it", b"", [(host.INLINE, blob) for blob in blobs])
         self._run(host.Call(memoryview(frame)))
 
     def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:

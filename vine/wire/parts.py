@@ -62,6 +62,7 @@ class TaskKind(enum.Enum):
     COMMAND = "command"  # a shell command in a sandbox
     PYTHON = "python"  # a function in a fresh interpreter
     CALL = "call"  # a function on a warm host
+    FORK = "fork"  # a function in a fork of a warm host
 
 
 class Outcome(enum.Enum):

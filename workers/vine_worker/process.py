@@ -29,7 +29,7 @@ def command_arguments(command: str) -> list[str]:
     return ["/bin/sh", "-c", command]
 
 
-def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Path, once: bool) -> list[str]:
+def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Path, *flags: str) -> list[str]:
     """How the function host is started; `{fd}` is filled in by the spawner."""
     python = sys.executable
     if environment is not None:
@@ -39,7 +39,7 @@ def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Pa
             raise FileNotFoundError("its environment has no bin/python; pack one that has")
     limits = ["--frame-bytes", str(config.host_frame_bytes_max), "--inline-bytes", str(config.inline_bytes_max)]
     folders = ["--dill", str(dill_folder), "--spill", str(spill_folder)]
-    return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *(["--once"] if once else [])]
+    return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *flags]
 
 
 def interpreter_variables(
@@ -106,6 +106,12 @@ _OUTCOMES = {
 
 def ending_of_answer(answer: Answer) -> Ending:
     """What a function host's answer means."""
+    if answer.brings == host.DIED:
+        ending = ending_of_exit(int(answer.content), "", "the function's process")
+        if ending.outcome is not Outcome.SUCCESS:
+            return ending
+        message = "the function ended its process with exit code 0 instead of returning"
+        return Ending(Outcome.EXIT_CODE, exit_code=0, message=message)
     if answer.brings == host.EXIT:
         code = int(answer.content)
         message = f"the function called sys.exit({code}) instead of returning"

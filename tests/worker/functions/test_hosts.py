@@ -196,6 +196,19 @@ def test_a_function_that_ends_its_interpreter_is_told_as_that(warm: Warm) -> Non
     assert ending.message.startswith("the function ended its interpreter with exit code 4")
 
 
+def test_a_fork_that_dies_is_told_as_its_calls_end_with_where_the_log_is(warm: Warm) -> None:
+    warm.start(kind=HostKind(None, 1, (), forks=True))
+    for number, body in ((1, lambda: os.kill(os.getpid(), 11)), (2, lambda: os._exit(3)), (3, lambda: os._exit(0))):
+        warm.call(number, body)
+    endings = [warm.next(CallEnded).ending for _ in range(3)]
+    assert [ending.outcome for ending in endings] == [Outcome.KILLED, Outcome.EXIT_CODE, Outcome.EXIT_CODE]
+    assert [ending.exit_code for ending in endings] == [None, 3, 0]
+    assert "was killed by SIGSEGV (log: " in endings[0].message
+    assert "exit code 0 instead of returning" in endings[2].message
+    warm.call(4, lambda: "fine")
+    assert warm.value() == "fine"
+
+
 def environment(places: Places, script: str) -> HostKind:
     """An environment whose interpreter is a script."""
     key = keep(places, script.encode())  # Any id: what lies there is replaced.

@@ -6,11 +6,14 @@ environment runs it. It also holds the frames' layout, which the worker's end im
 Calls come through a SOCK_SEQPACKET socket, several in a frame; the number of each comes through a pipe,
 and is taken out of it before the call begins: the worker takes calls back by taking their numbers. Every
 answer goes into a second pipe at once: what has been answered survives the death of this process there.
+With `--fork` each call runs in a fork of this process, which has loaded its function and run nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import io
 import json
 import os
@@ -32,8 +35,8 @@ if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older
 CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
 INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
-UNSENDABLE = b"u"  # ... a result that neither pickle nor dill can carry
-CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE)
+UNSENDABLE, DIED = b"u", b"d"  # ... a result that cannot travel; the exit code of a fork, or its signal's, negative
+CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE, DIED)
 
 PIPE_BYTES = 65536  # A pipe's capacity on Linux, unless it is asked to be another.
 LENGTH = struct.Struct("<I")  # before each call in a frame, and before each answer
@@ -49,15 +52,8 @@ MANY = b"M"  # before the arguments of a chunk of calls, and before its results,
 RESULT_AT = ("vine.client.serialise", "result_at")  # the function that stands in arguments for another task's result
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
+HINTS = {"generator": "return a list of it", "coroutine": "submit a function that calls asyncio.run()"}
 WORDS_CHARS_MAX = 1000  # Of an exception, for those who may not unpickle it.
-
-
-def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[Blob]) -> bytes:
-    """The frame of one call: its arguments are the first blob, the values that they refer to follow."""
-    parts = [CALL_HEAD.pack(CALL, number, len(function), len(settings), len(blobs)), function, settings]
-    for where, content in blobs:
-        parts += (BLOB_HEAD.pack(where, len(content)), content)
-    return b"".join(parts)
 
 
 def calls_of(frame: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -121,8 +117,7 @@ class Serialiser:
         """What was serialised; references to other tasks' results are asked of `result_at`."""
         content = memoryview(data)[1:]
         if result_at is None:
-            load: Any = pickle.loads if data[:1] == PICKLE else self.dill().loads
-            return load(content)
+            return (pickle if data[:1] == PICKLE else self.dill()).loads(content)
         base: Any = pickle.Unpickler if data[:1] == PICKLE else self.dill().Unpickler
 
         def find_class(reader: Any, module: str, name: str) -> Any:
@@ -135,8 +130,7 @@ class Serialiser:
         """Whether they are of many calls, positional ones, named ones; with other tasks' values in their places."""
         payload = read_blob(blobs[0])
         many = payload[:1] == MANY
-        if many:
-            payload = payload[1:]
+        payload = payload[1:] if many else payload
         if len(blobs) == 1:
             args, kwargs = self.load(payload)
             return many, args, kwargs
@@ -205,6 +199,14 @@ class Channel:
             # A copy, for the next frame may be read while the last calls of this one still wait.
             self._read = list(calls_of(memoryview(bytes(self._buffer[:length]))))[::-1]
 
+    def replace(self, answers: int) -> None:
+        """In a fork: our answer goes through this pipe, which processes that the call forks must not hold open."""
+        os.close(self._permits)
+        os.close(self._answers)
+        self._calls.close()
+        self._answers = answers
+        os.register_at_fork(after_in_child=lambda: os.close(answers))
+
     def answer(self, frame: bytes) -> None:
         left = memoryview(LENGTH.pack(len(frame)) + frame)
         while left:
@@ -230,6 +232,7 @@ class Host:
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._home = os.getcwd()
         self._process_id = os.getpid()
+        self._run_next = self._fork if options.fork else self._run
         self._settings = b""
         self._replaced: dict[str, str | None] = {}  # what the call's variables hide
 
@@ -240,9 +243,33 @@ class Host:
             call = self._channel.next_call()
             if call is None:
                 return 0
-            exit_code = self._run(call)
+            exit_code = self._run_next(call)
             if once:
                 return exit_code
+
+    def _fork(self, call: Call) -> int:
+        with contextlib.suppress(BaseException):  # The fork tries again, and tells.
+            self._function(call.function)
+        gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
+        flush_output()  # Or what loading has printed would be printed twice.
+        readable, writable = os.pipe()
+        child = os.fork()
+        if not child:
+            self._process_id = os.getpid()
+            self._channel.replace(writable)
+            if "numpy.random" in sys.modules:  # Python's own `random` sees to itself.
+                sys.modules["numpy.random"].seed()
+            os._exit(self._run(call))
+        os.close(writable)
+        answer = read_answer(readable)
+        os.close(readable)
+        _pid, status = os.waitpid(child, 0)
+        if answer:
+            self._channel.answer(answer)
+        else:
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            self._answer(call.number, DIED, str(code).encode(), 0.0)
+        return 0
 
     def _run(self, call: Call) -> int:
         started_s = time.perf_counter()
@@ -253,8 +280,7 @@ class Host:
             many, args, kwargs = self._serialiser.arguments(call.blobs)
             started_s = time.perf_counter()
             if many:
-                self._run_many(call.number, function, args, kwargs)
-                return 0
+                return self._run_many(call.number, function, args, kwargs)
             result = function(*args, **kwargs)
             run_s = time.perf_counter() - started_s
             self._answer(call.number, VALUE, self._dump_result(result), run_s)
@@ -280,12 +306,11 @@ class Host:
             function = self._functions[path] = loaded
         return function
 
-    def _run_many(self, number: int, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> None:
+    def _run_many(self, number: int, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> int:
         """Calls the function with each row of arguments; a failure is answered with what came before it."""
         first, rows = args
-        results = [MANY]
         started_s = time.perf_counter()
-        brings, words = VALUE, ""
+        results, brings, words = [MANY], VALUE, ""
         try:
             for row in rows:
                 value = self._dump_result(function(*first, *row, **kwargs))
@@ -299,6 +324,7 @@ class Host:
             results += (LENGTH.pack(len(failure)), failure)
             brings, words = EXCEPTION, safe_words(error)
         self._answer(number, brings, b"".join(results), time.perf_counter() - started_s, words)
+        return 0
 
     def _apply(self, settings: bytes) -> None:
         """Goes to the call's folder and sets its variables, after undoing those of the call before."""
@@ -321,16 +347,8 @@ class Host:
             return self._serialiser.dump(result)
         except Exception as why:
             kind = type(result).__qualname__
-            if isinstance(result, types.GeneratorType):
-                raise UnsendableError("the result is a generator, which cannot travel: return a list of it") from why
-            if isinstance(result, types.CoroutineType):
-                raise UnsendableError(
-                    "the result is a coroutine, which nobody awaits: submit a function that calls asyncio.run()"
-                ) from why
-            raise UnsendableError(
-                f"the result, of type {kind}, cannot be serialised by pickle or dill ({safe_words(why)}): "
-                "return plain data"
-            ) from why
+            hint = HINTS.get(kind, "return plain data")
+            raise UnsendableError(f"the result is a {kind}, which cannot travel ({safe_words(why)}): {hint}") from why
 
     def _dump_exception(self, error: BaseException) -> bytes:
         """The exception with its traceback as text; one that does not survive the way is told in words."""
@@ -364,6 +382,17 @@ class Host:
         self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, len(said)) + said + content)
 
 
+def read_answer(pipe: int) -> bytes:
+    """The answer of a fork; nothing if that has died before it was complete."""
+    answer = b""
+    while len(answer) < LENGTH.size or len(answer) < LENGTH.size + LENGTH.unpack_from(answer)[0]:
+        part = os.read(pipe, PIPE_BYTES)
+        if not part:
+            return b""
+        answer += part
+    return answer[LENGTH.size :]
+
+
 def exit_code_of(request: SystemExit) -> int:
     """The code with which Python would have ended."""
     if request.code is None:
@@ -386,10 +415,8 @@ def safe_words(error: BaseException) -> str:
 def flush_output() -> None:
     """The log shows what a call printed when the call is over."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # The call closed or replaced it.
             stream.flush()
-        except (AttributeError, ValueError, OSError):
-            continue  # The call closed or replaced it: its own choice.
 
 
 def leave_main() -> None:
@@ -409,6 +436,7 @@ def main() -> NoReturn:
     parser.add_argument("--frame-bytes", type=int, required=True)
     parser.add_argument("--inline-bytes", type=int, required=True)
     parser.add_argument("--once", action="store_true")
+    parser.add_argument("--fork", action="store_true")
     options = parser.parse_args()
     leave_main()
     channel = Channel(options.fd, options.frame_bytes)

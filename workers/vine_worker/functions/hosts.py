@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from vine.content.folders import remove
@@ -16,7 +16,7 @@ from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
-from vine_worker.functions.host import CALL_ENDS, READY
+from vine_worker.functions.host import CALL_ENDS, DIED, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
@@ -77,7 +77,7 @@ class Hosts:
         )
         home = places.hosts / str(action.host)
         home.mkdir()
-        arguments = process.host_arguments(environment, places.dill, places.spill, once=False)
+        arguments = process.host_arguments(environment, places.dill, places.spill, *(["--fork"] if kind.forks else []))
         with host.log.open("ab") as log:
             streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)
@@ -119,7 +119,10 @@ class Hosts:
                 host.ready = True
                 self._feed(act.HostReady(host.host))
             elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
-                ends.append((host.calls.pop(answer.number), process.ending_of_answer(answer)))
+                ending = process.ending_of_answer(answer)
+                if answer.brings == DIED:
+                    ending = replace(ending, message=f"{ending.message} (log: {host.log})")
+                ends.append((host.calls.pop(answer.number), ending))
             else:
                 host.channel.malformed = True
                 break
