@@ -181,6 +181,15 @@ class Executor(concurrent.futures.Executor):
         return other
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """The future of fn(*args, **kwargs), at once.
+
+        Only who is far ahead of the run waits: while more than 1,000,000 calls of this client are open, or 1 GiB of
+        their arguments, each submission takes up to 0.05 s (`open_tasks_max`, `open_bytes_max` and
+        `crowded_pause_s` in vine/config.py). Calls that can never end so lock up nobody, and fill no memory soon.
+
+        RuntimeError is raised after `shutdown`, NotSerialisable for a function or arguments that cannot travel,
+        UsageError for what cannot be called, ManagerLost or FactoryLost when nothing can run any more.
+        """
         if self._pool.closed or self._pool.error is not None:
             self._check()
         if type(fn) is functools.partial:

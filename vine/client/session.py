@@ -23,9 +23,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from vine import errors
+from vine import config, errors
 from vine.client.broadcasts import Broadcasts
 from vine.client.callbacks import Callback, Callbacks
+from vine.client.crowd import Crowd
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
@@ -75,6 +76,7 @@ class Session:
         self.outbox = Outbox()
         self._open: dict[TaskId, OpenTask] = {}
         self._brought: dict[FileId, FileBrought] = {}
+        self._crowd = Crowd()
         self._task_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
         self._client_index = 0
@@ -121,7 +123,17 @@ class Session:
             self.check()
 
     def submit(self, spec: TaskSpec) -> None:
+        """Send it off; a moment later if more is open than memory should hold."""
+        if len(self._open) > config.open_tasks_max or self._crowd.bytes > config.open_bytes_max:
+            self._crowd.wait(self._crowded)
+        if len(spec.payload) >= config.open_bytes_counted_from:
+            self._crowd.enter(spec.task_id, len(spec.payload))
+            if spec.task_id not in self._open:
+                self._crowd.leave(spec.task_id)  # It was cancelled meanwhile.
         self.outbox.put_task(spec)
+
+    def _crowded(self) -> bool:
+        return len(self._open) > config.open_tasks_max or self._crowd.bytes > config.open_bytes_max
 
     def declare(self, spec: FileSpec) -> None:
         self.check()
@@ -131,7 +143,10 @@ class Session:
         self.outbox.put(message)
 
     def claim(self, task_id: TaskId) -> OpenTask | None:
-        return self._open.pop(task_id, None)
+        task = self._open.pop(task_id, None)
+        if task is not None and self._crowd.watched:
+            self._crowd.leave(task_id)
+        return task
 
     def is_open(self, task_id: TaskId) -> bool:
         return task_id in self._open
