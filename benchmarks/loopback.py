@@ -22,7 +22,6 @@ from pathlib import Path
 import msgspec
 
 from vine import config
-from vine.content.manifest import chunk_count
 from vine.content.store import Store
 from vine.names import ObjectId, RunId, TransferId, WorkerId
 from vine.transfer import tokens
@@ -33,6 +32,7 @@ from vine.wire.keys import load_connection, new_run_keys, write_run_files
 from vine.wire.messages import FetchObject
 from vine.wire.parts import Manifest, Role, SourceEdge
 from vine.wire.sockets import Gate, make_context
+from vine_worker.holdings import Holdings
 
 _SOURCE = WorkerId("source")
 _RUN_SECRET = b"loopback" * 4
@@ -77,27 +77,12 @@ class _Offer(msgspec.Struct):
     manifest: Manifest
 
 
-class _Objects:
-    """A store as a node's source, which notes the time that its threads spend in writing."""
-
-    def __init__(self, root: Path) -> None:
-        root.mkdir()
-        self.store = Store(root)
-        self.store.map_files()  # As in a worker whose tasks see the store read-only.
-        self.manifests: dict[ObjectId, Manifest] = {}
-        self.writing_s: defaultdict[int, float] = defaultdict(float)  # by thread
-
-    def chunk_count(self, key: ObjectId) -> int:
-        if not self.store.has(key):
-            raise KeyError(key)
-        return chunk_count(self.manifests[key])
-
-    def read_chunk(self, key: ObjectId, index: int) -> Buffer:
-        return self.store.read_chunk(key, self.manifests[key], index)
-
-    def begin(self, key: ObjectId, manifest: Manifest) -> PartialObject:
-        self.manifests[key] = manifest
-        return _Timed(self.store.begin(key, manifest), self.writing_s)
+def _holdings(root: Path) -> Holdings:
+    """An empty store as a worker's node uses it."""
+    root.mkdir()
+    store = Store(root)
+    store.map_files()  # As in a worker whose tasks see the store read-only.
+    return Holdings(store)
 
 
 class _Timed:
@@ -122,7 +107,12 @@ class _Timed:
 
 
 def _pull(folder: Path, offer: _Offer, encryption: bool) -> tuple[float, dict[str, float]]:
-    objects = _Objects(folder / "receiver")
+    objects = _holdings(folder / "receiver")
+    writing_s: defaultdict[int, float] = defaultdict(float)  # by thread
+
+    def begin(key: ObjectId, manifest: Manifest) -> PartialObject:
+        return _Timed(objects.begin(key, manifest), writing_s)
+
     events: queue.Queue[NodeEvent] = queue.Queue()
     with ExitStack() as closing:
         node = _node(closing, folder, objects, None, events, encryption)
@@ -131,12 +121,12 @@ def _pull(folder: Path, offer: _Offer, encryption: bool) -> tuple[float, dict[st
         token = tokens.mint(source_key, transfer_id, key, node.chunks_endpoint)
         edge = SourceEdge(_SOURCE, Role.WORKER, offer.requests_endpoint, token)
         before, start_s = _cpu_by_thread(), time.perf_counter()
-        node.fetch(FetchObject(transfer_id, key, offer.manifest, (edge,)))
+        node.fetch(FetchObject(transfer_id, key, offer.manifest, (edge,)), begin)
         event = events.get(timeout=_LIMIT_S)
         seconds = time.perf_counter() - start_s
         assert isinstance(event, Fetched), event
         spent = _since(before)
-        written_s = sum(objects.writing_s.values())
+        written_s = sum(writing_s.values())
     return seconds, {
         "receiver: zmq io": spent["io"],
         "receiver: socket thread": spent["vine-transfer"],
@@ -150,14 +140,13 @@ def _pull(folder: Path, offer: _Offer, encryption: bool) -> tuple[float, dict[st
 
 def _serve(folder: Path, size_bytes: int, encryption: bool) -> None:
     """Offer an object until stdin is closed."""
-    objects = _Objects(folder / "source")
+    objects = _holdings(folder / "source")
     made = folder / "made"
     with made.open("wb") as file:
         block = os.urandom(_BLOCK)
         for at in range(0, size_bytes, _BLOCK):
             file.write(block[: size_bytes - at])
-    key, manifest = objects.store.adopt(made)
-    objects.manifests[key] = manifest
+    key, manifest = objects.adopt(made)
     with ExitStack() as closing:
         source_key = tokens.source_key(_RUN_SECRET, _SOURCE)
         node = _node(closing, folder, objects, source_key, queue.Queue(), encryption)
@@ -172,7 +161,7 @@ def _serve(folder: Path, size_bytes: int, encryption: bool) -> None:
 def _node(
     closing: ExitStack,
     folder: Path,
-    objects: _Objects,
+    objects: Holdings,
     source_key: bytes | None,
     events: queue.Queue[NodeEvent],
     encryption: bool,

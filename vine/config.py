@@ -86,6 +86,7 @@ strain_weight = 4  # A node that waits for a processor for a quarter of a time, 
 late_loop_s = 0.1  # A node whose own loop stood still for so long, two ticks, begins to compare its sources anew.
 judge_interval_s = 0.01  # Sources are compared so often at most: a fifth of that window.
 backup_silence_s = 0.06  # A source of a stripe that sends nothing for so long, and for several chunks of each other.
+source_patience = 1.0  # Times both; more where nodes share processors or are throttled: late for no fault of theirs.
 edge_silence_s = 5.0  # A source that has chunks wanted of it and sends none for so long is given up.
 flow_stale_s = 0.05  # A flow whose receiver is silent for so long gives its slot to one that was planned instead ...
 flow_stale_intervals = 8  # ... if that is also so many times as long as it used to be between two wants.

@@ -17,11 +17,12 @@ from benchmarks.simulator.unpacking import Unpacking
 from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.names import HostId, ObjectId, WorkerId
-from vine.transfer.events import Fetched, FetchFailed, NodeEvent, SlowSource
+from vine.transfer.events import Fetched, NodeEvent, NodeFailed
 from vine.wire import messages as wire
-from vine.wire.parts import FetchFault, Resources, Role
+from vine.wire.parts import Resources, Role
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
+from vine_worker.reports import message_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,32 +198,8 @@ class SimulatedWorker:
     def _of_node(self, event: NodeEvent) -> None:
         if isinstance(event, Fetched):
             self.fetched_s.setdefault(event.object_id, self._clock.now())
-            self._later(
-                wire.FetchEnded(
-                    event.transfer_id,
-                    event.object_id,
-                    FetchFault.NONE,
-                    event.received_bytes,
-                    event.seconds,
-                    received_bytes_from_manager=event.from_manager_bytes,
-                )
-            )
-        elif isinstance(event, SlowSource):
-            self._later(wire.SourceSlow(event.transfer_id, event.object_id, event.source, event.silent))
-        else:
-            assert isinstance(event, FetchFailed), event
-            self._later(
-                wire.FetchEnded(
-                    event.transfer_id,
-                    event.object_id,
-                    event.fault,
-                    event.received_bytes,
-                    event.seconds,
-                    event.message,
-                    event.source,
-                    event.from_manager_bytes,
-                )
-            )
+        assert not isinstance(event, NodeFailed), event
+        self._later(message_of(event))
 
 
 def _never(action: object) -> None:

@@ -83,6 +83,7 @@ class ScriptedManager:
         self._orders: list[Callable[[], None]] = []
         self._stop = threading.Event()
         self._ready = threading.Event()
+        self._told = threading.Condition()
         self._peer: Any = None
         self._on: dict[type[Message], Callable[[Any], None]] = {
             ClientHello: self._hello,
@@ -109,6 +110,11 @@ class ScriptedManager:
 
     def all(self, kind: type[Any]) -> list[Any]:
         return [message for message in list(self.heard) if isinstance(message, kind)]
+
+    def until(self, heard: Callable[[], object]) -> None:
+        """Waits for what the client is to say."""
+        with self._told:
+            assert self._told.wait_for(heard, 30), f"it was not said; heard: {self.heard}"
 
     def order(self, do: Callable[[], None]) -> None:
         """Have something done on the manager's thread, soon."""
@@ -139,9 +145,11 @@ class ScriptedManager:
                 self._orders.pop(0)()
             for peer, _role, messages in self._hub.receive(time.monotonic()):
                 self._peer = peer
-                for message in messages:
-                    self.heard.append(message)
-                    self._on[type(message)](message)
+                with self._told:
+                    for message in messages:
+                        self.heard.append(message)
+                        self._on[type(message)](message)
+                    self._told.notify_all()
             self._run_calls()
             self._hub.flush(time.monotonic())
             poller.poll(5)  # Orders come without a wake-up.

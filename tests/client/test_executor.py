@@ -5,13 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import threading
-import time
 from concurrent.futures import Future
 from typing import Any
 
 import pytest
 
 from tests.client.scripted import ScriptedManager
+from tests.waiting import until
 from vine import config, errors
 from vine.client.executor import Executor
 from vine.client.futures import RemoteTraceback, VineFuture
@@ -36,12 +36,6 @@ def blob(size: int) -> bytes:
 
 def wait_here() -> str:
     return "waited"
-
-
-def wait_until(seen: Any) -> None:
-    """For what the other threads will do soon; the test's time limit ends it otherwise."""
-    while not seen():
-        time.sleep(0.001)
 
 
 def submitted(scripted: ScriptedManager) -> list[TaskSpec]:
@@ -85,7 +79,7 @@ def test_long_arguments_and_values_go_by_files_that_do_not_stay(executor: Execut
     size = config.inline_bytes_max + 1
     assert executor.submit(len, b"a" * size).result(30) == size
     assert executor.submit(blob, size).result(30) == blob(size)
-    wait_until(lambda: scripted.all(ForgetFiles))
+    scripted.until(lambda: scripted.all(ForgetFiles))
     (payload,) = (spec.payload_file for spec in submitted(scripted) if spec.payload_file is not None)
     assert scripted.files[payload].cache is CacheLevel.TASK
     assert scripted.all(ForgetFiles) == [ForgetFiles((payload,))]
@@ -130,7 +124,7 @@ def test_cancel_stops_a_call_wherever_it_is(executor: Executor, scripted: Script
     assert future.cancel()
     assert future.cancelled()
     assert concurrent.futures.wait([future], 30).done == {future}
-    wait_until(lambda: scripted.all(CancelTasks))
+    scripted.until(lambda: scripted.all(CancelTasks))
     assert scripted.all(CancelTasks)[0].task_ids == (future.task_id,)  # type: ignore[attr-defined]
 
 
@@ -304,7 +298,7 @@ def test_results_of_dropped_futures_are_forgotten(executor: Executor, scripted: 
     task_id = future.task_id  # type: ignore[attr-defined]
     del future
     executor.submit(add, 2).result(30)
-    wait_until(lambda: any(task_id in message.task_ids for message in scripted.all(ForgetResults)))
+    scripted.until(lambda: any(task_id in message.task_ids for message in scripted.all(ForgetResults)))
 
 
 def test_a_submission_that_was_interrupted_is_not_waited_for(
@@ -343,7 +337,7 @@ def test_shutdown_waits_for_results_that_are_being_unpickled(executor: Executor)
     done: list[bool] = []
     shutdown = threading.Thread(target=lambda: (executor.shutdown(), done.append(future.done())))
     shutdown.start()
-    wait_until(lambda: executor._pool.closed)
+    until(lambda: executor._pool.closed, "the shutdown has begun")
     shutdown.join(0.1)
     too_early = bool(done)
     _may_be_read.set()

@@ -6,7 +6,6 @@ import concurrent.futures
 import os
 import sys
 import tarfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 import vine
 from tests.client.scripted import ScriptedManager
+from tests.waiting import until
 from vine import errors
 from vine.client.executor import Executor
 from vine.client.manager import Manager
@@ -32,11 +32,6 @@ def double(number: int) -> int:
 
 def fail() -> None:
     raise ValueError("on purpose")
-
-
-def wait_until(seen: Any) -> None:
-    while not seen():
-        time.sleep(0.001)
 
 
 def test_a_command_comes_back_with_all_that_is_known_of_it(manager: Manager) -> None:
@@ -68,13 +63,13 @@ def test_results_of_tasks_need_not_be_kept(manager: Manager, scripted: ScriptedM
     first = manager.submit(PythonTask(double, 1))
     manager.wait(30)
     manager.submit(PythonTask(double, 2))
-    wait_until(lambda: any(first in message.task_ids for message in scripted.all(ForgetResults)))
+    scripted.until(lambda: any(first in message.task_ids for message in scripted.all(ForgetResults)))
 
 
 def test_tasks_end_though_nobody_is_in_wait(manager: Manager) -> None:
     task = Task("true")
     manager.submit(task)
-    wait_until(task.completed)
+    until(task.completed, "its end is told")
 
 
 def test_wait_gives_up_when_the_time_is_up(manager: Manager, scripted: ScriptedManager) -> None:
@@ -112,7 +107,7 @@ def test_a_local_file_is_bound_to_its_content_in_the_background(
     path = tmp_path / "data.bin"
     path.write_bytes(b"d" * 300_000)
     file = manager.declare_file(path, cache="worker", peer_transfer=False)
-    wait_until(lambda: file.file_id in scripted.bound)
+    scripted.until(lambda: file.file_id in scripted.bound)
     spec, bound = scripted.files[file.file_id], scripted.bound[file.file_id]
     assert (spec.kind, spec.cache, spec.peer_transfer) == (FileKind.LOCAL, CacheLevel.WORKER, False)
     assert (spec.path, spec.exists) == (str(path), True)
@@ -124,7 +119,7 @@ def test_a_directory_is_one_file_with_a_tree(manager: Manager, scripted: Scripte
     (tmp_path / "tree" / "below").mkdir(parents=True)
     (tmp_path / "tree" / "below" / "one").write_text("1")
     file = manager.declare_file(tmp_path / "tree")
-    wait_until(lambda: file.file_id in scripted.bound)
+    scripted.until(lambda: file.file_id in scripted.bound)
     bound = scripted.bound[file.file_id]
     assert bound.signature is None
     assert [entry.path for entry in bound.manifest.tree or ()] == ["below", "below/one"]
@@ -132,7 +127,7 @@ def test_a_directory_is_one_file_with_a_tree(manager: Manager, scripted: Scripte
 
 def test_a_path_without_a_file_is_for_an_output(manager: Manager, scripted: ScriptedManager, tmp_path: Path) -> None:
     file = manager.declare_file(tmp_path / "not-yet")
-    wait_until(lambda: file.file_id in scripted.files)
+    scripted.until(lambda: file.file_id in scripted.files)
     assert not scripted.files[file.file_id].exists
 
 
@@ -141,7 +136,7 @@ def test_a_file_that_cannot_be_read_is_told_to_the_manager(
 ) -> None:
     (tmp_path / "loop").symlink_to("loop")
     file = manager.declare_file(tmp_path / "loop")
-    wait_until(lambda: scripted.all(FileUnreadable))
+    scripted.until(lambda: scripted.all(FileUnreadable))
     (word,) = scripted.all(FileUnreadable)
     assert word.file_id == file.file_id
     assert "loop" in word.message
@@ -149,7 +144,7 @@ def test_a_file_that_cannot_be_read_is_told_to_the_manager(
 
 def test_buffers_small_and_large_arrive(manager: Manager, scripted: ScriptedManager) -> None:
     small, large = manager.declare_buffer("text"), manager.declare_buffer(b"l" * 100_000)
-    wait_until(lambda: large.file_id in scripted.bound)
+    scripted.until(lambda: large.file_id in scripted.bound)
     assert scripted.files[small.file_id].data == b"text"
     path = Path(scripted.bound[large.file_id].path)
     assert path.parent == scripted.staging
@@ -167,7 +162,7 @@ def test_untar_and_environment_name_their_archive(manager: Manager, scripted: Sc
     with tarfile.open(tmp_path / "env.tar", "w") as archive:
         archive.add(__file__, "bin/python")
     unpacked = manager.declare_environment(tmp_path / "env.tar")
-    wait_until(lambda: unpacked.file_id in scripted.files)
+    scripted.until(lambda: unpacked.file_id in scripted.files)
     spec = scripted.files[unpacked.file_id]
     assert spec.kind is FileKind.UNTAR
     assert spec.source is not None
@@ -201,7 +196,7 @@ def test_a_file_of_another_manager_is_refused(manager: Manager, tmp_path: Path) 
 def test_an_undeclared_file_may_go(manager: Manager, scripted: ScriptedManager) -> None:
     file = manager.declare_buffer("x")
     manager.undeclare_file(file)
-    wait_until(lambda: ForgetFiles((file.file_id,)) in scripted.heard)
+    scripted.until(lambda: ForgetFiles((file.file_id,)) in scripted.heard)
 
 
 def test_workers_are_waited_for_and_counted(manager: Manager) -> None:
@@ -220,7 +215,7 @@ def test_closing_says_goodbye_and_cancels_what_is_open(manager: Manager, scripte
     manager.close()
     assert future.cancelled()
     assert isinstance(task.error, errors.TaskCancelled)
-    wait_until(lambda: scripted.all(ClientBye))
+    scripted.until(lambda: scripted.all(ClientBye))
     with pytest.raises(errors.ManagerLost, match="has been closed"):
         manager.submit(Task("true"))
     with pytest.raises(errors.ManagerLost, match="has been closed"):
@@ -271,7 +266,7 @@ def test_a_manager_that_dies_fails_everything_that_waits_on_it(
     with Manager() as manager, Executor(manager) as executor:
         future = executor.submit(double, 1)
         manager.submit(Task("sleep 9"))
-        wait_until(lambda: len([t for m in scripted.all(SubmitTasks) for t in m.tasks]) == 2)
+        scripted.until(lambda: len([t for m in scripted.all(SubmitTasks) for t in m.tasks]) == 2)
         # when
         (tmp_path / "die").touch()
         # then
@@ -291,7 +286,7 @@ def test_a_factory_that_dies_before_any_worker_came_fails_the_calls(
     from vine.wire.messages import RunState
 
     scripted.say(RunState(0, 0.0, {}, 0, 0))
-    wait_until(lambda: manager.stats.workers == 0)
+    until(lambda: manager.stats.workers == 0, "the count has come")
     scripted.held.add("double")
     stand_in = tmp_path / "stand-in"
     stand_in.write_text(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from concurrent.futures import Future
 
 import pytest
@@ -19,8 +18,7 @@ pytestmark = pytest.mark.live
 def test_a_manager_that_has_forgotten_us_is_lost(manager: Manager, scripted: ScriptedManager) -> None:
     scripted.held.add("len")
     future: Future[int] = Executor(manager).submit(len, "abc")
-    while not scripted.all(SubmitTasks):
-        time.sleep(0.001)
+    scripted.until(lambda: scripted.all(SubmitTasks))
     scripted.order(lambda: scripted._hub.forget(scripted._peer))
     with pytest.raises(errors.ManagerLost, match="does not know this client any more"):
         future.result(30)

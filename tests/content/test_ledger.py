@@ -64,6 +64,18 @@ def test_an_object_is_known_to_all_at_once(two: tuple[Ledger, Ledger]) -> None:
     assert first.look() == frozenset()
 
 
+def test_what_was_known_before_a_change_is_seen_while_others_make_it(two: tuple[Ledger, Ledger]) -> None:
+    first, second = two
+    entry = enter(first)
+    with first.writing():
+        first.remove(KEY)
+        for one in two:  # Who would wait for that change would wait here for ever.
+            assert (one.find_seen(KEY), one.find_seen(OTHER)) == (entry, None)
+            assert one.keys_seen() == {KEY}
+            assert one.totals_seen() == (150, 10)
+    assert second.find_seen(KEY) is None and second.keys_seen() == set()
+
+
 def test_a_change_that_fails_is_none(two: tuple[Ledger, Ledger]) -> None:
     first, second = two
     with pytest.raises(ZeroDivisionError), first.writing():

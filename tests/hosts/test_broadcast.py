@@ -10,13 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from benchmarks.broadcast import namespaces, shaped
 from benchmarks.broadcast.outcome import Plan
-from tests.live.helpers import GIVE_UP_S, SOURCES
+from tests.live.helpers import SOURCES
+from tests.waiting import GIVE_UP_S, until
 
 pytestmark = pytest.mark.live
 
@@ -71,10 +71,9 @@ def test_two_runs_do_not_take_each_others_hosts() -> None:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_nothing(number: signal.Signals) -> None:
     program = _command("--hosts", "2", "--size", "64MiB", "--rate", "10mbit")
-    give_up_at = time.monotonic() + GIVE_UP_S
-    while len(namespaces.leftovers()) < 7:  # Three hosts, their links and the bridge.
-        time.sleep(0.02)
-        assert time.monotonic() < give_up_at and program.poll() is None
+    # Three hosts, their links and the bridge.
+    until(lambda: len(namespaces.leftovers()) >= 7 or program.poll() is not None, "its hosts are there")
+    assert program.poll() is None
     program.send_signal(number)
     complaint = program.communicate(timeout=GIVE_UP_S)[1]
     assert program.returncode == 130

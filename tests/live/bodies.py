@@ -1,4 +1,4 @@
-"""What the tests have workers run; imports nothing but the standard library."""
+"""What the tests have workers run; what it imports needs nothing but the standard library."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ import hashlib
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-GIVE_UP_S = 60.0  # A guard against hangs, never a measure.
+from tests.waiting import until
 
 
 def add(*numbers: float) -> float:
@@ -67,11 +66,7 @@ def leave(code: int) -> None:
 def note_and_wait(notes: str, release: str) -> int:
     """Notes that a body runs, and by whom; returns once `release` exists."""
     note(notes, os.getpid())
-    give_up_at = time.monotonic() + GIVE_UP_S
-    while not os.path.exists(release):
-        time.sleep(0.01)
-        if time.monotonic() > give_up_at:
-            raise TimeoutError(f"nobody made {release}")
+    until(lambda: os.path.exists(release), f"somebody has made {release}")
     return os.getpid()
 
 

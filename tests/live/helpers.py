@@ -1,4 +1,4 @@
-"""How do the live tests start the real programs, wait for what they do, and make sure that they are gone?"""
+"""How do the live tests start the real programs, and make sure that they are gone?"""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ import secrets
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import psutil
 
 import vine
+from tests.waiting import GIVE_UP_S
 from vine.content.space import OBJECT_ID
 
-GIVE_UP_S = 60.0  # A guard against hangs, never a measure.
 MARK = "VINE_LIVE_TEST"  # A variable by which all that a program started is known.
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = os.pathsep.join(str(ROOT / folder) for folder in ("", "workers", "factory"))
 
-# The limits that make a run notice things sooner; everything else is as users have it.
-QUICK = ("statistics_interval_s=0.1", "worker_lost_after_s=4", "no_fit_grace_s=0.5")
+# The limits that make a run notice things sooner, and no node late for sharing the processors with all the others;
+# everything else is as users have it.
+LIMITS = ("statistics_interval_s=0.1", "worker_lost_after_s=4", "no_fit_grace_s=0.5", "source_patience=20")
 
 _MODULES = {
     "vine-manager": "vine.manager.main",
@@ -33,17 +33,6 @@ _MODULES = {
     "vine-factory": "vine_factory.main",
     "vine-status": "vine.views.status",
 }
-
-T = TypeVar("T")
-
-
-def until(condition: Callable[[], T | None], what: str, timeout_s: float = GIVE_UP_S) -> T:
-    """The first true value of the condition."""
-    give_up_at = time.monotonic() + timeout_s
-    while not (found := condition()):
-        time.sleep(0.02)
-        assert time.monotonic() < give_up_at, f"still not so after {timeout_s:g} s: {what}"
-    return found
 
 
 def lines_of(path: Path) -> list[str]:
@@ -202,7 +191,7 @@ def objects_in(workspace: Path) -> dict[str, Path]:
 class Site:
     """A `vine-manager` that was started by its command, and workers of it."""
 
-    def __init__(self, folder: Path, *options: object, limits: Sequence[str] = QUICK) -> None:
+    def __init__(self, folder: Path, *options: object, limits: Sequence[str] = LIMITS) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
         self.lifeline, self._lifeline_end = os.pipe()

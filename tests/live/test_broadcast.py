@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 import vine
-from tests.live.helpers import Site, a_site, done, on, until
+from tests.live.helpers import Site, a_site, done, on
+from tests.waiting import until
 from vine.manager.journal import file_name
 
 SIZE = 64 << 20

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 import vine
-from tests.live.helpers import GIVE_UP_S, Site, a_site, check_message, done, lines_of, on, until
+from tests.live.helpers import Site, a_site, check_message, done, lines_of, on
+from tests.waiting import GIVE_UP_S, until
 from vine import errors
 
 SIZE = 16 << 20

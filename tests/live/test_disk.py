@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 import vine
-from tests.live.helpers import Site, a_site, done, lines_of, objects_in, until
+from tests.live.helpers import Site, a_site, done, lines_of, objects_in
+from tests.waiting import until
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.environments.pack import pack_tree

@@ -15,17 +15,8 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import (
-    GIVE_UP_S,
-    Site,
-    a_site,
-    check_message,
-    done,
-    on,
-    one_line_error,
-    run,
-    the_error,
-)
+from tests.live.helpers import Site, a_site, check_message, done, on, one_line_error, run, the_error
+from tests.waiting import GIVE_UP_S, until
 from vine import errors
 
 
@@ -150,8 +141,6 @@ def test_every_failure_is_told_by_vine_status_with_its_cause(site: Site, executo
 
 
 def _failures(site: Site) -> list[dict[str, str]]:
-    from tests.live.helpers import until
-
     def told() -> list[dict[str, str]] | None:
         found: list[dict[str, str]] = site.status()["failures"]
         return found if any("a cause to be told" in failure["message"] for failure in found) else None

@@ -12,7 +12,8 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import GIVE_UP_S, Site, a_site, done, lines_of, on, until
+from tests.live.helpers import Site, a_site, done, lines_of, on
+from tests.waiting import GIVE_UP_S, until
 from vine import errors
 
 

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import vine
-from tests.live.helpers import GIVE_UP_S, Site, a_site, done, objects_in, on, until
+from tests.live.helpers import Site, a_site, done, objects_in, on
+from tests.waiting import GIVE_UP_S, until
 from vine import config
 
 MB = 1_000_000

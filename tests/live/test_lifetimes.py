@@ -16,14 +16,18 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import GIVE_UP_S, Program, a_site, check_message, done, lines_of, until
+from tests.live.helpers import Program, a_site, check_message, done, lines_of
+from tests.waiting import GIVE_UP_S, until
 from vine import errors
 
 # A client whose run is busy: a warm host has answered, another call and a command are running.
 BUSY = """
-    import os, signal, sys, time
+    import os, signal, sys
+    from pathlib import Path
     import vine
     from tests.live import bodies
+    from tests.live.helpers import lines_of
+    from tests.waiting import until
 
     folder = sys.argv[1]
     executor = vine.Executor(workers=1, cores=3, workspace=folder + "/workspace", run_info_path=folder + "/runs")
@@ -40,8 +44,7 @@ RUNNING = """
     command = vine.Task(f"echo command >> {folder}/notes; sleep 1000")
     command.set_cores(1)
     manager.submit(command)
-    while len(open(folder + "/notes").readlines() if os.path.exists(folder + "/notes") else []) < 2:
-        time.sleep(0.02)
+    until(lambda: len(lines_of(Path(folder, "notes"))) == 2, "both run")
 """
 READY = """
     print("ready", flush=True)

@@ -14,7 +14,8 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import GIVE_UP_S, Site, a_site, done, on, until
+from tests.live.helpers import Site, a_site, done, on
+from tests.waiting import GIVE_UP_S, until
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.manager.journal import file_name

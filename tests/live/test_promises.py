@@ -19,19 +19,8 @@ import zmq
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import (
-    GIVE_UP_S,
-    Site,
-    a_site,
-    check_message,
-    done,
-    lines_of,
-    on,
-    one_line_error,
-    run,
-    the_error,
-    until,
-)
+from tests.live.helpers import Site, a_site, check_message, done, lines_of, on, one_line_error, run, the_error
+from tests.waiting import GIVE_UP_S, until
 from vine import errors
 from vine.host import host_id
 from vine.manager.journal import file_name

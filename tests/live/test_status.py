@@ -10,7 +10,8 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import Site, a_site, done, lines_of, one_line_error, run, status, until
+from tests.live.helpers import Site, a_site, done, lines_of, one_line_error, run, status
+from tests.waiting import until
 from vine.errors import ExitCode
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 import vine
-from tests.live.helpers import GIVE_UP_S, Site, a_site, check_message, done, on, run, the_error, until
+from tests.live.helpers import Site, a_site, check_message, done, on, run, the_error
+from tests.waiting import GIVE_UP_S, until
 from tests.web import Reply, WebServer, a_web_server
 from vine import errors
 

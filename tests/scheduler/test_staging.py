@@ -8,6 +8,7 @@ from tests.scheduler.world import CHUNK, World
 from vine import config
 from vine.names import MANAGER, ObjectId
 from vine.scheduler import staging
+from vine.scheduler.actions import Fetch
 from vine.scheduler.settings import Spread
 from vine.scheduler.state import State
 from vine.wire import messages as m
@@ -23,6 +24,17 @@ def test_the_manager_uploads_a_file_once_and_peers_do_the_rest() -> None:
     transfers = world.core.state.transfers
     assert transfers.done == 8
     assert (transfers.bytes_from_manager, transfers.bytes_from_peers) == (8 * CHUNK, 7 * 8 * CHUNK)
+
+
+def test_every_order_says_how_patient_the_receiver_is_to_be() -> None:
+    world = World(workers=3, patience=7)
+    world.large_values = True
+    for _ in range(3):
+        world.submit((world.local_file(),))
+    world.settle()
+    orders = [a.message for a in world.sent(m.FetchObject)] + [a.order for a in world.done if isinstance(a, Fetch)]
+    assert len(orders) >= 6
+    assert {order.patience for order in orders} == {7}
 
 
 def test_no_source_is_planned_more_flows_than_its_cap() -> None:

@@ -52,11 +52,11 @@ def manifest(name: str, chunks: int = 8) -> Manifest:
 class World:
     """Drives the scheduler; `check` runs after every step."""
 
-    def __init__(self, workers: int = 0, cores: float = 1, spread: Spread = Spread.FOREST) -> None:
+    def __init__(self, workers: int = 0, cores: float = 1, spread: Spread = Spread.FOREST, patience: float = 1) -> None:
         self.settings = Settings(
             run_id=RunId("r"), epoch=1, run_dir="/run", staging_dir="/run/staging", host_id="here",
             run_secret=b"s" * 32, requests_endpoint="tcp://127.0.0.1:1", chunks_endpoint="tcp://127.0.0.1:2",
-            spread=spread,
+            spread=spread, source_patience=patience,
         )  # fmt: skip
         self.core = Scheduler(self.settings)
         self.now = 0.0

@@ -14,7 +14,7 @@ def chunks_of(count: int, sources: str, seconds: str = "", present: tuple[int, .
 def ask(chunks: Chunks, name: str, room: int, now: float = 1.0) -> list[int]:
     source = chunks.sources[edge(name)]
     picked = chunks.pick(source, room)
-    source.ask(picked, len(chunks.stripes), chunks.layout, now)
+    source.ask(picked, chunks.layout, now)
     return picked
 
 
@@ -54,7 +54,7 @@ def test_a_doubted_source_is_still_asked_for_a_stripe_without_a_backup() -> None
 def test_wants_that_are_put_back_are_missing_unless_somebody_else_was_asked() -> None:
     chunks = chunks_of(6, "abc", "d..")
     ask(chunks, "a", room=2)
-    source_of(chunks, "d").ask([3], 3, chunks.layout, 1.0)
+    source_of(chunks, "d").ask([3], chunks.layout, 1.0)
     chunks.put_back(source_of(chunks, "a"))
     assert [index for index in range(6) if not chunks.is_missing(index)] == [3]
 
@@ -100,3 +100,12 @@ def test_only_what_should_have_come_by_now_is_overdue() -> None:
     assert chunks.overdue(source_of(chunks, "a"), 0.15) == []
     assert chunks.overdue(source_of(chunks, "a"), 0.21) == [0]
     assert chunks.overdue(source_of(chunks, "a"), 0.31) == [0, 2]
+
+
+def test_with_patience_the_last_chunks_are_overdue_later() -> None:
+    chunks = Chunks(9, (), edges("ab"), (), 0.0, patience=10)
+    ask(chunks, "a", room=3, now=0.0)
+    for _ in range(10):
+        chunks.stripes[1].chunk_came(source_of(chunks, "b"), 1.0)
+    assert chunks.overdue(source_of(chunks, "a"), 0.49) == []
+    assert chunks.overdue(source_of(chunks, "a"), 0.51) == [0]

@@ -11,7 +11,7 @@ from vine import config
 from vine.transfer.credit import Credit
 
 
-def window_of(rate: float, delay_s: float, chunks: int, had: bool = True, jitter_s: float = 0.0) -> float:
+def window_of(rate: float, delay_s: float, chunks: int, at_once: bool = True, jitter_s: float = 0.0) -> float:
     """The mean window, over the second half, of a receiver that always wants all that it may."""
     credit, dice = Credit(), random.Random(1)
     now, free_at, outstanding, windows = 0.0, 0.0, 0, []
@@ -23,7 +23,7 @@ def window_of(rate: float, delay_s: float, chunks: int, had: bool = True, jitter
             outstanding += 1
         now, asked_at = heapq.heappop(coming)
         outstanding -= 1
-        credit.stored(asked_at, had, now)
+        credit.stored(asked_at, at_once, now)
         windows.append(credit.chunks)
     half = windows[chunks // 2 :]
     return sum(half) / len(half)
@@ -60,4 +60,26 @@ def test_on_a_busy_machine_it_does_not_starve_the_edge() -> None:
 
 
 def test_a_source_that_waits_for_chunks_itself_tells_nothing_about_the_way() -> None:
-    assert window_of(rate=50, delay_s=0.0, chunks=500, had=False) == config.credit_chunks
+    assert window_of(rate=50, delay_s=0.0, chunks=500, at_once=False) == config.credit_chunks
+
+
+def after_batches(credit: Credit, *at_once: bool, delay_s: float, batches: int = 1) -> int:
+    """The window after batches of chunks that come one a millisecond, of which these were not waited for by turns."""
+    for number in range(batches * config.credit_batch_chunks):
+        now = number / 1000
+        credit.stored(now - delay_s, at_once[number % len(at_once)], now)
+    return credit.chunks
+
+
+def test_a_source_that_begins_to_have_more_than_is_asked_for_is_asked_for_more() -> None:
+    assert after_batches(Credit(), True, False, False, False, delay_s=0.02) > config.credit_chunks
+
+
+def test_a_batch_of_which_the_source_lacked_some_does_not_narrow_the_window() -> None:
+    """What waits there for one stripe would take the room of the others."""
+    assert after_batches(Credit(), True, False, delay_s=0.001, batches=4) == config.credit_chunks
+    assert after_batches(Credit(), True, delay_s=0.001, batches=4) < config.credit_chunks
+
+
+def test_too_few_chunks_that_were_not_waited_for_tell_nothing() -> None:
+    assert after_batches(Credit(), True, *[False] * 15, delay_s=0.02) == config.credit_chunks

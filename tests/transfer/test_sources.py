@@ -10,9 +10,9 @@ from vine.transfer.sources import Source
 THREE = 3
 
 
-def source_asked(*chunks: int, stripes: int = THREE, layout: int = 1) -> Source:
+def source_asked(*chunks: int, layout: int = 1) -> Source:
     source = Source(0, edge("a"), Credit())
-    source.ask(chunks, stripes, layout, now=1.0)
+    source.ask(chunks, layout, now=1.0)
     return source
 
 
@@ -79,3 +79,23 @@ def test_chunks_being_stored_count_as_outstanding_until_they_are() -> None:
     assert source.outstanding == 2
     source.stored(0, now=2.1)
     assert source.outstanding == 1
+
+
+def at_once(have: int | None, layout: int = 1) -> bool:
+    """What a chunk tells of whether its source had it when it was asked."""
+    source = source_asked(3, layout=1)
+    source.sent(3, have, THREE, layout, now=2.0)
+    return source.storing[3].at_once
+
+
+def test_a_chunk_was_not_waited_for_if_its_source_has_more_already() -> None:
+    assert at_once(9) and at_once(None)
+    assert not at_once(6), "it may have come there just now"
+    assert not at_once(9, layout=2), "it speaks of another stripe"
+
+
+def test_a_chunk_that_was_cancelled_tells_no_delay() -> None:
+    source = source_asked(0)
+    source.withdraw(0)
+    source.sent(0, None, THREE, 1, now=2.0)
+    assert not source.storing[0].at_once

@@ -9,8 +9,11 @@ from vine.transfer.sources import Source
 from vine.transfer.stripes import Stripe, Verdict
 
 
-def stripes() -> list[Stripe]:
-    return [Stripe(number, Source(number, edge(name), Credit()), None, 1000, 0.0) for number, name in enumerate("abc")]
+def stripes(patience: float = 1.0) -> list[Stripe]:
+    return [
+        Stripe(number, Source(number, edge(name), Credit()), None, 1000, 0.0, patience)
+        for number, name in enumerate("abc")
+    ]
 
 
 def run(
@@ -30,6 +33,13 @@ def run(
 def test_less_than_half_the_rate_of_the_others_is_slow_after_the_window() -> None:
     [first, *_] = run(stripes(), (90, 200, 200), seconds=0.5)
     assert first == (config.slow_window_s, Verdict.SLOW)
+
+
+def test_where_patience_is_asked_for_sources_have_so_many_times_as_long() -> None:
+    [first, *_] = run(stripes(patience=4), (90, 200, 200), seconds=0.5)
+    assert first == (4 * config.slow_window_s, Verdict.SLOW)
+    [(at, verdict), *_] = run(stripes(patience=4), (0, 200, 200), seconds=5, owed=False)
+    assert verdict is Verdict.SILENT and at >= 4 * config.backup_silence_s
 
 
 def test_more_than_half_is_not() -> None:

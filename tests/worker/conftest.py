@@ -1,4 +1,4 @@
-"""What live tests of programs have in common: a folder of objects, a spawner, and a workspace."""
+"""What live tests of programs have in common: a folder of objects, a spawner, a workspace, and a worker's manager."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.worker.manager import ScriptedManager
 from vine.names import WorkerId
 from vine.wire.parts import Resources
 from vine_worker.places import Places
@@ -42,3 +43,16 @@ def unprotected(places: Places) -> Iterator[Programs]:
     started = Programs(places.store.objects, "check")
     yield started
     started.close()
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[ScriptedManager]:
+    scripted = ScriptedManager(tmp_path)
+    yield scripted
+    scripted.close()
+
+
+@pytest.fixture
+def worker(manager: ScriptedManager) -> WorkerId:
+    manager.start_worker()
+    return manager.joined()

@@ -55,19 +55,6 @@ class Source:
         self._node.close()
 
 
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[ScriptedManager]:
-    scripted = ScriptedManager(tmp_path)
-    yield scripted
-    scripted.close()
-
-
-@pytest.fixture
-def worker(manager: ScriptedManager) -> WorkerId:
-    manager.start_worker()
-    return manager.joined()
-
-
 def archive_at(path: Path, *first: str) -> Path:
     """Files of a chunk's size, behind others with these names."""
     (path.parent / "file").write_bytes(Random(1).randbytes(256 << 10))

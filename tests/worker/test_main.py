@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,9 @@ def test_what_is_no_number_of_megabytes_is_told_to_be_one(
 
 def test_the_name_that_a_worker_gives_itself_is_plain() -> None:
     assert plain_name(default_id())
+
+
+def test_what_few_workers_need_is_not_imported_when_each_starts() -> None:
+    looks = "import sys, vine_worker.main; print(*{'asyncio', 'http.client', 'ssl'} & set(sys.modules))"
+    ended = subprocess.run([sys.executable, "-c", looks], capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"

@@ -6,7 +6,6 @@ import gzip
 import queue
 import random
 import tarfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from hypothesis import strategies as st
 
 from tests.content.objects import Made
 from tests.content.test_archive import FILE, Entry, archive_of
+from tests.waiting import GIVE_UP_S, until
 from vine.content.hashing import manifest_of_file
 from vine.content.manifest import derived_id
 from vine.content.partial import Partial
@@ -29,8 +29,6 @@ from vine_worker.holdings import Holdings
 from vine_worker.unpacking import Unpacking
 
 pytestmark = pytest.mark.live
-
-GIVE_UP_S = 20.0
 
 
 class Bench:
@@ -108,10 +106,7 @@ class Arrival:
         return sorted(path.name for path in self.folder.rglob("*") if path.is_file())
 
     def until_unpacked(self, files: int) -> None:
-        give_up_at = time.monotonic() + GIVE_UP_S
-        while len(self.unpacked) < files:
-            time.sleep(0.01)
-            assert time.monotonic() < give_up_at, f"unpacked are only {self.unpacked}"
+        until(lambda: len(self.unpacked) >= files, f"{files} files are unpacked")
 
 
 @pytest.fixture
@@ -241,8 +236,7 @@ def test_what_is_unpacked_is_not_kept_before_the_last_of_its_archive_is_verified
     arrival.write(*range(len(arrival.made.chunks) - 1))
     # when it is unpacked
     arrival.until_unpacked(1)
-    while bench.processes():
-        time.sleep(0.01)
+    until(lambda: not bench.processes(), "its process has ended")
     # then the folder waits for that chunk
     assert bench.quiet
     assert not bench.store.has(arrival.tree)

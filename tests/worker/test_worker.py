@@ -7,7 +7,6 @@ import signal
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,19 +18,6 @@ from vine.wire import messages as wire
 from vine.wire.parts import DependencyValue, FetchFault, Mount, ObjectMount, Outcome, Resources, TaskKind
 
 pytestmark = pytest.mark.live
-
-
-@pytest.fixture
-def manager(tmp_path: Path) -> Iterator[ScriptedManager]:
-    scripted = ScriptedManager(tmp_path)
-    yield scripted
-    scripted.close()
-
-
-@pytest.fixture
-def worker(manager: ScriptedManager) -> WorkerId:
-    manager.start_worker()
-    return manager.joined()
 
 
 def test_a_command_runs_in_a_sandbox_with_its_inputs_and_leaves_outputs_in_the_store(

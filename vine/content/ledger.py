@@ -73,7 +73,7 @@ class Entry:
 
 
 class Ledger:
-    """A database beside the objects. All methods but `look` and `totals_seen` are called within `writing`.
+    """A database beside the objects. All methods but `look` and those called `..._seen` are called within `writing`.
 
     DiskFull if a change does not fit, HeldByOthersError if others let nobody make one.
 
@@ -172,15 +172,20 @@ class Ledger:
         return [entry for entry in map(self.find, keys) if entry is not None]
 
     def find(self, key: ObjectId) -> Entry | None:
-        row = self._database.execute(
-            "SELECT size, forever, proof FROM objects JOIN proofs USING (key) WHERE key = ?", (key,)
-        ).fetchone()
-        if row is None:
-            return None
-        return Entry(key, row[0], bool(row[1]), msgspec.msgpack.decode(row[2], type=Proof))
+        return _entry_by(self._database, key)
+
+    def find_seen(self, key: ObjectId) -> Entry | None:
+        """The same as of the last change that has ended. Waits for nobody."""
+        with self._reading:
+            return _entry_by(self._reader, key)
 
     def keys(self) -> set[ObjectId]:
         return set(self._column("SELECT key FROM objects"))
+
+    def keys_seen(self) -> set[ObjectId]:
+        """The same as of the last change that has ended. Waits for nobody."""
+        with self._reading:
+            return {key for (key,) in self._reader.execute("SELECT key FROM objects")}
 
     def add(self, entry: Entry, used_at: int) -> None:
         values = (entry.key, entry.size, entry.forever, used_at)
@@ -300,6 +305,13 @@ def is_sound(path: Path) -> bool:
             database.close()
     except sqlite3.Error:
         return False
+
+
+def _entry_by(database: sqlite3.Connection, key: ObjectId) -> Entry | None:
+    row = database.execute(
+        "SELECT size, forever, proof FROM objects JOIN proofs USING (key) WHERE key = ?", (key,)
+    ).fetchone()
+    return None if row is None else Entry(key, row[0], bool(row[1]), msgspec.msgpack.decode(row[2], type=Proof))
 
 
 def _totals_by(database: sqlite3.Connection) -> Totals:

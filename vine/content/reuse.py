@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import defaultdict
 from pathlib import Path
@@ -37,8 +38,7 @@ class Reuse:
     def fill(self, partial: Partial) -> None:
         """Copy into the object what others have of it; it may take as long as to read and write that."""
         for key, chunks in self._found(partial).items():
-            with self._ledger.writing():
-                entry = self._ledger.find(key)
+            entry = self._ledger.find_seen(key)
             if entry is None or entry.proof.manifest is None:
                 continue
             layout = Layout(entry.proof.manifest)
@@ -62,17 +62,16 @@ class Reuse:
         return found
 
     def _index_what_has_come(self) -> None:
-        with self._ledger.writing():
-            keys = self._ledger.keys()
-            entries = [self._ledger.find(key) for key in keys - self._indexed]
-        self._indexed = keys
-        for entry in entries:
+        keys = self._ledger.keys_seen()
+        new, self._indexed = keys - self._indexed, keys
+        for entry in map(self._ledger.find_seen, new):
             if entry is not None and entry.proof.manifest is not None:
                 self._where.update(
                     (prefix, (entry.key, index)) for index, prefix in enumerate(_prefixes(entry.proof.manifest))
                 )
-        while len(self._where) > config.chunks_indexed_max:
-            del self._where[next(iter(self._where))]
+        excess = max(0, len(self._where) - config.chunks_indexed_max)
+        for prefix in list(itertools.islice(self._where, excess)):  # One by one, each would pass all that went before.
+            del self._where[prefix]
 
 
 def _prefixes(manifest: Manifest) -> list[bytes]:

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import mmap
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vine import config
 from vine.content import folders
 from vine.content.entrance import Entrance, is_small
 from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
+from vine.content.maps import Maps
 from vine.content.partial import Partial, Present, disk_full_or
 from vine.content.reuse import Reuse, chunk_at
 from vine.content.sharing import Share
@@ -47,16 +45,13 @@ class Store:
     def __init__(self, root: Path, capacity_bytes: int | None = None) -> None:
         self.root = Path(os.path.abspath(root))
         self.objects = self.root / "objects"
-        self._harmless = False  # This store's user cannot write to objects ...
-        self._map_files = False  # ... and no mate's can: reading under a map from a file that is cut would kill us.
         self.on_evicted: Callable[[], None] = lambda: None  # Called on any thread.
-        self._maps: OrderedDict[ObjectId, memoryview] = OrderedDict()
-        self._mapping = threading.Lock()
         self._coming: dict[ObjectId, _Coming] = {}
         self._lock = threading.RLock()  # of `_coming`
         self._share = share = Share(self.root, capacity_bytes, self._gone)
         self._ground, self._ledger, self._space, self._held = share.ground, share.ledger, share.space, share.table
         self._entrance = Entrance(share)
+        self._maps = Maps(share.ledger)
         self._reuse = Reuse(self.objects, share.ledger)
         self.pin = self._held.pin  # What something uses, here or yet to come, stays until it was unpinned as often.
         self.unpin = self._held.unpin
@@ -119,18 +114,7 @@ class Store:
 
         That is done while the tasks of all others that share the folder cannot, either.
         """
-        with self._ledger.writing():
-            self._ledger.call_harmless()
-        self._harmless = True
-        self._look_at_others()
-
-    def _look_at_others(self) -> None:
-        if self._harmless:
-            with self._ledger.writing():
-                self._map_files = self._ledger.all_harmless()
-            if not self._map_files:
-                with self._mapping:
-                    self._maps.clear()
+        self._maps.call_harmless()
 
     def take_evicted(self) -> tuple[ObjectId, ...]:
         """What was given up since it was last asked; of what is pinned by now, nothing will follow."""
@@ -148,7 +132,7 @@ class Store:
         present = self._ledger.look()
         if present is None:
             return ()
-        self._look_at_others()
+        self._maps.look_at_others()
         return self._held.look(present)
 
     def altered(self, key: ObjectId) -> bool:
@@ -176,24 +160,13 @@ class Store:
             raise KeyError(key)
         self._held.used(key)
         try:
-            if self._map_files and manifest.tree is None:
-                offset = index * manifest.chunk_bytes
-                return self._map_of(key, held.path)[offset : offset + manifest.chunk_bytes]
-            return chunk_at(held.path, held.layout, index)
+            view = self._maps.view_of(key, held.path) if manifest.tree is None else None
+            if view is None:
+                return chunk_at(held.path, held.layout, index)
+            offset = index * manifest.chunk_bytes
+            return view[offset : offset + manifest.chunk_bytes]
         except FileNotFoundError:
             raise KeyError(key) from None  # Another store has given it up.
-
-    def _map_of(self, key: ObjectId, path: Path) -> memoryview:
-        with self._mapping:
-            view = self._maps.get(key)
-            if view is None:
-                with path.open("rb") as file:
-                    view = memoryview(mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ))
-                self._maps[key] = view
-                if len(self._maps) > config.mapped_objects_max:
-                    self._maps.popitem(last=False)  # What is being sent from it keeps it alive.
-            self._maps.move_to_end(key)
-            return view
 
     # --- what arrives in chunks ---
 
@@ -392,7 +365,7 @@ class Store:
         if self.has(key) and self._held.is_pinned(key):
             return False
         held = self._held.take(key, even_pinned=False)
-        self._forget_map(key)
+        self._maps.forget(key)
         if held is not None and not held.shared:
             self._space.give_back_own(held)
             self._space.trim_own()
@@ -406,7 +379,7 @@ class Store:
     def quarantine(self, key: ObjectId) -> None:
         """An object was altered: no later task may see it, however often it is pinned."""
         held = self._held.take(key, even_pinned=True)
-        self._forget_map(key)
+        self._maps.forget(key)
         if held is None:
             return
         if not held.shared:
@@ -419,13 +392,9 @@ class Store:
             if entry is not None and entry.proof.signatures == held.signatures:
                 self._space.take_out(key, entry.size, ours=False)
 
-    def _forget_map(self, key: ObjectId) -> None:
-        with self._mapping:
-            self._maps.pop(key, None)
-
     def _gone(self, key: ObjectId) -> None:
         """It was given up."""
-        self._forget_map(key)
+        self._maps.forget(key)
         self.on_evicted()
 
     # --- the end ---

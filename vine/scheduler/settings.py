@@ -32,6 +32,7 @@ class Settings:
     chunks_endpoint: str
     spread: Spread = Spread.FOREST
     transfers_max: int = config.source_transfers_max
+    source_patience: float = config.source_patience
     worker_lost_after_s: float = config.worker_lost_after_s
     client_lost_after_s: float = config.manager_lost_after_s
     no_fit_grace_s: float = config.no_fit_grace_s

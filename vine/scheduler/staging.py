@@ -225,12 +225,14 @@ def start(
     )  # fmt: skip
     state.transfers.add(transfer)
     edges, seconds = _edges(state, transfer)
+    patience = state.settings.source_patience
     if node == MANAGER:
         assert destination is not None
-        state.do(Fetch(FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges), destination))
+        order = FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges, patience=patience)
+        state.do(Fetch(order, destination))
     else:
         level = keeping.send_terms(state.workers[node], known)
-        order = FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges, level, seconds)
+        order = FetchObject(transfer.transfer_id, known.object_id, known.manifest, edges, level, seconds, patience)
         state.tell_worker(node, order)
 
 

@@ -17,9 +17,16 @@ class Chunks:
     """The chunks of one object, its stripes, and the sources that the present plan names for them."""
 
     def __init__(
-        self, count: int, present: Collection[int], sources: Sequence[SourceEdge], backups: Backups, now: float
+        self,
+        count: int,
+        present: Collection[int],
+        sources: Sequence[SourceEdge],
+        backups: Backups,
+        now: float,
+        patience: float = 1.0,
     ) -> None:
         self.count = count
+        self._patience = patience
         self.here = set(present)  # stored or storing
         self.storing: dict[int, Source] = {}
         self.sources: dict[SourceEdge, Source] = {}  # of the present plan
@@ -49,7 +56,7 @@ class Chunks:
                 self.stripes[number].follow(primary, backup)
             else:
                 remaining = sum(self._lacks(index) for index in range(number, self.count, len(sources)))
-                self.stripes.append(Stripe(number, primary, backup, remaining, now))
+                self.stripes.append(Stripe(number, primary, backup, remaining, now, self._patience))
         for stripe in self.stripes:
             stripe.missing.clear()
         for index in missing:
@@ -187,7 +194,7 @@ class Chunks:
         interval_s = max((interval_s for interval_s in others if interval_s is not None), default=None)
         if interval_s is None or source.gone is not None:
             return []
-        first_due_at = source.heard_at + source.put_off_s + max(2 * interval_s, config.slow_window_s)
+        first_due_at = source.heard_at + source.put_off_s + max(2 * interval_s, config.slow_window_s * self._patience)
         due = [index for place, index in enumerate(source.wanted) if now >= first_due_at + place * interval_s]
         return [index for index in due if self.askers(index) == 1]
 

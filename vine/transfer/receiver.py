@@ -88,8 +88,10 @@ class Receiver:
         sources: Sequence[SourceEdge],
         backups: Backups = (),
         now: float = 0.0,
+        patience: float = 1.0,
     ) -> None:
-        self._chunks = Chunks(chunk_count, present, sources, backups, now)
+        """`patience` stretches the times after which a source counts as slow or silent."""
+        self._chunks = Chunks(chunk_count, present, sources, backups, now, patience)
         self._judge_at = 0.0
         self._ran_at = now
         self.over = False
@@ -256,7 +258,7 @@ class Receiver:
     def _ask(self, source: Source, chunks: Sequence[int], now: float) -> list[Action]:
         if not chunks:
             return []
-        source.ask(chunks, len(self._chunks.stripes), self._chunks.layout, now)
+        source.ask(chunks, self._chunks.layout, now)
         return [self._want(source, chunks)]
 
     def _want(self, source: Source, chunks: Iterable[int]) -> SendWant:

@@ -290,7 +290,7 @@ class Receiving:
             return
         if pull.arrival.shared:
             self._serving.do(self._serving.core.receiving(order.object_id, count, present, now))
-        pull.receiver = Receiver(count, present, order.sources, order.backups, now)
+        pull.receiver = Receiver(count, present, order.sources, order.backups, now, order.patience)
         self._do(pull, pull.receiver.start(now))
 
     def _stored(self, pull: _Pull, index: int, future: Future[bool]) -> None:

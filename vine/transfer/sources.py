@@ -12,11 +12,17 @@ from vine.wire.parts import FetchFault, SourceEdge
 
 
 class Asked(NamedTuple):
-    """When a chunk was asked for, whether the source was known to have it by then, and by which layout of stripes."""
+    """When a chunk was asked for, and by which layout of stripes."""
 
     at: float
-    had: bool
     layout: int
+
+
+class Storing(NamedTuple):
+    """When a chunk that has come was asked for, and whether the source had it by then, since it has more already."""
+
+    asked_at: float
+    at_once: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -27,7 +33,7 @@ class Source:
     edge: SourceEdge
     credit: Credit
     wanted: dict[int, Asked] = field(default_factory=dict)
-    storing: dict[int, Asked] = field(default_factory=dict)
+    storing: dict[int, Storing] = field(default_factory=dict)
     withdrawn: set[int] = field(default_factory=set)  # was wanted, and may have left before it was cancelled
     have: dict[int, int] = field(default_factory=dict)  # by stripe: it has all of it below this chunk
     owed: set[int] = field(default_factory=set)  # stripes of which it lacks only what it could have got
@@ -69,10 +75,10 @@ class Source:
         """Whether it is known to have one of these."""
         return any(self.has(index, stripes) for index in chunks)
 
-    def ask(self, chunks: Iterable[int], stripes: int, layout: int, now: float) -> None:
+    def ask(self, chunks: Iterable[int], layout: int, now: float) -> None:
         if not self.wanted:
             self.heard_at, self.put_off_s = now, 0.0
-        self.wanted.update((index, Asked(now, self.has(index, stripes), layout)) for index in chunks)
+        self.wanted.update((index, Asked(now, layout)) for index in chunks)
         self.withdrawn.difference_update(chunks)
         self.asked_at, self.open = now, True
 
@@ -82,9 +88,10 @@ class Source:
         if asked is None:
             if index not in self.withdrawn:
                 return False
-            asked = Asked(now, had=False, layout=-1)  # It says nothing about the delay.
+            asked = Asked(now, layout=-1)  # It says nothing about the delay.
             self.withdrawn.remove(index)
-        self.storing[index] = asked
+        has_more = have is None or have > index + stripes
+        self.storing[index] = Storing(asked.at, has_more and asked.layout == layout)
         self._learn(asked, index, have, stripes, layout)
         if have is not None and asked.layout == layout:
             (self.owed.add if owed else self.owed.discard)(index % stripes)
@@ -109,7 +116,7 @@ class Source:
 
     def stored(self, index: int, now: float) -> None:
         asked = self.storing.pop(index)
-        self.credit.stored(asked.at, asked.had or self.complete, now)
+        self.credit.stored(asked.asked_at, asked.at_once, now)
 
     def leave_alone(self, now: float) -> None:
         """It is busy: ask it again after a pause, each time a longer one."""

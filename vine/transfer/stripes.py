@@ -40,6 +40,7 @@ class Stripe:
     backup: Source | None
     remaining: int  # chunks that are not stored
     began_at: float
+    patience: float = 1.0  # times which its source may take longer
     missing: list[int] = field(default_factory=list)  # a heap; what has come meanwhile is still in it
     came: int = 0
     came_of_primary: int = 0
@@ -107,7 +108,7 @@ class Stripe:
             self._owing = None
         elif self._owing is None or len(self._owing.others) != len(others):
             self._owing = self._watch(others, now)
-        elif now >= self._owing.since + config.slow_window_s:
+        elif now >= self._owing.since + config.slow_window_s * self.patience:
             came_of_others = _least_came(self._owing, others, now)
             if came_of_others >= config.slow_window_chunks:
                 slow = 2 * (self.came_of_primary - self._owing.came) < came_of_others
@@ -120,7 +121,7 @@ class Stripe:
         if self._silent is None or len(self._silent.others) != len(others):
             self._silent = self._watch(others, now)
             return Verdict.FINE
-        if now < self._silent.since + config.backup_silence_s or not self._sends_nothing(others, now):
+        if now < self._silent.since + config.backup_silence_s * self.patience or not self._sends_nothing(others, now):
             return Verdict.FINE
         self._silent = None
         return Verdict.SILENT

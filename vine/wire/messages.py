@@ -28,6 +28,7 @@ from vine.wire.parts import (
     Name,
     Outcome,
     Path,
+    Patience,
     Resources,
     Seconds,
     Signature,
@@ -363,6 +364,7 @@ class FetchObject(Message, frozen=True, tag="fetch-object"):
     """Manager to worker: pull this object; chunk j comes from source j mod len(sources). It is spare.
 
     Backup j, where there is one, may be asked for what source j does not send; it has kept no slot for that.
+    `patience` is what the times are multiplied by after which that is so.
     """
 
     transfer_id: TransferId
@@ -371,6 +373,7 @@ class FetchObject(Message, frozen=True, tag="fetch-object"):
     sources: tuple[SourceEdge, ...]
     cache: CacheLevel = CacheLevel.WORKFLOW
     backups: tuple[SourceEdge | None, ...] = ()
+    patience: Patience = 1.0
 
 
 class ChangeSources(Message, frozen=True, tag="change-sources"):

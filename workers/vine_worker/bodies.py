@@ -15,7 +15,7 @@ from vine.errors import VineError
 from vine.names import AttemptId, ObjectId
 from vine.wire.parts import Assignment, MadeOutput, Outcome, TaskKind
 from vine_worker import actions as act
-from vine_worker import process
+from vine_worker import mistakes, process
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
 from vine_worker.functions.host import READY
@@ -142,19 +142,17 @@ class Bodies:
 
     def _collect(self, action: act.Collect) -> None:
         sandbox = self._places.sandbox(action.assignment.attempt)
-        try:
-            collected = self._collected(action, sandbox)
-        except (OSError, VineError) as why:
-            outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
-            collected = act.Collected(action.assignment.attempt, outcome, str(why) or type(why).__name__)
-        except BaseException as why:
-            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
-            raise
-        try:
-            sandbox.remove()
-        except OSError as why:  # Something still writes there, or it is too deep: the task has ended all the same.
-            log.warning("%s stays behind: %s", sandbox.folder, why)
-        self._report(collected)
+        with mistakes.told_to(self._report):
+            try:
+                collected = self._collected(action, sandbox)
+            except (OSError, VineError) as why:
+                outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
+                collected = act.Collected(action.assignment.attempt, outcome, str(why) or type(why).__name__)
+            try:
+                sandbox.remove()
+            except OSError as why:  # Something still writes there, or it is too deep: the task has ended all the same.
+                log.warning("%s stays behind: %s", sandbox.folder, why)
+            self._report(collected)
 
     def _collected(self, action: act.Collect, sandbox: Sandbox) -> act.Collected:
         assignment, holdings = action.assignment, self._places.holdings

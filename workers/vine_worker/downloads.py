@@ -6,16 +6,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from vine import config
 from vine.errors import VineError
 from vine.names import TransferId
 from vine.wire.messages import DownloadEnded, DownloadUrl
 from vine.wire.parts import DownloadFault
+from vine_worker import mistakes
 from vine_worker.holdings import Holdings
 from vine_worker.process import is_disk_full
-from vine_worker.retrieval import Retrieval
-from vine_worker.web import Line, Trouble
+
+if TYPE_CHECKING:  # Most workers never download, and what speaks HTTP with TLS takes long to import.
+    from vine_worker.web import Line
 
 _log = logging.getLogger("vine.worker")
 
@@ -31,6 +34,8 @@ class Downloads:
 
     def start(self, order: DownloadUrl) -> None:
         """Downloads on a thread; reports `DownloadEnded`, with the object pinned."""
+        from vine_worker.web import Line
+
         line = self._lines[order.download_id] = Line()
         # A daemon: what looks up a host's name cannot be stopped, and must not keep the worker from ending.
         thread = threading.Thread(target=self._run, args=(order, line), name="download", daemon=True)
@@ -52,17 +57,18 @@ class Downloads:
 
     def _run(self, order: DownloadUrl, line: Line) -> None:
         try:
-            ended = self._ended(order, line)
-            _log.info("download of %s: %s %s", order.label, ended.fault.value, ended.message)
-            self._report(ended)
-        except BaseException as why:
-            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
-            raise
+            with mistakes.told_to(self._report):
+                ended = self._ended(order, line)
+                _log.info("download of %s: %s %s", order.label, ended.fault.value, ended.message)
+                self._report(ended)
         finally:
             line.close()
             self._lines.pop(order.download_id, None)
 
     def _ended(self, order: DownloadUrl, line: Line) -> DownloadEnded:
+        from vine_worker.retrieval import Retrieval
+        from vine_worker.web import Trouble
+
         began_s = time.monotonic()
         received = 0
 

@@ -15,7 +15,8 @@ from vine import __version__
 from vine.errors import ExitCode, UsageError, VineError
 from vine.names import WorkerId
 from vine_worker import machine
-from vine_worker.worker import Settings, Worker
+from vine_worker.settings import Settings
+from vine_worker.worker import Worker
 
 _plain_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 

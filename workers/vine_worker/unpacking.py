@@ -17,6 +17,7 @@ from vine.content.prefix import note_of
 from vine.errors import ExitCode, VineError
 from vine.names import ObjectId
 from vine_worker import actions as act
+from vine_worker import mistakes
 from vine_worker.holdings import Holdings
 from vine_worker.process import is_disk_full
 
@@ -48,13 +49,10 @@ class Unpacking:
             running.cut()
 
     def _run(self, running: _Unpacking) -> None:
-        try:
+        with mistakes.told_to(self._report):
             unpacked = self._unpacked(running)
             del self._running[running.order.object_id]
             self._report(unpacked)
-        except BaseException as why:
-            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
-            raise
 
     def _unpacked(self, running: _Unpacking) -> act.Unpacked:
         order, store = running.order, self._holdings.store
@@ -87,7 +85,10 @@ class Unpacking:
         return act.Unpacked(order.object_id, f"{order.label} could not be unpacked: {reason}", disk_full)
 
     def _wait_for_mates(self, running: _Unpacking) -> None:
-        """While another worker of this host unpacks it; but one that was stopped may never come to its end."""
+        """While another worker of this host unpacks it; but one that was stopped may never come to its end.
+
+        It looks again and again: what another process has done to the folder tells nobody.
+        """
         for _ in range(int(config.mate_unpacks_max_s / config.mate_look_s)):
             mates_do = self._holdings.store.is_made_elsewhere(running.order.object_id)
             if not mates_do or running.is_cut_within(config.mate_look_s):

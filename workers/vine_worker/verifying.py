@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from vine.content.store import Store
 from vine_worker import actions as act
+from vine_worker import mistakes
 
 
 class Verifying:
@@ -22,12 +23,9 @@ class Verifying:
         self._thread.submit(self._run, action)
 
     def _run(self, action: act.Verify) -> None:
-        try:
+        with mistakes.told_to(self._report):
             good = self._store.verify(action.object_id)
-        except BaseException as why:
-            self._report(why)  # Our own mistake: the worker must not go on as if all were well.
-            raise
-        self._report(act.Verified(action.object_id, good))
+            self._report(act.Verified(action.object_id, good))
 
     def close(self) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)

@@ -143,7 +143,6 @@ def _opener(line: Line) -> urllib.request.OpenerDirector:
     for handler in (
         urllib.request.ProxyHandler(),
         _Connections(line),
-        _SecureConnections(line),
         _Redirects(),
         urllib.request.HTTPErrorProcessor(),
         urllib.request.HTTPDefaultErrorHandler(),
@@ -152,45 +151,35 @@ def _opener(line: Line) -> urllib.request.OpenerDirector:
     return opener
 
 
-class _Connections(urllib.request.HTTPHandler):
-    """Plain connections that can be cut, with a time limit for silence other than that for connecting."""
+class _Connections(urllib.request.AbstractHTTPHandler):
+    """Connections that can be cut, with a time limit for silence other than that for connecting.
+
+    With TLS, certificates are checked against those that the system trusts.
+    """
+
+    http_request = https_request = urllib.request.AbstractHTTPHandler.do_request_
 
     def __init__(self, line: Line) -> None:
         super().__init__()
         self._line = line
 
     def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-        line = self._line
-
-        class Connection(http.client.HTTPConnection):
-            def connect(self) -> None:
-                super().connect()
-                _connected(self.sock, line)
-
-        return self.do_open(Connection, req)
-
-
-class _SecureConnections(urllib.request.HTTPSHandler):
-    """The same with TLS; certificates are checked against those that the system trusts."""
-
-    def __init__(self, line: Line) -> None:
-        super().__init__()
-        self._line = line
+        return self.do_open(self._that_can_be_cut(http.client.HTTPConnection), req)
 
     def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
+        context = ssl.create_default_context()
+        return self.do_open(self._that_can_be_cut(http.client.HTTPSConnection), req, context=context)
+
+    def _that_can_be_cut(self, kind: type[http.client.HTTPConnection]) -> type[http.client.HTTPConnection]:
         line = self._line
 
-        class Connection(http.client.HTTPSConnection):
+        class Connection(kind):  # type: ignore[misc, valid-type] # mypy knows no class that is an argument
             def connect(self) -> None:
                 super().connect()
-                _connected(self.sock, line)
+                self.sock.settimeout(config.download_silence_max_s)
+                line.use(self.sock)
 
-        return self.do_open(Connection, req, context=ssl.create_default_context())
-
-
-def _connected(used: socket.socket, line: Line) -> None:
-    used.settimeout(config.download_silence_max_s)
-    line.use(used)
+        return Connection
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):

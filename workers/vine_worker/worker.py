@@ -13,8 +13,6 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -23,13 +21,12 @@ import zmq
 from vine import config
 from vine.errors import UsageError, VineError
 from vine.garbage import collect_rarely
-from vine.names import WorkerId
 from vine.transfer.events import Fetched, FetchFailed, NodeFailed, SlowSource
 from vine.transfer.node import TransferNode
 from vine.wire import messages as wire
 from vine.wire.keys import Connection, load_connection
 from vine.wire.link import Link
-from vine.wire.parts import FetchFault, Resources, Role
+from vine.wire.parts import Role
 from vine.wire.sockets import Gate, make_context
 from vine_worker import actions as act
 from vine_worker import machine
@@ -38,32 +35,14 @@ from vine_worker.core import WorkerCore
 from vine_worker.downloads import Downloads
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
-from vine_worker.places import Places, log_folder, nearest_folder, start_logging
+from vine_worker.places import Places, log_folder, start_logging
 from vine_worker.programs import Programs
+from vine_worker.reports import message_of
+from vine_worker.settings import Settings
 from vine_worker.unpacking import Unpacking
 from vine_worker.verifying import Verifying
 
 log = logging.getLogger("vine.worker")
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line said; None is measured."""
-
-    connection: Path
-    worker_id: WorkerId
-    workspace: Path
-    cores: float | None = None
-    memory_mb: float | None = None
-    disk_mb: float | None = None
-    gpus: float | None = None
-    features: tuple[str, ...] = ()
-    host_name: str | None = None
-    address: str | None = None
-    idle_timeout_s: float | None = None
-    wall_time_s: float | None = None
-    parent_fd: int | None = None
-    protect: str = "auto"
 
 
 class Worker:
@@ -93,13 +72,7 @@ class Worker:
 
     def _build(self, connection: Connection) -> None:
         settings = self._settings
-        disk_mb = machine.disk_mb(nearest_folder(settings.workspace)) if settings.disk_mb is None else settings.disk_mb
-        self.capacity = Resources(
-            cores=machine.cores() if settings.cores is None else settings.cores,
-            memory_mb=machine.memory_mb() if settings.memory_mb is None else settings.memory_mb,
-            disk_mb=disk_mb,
-            gpus=machine.gpus() if settings.gpus is None else settings.gpus,
-        )
+        self.capacity = settings.capacity()
         self._places = places = Places(
             settings.workspace, settings.worker_id, log_folder(connection.run_dir), self.capacity, settings.host_name
         )
@@ -284,29 +257,8 @@ class Worker:
             raise event
         if isinstance(event, NodeFailed):
             raise VineError(event.message)
-        if isinstance(event, Fetched):
-            fault = FetchFault.NONE
-            event = wire.FetchEnded(
-                event.transfer_id,
-                event.object_id,
-                fault,
-                event.received_bytes,
-                event.seconds,
-                received_bytes_from_manager=event.from_manager_bytes,
-            )
-        elif isinstance(event, FetchFailed):
-            event = wire.FetchEnded(
-                event.transfer_id,
-                event.object_id,
-                event.fault,
-                event.received_bytes,
-                event.seconds,
-                event.message,
-                event.source,
-                event.from_manager_bytes,
-            )
-        elif isinstance(event, SlowSource):
-            event = wire.SourceSlow(event.transfer_id, event.object_id, event.source, event.silent)
+        if isinstance(event, Fetched | FetchFailed | SlowSource):
+            event = message_of(event)
         elif isinstance(event, act.Collected):
             for output in event.outputs:
                 self._node.object_complete(output.object_id)

@@ -1,0 +1,25 @@
+"""Does a worker have what it was told to have, and else what its machine has?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vine.names import WorkerId
+from vine.wire.parts import Resources
+from vine_worker import machine
+from vine_worker.settings import Settings
+
+
+def test_what_was_said_counts_and_nothing_is_something(tmp_path: Path) -> None:
+    said = Settings(tmp_path, WorkerId("w1"), tmp_path, cores=0.0, memory_mb=10.0, disk_mb=20.0, gpus=2.0)
+    assert said.capacity() == Resources(cores=0.0, memory_mb=10.0, disk_mb=20.0, gpus=2.0)
+
+
+def test_what_was_not_said_is_the_machines_though_the_workspace_is_yet_to_be_made(tmp_path: Path) -> None:
+    measured = Settings(tmp_path, WorkerId("w1"), tmp_path / "not" / "yet").capacity()
+    assert (measured.cores, measured.memory_mb, measured.gpus) == (
+        machine.cores(),
+        machine.memory_mb(),
+        machine.gpus(),
+    )
+    assert measured.disk_mb > 0

@@ -1,0 +1,40 @@
+"""What was a worker told to be, and what does it have for tasks?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from vine.names import WorkerId
+from vine.wire.parts import Resources
+from vine_worker import machine
+from vine_worker.places import nearest_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line said; None is measured."""
+
+    connection: Path
+    worker_id: WorkerId
+    workspace: Path
+    cores: float | None = None
+    memory_mb: float | None = None
+    disk_mb: float | None = None
+    gpus: float | None = None
+    features: tuple[str, ...] = ()
+    host_name: str | None = None
+    address: str | None = None
+    idle_timeout_s: float | None = None
+    wall_time_s: float | None = None
+    parent_fd: int | None = None
+    protect: str = "auto"
+
+    def capacity(self) -> Resources:
+        """What tasks may have here, now that it is measured."""
+        return Resources(
+            cores=machine.cores() if self.cores is None else self.cores,
+            memory_mb=machine.memory_mb() if self.memory_mb is None else self.memory_mb,
+            disk_mb=machine.disk_mb(nearest_folder(self.workspace)) if self.disk_mb is None else self.disk_mb,
+            gpus=machine.gpus() if self.gpus is None else self.gpus,
+        )
