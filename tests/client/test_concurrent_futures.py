@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from tests.client.scripted import ScriptedManager
-from tests.client.test_executor import submitted, wait_until
+from tests.client.test_executor import submitted
+from tests.waiting import until
 from vine import errors
 from vine.client.executor import Executor
 from vine.client.manager import Manager
@@ -65,7 +66,7 @@ def test_map_reads_its_iterables_at_once(executor: Executor, scripted: ScriptedM
     read: list[int] = []
     executor.map(inverse, (read.append(number) or number for number in (1, 2, 4)))  # type: ignore[func-returns-value]
     assert read == [1, 2, 4]
-    wait_until(lambda: len(submitted(scripted)) == 3)
+    until(lambda: len(submitted(scripted)) == 3, "all are submitted")
 
 
 def test_map_with_a_buffer_reads_so_far_ahead_only(executor: Executor) -> None:
@@ -81,7 +82,7 @@ def test_map_runs_several_calls_at_once(executor: Executor, scripted: ScriptedMa
     """fn is executed asynchronously and several calls to fn may be made concurrently."""
     scripted.held.add("power")
     results = executor.map(power, [2, 3], [2, 2])
-    wait_until(lambda: len(scripted.tasks) == 2)
+    until(lambda: len(scripted.tasks) == 2, "both have come")
     scripted.release("power")
     assert list(results) == [4, 9]
 
@@ -127,10 +128,10 @@ def test_map_cancels_what_nobody_can_ask_for_any_more(executor: Executor, script
     """Ours, as the standard library does it: the remaining calls are cancelled when the iterator ends early."""
     scripted.held.add("inverse")
     results = executor.map(inverse, [1, 2, 3], timeout=0.001)
-    wait_until(lambda: len(scripted.tasks) == 3)
+    until(lambda: len(scripted.tasks) == 3, "all have come")
     with pytest.raises(concurrent.futures.TimeoutError):
         next(results)
-    wait_until(lambda: not scripted.tasks)
+    until(lambda: not scripted.tasks, "all are cancelled")
 
 
 # --- Executor.shutdown ---
@@ -184,10 +185,10 @@ def test_shutdown_cancels_pending_futures_and_no_running_ones(
     running, pending = executor.submit(held), executor.submit(power, 1, 1)
     elsewhere: Future[int] = Future()
     unsent = executor.submit(power, elsewhere, 1)
-    wait_until(lambda: len(scripted.tasks) == 2)
+    until(lambda: len(scripted.tasks) == 2, "both have come")
 
     def end_the_running_one() -> None:
-        wait_until(pending.done)
+        until(pending.done, "the pending one is cancelled")
         scripted.release("held")
 
     ender = threading.Thread(target=end_the_running_one)
@@ -231,7 +232,7 @@ def test_cancel_otherwise_cancels_and_returns_true(executor: Executor, scripted:
     assert future.cancel()
     assert (future.cancelled(), future.running(), future.done()) == (True, False, True)
     assert future.cancel()
-    wait_until(lambda: scripted.all(CancelTasks))
+    until(lambda: scripted.all(CancelTasks), "the manager is told")
     assert scripted.all(CancelTasks) == [CancelTasks((future.task_id,))]  # type: ignore[attr-defined]
 
 
@@ -283,9 +284,9 @@ def test_callbacks_are_called_with_the_future_in_the_order_in_which_they_were_ad
         future.add_done_callback(lambda done: 1 / 0)
         future.add_done_callback(lambda done: seen.append(("second", done)))
     cancelled.cancel()
-    wait_until(lambda: len(seen) == 2)
+    until(lambda: len(seen) == 2, "those of the cancelled one have run")
     scripted.release("held")
-    wait_until(lambda: len(seen) == 4)
+    until(lambda: len(seen) == 4, "those of the other one, too")
     assert seen == [(word, future) for future in (cancelled, ending) for word in ("first", "second")]
 
 

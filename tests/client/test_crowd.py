@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from tests.client.scripted import ScriptedManager
-from tests.client.test_executor import submitted, wait_here, wait_until
+from tests.client.test_executor import submitted, wait_here
+from tests.waiting import until
 from vine import config
 from vine.client.crowd import Crowd
 from vine.client.executor import Executor
@@ -44,7 +45,7 @@ def test_who_waits_goes_on_as_soon_as_there_is_room(monkeypatch: pytest.MonkeyPa
     crowd = Crowd()
     crowd.enter(TaskId(1), 10)
     thread = in_a_thread(lambda: crowd.wait(lambda: crowd.bytes > 0))
-    wait_until(lambda: crowd.waiting)
+    until(lambda: crowd.waiting, "it waits")
     crowd.leave(TaskId(1))
     thread.join()
     assert crowd.waiting == 0
@@ -59,10 +60,10 @@ def test_a_client_that_is_far_ahead_waits_until_a_call_has_ended(
     monkeypatch.setattr(config, f"open_{limit}_max", 10 if limit == "tasks" else 10 * 2000 - 1)
     scripted.held.add("size_of")
     futures = [executor.submit(size_of, b"x" * 2000) for _ in range(10)]
-    wait_until(lambda: len(scripted.tasks) == 10)
+    until(lambda: len(scripted.tasks) == 10, "all have come")
     # when one more is submitted
     thread = in_a_thread(lambda: futures.append(executor.submit(size_of, b"the last")))
-    wait_until(lambda: executor.manager.session._crowd.waiting)
+    until(lambda: executor.manager.session._crowd.waiting, "the last one waits")
     assert len(submitted(scripted)) == 10
     # then it goes as soon as one has ended
     futures[0].cancel()
@@ -95,7 +96,7 @@ def test_a_callback_and_a_lone_call_get_through_a_crowd(
     first = executor.submit(size_of, b"x")
     first.add_done_callback(lambda done: chained.append(executor.submit(size_of, b"xy").result(30)))
     assert executor.submit(size_of, b"xyz").result(30) == 3
-    wait_until(lambda: chained)
+    until(lambda: chained, "the callback is through")
     scripted.release("wait_here")
     assert [future.result(30) for future in slow] == ["waited"] * 3
 

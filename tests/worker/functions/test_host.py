@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import select
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import dill
+import numpy
 import pytest
 
 from vine import config
@@ -360,15 +362,10 @@ def test_a_process_that_a_fork_leaves_behind_does_not_hold_up_its_answer(forking
 
 
 def test_forks_do_not_draw_the_same_random_numbers(forking: RunningHost) -> None:
-    def draw() -> tuple[float, float]:
-        import random
+    def draw(loaded_with_it: Any = numpy.random) -> tuple[float, float]:
+        return random.random(), float(loaded_with_it.random())
 
-        import numpy
-
-        return random.random(), float(numpy.random.random())
-
-    forking.call(draw)
-    draws = [*forking.values(1), *(forking.result(draw) for _ in range(2))]
+    draws = [forking.result(draw) for _ in range(3)]
     assert len({number for pair in draws for number in pair}) == 6
 
 
