@@ -155,6 +155,8 @@ host_answers_bytes = 256 << 10  # A host that has said so much waits until the w
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
 results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
 results_pause_from = 4  # ... that is, after a round that brought so many.
+forks_pause_s = 0.002  # The same while calls run in forks: their results come slower, and each told alone costs a fork.
+forks_pause_from = 4  # ... that is, while each busy host forks and has so many calls left: at 0.5 ms or more a fork.
 
 # --- the store ---
 disk_full_bytes = 1 << 20  # A command that fails with less than this free has failed for want of space.

@@ -227,12 +227,10 @@ class Host:
     def __init__(self, channel: Channel, serialiser: Serialiser, options: argparse.Namespace) -> None:
         self._channel = channel
         self._serialiser = serialiser
-        self._inline_bytes = options.inline_bytes
-        self._spill_folder = options.spill
+        self._options = options
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._home = os.getcwd()
         self._process_id = os.getpid()
-        self._run_next = self._fork if options.fork else self._run
         self._settings = b""
         self._replaced: dict[str, str | None] = {}  # what the call's variables hide
 
@@ -243,13 +241,13 @@ class Host:
             call = self._channel.next_call()
             if call is None:
                 return 0
-            exit_code = self._run_next(call)
+            exit_code = self._fork(call) if self._options.fork else self._run(call)
             if once:
                 return exit_code
 
     def _fork(self, call: Call) -> int:
         with contextlib.suppress(BaseException):  # The fork tries again, and tells.
-            self._function(call.function)
+            self._prepared(call)
         gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
         flush_output()  # Or what loading has printed would be printed twice.
         readable, writable = os.pipe()
@@ -274,9 +272,7 @@ class Host:
     def _run(self, call: Call) -> int:
         started_s = time.perf_counter()
         try:
-            if call.settings != self._settings:
-                self._apply(call.settings)
-            function = self._function(call.function)
+            function = self._prepared(call)
             many, args, kwargs = self._serialiser.arguments(call.blobs)
             started_s = time.perf_counter()
             if many:
@@ -297,13 +293,16 @@ class Host:
             flush_output()
         return 0
 
-    def _function(self, path: bytes) -> Callable[..., Any]:
-        function = self._functions.get(path)
+    def _prepared(self, call: Call) -> Callable[..., Any]:
+        """The call's function, loaded; we are in its folder, with its variables."""
+        if call.settings != self._settings:
+            self._apply(call.settings)
+        function = self._functions.get(call.function)
         if function is None:
-            loaded: Callable[..., Any] = self._serialiser.load(read_blob((AT_PATH, path)))
+            loaded: Callable[..., Any] = self._serialiser.load(read_blob((AT_PATH, call.function)))
             if len(self._functions) >= FUNCTIONS_MAX:
                 self._functions.pop(next(iter(self._functions)))
-            function = self._functions[path] = loaded
+            function = self._functions[call.function] = loaded
         return function
 
     def _run_many(self, number: int, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> int:
@@ -369,8 +368,8 @@ class Host:
             flush_output()
             os._exit(int(content) if brings == EXIT else int(brings == EXCEPTION))
         where, said = INLINE, words.encode(errors="replace")
-        if len(content) > self._inline_bytes:
-            path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{time.time_ns():x}").encode()
+        if len(content) > self._options.inline_bytes:
+            path = os.path.join(self._options.spill, f"value-{os.getpid()}-{time.time_ns():x}").encode()
             try:
                 with open(path, "wb") as file:
                     file.write(content)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vine import config
 from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
@@ -29,6 +30,7 @@ class LiveHost:
     host: int
     channel: HostChannel
     log: Path
+    forks: bool = False
     program: int = 0
     ready: bool = False
     calls: dict[int, AttemptId] = field(default_factory=dict)
@@ -52,7 +54,8 @@ class Hosts:
 
     def start(self, action: act.StartHost) -> None:
         try:
-            host = LiveHost(action.host, HostChannel(self._places.spill), self._places.host_log(action.host))
+            log = self._places.host_log(action.host)
+            host = LiveHost(action.host, HostChannel(self._places.spill), log, action.kind.forks)
             self._launch(action, host)
         except OSError as why:
             message = f"no interpreter for functions could be started: {why}"
@@ -132,6 +135,15 @@ class Hosts:
             self._programs.kill(host.program, force=True)
         host.channel.flush()
         return len(answers)
+
+    def pause_s(self, answers: int) -> float:
+        """How long the next results are waited for, to take them in together, after a round that brought so many."""
+        if answers >= config.results_pause_from:
+            return config.results_pause_s
+        if not answers:
+            return 0.0
+        least = min((len(host.calls) if host.forks else 0 for host in self._hosts.values() if host.calls), default=0)
+        return config.forks_pause_s if least >= config.forks_pause_from else 0.0
 
     def take_back(self, action: act.TakeBack) -> None:
         """After this the host runs at most one call; what it had answered is told first."""
