@@ -11,7 +11,8 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import GIVE_UP_S, a_site, check_message, lines_of, until
+from tests.live.helpers import a_site, check_message, lines_of
+from tests.waiting import GIVE_UP_S, until
 from vine import errors
 
 pytestmark = pytest.mark.live

@@ -13,7 +13,8 @@ import pytest
 import vine
 from tests.live import bodies
 from tests.live.bodies import Counted
-from tests.live.helpers import GIVE_UP_S, a_site, lines_of
+from tests.live.helpers import a_site, lines_of
+from tests.waiting import GIVE_UP_S
 from vine import config
 
 pytestmark = pytest.mark.live
