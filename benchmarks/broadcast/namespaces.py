@@ -55,6 +55,11 @@ def hosts(count: int, bytes_per_s: float) -> Iterator[list[Where]]:
                 remove_leftovers()
 
 
+def sent_bytes(number: int) -> int:
+    """What the host of this number has sent over its link, headers included."""
+    return int(Path(f"/sys/class/net/{_outer_end(number)}/statistics/rx_bytes").read_text())
+
+
 def remove_leftovers() -> None:
     """End what runs in our namespaces and remove them, the bridge and what is plugged into it."""
     for name in _our_namespaces():
@@ -80,7 +85,7 @@ def _our_namespaces() -> list[str]:
 
 
 def _add_host(number: int, bytes_per_s: float) -> Where:
-    space, outer, address = f"{PREFIX}-{number}", f"{PREFIX}-v{number}", f"{_NETWORK}.{number + 1}"
+    space, outer, address = f"{PREFIX}-{number}", _outer_end(number), f"{_NETWORK}.{number + 1}"
     inside = ("ip", "netns", "exec", space)
     _command("ip", "netns", "add", space)
     _command("ip", "link", "add", outer, "type", "veth", "peer", "name", "eth0", "netns", space)
@@ -92,6 +97,11 @@ def _add_host(number: int, bytes_per_s: float) -> Where:
     _command("tc", "qdisc", "add", "dev", outer, "root", *shape)
     _command(*inside, "tc", "qdisc", "add", "dev", "eth0", "root", *shape)
     return Where(inside, address)
+
+
+def _outer_end(number: int) -> str:
+    """The end of a host's link that is plugged into the bridge."""
+    return f"{PREFIX}-v{number}"
 
 
 @contextmanager

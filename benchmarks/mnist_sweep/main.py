@@ -6,7 +6,8 @@ import sys
 import time
 from collections.abc import Sequence
 
-from benchmarks.mnist_sweep import packing, report
+from benchmarks.mnist_sweep import packing, report, shared
+from benchmarks.mnist_sweep.emulate import main as emulated
 from benchmarks.mnist_sweep.options import Options, parse
 from benchmarks.mnist_sweep.run import sweep
 from vine.errors import ExitCode, VineError
@@ -18,7 +19,7 @@ _FAILURES_SHOWN = 5
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     try:
-        return _run(options)
+        return emulated.run(options) if options.mode == "emulate" else _run(options)
     except VineError as error:
         print(f"mnist_sweep: {error}", file=sys.stderr)
         return error.exit_code
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"mnist_sweep: {error}", file=sys.stderr)
         return ExitCode.FAILED
     except KeyboardInterrupt:
-        print("mnist_sweep: interrupted before the first task", file=sys.stderr)
+        print("mnist_sweep: interrupted", file=sys.stderr)
         return _INTERRUPTED
 
 
@@ -36,7 +37,8 @@ def _run(options: Options) -> int:
     print("preparing the environment and the dataset (kept in the cache for the next time)", flush=True)
     packages = packing.prepare(options.cache, options.mnist)
     if options.distribution != "vine":
-        packages.pack_missing()
+        packages.pack_missing()  # That nobody fetches in a run on a shared filesystem, but its report says their size.
+    in_place = shared.prepare(options.shared, packages) if options.distribution == "shared-fs" else None
     prepare_s = time.perf_counter() - start_s
     print(
         f"{options.tasks} combinations on {options.workers} workers, {options.distribution}: "
@@ -45,7 +47,7 @@ def _run(options: Options) -> int:
     )
     if options.distribution == "vine-warm":
         print(f"first a short run of {options.workers} tasks warms the workers", flush=True)
-    run = sweep(options, packages)
+    run = sweep(options, packages, in_place)
     run.figures["prepare_s"] = prepare_s
     report.write(run, options.out)
     print(closing(run, options))

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from typing import Any
 
 
-def train(number: int, combination: dict[str, Any], images: int, epochs: int, threads: int) -> dict[str, Any]:
-    """Train on the first `images` digits in the folder `mnist`, and say how it went and where it ran."""
+def train(
+    number: int, combination: dict[str, Any], images: int, epochs: int, threads: int, folder: str
+) -> dict[str, Any]:
+    """Train on the first `images` digits in the folder, and say how it went and where it ran."""
     import os
     import platform
     import socket
@@ -28,10 +30,10 @@ def train(number: int, combination: dict[str, Any], images: int, epochs: int, th
     from threadpoolctl import threadpool_limits
 
     def pixels(name: str, count: int | None) -> Any:
-        return numpy.load(os.path.join("mnist", f"{name}_images.npy"), mmap_mode="r")[:count].astype("float32") / 255
+        return numpy.load(os.path.join(folder, f"{name}_images.npy"), mmap_mode="r")[:count].astype("float32") / 255
 
     def labels(name: str, count: int | None) -> Any:
-        return numpy.load(os.path.join("mnist", f"{name}_labels.npy"))[:count]
+        return numpy.load(os.path.join(folder, f"{name}_labels.npy"))[:count]
 
     imported_s = time.perf_counter()
     train_images, train_labels = pixels("train", images), labels("train", images)

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import vine
+from benchmarks.broadcast.processes import Where
 from benchmarks.mnist_sweep import network
+from benchmarks.mnist_sweep.fleet import Fleet, share
 from benchmarks.mnist_sweep.grid import combination, draw
 from benchmarks.mnist_sweep.options import IMAGES_LEAST, Options
 from benchmarks.mnist_sweep.packing import Packages
+from benchmarks.mnist_sweep.programs import Programs
 from benchmarks.mnist_sweep.progress import Standing, view
+from benchmarks.mnist_sweep.provision import Provision, in_place, staged
 from benchmarks.mnist_sweep.report import Row, Run
+from benchmarks.mnist_sweep.shared import Shared
 from vine.content.folders import remove_members
 from vine.errors import VineError
 from vine.wire.parts import TaskResult
@@ -26,19 +31,40 @@ _REFRESH_S = 0.5  # How often the progress is drawn while nothing ends.
 WRONG_ENVIRONMENT = "wrong-environment"  # Our own outcome, beside those of the runtime.
 
 
-def sweep(options: Options, packages: Packages) -> Run:
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A run with its workers, ready for the sweep."""
+
+    manager: vine.Manager
+    executor: vine.Executor
+    check: Callable[[], None]  # raises a VineError when the run cannot go on, and nobody else would say so
+
+
+def sweep(options: Options, packages: Packages, shared: Shared | None) -> Run:
     """The whole run, packing included where the distribution says so; an interrupt ends it early."""
-    with _workspace() as workspace:
+    with workspace_folder() as workspace:
         warm_s = warm(options, packages, workspace) if options.distribution == "vine-warm" else 0.0
         start_s = time.perf_counter()
         pack_s = packages.pack() if options.distribution == "vine" else 0.0
-        with _runtime(options, workspace) as (manager, executor):
-            futures = submit(manager, executor, options, packages)
-            rows, interrupted = collect(manager, futures, workspace)
-            run_s = time.perf_counter() - start_s
-            moved = standing(manager, len(futures), rows)
-            if interrupted:
-                executor.shutdown(wait=False, cancel_futures=True)
+        with _runtime(options, workspace, shared) as site:
+            provision = _provision(site.manager, options, packages, shared, workspace)
+            return measure(site, provision, options, packages, start_s, {"pack_s": pack_s, "warm_s": warm_s})
+
+
+def measure(
+    site: Site, provision: Provision, options: Options, packages: Packages, start_s: float, figures: dict[str, Any]
+) -> Run:
+    """Submit the tasks and await them; the run began at `start_s`."""
+    futures = submit(site.executor, options, provision)
+    try:
+        rows, interrupted = collect(site, futures, provision)
+    except VineError:
+        site.executor.shutdown(wait=False, cancel_futures=True)  # Or its end would await what cannot end.
+        raise
+    run_s = time.perf_counter() - start_s
+    moved = standing(site.manager, len(futures), rows)
+    if interrupted:
+        site.executor.shutdown(wait=False, cancel_futures=True)
     figures = {
         "interrupted": interrupted,
         "images": options.images,
@@ -46,8 +72,7 @@ def sweep(options: Options, packages: Packages) -> Run:
         "worker_cores": options.worker_cores,
         "task_cores": options.task_cores,
         "run_s": run_s,
-        "pack_s": pack_s,
-        "warm_s": warm_s,
+        **figures,
         "mb_from_manager": moved.manager_mb,
         "mb_from_peers": moved.peers_mb,
         "environment": packages.environment.sizes(),
@@ -61,9 +86,10 @@ def warm(options: Options, packages: Packages, workspace: Path) -> float:
     start_s = time.perf_counter()
     # As many tasks as workers, each of which fills one: so every worker gets one.
     short = replace(options, tasks=options.workers, task_cores=options.worker_cores, images=IMAGES_LEAST, epochs=1)
-    with _runtime(options, workspace) as (manager, executor):
-        manager.wait_for_workers(options.workers)
-        rows, interrupted = collect(manager, submit(manager, executor, short, packages), workspace)
+    with _runtime(options, workspace, None) as site:
+        site.manager.wait_for_workers(options.workers)
+        provision = _provision(site.manager, options, packages, None, workspace)
+        rows, interrupted = collect(site, submit(site.executor, short, provision), provision)
     if interrupted:
         raise KeyboardInterrupt
     warmed = {row.worker for row in rows if row.succeeded}
@@ -74,48 +100,57 @@ def warm(options: Options, packages: Packages, workspace: Path) -> float:
 
 
 @contextmanager
-def _workspace() -> Iterator[Path]:
+def workspace_folder(parent: Path | None = None) -> Iterator[Path]:
     """Where each worker makes a folder of its own; what is kept there for ever goes with it."""
-    with TemporaryDirectory(prefix="vine-sweep-", ignore_cleanup_errors=True) as folder:
+    with TemporaryDirectory(prefix="vine-sweep-", dir=parent, ignore_cleanup_errors=True) as folder:
         workspace = Path(folder).resolve()
         yield workspace
         remove_members(workspace)  # Stores are read-only, and only this knows how to remove them.
 
 
 @contextmanager
-def _runtime(options: Options, workspace: Path) -> Iterator[tuple[vine.Manager, vine.Executor]]:
-    """A run with its workers."""
+def _runtime(options: Options, workspace: Path, shared: Shared | None) -> Iterator[Site]:
+    """A run with workers that the factory starts; on a shared environment they are started by its interpreter."""
     workers = options.workers
-    with (
-        vine.Manager(run_info_path=options.out / "vine-run-info") as manager,
-        vine.Executor(
-            manager, min_workers=workers, max_workers=workers, cores=options.worker_cores, workspace=workspace
-        ) as executor,
-    ):
-        yield manager, executor
+    with vine.Manager(run_info_path=options.out / "vine-run-info") as manager:
+        if shared is None:
+            with vine.Executor(
+                manager, min_workers=workers, max_workers=workers, cores=options.worker_cores, workspace=workspace
+            ) as executor:
+                yield Site(manager, executor, lambda: None)
+        else:
+            size = share(workers, options.worker_cores, workspace)
+            fleet = Fleet(shared.python, [Where()] * workers, workspace, size, apart=False)
+            with Programs(manager.run_directory / "workers") as programs, vine.Executor(manager) as executor:
+                fleet.start(programs, manager)
+                yield Site(manager, executor, programs.check)
 
 
-def submit(
-    manager: vine.Manager, executor: vine.Executor, options: Options, packages: Packages
-) -> dict[Future[Any], int]:
+def _provision(
+    manager: vine.Manager, options: Options, packages: Packages, shared: Shared | None, workspace: Path
+) -> Provision:
+    if shared is not None:
+        return in_place(shared)
+    return staged(manager, packages, "forever" if options.distribution == "vine-warm" else "workflow", workspace)
+
+
+def submit(executor: vine.Executor, options: Options, provision: Provision) -> dict[Future[Any], int]:
     """One call a combination; which future has which."""
-    cache = "forever" if options.distribution == "vine-warm" else "workflow"
-    environment = manager.declare_environment(packages.environment.tarball, cache=cache)
-    dataset = manager.declare_untar(manager.declare_file(packages.dataset.tarball, cache=cache), cache=cache)
-    bound = executor.options(cores=options.task_cores, environment=environment, inputs={"mnist": dataset})
+    bound = executor.options(cores=options.task_cores, **provision.bound)
     train = network.by_value(network.train)
-    fixed = (options.images, options.epochs, options.task_cores)
+    fixed = (options.images, options.epochs, options.task_cores, provision.digits)
     return {bound.submit(train, number, combination(number), *fixed): number for number in draw(options.tasks)}
 
 
-def collect(manager: vine.Manager, futures: Mapping[Future[Any], int], workspace: Path) -> tuple[list[Row], bool]:
+def collect(site: Site, futures: Mapping[Future[Any], int], provision: Provision) -> tuple[list[Row], bool]:
     """The rows of the tasks in the order drawn, and whether somebody interrupted before the last one."""
     rows: dict[Future[Any], Row] = {}
     try:
         with view() as shown:
             for ended in batches(futures):
-                rows.update((future, row_of(futures[future], future, workspace)) for future in ended)
-                shown.show(standing(manager, len(futures), rows.values()))
+                rows.update((future, row_of(futures[future], future, provision.fault)) for future in ended)
+                shown.show(standing(site.manager, len(futures), rows.values()))
+                site.check()
     except KeyboardInterrupt:
         pass
     return [rows[future] for future in futures if future in rows], len(rows) < len(futures)
@@ -143,7 +178,7 @@ def standing(manager: vine.Manager, total: int, rows: Collection[Row]) -> Standi
     )
 
 
-def row_of(number: int, future: Future[Any], workspace: Path) -> Row:
+def row_of(number: int, future: Future[Any], fault: Callable[[str, str], str | None]) -> Row:
     """What an ended call says of itself, and what the runtime says of it."""
     row = Row(number, combination(number), outcome="cancelled")
     result: TaskResult | None = getattr(future, "task", None)  # None: it never got as far as a manager's answer.
@@ -168,16 +203,6 @@ def row_of(number: int, future: Future[Any], workspace: Path) -> Row:
         )
     found = future.result()
     row = replace(row, **{name: found[name] for name in ("fit_s", "prefix", "python", "numpy", "sklearn")})
-    if (why := foreign(found["prefix"], found["folder"], workspace)) is not None:
+    if (why := fault(found["prefix"], found["folder"])) is not None:
         return replace(row, outcome=WRONG_ENVIRONMENT, message=why)
     return replace(row, accuracy=found["accuracy"], test_accuracy=found["test_accuracy"])
-
-
-def foreign(prefix: str, sandbox: str, workspace: Path) -> str | None:
-    """Why the interpreter of this prefix is none that the sandbox's worker has in its store; None if it is."""
-    inside, around = Path(prefix), Path(sandbox)
-    if inside.is_relative_to(workspace) and around.is_relative_to(workspace):
-        store, worker = (path.relative_to(workspace).parts[:1] for path in (inside, around))
-        if store and store[0].startswith("vine-store") and store != worker:
-            return None
-    return f"ran in {prefix}, which is not where its worker unpacks: its sandbox was {sandbox}"

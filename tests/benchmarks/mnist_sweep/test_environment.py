@@ -44,3 +44,18 @@ def test_a_build_that_failed_is_one_line_and_is_tried_again(tmp_path: Path, monk
     monkeypatch.setattr(subprocess, "run", pip)
     environment.build(tmp_path)
     assert len(pip.commands) == 1
+
+
+def test_an_environment_of_other_requirements_or_with_a_copied_interpreter_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "run", pip := Pip())
+    prefixes = [
+        environment.build(tmp_path),
+        environment.build(tmp_path, ["numpy==2.1.0"]),
+        environment.build(tmp_path, ["numpy==2.1.0"], symlinks=False),
+    ]
+    assert len(set(prefixes)) == 3
+    assert [command[-1] for command in pip.commands] == ["scikit-learn", "numpy==2.1.0", "numpy==2.1.0"]
+    inside = [(prefix / "bin" / "python").resolve().is_relative_to(prefix) for prefix in prefixes]
+    assert inside == [False, False, True]

@@ -10,19 +10,25 @@ from typing import Any
 
 import pytest
 
-from benchmarks.mnist_sweep import main, packing, run
+from benchmarks.mnist_sweep import main, packing, run, shared
+from benchmarks.mnist_sweep.fleet import Fleet
 from benchmarks.mnist_sweep.packing import Package, Packages
+from benchmarks.mnist_sweep.programs import Programs
+from benchmarks.mnist_sweep.shared import Shared
 from tests.benchmarks.mnist_sweep.test_packing import joined
-from vine.errors import NoWorkerFits
+from vine.errors import NoWorkerFits, VineError
 from vine.names import TaskId, WorkerId
 from vine.wire.messages import RunState
 from vine.wire.parts import Outcome, TaskResult
+
+SHARED = Shared(Path("/shared/environment"), Path("/shared/mnist"))
 
 
 class Manager:
     caches: set[str] = set()  # of all managers: how long files were to be kept
 
     def __init__(self, run_info_path: Path) -> None:
+        self.run_directory = run_info_path / "now"
         self.stats = RunState(2, 2.0, {"running": 1}, 86_000_000, 85_000_000)
 
     def __enter__(self) -> Manager:
@@ -53,7 +59,7 @@ class Executor:
     failing = 0
     started: list[Executor] = []  # all of them
 
-    def __init__(self, manager: Manager, workspace: Path, **_: object) -> None:
+    def __init__(self, manager: Manager, workspace: Path | None = None, **_: object) -> None:
         self.started.append(self)
         self.workspace = workspace
         self.workers = 2
@@ -71,7 +77,8 @@ class Executor:
         return self
 
     def submit(self, function: Any, number: int, *_: Any) -> Future[Any]:
-        assert self.bound == {"cores": 1, "environment": "environment.tar", "inputs": {"mnist": "untar mnist.tar"}}
+        staged = {"environment": "environment.tar", "inputs": {"mnist": "untar mnist.tar"}}
+        assert self.bound == {"cores": 1, **(staged if self.workspace is not None else {})}
         self.calls += 1
         future: Future[Any] = Future()
         outcome = Outcome.NO_WORKER_FITS if self.calls == self.failing else Outcome.SUCCESS
@@ -81,16 +88,14 @@ class Executor:
         if outcome is not Outcome.SUCCESS:
             future.set_exception(NoWorkerFits("it asks for more than there is"))
             return future
-        worker = self.workspace / "vine-worker-w"
-        worker.mkdir(exist_ok=True)
         accuracy = 0.9 + self.calls / 100
         future.set_result(
             {
                 "accuracy": accuracy,
                 "test_accuracy": accuracy,
                 "fit_s": 0.5,
-                "prefix": str(self.workspace / "vine-store"),
-                "folder": str(self.workspace / "vine-worker-w"),
+                "prefix": str(SHARED.environment if self.workspace is None else self.workspace / "vine-store"),
+                "folder": str((self.workspace or Path("/elsewhere")) / "vine-worker-w"),
                 "python": "3.11",
                 "numpy": "2",
                 "sklearn": "1",
@@ -110,6 +115,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(Manager, "caches", set())
     monkeypatch.setattr(Executor, "started", [])
     monkeypatch.setattr(packing, "prepare", lambda cache, mnist: Packages(*packages))
+    monkeypatch.setattr(shared, "prepare", lambda folder, packages: SHARED)
     monkeypatch.setattr(run, "vine", SimpleNamespace(Manager=Manager, Executor=Executor))
     return tmp_path
 
@@ -151,6 +157,38 @@ def test_a_warm_sweep_is_the_second_run_in_workspaces_that_keep_what_the_first_h
     summary = json.loads((folder / "results" / "summary.json").read_text())
     assert summary["warm_s"] > 0
     assert summary["tasks"] == 8
+
+
+def test_a_sweep_on_a_shared_filesystem_declares_nothing_and_starts_its_workers_there(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given
+    fleets: list[Fleet] = []
+    monkeypatch.setattr(Fleet, "start", lambda self, programs, manager: fleets.append(self))
+    # when
+    assert main.main(["--tasks", "8", "--distribution", "shared-fs", "--out", str(folder / "results")]) == 0
+    # then
+    (fleet,) = fleets
+    assert (fleet.python, len(fleet.places), fleet.size.cores) == (SHARED.python, 2, 1)
+    assert Manager.caches == set(), "no file goes through the data plane"
+    summary = json.loads((folder / "results" / "summary.json").read_text())
+    assert (summary["distribution"], summary["succeeded"]) == ("shared-fs", 8)
+    assert summary["prefixes"] == [str(SHARED.environment)]
+
+
+def test_a_sweep_whose_worker_has_ended_ends_with_the_reason(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ended(self: Programs) -> None:
+        raise VineError("w01 has ended with code 1")
+
+    stopped: list[dict[str, bool]] = []
+    monkeypatch.setattr(Fleet, "start", lambda *_: None)
+    monkeypatch.setattr(Programs, "check", ended)
+    monkeypatch.setattr(Executor, "shutdown", lambda self, **how: stopped.append(how), raising=False)
+    assert main.main(["--distribution", "shared-fs", "--out", str(folder / "results")]) == 1
+    assert capsys.readouterr().err == "mnist_sweep: w01 has ended with code 1\n"
+    assert stopped == [{"wait": False, "cancel_futures": True}]
 
 
 def test_a_worker_that_could_not_be_warmed_is_told(
