@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from benchmarks.mnist_sweep import packing, report, shared
 from benchmarks.mnist_sweep.emulate import main as emulated
-from benchmarks.mnist_sweep.options import Options, parse
+from benchmarks.mnist_sweep.options import Options, mode_of, parse
 from benchmarks.mnist_sweep.run import sweep
 from vine.errors import ExitCode, VineError
 
@@ -17,6 +17,10 @@ _FAILURES_SHOWN = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    if mode_of(arguments) == "simulate":
+        from benchmarks.mnist_sweep.simulate.main import main as simulate  # It needs none of what real runs do.
+
+        return simulate(arguments)
     options = parse(arguments)
     try:
         return emulated.run(options) if options.mode == "emulate" else _run(options)

@@ -33,6 +33,13 @@ class Options:
     rate: float  # of each emulated host's link, each way, in bytes/s
 
 
+def mode_of(arguments: Sequence[str] | None = None) -> str:
+    """Which mode is asked for: `simulate` has a command line of its own."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--mode", default="real")
+    return str(parser.parse_known_args(arguments)[0].mode)
+
+
 def parse(arguments: Sequence[str] | None = None) -> Options:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.mnist_sweep",
@@ -42,11 +49,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add = parser.add_argument
     add(
         "--mode",
-        choices=["real", "emulate"],
+        choices=["real", "emulate", "simulate"],
         default="real",
         help="real: processes, sockets and training on this machine; emulate: the same on hosts that are network "
         "namespaces with shaped links, with shared-fs (sshfs), vine and vine-hot one after the other (needs root, "
-        "sshfs and openssh-server)",
+        "sshfs and openssh-server); simulate: the paper's scale in virtual time, with options of its own "
+        "(--mode simulate --help)",
     )
     add("--workers", type=_number(1), default=2, metavar="N", help="of --mode real: local workers")
     hosts_max = namespaces.HOSTS_MAX - _FURTHER_HOSTS

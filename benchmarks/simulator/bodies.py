@@ -17,9 +17,13 @@ from vine_worker import actions as act
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What one attempt does; `output_bytes` by the name that an output has in the sandbox."""
+    """What one attempt does; `output_bytes` by the name that an output has in the sandbox.
+
+    `waits_for` is what a command or an interpreter needs before its `run_s` begin: it is told what to call then.
+    """
 
     run_s: float = 0.0
+    waits_for: Callable[[Callable[[], None]], None] | None = None
     outcome: Outcome = Outcome.SUCCESS
     value: bytes = b""
     output_bytes: Mapping[str, int] = field(default_factory=dict)
@@ -59,9 +63,14 @@ class Programs:
         attempt, body = action.assignment.attempt, self._bodies(action.assignment)
         self._running.add(attempt)
         value = body.value if action.assignment.kind is not TaskKind.COMMAND else None
-        exit_code = 0 if body.outcome is Outcome.SUCCESS else 1
-        ending = act.Ending(body.outcome, exit_code, value=value, run_s=body.run_s)
-        self._clock.after(body.run_s, lambda: self._end(attempt, ending))
+        exit_code, start_s = 0 if body.outcome is Outcome.SUCCESS else 1, self._clock.now()
+
+        def run() -> None:
+            ran_s = self._clock.now() - start_s + body.run_s
+            ending = act.Ending(body.outcome, exit_code, value=value, run_s=ran_s)
+            self._clock.after(body.run_s, lambda: self._end(attempt, ending))
+
+        run() if body.waits_for is None else body.waits_for(run)
 
     def kill(self, action: act.KillBody) -> None:
         self._end(action.attempt, act.Ending(Outcome.CANCELLED))

@@ -43,7 +43,10 @@ class Setup:
     tolerance: float = 1e-9  # see `Sharing`
     capacity: Resources = field(default_factory=lambda: Resources(1, 1000, 100_000, 0))
     host_start_s: float = 0.2
-    unpacked_of_packed: float = 3.0  # how much comes out of an archive
+    heartbeat_after_s: Callable[[float], float] = lambda now: config.heartbeat_interval_s  # until a worker's next
+    worker_lost_after_s: float = config.worker_lost_after_s
+    unpacked_bytes: Callable[[int], int] = lambda packed: 3 * packed  # what comes out of an archive of so many
+    unpacks_ahead: bool = True  # archives while they arrive
     bodies: Bodies = lambda assignment: Body()
     keep_trace: bool = False
 
@@ -61,7 +64,13 @@ class Cluster:
         speeds = setup.speeds
         port = self.network.port("manager", speeds.up, speeds.down)
         self.manager = SimulatedManager(
-            Machine(clock, speeds), port, self._addresses, self.trace, setup.spread, setup.transfers_max
+            Machine(clock, speeds),
+            port,
+            self._addresses,
+            self.trace,
+            setup.spread,
+            setup.transfers_max,
+            setup.worker_lost_after_s,
         )
         self.workers: dict[str, SimulatedWorker] = {}
         self.client = self._make_client()
@@ -75,14 +84,27 @@ class Cluster:
         client.join()
         return client
 
-    def add_worker(self, name: str, speeds: Speeds | None = None) -> SimulatedWorker:
-        """A worker that has a node to itself; tasks can ask for it by the feature of its name."""
+    def add_worker(self, name: str, speeds: Speeds | None = None, bodies: Bodies | None = None) -> SimulatedWorker:
+        """A worker that has a node to itself; tasks can ask for it by the feature of its name.
+
+        Both are the setup's where this node has none of its own.
+        """
         setup, manager, peer = self.setup, self.manager, PeerKey(f"peer-{name}")
         machine = Machine(self.clock, speeds or setup.speeds)
         port = self.network.port(name, machine.speeds.up, machine.speeds.down)
-        place = Place(name, machine, port, setup.capacity, (name,), self._archive_bytes, setup.host_start_s)
+        place = Place(
+            name,
+            machine,
+            port,
+            setup.capacity,
+            (name,),
+            self._archive_bytes,
+            setup.host_start_s,
+            setup.unpacks_ahead,
+            setup.heartbeat_after_s,
+        )
         worker = SimulatedWorker(
-            place, self._addresses, setup.bodies, lambda message: to_manager.send(message), self.trace
+            place, self._addresses, bodies or setup.bodies, lambda message: to_manager.send(message), self.trace
         )
         to_manager = Channel(self.network, port, manager.port, _from_worker, partial(manager.hear, peer), setup.control)
         manager.connect(peer, Channel(self.network, manager.port, port, _to_worker, worker.hear, setup.control))
@@ -110,4 +132,4 @@ class Cluster:
     def _archive_bytes(self, archive: ObjectId) -> int:
         manifest = self.manager.scheduler.state.files.objects[archive].manifest
         assert manifest is not None, "what is unpacked is known"
-        return int(manifest.size * self.setup.unpacked_of_packed)
+        return self.setup.unpacked_bytes(manifest.size)

@@ -11,6 +11,7 @@ from benchmarks.simulator.network import Port
 from benchmarks.simulator.node import Addresses, SimulatedNode
 from benchmarks.simulator.store import SimulatedStore
 from benchmarks.simulator.trace import Trace
+from vine import config
 from vine.names import MANAGER, PeerKey, RunId
 from vine.scheduler import actions
 from vine.scheduler.actions import LocalFetched, LocalFetchFailed, LocalVerified
@@ -28,7 +29,14 @@ class SimulatedManager:
     """The manager of a simulated run. Its decisions take no time; what it sends and reads does."""
 
     def __init__(
-        self, machine: Machine, port: Port, addresses: Addresses, trace: Trace, spread: Spread, transfers_max: int
+        self,
+        machine: Machine,
+        port: Port,
+        addresses: Addresses,
+        trace: Trace,
+        spread: Spread,
+        transfers_max: int,
+        worker_lost_after_s: float = config.worker_lost_after_s,
     ) -> None:
         self._machine, self._clock, self._trace = machine, machine.clock, trace
         self.port = port
@@ -47,6 +55,7 @@ class SimulatedManager:
             chunks_endpoint=self.node.chunks_endpoint,
             spread=spread,
             transfers_max=transfers_max,
+            worker_lost_after_s=worker_lost_after_s,
         )
         self.scheduler = Scheduler(settings)
         self._channels: dict[PeerKey, Channel] = {}

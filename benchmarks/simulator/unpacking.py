@@ -26,6 +26,7 @@ class Unpacking:
         self._unpacked_bytes = unpacked_bytes  # what comes out of an archive
         self._tell = tell
         self._running: dict[ObjectId, _Unpacking] = {}
+        self.unpacked_s: dict[ObjectId, float] = {}  # when each folder was complete
 
     def start(self, order: act.StartUnpack) -> None:
         seconds = self._unpacked_bytes(order.archive) / self._machine.speeds.unpacking
@@ -50,4 +51,5 @@ class Unpacking:
     def _end(self, object_id: ObjectId, running: _Unpacking) -> None:
         if self._running.get(object_id) is running:
             del self._running[object_id]
+            self.unpacked_s[object_id] = self._machine.clock.now()
             self._tell(act.Unpacked(object_id))

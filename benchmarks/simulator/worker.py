@@ -36,6 +36,8 @@ class Place:
     features: tuple[str, ...]
     archive_bytes: Callable[[ObjectId], int]  # what comes out of an archive
     host_start_s: float
+    unpacks_ahead: bool = True  # archives while they arrive
+    heartbeat_after_s: Callable[[float], float] = lambda now: config.heartbeat_interval_s
 
 
 class SimulatedWorker:
@@ -62,7 +64,9 @@ class SimulatedWorker:
         self.core = WorkerCore(place.capacity, inputs_protected=True)
         self._programs = programs = Programs(self._clock, self._store, bodies, place.host_start_s, self._later)
         unpacking = Unpacking(place.machine, place.archive_bytes, self._later)
-        self._store.on_begun = lambda key: self._later(act.Arriving(key))
+        self.unpacked_s = unpacking.unpacked_s  # when each archive's folder was complete here
+        if place.unpacks_ahead:
+            self._store.on_begun = lambda key: self._later(act.Arriving(key))
         self._events: deque[Any] = deque()
         self._feeding = False
         self._look_at = float("inf")
@@ -164,7 +168,7 @@ class SimulatedWorker:
             malformed=0,
         )
         self._send(status)
-        self._clock.after(config.heartbeat_interval_s, self._tell_status)
+        self._clock.after(self.place.heartbeat_after_s(self._clock.now()), self._tell_status)
 
     # --- actions ---
 

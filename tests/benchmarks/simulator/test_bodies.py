@@ -116,3 +116,22 @@ def test_a_host_that_is_ended_while_it_starts_never_comes_up(world: World) -> No
     world.programs.end_host(act.EndHost(1, force=True))
     world.clock.run()
     assert [type(event) for event, _ in world.told] == [act.HostEnded]
+
+
+def test_a_command_runs_when_it_has_what_it_waits_for_and_counts_both() -> None:
+    world = World()
+    body = Body(run_s=2.0, waits_for=lambda run: world.clock.after(5.0, run))
+    world.programs = Programs(world.clock, world.store, lambda assignment: body, 0.5, world.tell)
+    world.start(assignment(1, TaskKind.COMMAND))
+    world.clock.run()
+    assert world.told == [(act.BodyEnded(AttemptId(1, 1), act.Ending(Outcome.SUCCESS, 0, run_s=7.0)), 7.0)]
+
+
+def test_what_is_killed_while_it_waits_ends_once() -> None:
+    world = World()
+    body = Body(run_s=2.0, waits_for=lambda run: world.clock.after(5.0, run))
+    world.programs = Programs(world.clock, world.store, lambda assignment: body, 0.5, world.tell)
+    world.start(assignment(1, TaskKind.COMMAND))
+    world.clock.after(1.0, lambda: world.programs.kill(act.KillBody(AttemptId(1, 1), force=True)))
+    world.clock.run()
+    assert [now for _, now in world.told] == [1.0]

@@ -120,7 +120,7 @@ def test_calls_run_on_hosts_and_what_one_makes_another_can_read() -> None:
 
 
 def test_an_archive_is_unpacked_on_its_worker() -> None:
-    cluster = a_cluster(1, Setup(speeds=Speeds(unpacking=1e6), unpacked_of_packed=2.0))
+    cluster = a_cluster(1, Setup(speeds=Speeds(unpacking=1e6), unpacked_bytes=lambda packed: 2 * packed))
     client = cluster.client
     packed, _ = client.local_file("environment", 1_000_000)
     tree = client.declare(FileKind.UNTAR, source=packed)
@@ -143,6 +143,43 @@ def test_a_run_that_is_stopped_tells_everybody() -> None:
     cluster.manager.stop("it is enough")
     assert cluster.run(lambda: all(worker.ended for worker in cluster.workers.values()), LONG_S)
     assert cluster.manager.end_reason == "it is enough"
+
+
+def test_a_node_can_do_otherwise_than_the_others() -> None:
+    cluster = Cluster(Setup(bodies=lambda assignment: Body(run_s=1.0)))
+    cluster.add_worker("w0")
+    cluster.add_worker("w1", bodies=lambda assignment: Body(run_s=9.0))
+    cluster.wait_for_workers()
+    tasks = [cluster.client.task(command="true", features=(name,)) for name in cluster.workers]
+    cluster.client.submit(*tasks)
+    finish(cluster, 2)
+    assert [round(cluster.client.results[task.task_id].times.run_s, 3) for task in tasks] == [1.0, 9.0]
+
+
+def test_an_archive_is_unpacked_while_it_arrives_or_when_it_is_here() -> None:
+    ends = []
+    for ahead in (True, False):
+        speeds = Speeds(up=16e6, down=16e6, unpacking=48e6)  # About as long to unpack as to come.
+        cluster = a_cluster(1, Setup(speeds=speeds, unpacks_ahead=ahead))
+        packed, key = cluster.client.local_file("environment", SIZE)
+        tree = cluster.client.declare(FileKind.UNTAR, source=packed)
+        start_s = cluster.clock.now()
+        cluster.client.submit(cluster.client.task(command="true", environment=tree))
+        finish(cluster, 1)
+        (worker,) = cluster.workers.values()
+        (unpacked_s,) = worker.unpacked_s.values()
+        assert unpacked_s >= worker.fetched_s[key]
+        ends.append(unpacked_s - start_s)
+    assert ends[0] < 0.65 * ends[1]
+
+
+def test_workers_may_say_seldom_that_they_are_here() -> None:
+    setup = Setup(heartbeat_after_s=lambda now: 60.0, worker_lost_after_s=200.0, bodies=lambda _: Body(run_s=500.0))
+    cluster = a_cluster(2, setup)
+    cluster.client.submit(cluster.client.task(command="true"))
+    assert cluster.run(lambda: len(cluster.client.results) == 1, 1000.0)
+    assert outcomes(cluster) == [Outcome.SUCCESS]
+    assert next(iter(cluster.client.results.values())).attempts == 1
 
 
 # --- one seed, one run ---------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def test_what_is_here_is_unpacked_in_its_time(world: World) -> None:
     world.start()
     world.clock.run()
     assert world.told == [(act.Unpacked(TREE), 2.0)]
+    assert world.unpacking.unpacked_s == {TREE: 2.0}
 
 
 @pytest.mark.parametrize(("comes_s", "ends_s"), [(0.5, 2.0), (5.0, 5.0)])
