@@ -1,10 +1,11 @@
-"""How fast do tasks go out and results come back: calls a second, the latency of one, commands a second."""
+"""How fast do tasks go out and results come back: calls a second, the latency of one, commands and forks a second."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +18,7 @@ from dataclasses import dataclass
 import vine
 from benchmarks.figures import Figure, show
 from vine.errors import ExitCode, VineError
+from vine_worker.functions import host
 
 SLOTS = 2
 _READY_S = 60.0  # The most that a worker on this machine may take to come.
@@ -119,10 +121,70 @@ def spawn_and_wait(count: int) -> float:
     return time.perf_counter() - start_s
 
 
+def isolated(at: Bench, rounds: int, count: int) -> list[Figure]:
+    """Calls with a fork each; beside them, in turns, bare forks of an interpreter that has loaded the same."""
+    executor = at.executor.options(isolation="fork")
+
+    def ours(count: int) -> float:
+        start_s = time.perf_counter()
+        futures = [executor.submit(inc, x) for x in range(count)]
+        wait(futures, timeout=_RESULT_S)
+        seconds = time.perf_counter() - start_s
+        assert [future.result(timeout=0) for future in futures] == list(range(1, count + 1)), "wrong results"
+        return seconds
+
+    ours(count=20)
+    pairs = [(fork_and_wait(count), ours(count)) for _ in range(rounds)]
+    params = {"calls": count, "slots": SLOTS, "rounds": rounds}
+    return [
+        Figure("isolated_per_s", statistics.median(count / own for _, own in pairs), "1/s", params),
+        Figure("fork_per_s", statistics.median(count / bare for bare, _ in pairs), "1/s", params),
+        Figure("isolated_of_fork", statistics.median(bare / own for bare, own in pairs), "", params),
+    ]
+
+
+# What a function host has loaded when it forks; then forks, when it is told how many.
+_FORKER = """
+import os, runpy, sys
+host = runpy.run_path(sys.argv[1])
+host["Serialiser"](None).dill()
+import gc; gc.freeze()
+print("ready", flush=True)
+for _ in range(int(sys.stdin.readline())):
+    child = os.fork()
+    if not child:
+        os._exit(0)
+    os.waitpid(child, 0)
+print("done", flush=True)
+"""
+
+
+def fork_and_wait(count: int) -> float:
+    """Seconds for so many bare forks, shared out to as many interpreters as there are slots."""
+    arguments = [sys.executable, "-c", _FORKER, host.__file__]
+    forkers = [
+        subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(SLOTS)
+    ]
+    for forker in forkers:
+        assert forker.stdout is not None and forker.stdout.readline() == "ready\n", "no interpreter to fork"
+    start_s = time.perf_counter()
+    for forker in forkers:
+        assert forker.stdin is not None
+        forker.stdin.write(f"{count // SLOTS}\n")
+        forker.stdin.flush()
+    for forker in forkers:
+        assert forker.stdout is not None and forker.stdout.readline() == "done\n", "forks failed"
+    seconds = time.perf_counter() - start_s
+    for forker in forkers:
+        forker.communicate()
+    return seconds
+
+
 _BENCHMARKS: dict[str, tuple[Callable[[Bench, int, int], list[Figure]], int]] = {
     "calls": (calls, 10_000),
     "latency": (latency, 500),
     "commands": (commands, 1_000),
+    "isolated": (isolated, 1_000),
 }
 
 

@@ -158,6 +158,8 @@ host_answers_bytes = 256 << 10  # A host that has said so much waits until the w
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
 results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
 results_pause_from = 4  # ... that is, after a round that brought so many.
+forks_pause_s = 0.002  # The same while calls run in forks: their results come slower, and each told alone costs a fork.
+forks_pause_from = 4  # ... that is, while each busy host forks and has so many calls left: at 0.5 ms or more a fork.
 
 # --- what bodies use ---
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
@@ -206,6 +208,10 @@ worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops i
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.
+open_tasks_max = 1_000_000  # Of one client: above, `submit` waits for ends; each costs the client about 2 KiB ...
+open_bytes_max = 1 << 30  # ... and the manager its arguments: so many bytes of those over the next limit ...
+open_bytes_counted_from = 1 << 10  # ... which is when they are more than the rest of a task.
+crowded_pause_s = 0.05  # `submit` waits no longer than this: what cannot end, for want of workers say, locks nobody up.
 drained_items_max = 4096  # Of the queue to the manager, a turn of the IO thread, so that answers are read in between.
 functions_kept_max = 1024  # Serialised functions that stay declared; the least recently called is forgotten first.
 unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed; `submit` blocks above.

@@ -49,6 +49,22 @@ def test_latency_has_a_median_below_its_tail(bench: Bench) -> None:
     assert 0 < median.value <= tail.value
 
 
+def test_isolated_calls_stand_beside_bare_forks_of_what_has_loaded_the_same() -> None:
+    class Isolating(ThreadPoolExecutor):
+        isolation = ""
+
+        def options(self, isolation: str) -> Isolating:
+            self.isolation = isolation
+            return self
+
+    with Isolating(2) as executor:
+        bench = Bench(cast(Any, None), cast(Any, executor))
+        figures = {figure.name: figure.value for figure in dispatch.isolated(bench, rounds=1, count=4)}
+        assert executor.isolation == "fork"
+    assert list(figures) == ["isolated_per_s", "fork_per_s", "isolated_of_fork"]
+    assert all(value > 0 for value in figures.values())
+
+
 def test_commands_stand_beside_those_started_by_hand(bench: Bench) -> None:
     figures = {figure.name: figure.value for figure in dispatch.commands(bench, rounds=3, count=10)}
     assert list(figures) == ["commands_per_s", "fork_exec_per_s", "commands_of_fork_exec"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import io
 import os
-import pickle
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,6 @@ from typing import Any
 import zmq
 
 from vine import config
-from vine.client import serialise
 from vine.names import FileId, RunId, TaskId
 from vine.wire import sockets
 from vine.wire.hub import Hub
@@ -42,12 +38,34 @@ from vine.wire.messages import (
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
+from vine_worker import process
+from vine_worker.functions import host
+from vine_worker.functions.channel import Answer, call_frame
+
+
+class OneCall(host.Host):
+    """The true host program's way with a call, without its process: what it answers."""
+
+    def __init__(self, spec: TaskSpec, data: Callable[[FileId], bytes], values: dict[TaskId, bytes]) -> None:
+        assert spec.function is not None
+        self._serialiser = host.Serialiser(None)
+        self._functions = {b"it": self._serialiser.load(data(spec.function))}
+        self._settings = b""
+        payload = spec.payload if spec.payload_file is None else data(spec.payload_file)
+        blobs = [payload, *(values[task_id] for task_id in spec.depends)]
+        frame = call_frame(1, b"it", b"", [(host.INLINE, blob) for blob in blobs])
+        self._run(host.Call(memoryview(frame)))
+
+    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
+        answer = Answer(number, brings, False, content, run_s, words)
+        ending = process.ending_of_answer(answer)
+        self.outcome, self.value, self.words = ending.outcome, ending.value or b"", ending.message
 
 
 class ScriptedManager:
     """Runs in this process, so that tests can look at what it was told.
 
-    Calls of functions named in `held` do not run until `release`.
+    Calls of functions named in `held` do not run until `release`; those that are named in `running` too have begun.
     """
 
     def __init__(self, run_dir: Path, refuse: str = "") -> None:
@@ -58,6 +76,7 @@ class ScriptedManager:
         self.values: dict[TaskId, bytes] = {}
         self.failed: set[TaskId] = set()
         self.held: set[str] = set()
+        self.running: set[str] = set()
         self.staging = run_dir / "staging"
         self._run_dir = run_dir
         self._refuse = refuse
@@ -162,7 +181,8 @@ class ScriptedManager:
 
     def _cancel(self, message: CancelTasks) -> None:
         for task_id in message.task_ids:
-            if self.tasks.pop(task_id, None) is not None:
+            running = task_id in self.tasks and self.tasks[task_id].label in self.running
+            if not (running and message.unless_running) and self.tasks.pop(task_id, None) is not None:
                 self._hub.send(self._peer, TasksEnded((TaskResult(task_id, Outcome.CANCELLED),)))
 
     def _bring(self, message: BringFile) -> None:
@@ -195,34 +215,17 @@ class ScriptedManager:
             return TaskResult(spec.task_id, Outcome.DEPENDENCY_FAILED, message=f"'{spec.label}' takes a failed result")
         if spec.kind is TaskKind.COMMAND:
             return TaskResult(spec.task_id, Outcome.SUCCESS, exit_code=0, stdout=spec.command.encode(), hostname="here")
-        try:
-            value = serialise.dump(self._call(spec))
-        except Exception as error:  # noqa: BLE001 - it is the user's function
+        host = OneCall(spec, self._data, self.values)
+        outcome, value = host.outcome, host.value
+        if outcome is not Outcome.SUCCESS:
             self.failed.add(spec.task_id)
-            value = serialise.dump((error, traceback.format_exc()))
-            return TaskResult(spec.task_id, Outcome.EXCEPTION, value=value)
+            return TaskResult(spec.task_id, outcome, value=value, message=host.words)
         self.values[spec.task_id] = value
         if len(value) <= config.inline_bytes_max:
             return TaskResult(spec.task_id, Outcome.SUCCESS, value=value)
         path = self.staging / f"value-{spec.task_id}"
         path.write_bytes(value)
         return TaskResult(spec.task_id, Outcome.SUCCESS, value_path=str(path))
-
-    def _call(self, spec: TaskSpec) -> Any:
-        assert spec.function is not None
-        function = serialise.load(self._data(spec.function))
-        payload = spec.payload if spec.payload_file is None else self._data(spec.payload_file)
-        values = [serialise.load(self.values[task_id]) for task_id in spec.depends]
-
-        class HostUnpickler(pickle.Unpickler):
-            def persistent_load(self, reference: Any) -> object:
-                return values[reference[1]]
-
-        if payload[:1] == b"P":
-            args, kwargs = HostUnpickler(io.BytesIO(payload[1:])).load()
-        else:
-            args, kwargs = serialise.load(payload)
-        return function(*args, **kwargs)
 
     def _data(self, file_id: FileId) -> bytes:
         spec = self.files[file_id]

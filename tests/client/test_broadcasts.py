@@ -18,6 +18,10 @@ from vine.wire.parts import Outcome
 FILE = FileId(7)
 
 
+def at_once(callback: Any, future: Any) -> None:
+    callback(future)
+
+
 # --- what is meant by `workers` ---
 
 
@@ -39,7 +43,7 @@ def test_what_names_nobody_is_refused(workers: Any) -> None:
 
 
 def test_each_answer_is_for_the_future_of_its_number() -> None:
-    broadcasts = Broadcasts()
+    broadcasts = Broadcasts(at_once)
     first, second = broadcasts.expect(1), broadcasts.expect(2)
     broadcasts.heard(FileSpread(2, 5))
     assert second.result(0) == 5 and not first.done()
@@ -60,14 +64,14 @@ def test_each_answer_is_for_the_future_of_its_number() -> None:
     ],
 )
 def test_what_cannot_be_is_a_typed_error(outcome: Outcome, kind: type[errors.VineError]) -> None:
-    broadcasts = Broadcasts()
+    broadcasts = Broadcasts(at_once)
     future = broadcasts.expect(1)
     broadcasts.heard(FileSpread(1, 0, outcome, "why"))
     assert type(future.exception(0)) is kind and str(future.exception(0)) == "why"
 
 
 def test_a_future_that_was_cancelled_is_left_alone() -> None:
-    broadcasts = Broadcasts()
+    broadcasts = Broadcasts(at_once)
     answered, broken = broadcasts.expect(1), broadcasts.expect(2)
     assert answered.cancel() and broken.cancel()
     broadcasts.heard(FileSpread(1, 5))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vine import config, errors
+from vine.client import serialise
 from vine.client.calls import Calls
 from vine.names import FileId
 from vine.wire.messages import ForgetFiles
@@ -18,6 +19,9 @@ class FakeSession:
 
     def say(self, message: object) -> None:
         self.said.append(message)
+
+    def check(self) -> None:
+        """The run is not over."""
 
 
 class DeclaredFile:
@@ -67,6 +71,20 @@ def test_callables_with_state_are_sent_as_they_are_at_each_call(world: World) ->
     adder.amount = 2
     assert calls.function(adder) is not first
     assert len(declarer.declared) == 2
+
+
+def test_a_function_is_sent_anew_when_what_it_uses_is_bound_anew(world: World) -> None:
+    calls, _, declarer = world
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec("def help(): return 1\ndef body(): return help()", names)
+    first = calls.function(names["body"])
+    assert calls.function(names["body"]) is first
+    exec("def help(): return 2", names)
+    second = calls.function(names["body"])
+    assert calls.function(names["body"]) is second
+    assert [serialise.load(data)() for data in declarer.declared] == [1, 2]
+    exec("def body(): return 3", names)
+    assert calls.function(names["body"]) not in (first, second)
 
 
 def test_the_least_recently_made_functions_are_forgotten_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from vine.client.executor import Executor
 from vine.client.futures import RemoteTraceback, VineFuture
 from vine.client.manager import Manager
 from vine.wire.messages import CancelTasks, ForgetFiles, ForgetResults
-from vine.wire.parts import CacheLevel, Request, TaskSpec
+from vine.wire.parts import CacheLevel, Request, TaskKind, TaskSpec
 
 pytestmark = pytest.mark.live
 
@@ -170,9 +170,18 @@ def test_options_are_of_the_calls_made_with_them(
     assert second.request == Request(cores=2.0, memory_mb=100.0, gpus=1.0)
 
 
+def test_isolation_is_the_kind_of_task_that_a_call_becomes(executor: Executor, scripted: ScriptedManager) -> None:
+    for isolation in ("shared", "fork", "process"):
+        assert executor.options(isolation=isolation).options(priority=1).submit(add, 1).result(30) == 2
+    assert executor.submit(add, 1).result(30) == 2
+    kinds = [spec.kind for spec in submitted(scripted)]
+    assert kinds == [TaskKind.CALL, TaskKind.FORK, TaskKind.PYTHON, TaskKind.CALL]
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
+        ({"isolation": "thread"}, "give 'shared', 'fork' or 'process'"),
         ({"cores": -1}, "cores=-1 is no amount"),
         ({"time_limit": -1.0}, "cannot be submitted as it is: .* in `time_limit_s`"),
         ({"retries": "many"}, "cannot be submitted as it is: .* in `retries`"),

@@ -25,6 +25,7 @@ class FakeSession:
         self.open: dict[TaskId, VineFuture[Any]] = {}
         self.cancelled: list[TaskId] = []
         self.forgotten: list[TaskId] = []
+        self.called_back: list[object] = []
 
     def future(self, number: int) -> VineFuture[Any]:
         future: VineFuture[Any] = VineFuture(self, TaskId(number))
@@ -39,6 +40,10 @@ class FakeSession:
 
     def forget_result(self, task_id: TaskId) -> None:
         self.forgotten.append(task_id)
+
+    def call_back(self, callback: Any, future: Any) -> None:
+        self.called_back.append(callback)
+        callback(future)
 
     def end(self, number: int, outcome: Outcome = Outcome.SUCCESS, value: object = None, message: str = "") -> None:
         future = self.open.pop(TaskId(number))

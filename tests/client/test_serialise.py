@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import functools
-import io
 import operator
 import os
 import pickle
@@ -21,6 +21,7 @@ from vine.client import serialise
 from vine.client.serialise import ForeignFailed
 from vine.errors import MalformedMessage, NotSerialisable
 from vine.names import TaskId
+from vine_worker.functions import host
 
 
 def nobodys(future: Future[Any]) -> TaskId | None:
@@ -30,14 +31,10 @@ def nobodys(future: Future[Any]) -> TaskId | None:
 def load_on_worker(payload: bytes, values: list[object]) -> Any:
     """As a function host reads a payload: dependency values filled in by position."""
 
-    class HostUnpickler(pickle.Unpickler):
-        def persistent_load(self, reference: Any) -> object:
-            kind, place = reference
-            assert kind == "vine.result"
-            return values[place]
-
-    assert payload[:1] == b"P"
-    return HostUnpickler(io.BytesIO(payload[1:])).load()
+    blobs = [(host.INLINE, content) for content in (payload, *map(serialise.dump, values))]
+    many, args, kwargs = host.Serialiser(None).arguments(blobs)
+    assert not many
+    return args, kwargs
 
 
 def done(value: object) -> Future[Any]:
@@ -69,7 +66,7 @@ def test_futures_of_the_run_become_references_wherever_they_are_nested() -> None
     )
     assert links is not None
     assert links.depends == (7, 9)
-    assert not links.awaited
+    assert links.awaited is None
     args, kwargs = load_on_worker(payload, ["seven", "nine"])
     assert args == (["seven", {"deep": ("nine", "seven")}],)
     assert kwargs == {"key": "nine"}
@@ -81,13 +78,13 @@ def test_futures_of_the_run_are_found_beside_what_only_dill_can_carry() -> None:
     assert payload[:1] == b"D"
     assert links is not None
     assert links.depends == (3,)
-    assert b"vine.result" in payload
+    (value, same), _ = load_on_worker(payload, ["three"])
+    assert (value, same(4)) == ("three", 4)
 
 
 def test_a_done_future_from_elsewhere_is_replaced_by_its_value() -> None:
     payload, links = serialise.dump_call(([done(41)],), {}, "f", nobodys)
-    assert links is not None
-    assert (links.depends, links.awaited) == ((), [])
+    assert links is None
     assert load_on_worker(payload, []) == (([41],), {})
 
 
@@ -106,6 +103,47 @@ def test_a_failed_future_from_elsewhere_is_told_apart_from_what_cannot_be_serial
     error = serialise.foreign_failure("f", caught.value)
     assert isinstance(error.__cause__, ZeroDivisionError)
     assert "'f' takes the result of" in str(error)
+
+
+class OthersFuture(Future[Any]):
+    """As other libraries make them."""
+
+
+def test_futures_of_other_libraries_are_replaced_by_their_values_too() -> None:
+    future = OthersFuture()
+    future.set_result(41)
+    payload, _ = serialise.dump_call(({"deep": future},), {}, "f", nobodys)
+    assert load_on_worker(payload, []) == (({"deep": 41},), {})
+
+
+class Counted:
+    """Counts how often it is pickled."""
+
+    pickled = 0
+
+    def __reduce__(self) -> Any:
+        type(self).pickled += 1
+        return int, (1,)
+
+
+@pytest.mark.parametrize("beside", [1, Future(), done(2), [done(3)], lambda x: x, [Future()]])
+def test_what_stands_beside_a_future_or_a_lambda_is_pickled_once(beside: Any) -> None:
+    Counted.pickled = 0
+    serialise.dump_call((Counted(), beside), {}, "f", lambda future: None if future.done() else TaskId(1))
+    assert Counted.pickled == 1
+
+
+def test_outside_of_a_call_futures_are_pickled_and_copied_as_ever() -> None:
+    with pytest.raises(TypeError, match=r"cannot pickle '_thread\.\w+' object"):
+        pickle.dumps(done(1))
+    assert copy.copy(done(1)).result() == 1
+
+
+def test_the_results_of_a_chunk_are_told_apart() -> None:
+    parts = [serialise.dump(value) for value in (1, "two", None)]
+    chunk = b"M" + b"".join(len(part).to_bytes(4, "little") + part for part in parts)
+    assert serialise.parts_of(chunk) == parts
+    assert serialise.parts_of(b"M") == []
 
 
 def test_an_argument_that_nothing_can_carry_is_named_with_the_cause_in_one_line() -> None:

@@ -134,13 +134,16 @@ class Program:
 
 
 def family(mark: str) -> list[str]:
-    found = []
-    for process in _marked(mark):
-        try:
-            found.append(f"{process.pid} {' '.join(process.cmdline())}")
-        except (psutil.NoSuchProcess, psutil.ZombieProcess):
-            continue
-    return found
+    commands = ((process.pid, command_of(process)) for process in _marked(mark))
+    return [f"{pid} {command}" for pid, command in commands if command]
+
+
+def command_of(process: psutil.Process) -> str:
+    """Nothing, if it has ended, whether or not its parent has noticed."""
+    try:
+        return " ".join(process.cmdline()) if process.is_running() else ""
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return ""
 
 
 def _marked(mark: str) -> Iterator[psutil.Process]:

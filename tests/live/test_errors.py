@@ -95,7 +95,7 @@ def test_an_argument_that_cannot_be_serialised(executor: vine.Executor) -> None:
 
 def test_a_result_that_cannot_be_serialised(executor: vine.Executor) -> None:
     error = executor.submit(bodies.a_generator).exception(GIVE_UP_S)
-    check_message(error, TypeError, "generator", "cannot be serialised")
+    check_message(error, errors.NotSerialisable, "a_generator: the result is a generator", "return a list of it")
 
 
 def test_a_call_that_raises_brings_its_own_exception_and_where_it_came_from(executor: vine.Executor) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import Program, a_site, check_message, done, lines_of
+from tests.live.helpers import Program, a_site, check_message, command_of, done, lines_of
 from tests.waiting import GIVE_UP_S, until
 from vine import errors
 
@@ -135,8 +135,8 @@ def test_when_the_manager_is_killed_calls_fail_promptly_and_nothing_is_left(tmp_
     task = vine.Task("true")
     executor.manager.submit(task)
     until(lambda: lines_of(tmp_path / "notes"), "the call runs")
-    started = [child for child in psutil.Process().children(recursive=True) if "vine" in " ".join(child.cmdline())]
-    (process,) = (child for child in started if "vine.manager.main" in child.cmdline())
+    started = [child for child in psutil.Process().children(recursive=True) if "vine" in command_of(child)]
+    (process,) = (child for child in started if "vine.manager.main" in command_of(child))
     # when
     process.kill()
     before_s = time.monotonic()
@@ -148,17 +148,13 @@ def test_when_the_manager_is_killed_calls_fail_promptly_and_nothing_is_left(tmp_
     with pytest.raises(errors.ManagerLost):
         executor.manager.wait(GIVE_UP_S)
     # Nobody has closed anything yet: a factory and workers without a manager are of no use.
-    until(lambda: not [child for child in started if _lives(child)], "factory and workers have ended")
+    until(lambda: not [child for child in started if command_of(child)], "factory and workers have ended")
     with pytest.raises(errors.ManagerLost):
         executor.submit(bodies.add, 1)
     with pytest.raises(errors.ManagerLost):
         vine.Executor(executor.manager, workers=1)
     executor.shutdown()
     assert list((tmp_path / "workspace").iterdir()) == []
-
-
-def _lives(process: psutil.Process) -> bool:
-    return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
 
 
 def test_workers_end_in_order_when_the_manager_is_told_to_end(tmp_path: Path) -> None:

@@ -89,6 +89,17 @@ def test_a_cancelled_task_ends_as_cancelled(started: bool) -> None:
     assert world.results[running].outcome is Outcome.CANCELLED
 
 
+def test_those_that_run_may_be_left_alone_by_a_cancellation() -> None:
+    world = World(workers=1)
+    running, queued, dependent = world.submit(), world.submit(), world.submit()
+    world.happen(world.possible_events()[0])
+    assert world.state_of(running) == "running"
+    world.say(m.CancelTasks((running, queued, dependent), unless_running=True))
+    world.settle()
+    outcomes = [world.results[task].outcome for task in (running, queued, dependent)]
+    assert outcomes == [Outcome.SUCCESS, Outcome.CANCELLED, Outcome.CANCELLED]
+
+
 def test_a_failure_that_is_quoted_along_a_chain_of_tasks_stays_a_message() -> None:
     world = World(workers=1)
     world.outcome = lambda assignment: Outcome.EXCEPTION

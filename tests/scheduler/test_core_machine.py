@@ -120,10 +120,10 @@ class Run(RuleBasedStateMachine):
         for _ in range(count):
             self.tasks.append(self.world.submit((self.files[-1],)))
 
-    @rule(data=st.data())
+    @rule(data=st.data(), unless_running=st.booleans())
     @precondition(lambda self: self.tasks)
-    def cancel(self, data: st.DataObject) -> None:
-        self.world.say(m.CancelTasks((data.draw(st.sampled_from(self.tasks)),)))
+    def cancel(self, data: st.DataObject, unless_running: bool) -> None:
+        self.world.say(m.CancelTasks((data.draw(st.sampled_from(self.tasks)),), unless_running))
 
     @rule(data=st.data())
     @precondition(lambda self: self.kept)

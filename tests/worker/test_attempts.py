@@ -49,6 +49,15 @@ def test_times_add_up() -> None:
     assert result_of(done, None, now=7.5).times == Times(stage_in_s=1.0, wait_s=2.0, run_s=2.0, collect_s=0.5)
 
 
+@pytest.mark.parametrize("kind", [TaskKind.CALL, TaskKind.FORK])
+def test_nothing_is_known_of_what_a_short_call_has_used(kind: TaskKind) -> None:
+    for run_s, known in [(0.01, False), (1.0, True)]:
+        ending = Ending(Outcome.SUCCESS, value=b"P1", run_s=run_s)
+        task = Assignment(KEY, TaskId(1), kind, Resources())
+        call = Attempt(task, 1, 1.0, staged_s=2.0, started_s=4.0, ending=ending)
+        assert (result_of(call, None, now=7.0).measured is not None) == known
+
+
 def test_an_attempt_that_never_started_has_only_waited() -> None:
     assert result_of(attempt(None, staged_s=2.0), None, now=5.0).times == Times(stage_in_s=1.0, wait_s=3.0)
 

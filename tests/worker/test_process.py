@@ -73,7 +73,7 @@ def test_leaving_a_function_by_exit_is_no_result() -> None:
 
 def test_an_environment_without_python_is_named_as_that(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="has no bin/python"):
-        process.host_arguments(tmp_path, tmp_path, tmp_path, once=False)
+        process.host_arguments(tmp_path, tmp_path, tmp_path)
 
 
 def test_the_last_line_of_a_log_is_found_behind_a_long_one(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import sys
 import tarfile
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.worker.manager import ScriptedManager, value_of
+from vine.client.serialise import result_at
 from vine.content.manifest import derived_id
 from vine.names import FileId, WorkerId
 from vine.wire import messages as wire
@@ -159,7 +162,7 @@ def test_a_long_value_waits_in_the_outbox_and_not_in_the_store(manager: Scripted
     assert made.value_object is not None
     assert made.value_manifest is not None
     measure = manager.function(worker, len)
-    payload = b"P" + reference_to_first_value()
+    payload = b"P" + pickle.dumps(((FirstValue(),), {}))
     value = DependencyValue(made_task := manager.assignment(TaskKind.CALL).task_id, object_id=made.value_object)
     assert made_task
     call = manager.assignment(TaskKind.CALL, function=measure, payload=payload, values=(value,))
@@ -170,17 +173,11 @@ def test_a_long_value_waits_in_the_outbox_and_not_in_the_store(manager: Scripted
     assert not list((manager.folder / "work" / "vine-worker-w1" / "spill").iterdir())
 
 
-def reference_to_first_value() -> bytes:
-    import io
-    import pickle
+class FirstValue:
+    """Stands in arguments for the first of the values that come with them."""
 
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, thing: object) -> object:
-            return ("vine.result", 0) if thing == "the first" else None
-
-    buffer = io.BytesIO()
-    Pickler(buffer).dump((("the first",), {}))
-    return buffer.getvalue()
+    def __reduce__(self) -> Any:
+        return result_at, (0,)
 
 
 def test_an_environment_comes_from_a_peer_and_its_interpreter_runs_the_calls(

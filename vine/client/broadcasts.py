@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
+from typing import Any
 
 from vine import config, errors
+from vine.client.callbacks import Callback, DeferringFuture
 from vine.names import FileId, WorkerId
 from vine.wire.messages import FileSpread, SpreadFile
 from vine.wire.parts import Outcome
+
+CallBack = Callable[[Callback, "Future[Any]"], None]
 
 _ERRORS: dict[Outcome, type[errors.VineError]] = {
     Outcome.INPUT_MISSING: errors.FileMissing,
@@ -38,18 +42,28 @@ def request_of(number: int, file_id: FileId, workers: str | int | Iterable[str])
     return SpreadFile(number, file_id, workers=tuple(WorkerId(name) for name in names))
 
 
+class _Spread(DeferringFuture[int]):
+    def __init__(self, call_back: CallBack) -> None:
+        super().__init__()
+        self._call_back = call_back
+
+    def call_back(self, callback: Callback, future: Future[Any]) -> None:
+        self._call_back(callback, future)
+
+
 class Broadcasts:
     """The futures that wait; whoever takes one out is the one to resolve it."""
 
-    def __init__(self) -> None:
-        self._open: dict[int, Future[int]] = {}
+    def __init__(self, call_back: CallBack) -> None:
+        self._call_back = call_back
+        self._open: dict[int, _Spread] = {}
         self._numbers = itertools.count(1)
 
     def request(self, file_id: FileId, workers: str | int | Iterable[str]) -> SpreadFile:
         return request_of(next(self._numbers), file_id, workers)
 
     def expect(self, number: int) -> Future[int]:
-        self._open[number] = future = Future[int]()
+        self._open[number] = future = _Spread(self._call_back)
         return future
 
     def open_numbers(self) -> list[int]:
@@ -63,6 +77,11 @@ class Broadcasts:
             future.set_result(answer.workers)
         else:
             future.set_exception(_ERRORS.get(answer.outcome, errors.BroadcastFailed)(answer.message))
+
+    def disowned(self, error: errors.VineError) -> None:
+        """This process is a forked child."""
+        while self._open:
+            self._open.popitem()[1].disowned(error)
 
     def broken(self, number: int, error: errors.VineError) -> None:
         """No answer will come any more."""

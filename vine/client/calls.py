@@ -15,6 +15,7 @@ import msgspec
 
 from vine import config, errors
 from vine.client import serialise
+from vine.client.bindings import Bindings, goes_by_value
 from vine.client.files import Declarer
 from vine.client.futures import VineFuture
 from vine.client.session import Session
@@ -23,8 +24,8 @@ from vine.names import FileId, TaskId
 from vine.wire.messages import ForgetFiles
 from vine.wire.parts import TaskSpec
 
-# Objects of these types do not change under our hands, except for what a function refers to: a function is sent
-# as it was at its first call. All other callables are serialised at every call, and declared by content.
+# Objects of these types do not change under our hands, except for what a function refers to: it is sent anew when
+# that is bound anew. All other callables are serialised at every call, and declared by content.
 _UNCHANGING = (types.FunctionType, types.BuiltinFunctionType, type)
 
 
@@ -39,11 +40,21 @@ class Function:
         self.kept = True  # among those that are declared
 
 
+class Known:
+    """What was sent of a function object, and what that depends on."""
+
+    __slots__ = ("bindings", "function")
+
+    def __init__(self, function: Function, bindings: Bindings | None) -> None:
+        self.function = function
+        self.bindings = bindings if bindings else None
+
+
 class Calls:
     def __init__(self, session: Session, declarer: Declarer) -> None:
         self._session = session
         self._declarer = declarer
-        self._by_object: weakref.WeakKeyDictionary[Any, Function] = weakref.WeakKeyDictionary()
+        self._by_object: weakref.WeakKeyDictionary[Any, Known] = weakref.WeakKeyDictionary()
         self._by_content: OrderedDict[bytes, Function] = OrderedDict()
         self._leaving: list[FileId] = []
         self._lock = threading.Lock()
@@ -52,9 +63,10 @@ class Calls:
         if type(function) not in _UNCHANGING:
             return self._declared(function)
         known = self._by_object.get(function)
-        if known is None or not known.kept:
-            known = self._by_object[function] = self._declared(function)
-        return known
+        if known is None or not known.function.kept or (known.bindings is not None and not known.bindings.unchanged()):
+            bindings = Bindings(function) if goes_by_value(function) else None  # Before it is read by the serialiser.
+            known = self._by_object[function] = Known(self._declared(function), bindings)
+        return known.function
 
     def task_of(self, future: Future[Any]) -> TaskId | None:
         """The task of a future of this run; its place in the arguments is filled in on the worker."""
@@ -67,7 +79,7 @@ class Calls:
     ) -> tuple[bytes, tuple[TaskId, ...], list[Future[Any]]]:
         """The payload, the tasks whose results it takes, and futures from elsewhere to wait for first."""
         payload, links = serialise.dump_call(args, kwargs, label, self.task_of)
-        return (payload, (), []) if links is None else (payload, links.depends, links.awaited)
+        return (payload, (), []) if links is None else (payload, links.depends, links.awaited or [])
 
     def submit(self, spec: TaskSpec) -> None:
         """Send the task; arguments that are too long for an envelope go by a staged file."""
@@ -83,6 +95,7 @@ class Calls:
     def _declared(self, function: Callable[..., Any]) -> Function:
         if not callable(function):
             raise errors.UsageError(f"{function!r} cannot be called: submit() takes a function and its arguments")
+        self._session.check()  # In a forked child, what follows may be locked.
         label = name_of(function)
         data = serialise.dump_function(function, label)
         key = hashlib.blake2b(data, digest_size=32).digest()

@@ -7,14 +7,14 @@ import functools
 import itertools
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from vine import errors
-from vine.client import serialise, tasks
+from vine.client import mapping, serialise, tasks
 from vine.client.calls import Function
 from vine.client.files import File
 from vine.client.futures import VineFuture
@@ -25,6 +25,7 @@ from vine.names import FileId, TaskId
 from vine.wire.parts import Mount, Policy, Request, TaskKind, TaskSpec
 
 T = TypeVar("T")
+F = TypeVar("F", bound=VineFuture[Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +41,13 @@ class CallOptions:
     priority: float = 0.0
     retries: int = 0
     time_limit: float | None = None
+    isolation: str = "shared"
 
     def request(self) -> Request:
         return Request(self.cores, self.memory, self.disk, self.gpus)
+
+
+_KINDS = {"shared": TaskKind.CALL, "fork": TaskKind.FORK, "process": TaskKind.PYTHON}
 
 
 class _Unset:
@@ -140,8 +145,15 @@ class Executor(concurrent.futures.Executor):
         priority: float = _UNSET,
         retries: int = _UNSET,
         time_limit: float | None = _UNSET,
+        isolation: str = _UNSET,
     ) -> Executor:
-        """The same executor, whose calls have these set; what is not named stays as it is here."""
+        """The same executor, whose calls have these set; what is not named stays as it is here.
+
+        `isolation` is "shared": a warm interpreter runs one call after the other, and what a call leaves in it the
+        next one finds; "fork": each call runs in a fork of a warm interpreter that has loaded its function, and run
+        nothing; "process": each call has a fresh interpreter. A call that ends its process, is over its time limit or
+        is cancelled harms no other in any of them; what it costs besides grows in this order.
+        """
         given: dict[str, Any] = {"cores": cores, "memory": memory, "disk": disk, "gpus": gpus}
         changes: dict[str, Any] = {
             name: value if value is None else tasks.amount(name, value) for name, value in _set(given).items()
@@ -159,19 +171,69 @@ class Executor(concurrent.futures.Executor):
             changes["inputs"] = tasks.mounts([(file, tasks.sandbox_name(name)) for name, file in inputs.items()])
         if changes.get("environment") is not None:
             self.manager.check_own(changes["environment"])
+        if isolation is not _UNSET:
+            if isolation not in _KINDS:
+                raise errors.UsageError(f"isolation={isolation!r} is none: give 'shared', 'fork' or 'process'")
+            changes["isolation"] = isolation
         other = object.__new__(type(self))
         other._pool = self._pool
         other._set_options(replace(self._options, **changes))
         return other
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        """The future of fn(*args, **kwargs), at once.
+
+        Only who is far ahead of the run waits: while more than 1,000,000 calls of this client are open, or 1 GiB of
+        their arguments, each submission takes up to 0.05 s (`open_tasks_max`, `open_bytes_max` and
+        `crowded_pause_s` in vine/config.py). Calls that can never end so lock up nobody, and fill no memory soon.
+
+        RuntimeError is raised after `shutdown`, NotSerialisable for a function or arguments that cannot travel,
+        UsageError for what cannot be called, ManagerLost or FactoryLost when nothing can run any more.
+        """
+        if self._pool.closed or self._pool.error is not None:
+            self._check()
+        if type(fn) is functools.partial:
+            fn, args, kwargs = _opened(fn, args, kwargs)
+        future: VineFuture[T] = self._submit(VineFuture, fn, args, kwargs)
+        return future
+
+    def map(
+        self,
+        fn: Callable[..., T],
+        *iterables: Iterable[Any],
+        timeout: float | None = None,
+        chunksize: int = 1,
+        buffersize: int | None = None,
+    ) -> Iterator[T]:
+        """As `concurrent.futures`: the iterables are read at once, and the results come in order as they are asked for.
+
+        A chunk of `chunksize` calls runs as one call: it is that which has a time limit, is tried again and is
+        isolated. With `buffersize` only so many chunks are submitted ahead of the results that are asked for. Calls
+        whose results nobody can ask for any more are cancelled: after an error, the timeout, or the iterator's close.
+        """
+        self._check()
+        self.manager.session.check()
+        mapping.check(chunksize, buffersize)
+        first: tuple[Any, ...] = ()
+        named: dict[str, Any] = {}
+        if type(fn) is functools.partial:
+            fn, first, named = _opened(fn, first, named)
+
+        def submit(rows: list[mapping.Row]) -> Future[mapping.Results]:
+            self._check()  # With a buffer, some are submitted much later.
+            return self._submit(mapping.ChunkFuture, fn, (first, rows), named)
+
+        return mapping.in_order(submit, iterables, timeout, chunksize, buffersize)
+
+    def _check(self) -> None:
         pool = self._pool
         if pool.closed:
             raise RuntimeError("cannot schedule new futures after shutdown")
         if pool.error is not None:
             raise anew(pool.error)
-        if type(fn) is functools.partial:
-            fn, args, kwargs = _opened(fn, args, kwargs)
+
+    def _submit(self, kind: type[F], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> F:
+        pool = self._pool
         calls, session = pool.manager.calls, pool.manager.session
         function = calls.function(fn)
         try:
@@ -180,12 +242,13 @@ class Executor(concurrent.futures.Executor):
             awaited = []  # Told as any other failure of a future from elsewhere: by our future.
             payload, depends = b"", ()
         task_id = session.number_task()
-        future: VineFuture[T] = VineFuture(session, task_id, pool)
+        future = kind(session, task_id, pool)
         session.expect(task_id, future)
         try:
             if payload and not awaited:
-                calls.submit(self._spec(task_id, function, payload, depends))
+                calls.submit(self._spec(task_id, function, kind.mark + payload, depends))
             else:
+                future.waits_here = True
                 _when_done(awaited, lambda: self._submit_late(future, function, args, kwargs))
         except BaseException:  # Such as a Ctrl-C: nobody gets the future, so nobody may wait for it.
             session.claim(task_id)
@@ -193,13 +256,13 @@ class Executor(concurrent.futures.Executor):
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Take no more calls. With `cancel_futures`, calls that run are stopped too: nobody here knows which do.
+        """Take no more calls; with `cancel_futures`, those that no worker has begun are cancelled.
 
         A manager that this executor started ends once the last call has.
         """
         self._pool.closed = True
         if cancel_futures:
-            self._pool.cancel()
+            self._pool.cancel_waiting()
         if wait:
             self._pool.await_and_end()
         else:
@@ -208,8 +271,11 @@ class Executor(concurrent.futures.Executor):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wait for the calls, unless the user has had enough: after a Ctrl-C they are cancelled."""
-        self.shutdown(cancel_futures=isinstance(error, KeyboardInterrupt))
+        """Wait for the calls, unless the user has had enough: after a Ctrl-C all are cancelled."""
+        self._pool.closed = True
+        if isinstance(error, KeyboardInterrupt):
+            self._pool.cancel()
+        self.shutdown()
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a vine.Executor stays in its program: calls cannot submit calls")
@@ -217,6 +283,7 @@ class Executor(concurrent.futures.Executor):
     def _set_options(self, options: CallOptions) -> None:
         self._options = options
         self._request = options.request()
+        self._kind = _KINDS[options.isolation]
         policy = Policy(enforce=self.manager.enforce_resources)
         self._policy = None if policy == Policy() else policy
         self._environment = None if options.environment is None else options.environment.file_id
@@ -227,7 +294,7 @@ class Executor(concurrent.futures.Executor):
         options = self._options
         return TaskSpec(
             task_id,
-            TaskKind.CALL,
+            self._kind,
             function=function.file_id,
             payload=payload,
             depends=depends,
@@ -255,7 +322,8 @@ class Executor(concurrent.futures.Executor):
         except errors.VineError as unable:
             error = unable
         else:
-            calls.submit(self._spec(future.task_id, function, payload, depends))
+            future.waits_here = False
+            calls.submit(self._spec(future.task_id, function, future.mark + payload, depends))
             return
         if session.claim(future.task_id) is not None:
             future.broken(error)

@@ -9,6 +9,7 @@ import msgspec
 
 from vine import errors
 from vine.client import resources, serialise
+from vine.client.callbacks import Callback, DeferringFuture
 from vine.names import TaskId, WorkerId
 from vine.wire.parts import Outcome, TaskResult, Times
 
@@ -38,9 +39,13 @@ class CallSession(Protocol):
     def forget_result(self, task_id: TaskId) -> None:
         """Nobody can pass the task's result on any more."""
 
+    def call_back(self, callback: Callback, future: concurrent.futures.Future[Any]) -> None:
+        """Run a callback where it holds up nothing of ours."""
 
-_ERRORS: dict[Outcome, type[errors.TaskFailed]] = {
+
+_ERRORS: dict[Outcome, type[errors.VineError]] = {
     Outcome.CANCELLED: errors.TaskCancelled,
+    Outcome.NOT_SERIALISABLE: errors.NotSerialisable,
     Outcome.NO_WORKER_FITS: errors.NoWorkerFits,
     Outcome.FIXED_LOCATION_MISSING: errors.FixedLocationMissing,
     Outcome.INPUT_MISSING: errors.InputMissing,
@@ -85,13 +90,16 @@ def read_outcome(result: TaskResult, value: bytes | None) -> tuple[Any, BaseExce
         return None, error
 
 
-class VineFuture(concurrent.futures.Future[T]):
+class VineFuture(DeferringFuture[T]):
     """The future of a call; other calls of the same run take it as an argument without fetching its value.
 
     The client does not hear when a body starts, so a future is pending until it is done, `running()` is never
-    true, and `cancel()` succeeds until then: it stops a body that already runs.
+    true, and `cancel()` succeeds until then: it stops a body that already runs. Callbacks run on a thread of
+    their own, one after another: one that waits, or submits, holds up no result.
     """
 
+    mark = b""  # before the serialised arguments of its call
+    waits_here = False  # for futures from elsewhere among its arguments: the run has not heard of it
     task: TaskResult | None = None  # how the call ended: worker, times, attempts; without its value
 
     def __init__(self, session: CallSession, task_id: TaskId, pool: object = None) -> None:
@@ -123,12 +131,18 @@ class VineFuture(concurrent.futures.Future[T]):
         self._end_cancelled()
         return True
 
+    def call_back(self, callback: Callback, future: concurrent.futures.Future[Any]) -> None:
+        self.session.call_back(callback, future)
+
     def ended(self, result: TaskResult, value: bytes | None) -> None:
         """The claimed task has ended; `value` is serialised."""
         self.task = result if result.value is None else msgspec.structs.replace(result, value=None)
         if result.outcome is Outcome.CANCELLED:
             self._end_cancelled()
-            return
+        else:
+            self._take(result, value)
+
+    def _take(self, result: TaskResult, value: bytes | None) -> None:
         outcome, error = read_outcome(result, value)
         if error is None:
             self.set_result(outcome)
@@ -148,8 +162,7 @@ class VineFuture(concurrent.futures.Future[T]):
         self.set_running_or_notify_cancel()  # Tells those in `wait` and `as_completed`.
 
     def __reduce__(self) -> Any:
-        # The serialiser takes this as the word to look for futures; nobody else can send one.
-        raise TypeError("a future can only be sent as an argument of a call in its own run")
+        return serialise.reduced_future(self)
 
     def __del__(self) -> None:
         # Not weakref.finalize, which costs a call about as much as the rest of its future.

@@ -226,17 +226,22 @@ class Manager(Policies):
 
     def wait(self, timeout: float | None = None) -> Task | None:
         """The next task that has ended; None when the time is up, or no task is left."""
-        return self._returned(self._backlog.take(timeout))
+        return self._awaited(lambda: self._backlog.take(timeout))
 
     def wait_for_tag(self, tag: str, timeout: float | None = None) -> Task | None:
         """As `wait`, for a task with this tag; None at once if no such task is left."""
-        return self._returned(self._backlog.take_tagged(tag, timeout))
+        return self._awaited(lambda: self._backlog.take_tagged(tag, timeout))
 
     def wait_for_task_id(self, task_id: TaskId, timeout: float | None = None) -> Task | None:
         """As `wait`, for this task; None at once if it has been returned already."""
-        return self._returned(self._backlog.take_one(task_id, timeout))
+        return self._awaited(lambda: self._backlog.take_one(task_id, timeout))
 
-    def _returned(self, task: Task | None) -> Task | None:
+    def _awaited(self, take: Callable[[], Task | None]) -> Task | None:
+        if self._backlog.empty:
+            return None
+        if self._process_id != os.getpid():
+            self._session.check()  # Of a forked child's parent: nothing will come here.
+        task = take()
         if task is None and not self._backlog.empty:
             self._session.check()  # Whoever waits in vain hears why.
         return task

@@ -9,11 +9,13 @@ import os
 import sys
 from typing import Any
 
-from vine import errors
+from vine import config, errors
 from vine.client import launch, tasks
 from vine.client.futures import VineFuture
 from vine.client.manager import Manager, close_all
 from vine.client.session import anew
+from vine.names import TaskId
+from vine.wire.messages import CancelTasks
 
 
 class Pool:
@@ -60,6 +62,18 @@ class Pool:
     def cancel(self) -> None:
         for future in self.open_futures():
             future.cancel()
+
+    def cancel_waiting(self) -> None:
+        """Those that run are left alone: which do, the manager knows."""
+        told: list[TaskId] = []
+        for future in self.open_futures():
+            if future.waits_here:
+                future.cancel()
+            else:
+                told.append(future.task_id)
+        for start in range(0, len(told), config.drained_items_max):
+            part = tuple(told[start : start + config.drained_items_max])
+            self.manager.session.say(CancelTasks(part, unless_running=True))
 
     def await_and_end(self) -> None:
         """The calls that are open may end; then what was started here is stopped."""

@@ -3,19 +3,25 @@
 Serialised is: one byte that names the format, then the pickle. Pickle goes first; dill carries what
 lives in `__main__` or cannot be imported by name. A future among the arguments becomes a reference to
 its task's place in `depends`, if the task is of the same run. Any other future is replaced by its value,
-which the caller waits for.
+which the caller waits for. All of that happens in one pass: an object is pickled twice only if pickle meets
+what dill must carry somewhere inside of the arguments.
 """
 
 from __future__ import annotations
 
+import copyreg
 import io
 import operator
 import pickle
+import struct
 import sys
+import threading
+import types
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from vine.client.bindings import goes_by_value
 from vine.errors import DependencyFailed, MalformedMessage, NotSerialisable
 from vine.names import TaskId
 
@@ -24,10 +30,10 @@ if TYPE_CHECKING:
 
 _PICKLE = b"P"
 _DILL = b"D"
+MANY = b"M"  # Before the arguments of a chunk of calls, and before what came of them.
+_LENGTH = struct.Struct("<I")  # before each result of a chunk
 _PROTOCOL = 5  # Every Python that we run on reads it, so environments of other versions do too.
-_RESULT = "vine.result"  # The persistent id that function hosts resolve.
 _STANDARD_STREAMS = ("<stdin>", "<stdout>", "<stderr>")
-_AWAITED = "vine.awaited"  # In a pickle that is thrown away because it is made again later.
 
 Taker = Callable[["Future[Any]"], "TaskId | None"]  # the task behind a future of this run, else None
 
@@ -39,33 +45,66 @@ class ForeignFailed(Exception):  # noqa: N818 - never leaves this package
 class Links:
     """The futures that one call's arguments hold."""
 
+    _places: dict[TaskId, int] | None = None  # Most calls have none: what is not there costs them nothing.
+    awaited: list[Future[Any]] | None = None  # from elsewhere, and not done yet
+
     def __init__(self, task_of: Taker) -> None:
         self._task_of = task_of
-        self._places: dict[TaskId, int] = {}
-        self.awaited: list[Future[Any]] = []  # from elsewhere, and not done yet
 
     @property
     def depends(self) -> tuple[TaskId, ...]:
-        return tuple(self._places)
+        return tuple(self._places or ())
 
-    def persistent_id(self, value: object) -> tuple[str, int] | None:
-        if not isinstance(value, Future):
-            return None
-        task_id = self._task_of(value)
+    def any(self) -> bool:
+        return self._places is not None or self.awaited is not None
+
+    def clear(self) -> None:
+        self._places = self.awaited = None
+
+    def reduced(self, future: Future[Any]) -> Any:
+        """What is pickled in a future's place: an expression that any interpreter can evaluate, or a reference."""
+        task_id = self._task_of(future)
         if task_id is not None:
-            return _RESULT, self._places.setdefault(task_id, len(self._places))
-        if value.done():
-            return None  # `reduce` puts its value there.
-        self.awaited.append(value)
-        return _AWAITED, len(self.awaited) - 1
+            if self._places is None:
+                self._places = {}
+            return result_at, (self._places.setdefault(task_id, len(self._places)),)
+        if not future.done():
+            if self.awaited is None:
+                self.awaited = []
+            self.awaited.append(future)
+            return str, ()  # In a pickle that is thrown away because it is made again later.
+        if future.cancelled() or future.exception() is not None:
+            cause = None if future.cancelled() else future.exception()
+            raise ForeignFailed(repr(future)) from cause
+        return operator.getitem, ([future.result()], 0)
 
     def reduce(self, value: object) -> Any:
-        if not isinstance(value, Future):
-            return refuse_open_files(value)
-        if value.cancelled() or value.exception() is not None:
-            cause = None if value.cancelled() else value.exception()
-            raise ForeignFailed(repr(value)) from cause
-        return operator.getitem, ([value.result()], 0)  # An expression that any interpreter can evaluate.
+        """A pickler's `reducer_override`."""
+        return self.reduced(value) if isinstance(value, Future) else refuse_open_files(value)
+
+
+def result_at(place: int) -> NoReturn:
+    """Stands for another task's result. Function hosts put their own in its place: see `Serialiser.load` there."""
+    raise TypeError(f"the result {place} of another task is filled in where the call runs")
+
+
+class _Pickling(threading.local):
+    links: Links | None = None  # of the call whose arguments this thread serialises
+
+
+_pickling = _Pickling()
+
+
+def reduced_future(future: Future[Any]) -> Any:
+    """A future's `__reduce__`, which works while the arguments of a call are serialised."""
+    if _pickling.links is not None:
+        return _pickling.links.reduced(future)
+    if type(future) is Future:
+        return future.__reduce_ex__(_PROTOCOL)
+    raise TypeError("a future can only be sent as an argument of a call in its own run")
+
+
+copyreg.pickle(Future, reduced_future)
 
 
 def refuse_open_files(value: object) -> Any:
@@ -77,26 +116,14 @@ def refuse_open_files(value: object) -> Any:
     return NotImplemented
 
 
-class _CallPickler(pickle.Pickler):
-    def __init__(self, file: io.BytesIO, links: Links) -> None:
-        super().__init__(file, _PROTOCOL)
-        self._links = links
-
-    def persistent_id(self, value: object) -> tuple[str, int] | None:
-        return self._links.persistent_id(value)
-
-    def reducer_override(self, value: object) -> Any:
-        return self._links.reduce(value)
-
-
 def dump(value: object) -> bytes:
     """Serialise a function or value that holds no futures; raises what the last serialiser raised."""
     try:
         data = pickle.dumps(value, _PROTOCOL)
     except Exception:  # noqa: BLE001 - picklers raise anything; dill's word is the one that counts
-        return _DILL + _dump_with_dill(value, None)
+        return _DILL + _dump_with_dill(value, refuse_open_files)
     if b"__main__" in data:  # By reference to the client's own script, which hosts do not have.
-        return _DILL + _dump_with_dill(value, None)
+        return _DILL + _dump_with_dill(value, refuse_open_files)
     return _PICKLE + data
 
 
@@ -112,19 +139,19 @@ def dump_function(function: Callable[..., Any], label: str) -> bytes:
 
 def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of: Taker) -> tuple[bytes, Links | None]:
     """The payload of a call and the futures in it; with `links.awaited`, call again when those are done."""
+    outer, _pickling.links = _pickling.links, (links := Links(task_of))
     try:
-        data = pickle.dumps((args, kwargs), _PROTOCOL)
-        if b"__main__" not in data:
-            return _PICKLE + data, None
-    except Exception:  # noqa: BLE001, S110 - a future, or what needs dill: the careful way tells
-        pass
-    links = Links(task_of)
-    try:
-        return _dump_linked((args, kwargs), links), links
+        by_dill = False
+        for value in args:
+            by_dill = by_dill or (type(value) not in _PLAIN and goes_by_dill(value))
+        data = _dump_linked((args, kwargs), links, by_dill)
     except ForeignFailed:
         raise
     except Exception as error:
         raise NotSerialisable(_blame(args, kwargs, label, error)) from error
+    finally:
+        _pickling.links = outer
+    return data, links if links.any() else None
 
 
 def load(data: bytes) -> Any:
@@ -137,31 +164,49 @@ def load(data: bytes) -> Any:
     raise MalformedMessage(f"a value in the unknown format {mark!r}: client and worker are of different versions")
 
 
-def _dump_linked(value: object, links: Links) -> bytes:
-    file = io.BytesIO()
-    try:
-        _CallPickler(file, links).dump(value)
-        data = file.getvalue()
-        if b"__main__" not in data:
-            return _PICKLE + data
-    except ForeignFailed:
-        raise
-    except Exception:  # noqa: BLE001, S110 - picklers raise anything; dill's word is the one that counts
-        pass
-    links.awaited.clear()
-    return _DILL + _dump_with_dill(value, links)
+def parts_of(value: bytes) -> list[bytes]:
+    """The results of a chunk of calls, each serialised by itself."""
+    parts: list[bytes] = []
+    at = len(MANY)
+    while at < len(value):
+        (length,) = _LENGTH.unpack_from(value, at)
+        at += _LENGTH.size
+        parts.append(value[at : at + length])
+        at += length
+    return parts
 
 
-def _dump_with_dill(value: object, links: Links | None) -> bytes:
+_PLAIN = frozenset({bool, bytes, dict, float, int, list, set, str, tuple, type(None)})
+
+
+def goes_by_dill(value: object) -> bool:
+    """Whether it is known without a look inside that pickle cannot carry it."""
+    if isinstance(value, (types.FunctionType, type)):
+        return goes_by_value(value)
+    return type(value).__module__ == "__main__"
+
+
+def _dump_linked(value: object, links: Links, by_dill: bool) -> bytes:
+    if not by_dill:
+        try:
+            data = pickle.dumps(value, _PROTOCOL)
+            if b"__main__" not in data:
+                return _PICKLE + data
+        except ForeignFailed:
+            raise
+        except Exception:  # noqa: BLE001, S110 - picklers raise anything; dill's word is the one that counts
+            pass
+        links.clear()
+    return _DILL + _dump_with_dill(value, links.reduce)
+
+
+def _dump_with_dill(value: object, reduce: Callable[[object], Any]) -> bytes:
     import dill  # Costs more to import than all of this package, and most runs never need it.
 
     file = io.BytesIO()
     # `recurse` takes the globals that a function names, and not the whole of its module.
     pickler = dill.Pickler(file, _PROTOCOL, byref=False, recurse=True)
-    pickler.reducer_override = refuse_open_files
-    if links is not None:
-        pickler.persistent_id = links.persistent_id
-        pickler.reducer_override = links.reduce
+    pickler.reducer_override = reduce
     pickler.dump(value)
     return file.getvalue()
 
@@ -205,7 +250,7 @@ def _blame(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, error: Exc
     named += [(f"argument '{name}'", value) for name, value in kwargs.items()]
     for name, value in named:
         try:
-            _dump_linked(value, Links(lambda future: TaskId(0)))
+            _dump_linked(value, Links(lambda future: TaskId(0)), goes_by_dill(value))
         except Exception as cause:  # noqa: BLE001 - as above
             return (
                 f"{name} of '{label}' (a {type(value).__name__}) cannot be serialised by pickle or dill "

@@ -1,7 +1,8 @@
 """What does this process have open with one manager: tasks, files asked for, and the state of the run?
 
-Three threads meet here. Any of the user's threads puts submissions into the outbox. The pump's thread hears the
+Four threads meet here. Any of the user's threads puts submissions into the outbox. The pump's thread hears the
 manager. The completion thread turns results into values and resolves futures, since that runs the user's code.
+A further one runs callbacks, which may wait for results.
 Whoever claims a task from the table of open ones is the one to end it.
 """
 
@@ -22,8 +23,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
-from vine import errors
+from vine import config, errors
 from vine.client.broadcasts import Broadcasts
+from vine.client.callbacks import Callback, Callbacks
+from vine.client.crowd import Crowd
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
@@ -51,6 +54,9 @@ class OpenTask(Protocol):
     def broken(self, error: BaseException) -> None:
         """It will never be heard of again."""
 
+    def disowned(self, error: BaseException) -> None:
+        """This process is a forked child: no other thread is here, and those who are told are the parent's."""
+
     def abandoned(self) -> None:
         """The user closed the run before its end."""
 
@@ -69,8 +75,8 @@ class Session:
         self.state = RunState(workers=0, cores=0.0, tasks={}, bytes_from_manager=0, bytes_from_peers=0)
         self.outbox = Outbox()
         self._open: dict[TaskId, OpenTask] = {}
-        self.broadcasts = Broadcasts()
         self._brought: dict[FileId, FileBrought] = {}
+        self._crowd = Crowd()
         self._task_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
         self._client_index = 0
@@ -86,6 +92,8 @@ class Session:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         hello = ClientHello(ClientId(uuid.uuid4().hex), host_id, version)
         self._pump = Pump(connection, lambda: hello, self.outbox, self)
+        self._callbacks = Callbacks()
+        self.broadcasts = Broadcasts(self.call_back)
         self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
         self._process_id = os.getpid()
         self._closed = False
@@ -115,7 +123,17 @@ class Session:
             self.check()
 
     def submit(self, spec: TaskSpec) -> None:
+        """Send it off; a moment later if more is open than memory should hold."""
+        if len(self._open) > config.open_tasks_max or self._crowd.bytes > config.open_bytes_max:
+            self._crowd.wait(self._crowded)
+        if len(spec.payload) >= config.open_bytes_counted_from:
+            self._crowd.enter(spec.task_id, len(spec.payload))
+            if spec.task_id not in self._open:
+                self._crowd.leave(spec.task_id)  # It was cancelled meanwhile.
         self.outbox.put_task(spec)
+
+    def _crowded(self) -> bool:
+        return len(self._open) > config.open_tasks_max or self._crowd.bytes > config.open_bytes_max
 
     def declare(self, spec: FileSpec) -> None:
         self.check()
@@ -125,7 +143,10 @@ class Session:
         self.outbox.put(message)
 
     def claim(self, task_id: TaskId) -> OpenTask | None:
-        return self._open.pop(task_id, None)
+        task = self._open.pop(task_id, None)
+        if task is not None and self._crowd.watched:
+            self._crowd.leave(task_id)
+        return task
 
     def is_open(self, task_id: TaskId) -> bool:
         return task_id in self._open
@@ -138,6 +159,9 @@ class Session:
 
     def forget_result(self, task_id: TaskId) -> None:
         self.outbox.forget(task_id)
+
+    def call_back(self, callback: Callback, future: Future[Any]) -> None:
+        self._callbacks.put(callback, future)
 
     def check(self) -> None:
         """Raise why the run is over, if it is."""
@@ -195,12 +219,14 @@ class Session:
         self._completions.put(None)
         if self._completer.is_alive() and threading.current_thread() is not self._completer:
             self._completer.join()
+        self._callbacks.close()
 
     def await_deliveries(self) -> None:
-        """Return when every result that has come is with its future."""
+        """Return when every result that has come is with its future, and callbacks have run."""
         if self._completer.is_alive() and threading.current_thread() is not self._completer:  # A callback may ask.
             self._completions.put(delivered := threading.Event())
             delivered.wait()
+            self._callbacks.flush()
 
     # --- for the pump's thread ---
 
@@ -292,12 +318,18 @@ def anew(error: errors.VineError) -> errors.VineError:
 def _disown_sessions() -> None:
     """In a forked child: its parent's threads are not here, and its sockets are not ours to touch."""
     for session in list(_sessions):
+        if session._closed:
+            continue
         session._news = threading.Condition()
-        session._open = {}
-        session.error = errors.ManagerLost(
+        session.outbox = Outbox()  # Else a word of ours would wake the parent's thread.
+        session.error = error = errors.ManagerLost(
             f"this manager belongs to process {session._process_id}, of which this one is a fork: "
             "make another manager here, or connect one to its connection file"
         )
+        open_here, session._open = session._open, {}
+        for task in open_here.values():
+            task.disowned(anew(error))
+        session.broadcasts.disowned(error)
 
 
 os.register_at_fork(after_in_child=_disown_sessions)

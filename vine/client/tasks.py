@@ -209,6 +209,9 @@ class Task:
         assert self._manager is not None
         self._manager.task_broken(self)
 
+    def disowned(self, error: BaseException) -> None:
+        self.error = error
+
     def abandoned(self) -> None:
         self.broken(errors.TaskCancelled(f"{self!r} had not ended when its manager was closed"))
 

@@ -310,7 +310,7 @@ class Scheduler:
 
     def _on_cancel_tasks(self, client: ClientRecord, message: m.CancelTasks) -> None:
         for task_id in message.task_ids:
-            submission.cancel(self.state, client, task_id)
+            submission.cancel(self.state, client, task_id, message.unless_running)
 
     def _on_bring_file(self, client: ClientRecord, message: m.BringFile) -> None:
         file = self.state.files.by_id.get(message.file_id)

@@ -192,9 +192,11 @@ def _reject(state: State, record: TaskRecord, outcome: Outcome, message: str) ->
     completion.end(state, record, outcome, message)
 
 
-def cancel(state: State, client: ClientRecord, task_id: TaskId) -> None:
+def cancel(state: State, client: ClientRecord, task_id: TaskId, unless_running: bool = False) -> None:
     record = state.tasks.by_id.get(task_id)
     if record is None or record.client != client.peer or record.state.ended or record.recovering:
+        return
+    if unless_running and record.state in (TaskState.RUNNING, TaskState.COLLECTING):
         return
     stop(state, record)
 

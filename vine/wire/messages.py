@@ -96,9 +96,10 @@ class SubmitTasks(Message, frozen=True, tag="submit-tasks"):
 
 
 class CancelTasks(Message, frozen=True, tag="cancel-tasks"):
-    """Client to manager: stop these if they have not ended."""
+    """Client to manager: stop these if they have not ended, or not begun."""
 
     task_ids: tuple[TaskNumber, ...]
+    unless_running: bool = False
 
 
 class BringFile(Message, frozen=True, tag="bring-file"):

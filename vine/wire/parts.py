@@ -64,6 +64,7 @@ class TaskKind(enum.Enum):
     COMMAND = "command"  # a shell command in a sandbox
     PYTHON = "python"  # a function in a fresh interpreter
     CALL = "call"  # a function on a warm host
+    FORK = "fork"  # a function in a fork of a warm host
 
 
 class Outcome(enum.Enum):
@@ -72,6 +73,7 @@ class Outcome(enum.Enum):
     SUCCESS = "success"
     EXIT_CODE = "exit-code"  # the command or interpreter ended with a code other than 0
     EXCEPTION = "exception"  # the function raised: `value` holds the serialised exception
+    NOT_SERIALISABLE = "not-serialisable"  # the function returned what neither pickle nor dill can carry
     KILLED = "killed"  # a signal ended it, and it was not ours
     TIME_LIMIT = "time-limit"  # these three: it took more than it was allowed, and was killed for that
     MEMORY_LIMIT = "memory-limit"

@@ -62,10 +62,16 @@ class Attempt:
         return self.assignment.attempt
 
     @property
+    def hosted(self) -> bool:
+        """A call that goes to a warm host."""
+        kind = self.assignment.kind
+        return kind is TaskKind.CALL or kind is TaskKind.FORK
+
+    @property
     def plain(self) -> bool:
         """A call without a sandbox: nothing is to be made before it and collected after it."""
         assignment = self.assignment
-        return assignment.kind is TaskKind.CALL and not assignment.inputs and not assignment.outputs
+        return self.hosted and not assignment.inputs and not assignment.outputs
 
     def move(self, state: State) -> None:
         assert state in _legal[self.state], f"attempt {self.attempt_id} cannot go from {self.state} to {state}"
@@ -73,7 +79,7 @@ class Attempt:
 
     def host_kind(self, grant: Grant) -> HostKind:
         threads = max(1, int(grant.resources.cores))
-        return HostKind(self.assignment.environment, threads, grant.devices)
+        return HostKind(self.assignment.environment, threads, grant.devices, self.assignment.kind is TaskKind.FORK)
 
 
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
@@ -137,7 +143,7 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
 def _measured(attempt: Attempt, ending: Ending, kept: Collected, run_s: float) -> Measured | None:
     """The most that was seen, by us or by the body's own account; nothing is known of a short call."""
     long = run_s >= config.measured_run_s_min
-    if not attempt.started_s or (attempt.assignment.kind is TaskKind.CALL and not long):
+    if not attempt.started_s or (attempt.hosted and not long):
         return None
     return Measured(
         cpu_s=max(attempt.cpu_s, ending.cpu_s),

@@ -88,7 +88,7 @@ class Bodies:
         if assignment.kind is TaskKind.PYTHON:
             environment = places.environment(assignment.environment)
             body.channel = HostChannel(places.spill)
-            arguments = process.host_arguments(environment, places.dill, places.spill, once=True)
+            arguments = process.host_arguments(environment, places.dill, places.spill, "--once")
             # A fresh interpreter gets its variables and folder from its start.
             body.channel.send(1, *self._writer.parts(assignment, folder=None, variables={}))
             body.channel.flush()

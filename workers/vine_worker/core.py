@@ -12,7 +12,7 @@ import msgspec
 from vine import config
 from vine.names import ObjectId
 from vine.wire import messages as wire
-from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources, TaskKind
+from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources
 from vine_worker import actions as act
 from vine_worker.arrivals import Arrivals
 from vine_worker.attempts import AT_ONCE, Attempt, State, needed_objects
@@ -201,12 +201,12 @@ class WorkerCore:
                 grant = board.ledger.take(attempt.assignment.allotment)
                 if grant is not None:
                     self._start(attempt, grant)
-                elif attempt.assignment.kind is not TaskKind.CALL or not self._dispatch.hand_ahead(attempt):
+                elif not attempt.hosted or not self._dispatch.hand_ahead(attempt):
                     return
             heapq.heappop(board.ready)
 
     def _start(self, attempt: Attempt, grant: Grant) -> None:
-        if attempt.assignment.kind is TaskKind.CALL:
+        if attempt.hosted:
             self._dispatch.start(attempt, grant)
         else:
             attempt.grant = grant

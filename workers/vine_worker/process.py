@@ -30,7 +30,7 @@ def command_arguments(command: str) -> list[str]:
     return ["/bin/sh", "-c", command]
 
 
-def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Path, once: bool) -> list[str]:
+def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Path, *flags: str) -> list[str]:
     """How the function host is started; `{fd}` is filled in by the spawner."""
     python = sys.executable
     if environment is not None:
@@ -41,7 +41,7 @@ def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Pa
     limits = ["--frame-bytes", str(config.host_frame_bytes_max), "--inline-bytes", str(config.inline_bytes_max)]
     limits += ["--measure-from", str(config.measured_run_s_min)]
     folders = ["--dill", str(dill_folder), "--spill", str(spill_folder)]
-    return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *(["--once"] if once else [])]
+    return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *flags]
 
 
 def interpreter_variables(
@@ -105,6 +105,13 @@ def ending_of_exit(code: int | None, message: str, what: str) -> Ending:
     return Ending(Outcome.SUCCESS, exit_code=0)
 
 
+_OUTCOMES = {
+    host.VALUE: Outcome.SUCCESS,
+    host.EXCEPTION: Outcome.EXCEPTION,
+    host.UNSENDABLE: Outcome.NOT_SERIALISABLE,
+}
+
+
 def ending_of_answer(answer: Answer) -> Ending:
     """What a function host's answer means."""
     ending = _ending_of_answer(answer)
@@ -120,11 +127,17 @@ def megabytes(kilobytes: int) -> float:
 
 
 def _ending_of_answer(answer: Answer) -> Ending:
+    if answer.brings == host.DIED:
+        ending = ending_of_exit(int(answer.content), "", "the function's process")
+        if ending.outcome is not Outcome.SUCCESS:
+            return ending
+        message = "the function ended its process with exit code 0 instead of returning"
+        return Ending(Outcome.EXIT_CODE, exit_code=0, message=message)
     if answer.brings == host.EXIT:
         code = int(answer.content)
         message = f"the function called sys.exit({code}) instead of returning"
         return Ending(Outcome.EXIT_CODE, exit_code=code, message=message, run_s=answer.run_s)
-    outcome = Outcome.SUCCESS if answer.brings == host.VALUE else Outcome.EXCEPTION
+    outcome = _OUTCOMES[answer.brings]
     if answer.at_path:
         return Ending(outcome, message=answer.words, value_path=os.fsdecode(answer.content), run_s=answer.run_s)
     return Ending(outcome, message=answer.words, value=answer.content, run_s=answer.run_s)

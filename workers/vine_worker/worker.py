@@ -191,9 +191,9 @@ class Worker:
             answers = self._turn(ready, now)
             if self._hosts.changed:
                 poller = self._new_poller()
-            if answers >= config.results_pause_from:
-                # Results stream in: those of the next moment are taken in together.
-                time.sleep(config.results_pause_s)
+            pause_s = self._hosts.pause_s(answers)
+            if pause_s:
+                time.sleep(pause_s)
 
     def _new_poller(self) -> zmq.Poller:
         poller = zmq.Poller()

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.broadcast.outcome import BenchmarkError
 from benchmarks.broadcast.processes import Layout, Site, Where, a_site, write_random_file
-from tests.live.helpers import SOURCES
+from tests.live.helpers import SOURCES, command_of
 
 pytestmark = pytest.mark.live
 
@@ -42,9 +42,7 @@ def test_a_manager_that_cannot_start_is_told_and_leaves_nothing_running(tmp_path
 
 
 def _children() -> list[str]:
-    children = psutil.Process().children()
-    lines = [" ".join(child.cmdline()) for child in children if child.status() != psutil.STATUS_ZOMBIE]
-    return [line for line in lines if "vine" in line]
+    return [line for line in map(command_of, psutil.Process().children()) if "vine" in line]
 
 
 def test_a_random_file_is_as_long_as_asked_for_and_new_each_time(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from tests.worker.world import FINE, FUNCTION, TREE, World, assignment, starts
 from vine import config
 from vine.names import AttemptId
 from vine.wire import messages as wire
-from vine.wire.parts import Outcome
+from vine.wire.parts import Outcome, TaskKind
 from vine_worker import actions as act
 
 
@@ -36,6 +36,18 @@ def busy_world(calls: int) -> World:
 def test_short_calls_are_handed_to_busy_hosts_ahead_of_time_and_spread_over_them() -> None:
     world = busy_world(6)
     assert [len(host.calls) for host in world.core.pool.hosts.values()] == [3, 3]
+
+
+def test_calls_that_want_a_fork_have_hosts_of_their_own() -> None:
+    world = World()
+    first = world.run(assignment(1), assignment(2, TaskKind.FORK))
+    kinds = [(action.host, action.kind.forks) for action in first if isinstance(action, act.StartHost)]
+    assert kinds == [(1, False), (2, True)]
+    world.hear(act.HostReady(1), act.HostReady(2))
+    world.hear(act.CallsEnded(1, ((AttemptId(1, 1), FINE),)), act.CallsEnded(2, ((AttemptId(1, 2), FINE),)))
+    world.run(assignment(3), assignment(4, TaskKind.FORK))
+    world.run(*(assignment(number, TaskKind.FORK) for number in (5, 6)))
+    assert [len(world.core.pool.hosts[host].calls) for host in (1, 2)] == [1, 3]
 
 
 def test_calls_of_unknown_length_wait_at_the_worker() -> None:

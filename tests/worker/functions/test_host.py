@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import random
 import select
 import signal
 import subprocess
@@ -13,24 +14,32 @@ from pathlib import Path
 from typing import Any
 
 import dill
+import numpy
 import pytest
 
 from vine import config
+from vine.client import serialise
 from vine_worker.functions import host as host_program
 from vine_worker.functions.channel import Answer, HostChannel
 
 pytestmark = pytest.mark.live
 
 
+def test_both_ends_mean_the_same_by_the_marks_in_a_payload() -> None:
+    where = (serialise.result_at.__module__, serialise.result_at.__qualname__)
+    assert where == host_program.RESULT_AT
+    assert serialise.MANY == host_program.MANY
+
+
 class RunningHost:
     """A host process with a function store of its own."""
 
-    def __init__(self, folder: Path, once: bool = False) -> None:
+    def __init__(self, folder: Path, *flags: str) -> None:
         self.folder = folder
         self.channel = HostChannel(folder)
         arguments = [sys.executable, host_program.__file__, "--fd", ",".join(map(str, self.channel.far_descriptors))]
         arguments += ["--spill", str(folder), "--frame-bytes", str(config.host_frame_bytes_max)]
-        arguments += ["--inline-bytes", str(config.inline_bytes_max), "--measure-from", "0"] + ["--once"] * once
+        arguments += ["--inline-bytes", str(config.inline_bytes_max), "--measure-from", "0", *flags]
         self.process = subprocess.Popen(arguments, pass_fds=self.channel.far_descriptors, cwd=folder)
         self.number = 0
 
@@ -138,32 +147,79 @@ def test_exit_fails_the_call_alone(host: RunningHost) -> None:
 
 
 def test_a_result_that_cannot_be_serialised_is_an_error_that_names_its_type(host: RunningHost) -> None:
-    host.call(lambda: (n for n in range(3)))
-    error, _text = value_or_text(host.answer())
-    assert type(error) is TypeError
-    assert "generator" in str(error)
+    for body, word in ((lambda: memoryview(b"abc"), "memoryview"), (lambda: (n for n in "abc"), "generator")):
+        host.call(body)
+        answer = host.answer()
+        assert answer.brings == host_program.UNSENDABLE
+        assert word in answer.words
+    assert host.result(lambda: "still here") == "still here"
+
+
+def test_what_awaits_something_is_no_result_and_the_words_say_what_to_do(host: RunningHost) -> None:
+    async def later() -> int:
+        return 1
+
+    host.call(later)
+    answer = host.answer()
+    assert (answer.brings, answer.content) == (host_program.UNSENDABLE, b"")
+    assert answer.words.endswith("submit a function that calls asyncio.run()")
 
 
 def test_an_open_file_is_no_result(host: RunningHost, tmp_path: Path) -> None:
     (tmp_path / "data").write_text("data")
     host.call(lambda path: open(path), str(tmp_path / "data"))  # noqa: SIM115
-    error, _text = value_or_text(host.answer())
-    assert type(error) is TypeError
-    assert "an open file stays where it was opened" in str(error)
+    answer = host.answer()
+    assert answer.brings == host_program.UNSENDABLE
+    assert "an open file stays where it was opened" in answer.words
+
+
+def many(host: RunningHost, function: Any, first: tuple[Any, ...], rows: list[Any], **named: Any) -> Answer:
+    """What is answered to a chunk of calls."""
+    path = host.folder / "chunk"
+    path.write_bytes(b"D" + dill.dumps(function, recurse=True))
+    host.call_payload(path, b"MP" + pickle.dumps(((first, rows), named)))
+    return host.answer()
+
+
+def parts_of(answer: Answer) -> list[Any]:
+    assert answer.content[:1] == b"M"
+    return [dill.loads(part[1:]) for part in serialise.parts_of(answer.content)]
+
+
+def test_a_chunk_of_calls_is_one_call_with_the_results_of_all(host: RunningHost) -> None:
+    answer = many(host, lambda a, b, c=0: (a, b, c), ("first",), [(1,), (2,)], c=3)
+    assert answer.brings == host_program.VALUE
+    assert parts_of(answer) == [("first", 1, 3), ("first", 2, 3)]
+
+
+def test_a_failure_in_a_chunk_is_answered_with_what_came_before_and_ends_it(host: RunningHost) -> None:
+    answer = many(host, lambda x: [].append(x) or 1 / x, (), [(1,), (0,), (2,)])
+    *values, (error, text) = parts_of(answer)
+    assert (answer.brings, values, type(error)) == (host_program.EXCEPTION, [1.0], ZeroDivisionError)
+    assert answer.words == "ZeroDivisionError: division by zero"
+    assert "division by zero" in text
+
+
+def test_a_result_in_a_chunk_that_cannot_travel_does_not_take_those_before_it_along(host: RunningHost) -> None:
+    answer = many(host, lambda x: x or memoryview(b""), (), [(1,), (0,), (2,)])
+    assert (answer.brings, parts_of(answer)) == (host_program.UNSENDABLE, [1])
+
+
+def test_exit_in_a_chunk_is_the_exit_of_all_of_it(host: RunningHost) -> None:
+    answer = many(host, sys.exit, (), [(3,), (4,)])
+    assert (answer.brings, answer.content) == (host_program.EXIT, b"3")
 
 
 def test_values_of_other_tasks_take_the_place_of_their_references(host: RunningHost, tmp_path: Path) -> None:
-    class Pickler(pickle.Pickler):
-        def persistent_id(self, thing: Any) -> Any:
-            return ("vine.result", 1) if thing == "the second" else None
+    class Second:
+        def __reduce__(self) -> Any:
+            return serialise.result_at, (1,)
 
-    path = tmp_path / "payload"
-    with path.open("wb") as file:
-        Pickler(file).dump((("the second", {"nested": ["the second"]}), {}))
+    payload = pickle.dumps(((Second(), {"nested": [Second()]}), {}))
     function = tmp_path / "function"
     function.write_bytes(b"D" + dill.dumps(lambda x, y: (x, y, x is y["nested"][0]), recurse=True))
     values = (b"P" + pickle.dumps("no"), b"P" + pickle.dumps([1, 2]))
-    host.call_payload(function, b"P" + path.read_bytes(), values=values)
+    host.call_payload(function, b"P" + payload, values=values)
     assert value_of(host.answer()) == ([1, 2], {"nested": [[1, 2]]}, True)
 
 
@@ -219,10 +275,104 @@ def test_answers_survive_the_death_of_their_host(host: RunningHost) -> None:
 
 
 def test_a_host_for_one_call_ends_after_it_with_its_exit_code(tmp_path: Path) -> None:
-    host = RunningHost(tmp_path, once=True)
+    host = RunningHost(tmp_path, "--once")
     host.call(lambda: sys.exit(7))
     assert host.process.wait() == 7
     host.channel.close()
+
+
+@pytest.fixture
+def forking(tmp_path: Path) -> Iterator[RunningHost]:
+    running = RunningHost(tmp_path, "--fork")
+    yield running
+    running.process.kill()
+    running.process.wait()
+    running.channel.close()
+
+
+def test_each_call_has_a_fork_of_its_own_and_leaves_nothing_in_the_host(forking: RunningHost) -> None:
+    def leave_something() -> tuple[int, int, bool, str | None]:
+        seen = hasattr(sys, "left_by_a_call"), os.environ.get("LEFT")
+        sys.left_by_a_call = True  # type: ignore[attr-defined]
+        os.environ["LEFT"] = "by a call"
+        return os.getpid(), os.getppid(), *seen
+
+    first, second = forking.result(leave_something), forking.result(leave_something)
+    assert first[0] != second[0]
+    assert [call[1:] for call in (first, second)] == [(forking.process.pid, False, None)] * 2
+
+
+def test_a_function_is_loaded_before_the_forks(forking: RunningHost, tmp_path: Path) -> None:
+    """Whoever loads this notes its process."""
+
+    class Loaded:
+        def __reduce__(self) -> Any:
+            note = f"open({str(tmp_path / 'notes')!r}, 'a').write(f'{{os.getpid()}} ')"
+            return eval, (f"{note} and (lambda: 7)", {"os": os})
+
+    path = tmp_path / "function"
+    path.write_bytes(b"D" + dill.dumps(Loaded()))
+    for _ in range(3):
+        forking.call_payload(path, b"P" + pickle.dumps(((), {})))
+    assert forking.values(3) == [7, 7, 7]
+    assert (tmp_path / "notes").read_text().split() == [str(forking.process.pid)]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [(lambda: os.kill(os.getpid(), 9), b"-9"), (lambda: os._exit(4), b"4"), (lambda: os._exit(0), b"0")],
+)
+def test_the_death_of_a_fork_is_its_calls_alone(forking: RunningHost, body: Any, code: bytes) -> None:
+    forking.call(body)
+    answer = forking.answer()
+    assert (answer.brings, answer.content) == (host_program.DIED, code)
+    assert forking.result(lambda: "the next") == "the next"
+
+
+def test_exceptions_exits_long_results_and_chunks_come_out_of_a_fork(forking: RunningHost) -> None:
+    forking.call(lambda: 1 / 0)
+    forking.call(lambda: sys.exit(3))
+    failed, left = forking.answers(2)
+    assert type(value_or_text(failed)[0]) is ZeroDivisionError
+    assert (left.brings, left.content) == (host_program.EXIT, b"3")
+    for size in (1000, config.inline_bytes_max - 10, 3 * config.inline_bytes_max):
+        assert forking.result(lambda size: b"x" * size, size) == b"x" * size
+    assert parts_of(many(forking, lambda x: (os.getpid(), x), (), [(1,), (2,)]))[1][1] == 2
+
+
+def test_what_a_fork_has_used_is_told_and_is_not_left_in_the_host(forking: RunningHost) -> None:
+    forking.call(lambda: len(b"x" * 100_000_000))
+    _, most_kb, left_kb = forking.answer().use
+    assert most_kb > 97_000 and left_kb == 0
+
+
+def test_a_function_that_cannot_be_loaded_is_told_by_the_fork(forking: RunningHost, tmp_path: Path) -> None:
+    (tmp_path / "function").write_bytes(b"Pcnomodule\nname\n.")
+    forking.call_payload(tmp_path / "function", b"P" + pickle.dumps(((), {})))
+    assert forking.answer().words == "ModuleNotFoundError: No module named 'nomodule'"
+    assert forking.result(lambda: "still here") == "still here"
+
+
+def test_a_process_that_a_fork_leaves_behind_does_not_hold_up_its_answer(forking: RunningHost, tmp_path: Path) -> None:
+    def leave_a_child_and_die(gate: str) -> None:
+        if os.fork() == 0:
+            Path(gate).read_text()
+            os._exit(0)
+        os.kill(os.getpid(), 9)
+
+    gate = tmp_path / "gate"
+    os.mkfifo(gate)
+    forking.call(leave_a_child_and_die, str(gate))
+    assert forking.answer().brings == host_program.DIED
+    gate.write_text("go")  # Opens when the child has: it lived.
+
+
+def test_forks_do_not_draw_the_same_random_numbers(forking: RunningHost) -> None:
+    def draw(loaded_with_it: Any = numpy.random) -> tuple[float, float]:
+        return random.random(), float(loaded_with_it.random())
+
+    draws = [forking.result(draw) for _ in range(3)]
+    assert len({number for pair in draws for number in pair}) == 6
 
 
 def test_a_call_that_forks_is_answered_by_the_process_that_read_it_alone(host: RunningHost) -> None:

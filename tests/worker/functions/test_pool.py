@@ -45,18 +45,19 @@ def test_the_shortest_queue_takes_a_call_ahead_of_time() -> None:
     pool = HostPool(2)
     busy(pool, 1, 2)
     shorter = busy(pool, 3)
-    assert pool.to_hand_ahead(None, ONE, depth_max=10, now=0.0) is shorter
+    assert pool.to_hand_ahead(None, False, ONE, depth_max=10, now=0.0) is shorter
 
 
 def test_no_call_is_handed_ahead_to_a_host_of_other_kind_depth_or_pace() -> None:
     pool = HostPool(2)
     host = busy(pool, 1)
-    assert pool.to_hand_ahead(PACKED.environment, ONE, 10, now=0.0) is None
-    assert pool.to_hand_ahead(None, Resources(cores=2), 10, now=0.0) is None
-    assert pool.to_hand_ahead(None, ONE, 0, now=0.0) is None
-    assert pool.to_hand_ahead(None, ONE, 10, now=config.calls_ahead_s) is None
+    assert pool.to_hand_ahead(PACKED.environment, False, ONE, 10, now=0.0) is None
+    assert pool.to_hand_ahead(None, False, Resources(cores=2), 10, now=0.0) is None
+    assert pool.to_hand_ahead(None, False, ONE, 0, now=0.0) is None
+    assert pool.to_hand_ahead(None, False, ONE, 10, now=config.calls_ahead_s) is None
+    assert pool.to_hand_ahead(None, True, ONE, 10, now=0.0) is None
     host.recalled = True
-    assert pool.to_hand_ahead(None, ONE, 10, now=0.0) is None
+    assert pool.to_hand_ahead(None, False, ONE, 10, now=0.0) is None
 
 
 def test_hosts_whose_call_is_long_are_overdue_only_while_others_wait_for_them() -> None:

@@ -22,7 +22,7 @@ _buffer = memoryview(bytearray(2 * config.host_frame_bytes_max))
 @dataclass(frozen=True, slots=True)
 class Answer:
     number: int
-    brings: bytes  # one of host.READY, VALUE, EXCEPTION, EXIT
+    brings: bytes  # host.READY, or one of host.CALL_ENDS
     at_path: bool  # the content is the path of the file that holds it
     content: bytes
     run_s: float
@@ -82,7 +82,7 @@ class HostChannel:
 
     def send(self, number: int, function: bytes, settings: bytes, blobs: Sequence[host.Blob]) -> None:
         """Gives the host a call, with the next `flush`; a long one goes by a file. Numbers ascend."""
-        frame = host.call_frame(number, function, settings, blobs)
+        frame = call_frame(number, function, settings, blobs)
         if len(frame) + host.LENGTH.size > config.host_frame_bytes_max:
             path = self._spill_folder / f"call-{self.fileno()}-{number}"
             try:
@@ -186,6 +186,14 @@ class HostChannel:
         self._far.close()
         for end in self._pipes:
             os.close(end)
+
+
+def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[host.Blob]) -> bytes:
+    """The frame of one call: its arguments are the first blob, the values that they refer to follow."""
+    parts = [host.CALL_HEAD.pack(host.CALL, number, len(function), len(settings), len(blobs)), function, settings]
+    for where, content in blobs:
+        parts += (host.BLOB_HEAD.pack(where, len(content)), content)
+    return b"".join(parts)
 
 
 def _answer(frame: bytes | bytearray) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from vine import config
 from vine.names import AttemptId, ObjectId
+from vine.wire.parts import TaskKind
 from vine_worker import actions as act
 from vine_worker.attempts import AT_ONCE, Attempt, State
 from vine_worker.board import Board
@@ -73,7 +74,8 @@ class Dispatch:
         if sum(len(value.value or b"") for value in assignment.values) > config.call_ahead_bytes_max:
             return False
         depth_max = min(config.calls_ahead_max, int(config.calls_ahead_s / max(run_s, _RUN_S_MIN)))
-        host = self.pool.to_hand_ahead(assignment.environment, assignment.allotment, depth_max, self._board.now)
+        forks = assignment.kind is TaskKind.FORK
+        host = self.pool.to_hand_ahead(assignment.environment, forks, assignment.allotment, depth_max, self._board.now)
         if host is None:
             return False
         attempt.move(State.HANDED)

@@ -6,11 +6,14 @@ environment runs it. It also holds the frames' layout, which the worker's end im
 Calls come through a SOCK_SEQPACKET socket, several in a frame; the number of each comes through a pipe,
 and is taken out of it before the call begins: the worker takes calls back by taking their numbers. Every
 answer goes into a second pipe at once: what has been answered survives the death of this process there.
+With `--fork` each call runs in a fork of this process, which has loaded its function and run nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import gc
 import io
 import json
 import os
@@ -33,7 +36,8 @@ if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older
 CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
 INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
-CALL_ENDS = (VALUE, EXCEPTION, EXIT)
+UNSENDABLE, DIED = b"u", b"d"  # ... a result that cannot travel; the exit code of a fork, or its signal's, negative
+CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE, DIED)
 
 PIPE_BYTES = 65536  # A pipe's capacity on Linux, unless it is asked to be another.
 LENGTH = struct.Struct("<I")  # before each call in a frame, and before each answer
@@ -46,18 +50,13 @@ BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
 ANSWER_HEAD = struct.Struct("<QccdfIIH")
 
 PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised
+MANY = b"M"  # before the arguments of a chunk of calls, and before its results, each of which has its LENGTH before it
+RESULT_AT = ("vine.client.serialise", "result_at")  # the function that stands in arguments for another task's result
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 NO_USE = (0.0, 0, 0)  # processor seconds; kilobytes that this process had at most, and has left
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
+HINTS = {"generator": "return a list of it", "coroutine": "submit a function that calls asyncio.run()"}
 WORDS_CHARS_MAX = 1000  # Of an exception, for those who may not unpickle it.
-
-
-def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[Blob]) -> bytes:
-    """The frame of one call: its arguments are the first blob, the values that they refer to follow."""
-    parts = [CALL_HEAD.pack(CALL, number, len(function), len(settings), len(blobs)), function, settings]
-    for where, content in blobs:
-        parts += (BLOB_HEAD.pack(where, len(content)), content)
-    return b"".join(parts)
 
 
 def calls_of(frame: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -117,15 +116,36 @@ class Serialiser:
             self._dill = dill
         return self._dill
 
-    def load(self, data: bytes, persistent_load: Callable[[Any], Any] | None = None) -> Any:
-        """What was serialised; references to other tasks' results are asked of `persistent_load`."""
+    def load(self, data: bytes, result_at: Callable[[int], Any] | None = None) -> Any:
+        """What was serialised; references to other tasks' results are asked of `result_at`."""
         content = memoryview(data)[1:]
-        if persistent_load is None:
-            load: Any = pickle.loads if data[:1] == PICKLE else self.dill().loads
-            return load(content)
+        if result_at is None:
+            return (pickle if data[:1] == PICKLE else self.dill()).loads(content)
         base: Any = pickle.Unpickler if data[:1] == PICKLE else self.dill().Unpickler
-        reader = type("Reader", (base,), {"persistent_load": staticmethod(persistent_load)})
+
+        def find_class(reader: Any, module: str, name: str) -> Any:
+            return result_at if (module, name) == RESULT_AT else base.find_class(reader, module, name)
+
+        reader = type("Reader", (base,), {"find_class": find_class})
         return reader(io.BytesIO(content)).load()
+
+    def arguments(self, blobs: Sequence[Blob]) -> tuple[bool, Sequence[Any], dict[str, Any]]:
+        """Whether they are of many calls, positional ones, named ones; with other tasks' values in their places."""
+        payload = read_blob(blobs[0])
+        many = payload[:1] == MANY
+        payload = payload[1:] if many else payload
+        if len(blobs) == 1:
+            args, kwargs = self.load(payload)
+            return many, args, kwargs
+        loaded: dict[int, Any] = {}  # a value that is named twice is one object, as it was at the client
+
+        def result_at(place: int) -> Any:
+            if place not in loaded:
+                loaded[place] = self.load(read_blob(blobs[1 + place]))
+            return loaded[place]
+
+        args, kwargs = self.load(payload, result_at)
+        return many, args, kwargs
 
     def dump(self, value: Any) -> bytes:
         try:
@@ -139,6 +159,10 @@ class Serialiser:
                 return DILL + stream.getvalue()
             except ImportError:
                 raise why from None
+
+
+class UnsendableError(Exception):
+    """A result that stays where it is; the words are for its author."""
 
 
 def refuse_open_files(value: Any) -> Any:
@@ -178,6 +202,14 @@ class Channel:
             # A copy, for the next frame may be read while the last calls of this one still wait.
             self._read = list(calls_of(memoryview(bytes(self._buffer[:length]))))[::-1]
 
+    def replace(self, answers: int) -> None:
+        """In a fork: our answer goes through this pipe, which processes that the call forks must not hold open."""
+        os.close(self._permits)
+        os.close(self._answers)
+        self._calls.close()
+        self._answers = answers
+        os.register_at_fork(after_in_child=lambda: os.close(answers))
+
     def answer(self, frame: bytes) -> None:
         left = memoryview(LENGTH.pack(len(frame)) + frame)
         while left:
@@ -198,9 +230,7 @@ class Host:
     def __init__(self, channel: Channel, serialiser: Serialiser, options: argparse.Namespace) -> None:
         self._channel = channel
         self._serialiser = serialiser
-        self._inline_bytes = options.inline_bytes
-        self._measure_from_s = options.measure_from
-        self._spill_folder = options.spill
+        self._options = options
         self._functions: dict[bytes, Callable[..., Any]] = {}
         self._home = os.getcwd()
         self._process_id = os.getpid()
@@ -215,22 +245,48 @@ class Host:
             call = self._channel.next_call()
             if call is None:
                 return 0
-            exit_code = self._run(call)
+            exit_code = self._fork(call) if self._options.fork else self._run(call)
             if once:
                 return exit_code
+
+    def _fork(self, call: Call) -> int:
+        with contextlib.suppress(BaseException):  # The fork tries again, and tells.
+            self._prepared(call)
+        gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
+        flush_output()  # Or what loading has printed would be printed twice.
+        readable, writable = os.pipe()
+        child = os.fork()
+        if not child:
+            self._process_id = os.getpid()
+            self._channel.replace(writable)
+            if "numpy.random" in sys.modules:  # Python's own `random` sees to itself.
+                sys.modules["numpy.random"].seed()
+            os._exit(self._run(call))
+        os.close(writable)
+        answer = read_answer(readable)
+        os.close(readable)
+        _pid, status = os.waitpid(child, 0)
+        if answer:
+            self._channel.answer(answer)
+        else:
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            self._answer(call.number, DIED, str(code).encode(), 0.0)
+        return 0
 
     def _run(self, call: Call) -> int:
         started_s = time.perf_counter()
         try:
-            if call.settings != self._settings:
-                self._apply(call.settings)
-            function = self._function(call.function)
-            args, kwargs = self._arguments(call.blobs)
+            function = self._prepared(call)
+            many, args, kwargs = self._serialiser.arguments(call.blobs)
             self._times_before = os.times()
             started_s = time.perf_counter()
+            if many:
+                return self._run_many(call.number, function, args, kwargs)
             result = function(*args, **kwargs)
             run_s = time.perf_counter() - started_s
             self._answer(call.number, VALUE, self._dump_result(result), run_s)
+        except UnsendableError as why:
+            self._answer(call.number, UNSENDABLE, b"", time.perf_counter() - started_s, str(why))
         except SystemExit as exit_request:
             code = exit_code_of(exit_request)
             self._answer(call.number, EXIT, str(code).encode(), time.perf_counter() - started_s)
@@ -242,30 +298,37 @@ class Host:
             flush_output()
         return 0
 
-    def _function(self, path: bytes) -> Callable[..., Any]:
-        function = self._functions.get(path)
+    def _prepared(self, call: Call) -> Callable[..., Any]:
+        """The call's function, loaded; we are in its folder, with its variables."""
+        if call.settings != self._settings:
+            self._apply(call.settings)
+        function = self._functions.get(call.function)
         if function is None:
-            loaded: Callable[..., Any] = self._serialiser.load(read_blob((AT_PATH, path)))
+            loaded: Callable[..., Any] = self._serialiser.load(read_blob((AT_PATH, call.function)))
             if len(self._functions) >= FUNCTIONS_MAX:
                 self._functions.pop(next(iter(self._functions)))
-            function = self._functions[path] = loaded
+            function = self._functions[call.function] = loaded
         return function
 
-    def _arguments(self, blobs: list[Blob]) -> tuple[Sequence[Any], dict[str, Any]]:
-        payload = read_blob(blobs[0])
-        if len(blobs) == 1:
-            args, kwargs = self._serialiser.load(payload)
-            return args, kwargs
-        loaded: dict[int, Any] = {}  # a value that is named twice is one object, as it was at the client
-
-        def value_of(reference: tuple[str, int]) -> Any:
-            position = reference[1]
-            if position not in loaded:
-                loaded[position] = self._serialiser.load(read_blob(blobs[1 + position]))
-            return loaded[position]
-
-        args, kwargs = self._serialiser.load(payload, value_of)
-        return args, kwargs
+    def _run_many(self, number: int, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> int:
+        """Calls the function with each row of arguments; a failure is answered with what came before it."""
+        first, rows = args
+        started_s = time.perf_counter()
+        results, brings, words = [MANY], VALUE, ""
+        try:
+            for row in rows:
+                value = self._dump_result(function(*first, *row, **kwargs))
+                results += (LENGTH.pack(len(value)), value)
+        except UnsendableError as why:
+            brings, words = UNSENDABLE, str(why)
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `_run`
+            failure = self._dump_exception(error)
+            results += (LENGTH.pack(len(failure)), failure)
+            brings, words = EXCEPTION, safe_words(error)
+        self._answer(number, brings, b"".join(results), time.perf_counter() - started_s, words)
+        return 0
 
     def _apply(self, settings: bytes) -> None:
         """Goes to the call's folder and sets its variables, after undoing those of the call before."""
@@ -288,9 +351,8 @@ class Host:
             return self._serialiser.dump(result)
         except Exception as why:
             kind = type(result).__qualname__
-            raise TypeError(
-                f"the result, of type {kind}, cannot be serialised: {why}; return something that pickle or dill takes"
-            ) from why
+            hint = HINTS.get(kind, "return plain data")
+            raise UnsendableError(f"the result is a {kind}, which cannot travel ({safe_words(why)}): {hint}") from why
 
     def _dump_exception(self, error: BaseException) -> bytes:
         """The exception with its traceback as text; one that does not survive the way is told in words."""
@@ -311,8 +373,8 @@ class Host:
             flush_output()
             os._exit(int(content) if brings == EXIT else int(brings == EXCEPTION))
         where, said = INLINE, words.encode(errors="replace")
-        if len(content) > self._inline_bytes:
-            path = os.path.join(self._spill_folder, f"value-{os.getpid()}-{time.time_ns():x}").encode()
+        if len(content) > self._options.inline_bytes:
+            path = os.path.join(self._options.spill, f"value-{os.getpid()}-{time.time_ns():x}").encode()
             try:
                 with open(path, "wb") as file:
                     file.write(content)
@@ -321,7 +383,7 @@ class Host:
                     os.unlink(path)  # What was written of it would keep a full disk full.
                 raise
             where, content = AT_PATH, path
-        use = self._use() if run_s >= self._measure_from_s else NO_USE
+        use = self._use() if run_s >= self._options.measure_from else NO_USE
         self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, *use, len(said)) + said + content)
 
     def _use(self) -> tuple[float, int, int]:
@@ -337,7 +399,20 @@ class Host:
                 file.write(b"5")
         except OSError:
             pass  # Then the most of all calls until now is told, which is too much rather than too little.
+        if self._options.fork:
+            left_kb = 0  # It goes with this process.
         return max(0.0, cpu_s), most_kb, left_kb
+
+
+def read_answer(pipe: int) -> bytes:
+    """The answer of a fork; nothing if that has died before it was complete."""
+    answer = b""
+    while len(answer) < LENGTH.size or len(answer) < LENGTH.size + LENGTH.unpack_from(answer)[0]:
+        part = os.read(pipe, PIPE_BYTES)
+        if not part:
+            return b""
+        answer += part
+    return answer[LENGTH.size :]
 
 
 def exit_code_of(request: SystemExit) -> int:
@@ -362,10 +437,8 @@ def safe_words(error: BaseException) -> str:
 def flush_output() -> None:
     """The log shows what a call printed when the call is over."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # The call closed or replaced it.
             stream.flush()
-        except (AttributeError, ValueError, OSError):
-            continue  # The call closed or replaced it: its own choice.
 
 
 def leave_main() -> None:
@@ -386,6 +459,7 @@ def main() -> NoReturn:
     parser.add_argument("--inline-bytes", type=int, required=True)
     parser.add_argument("--measure-from", type=float, required=True, help="calls that run for so long, in seconds")
     parser.add_argument("--once", action="store_true")
+    parser.add_argument("--fork", action="store_true")
     options = parser.parse_args()
     leave_main()
     channel = Channel(options.fd, options.frame_bytes)

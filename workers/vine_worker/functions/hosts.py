@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from vine import config
 from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
@@ -16,7 +17,7 @@ from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
-from vine_worker.functions.host import CALL_ENDS, READY
+from vine_worker.functions.host import CALL_ENDS, DIED, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
@@ -29,6 +30,7 @@ class LiveHost:
     host: int
     channel: HostChannel
     log: Path
+    forks: bool = False
     program: int = 0
     ready: bool = False
     calls: dict[int, AttemptId] = field(default_factory=dict)
@@ -52,7 +54,8 @@ class Hosts:
 
     def start(self, action: act.StartHost) -> None:
         try:
-            host = LiveHost(action.host, HostChannel(self._places.spill), self._places.host_log(action.host))
+            log = self._places.host_log(action.host)
+            host = LiveHost(action.host, HostChannel(self._places.spill), log, action.kind.forks)
             self._launch(action, host)
         except OSError as why:
             message = f"no interpreter for functions could be started: {why}"
@@ -77,7 +80,7 @@ class Hosts:
         )
         home = places.hosts / str(action.host)
         home.mkdir()
-        arguments = process.host_arguments(environment, places.dill, places.spill, once=False)
+        arguments = process.host_arguments(environment, places.dill, places.spill, *(["--fork"] if kind.forks else []))
         with host.log.open("ab") as log:
             streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)
@@ -124,7 +127,10 @@ class Hosts:
                 host.ready = True
                 self._feed(act.HostReady(host.host))
             elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
-                ends.append((host.calls.pop(answer.number), process.ending_of_answer(answer)))
+                ending = process.ending_of_answer(answer)
+                if answer.brings == DIED:
+                    ending = replace(ending, message=f"{ending.message} (log: {host.log})")
+                ends.append((host.calls.pop(answer.number), ending))
             else:
                 host.channel.malformed = True
                 break
@@ -134,6 +140,15 @@ class Hosts:
             self._programs.kill(host.program, force=True)
         host.channel.flush()
         return len(answers)
+
+    def pause_s(self, answers: int) -> float:
+        """How long the next results are waited for, to take them in together, after a round that brought so many."""
+        if answers >= config.results_pause_from:
+            return config.results_pause_s
+        if not answers:
+            return 0.0
+        least = min((len(host.calls) if host.forks else 0 for host in self._hosts.values() if host.calls), default=0)
+        return config.forks_pause_s if least >= config.forks_pause_from else 0.0
 
     def take_back(self, action: act.TakeBack) -> None:
         """After this the host runs at most one call; what it had answered is told first."""

@@ -19,6 +19,7 @@ class HostKind(NamedTuple):
     environment: ObjectId | None
     threads: int  # numerical libraries read it once, when they are loaded
     devices: tuple[int, ...]  # ... and CUDA does the same
+    forks: bool = False  # for each call, and so runs none itself
 
 
 @dataclass(slots=True)
@@ -88,7 +89,7 @@ class HostPool:
         return [self._idle.pop(number) for number in numbers]
 
     def to_hand_ahead(
-        self, environment: ObjectId | None, allotment: Resources, depth_max: int, now: float
+        self, environment: ObjectId | None, forks: bool, allotment: Resources, depth_max: int, now: float
     ) -> HostRecord | None:
         """The busy host that takes this call behind those that it has, without a wait for its resources."""
         chosen = None
@@ -102,6 +103,7 @@ class HostPool:
                 and host.grant is not None
                 and host.grant.resources == allotment
                 and host.kind.environment == environment
+                and host.kind.forks == forks
                 and now - host.started_s < config.calls_ahead_s
                 and (chosen is None or len(host.calls) < len(chosen.calls))
             ):

@@ -1,0 +1,97 @@
+"""Where do the callbacks of futures run: on one thread of their own, in the order in which the futures ended."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import functools
+import logging
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+Callback = Callable[["Future[Any]"], Any]
+
+_log = logging.getLogger(__name__)
+
+
+class Callbacks:
+    """The thread that runs the user's callbacks, so that one that blocks holds up other callbacks only.
+
+    Results come in, and futures are resolved, on other threads: a callback may submit, and wait for results.
+    """
+
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[tuple[Callback, Future[Any]] | threading.Event | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None  # started by the first callback: few programs have any
+        self._starting = threading.Lock()
+        self._closed = False
+
+    def put(self, callback: Callback, future: Future[Any]) -> None:
+        if self._closed:
+            _run(callback, future)
+            return
+        if self._thread is None:
+            self._start()
+        self._queue.put((callback, future))
+
+    def flush(self) -> None:
+        """Return when all callbacks have run that were put before; at once if a callback asks."""
+        if self._thread is not None and self._thread.is_alive() and threading.current_thread() is not self._thread:
+            self._queue.put(reached := threading.Event())
+            reached.wait()
+
+    def close(self) -> None:
+        """As `flush`; those that come later run on the thread that puts them."""
+        self._closed = True
+        self._queue.put(None)
+        if self._thread is not None and threading.current_thread() is not self._thread:
+            self._thread.join()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="vine-client-callbacks", daemon=True)
+                self._thread.start()
+
+    def _serve(self) -> None:
+        while (item := self._queue.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+            else:
+                _run(*item)
+
+
+class DeferringFuture(Future[T]):
+    """A future that leaves its callbacks to `call_back`, and can be ended in a forked child."""
+
+    def call_back(self, callback: Callback, future: Future[Any]) -> None:
+        raise AssertionError("who makes one says where its callbacks run")
+
+    def add_done_callback(self, fn: Callback) -> None:
+        """As in `concurrent.futures`; one that is added before the end runs on the thread for callbacks."""
+        if not self.done():
+            fn = functools.partial(self.call_back, fn)
+        super().add_done_callback(fn)
+
+    def disowned(self, error: BaseException) -> None:
+        """This process is a fork of the one that waits, whose other threads may hold the lock.
+
+        It ends here without a word to anybody: waiting threads and callbacks are the parent's.
+        """
+        self._condition = _forked
+        self._done_callbacks: list[Callback] = []
+        self._state = concurrent.futures._base.FINISHED
+        self._exception = error
+
+
+_forked = threading.Condition()  # of all that end so: nothing changes in them any more
+
+
+def _run(callback: Callback, future: Future[Any]) -> None:
+    try:
+        callback(future)
+    except BaseException:  # noqa: BLE001 - logged; a callback that fails, or calls sys.exit, harms no other
+        _log.exception("calling callback for %r", future)

@@ -1,0 +1,104 @@
+"""How does one function run over many arguments: submitted by chunks, results in order as they are asked for?"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from typing import Any, NamedTuple
+
+import msgspec
+
+from vine.client import futures, serialise
+from vine.client.futures import VineFuture
+from vine.wire.parts import Outcome, TaskResult
+
+Row = tuple[Any, ...]  # the arguments of one call
+
+
+class Results(NamedTuple):
+    """What came of a chunk of calls: values in order, then the error of the one that failed."""
+
+    values: list[Any]
+    error: BaseException | None = None
+
+
+class ChunkFuture(VineFuture[Results]):
+    """The future of several calls that run one after another as one; one that fails does not hide those before it."""
+
+    mark = serialise.MANY
+
+    def _take(self, result: TaskResult, value: bytes | None) -> None:
+        if value is None or value[:1] != serialise.MANY:
+            super()._take(result, value)
+            return
+        parts = serialise.parts_of(value)
+        failure = parts.pop() if result.outcome is Outcome.EXCEPTION else None
+        error = futures.read_outcome(result, failure)[1]
+        one = msgspec.structs.replace(result, outcome=Outcome.SUCCESS, value=None)
+        values: list[Any] = []
+        for part in parts:
+            read, unreadable = futures.read_outcome(one, part)
+            if unreadable is not None:
+                error = unreadable
+                break
+            values.append(read)
+        self.set_result(Results(values, error))
+
+
+def check(chunksize: int, buffersize: int | None) -> None:
+    if chunksize < 1:
+        raise ValueError("chunksize must be >= 1.")
+    if buffersize is not None and not isinstance(buffersize, int):
+        raise TypeError("buffersize must be an integer or None")
+    if buffersize is not None and buffersize < 1:
+        raise ValueError("buffersize must be None or > 0")
+
+
+def in_order(
+    submit: Callable[[list[Row]], Future[Results]],
+    iterables: tuple[Iterable[Any], ...],
+    timeout: float | None,
+    chunksize: int,
+    buffersize: int | None,
+) -> Iterator[Any]:
+    """Submits the chunks, at most `buffersize` of them ahead of what is asked for; the results follow lazily."""
+    end_s = None if timeout is None else time.monotonic() + timeout
+    chunks = _chunks(zip(*iterables, strict=False), chunksize)
+    ahead: deque[Future[Results]] = deque()
+    try:
+        for chunk in itertools.islice(chunks, buffersize):
+            ahead.append(submit(chunk))
+    except BaseException:  # Such as a Ctrl-C: nobody gets the results.
+        _cancel(ahead)
+        raise
+    return _results(ahead, map(submit, chunks), end_s)
+
+
+def _results(ahead: deque[Future[Results]], more: Iterator[Future[Results]], end_s: float | None) -> Iterator[Any]:
+    """Ends all that is open when it ends itself: by an error, for want of time, or because nobody asks any more."""
+    try:
+        while ahead:
+            left_s = None if end_s is None else max(0.0, end_s - time.monotonic())
+            values, error = ahead[0].result(left_s)
+            ahead.popleft()
+            ahead.extend(itertools.islice(more, 1))
+            values.reverse()
+            while values:
+                yield values.pop()  # And so not kept here.
+            if error is not None:
+                raise error
+    finally:
+        _cancel(ahead)
+
+
+def _chunks(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    while chunk := list(itertools.islice(rows, size)):
+        yield chunk
+
+
+def _cancel(ahead: Iterable[Future[Any]]) -> None:
+    for future in ahead:
+        future.cancel()
