@@ -181,6 +181,18 @@ def test_the_last_that_still_receive_are_each_fed_by_three_that_have_it_all() ->
         assert len(feeders) == 3 and all(forest.has_all(feeder) for feeder in feeders if feeder)
 
 
+def test_a_node_that_called_itself_slow_stays_so_whoever_complains_of_it() -> None:
+    # given more slow nodes than the others can spare, so that they feed some
+    forest = grown(30)
+    for number in range(25):
+        forest.demote(WorkerId(f"w{number}"))
+    child, slow = next((child, parent) for (child, _), parent in sources(forest).items() if forest.is_slow(parent))
+    # when a child finds one too slow
+    forest.accuse(slow, child)
+    # then it is no better for that
+    assert forest.is_slow(slow)
+
+
 def test_newcomers_take_over_what_nodes_had_to_lend() -> None:
     forest = grown(600)
     for number in range(0, 600, 2):

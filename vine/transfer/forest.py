@@ -9,6 +9,7 @@ below a newcomer, though: only nodes of one generation, which joined at about th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -39,7 +40,7 @@ class Forest:
         self._spared: list[Member] = []
         self._slow: dict[Member, None] = {}
         self._waiting: dict[Member, None] = {}  # and those who are taken for dead
-        self._stragglers = Stragglers()
+        self._stragglers = Stragglers(stripes)
         self._doubtful: set[WorkerId] = set()  # who was taken for dead before: slow if it comes again
 
     # --- events ----------------------------------------------------------------------------------
@@ -58,9 +59,8 @@ class Forest:
         if spared:
             self._spared.append(member)
         self._offers.add(member)
-        if len(member.holds) == len(self._stripes):
-            self._stragglers.discard(member)
-            self._feed_stragglers()
+        self._stragglers.discard(member)
+        self._feed_stragglers()
         return self._end()
 
     def join(self, node: WorkerId, now: float, rank: int = 0) -> list[Edge]:
@@ -88,6 +88,7 @@ class Forest:
         self._offers.discard(member)
         self._stragglers.discard(member)
         self._adopt(self._orphans(member))
+        self._feed_stragglers()
         return self._end()
 
     def demote(self, node: WorkerId) -> list[Edge]:
@@ -109,6 +110,7 @@ class Forest:
         member.slow = member.away = True
         self._doubtful.add(node)
         self._slow.pop(member, None)
+        self._stragglers.discard(member)
         self._unlink_all(member)
         self._waiting[member] = None
         self._adopt(self._orphans(member))
@@ -127,13 +129,15 @@ class Forest:
             return self.suspend(parent)
         if len(member.accusers) >= config.slow_reports_max:
             return self.demote(parent)
-        member.slow = True  # While others are looked for.
+        was_slow, member.slow = member.slow, True  # While others are looked for.
+        self._slow.pop(member, None)
         self._slow[member] = None
         for stripe in self._stripes:
             self._move([accuser], member, stripe)
-        member.slow = False
-        del self._slow[member]
-        self._offers.add(member)
+        if not was_slow:
+            member.slow = False
+            del self._slow[member]
+            self._offers.add(member)
         return self._end()
 
     def _move(self, children: list[Member], parent: Member, stripe: int) -> None:
@@ -146,6 +150,7 @@ class Forest:
     def retry(self) -> list[Edge]:
         """Slots may have become free that other objects had taken."""
         self._offers.renew()
+        self._feed_stragglers()
         return self._end()
 
     def dissolve(self) -> None:
@@ -399,9 +404,11 @@ class Forest:
         return False
 
     def _feed_stragglers(self) -> None:
+        """By holders that it gets nothing from yet, and of which it has not complained."""
         for member, stripe in self._stragglers.badly_fed(len(self._members)):
-            better = self._offers.best(stripe, stripe, member)
-            if better is not None and stripe in better.holds and not better.flows[member]:
+            suits = functools.partial(self._stragglers.suits, member, stripe)
+            better = self._offers.best(stripe, stripe, member, suits=suits)
+            if better is not None:
                 self._unlink(member, stripe)
                 self._link(better, member, stripe)
 

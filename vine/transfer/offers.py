@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from vine.names import WorkerId
 from vine.transfer.trees import Member, Ranking, Trees, Verdict
@@ -33,12 +33,19 @@ class Offers:
     def discard(self, member: Member) -> None:
         self._busy.pop(member, None)
 
-    def best(self, queue: int, stripe: int, child: Member, later: bool = False) -> Member | None:
+    def best(
+        self,
+        queue: int,
+        stripe: int,
+        child: Member,
+        later: bool = False,
+        suits: Callable[[Member], bool] = lambda node: True,
+    ) -> Member | None:
         """The best of this queue for this child in this stripe; `later`: also if it joined after the child."""
 
         def judge(node: Member) -> Verdict:
             if self._is_open(node, queue):
-                if self._trees.may_feed(node, child, stripe, later):
+                if self._trees.may_feed(node, child, stripe, later) and suits(node):
                     return Verdict.TAKE
                 if node is child or self._trees.slots.free(node.name) > 0:
                     return Verdict.KEEP

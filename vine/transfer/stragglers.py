@@ -15,7 +15,8 @@ class Stragglers:
     two from the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stripes: int) -> None:
+        self._chain = stripes == 1  # Each hangs on one other, also in the end.
         self._receiving: dict[Member, None] = {}
 
     def add(self, member: Member) -> None:
@@ -26,8 +27,12 @@ class Stragglers:
 
     def badly_fed(self, members: int) -> Iterator[tuple[Member, int]]:
         """Nodes and stripes, once few of so many still receive."""
-        if len(self._receiving) * config.stragglers_of <= members:
+        if not self._chain and len(self._receiving) * config.stragglers_of <= members:
             for member in list(self._receiving):
                 for stripe, parent in enumerate(member.parents):
                     if parent is not None and (stripe not in parent.holds or parent.flows[member] > 1):
                         yield member, stripe
+
+    def suits(self, member: Member, stripe: int, node: Member) -> bool:
+        """Whether the straggler is better off with this node."""
+        return stripe in node.holds and not node.flows[member] and node.name not in member.accused
