@@ -31,6 +31,8 @@ PURE = (
     "vine.scheduler",
     "vine.transfer.plan",
     "vine.transfer.forest",
+    "vine.transfer.offers",
+    "vine.transfer.stragglers",
     "vine.transfer.trees",
     "vine.transfer.ranks",
     "vine.transfer.chunks",

@@ -70,6 +70,7 @@ manager_pulls_max = 64  # Results and outputs that the manager fetches at once: 
 manager_small_transfers = 1  # One more slot of the manager, for objects of a few chunks.
 forest_stripes = 3  # Trees of an object's forest, and children of a node: as many as the cap, the paper's figure.
 forest_generation_s = 1.0  # Who wants an object within this time may be put between each other in its forest.
+stragglers_of = 8  # When one in so many nodes of a forest is left that still receives, those who have it all feed it.
 slow_reports_max = 2  # Children that call a node slow before it feeds nobody else in that object's forest.
 slow_claims_max = 3  # Parents of which a child may say so in a forest: after that the fault is its own.
 slow_objects_max = 3  # ... and objects in which it came to that before it is ranked last for new ones.

@@ -122,7 +122,8 @@ def _sent(found: Broadcast) -> str:
         return ", ".join(f"{source} {sent}" for source, sent in copies.items())
     first = f"{MANAGER} {copies.pop(MANAGER)}, workers " if MANAGER in copies else ""
     return first + ", ".join(
-        f"{count} x {sent}" for sent, count in sorted(Counter(copies.values()).items(), reverse=True)
+        f"{count} x {sent}"
+        for sent, count in sorted(Counter(copies.values()).items(), key=lambda entry: float(entry[0]), reverse=True)
     )
 
 

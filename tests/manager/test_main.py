@@ -87,7 +87,18 @@ def test_a_pipe_that_was_not_inherited_is_named(descriptor: str, complaint: Comp
     assert f"--parent-fd {descriptor} is not open here" in said
 
 
-@pytest.mark.parametrize("setting", ["no_such_limit=1", "worker_lost_after_s=soon", "chunk_bytes_small=1.5", "nan"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "no_such_limit=1",
+        "worker_lost_after_s=soon",
+        "chunk_bytes_small=1.5",
+        "nan",
+        "source_patience=-1",
+        "source_patience=inf",
+        "source_patience=nan",
+    ],
+)
 def test_a_limit_that_is_none_is_named(setting: str, complaint: Complaint) -> None:
     code, said = complaint("--set", setting)
     assert code == ExitCode.USAGE

@@ -81,5 +81,9 @@ def test_a_batch_of_which_the_source_lacked_some_does_not_narrow_the_window() ->
     assert after_batches(Credit(), True, delay_s=0.001, batches=4) < config.credit_chunks
 
 
+def test_a_single_chunk_that_was_waited_for_does_not_hold_the_window_open() -> None:
+    assert after_batches(Credit(), *[True] * 15, False, delay_s=0.001, batches=4) < config.credit_chunks
+
+
 def test_too_few_chunks_that_were_not_waited_for_tell_nothing() -> None:
     assert after_batches(Credit(), True, *[False] * 15, delay_s=0.02) == config.credit_chunks

@@ -2,67 +2,21 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter, defaultdict
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.transfer.planted import Sources, depth, feeds_in, grown, join, line_up, planted, sources
 from tests.transfer.spreading import spread
 from vine.names import MANAGER, WorkerId
-from vine.transfer.forest import Forest
 from vine.transfer.trees import Edge, Slots
 
 CHUNK_BYTES = 1 << 20
 CHUNKS = 866  # of 908 MB
 BOUND_S = 908e6 / 1.25e9
-
-Sources = dict[tuple[WorkerId, int], WorkerId]  # (child, stripe): parent
-
-
-def planted(slots: Slots | None = None, window_s: float = 1.0) -> Forest:
-    forest = Forest(slots or Slots(3), window_s)
-    forest.hold(MANAGER, spared=True)
-    return forest
-
-
-def join(forest: Forest, *names: str, rank: int = 0, now: float = 0.0) -> list[Edge]:
-    return [e for name in names for e in forest.join(WorkerId(name), now, rank)]
-
-
-def grown(count: int, window_s: float = 1.0, ranks: tuple[int, ...] = (0,)) -> Forest:
-    forest = planted(window_s=window_s)
-    for number in range(count):
-        join(forest, f"w{number}", rank=ranks[number % len(ranks)])
-    return forest
-
-
-def sources(forest: Forest) -> Sources:
-    return {(edge.child, edge.stripe): edge.parent for edge in forest.edges() if edge.parent is not None}
-
-
-def line_up(tree: Sources, node: WorkerId, stripe: int) -> list[WorkerId]:
-    """The nodes between this one and the end of its line, that one included."""
-    line = []
-    while (node, stripe) in tree:
-        node = tree[node, stripe]
-        assert node not in line, "a circle"
-        line.append(node)
-    return line
-
-
-def depth(forest: Forest) -> int:
-    tree = sources(forest)
-    return max(len(line_up(tree, child, stripe)) for child, stripe in tree)
-
-
-def feeds_in(forest: Forest) -> dict[WorkerId, set[int]]:
-    stripes = defaultdict(set)
-    for (_, stripe), parent in sources(forest).items():
-        if parent != MANAGER:
-            stripes[parent].add(stripe)
-    return stripes
 
 
 def depth_bound(count: int) -> int:
@@ -196,6 +150,47 @@ def test_one_child_that_has_nobody_else_to_turn_to_stays_where_it_is() -> None:
     join(forest, "a")
     assert forest.accuse(MANAGER, WorkerId("a")) == []
     assert set(sources(forest).values()) == {MANAGER}
+
+
+def test_when_a_full_forest_moves_a_child_nobody_comes_to_hang_on_the_node_that_is_known_to_be_slow() -> None:
+    for number in range(3 * 81):
+        # given a full forest with a slow node, whose slots are wanting
+        forest = grown(81)
+        slow = next(node for node, stripes in feeds_in(forest).items() if stripes)
+        forest.demote(slow)
+        (child, _), parent = list(sources(forest).items())[number]
+        if slow in (child, parent) or parent == MANAGER:
+            continue
+        # when any child finds its parent slow
+        forest.accuse(parent, child)
+        # then it, or who makes room for it, rather hangs on that one
+        assert slow not in sources(forest).values()
+
+
+def test_the_last_that_still_receive_are_each_fed_by_three_that_have_it_all() -> None:
+    # given two nodes of which one feeds the other
+    forest = grown(32)
+    child, parent = next((child, parent) for (child, _), parent in sources(forest).items() if parent != MANAGER)
+    # when all others have it all
+    for number in range(32):
+        if (node := WorkerId(f"w{number}")) not in (child, parent):
+            forest.finish(node)
+    # then both are fed by others than each other, each stripe by another
+    for node in (child, parent):
+        feeders = {edge.parent for edge in forest.sources(node)} - {None}
+        assert len(feeders) == 3 and all(forest.has_all(feeder) for feeder in feeders if feeder)
+
+
+def test_a_node_that_called_itself_slow_stays_so_whoever_complains_of_it() -> None:
+    # given more slow nodes than the others can spare, so that they feed some
+    forest = grown(30)
+    for number in range(25):
+        forest.demote(WorkerId(f"w{number}"))
+    child, slow = next((child, parent) for (child, _), parent in sources(forest).items() if forest.is_slow(parent))
+    # when a child finds one too slow
+    forest.accuse(slow, child)
+    # then it is no better for that
+    assert forest.is_slow(slow)
 
 
 def test_newcomers_take_over_what_nodes_had_to_lend() -> None:

@@ -2,13 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.transfer.grove import grove
 from vine.names import WorkerId
-from vine.transfer.trees import Edge, Member, Ranking, Slots, Trees, Verdict
-
-
-def grove(*names: str, cap: int = 3) -> tuple[Trees, list[Member]]:
-    trees = Trees(3, Slots(cap))
-    return trees, [trees.new_member(WorkerId(n), number, 0) for number, n in enumerate(names)]
+from vine.transfer.trees import Edge, Ranking, Slots, Verdict
 
 
 def test_a_flow_is_an_object_to_a_receiver_however_many_stripes_it_carries() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import re
 import secrets
@@ -156,9 +157,12 @@ def _limit(text: str) -> tuple[str, float]:
     if not isinstance(present, int | float):
         raise UsageError(f"--set {text!r}: vine.config has no limit called {name!r}")
     try:
-        return name, type(present)(value)
+        limit = type(present)(value)
     except ValueError:
         raise UsageError(f"--set {text!r}: {value!r} is no {type(present).__name__}") from None
+    if not 0 <= limit < math.inf:
+        raise UsageError(f"--set {text!r}: a limit is a number from 0 on")
+    return name, limit
 
 
 def _set_limits(limits: Sequence[tuple[str, float]]) -> None:

@@ -1,7 +1,7 @@
 """How many chunks may be outstanding at one source? Twice its rate times its delay, both as measured.
 
 The delay is from the want to the chunk on disk, and only chunks count that the source could send at once:
-for the others the delay says how far ahead we ask. If the source had to wait for some of a batch, the rate is
+for the others the delay says how far ahead we ask. If the source had to wait for many of a batch, the rate is
 that of its own sources, and what waits there takes room too: such a batch only widens the window, which it does
 when a source begins to have more than it is asked for.
 A window that is full makes a queue at the source, which would be taken for distance and make the window grow
@@ -58,6 +58,6 @@ class Credit:
         # A quarter of the way up: the very lowest would be luck, on a machine that does other things too.
         self._floors_s.append(sorted(self._delays_s)[len(self._delays_s) // 4])
         window = math.ceil(2 * max(self._rates) * min(self._floors_s))
-        if self._count > len(self._delays_s):
+        if 4 * (self._count - len(self._delays_s)) > self._count:
             window = max(window, self._window)  # It was the source that was slow, and what waits there needs room.
         self._window = min(max(window, config.credit_chunks_min), config.credit_chunks_max)

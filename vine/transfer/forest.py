@@ -9,11 +9,14 @@ below a newcomer, though: only nodes of one generation, which joined at about th
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from vine import config
 from vine.names import WorkerId
+from vine.transfer.offers import Offers
+from vine.transfer.stragglers import Stragglers
 from vine.transfer.trees import Edge, Member, Ranking, Slots, Trees, Verdict
 
 _WAITING_TRIED_MAX = 8  # An event gives few slots back; what it gives beyond that, the next one uses.
@@ -31,13 +34,13 @@ class Forest:
         self._members: dict[WorkerId, Member] = {}
         self._joined = 0
         self._at_home = [0 for _ in self._stripes]  # nodes that feed others in this stripe, or are to
-        self._open = [Ranking(self._trees, stripe) for stripe in self._stripes]  # who has slots to spare
+        self._offers = Offers(self._trees, self._members)
         self._guests = [Ranking(self._trees, stripe) for stripe in self._stripes]  # of this generation
         self._lent: list[list[Member]] = [[] for _ in self._stripes]  # fed by nodes that are not at home here
         self._spared: list[Member] = []
         self._slow: dict[Member, None] = {}
-        self._busy: dict[Member, None] = {}  # with other objects
         self._waiting: dict[Member, None] = {}  # and those who are taken for dead
+        self._stragglers = Stragglers(stripes)
         self._doubtful: set[WorkerId] = set()  # who was taken for dead before: slow if it comes again
 
     # --- events ----------------------------------------------------------------------------------
@@ -55,7 +58,9 @@ class Forest:
         self._trees.hold(member, stripes if stripes is not None else frozenset(self._stripes))
         if spared:
             self._spared.append(member)
-        self._offer(member)
+        self._offers.add(member)
+        self._stragglers.discard(member)
+        self._feed_stragglers()
         return self._end()
 
     def join(self, node: WorkerId, now: float, rank: int = 0) -> list[Edge]:
@@ -64,6 +69,7 @@ class Forest:
             self._new_generation(now)
         member = self._new_member(node, rank)
         self._waiting[member] = None
+        self._stragglers.add(member)
         return self._end()
 
     def finish(self, node: WorkerId) -> list[Edge]:
@@ -79,8 +85,10 @@ class Forest:
         if member.spared:
             self._spared.remove(member)
         self._slow.pop(member, None)
-        self._busy.pop(member, None)
+        self._offers.discard(member)
+        self._stragglers.discard(member)
         self._adopt(self._orphans(member))
+        self._feed_stragglers()
         return self._end()
 
     def demote(self, node: WorkerId) -> list[Edge]:
@@ -102,6 +110,7 @@ class Forest:
         member.slow = member.away = True
         self._doubtful.add(node)
         self._slow.pop(member, None)
+        self._stragglers.discard(member)
         self._unlink_all(member)
         self._waiting[member] = None
         self._adopt(self._orphans(member))
@@ -120,13 +129,15 @@ class Forest:
             return self.suspend(parent)
         if len(member.accusers) >= config.slow_reports_max:
             return self.demote(parent)
-        member.slow = True  # While others are looked for.
+        was_slow, member.slow = member.slow, True  # While others are looked for.
+        self._slow.pop(member, None)
         self._slow[member] = None
         for stripe in self._stripes:
             self._move([accuser], member, stripe)
-        member.slow = False
-        del self._slow[member]
-        self._offer(member)
+        if not was_slow:
+            member.slow = False
+            del self._slow[member]
+            self._offers.add(member)
         return self._end()
 
     def _move(self, children: list[Member], parent: Member, stripe: int) -> None:
@@ -138,9 +149,8 @@ class Forest:
 
     def retry(self) -> list[Edge]:
         """Slots may have become free that other objects had taken."""
-        busy, self._busy = self._busy, {}
-        for member in busy:
-            self._offer(member)
+        self._offers.renew()
+        self._feed_stragglers()
         return self._end()
 
     def dissolve(self) -> None:
@@ -224,7 +234,7 @@ class Forest:
     def _unlink(self, child: Member, stripe: int) -> Member | None:
         parent = self._trees.unlink(child, stripe)
         if parent is not None:
-            self._offer(parent)
+            self._offers.add(parent)
         return parent
 
     def _unlink_all(self, member: Member) -> None:
@@ -272,7 +282,7 @@ class Forest:
 
     def _settle(self, member: Member, stripe: int) -> bool:
         """Give the member a place in its home stripe, as near to the root as can be had."""
-        parent = self._best(stripe, stripe, member)
+        parent = self._offers.best(stripe, stripe, member)
         guest = self._guest(member, stripe)
         if guest is not None and not self._trees.can_serve(member, guest):
             guest = None
@@ -300,7 +310,7 @@ class Forest:
         self._leave_home(member)
         member.home = stripe
         self._at_home[stripe] += 1
-        self._offer(member)
+        self._offers.add(member)
 
     def _guest(self, member: Member, stripe: int, childless: bool = False) -> Member | None:
         """The guest in this stripe whose place is the nearest to the root and can be had.
@@ -349,8 +359,8 @@ class Forest:
                 self._link(member, above if child is member else child, stripe)
             for child in mine:
                 self._link(above, child, stripe)
-            self._offer(above)
-            self._offer(member)
+            self._offers.add(above)
+            self._offers.add(member)
 
     # --- those who lost their parent -------------------------------------------------------------
 
@@ -393,17 +403,29 @@ class Forest:
                     return True
         return False
 
+    def _feed_stragglers(self) -> None:
+        """By holders that it gets nothing from yet, and of which it has not complained."""
+        for member, stripe in self._stragglers.badly_fed(len(self._members)):
+            suits = functools.partial(self._stragglers.suits, member, stripe)
+            better = self._offers.best(stripe, stripe, member, suits=suits)
+            if better is not None:
+                self._unlink(member, stripe)
+                self._link(better, member, stripe)
+
     # --- who could feed --------------------------------------------------------------------------
 
     def _parent_for(self, child: Member, stripe: int, last_resort: bool = True) -> Member | None:
         """The best node with a slot: one at home in the stripe, another's, a spared one.
 
-        The last resort are slow nodes and those that joined after the child, for which it would have to wait.
+        The last resort are slow nodes and those that joined after the child, for which it would have to wait. Of the
+        slow ones the last is the first to be taken: it may be one from which only a single child is being moved away.
         """
-        found = self._best(stripe, stripe, child) or self._lender(stripe, child)
+        found = self._offers.best(stripe, stripe, child) or self._lender(stripe, child)
         found = found or self._any(self._spared, child, stripe)
         if found is None and last_resort:
-            found = self._any(self._slow, child, stripe) or self._best(stripe, stripe, child, later=True)
+            found = self._any(reversed(self._slow), child, stripe) or self._offers.best(
+                stripe, stripe, child, later=True
+            )
             found = found or self._lender(stripe, child, later=True)
         return found
 
@@ -412,38 +434,9 @@ class Forest:
 
     def _lender(self, stripe: int, child: Member, later: bool = False) -> Member | None:
         """A node that is at home in another stripe; one that feeds nobody yet changes its home."""
-        lenders = [self._best(other, stripe, child, later) for other in self._stripes if other != stripe]
+        lenders = [self._offers.best(other, stripe, child, later) for other in self._stripes if other != stripe]
         found = min((node for node in lenders if node is not None), key=lambda n: (n.edges, n.number), default=None)
         if found is not None and not found.edges and found.home is not None:
             self._guests[found.home].add(found)
             self._go_home(found, stripe)
         return found
-
-    def _best(self, queue: int, stripe: int, child: Member, later: bool = False) -> Member | None:
-        """The best of this queue for this child in this stripe."""
-
-        def judge(node: Member) -> Verdict:
-            if self._is_open(node, queue):
-                if self._trees.may_feed(node, child, stripe, later):
-                    return Verdict.TAKE
-                if node is child or self._trees.slots.free(node.name) > 0:
-                    return Verdict.KEEP
-                self._busy[node] = None
-            node.listed.discard(queue)
-            return Verdict.DROP
-
-        return self._open[queue].first(judge)
-
-    def _offer(self, member: Member) -> None:
-        """Let the member stand in the queues in which it belongs."""
-        for queue in self._stripes:
-            if queue not in member.listed and self._is_open(member, queue):
-                member.listed.add(queue)
-                self._open[queue].add(member)
-
-    def _is_open(self, member: Member, queue: int) -> bool:
-        if member.slow or member.spared or member.edges >= self._trees.fanout:
-            return False
-        if self._members.get(member.name) is not member:
-            return False
-        return queue in member.holds or member.home == queue

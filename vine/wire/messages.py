@@ -30,7 +30,6 @@ from vine.wire.parts import (
     Name,
     Outcome,
     Path,
-    Patience,
     Resources,
     Seconds,
     Signature,
@@ -394,7 +393,7 @@ class FetchObject(Message, frozen=True, tag="fetch-object"):
     sources: tuple[SourceEdge, ...]
     cache: CacheLevel = CacheLevel.WORKFLOW
     backups: tuple[SourceEdge | None, ...] = ()
-    patience: Patience = 1.0
+    patience: Amount = 1.0
 
 
 class ChangeSources(Message, frozen=True, tag="change-sources"):
