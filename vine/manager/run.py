@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import resource
 import secrets
 import signal
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -61,7 +63,8 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: loop.stop(f"the manager got {signal.Signals(number).name}"))
         try:
-            print(f"ready {connection_file}", flush=True)  # noqa: T201 - whoever started us waits for this line
+            # Whoever started us waits for this line. What `print` cannot write stays in a buffer, and fails at the exit.
+            os.write(sys.stdout.fileno(), f"ready {connection_file}\n".encode())
         except BrokenPipeError:
             loop.stop("nobody waits for it any more")
         collect_rarely()

@@ -59,7 +59,7 @@ def wait_for_the_end(launcher: LocalLauncher, now: float = 0.0) -> Ended:
 
 
 def test_a_worker_that_ends_is_told_once_with_its_code_and_last_words(launcher: LocalLauncher, tmp_path: Path) -> None:
-    launcher.submit(ONE, [sys.executable, "-c", "import sys; print('tried'); sys.exit('no such key\\n')"])
+    launcher.submit(ONE, [sys.executable, "-c", "import sys; print('tried', flush=True); sys.exit('no such key\\n')"])
     ended = wait_for_the_end(launcher)
     log = tmp_path / "logs" / "local-1.log"
     assert ended == Ended(ONE, f"worker local-1 ended with exit code 1: no such key (log: {log})")
