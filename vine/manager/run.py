@@ -63,7 +63,7 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda number, frame: loop.stop(f"the manager got {signal.Signals(number).name}"))
         try:
-            # Whoever started us waits for this line. What `print` cannot write stays in a buffer, and fails at the exit.
+            # Whoever started us waits for this line. What `print` cannot write stays in a buffer and fails at the exit.
             os.write(sys.stdout.fileno(), f"ready {connection_file}\n".encode())
         except BrokenPipeError:
             loop.stop("nobody waits for it any more")

@@ -294,8 +294,6 @@ class Host:
         except BaseException as error:  # noqa: BLE001 - whatever the user's function raises is the call's result
             run_s = time.perf_counter() - started_s
             self._answer(call.number, EXCEPTION, self._dump_exception(error), run_s, safe_words(error))
-        finally:
-            flush_output()
         return 0
 
     def _prepared(self, call: Call) -> Callable[..., Any]:
@@ -368,9 +366,9 @@ class Host:
         return data
 
     def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
+        flush_output()  # Whoever has the answer may end us.
         if os.getpid() != self._process_id:
             # A process that the call has forked came back here: the call is its parent's to answer.
-            flush_output()
             os._exit(int(content) if brings == EXIT else int(brings == EXCEPTION))
         where, said = INLINE, words.encode(errors="replace")
         if len(content) > self._options.inline_bytes:
