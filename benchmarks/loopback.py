@@ -29,9 +29,9 @@ from vine.transfer.events import Fetched, NodeEvent
 from vine.transfer.node import TransferNode
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.keys import load_connection, new_run_keys, write_run_files
-from vine.wire.messages import FetchObject
 from vine.wire.parts import Manifest, Role, SourceEdge
 from vine.wire.sockets import Gate, make_context
+from vine.wire.worker_messages import FetchObject
 from vine_worker.holdings import Holdings
 
 _SOURCE = WorkerId("source")

@@ -18,6 +18,21 @@ from vine import config
 from vine.names import AttemptId, HostId, ObjectId, PeerKey, TransferId, WorkerId
 from vine.wire import messages as m
 from vine.wire.parts import Assignment, AttemptResult, FetchFault, Outcome, Resources, Times
+from vine.wire.worker_messages import (
+    AbandonFetch,
+    AttemptsEnded,
+    DropObjects,
+    FetchEnded,
+    FetchObject,
+    ObjectsHeld,
+    RunAttempts,
+    StoreObjects,
+    TasksStarted,
+    UnpackObject,
+    WorkerBye,
+    WorkerHello,
+    WorkerStatus,
+)
 
 _STORE_S = 0.005  # Until a worker has written what came inline, and says so.
 _RATE_BYTES_PER_S = 100e6  # At which a file comes; how it does is the simulator's question.
@@ -32,8 +47,8 @@ class LightWorker:
     peer: PeerKey
     free_cores: float
     holds: set[ObjectId] = field(default_factory=set)
-    fetching: dict[TransferId, m.FetchObject] = field(default_factory=dict)
-    unpacking: dict[ObjectId, m.UnpackObject] = field(default_factory=dict)
+    fetching: dict[TransferId, FetchObject] = field(default_factory=dict)
+    unpacking: dict[ObjectId, UnpackObject] = field(default_factory=dict)
     queue: deque[Assignment] = field(default_factory=deque)  # in the order in which they came
     running: dict[AttemptId, Assignment] = field(default_factory=dict)
     gone: bool = False
@@ -57,12 +72,12 @@ class Fleet:
         self.joined = 0
         self.busy_core_s = 0.0
         self._on: dict[type[m.Message], Callable[[LightWorker, m.Message], None]] = {
-            m.RunAttempts: self._run,
-            m.StoreObjects: self._store,
-            m.FetchObject: self._fetch,
-            m.AbandonFetch: self._abandon,
-            m.UnpackObject: self._unpack,
-            m.DropObjects: self._drop,
+            RunAttempts: self._run,
+            StoreObjects: self._store,
+            FetchObject: self._fetch,
+            AbandonFetch: self._abandon,
+            UnpackObject: self._unpack,
+            DropObjects: self._drop,
         }
 
     def join(self) -> None:
@@ -73,7 +88,7 @@ class Fleet:
         self.workers[worker.peer] = worker
         capacity = Resources(self._cores, 4000.0 * self._cores, 50_000.0, 0.0)
         port = 10_000 + number % 50_000
-        hello = m.WorkerHello(
+        hello = WorkerHello(
             worker.worker_id, HostId(f"host-{number:05}"), f"node{number:05}.cluster", number, capacity, (), "3.11",
             f"tcp://10.0.0.1:{port}", f"tcp://10.0.0.2:{port}",
         )  # fmt: skip
@@ -85,7 +100,7 @@ class Fleet:
         if not worker.gone:
             worker.gone = True
             del self.workers[worker.peer]
-            self._say(worker.peer, m.WorkerBye("evicted"))
+            self._say(worker.peer, WorkerBye("evicted"))
 
     def take(self, peer: PeerKey, message: m.Message) -> None:
         """The manager says this to a worker; what its answer does not depend on is not heard."""
@@ -96,32 +111,32 @@ class Fleet:
     # --- what it is told ---
 
     def _run(self, worker: LightWorker, message: m.Message) -> None:
-        assert isinstance(message, m.RunAttempts)
+        assert isinstance(message, RunAttempts)
         worker.queue.extend(message.assignments)
         self._after(worker, 0.0, self._start, ())
 
     def _store(self, worker: LightWorker, message: m.Message) -> None:
-        assert isinstance(message, m.StoreObjects)
+        assert isinstance(message, StoreObjects)
         self._after(worker, _STORE_S, self._held, tuple(each.object_id for each in message.objects))
 
     def _fetch(self, worker: LightWorker, message: m.Message) -> None:
-        assert isinstance(message, m.FetchObject)
+        assert isinstance(message, FetchObject)
         worker.fetching[message.transfer_id] = message
         seconds = message.manifest.size / _RATE_BYTES_PER_S * (0.5 + self._dice.random())
         self._after(worker, seconds, self._fetched, message.transfer_id, seconds)
 
     def _abandon(self, worker: LightWorker, message: m.Message) -> None:
-        assert isinstance(message, m.AbandonFetch)
+        assert isinstance(message, AbandonFetch)
         worker.fetching.pop(message.transfer_id, None)
 
     def _unpack(self, worker: LightWorker, message: m.Message) -> None:
-        assert isinstance(message, m.UnpackObject)
+        assert isinstance(message, UnpackObject)
         worker.unpacking[message.object_id] = message
         if message.archive in worker.holds:
             self._after(worker, _UNPACK_S, self._held, (message.object_id,))
 
     def _drop(self, worker: LightWorker, message: m.Message) -> None:
-        assert isinstance(message, m.DropObjects)
+        assert isinstance(message, DropObjects)
         worker.holds.difference_update(message.object_ids)
 
     # --- what happens there ---
@@ -137,7 +152,7 @@ class Fleet:
         worker.holds.update(object_ids)
         for object_id in object_ids:
             worker.unpacking.pop(object_id, None)
-        self._say(worker.peer, m.ObjectsHeld(object_ids))
+        self._say(worker.peer, ObjectsHeld(object_ids))
         self._start(worker, ())
 
     def _fetched(self, worker: LightWorker, transfer_id: TransferId, seconds: float) -> None:
@@ -145,7 +160,7 @@ class Fleet:
         if order is None:
             return
         worker.holds.add(order.object_id)
-        ended = m.FetchEnded(transfer_id, order.object_id, FetchFault.NONE, order.manifest.size, seconds)
+        ended = FetchEnded(transfer_id, order.object_id, FetchFault.NONE, order.manifest.size, seconds)
         self._say(worker.peer, ended)
         for unpack in list(worker.unpacking.values()):
             if unpack.archive == order.object_id:
@@ -166,9 +181,9 @@ class Fleet:
             else:
                 worker.queue.append(assignment)
         if started:
-            self._say(worker.peer, m.TasksStarted(tuple(started)))
+            self._say(worker.peer, TasksStarted(tuple(started)))
         if ended:
-            self._say(worker.peer, m.AttemptsEnded(ended))
+            self._say(worker.peer, AttemptsEnded(ended))
 
     def _end(self, worker: LightWorker, attempt: AttemptId, seconds: float) -> None:
         assignment = worker.running.pop(attempt)
@@ -186,5 +201,5 @@ class Fleet:
 
     def _report(self, worker: LightWorker) -> None:
         if not worker.gone:
-            self._say(worker.peer, m.WorkerStatus(1 << 30, 40 << 30, 0, 0, 0, 0, 0))
+            self._say(worker.peer, WorkerStatus(1 << 30, 40 << 30, 0, 0, 0, 0, 0))
             self._clock.after(config.heartbeat_interval_s, partial(self._report, worker))

@@ -10,7 +10,8 @@ from vine.names import PeerKey, RunId
 from vine.scheduler.actions import Action
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings
-from vine.wire.messages import FactoryStatus, Message, WorkerStatus
+from vine.wire.messages import FactoryStatus, Message
+from vine.wire.worker_messages import WorkerStatus
 
 # What the manager does because time passes, whatever tasks there are. A snapshot is taken for the views.
 STANDING = frozenset({WorkerStatus.__name__, FactoryStatus.__name__, "tick", "snapshot"})

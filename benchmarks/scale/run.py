@@ -18,12 +18,13 @@ from vine.scheduler import actions
 from vine.wire import messages as m
 from vine.wire.codec import Decoder, encode_one
 from vine.wire.parts import Assignment, Outcome, Resources
+from vine.wire.worker_messages import FromWorker
 
 CLIENT, FACTORY = PeerKey("client"), PeerKey("factory")
 _CLIENT_TURN_S = 0.01  # A client submits a batch at each, and forgets what has ended.
 _LINE_INTERVAL_S = 5.0
 
-_said: Decoder[m.Message] = Decoder(m.FromClient | m.FromWorker | m.FromFactory)
+_said: Decoder[m.Message] = Decoder(m.FromClient | FromWorker | m.FromFactory)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,9 +23,10 @@ from vine.scheduler.settings import Spread
 from vine.wire import messages as wire
 from vine.wire.codec import Decoder
 from vine.wire.parts import Resources
+from vine.wire.worker_messages import FromWorker, ToWorker
 
-_from_worker: Decoder[wire.FromWorker] = Decoder(wire.FromWorker)
-_to_worker: Decoder[wire.ToWorker] = Decoder(wire.ToWorker)
+_from_worker: Decoder[FromWorker] = Decoder(FromWorker)
+_to_worker: Decoder[ToWorker] = Decoder(ToWorker)
 _from_client: Decoder[wire.FromClient] = Decoder(wire.FromClient)
 _to_client: Decoder[wire.ToClient] = Decoder(wire.ToClient)
 

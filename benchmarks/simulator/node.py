@@ -21,8 +21,8 @@ from vine.transfer.sender import Sender
 from vine.transfer.serving import Serving
 from vine.wire.codec import Decoder
 from vine.wire.data import CancelWants, Chunk, ToReceiver, ToSource, Want
-from vine.wire.messages import ChangeSources, FetchObject
 from vine.wire.parts import Role
+from vine.wire.worker_messages import ChangeSources, FetchObject
 
 _to_source: Decoder[ToSource] = Decoder(ToSource)
 _to_receiver: Decoder[ToReceiver] = Decoder(ToReceiver)

@@ -18,8 +18,8 @@ from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.names import HostId, ObjectId, WorkerId
 from vine.transfer.events import Fetched, NodeEvent, NodeFailed
-from vine.wire import messages as wire
 from vine.wire.parts import Resources, Role
+from vine.wire.worker_messages import FromWorker, ToWorker, WorkerBye, WorkerHello, WorkerStatus
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
 from vine_worker.reports import message_of
@@ -48,7 +48,7 @@ class SimulatedWorker:
         place: Place,
         addresses: Addresses,
         bodies: Bodies,
-        send: Callable[[wire.FromWorker], None],
+        send: Callable[[FromWorker], None],
         trace: Trace,
     ) -> None:
         self.place = place
@@ -101,7 +101,7 @@ class SimulatedWorker:
         """Say hello to the manager, and from then on that it is still here."""
         place = self.place
         self._send(
-            wire.WorkerHello(
+            WorkerHello(
                 worker_id=self.name,
                 host_id=HostId(f"host-{place.name}"),
                 hostname=place.name,
@@ -115,7 +115,7 @@ class SimulatedWorker:
         )
         self._clock.after(first_status_s, self._tell_status)
 
-    def hear(self, message: wire.ToWorker) -> None:
+    def hear(self, message: ToWorker) -> None:
         """The manager says this."""
         if not self.ended:
             self._feed(message)
@@ -159,7 +159,7 @@ class SimulatedWorker:
     def _tell_status(self) -> None:
         if self.ended or not self._machine.alive:
             return
-        status = wire.WorkerStatus(
+        status = WorkerStatus(
             store_bytes=sum(manifest.size for manifest in self._store.manifests.values()),
             free_disk_bytes=0,
             sent_bytes=self.node.sent_bytes(),
@@ -196,7 +196,7 @@ class SimulatedWorker:
 
     def _end(self, action: act.End) -> None:
         self.ended = True
-        self._send(wire.WorkerBye(action.reason))
+        self._send(WorkerBye(action.reason))
 
     # --- the transfer node ---
 

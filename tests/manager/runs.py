@@ -20,6 +20,7 @@ from vine.wire.keys import load_connection
 from vine.wire.link import Link
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, Resources, Role, TaskKind, TaskSpec
 from vine.wire.sockets import Context, make_context
+from vine.wire.worker_messages import ToWorker, WorkerHello
 
 GIVE_UP_S = 30.0  # A guard against hangs, never a measure.
 
@@ -108,11 +109,11 @@ def client(context: Context, run_dir: Path) -> Player:
 def worker(
     context: Context, run_dir: Path, name: str = "w1", endpoints: tuple[str, str] = ("tcp://127.0.0.1:9",) * 2
 ) -> Player:
-    hello = m.WorkerHello(
+    hello = WorkerHello(
         WorkerId(name), host_id(run_dir), "node7", os.getpid(), Resources(2, 1000, 1000, 0), (), "3.11",
         *endpoints, log_path="/logs/w1",
     )  # fmt: skip
-    return Player(context, run_dir, Role.WORKER, hello, m.ToWorker)
+    return Player(context, run_dir, Role.WORKER, hello, ToWorker)
 
 
 def factory(context: Context, run_dir: Path) -> Player:

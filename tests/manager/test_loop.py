@@ -37,6 +37,15 @@ from vine.wire.parts import (
     TaskSpec,
 )
 from vine.wire.sockets import Context, Gate
+from vine.wire.worker_messages import (
+    AttemptsEnded,
+    EndWorker,
+    FetchEnded,
+    FetchObject,
+    RunAttempts,
+    WorkerBye,
+    WorkerWelcome,
+)
 
 pytestmark = pytest.mark.live
 
@@ -64,7 +73,7 @@ def client(context: Context, manager: Manager) -> Iterator[Player]:
 @pytest.fixture
 def worker(context: Context, manager: Manager) -> Iterator[Player]:
     player = runs.worker(context, manager.run_dir)
-    player.hear(m.WorkerWelcome)
+    player.hear(WorkerWelcome)
     yield player
     player.close()
 
@@ -81,17 +90,17 @@ class RealWorker:
         self.node = TransferNode(context, connection, Role.WORKER, "127.0.0.1", None, self.objects, self._events.put)
         endpoints = (self.node.requests_endpoint, self.node.chunks_endpoint)
         self.player = runs.worker(context, run_dir, "w1", endpoints)
-        self.node.set_source_key(self.player.hear(m.WorkerWelcome).source_key)
+        self.node.set_source_key(self.player.hear(WorkerWelcome).source_key)
 
-    def fetch(self) -> tuple[m.FetchObject, NodeEvent]:
+    def fetch(self) -> tuple[FetchObject, NodeEvent]:
         """Do the next order of the manager, and report to it."""
-        order = self.player.hear(m.FetchObject)
+        order = self.player.hear(FetchObject)
         self.node.fetch(order)
         event = self._events.get(timeout=runs.GIVE_UP_S)
         fault, message = FetchFault.NONE, ""
         if isinstance(event, FetchFailed):
             fault, message = event.fault, event.message
-        self.player.say(m.FetchEnded(order.transfer_id, order.object_id, fault, 1, 0.1, message))
+        self.player.say(FetchEnded(order.transfer_id, order.object_id, fault, 1, 0.1, message))
         return order, event
 
     def close(self) -> None:
@@ -122,18 +131,18 @@ def command(inputs: tuple[int, ...], outputs: tuple[int, ...] = ()) -> m.SubmitT
     return m.SubmitTasks((TaskSpec(TaskId(1), TaskKind.COMMAND, "true", inputs=mounts[0], outputs=mounts[1]),))
 
 
-def end(assignment: Assignment, **fields: object) -> m.AttemptsEnded:
-    return m.AttemptsEnded((AttemptResult(assignment.attempt, Outcome.SUCCESS, **fields),))  # type: ignore[arg-type]
+def end(assignment: Assignment, **fields: object) -> AttemptsEnded:
+    return AttemptsEnded((AttemptResult(assignment.attempt, Outcome.SUCCESS, **fields),))  # type: ignore[arg-type]
 
 
 def test_a_call_goes_to_a_worker_and_its_result_to_the_client_and_both_into_the_journal(
     manager: Manager, client: Player, worker: Player
 ) -> None:
     client.say(m.SubmitTasks((runs.call(1), runs.call(2, depends=(TaskId(1),)))))
-    (first,) = worker.hear(m.RunAttempts).assignments
+    (first,) = worker.hear(RunAttempts).assignments
     assert first.payload == b"Pargs"
     worker.say(end(first, value=b"P1"))
-    (second,) = worker.hear(m.RunAttempts).assignments
+    (second,) = worker.hear(RunAttempts).assignments
     assert [value.value for value in second.values] == [b"P1"]
     worker.say(end(second, value=b"P2"))
     results = client.hear(m.TasksEnded).results
@@ -151,8 +160,8 @@ def test_when_its_parent_is_gone_it_tells_everybody_to_end_and_ends(
     factory = runs.factory(context, manager.run_dir)
     factory.hear(m.FactoryWelcome)
     manager.cut_lifeline()
-    assert worker.hear(m.EndWorker).reason == "the program that started it has ended"
-    worker.say(m.WorkerBye("told to end"))
+    assert worker.hear(EndWorker).reason == "the program that started it has ended"
+    worker.say(WorkerBye("told to end"))
     assert factory.hear(m.EndFactory)
     assert manager.end() == (0, "")
     assert not (manager.run_dir / "staging").exists()
@@ -169,7 +178,7 @@ def test_a_local_file_is_served_and_an_output_lies_at_its_path_when_its_task_has
     order, event = real_worker.fetch()
     assert isinstance(event, Fetched), event
     assert real_worker.store.path(order.object_id).read_bytes() == source.read_bytes()
-    (assignment,) = real_worker.player.hear(m.RunAttempts).assignments
+    (assignment,) = real_worker.player.hear(RunAttempts).assignments
     made, manifest = real_worker.objects.put(b"made" * 100_000)
     real_worker.node.object_complete(made)
     real_worker.player.say(end(assignment, outputs=(MadeOutput(FileId(2), made, manifest),)))
@@ -182,7 +191,7 @@ def test_a_large_value_is_brought_to_the_staging_folder_for_its_reader(
     manager: Manager, client: Player, real_worker: RealWorker
 ) -> None:
     client.say(m.SubmitTasks((runs.call(1),)))
-    (assignment,) = real_worker.player.hear(m.RunAttempts).assignments
+    (assignment,) = real_worker.player.hear(RunAttempts).assignments
     value, manifest = real_worker.objects.put(b"P" + os.urandom(300_000))
     real_worker.node.object_complete(value)
     real_worker.player.say(end(assignment, value_object=value, value_manifest=manifest))
@@ -227,11 +236,11 @@ def test_a_peer_that_leaves_is_forgotten_and_its_task_goes_elsewhere(
     context: Context, manager: Manager, client: Player, worker: Player
 ) -> None:
     client.say(m.SubmitTasks((runs.call(1),)))
-    worker.hear(m.RunAttempts)
+    worker.hear(RunAttempts)
     other = runs.worker(context, manager.run_dir, "w2")
-    other.hear(m.WorkerWelcome)
-    worker.say(m.WorkerBye("the batch system wants its node back"))
-    (again,) = other.hear(m.RunAttempts).assignments
+    other.hear(WorkerWelcome)
+    worker.say(WorkerBye("the batch system wants its node back"))
+    (again,) = other.hear(RunAttempts).assignments
     other.say(end(again, value=b"P1"))
     assert client.hear(m.TasksEnded).results[0].worker_id == "w2"
     other.close()
@@ -248,7 +257,7 @@ def test_a_client_that_left_is_not_known_any_more(client: Player) -> None:
 def test_what_no_message_is_does_not_stop_it(manager: Manager, client: Player, worker: Player) -> None:
     client.link._session.send(b"\xc1 no message", False)  # past the checks of our own end
     client.say(m.SubmitTasks((runs.call(1),)))
-    (assignment,) = worker.hear(m.RunAttempts).assignments
+    (assignment,) = worker.hear(RunAttempts).assignments
     worker.say(end(assignment, value=b"P1"))
     assert client.hear(m.TasksEnded).results[0].outcome is Outcome.SUCCESS
 
@@ -257,7 +266,7 @@ def test_the_status_of_a_run_is_seen_while_it_runs(
     manager: Manager, client: Player, worker: Player, capsys: pytest.CaptureFixture[str]
 ) -> None:
     client.say(m.SubmitTasks((runs.call(1, request=Request(cores=2)), runs.call(2, request=Request(cores=2)))))
-    worker.hear(m.RunAttempts)
+    worker.hear(RunAttempts)
     # A RunState comes with the same tick that lets the statistics be written.
     client.hear(m.RunState, lambda state: state.workers == 1)
     manager.end()

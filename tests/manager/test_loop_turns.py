@@ -19,11 +19,12 @@ from vine.transfer.events import NodeFailed, NodeStats
 from vine.transfer.mailbox import Mailbox
 from vine.wire import messages as m
 from vine.wire.parts import Resources, Role
+from vine.wire.worker_messages import EndWorker, TasksStarted, WorkerBye, WorkerHello
 
 WORKER = PeerKey("worker")
 STRANGER = PeerKey("stranger")
 
-HELLO = m.WorkerHello(
+HELLO = WorkerHello(
     WorkerId("w1"), HostId("h"), "node7", 1, Resources(1), (), "3.11", "tcp://127.0.0.1:1", "tcp://127.0.0.1:2"
 )
 
@@ -127,7 +128,7 @@ def test_a_worker_that_reads_nothing_is_given_up(turns: Turns) -> None:
 
 
 def test_who_never_says_hello_is_forgotten_when_it_falls_silent(turns: Turns) -> None:
-    turns.meet(STRANGER, m.TasksStarted(()))
+    turns.meet(STRANGER, TasksStarted(()))
     turns.turn(turns.now + config.manager_lost_after_s - 1)
     assert turns.hub.forgotten == []
     turns.turn(turns.now + 2)
@@ -152,14 +153,14 @@ def test_the_first_reason_to_stop_is_the_one_that_is_told(turns: Turns) -> None:
     turns.loop.stop("first")
     turns.loop.stop("second")
     turns.turn(turns.now, turns.mailbox.fileno())
-    assert (WORKER, m.EndWorker("first")) in turns.hub.sent
+    assert (WORKER, EndWorker("first")) in turns.hub.sent
     assert turns.loop._end_reason == "first"
 
 
 def test_what_a_peer_says_after_its_farewell_is_passed_over(turns: Turns) -> None:
     turns.meet(WORKER, HELLO)
-    turns.hub.incoming.append((WORKER, Role.WORKER, [m.WorkerBye("told to end")]))
-    turns.hub.incoming.append((WORKER, Role.WORKER, [m.TasksStarted(())]))
+    turns.hub.incoming.append((WORKER, Role.WORKER, [WorkerBye("told to end")]))
+    turns.hub.incoming.append((WORKER, Role.WORKER, [TasksStarted(())]))
     turns.turn(turns.now)
     del turns.hub.heard_at[WORKER]
     turns.turn(turns.now + 2)

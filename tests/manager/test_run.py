@@ -20,6 +20,7 @@ from vine.wire import messages as m
 from vine.wire.keys import load_connection
 from vine.wire.parts import Role
 from vine.wire.sockets import Context
+from vine.wire.worker_messages import EndWorker, WorkerBye, WorkerWelcome
 
 pytestmark = pytest.mark.live
 
@@ -47,7 +48,7 @@ def client(context: Context, manager: Manager) -> Iterator[Player]:
 @pytest.fixture
 def worker(context: Context, manager: Manager) -> Iterator[Player]:
     player = runs.worker(context, manager.run_dir)
-    player.hear(m.WorkerWelcome)
+    player.hear(WorkerWelcome)
     yield player
     player.close()
 
@@ -79,8 +80,8 @@ def test_the_manager_imports_no_pickle_of_others() -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_ends_the_run_in_order(manager: Manager, worker: Player, number: signal.Signals) -> None:
     manager.process.send_signal(number)
-    assert worker.hear(m.EndWorker).reason == f"the manager got {number.name}"
-    worker.say(m.WorkerBye("told to end"))
+    assert worker.hear(EndWorker).reason == f"the manager got {number.name}"
+    worker.say(WorkerBye("told to end"))
     assert manager.end() == (0, "")
 
 

@@ -10,6 +10,21 @@ from vine.names import ObjectId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire import messages as m
 from vine.wire.parts import Assignment, CacheLevel
+from vine.wire.worker_messages import (
+    AbandonDownload,
+    AbandonFetch,
+    CancelAttempts,
+    ChangeSources,
+    DownloadUrl,
+    DropObjects,
+    EndWorker,
+    FetchObject,
+    RateObjects,
+    RunAttempts,
+    StoreObjects,
+    UnpackObject,
+    VerifyObjects,
+)
 
 
 @dataclass(repr=False)
@@ -24,11 +39,11 @@ class FakeWorker:
     holds: set[ObjectId] = field(default_factory=set)
     spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
     forever: set[ObjectId] = field(default_factory=set)
-    fetching: dict[object, m.FetchObject] = field(default_factory=dict)
+    fetching: dict[object, FetchObject] = field(default_factory=dict)
     storing: list[ObjectId] = field(default_factory=list)
-    unpacking: list[m.UnpackObject] = field(default_factory=list)
+    unpacking: list[UnpackObject] = field(default_factory=list)
     verifying: list[ObjectId] = field(default_factory=list)
-    downloading: dict[object, m.DownloadUrl] = field(default_factory=dict)
+    downloading: dict[object, DownloadUrl] = field(default_factory=dict)
     stopped: set[object] = field(default_factory=set)  # downloads that it was told to stop, and has not answered
     assigned: dict[object, Assignment] = field(default_factory=dict)
     running: dict[object, Assignment | None] = field(default_factory=dict)
@@ -41,42 +56,42 @@ class FakeWorker:
     def take(self, message: m.Message) -> None:
         self.received.append(message)
         match message:
-            case m.RunAttempts():
+            case RunAttempts():
                 self.assigned.update({a.attempt: a for a in message.assignments})
-            case m.CancelAttempts():
+            case CancelAttempts():
                 for attempt in message.attempts:
                     if self.assigned.pop(attempt, None) or attempt in self.running:
                         self.running[attempt] = None  # to be reported as cancelled
-            case m.StoreObjects():
+            case StoreObjects():
                 self.storing += [o.object_id for o in message.objects]
-            case m.FetchObject():
+            case FetchObject():
                 self.fetching[message.transfer_id] = message
-            case m.ChangeSources():
+            case ChangeSources():
                 if (order := self.fetching.get(message.transfer_id)) is not None:
                     # As when it was ordered, chunk j comes from source j modulo their number.
                     assert len(message.sources) == len(order.sources), "a chunk's stripe must not change"
                     changed = {"sources": message.sources, "backups": message.backups}
                     self.fetching[message.transfer_id] = msgspec.structs.replace(order, **changed)
-            case m.AbandonFetch():
+            case AbandonFetch():
                 self.fetching.pop(message.transfer_id, None)
-            case m.UnpackObject():
+            case UnpackObject():
                 self.unpacking.append(message)
-            case m.VerifyObjects():
+            case VerifyObjects():
                 self.verifying += [o for o in message.object_ids if o in self.holds]
-            case m.DownloadUrl():
+            case DownloadUrl():
                 self.downloading[message.download_id] = message
-            case m.AbandonDownload():
+            case AbandonDownload():
                 self.stopped |= self.downloading.keys() & {message.download_id}
-            case m.RateObjects():
+            case RateObjects():
                 here = self.holds & set(message.object_ids)
                 self.spare = self.spare | here if message.spare else self.spare - here
                 self.forever = self.forever | here if message.cache is CacheLevel.FOREVER else self.forever - here
-            case m.DropObjects():
+            case DropObjects():
                 self.holds -= set(message.object_ids)
                 self.verifying = [o for o in self.verifying if o not in message.object_ids]
                 self.unpacking = [u for u in self.unpacking if u.object_id not in message.object_ids]
                 self.storing = [o for o in self.storing if o not in message.object_ids]
-            case m.EndWorker():
+            case EndWorker():
                 self.ended = True
 
     def made(self, object_id: ObjectId) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine.scheduler import reasons
-from vine.wire import messages as m
 from vine.wire.parts import Outcome, Policy
+from vine.wire.worker_messages import CancelAttempts
 
 
 def test_a_task_starts_at_its_time_and_says_until_then_what_it_waits_for() -> None:
@@ -49,7 +49,7 @@ def test_a_task_that_runs_at_its_end_time_is_stopped_and_not_tried_again() -> No
     world.happen(world.possible_events()[0])
     assert world.state_of(task) == "running"
     world.pass_time(10)
-    assert world.sent(m.CancelAttempts)
+    assert world.sent(CancelAttempts)
     world.settle()
     assert world.results[task].outcome is Outcome.END_TIME
     assert "it still ran" in world.results[task].message

@@ -10,6 +10,7 @@ from vine.names import FileId, ObjectId
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
 from vine.wire.parts import CacheLevel, FetchFault, FileKind, Outcome
+from vine.wire.worker_messages import FetchObject, ObjectsLost
 
 CHUNKS = 12
 
@@ -58,10 +59,10 @@ def test_a_task_on_a_worker_that_has_got_the_broadcast_starts_without_a_transfer
     file = world.local_file()
     world.broadcast(file)
     world.settle()
-    orders = len(world.sent(m.FetchObject))
+    orders = len(world.sent(FetchObject))
     world.submit((file,))
     world.settle()
-    assert len(world.sent(m.FetchObject)) == orders == 2
+    assert len(world.sent(FetchObject)) == orders == 2
 
 
 def test_a_small_buffer_is_broadcast_inside_messages() -> None:
@@ -179,7 +180,7 @@ def test_a_copy_that_went_bad_before_the_end_is_brought_again() -> None:
     world.fetch_ends(first, next(iter(first.fetching)), FetchFault.NONE)
     # when its copy is found to be altered
     first.holds.clear()
-    world.say(m.ObjectsLost((content_of(world, file),), "altered"), first.peer)
+    world.say(ObjectsLost((content_of(world, file),), "altered"), first.peer)
     # then both have it in the end
     world.settle()
     assert told(world, request) == 2
@@ -309,7 +310,7 @@ def test_an_archive_that_does_not_unpack() -> None:
     world.fetch_ends(worker, next(iter(worker.fetching)), FetchFault.NONE)
     (order,) = worker.unpacking
     worker.unpacking.clear()
-    world.say(m.ObjectsLost((order.object_id,), "it is no archive"), worker.peer)
+    world.say(ObjectsLost((order.object_id,), "it is no archive"), worker.peer)
     outcome, message = failed(world, request)
     assert outcome is Outcome.TRANSFER_FAILED and "it is no archive" in message
 
@@ -408,7 +409,7 @@ def test_what_a_worker_has_kept_for_ever_is_told_to_have_it() -> None:
     world.join(found=(kept,))
     request = world.broadcast(world.local_file("big", 8))
     assert told(world, request) == 1
-    assert not world.sent(m.FetchObject)
+    assert not world.sent(FetchObject)
 
 
 def test_undeclaring_what_is_unpacked_from_a_url_ends_its_broadcast_and_the_download_for_it() -> None:

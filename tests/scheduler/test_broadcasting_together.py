@@ -6,6 +6,7 @@ from tests.scheduler.test_broadcasting import CHUNKS, failed, told
 from tests.scheduler.world import World
 from vine.wire import messages as m
 from vine.wire.parts import CacheLevel, Outcome
+from vine.wire.worker_messages import AbandonDownload
 
 
 def test_a_url_that_is_broadcast_is_downloaded_once_and_comes_to_all() -> None:
@@ -29,7 +30,7 @@ def test_the_download_of_a_broadcast_that_is_called_off_is_stopped() -> None:
     request = world.broadcast(file)
     world.say(m.PruneFiles((file,)))
     assert failed(world, request)[0] is Outcome.CANCELLED
-    assert world.sent(m.AbandonDownload)
+    assert world.sent(AbandonDownload)
     world.settle()
     assert not world.core.state.downloads.by_url
 

@@ -6,6 +6,7 @@ from tests.scheduler.world import World
 from vine.scheduler import actions
 from vine.wire import messages as m
 from vine.wire.parts import HostStanding, Outcome
+from vine.wire.worker_messages import EndWorker
 
 BLOCKED, DRAINING, OPEN = HostStanding.BLOCKED, HostStanding.DRAINING, HostStanding.OPEN
 
@@ -70,7 +71,7 @@ def test_the_workers_of_a_drained_host_end_when_theirs_have_ended() -> None:
     world.pass_time(1)
     world.pass_time(1)
     assert ended(world) == ["w1"]
-    assert sum(len(world.sent(kind)) for kind in (m.EndWorker,)) == 1
+    assert sum(len(world.sent(kind)) for kind in (EndWorker,)) == 1
     assert all(world.results[task].outcome is Outcome.SUCCESS for task in tasks)
 
 

@@ -8,6 +8,7 @@ from vine.names import FileId, TaskId
 from vine.scheduler import actions
 from vine.wire import messages as m
 from vine.wire.parts import AttemptResult, MadeOutput, Manifest, Outcome, TaskKind, TreeEntry
+from vine.wire.worker_messages import AttemptsEnded
 
 
 def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
@@ -78,7 +79,7 @@ def made_by(world: World, task: TaskId, names: list[str], files: tuple[FileId, .
         MadeOutput(file, object_id(manifest(name)), manifest(name)) for file, name in zip(files, names, strict=True)
     )
     worker.holds |= {output.object_id for output in outputs}
-    world.say(m.AttemptsEnded((AttemptResult(attempt, Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
+    world.say(AttemptsEnded((AttemptResult(attempt, Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
 
 
 def test_outputs_of_equal_content_all_come_to_their_paths() -> None:
@@ -110,7 +111,7 @@ def test_a_worker_that_misstates_what_it_has_made_loses_the_task_and_nothing_els
     attempt = next(iter(worker.assigned))
     escaping = Manifest(1, 0, CHUNK, b"", (TreeEntry("/etc/passwd", 0o644, 0),))
     outputs = (MadeOutput(out, object_id(escaping), escaping),)
-    world.say(m.AttemptsEnded((AttemptResult(attempt, Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
+    world.say(AttemptsEnded((AttemptResult(attempt, Outcome.SUCCESS, outputs=outputs),)), worker.peer)  # type: ignore[arg-type]
     assert not any(isinstance(action, actions.Fetch) for action in world.done)
     assert world.worker_of(task) not in (None, worker.worker_id)
     world.settle()

@@ -8,6 +8,7 @@ from tests.scheduler.world import World
 from vine import config
 from vine.wire import messages as m
 from vine.wire.parts import AttemptResult, Outcome, Resources, TaskKind, TaskSpec
+from vine.wire.worker_messages import AttemptsEnded, WorkerHello
 
 
 def test_a_call_runs_and_its_value_reaches_the_client() -> None:
@@ -59,10 +60,10 @@ def test_a_late_result_of_a_lost_attempt_is_ignored() -> None:
     (attempt,) = stale.assigned
     world.step(world.core.peer_lost(stale.peer, "partition", 0.0))
     world.join("w9")
-    again = m.WorkerHello(stale.worker_id, "h", "h", 1, Resources(1, 1, 1), (), "3", "tcp://a:1", "tcp://a:2")  # type: ignore[arg-type]
+    again = WorkerHello(stale.worker_id, "h", "h", 1, Resources(1, 1, 1), (), "3", "tcp://a:1", "tcp://a:2")  # type: ignore[arg-type]
     world.say(again, stale.peer)
     late = AttemptResult(attempt, Outcome.SUCCESS, value=b"stale")  # type: ignore[arg-type]
-    world.say(m.AttemptsEnded((late,)), stale.peer)
+    world.say(AttemptsEnded((late,)), stale.peer)
     assert task not in world.results
     world.settle()
     assert world.results[task].value == b"v"

@@ -11,6 +11,7 @@ from pathlib import Path
 from tests.scheduler.world import World
 from vine.scheduler import actions
 from vine.wire import messages as m
+from vine.wire.worker_messages import TasksStarted, WorkerBye
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -28,8 +29,8 @@ def test_a_strange_message_changes_nothing() -> None:
     world = World(workers=1)
     worker = next(iter(world.workers.values()))
     world.say(m.SubmitTasks(()), worker.peer)
-    world.say(m.TasksStarted(()), world.client)
-    world.say(m.WorkerBye("?"), actions.PeerKey("nobody"))
+    world.say(TasksStarted(()), world.client)
+    world.say(WorkerBye("?"), actions.PeerKey("nobody"))
     assert world.core.state.strange == 3
 
 

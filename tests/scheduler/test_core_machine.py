@@ -22,6 +22,7 @@ from vine.wire.parts import (
     Policy,
     Request,
 )
+from vine.wire.worker_messages import ObjectsLost, SourceSlow
 
 _FAULTS = [f for f in FetchFault if f not in (FetchFault.NONE, FetchFault.SOURCE_CHANGED, FetchFault.ABANDONED)]
 _DOWNLOAD_FAULTS = [
@@ -203,7 +204,7 @@ class Run(RuleBasedStateMachine):
             worker, order = data.draw(st.sampled_from(flows))
             sources = [edge.source for edge in order.sources] if true else sorted(self.world.workers)
             slow = data.draw(st.sampled_from([*sources, worker.worker_id]))
-            self.world.say(m.SourceSlow(order.transfer_id, order.object_id, slow), worker.peer)
+            self.world.say(SourceSlow(order.transfer_id, order.object_id, slow), worker.peer)
 
     @rule(data=st.data())
     def a_copy_turns_out_to_be_bad(self, data: st.DataObject) -> None:
@@ -231,7 +232,7 @@ class Run(RuleBasedStateMachine):
                 worker.holds -= set(lost)
                 worker.spare -= set(lost)
                 worker.storing = [o for o in worker.storing if o not in lost]
-                self.world.say(m.ObjectsLost(tuple(lost), "disk error", disk_full), worker.peer)
+                self.world.say(ObjectsLost(tuple(lost), "disk error", disk_full), worker.peer)
                 return
 
     @rule(data=st.data())

@@ -30,6 +30,18 @@ from vine.wire.parts import (
     TaskSpec,
     TreeEntry,
 )
+from vine.wire.worker_messages import (
+    AttemptsEnded,
+    DownloadEnded,
+    FetchEnded,
+    ObjectsEvicted,
+    ObjectsHeld,
+    ObjectsLost,
+    TasksStarted,
+    WorkerBye,
+    WorkerHello,
+    WorkerStatus,
+)
 
 _manifests = st.sampled_from(
     [
@@ -92,23 +104,23 @@ _results = st.builds(
 _ends = st.sampled_from(["tcp://127.0.0.1:1", "tcp://127.0.0.1:99999"])
 _from_worker = st.one_of(
     st.builds(
-        m.WorkerHello, _workers, st.just(HostId("h")), st.just("node"), st.integers(1, 2),
+        WorkerHello, _workers, st.just(HostId("h")), st.just("node"), st.integers(1, 2),
         st.sampled_from([Resources(), Resources(2, 10, 10, 1)]), st.just(()), st.just("3.11"), _ends, _ends,
     ),
-    st.builds(m.TasksStarted, _some(_attempts)),
-    st.builds(m.AttemptsEnded, _some(_results)),
-    st.builds(m.ObjectsHeld, _some(_objects)),
-    st.builds(m.ObjectsLost, _some(_objects), _long, st.booleans()),
-    st.builds(m.ObjectsEvicted, _some(_objects)),
-    st.builds(m.WorkerStatus, st.just(0), st.sampled_from([0, 2**62]), *[st.just(0)] * 5),
+    st.builds(TasksStarted, _some(_attempts)),
+    st.builds(AttemptsEnded, _some(_results)),
+    st.builds(ObjectsHeld, _some(_objects)),
+    st.builds(ObjectsLost, _some(_objects), _long, st.booleans()),
+    st.builds(ObjectsEvicted, _some(_objects)),
+    st.builds(WorkerStatus, st.just(0), st.sampled_from([0, 2**62]), *[st.just(0)] * 5),
     st.builds(
-        m.FetchEnded, _transfers, _objects, st.sampled_from(FetchFault), st.just(1), st.just(0.1), _long
+        FetchEnded, _transfers, _objects, st.sampled_from(FetchFault), st.just(1), st.just(0.1), _long
     ),
     st.builds(
-        m.DownloadEnded, _transfers, st.sampled_from(DownloadFault), st.none() | _objects, st.none() | _manifests,
+        DownloadEnded, _transfers, st.sampled_from(DownloadFault), st.none() | _objects, st.none() | _manifests,
         st.just(1), st.just(0.1), _long,
     ),
-    st.builds(m.WorkerBye, _long),
+    st.builds(WorkerBye, _long),
 )  # fmt: skip
 _from_factory = st.one_of(
     st.builds(m.FactoryHello, st.just("f"), st.just("local"), st.just(0), st.just(2), st.just(Resources(1))),
@@ -131,7 +143,7 @@ _HELLOS = [
     *(
         (
             PeerKey(peer),
-            m.WorkerHello(
+            WorkerHello(
                 WorkerId(name),
                 HostId("h"),
                 "node",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine import config
-from vine.wire import messages as m
 from vine.wire.parts import DependencyValue, Outcome, Request, Resources
+from vine.wire.worker_messages import RunAttempts
 
 
 def test_a_task_waits_for_the_results_it_takes() -> None:
@@ -15,7 +15,7 @@ def test_a_task_waits_for_the_results_it_takes() -> None:
     assert world.state_of(second) == "waiting"
     assert f"task {first}" in world.core.why(second, 0.0)
     world.settle()
-    given = [a.message for a in world.sent(m.RunAttempts)][-1]
+    given = [a.message for a in world.sent(RunAttempts)][-1]
     assert given.assignments[0].values == (DependencyValue(first, value=b"v"),)
     assert world.results[second].outcome is Outcome.SUCCESS
 
@@ -27,7 +27,7 @@ def test_many_small_results_travel_as_objects_so_that_no_assignment_is_too_long(
     total = world.submit(depends=parts)
     world.settle()
     assert world.results[total].outcome is Outcome.SUCCESS
-    given = [a.message for a in world.sent(m.RunAttempts)][-1].assignments[0]
+    given = [a.message for a in world.sent(RunAttempts)][-1].assignments[0]
     inline = sum(len(value.value) for value in given.values if value.value is not None)
     assert inline <= config.dependency_bytes_inline_max
     assert all((value.value is None) != (value.object_id is None) for value in given.values)
@@ -37,7 +37,7 @@ def test_what_a_task_leaves_out_is_shared_out_in_proportion() -> None:
     world = World()
     world.join(cores=4, memory_mb=1000)
     world.submit(request=Request(cores=1))
-    (run,) = world.sent(m.RunAttempts)
+    (run,) = world.sent(RunAttempts)
     assert run.message.assignments[0].allotment == Resources(1, 250, 250, 0)
 
 

@@ -24,6 +24,7 @@ from vine.wire.parts import (
     TaskSpec,
     WorkDemand,
 )
+from vine.wire.worker_messages import WorkerStatus
 
 # --- one downloads, the others get it from there -------------------------------------------------
 
@@ -179,7 +180,7 @@ def test_a_worker_with_room_for_what_it_was_before_downloads_it_again() -> None:
     world.now += 1
     full, empty = world.join("full"), world.join("empty")
     for worker, free in ((full, 1000), (empty, 1 << 30)):
-        world.say(m.WorkerStatus(0, free, 0, 0, 0, 0, 0), worker.peer)
+        world.say(WorkerStatus(0, free, 0, 0, 0, 0, 0), worker.peer)
     # when
     world.submit((file,))
     # then

@@ -12,6 +12,7 @@ from vine.scheduler.actions import Journal
 from vine.scheduler.records import FileFailed
 from vine.wire import messages as m
 from vine.wire.parts import CacheLevel, DownloadFault, Outcome, Request, TaskKind
+from vine.wire.worker_messages import DownloadEnded, FetchObject, RateObjects
 
 FAULTS_OF_THE_URL = [
     DownloadFault.REFUSED, DownloadFault.UNTRUSTED, DownloadFault.SERVER_FAILED, DownloadFault.TRUNCATED,
@@ -143,7 +144,7 @@ def test_a_worker_that_reports_something_else_than_it_has_is_not_believed() -> N
     task = world.submit((world.url(URL),))
     liar, download = the_one(world)
     order = liar.downloading.pop(download)
-    lie = m.DownloadEnded(order.download_id, DownloadFault.NONE, object_id(manifest("this")), manifest("that"))
+    lie = DownloadEnded(order.download_id, DownloadFault.NONE, object_id(manifest("this")), manifest("that"))
     world.say(lie, liar.peer)
     assert world.core.state.strange == 1
     assert the_one(world)[0] is not liar
@@ -249,7 +250,7 @@ def test_the_only_copy_of_a_url_is_not_given_up_for_room() -> None:
     holder = arrive(world)
     world.settle()
     assert holder.may_go() == []
-    assert not world.sent(m.RateObjects), "a worker keeps what it has downloaded without being told"
+    assert not world.sent(RateObjects), "a worker keeps what it has downloaded without being told"
 
 
 @pytest.mark.parametrize("peer_transfer", [True, False])
@@ -346,7 +347,7 @@ def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() ->
     world.submit((file,))
     world.submit((file,))
     world.settle()
-    orders = [order for order in second.received if isinstance(order, m.FetchObject)]
+    orders = [order for order in second.received if isinstance(order, FetchObject)]
     assert len(orders) == 1 and third.holds >= {orders[0].object_id}
 
 

@@ -8,6 +8,7 @@ from vine.names import HostId, PeerKey, WorkerId
 from vine.scheduler import actions, fleet
 from vine.wire import messages as m
 from vine.wire.parts import Outcome, Request, Resources
+from vine.wire.worker_messages import WorkerHello
 
 
 def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
@@ -22,8 +23,8 @@ def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
     assert f"task {task} (" in world.results[task].message
 
 
-def hello(name: str, pid: int = 2) -> m.WorkerHello:
-    return m.WorkerHello(
+def hello(name: str, pid: int = 2) -> WorkerHello:
+    return WorkerHello(
         WorkerId(name), HostId("elsewhere"), "host", pid, Resources(1, 1000, 1000, 0), (), "3.11",
         "tcp://127.0.0.1:3", "tcp://127.0.0.1:4",
     )  # fmt: skip

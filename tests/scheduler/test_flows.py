@@ -5,8 +5,8 @@ from __future__ import annotations
 from vine.names import MANAGER, HostId, ObjectId, PeerKey, TransferId, WorkerId
 from vine.scheduler.flows import Transfer, Transfers
 from vine.scheduler.workers import WorkerRecord
-from vine.wire import messages as m
 from vine.wire.parts import Resources
+from vine.wire.worker_messages import WorkerHello
 
 FILE = ObjectId("f" * 64)
 A, B = WorkerId("a"), WorkerId("b")
@@ -64,7 +64,7 @@ def test_a_flow_of_a_forest_may_change_its_sources_and_a_backup_that_is_gone_is_
 
 def test_who_makes_an_object_is_known_by_the_worker_and_by_the_object() -> None:
     transfers = Transfers(transfers_max=3)
-    hello = m.WorkerHello(A, HostId("h"), "h", 1, Resources(1), (), "3.11", "tcp://h:1", "tcp://h:2")
+    hello = WorkerHello(A, HostId("h"), "h", 1, Resources(1), (), "3.11", "tcp://h:1", "tcp://h:2")
     worker = WorkerRecord(PeerKey("p"), hello, 0.0, 0.0)
     transfers.make(worker, FILE)
     assert worker.making == {FILE} and transfers.makers == {FILE: {A}}

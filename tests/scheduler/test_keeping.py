@@ -13,6 +13,7 @@ from vine.names import FileId, ObjectId, TaskId
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
 from vine.wire.parts import CacheLevel, FetchFault, FileKind, Outcome, Signature
+from vine.wire.worker_messages import DropObjects, FetchObject, ObjectsEvicted, ObjectsHeld, RateObjects, UnpackObject
 
 SUCCESS, FOREVER = Outcome.SUCCESS, CacheLevel.FOREVER
 
@@ -40,7 +41,7 @@ def test_what_the_manager_has_is_spare_wherever_it_comes_to() -> None:
     (worker,) = world.workers.values()
     assert len(worker.holds) == 3
     assert worker.may_go() == sorted(worker.holds)
-    assert not world.sent(m.RateObjects), "the orders say it already"
+    assert not world.sent(RateObjects), "the orders say it already"
 
 
 def test_the_only_copy_of_what_was_made_is_not_spare_and_a_second_one_is() -> None:
@@ -71,7 +72,7 @@ def test_when_the_keeper_is_lost_another_holder_keeps_the_copy() -> None:
     world.settle()
     world.lose(first.worker_id)
     assert second.may_go() == []
-    assert world.sent(m.RateObjects)[-1].message == m.RateObjects((made,), False, CacheLevel.WORKFLOW)  # type: ignore[union-attr]
+    assert world.sent(RateObjects)[-1].message == RateObjects((made,), False, CacheLevel.WORKFLOW)  # type: ignore[union-attr]
 
 
 def test_what_comes_to_the_manager_becomes_spare() -> None:
@@ -102,7 +103,7 @@ def test_an_evicted_input_comes_again_for_the_task_that_needs_it_there() -> None
     # then it is sent there again
     world.settle()
     assert world.results[waiting].outcome is SUCCESS
-    assert len(world.sent(m.FetchObject)) == 2
+    assert len(world.sent(FetchObject)) == 2
 
 
 def test_a_flow_from_a_copy_that_had_to_make_room_comes_from_another_one() -> None:
@@ -136,7 +137,7 @@ def test_a_copy_that_was_dropped_while_it_made_room_and_was_sent_again_is_not_ta
     world.settle()  # It was dropped after its last use.
     task = world.submit((data,))
     (again,) = worker.storing
-    world.say(m.ObjectsEvicted((again,)), worker.peer)  # Said before the worker heard of the drop.
+    world.say(ObjectsEvicted((again,)), worker.peer)  # Said before the worker heard of the drop.
     assert world.state_of(task) == "staged"
     world.settle()
     assert world.results[task].outcome is SUCCESS
@@ -181,7 +182,7 @@ def test_what_a_worker_has_kept_for_ever_is_found_when_a_file_of_that_content_is
     world.settle()
     # then nothing has to be sent
     assert world.results[task].outcome is SUCCESS
-    assert not world.sent(m.FetchObject) + world.sent(m.UnpackObject) + world.sent(m.DropObjects)
+    assert not world.sent(FetchObject) + world.sent(UnpackObject) + world.sent(DropObjects)
 
 
 @pytest.mark.parametrize("level", [CacheLevel.TASK, CacheLevel.WORKFLOW, CacheLevel.WORKER])
@@ -232,7 +233,7 @@ def test_what_a_worker_found_of_a_run_that_is_over_and_need_not_keep_is_dropped(
     world = World(workers=1)
     (worker,) = world.workers.values()
     worker.holds.add(object_id(manifest("old")))
-    world.say(m.ObjectsHeld((object_id(manifest("old")),)), worker.peer)
+    world.say(ObjectsHeld((object_id(manifest("old")),)), worker.peer)
     assert worker.holds == set()
 
 
@@ -293,7 +294,7 @@ def test_what_was_coming_for_a_task_that_goes_elsewhere_takes_up_no_room() -> No
     first = world.workers[world.worker_of(task)]  # type: ignore[index]
     disk_full(world, first.worker_id)
     assert first.fetching == {}
-    dropped = {o for message in first.received if isinstance(message, m.DropObjects) for o in message.object_ids}
+    dropped = {o for message in first.received if isinstance(message, DropObjects) for o in message.object_ids}
     assert dropped == {object_id(manifest("one")), object_id(manifest("two"))}
 
 
@@ -347,9 +348,9 @@ def test_news_of_a_copy_that_cross_the_order_to_drop_it_keep_no_task_waiting() -
     world.happen(("end", worker, next(iter(worker.running))))
     assert not worker.storing, "it was told to drop it"
     again = world.buffer()
-    world.say(m.ObjectsHeld((stored,)), worker.peer)  # It had said so before it read that.
+    world.say(ObjectsHeld((stored,)), worker.peer)  # It had said so before it read that.
     task = world.submit((again,))
     assert not worker.storing, "the manager takes it for being there"
-    world.say(m.ObjectsEvicted((stored,)), worker.peer)
+    world.say(ObjectsEvicted((stored,)), worker.peer)
     world.settle()
     assert world.results[task].outcome is Outcome.SUCCESS

@@ -10,6 +10,7 @@ from tests.scheduler.world import CHUNK, World
 from vine.names import MANAGER
 from vine.wire import messages as m
 from vine.wire.parts import CacheLevel, FetchFault, FileKind, Outcome, Request
+from vine.wire.worker_messages import FetchObject, ObjectsHeld, ObjectsLost
 
 
 def hosts(count: int, workers_each: int) -> World:
@@ -23,8 +24,8 @@ def bringing(world: World) -> list[FakeWorker]:
     return [worker for worker in world.workers.values() if worker.fetching]
 
 
-def orders_sent(worker: FakeWorker) -> list[m.FetchObject]:
-    return [message for message in worker.received if isinstance(message, m.FetchObject)]
+def orders_sent(worker: FakeWorker) -> list[FetchObject]:
+    return [message for message in worker.received if isinstance(message, FetchObject)]
 
 
 def succeeded(world: World, count: int) -> bool:
@@ -112,7 +113,7 @@ def test_a_mate_that_has_it_all_the_same_is_sent_nothing() -> None:
     (object_id,) = world.core.state.workers[mate.worker_id].awaits
     # when it says that it has the object
     mate.came(object_id, CacheLevel.WORKFLOW)
-    world.say(m.ObjectsHeld((object_id,)), mate.peer)
+    world.say(ObjectsHeld((object_id,)), mate.peer)
     # then it waits no more, and nothing is sent to it
     assert not world.core.state.workers[mate.worker_id].awaits
     world.settle()
@@ -159,7 +160,7 @@ def test_when_unpacking_fails_on_one_worker_a_mate_tries_it() -> None:
     a_task_each(world, world.untar(world.local_file(chunks=12)))
     (first,) = [worker for worker in world.workers.values() if worker.unpacking]
     tree = first.unpacking.pop().object_id
-    world.say(m.ObjectsLost((tree,), "no room", disk_full=True), first.peer)
+    world.say(ObjectsLost((tree,), "no room", disk_full=True), first.peer)
     (second,) = [worker for worker in world.workers.values() if worker.unpacking]
     assert second is not first
     world.settle()

@@ -11,6 +11,7 @@ from vine import config
 from vine.names import MANAGER, FileId
 from vine.wire import messages as m
 from vine.wire.parts import Outcome, Policy, Request, Resources
+from vine.wire.worker_messages import WorkerHello
 
 
 def test_a_task_takes_the_worker_that_holds_its_input() -> None:
@@ -57,7 +58,7 @@ def test_the_papers_shape_fits_eight_tasks_on_a_worker() -> None:
     world = World()
     worker = world.join(cores=16, memory_mb=16_000)
     assert worker.cores == 16
-    world.core.state.workers[worker.worker_id].hello = m.WorkerHello(
+    world.core.state.workers[worker.worker_id].hello = WorkerHello(
         worker.worker_id, worker.host, "h", 1, Resources(16, 16_000, 16_000), (), "3", "tcp://a:1", "tcp://a:2"
     )  # type: ignore[arg-type]
     shape = Request(cores=2, memory_mb=2000, disk_mb=2000)

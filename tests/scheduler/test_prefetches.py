@@ -9,12 +9,12 @@ from vine.names import AttemptId, FileId, HostId, PeerKey, TaskId, WorkerId
 from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord
-from vine.wire import messages as m
 from vine.wire.parts import Mount, Request, Resources, TaskKind, TaskSpec
+from vine.wire.worker_messages import WorkerHello
 
 
 def worker(name: str, attempts: int = 1) -> WorkerRecord:
-    hello = m.WorkerHello(
+    hello = WorkerHello(
         WorkerId(name), HostId(name), "host", 1, Resources(cores=4), (), "3.11", "tcp://h:1", "tcp://h:2"
     )
     record = WorkerRecord(PeerKey(name), hello, 0.0, 0.0)

@@ -10,6 +10,7 @@ from vine import config
 from vine.names import MANAGER, FileId, TaskId, WorkerId
 from vine.wire import messages as m
 from vine.wire.parts import Mount, Outcome, Request, TaskKind, TaskSpec
+from vine.wire.worker_messages import AbandonFetch, FetchObject
 
 SUCCESS = Outcome.SUCCESS
 
@@ -45,7 +46,7 @@ def test_different_inputs_of_queued_tasks_are_there_when_slots_come_free() -> No
     files = [world.local_file(name) for name in ("one", "two")]
     tasks = [world.submit((file,)) for file in files]
     arrive(world)
-    orders = len(world.sent(m.FetchObject))
+    orders = len(world.sent(FetchObject))
     # when the slots come free, in whichever order
     for worker in reversed(list(world.workers.values())):
         slot_comes_free(world, worker)
@@ -53,7 +54,7 @@ def test_different_inputs_of_queued_tasks_are_there_when_slots_come_free() -> No
     for worker in world.workers.values():
         (assignment,) = worker.assigned.values()
         assert worker.has_inputs(assignment)
-    assert orders == len(world.sent(m.FetchObject)) == 2
+    assert orders == len(world.sent(FetchObject)) == 2
     world.settle()
     assert {world.results[task].outcome for task in tasks} == {SUCCESS}
 
@@ -93,7 +94,7 @@ def test_only_a_few_objects_are_on_their_way_to_a_worker() -> None:
     (worker,) = world.workers.values()
     assert len(worker.fetching) == config.prefetch_objects_max
     arrive(world)
-    assert len(world.sent(m.FetchObject)) == config.prefetch_objects_max
+    assert len(world.sent(FetchObject)) == config.prefetch_objects_max
     world.report(worker)  # It has had its heartbeat.
     assert len(worker.fetching) == config.prefetch_objects_max
 
@@ -212,7 +213,7 @@ def test_what_was_sent_ahead_and_is_needed_by_now_does_not_give_way() -> None:
     for worker in others:
         slot_comes_free(world, worker)
     world.broadcast(world.local_file("urgent", chunks=5), workers=(full.worker_id,))
-    assert not full.fetching and not world.sent(m.AbandonFetch)
+    assert not full.fetching and not world.sent(AbandonFetch)
     world.settle()
 
 
@@ -226,10 +227,10 @@ def test_an_archive_that_is_sent_ahead_to_be_unpacked_does_not_give_way_when_it_
         world.submit((world.untar(archive),))
     # when each of them is to be where it goes, and another file elsewhere
     requests = [world.broadcast(archive, workers=tuple(w.worker_id for w in others)) for archive in archives]
-    before = len(world.sent(m.AbandonFetch))
+    before = len(world.sent(AbandonFetch))
     requests.append(world.broadcast(world.local_file("urgent", chunks=5), workers=(full.worker_id,)))
     # then nothing that is wanted is stopped
-    assert len(world.sent(m.AbandonFetch)) == before
+    assert len(world.sent(AbandonFetch)) == before
     world.settle()
     assert [told(world, request) for request in requests] == [3, 3, 3, 1]
 

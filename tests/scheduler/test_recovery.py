@@ -8,6 +8,7 @@ from vine import config
 from vine.names import MANAGER, FileId, ObjectId, TaskId
 from vine.wire import messages as m
 from vine.wire.parts import FetchFault, Outcome, Request, TaskKind
+from vine.wire.worker_messages import ObjectsLost
 
 
 def test_a_failed_source_is_replaced_by_another() -> None:
@@ -121,7 +122,7 @@ def test_a_task_that_is_taken_back_while_it_is_cancelled_does_not_run_again() ->
     world.say(m.CancelTasks((takes,)))
     identity = next(iter(holder.holds))
     holder.holds.clear()
-    world.say(m.ObjectsLost((identity,), "disk error"), holder.peer)
+    world.say(ObjectsLost((identity,), "disk error"), holder.peer)
     world.settle()
     assert world.results[takes].outcome is Outcome.CANCELLED
     assert taker.worker_id and makes and blocks
@@ -171,7 +172,7 @@ def test_a_lost_temporary_file_whose_producer_was_cancelled_fails_what_takes_it(
     value = world.core.state.tasks.by_id[producer].value_object
     assert value is not None
     worker.holds.discard(value)
-    world.say(m.ObjectsLost((value,), "disk error"), worker.peer)
+    world.say(ObjectsLost((value,), "disk error"), worker.peer)
     assert world.results[producer].outcome is Outcome.CANCELLED
     consumer = world.submit((middle,))
     # when the file is lost too

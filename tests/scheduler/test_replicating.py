@@ -9,6 +9,7 @@ from vine.names import FileId, ObjectId
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
 from vine.wire.parts import Outcome
+from vine.wire.worker_messages import ObjectsLost
 
 
 def replicated_temp(world: World, copies: int) -> FileId:
@@ -66,7 +67,7 @@ def test_a_copy_that_went_bad_is_made_anew() -> None:
     made = content_of(world, replicated_temp(world, 2))
     worker = world.workers[min(holders(world, made))]  # type: ignore[index]
     worker.holds.discard(made)
-    world.say(m.ObjectsLost((made,), "altered"), worker.peer)
+    world.say(ObjectsLost((made,), "altered"), worker.peer)
     world.settle()
     assert len(keepers(world, made)) == 2
 

@@ -13,6 +13,7 @@ from vine.scheduler.settings import Spread
 from vine.transfer import ranks
 from vine.wire import messages as m
 from vine.wire.parts import FetchFault, FileKind, Mount, Outcome, Request, TaskKind, TaskSpec
+from vine.wire.worker_messages import AbandonFetch, ChangeSources, FetchEnded, FetchObject, SourceSlow, WorkerStatus
 
 CHUNKS = 12
 
@@ -40,7 +41,7 @@ def an_interior_worker(world: World) -> FakeWorker:
     return next(worker for name, worker in world.workers.items() if name in feeding and worker.fetching)
 
 
-def orders(world: World) -> list[tuple[FakeWorker, m.FetchObject]]:
+def orders(world: World) -> list[tuple[FakeWorker, FetchObject]]:
     """What runs, as the workers know it."""
     return [(worker, order) for worker in world.workers.values() for order in worker.fetching.values()]
 
@@ -48,8 +49,8 @@ def orders(world: World) -> list[tuple[FakeWorker, m.FetchObject]]:
 @pytest.mark.parametrize("workers", [1, 8, 40])
 def test_the_manager_uploads_an_object_once_however_many_want_it(workers: int) -> None:
     world, tasks = spreading(workers)
-    assert len(world.sent(m.FetchObject)) == workers
-    assert not world.sent(m.AbandonFetch)
+    assert len(world.sent(FetchObject)) == workers
+    assert not world.sent(AbandonFetch)
     world.settle()
     assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
     assert flows(world).bytes_from_manager == CHUNKS * CHUNK
@@ -115,20 +116,20 @@ def test_whom_a_lost_worker_fed_go_on_with_what_they_have() -> None:
     lost = an_interior_worker(world)
     fed = [w.worker_id for w, o in orders(world) if lost.worker_id in [edge.source for edge in o.sources]]
     before = {order.transfer_id for worker, order in orders(world) if worker is not lost}
-    ordered = len(world.sent(m.FetchObject))
+    ordered = len(world.sent(FetchObject))
     # when it is lost
     world.lose(lost.worker_id)
     # then their transfers run on, from others in that stripe alone
     assert {order.transfer_id for _, order in orders(world)} == before
-    assert len(world.sent(m.FetchObject)) == ordered and not world.sent(m.AbandonFetch)
+    assert len(world.sent(FetchObject)) == ordered and not world.sent(AbandonFetch)
     told = [worker.worker_id for worker in world.workers.values() if changes(worker)]
     assert fed and set(fed) <= set(told)
     for worker_id in fed:
         assert lost.worker_id not in [edge.source for edge in changes(world.workers[worker_id])[-1].sources]
 
 
-def changes(worker: FakeWorker) -> list[m.ChangeSources]:
-    return [message for message in worker.received if isinstance(message, m.ChangeSources)]
+def changes(worker: FakeWorker) -> list[ChangeSources]:
+    return [message for message in worker.received if isinstance(message, ChangeSources)]
 
 
 def test_a_change_that_crosses_the_transfer_s_end_is_harmless() -> None:
@@ -143,7 +144,7 @@ def test_a_change_that_crosses_the_transfer_s_end_is_harmless() -> None:
     assert changes(child)
     # then its word of the end still counts
     size = CHUNKS * CHUNK
-    world.say(m.FetchEnded(order.transfer_id, order.object_id, FetchFault.NONE, size, 0.1), child.peer)
+    world.say(FetchEnded(order.transfer_id, order.object_id, FetchFault.NONE, size, 0.1), child.peer)
     assert order.object_id in world.core.state.workers[child.worker_id].holds
     world.settle()
     assert len(world.results) == 8
@@ -175,7 +176,7 @@ def test_a_backup_alone_is_not_worth_a_message_unless_the_one_there_was_is_gone(
     # when others complete, so that better backups appear, nobody is told
     holder = next(w for w, _ in orders(world) if w.worker_id != lost)
     world.fetch_ends(holder, next(iter(holder.fetching)), FetchFault.NONE)
-    assert not world.sent(m.ChangeSources)
+    assert not world.sent(ChangeSources)
     # when it is lost, those whom it would have helped are told of another
     world.lose(lost)
     told = {worker.worker_id for worker in world.workers.values() if changes(worker)}
@@ -219,11 +220,11 @@ def test_who_is_not_named_is_not_blamed() -> None:
     assert len(worker.fetching) == 1
 
 
-def calls_slow(world: World, reporter: FakeWorker, order: m.FetchObject, source: WorkerId) -> None:
-    world.say(m.SourceSlow(order.transfer_id, order.object_id, source), reporter.peer)
+def calls_slow(world: World, reporter: FakeWorker, order: FetchObject, source: WorkerId) -> None:
+    world.say(SourceSlow(order.transfer_id, order.object_id, source), reporter.peer)
 
 
-def children_of(world: World, source: WorkerId) -> list[tuple[FakeWorker, m.FetchObject]]:
+def children_of(world: World, source: WorkerId) -> list[tuple[FakeWorker, FetchObject]]:
     return [(worker, o) for worker, o in orders(world) if source in [edge.source for edge in o.sources]]
 
 
@@ -233,7 +234,7 @@ def test_who_calls_its_source_slow_is_fed_by_another_at_once_and_keeps_what_it_h
     (child, order), *others = children_of(world, slow)
     calls_slow(world, child, order, slow)
     assert slow not in [edge.source for edge in child.fetching[order.transfer_id].sources]
-    assert not world.sent(m.AbandonFetch)
+    assert not world.sent(AbandonFetch)
     # It is one child's word: the node feeds the others on.
     assert {w.worker_id for w, _ in others} <= {w.worker_id for w, _ in children_of(world, slow)}
     world.settle()
@@ -255,7 +256,7 @@ def unheard(world: World) -> FakeWorker:
     """A worker whose children have told that it sends nothing."""
     silent = an_interior_worker(world)
     for child, order in children_of(world, silent.worker_id)[:2]:
-        world.say(m.SourceSlow(order.transfer_id, order.object_id, silent.worker_id, silent=True), child.peer)
+        world.say(SourceSlow(order.transfer_id, order.object_id, silent.worker_id, silent=True), child.peer)
     return silent
 
 
@@ -265,7 +266,7 @@ def test_of_whom_two_children_hear_nothing_is_told_to_stop_and_all_others_get_th
     orders_before = {worker.worker_id for worker, _ in orders(world)}
     silent = unheard(world)
     # then nobody is to get anything of it, as a source or a backup, and it is told to stop
-    assert world.sent(m.AbandonFetch) and not children_of(world, silent.worker_id)
+    assert world.sent(AbandonFetch) and not children_of(world, silent.worker_id)
     assert not flows(world).into.get((silent.worker_id, next(iter(flows(world).forests))))
     assert not any(silent.worker_id in transfer.backups for transfer in flows(world).active.values())
     assert {worker.worker_id for worker, _ in orders(world)} == orders_before - {silent.worker_id}
@@ -279,7 +280,7 @@ def test_who_was_taken_for_dead_and_answers_gets_the_object_again() -> None:
     silent = unheard(world)
     assert not silent.fetching
     # when it says that it has stopped
-    world.say(m.FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0), silent.peer)
+    world.say(FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0), silent.peer)
     # then it gets the object, and feeds nobody
     assert silent.fetching and not children_of(world, silent.worker_id)
     world.settle()
@@ -347,7 +348,7 @@ def test_what_a_worker_has_sent_by_its_own_count_raises_it() -> None:
     (name, worker), *_ = world.workers.items()
     for sent in (0, 1 << 30):
         world.pass_time(1.0)
-        world.say(m.WorkerStatus(0, 0, sent, 0, 0, 0, 0), worker.peer)
+        world.say(WorkerStatus(0, 0, sent, 0, 0, 0, 0), worker.peer)
     assert world.core.state.ranks.rank(name) < 0
 
 
@@ -361,8 +362,8 @@ def test_what_is_said_of_a_source_that_is_not_the_reporter_s_changes_nothing() -
             calls_slow(world, worker, own, slow)  # It is fed by others.
             calls_slow(world, worker, order, slow)  # The transfer is another's.
             calls_slow(world, worker, order, worker.worker_id)
-    world.say(m.SourceSlow(TransferId(1, 10**6), order.object_id, slow), child.peer)
-    assert not world.sent(m.ChangeSources)
+    world.say(SourceSlow(TransferId(1, 10**6), order.object_id, slow), child.peer)
+    assert not world.sent(ChangeSources)
 
 
 def test_an_object_that_must_not_be_shared_any_more_comes_from_the_manager_alone() -> None:
@@ -382,7 +383,7 @@ def test_an_object_of_few_chunks_has_one_source_and_no_plan() -> None:
     world = World(workers=8)
     a_task_each(world, world.local_file(chunks=3))
     assert not flows(world).forests
-    assert {len(a.message.sources) for a in world.sent(m.FetchObject)} == {1}  # type: ignore[attr-defined]
+    assert {len(a.message.sources) for a in world.sent(FetchObject)} == {1}  # type: ignore[attr-defined]
     world.settle()
     assert len(world.results) == 8
 

@@ -11,8 +11,8 @@ from vine.scheduler import staging
 from vine.scheduler.actions import Fetch
 from vine.scheduler.settings import Spread
 from vine.scheduler.state import State
-from vine.wire import messages as m
 from vine.wire.parts import Outcome
+from vine.wire.worker_messages import FetchObject, UnpackObject
 
 
 def test_the_manager_uploads_a_file_once_and_peers_do_the_rest() -> None:
@@ -32,7 +32,7 @@ def test_every_order_says_how_patient_the_receiver_is_to_be() -> None:
     for _ in range(3):
         world.submit((world.local_file(),))
     world.settle()
-    orders = [a.message for a in world.sent(m.FetchObject)] + [a.order for a in world.done if isinstance(a, Fetch)]
+    orders = [a.message for a in world.sent(FetchObject)] + [a.order for a in world.done if isinstance(a, Fetch)]
     assert len(orders) >= 6
     assert {order.patience for order in orders} == {7}
 
@@ -44,7 +44,7 @@ def test_no_source_is_planned_more_flows_than_its_cap() -> None:
         world.join()
     for file in files:
         world.submit((file,))
-    from_manager = [a for a in world.sent(m.FetchObject) if a.message.sources[0].source == MANAGER]
+    from_manager = [a for a in world.sent(FetchObject) if a.message.sources[0].source == MANAGER]
     assert len(from_manager) == config.source_transfers_max
     world.settle()
     assert len(world.results) == 5
@@ -68,7 +68,7 @@ def test_whole_files_come_only_from_those_that_have_them_all() -> None:
         world.submit((big,))
     ordered = 0
     while world.possible_events():
-        for action in world.sent(m.FetchObject)[ordered:]:
+        for action in world.sent(FetchObject)[ordered:]:
             ordered += 1
             # then each is ordered from one that has the whole file
             (source,) = action.message.sources  # type: ignore[attr-defined]
@@ -87,7 +87,7 @@ def test_a_file_that_must_not_be_shared_comes_from_the_manager_alone() -> None:
     for _ in range(4):
         world.submit((private,))
     world.settle()
-    assert {a.message.sources[0].source for a in world.sent(m.FetchObject)} == {MANAGER}
+    assert {a.message.sources[0].source for a in world.sent(FetchObject)} == {MANAGER}
 
 
 def test_an_archive_is_fetched_and_unpacked_once_a_worker() -> None:
@@ -97,7 +97,7 @@ def test_an_archive_is_fetched_and_unpacked_once_a_worker() -> None:
         world.submit((tree,))
     world.settle()
     assert len(world.results) == 6
-    assert len(world.sent(m.UnpackObject)) == 2
+    assert len(world.sent(UnpackObject)) == 2
     assert world.core.state.transfers.done == 2
 
 

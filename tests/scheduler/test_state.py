@@ -9,6 +9,7 @@ from vine.scheduler.actions import Send
 from vine.wire import messages as m
 from vine.wire.codec import encode_one
 from vine.wire.parts import AttemptResult, Outcome
+from vine.wire.worker_messages import AttemptsEnded, EndWorker, RunAttempts
 
 
 def test_the_results_of_a_step_reach_a_client_in_one_message() -> None:
@@ -18,13 +19,13 @@ def test_the_results_of_a_step_reach_a_client_in_one_message() -> None:
     worker = next(iter(world.workers.values()))
     ended = tuple(AttemptResult(attempt, Outcome.CANCELLED) for attempt in list(worker.running))  # type: ignore[arg-type]
     before = len(world.sent(m.TasksEnded))
-    world.say(m.AttemptsEnded(ended), worker.peer)
+    world.say(AttemptsEnded(ended), worker.peer)
     assert len(world.sent(m.TasksEnded)) == before + 1
 
 
 def test_nothing_is_sent_to_a_worker_that_has_left() -> None:
     world = World()
-    world.core.state.tell_worker(WorkerId("gone"), m.EndWorker("x"))
+    world.core.state.tell_worker(WorkerId("gone"), EndWorker("x"))
     assert not [action for action in world.core.state.take_actions() if isinstance(action, Send)]
 
 
@@ -40,9 +41,9 @@ def test_assignments_and_results_of_many_tasks_come_in_messages_that_a_peer_take
     tasks = [world.submit(payload=b"x" * 100_000) for _ in range(200)]
     worker = world.join(cores=200)
     ended = [AttemptResult(attempt, Outcome.SUCCESS, value=b"v" * 100_000) for attempt in worker.assigned]  # type: ignore[arg-type]
-    world.say(m.AttemptsEnded(tuple(ended)), worker.peer)
+    world.say(AttemptsEnded(tuple(ended)), worker.peer)
     assert sorted(world.results) == tasks
-    for kind in (m.RunAttempts, m.TasksEnded):
+    for kind in (RunAttempts, m.TasksEnded):
         sizes = [len(encode_one(action.message)) for action in world.sent(kind) if isinstance(action, Send)]
         assert len(sizes) > 1 and max(sizes) < 1.1 * config.portion_bytes_max
 

@@ -16,6 +16,7 @@ from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings, Spread
 from vine.transfer import tokens
 from vine.wire import messages as m
+from vine.wire import worker_messages as w
 from vine.wire.codec import Decoder, encode_one
 from vine.wire.parts import (
     Assignment,
@@ -41,7 +42,7 @@ from vine.wire.parts import (
 
 CHUNK = 256 << 10
 
-_anything_sent: Decoder[m.Message] = Decoder(m.ToClient | m.ToWorker | m.ToFactory)
+_anything_sent: Decoder[m.Message] = Decoder(m.ToClient | w.ToWorker | m.ToFactory)
 
 
 def manifest(name: str, chunks: int = 8) -> Manifest:
@@ -125,10 +126,10 @@ class World:
 
     def _check_tokens(self, worker: FakeWorker, message: m.Message) -> None:
         """Every source and every backup will find that the receiver may ask it for this object."""
-        if not isinstance(message, m.FetchObject | m.ChangeSources):
+        if not isinstance(message, w.FetchObject | w.ChangeSources):
             return
         running = worker.fetching.get(message.transfer_id)
-        object_id = message.object_id if isinstance(message, m.FetchObject) else running and running.object_id
+        object_id = message.object_id if isinstance(message, w.FetchObject) else running and running.object_id
         for edge in (*message.sources, *message.backups) if object_id is not None else ():
             if edge is not None:
                 key = tokens.source_key(self.settings.run_secret, edge.source)
@@ -169,7 +170,7 @@ class World:
         worker = FakeWorker(worker_id, PeerKey(f"peer-{number}"), cores, f"tcp://127.0.0.1:{20000 + number}")
         worker.host = host or f"host-{worker_id}"
         self.workers[worker_id] = worker
-        hello = m.WorkerHello(
+        hello = w.WorkerHello(
             worker_id, HostId(worker.host), hostname, 1, Resources(cores, memory_mb, 1000, 0), (), "3.11",
             f"tcp://127.0.0.1:{10000 + number}", worker.chunks_endpoint,
         )  # fmt: skip
@@ -177,19 +178,19 @@ class World:
         worker.forever.update(found)
         self.say(hello, worker.peer)
         if found:
-            self.say(m.ObjectsHeld(found, found), worker.peer)
+            self.say(w.ObjectsHeld(found, found), worker.peer)
         return worker
 
     def report(self, worker: FakeWorker, free_disk_bytes: int = 1 << 40) -> None:
         """The worker says how much room its disk has."""
-        self.say(m.WorkerStatus(0, free_disk_bytes, 0, 0, 0, 0, 0), worker.peer)
+        self.say(w.WorkerStatus(0, free_disk_bytes, 0, 0, 0, 0, 0), worker.peer)
 
     def evict(self, worker: FakeWorker, *object_ids: ObjectId) -> None:
         """The worker gives up what it may, for room."""
         assert set(object_ids) <= set(worker.may_go())
         worker.holds.difference_update(object_ids)
         worker.spare.difference_update(object_ids)
-        self.say(m.ObjectsEvicted(object_ids), worker.peer)
+        self.say(w.ObjectsEvicted(object_ids), worker.peer)
 
     def lose(self, worker_id: str) -> None:
         worker = self.workers.pop(WorkerId(worker_id))
@@ -210,15 +211,15 @@ class World:
         events += [("brought", None, t) for t, f in self.local.items() if self._source_has(f.order)]
         return events
 
-    def _can_unpack(self, worker: FakeWorker, order: m.UnpackObject) -> bool:
+    def _can_unpack(self, worker: FakeWorker, order: w.UnpackObject) -> bool:
         """A mate may have done it."""
         mates = [mate for mate in self.workers.values() if mate.host == worker.host]
         return order.archive in worker.holds or any(order.object_id in mate.holds for mate in mates)
 
-    def _source_has(self, order: m.FetchObject) -> bool:
+    def _source_has(self, order: w.FetchObject) -> bool:
         return all(self._can_give(order, stripe, set()) for stripe in range(len(order.sources)))
 
-    def _can_give(self, order: m.FetchObject, stripe: int, asked: set[WorkerId]) -> bool:
+    def _can_give(self, order: w.FetchObject, stripe: int, asked: set[WorkerId]) -> bool:
         """Whether the source of this stripe has the object, or receives the stripe from one that can give it."""
         source = order.sources[stripe % len(order.sources)].source
         if source == MANAGER:
@@ -243,20 +244,20 @@ class World:
         if kind == "stored":
             worker.storing.remove(what)  # type: ignore[arg-type]
             worker.came(what, CacheLevel.WORKFLOW)  # type: ignore[arg-type]
-            self.say(m.ObjectsHeld((what,)), worker.peer)  # type: ignore[arg-type]
+            self.say(w.ObjectsHeld((what,)), worker.peer)  # type: ignore[arg-type]
         elif kind == "fetched":
             self.fetch_ends(worker, what, FetchFault.NONE)
         elif kind == "unpacked":
-            assert isinstance(what, m.UnpackObject)
+            assert isinstance(what, w.UnpackObject)
             worker.unpacking.remove(what)
             worker.came(what.object_id, what.cache)
-            self.say(m.ObjectsHeld((what.object_id,)), worker.peer)
+            self.say(w.ObjectsHeld((what.object_id,)), worker.peer)
         elif kind == "downloaded":
             stopped = what in worker.stopped
             self.download_ends(worker, what, DownloadFault.ABANDONED if stopped else DownloadFault.NONE)
         elif kind == "start":
             worker.running[what] = worker.assigned.pop(what)
-            self.say(m.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
+            self.say(w.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
         elif kind == "end":
             self._end(worker, what)
 
@@ -272,7 +273,7 @@ class World:
         if sources[0] in self.workers and self.workers[sources[0]].host == worker.host:
             chunks = from_manager = 0  # It is in the store already.
         size = CHUNK * chunks
-        ended = m.FetchEnded(
+        ended = w.FetchEnded(
             order.transfer_id,
             order.object_id,
             fault,
@@ -294,11 +295,11 @@ class World:
         if object_id not in worker.holds:
             return  # It went meanwhile, and that was told.
         if good:
-            self.say(m.ObjectsHeld((object_id,)), worker.peer)
+            self.say(w.ObjectsHeld((object_id,)), worker.peer)
         else:
             worker.holds.discard(object_id)
             worker.spare.discard(object_id)
-            self.say(m.ObjectsLost((object_id,), "its bytes are not its own"), worker.peer)
+            self.say(w.ObjectsLost((object_id,), "its bytes are not its own"), worker.peer)
 
     def download_ends(self, worker: FakeWorker, download: object, fault: DownloadFault) -> None:
         """What the worker reports; of a URL's content, what `web` says that it is."""
@@ -306,12 +307,12 @@ class World:
         worker.stopped.discard(download)
         if fault is not DownloadFault.NONE:
             message = f"{order.label}: {fault.value} on {worker.worker_id}"
-            self.say(m.DownloadEnded(order.download_id, fault, message=message), worker.peer)
+            self.say(w.DownloadEnded(order.download_id, fault, message=message), worker.peer)
             return
         self.downloaded[order.url] += 1
         content = manifest(self.web.get(order.url, order.url))
         worker.made(object_id(content))
-        self.say(m.DownloadEnded(order.download_id, fault, object_id(content), content, content.size), worker.peer)
+        self.say(w.DownloadEnded(order.download_id, fault, object_id(content), content, content.size), worker.peer)
 
     def local_fetch_fails(self, transfer: object, fault: FetchFault) -> None:
         order = self.local.pop(transfer).order
@@ -321,7 +322,7 @@ class World:
     def _end(self, worker: FakeWorker, attempt: object) -> None:
         assignment = worker.running.pop(attempt)
         if assignment is None:
-            self.say(m.AttemptsEnded((AttemptResult(attempt, Outcome.CANCELLED),)), worker.peer)  # type: ignore[arg-type]
+            self.say(w.AttemptsEnded((AttemptResult(attempt, Outcome.CANCELLED),)), worker.peer)  # type: ignore[arg-type]
             return
         self.runs[assignment.task_id] = self.runs.get(assignment.task_id, 0) + 1
         outcome = self.outcome(assignment)
@@ -347,7 +348,7 @@ class World:
             measured=self.measured(assignment),
             **value,  # type: ignore[arg-type]
         )
-        self.say(m.AttemptsEnded((result,)), worker.peer)
+        self.say(w.AttemptsEnded((result,)), worker.peer)
 
     def settle(self, steps: int = 10_000) -> None:
         """Let happen what can, in a fixed order, until nothing can."""

@@ -24,9 +24,9 @@ from vine.transfer.events import NodeEvent
 from vine.transfer.node import TransferNode
 from vine.transfer.objects import Buffer, PartialObject
 from vine.wire.keys import Connection, RunKeys, load_connection, new_run_keys, write_run_files
-from vine.wire.messages import FetchObject
 from vine.wire.parts import Manifest, Role, SourceEdge
 from vine.wire.sockets import Gate, connect_push, make_context
+from vine.wire.worker_messages import FetchObject
 
 KIB = 1 << 10
 CHUNK = 256 * KIB

@@ -21,8 +21,8 @@ from vine.transfer import tokens
 from vine.transfer.events import Fetched, FetchFailed
 from vine.wire.codec import encode_one
 from vine.wire.data import Chunk, Want
-from vine.wire.messages import FetchObject
 from vine.wire.parts import FetchFault, Role
+from vine.wire.worker_messages import FetchObject
 
 pytestmark = pytest.mark.live
 

@@ -16,8 +16,8 @@ from vine.transfer.events import Fetched, FetchFailed, SlowSource
 from vine.transfer.landing import Landing
 from vine.transfer.serving import Serving
 from vine.wire.data import EndOfWants, Want
-from vine.wire.messages import ChangeSources
 from vine.wire.parts import FetchFault
+from vine.wire.worker_messages import ChangeSources
 
 pytestmark = pytest.mark.live
 

@@ -15,9 +15,9 @@ import msgspec
 from tests.transfer.nodes import StoreObjects
 from vine.transfer.node import TransferNode
 from vine.wire.keys import load_connection
-from vine.wire.messages import FetchObject
 from vine.wire.parts import Role
 from vine.wire.sockets import Gate, make_context
+from vine.wire.worker_messages import FetchObject
 
 
 class Reporting(StoreObjects):

@@ -15,6 +15,7 @@ from vine.views.reading import open_run
 from vine.views.status import main
 from vine.wire import messages as m
 from vine.wire.parts import CategoryMode, CategorySpec, HostStanding, Measured, Outcome, Policy, Request
+from vine.wire.worker_messages import WorkerStatus
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def test_who_waits_for_a_slot_or_for_another_worker_is_counted_beside_the_most_t
         for _ in range(12):
             world.submit(inputs=(file,), request=Request(cores=0.5))
     # and one that has served two at once
-    status = m.WorkerStatus(0, 0, 0, 0, flows_out=1, flows_out_max=2, malformed=0)
+    status = WorkerStatus(0, 0, 0, 0, flows_out=1, flows_out_max=2, malformed=0)
     world.say(status, world.workers[WorkerId("w3")].peer)
     # then both throttles are seen
     said = shown(capsys, str(world.save()))

@@ -17,9 +17,10 @@ from vine.names import ClientId, HostId, PeerKey, RunId, WorkerId
 from vine.wire.hub import Hub
 from vine.wire.keys import Connection, RunKeys, load_connection, new_run_keys, write_run_files
 from vine.wire.link import Link
-from vine.wire.messages import ClientHello, FactoryHello, Message, ToClient, ToFactory, ToWorker, WorkerHello
+from vine.wire.messages import ClientHello, FactoryHello, Message, ToClient, ToFactory
 from vine.wire.parts import Resources, Role
 from vine.wire.sockets import Gate, make_context
+from vine.wire.worker_messages import ToWorker, WorkerHello
 
 PATIENCE_S = 20.0  # A test that takes so long has failed.
 

@@ -15,17 +15,9 @@ from vine.errors import MalformedMessage
 from vine.names import AttemptId, ClientId, FileId, HostId, ObjectId, TaskId, TransferId
 from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode, encode_one
 from vine.wire.data import Chunk, ToReceiver, ToSource, Want
-from vine.wire.messages import (
-    AttemptsEnded,
-    ClientBye,
-    ClientHello,
-    FromClient,
-    FromWorker,
-    ObjectsHeld,
-    SubmitTasks,
-    WorkerBye,
-)
+from vine.wire.messages import ClientBye, ClientHello, FromClient, SubmitTasks
 from vine.wire.parts import AttemptResult, Outcome, Role, TaskKind, TaskSpec
+from vine.wire.worker_messages import AttemptsEnded, FromWorker, ObjectsHeld, WorkerBye
 
 SPEC = TaskSpec(task_id=TaskId(1), kind=TaskKind.CALL, function=FileId(7), payload=b"P\x00\xff", variables={"A": "b"})
 BATCHES = [

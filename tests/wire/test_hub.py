@@ -16,10 +16,11 @@ from vine.errors import CannotBind, MalformedMessage
 from vine.names import TaskId
 from vine.wire.codec import encode
 from vine.wire.hub import Hub
-from vine.wire.messages import CancelTasks, ClientBye, EndWorker, RunState, WorkerBye
+from vine.wire.messages import CancelTasks, ClientBye, RunState
 from vine.wire.parts import Role
 from vine.wire.session import UNKNOWN, Header, pack_header, unpack_header
 from vine.wire.sockets import Socket, connect_control
+from vine.wire.worker_messages import EndWorker, WorkerBye
 
 pytestmark = pytest.mark.live
 

@@ -13,9 +13,10 @@ from vine import config
 from vine.errors import ConnectionFileError, ConnectionRefused, MalformedMessage, ManagerLost
 from vine.names import TaskId
 from vine.wire.keys import new_pair
-from vine.wire.messages import CancelTasks, ClientHello, EndWorker, Message, ObjectsHeld, Refused, RunState
+from vine.wire.messages import CancelTasks, ClientHello, Message, Refused, RunState
 from vine.wire.parts import Role
 from vine.wire.session import Header, pack_header
+from vine.wire.worker_messages import EndWorker, ObjectsHeld
 
 pytestmark = pytest.mark.live
 

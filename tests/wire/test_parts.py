@@ -9,14 +9,15 @@ import msgspec
 import pytest
 
 from vine.wire import messages, parts
+from vine.wire.worker_messages import FromWorker, ToWorker
 
 PARTS = sorted(parts.Part.__subclasses__(), key=lambda part: part.__name__)
 ENUMS = [kind for kind in vars(parts).values() if isinstance(kind, type) and issubclass(kind, enum.Enum)]
 DIRECTIONS = (
     messages.FromClient,
     messages.ToClient,
-    messages.FromWorker,
-    messages.ToWorker,
+    FromWorker,
+    ToWorker,
     messages.FromFactory,
     messages.ToFactory,
 )

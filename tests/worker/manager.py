@@ -24,6 +24,15 @@ from vine.wire.hub import Hub
 from vine.wire.keys import make_run_dir, new_run_keys, write_run_files
 from vine.wire.parts import Assignment, AttemptResult, InlineObject, Manifest, Resources, Role, SourceEdge, TaskKind
 from vine.wire.sockets import Gate, make_context
+from vine.wire.worker_messages import (
+    AttemptsEnded,
+    FetchEnded,
+    FetchObject,
+    RunAttempts,
+    StoreObjects,
+    WorkerHello,
+    WorkerWelcome,
+)
 
 ROOT = Path(__file__).parents[2]
 ONE_CORE = Resources(cores=1, memory_mb=100, disk_mb=100)
@@ -47,7 +56,7 @@ class ScriptedManager:
         self.peers: dict[WorkerId, PeerKey] = {}
         self.heard: dict[WorkerId, list[wire.Message]] = {}
         self._names: dict[PeerKey, WorkerId] = {}
-        self.hellos: dict[WorkerId, wire.WorkerHello] = {}
+        self.hellos: dict[WorkerId, WorkerHello] = {}
         self._last_attempt = 0
         self._last_transfer = 0
         self.results: dict[AttemptId, AttemptResult] = {}
@@ -67,7 +76,7 @@ class ScriptedManager:
         """Waits for the worker and welcomes it."""
         worker = WorkerId(name)
         self.until(lambda: worker in self.peers)
-        self.say(worker, wire.WorkerWelcome(RunId("test"), 1, SOURCE_KEY, 3))
+        self.say(worker, WorkerWelcome(RunId("test"), 1, SOURCE_KEY, 3))
         return worker
 
     def close(self) -> None:
@@ -100,11 +109,11 @@ class ScriptedManager:
             self.hub.flush(time.monotonic())
 
     def _hear(self, peer: PeerKey, message: wire.Message) -> None:
-        if isinstance(message, wire.WorkerHello):
+        if isinstance(message, WorkerHello):
             self.peers[message.worker_id] = peer
             self.hellos[message.worker_id] = message
             self._names[peer] = message.worker_id
-        if isinstance(message, wire.AttemptsEnded):
+        if isinstance(message, AttemptsEnded):
             for result in message.results:
                 assert result.attempt not in self.results, "an attempt ended twice"
                 self.results[result.attempt] = result
@@ -126,14 +135,14 @@ class ScriptedManager:
 
     def store(self, worker: WorkerId, data: bytes) -> ObjectId:
         key = object_id(manifest_of_bytes(data))
-        self.say(worker, wire.StoreObjects((InlineObject(key, data),)))
+        self.say(worker, StoreObjects((InlineObject(key, data),)))
         return key
 
-    def fetch(self, receiver: WorkerId, source: WorkerId, key: ObjectId, manifest: Manifest) -> wire.FetchEnded:
+    def fetch(self, receiver: WorkerId, source: WorkerId, key: ObjectId, manifest: Manifest) -> FetchEnded:
         """Has one worker pull an object from another."""
         edge = (source, Role.WORKER, self.hellos[source].requests_endpoint)
         self.order(receiver, key, manifest, edge)
-        return self.next(receiver, wire.FetchEnded)
+        return self.next(receiver, FetchEnded)
 
     def order(
         self, receiver: WorkerId, key: ObjectId, manifest: Manifest, source: tuple[WorkerId, Role, str]
@@ -142,7 +151,7 @@ class ScriptedManager:
         self._last_transfer += 1
         transfer = TransferId(1, self._last_transfer)
         token = mint(SOURCE_KEY, transfer, key, self.hellos[receiver].chunks_endpoint)
-        self.say(receiver, wire.FetchObject(transfer, key, manifest, (SourceEdge(*source, token),)))
+        self.say(receiver, FetchObject(transfer, key, manifest, (SourceEdge(*source, token),)))
         return transfer
 
     def function(self, worker: WorkerId, function: Any) -> ObjectId:
@@ -159,7 +168,7 @@ class ScriptedManager:
 
     def run(self, worker: WorkerId, *assignments: Assignment) -> list[AttemptResult]:
         """Assigns and waits for all results."""
-        self.say(worker, wire.RunAttempts(assignments))
+        self.say(worker, RunAttempts(assignments))
         return self.results_of(*assignments)
 
     def results_of(self, *assignments: Assignment) -> list[AttemptResult]:

@@ -17,8 +17,16 @@ from tests.worker.manager import SOURCE_KEY, ScriptedManager
 from vine.content.manifest import derived_id
 from vine.names import MANAGER, ObjectId, TransferId, WorkerId
 from vine.transfer.node import TransferNode
-from vine.wire import messages as wire
 from vine.wire.parts import FetchFault, ObjectMount, Role, TaskKind
+from vine.wire.worker_messages import (
+    AbandonFetch,
+    DropObjects,
+    FetchEnded,
+    ObjectsHeld,
+    ObjectsLost,
+    RunAttempts,
+    UnpackObject,
+)
 
 pytestmark = pytest.mark.live
 
@@ -106,14 +114,14 @@ def unpackers(folder: Path) -> list[int]:
 
 def halfway(manager: ScriptedManager, worker: WorkerId, source: Source, store: Store) -> None:
     """The archive is ordered, some of it has come, and some of that is unpacked."""
-    manager.say(worker, wire.UnpackObject(source.tree, source.key, "env.tar"))
+    manager.say(worker, UnpackObject(source.tree, source.key, "env.tar"))
     source.order(worker)
     source.send(8)
     manager.until(lambda: store.unpacked > 2)
 
 
 def held(manager: ScriptedManager, worker: WorkerId, key: ObjectId) -> bool:
-    said = [message for message in manager.heard.get(worker, []) if isinstance(message, wire.ObjectsHeld)]
+    said = [message for message in manager.heard.get(worker, []) if isinstance(message, ObjectsHeld)]
     return any(key in message.object_ids for message in said)
 
 
@@ -123,11 +131,11 @@ def test_the_folder_that_a_task_waits_for_is_unpacked_before_its_archive_is_comp
     # given a task that needs what is unpacked of an archive whose source has stopped midway
     mount = ObjectMount(source.tree, "env")
     task = manager.assignment(TaskKind.COMMAND, command="ls env | wc -l", inputs=(mount,))
-    manager.say(worker, wire.RunAttempts((task,)))
+    manager.say(worker, RunAttempts((task,)))
     halfway(manager, worker, source, store)
     # then files are unpacked, and neither archive nor folder are said to be there
     assert not store.is_there
-    assert not any(isinstance(message, wire.FetchEnded) for message in manager.heard[worker])
+    assert not any(isinstance(message, FetchEnded) for message in manager.heard[worker])
     # when the source goes on, then the task sees them all
     source.send_all()
     (result,) = manager.results_of(task)
@@ -141,8 +149,8 @@ def test_unpacking_goes_on_where_it_was_when_another_order_brings_the_rest(
     # given an unpacking whose archive stops coming
     halfway(manager, worker, source, store)
     (process,) = unpackers(manager.folder)
-    manager.say(worker, wire.AbandonFetch(TransferId(1, 1)))
-    assert manager.next(worker, wire.FetchEnded).fault is FetchFault.ABANDONED
+    manager.say(worker, AbandonFetch(TransferId(1, 1)))
+    assert manager.next(worker, FetchEnded).fault is FetchFault.ABANDONED
     # when it is ordered again, then the same process goes on
     source.order(worker)
     source.send(2)
@@ -161,7 +169,7 @@ def test_altered_chunks_are_not_unpacked_and_good_ones_in_their_place_are(
     halfway(manager, worker, source, store)
     source.objects.damage = True
     source.send_all()
-    assert manager.next(worker, wire.FetchEnded).fault is FetchFault.BAD_CHUNKS
+    assert manager.next(worker, FetchEnded).fault is FetchFault.BAD_CHUNKS
     # when it sends good ones
     source.objects.damage = False
     source.order(worker)
@@ -176,9 +184,9 @@ def test_what_is_not_wanted_any_more_leaves_neither_process_nor_folder(
     manager: ScriptedManager, worker: WorkerId, source: Source, store: Store
 ) -> None:
     halfway(manager, worker, source, store)
-    manager.say(worker, wire.DropObjects((source.tree,)))
-    manager.say(worker, wire.AbandonFetch(TransferId(1, 1)))
-    manager.say(worker, wire.DropObjects((source.key,)))
+    manager.say(worker, DropObjects((source.tree,)))
+    manager.say(worker, AbandonFetch(TransferId(1, 1)))
+    manager.say(worker, DropObjects((source.key,)))
     partial = manager.folder / "work" / f"vine-store-{os.geteuid()}-host-w1" / "partial"
     manager.until(lambda: not unpackers(manager.folder) and not list(partial.iterdir()))
     source.send_all()
@@ -190,13 +198,13 @@ def test_a_bad_member_is_told_while_the_rest_of_its_archive_still_comes(
     manager: ScriptedManager, worker: WorkerId, tmp_path: Path
 ) -> None:
     source = Source(manager, archive_at(tmp_path / "bad.tar", "../outside"))
-    manager.say(worker, wire.UnpackObject(source.tree, source.key, "bad.tar"))
+    manager.say(worker, UnpackObject(source.tree, source.key, "bad.tar"))
     source.order(worker)
     source.send(2)
-    lost = manager.next(worker, wire.ObjectsLost)
+    lost = manager.next(worker, ObjectsLost)
     assert lost.object_ids == (source.tree,)
     assert "bad.tar could not be unpacked" in lost.message
-    assert not any(isinstance(message, wire.FetchEnded) for message in manager.heard[worker])
+    assert not any(isinstance(message, FetchEnded) for message in manager.heard[worker])
     source.close()
 
 
@@ -215,7 +223,7 @@ def test_a_killed_worker_leaves_no_process_and_the_next_one_does_not_take_half_f
     manager.command(second, "true")
     assert not held(manager, second, source.tree)
     source.send_all()
-    manager.say(second, wire.UnpackObject(source.tree, source.key, "env.tar"))
+    manager.say(second, UnpackObject(source.tree, source.key, "env.tar"))
     source.order(second)
     manager.until(lambda: held(manager, second, source.tree))
     result = manager.command(second, "ls env | wc -l", inputs=(ObjectMount(source.tree, "env"),))

@@ -10,8 +10,8 @@ import pytest
 from tests.worker.world import DATA, FINE, TWO, assignment
 from vine import config
 from vine.names import AttemptId
-from vine.wire.messages import ObjectsEvicted
 from vine.wire.parts import ObjectMount, Outcome, TaskKind
+from vine.wire.worker_messages import ObjectsEvicted
 from vine_worker import actions as act
 from vine_worker.attempts import Attempt, State, needed_objects
 from vine_worker.board import Board, limit_of

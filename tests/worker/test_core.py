@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.worker.world import DATA, FINE, FUNCTION, ONE, TWO, World, assignment, starts
 from vine import config
 from vine.names import AttemptId, RunId
-from vine.wire import messages as wire
 from vine.wire.parts import AttemptResult, ObjectMount, Outcome, Resources, TaskKind
+from vine.wire.worker_messages import CancelAttempts, ObjectsHeld, ObjectsLost, TasksStarted, WorkerWelcome
 from vine_worker import actions as act
 from vine_worker.core import batches
 
@@ -41,7 +41,7 @@ def test_an_attempt_larger_than_the_worker_ends_at_once() -> None:
 
 def test_an_older_managers_attempts_are_ignored() -> None:
     world = World()
-    world.hear(wire.WorkerWelcome(RunId("run"), 2, b"k" * 16, 3))
+    world.hear(WorkerWelcome(RunId("run"), 2, b"k" * 16, 3))
     assert world.run(assignment(1, TaskKind.COMMAND)) == []
     assert world.core.attempts == {}
 
@@ -51,13 +51,13 @@ def test_started_attempts_are_told_unless_they_have_ended_already() -> None:
     world.run(assignment(1, TaskKind.COMMAND), assignment(2, TaskKind.COMMAND))
     world.hear(act.BodyEnded(AttemptId(1, 1), FINE), act.Collected(AttemptId(1, 1)))
     told = [action.message for action in world.core.flush() if isinstance(action, act.Send)]
-    assert told[0] == wire.TasksStarted((AttemptId(1, 2),))
+    assert told[0] == TasksStarted((AttemptId(1, 2),))
 
 
 def test_a_manager_that_welcomes_us_again_hears_what_is_here() -> None:
     world = World(held=(DATA, FUNCTION))
-    actions = world.hear(wire.WorkerWelcome(RunId("run"), 1, b"k" * 16, 3))
-    assert actions == [act.Admitted(b"k" * 16, 3), act.Send(wire.ObjectsHeld((DATA, FUNCTION)))]
+    actions = world.hear(WorkerWelcome(RunId("run"), 1, b"k" * 16, 3))
+    assert actions == [act.Admitted(b"k" * 16, 3), act.Send(ObjectsHeld((DATA, FUNCTION)))]
 
 
 # --- ends ---
@@ -66,7 +66,7 @@ def test_a_manager_that_welcomes_us_again_hears_what_is_here() -> None:
 def test_an_attempt_that_has_not_started_is_cancelled_at_once() -> None:
     world = World()
     world.run(assignment(1, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "data"),)))
-    world.hear(wire.CancelAttempts((AttemptId(1, 1),)))
+    world.hear(CancelAttempts((AttemptId(1, 1),)))
     assert world.outcomes() == [(1, Outcome.CANCELLED)]
 
 
@@ -74,7 +74,7 @@ def test_a_running_command_is_asked_to_end_and_then_made_to() -> None:
     world = World()
     world.run(assignment(1, TaskKind.COMMAND))
     key = AttemptId(1, 1)
-    assert world.hear(wire.CancelAttempts((key,))) == [act.KillBody(key, force=False)]
+    assert world.hear(CancelAttempts((key,))) == [act.KillBody(key, force=False)]
     assert world.wait(config.stop_grace_s) == [act.KillBody(key, force=True)]
     world.hear(act.BodyEnded(key, act.Ending(Outcome.KILLED)), act.Collected(key, stdout=b"so far"))
     (result,) = world.results()
@@ -85,7 +85,7 @@ def test_a_cancel_that_comes_after_the_end_changes_nothing() -> None:
     world = World()
     world.run(assignment(1, TaskKind.COMMAND))
     key = AttemptId(1, 1)
-    world.hear(act.BodyEnded(key, FINE), wire.CancelAttempts((key,)), act.Collected(key))
+    world.hear(act.BodyEnded(key, FINE), CancelAttempts((key,)), act.Collected(key))
     assert world.outcomes() == [(1, Outcome.SUCCESS)]
 
 
@@ -111,7 +111,7 @@ def test_no_attempt_starts_on_an_input_that_may_have_been_altered() -> None:
     key = AttemptId(1, 1)
     assert starts(world.hear(act.BodyEnded(key, FINE))) == []
     actions = world.hear(act.Collected(key, Outcome.INPUT_ALTERED, "it wrote to data", altered=(DATA,)))
-    assert act.Send(wire.ObjectsLost((DATA,), "it wrote to data")) in actions
+    assert act.Send(ObjectsLost((DATA,), "it wrote to data")) in actions
     assert starts(actions) == []
     assert starts(world.hear(act.Kept(DATA))) == [2]
 

@@ -12,7 +12,6 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
 from vine.names import AttemptId, FileId, ObjectId, TransferId
-from vine.wire import messages as wire
 from vine.wire.parts import (
     Assignment,
     CacheLevel,
@@ -25,6 +24,18 @@ from vine.wire.parts import (
     Outcome,
     Resources,
     TaskKind,
+)
+from vine.wire.worker_messages import (
+    AbandonDownload,
+    AttemptsEnded,
+    CancelAttempts,
+    DownloadEnded,
+    DownloadUrl,
+    DropObjects,
+    RateObjects,
+    RunAttempts,
+    StoreObjects,
+    UnpackObject,
 )
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
@@ -142,15 +153,15 @@ class Driver(RuleBasedStateMachine):
             limits=Limits(memory_mb=100.0) if limited or tree else None,
         )
         self.given[given.attempt] = given
-        self.feed(wire.RunAttempts((given,)))
+        self.feed(RunAttempts((given,)))
 
     @rule(key=st.sampled_from(objects))
     def object_comes(self, key: ObjectId) -> None:
-        self.feed(wire.StoreObjects((InlineObject(key, b""),)))
+        self.feed(StoreObjects((InlineObject(key, b""),)))
 
     @rule()
     def archive_is_to_be_unpacked(self) -> None:
-        self.feed(wire.UnpackObject(TREE, ARCHIVE, "env"))
+        self.feed(UnpackObject(TREE, ARCHIVE, "env"))
 
     @rule()
     @precondition(lambda self: self.unpacking)
@@ -162,7 +173,7 @@ class Driver(RuleBasedStateMachine):
     @rule()
     def url_is_to_be_downloaded(self) -> None:
         self.downloads += 1
-        self.feed(wire.DownloadUrl(TransferId(1, self.downloads), "https://example.org/data", "data"))
+        self.feed(DownloadUrl(TransferId(1, self.downloads), "https://example.org/data", "data"))
 
     @rule(abandoned=st.booleans(), arrives=st.booleans())
     @precondition(lambda self: self.downloading)
@@ -170,23 +181,23 @@ class Driver(RuleBasedStateMachine):
         assert not self.core.idle, "it would end in the midst of it"
         download = self.downloading.pop()
         if abandoned:
-            self.feed(wire.AbandonDownload(download))
+            self.feed(AbandonDownload(download))
         if not arrives:
-            self.feed(wire.DownloadEnded(download, DownloadFault.ABANDONED))
+            self.feed(DownloadEnded(download, DownloadFault.ABANDONED))
             return
         self.held.add(DATA)
         self.spare.discard(DATA)
         self.pinned[DATA] += 1
-        self.feed(wire.DownloadEnded(download, DownloadFault.NONE, DATA))
+        self.feed(DownloadEnded(download, DownloadFault.NONE, DATA))
         self.pinned[DATA] -= 1
 
     @rule(key=st.sampled_from(objects))
     def object_is_dropped(self, key: ObjectId) -> None:
-        self.feed(wire.DropObjects((key,)))
+        self.feed(DropObjects((key,)))
 
     @rule(key=st.sampled_from(objects), spare=st.booleans())
     def object_is_rated(self, key: ObjectId, spare: bool) -> None:
-        self.feed(wire.RateObjects((key,), spare, CacheLevel.WORKFLOW))
+        self.feed(RateObjects((key,), spare, CacheLevel.WORKFLOW))
 
     @rule()
     def room_is_needed(self) -> None:
@@ -246,7 +257,7 @@ class Driver(RuleBasedStateMachine):
     @rule(data=st.data())
     @precondition(lambda self: self.given)
     def cancel(self, data: st.DataObject) -> None:
-        self.feed(wire.CancelAttempts((data.draw(st.sampled_from(sorted(self.given))),)))
+        self.feed(CancelAttempts((data.draw(st.sampled_from(sorted(self.given))),)))
 
     @rule(seconds=st.sampled_from([0.001, 0.006, 0.02, 3.0, 200.0]))
     def time_passes(self, seconds: float) -> None:
@@ -259,7 +270,7 @@ class Driver(RuleBasedStateMachine):
         self.core.check()
         for action in self.core.flush():
             assert isinstance(action, act.Send)
-            if isinstance(action.message, wire.AttemptsEnded):
+            if isinstance(action.message, AttemptsEnded):
                 for result in action.message.results:
                     assert result.attempt not in self.ended, "an attempt ended twice"
                     self.ended[result.attempt] = result.outcome

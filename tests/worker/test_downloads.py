@@ -15,8 +15,8 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.content.store import Store
 from vine.names import TransferId
-from vine.wire.messages import DownloadEnded, DownloadUrl
 from vine.wire.parts import DownloadFault
+from vine.wire.worker_messages import DownloadEnded, DownloadUrl
 from vine_worker.downloads import Downloads
 from vine_worker.holdings import Holdings
 

@@ -6,8 +6,8 @@ import pytest
 
 from vine.names import ObjectId, TransferId, WorkerId
 from vine.transfer.events import Fetched, FetchFailed, SlowSource
-from vine.wire.messages import FetchEnded, SourceSlow
 from vine.wire.parts import FetchFault
+from vine.wire.worker_messages import FetchEnded, SourceSlow
 from vine_worker.reports import message_of
 
 TRANSFER, KEY, PEER = TransferId(1, 2), ObjectId("a" * 64), WorkerId("w2")

@@ -11,22 +11,32 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from tests.worker.world import ARCHIVE, FINE, TREE, World, assignment
 from vine import config
 from vine.names import AttemptId, ObjectId, TransferId
-from vine.wire import messages as wire
 from vine.wire.parts import FetchFault, Manifest, ObjectMount, TaskKind
+from vine.wire.worker_messages import (
+    CancelAttempts,
+    DropObjects,
+    FetchEnded,
+    FetchObject,
+    ObjectsEvicted,
+    ObjectsHeld,
+    ObjectsLost,
+    RunAttempts,
+    UnpackObject,
+)
 from vine_worker import actions as act
 
-ORDER = wire.UnpackObject(TREE, ARCHIVE, "env")
-GONE = [act.RemoveObjects((TREE,)), act.Send(wire.ObjectsEvicted((TREE,)))]
-HELD = act.Send(wire.ObjectsHeld((TREE,)))
+ORDER = UnpackObject(TREE, ARCHIVE, "env")
+GONE = [act.RemoveObjects((TREE,)), act.Send(ObjectsEvicted((TREE,)))]
+HELD = act.Send(ObjectsHeld((TREE,)))
 NEEDS_TREE = {"kind": TaskKind.COMMAND, "inputs": (ObjectMount(TREE, "tree"),)}
 
 
-def fetch(number: int, key: ObjectId = ARCHIVE) -> wire.FetchObject:
-    return wire.FetchObject(TransferId(1, number), key, Manifest(1, 0, 1, b""), ())
+def fetch(number: int, key: ObjectId = ARCHIVE) -> FetchObject:
+    return FetchObject(TransferId(1, number), key, Manifest(1, 0, 1, b""), ())
 
 
-def fetched(number: int, fault: FetchFault = FetchFault.NONE, key: ObjectId = ARCHIVE) -> wire.FetchEnded:
-    return wire.FetchEnded(TransferId(1, number), key, fault, 0, 0.0)
+def fetched(number: int, fault: FetchFault = FetchFault.NONE, key: ObjectId = ARCHIVE) -> FetchEnded:
+    return FetchEnded(TransferId(1, number), key, fault, 0, 0.0)
 
 
 def start(ahead: bool) -> act.StartUnpack:
@@ -67,7 +77,7 @@ def test_only_so_many_wait_for_bytes_and_the_next_begins_when_one_has_them_all()
     world = World()
     pairs = [(ObjectId(f"{n}" * 64), ObjectId(f"{n + 4}" * 64)) for n in range(config.unpackings_ahead_max + 1)]
     for number, (tree, archive) in enumerate(pairs):
-        world.hear(wire.UnpackObject(tree, archive, "env"), fetch(number, archive))
+        world.hear(UnpackObject(tree, archive, "env"), fetch(number, archive))
     begun = [world.hear(act.Arriving(archive)) for _tree, archive in pairs]
     assert [len(actions) for actions in begun] == [1] * config.unpackings_ahead_max + [0]
     assert act.StartUnpack(*pairs[-1], "env", ahead=True) in world.hear(fetched(0, key=pairs[0][1]))
@@ -103,7 +113,7 @@ def test_it_begins_again_from_the_archive_that_was_complete_before_the_cut_was_t
 
 def test_an_archive_that_is_found_bad_while_it_comes_is_told_at_once() -> None:
     world = streaming()
-    lost = act.Send(wire.ObjectsLost((TREE,), "env is no archive", disk_full=False))
+    lost = act.Send(ObjectsLost((TREE,), "env is no archive", disk_full=False))
     assert world.hear(act.Unpacked(TREE, "env is no archive")) == [lost]
     assert not world.pinned
     assert act.ArchiveCame(TREE) not in world.hear(fetched(1))
@@ -111,9 +121,9 @@ def test_an_archive_that_is_found_bad_while_it_comes_is_told_at_once() -> None:
 
 def test_what_nobody_wants_any_more_is_stopped_and_its_archive_goes() -> None:
     world = streaming()
-    dropped = wire.DropObjects((TREE, ARCHIVE))
+    dropped = DropObjects((TREE, ARCHIVE))
     assert world.hear(dropped) == [*GONE, act.StopUnpack(TREE)]
-    removed = [act.RemoveObjects((ARCHIVE,)), act.Send(wire.ObjectsEvicted((ARCHIVE,)))]
+    removed = [act.RemoveObjects((ARCHIVE,)), act.Send(ObjectsEvicted((ARCHIVE,)))]
     assert world.hear(act.Unpacked(TREE, cut=True)) == removed
     assert not world.pinned
 
@@ -122,7 +132,7 @@ def test_what_only_waited_for_its_archive_is_forgotten_when_it_is_dropped() -> N
     world = World()
     world.hear(ORDER)
     assert world.pinned == {ARCHIVE: 1}
-    world.hear(wire.DropObjects((TREE,)))
+    world.hear(DropObjects((TREE,)))
     assert not world.pinned
     assert start(ahead=False) not in world.hear(act.Kept(ARCHIVE))
 
@@ -130,13 +140,13 @@ def test_what_only_waited_for_its_archive_is_forgotten_when_it_is_dropped() -> N
 def test_what_is_dropped_while_an_attempt_waits_for_it_is_stopped_with_the_attempt() -> None:
     world = streaming()
     world.run(assignment(1, **NEEDS_TREE))
-    assert world.hear(wire.DropObjects((TREE,))) == []
-    assert act.StopUnpack(TREE) in world.hear(wire.CancelAttempts((AttemptId(1, 1),)))
+    assert world.hear(DropObjects((TREE,))) == []
+    assert act.StopUnpack(TREE) in world.hear(CancelAttempts((AttemptId(1, 1),)))
 
 
 def test_what_is_wanted_again_while_it_is_stopped_begins_again() -> None:
     world = streaming()
-    world.hear(wire.DropObjects((TREE,)))
+    world.hear(DropObjects((TREE,)))
     assert world.hear(ORDER) == []
     assert world.hear(act.Unpacked(TREE, cut=True)) == [start(ahead=True)]
     assert world.pinned == {ARCHIVE: 1}
@@ -144,8 +154,8 @@ def test_what_is_wanted_again_while_it_is_stopped_begins_again() -> None:
 
 def test_what_is_dropped_again_and_again_is_stopped_once() -> None:
     world = streaming()
-    assert act.StopUnpack(TREE) in world.hear(wire.DropObjects((TREE,)))
-    assert act.StopUnpack(TREE) not in world.hear(ORDER, wire.DropObjects((TREE,)))
+    assert act.StopUnpack(TREE) in world.hear(DropObjects((TREE,)))
+    assert act.StopUnpack(TREE) not in world.hear(ORDER, DropObjects((TREE,)))
     world.hear(act.Unpacked(TREE, cut=True))
     assert not world.pinned
 
@@ -153,14 +163,14 @@ def test_what_is_dropped_again_and_again_is_stopped_once() -> None:
 def test_what_was_ready_before_it_could_be_stopped_goes_or_stays_as_is_wanted_by_then() -> None:
     for again, answer in ((False, GONE), (True, [HELD])):
         world = streaming()
-        world.hear(fetched(1), wire.DropObjects((TREE,)), *([ORDER] if again else []))
+        world.hear(fetched(1), DropObjects((TREE,)), *([ORDER] if again else []))
         assert world.hear(act.Unpacked(TREE)) == answer
         assert not world.pinned
 
 
 def test_why_a_stopped_one_failed_interests_nobody() -> None:
     world = streaming()
-    world.hear(wire.DropObjects((TREE,)))
+    world.hear(DropObjects((TREE,)))
     assert world.hear(act.Unpacked(TREE, "it was killed")) == []
 
 
@@ -213,9 +223,9 @@ class Machine(RuleBasedStateMachine):
                 return [act.BodyEnded(given.attempt, FINE)]
             case act.Collect(given):
                 return [act.Collected(given.attempt)]
-            case act.Send(wire.ObjectsHeld(object_ids=(key,))) if key == TREE:
+            case act.Send(ObjectsHeld(object_ids=(key,))) if key == TREE:
                 self.ordered = False
-            case act.Send(wire.ObjectsLost()):
+            case act.Send(ObjectsLost()):
                 self.ordered = False
         return []
 
@@ -260,16 +270,16 @@ class Machine(RuleBasedStateMachine):
     def dropped(self, keys: tuple[ObjectId, ...]) -> None:
         if TREE in keys:
             self.ordered = False
-        self.feed(wire.DropObjects(keys))
+        self.feed(DropObjects(keys))
 
     @rule()
     def attempt_comes(self) -> None:
         self.attempts += 1
-        self.feed(wire.RunAttempts((assignment(self.attempts, **NEEDS_TREE),)))
+        self.feed(RunAttempts((assignment(self.attempts, **NEEDS_TREE),)))
 
     @rule()
     def attempts_are_cancelled(self) -> None:
-        self.feed(wire.CancelAttempts(tuple(self.world.core.attempts)))
+        self.feed(CancelAttempts(tuple(self.world.core.attempts)))
 
     @rule(message=st.sampled_from(["", "it is no archive"]))
     @precondition(lambda self: self.running and not self.cut and not (self.awaits_archive and not self.stopped))

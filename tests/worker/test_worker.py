@@ -17,8 +17,19 @@ from tests.worker.manager import ScriptedManager, value_of
 from vine.client.serialise import result_at
 from vine.content.manifest import derived_id
 from vine.names import FileId, WorkerId
-from vine.wire import messages as wire
 from vine.wire.parts import DependencyValue, FetchFault, Mount, ObjectMount, Outcome, Resources, TaskKind
+from vine.wire.worker_messages import (
+    CancelAttempts,
+    DropObjects,
+    EndWorker,
+    ObjectsHeld,
+    ObjectsLost,
+    RunAttempts,
+    TasksStarted,
+    UnpackObject,
+    VerifyObjects,
+    WorkerBye,
+)
 
 pytestmark = pytest.mark.live
 
@@ -70,11 +81,11 @@ def test_where_inputs_cannot_be_mounted_the_offender_is_told_and_the_object_is_l
     mounts = (ObjectMount(data, "data"),)
     writing = manager.assignment(TaskKind.COMMAND, command="chmod +w data; echo more >> data", inputs=mounts)
     reading = manager.assignment(TaskKind.COMMAND, command="cat data", inputs=mounts, allotment=Resources(cores=2))
-    manager.say(worker, wire.RunAttempts((writing, reading)))
+    manager.say(worker, RunAttempts((writing, reading)))
     (result,) = manager.results_of(writing)
     assert result.outcome is Outcome.INPUT_ALTERED
     assert "data" in result.message
-    assert manager.next(worker, wire.ObjectsLost).object_ids == (data,)
+    assert manager.next(worker, ObjectsLost).object_ids == (data,)
     assert manager.store(worker, b"hello") == data
     (result,) = manager.results_of(reading)
     assert result.stdout == b"hello", "the next task saw what the first had written"
@@ -85,16 +96,16 @@ def test_a_copy_that_is_doubted_is_kept_while_it_is_good_and_out_of_reach_when_i
 ) -> None:
     # given an object that the manager has doubts of
     data = manager.store(worker, b"hello")
-    manager.next(worker, wire.ObjectsHeld)
-    manager.say(worker, wire.VerifyObjects((data,)))
-    assert manager.next(worker, wire.ObjectsHeld).object_ids == (data,)
+    manager.next(worker, ObjectsHeld)
+    manager.say(worker, VerifyObjects((data,)))
+    assert manager.next(worker, ObjectsHeld).object_ids == (data,)
     # when its bytes on the disk are others
     (path,) = manager.folder.glob(f"work/**/objects/**/{data}")
     path.chmod(0o600)
     path.write_bytes(b"jello")
-    manager.say(worker, wire.VerifyObjects((data,)))
+    manager.say(worker, VerifyObjects((data,)))
     # then it is lost, and comes again
-    assert manager.next(worker, wire.ObjectsLost).object_ids == (data,)
+    assert manager.next(worker, ObjectsLost).object_ids == (data,)
     assert manager.store(worker, b"hello") == data
     assert manager.command(worker, "cat data", inputs=(ObjectMount(data, "data"),)).stdout == b"hello"
 
@@ -135,9 +146,9 @@ def test_a_command_and_all_that_it_started_is_killed_when_it_is_cancelled(
     pid_file = tmp_path / "pid"
     command = f"setsid sh -c 'echo $$ > {pid_file}.new; mv {pid_file}.new {pid_file}; sleep 60; true' & sleep 60"
     assignment = manager.assignment(TaskKind.COMMAND, command=command)
-    manager.say(worker, wire.RunAttempts((assignment,)))
+    manager.say(worker, RunAttempts((assignment,)))
     manager.until(pid_file.exists)
-    manager.say(worker, wire.CancelAttempts((assignment.attempt,)))
+    manager.say(worker, CancelAttempts((assignment.attempt,)))
     (result,) = manager.results_of(assignment)
     assert result.outcome is Outcome.CANCELLED
     manager.until(lambda: not Path(f"/proc/{pid_file.read_text().strip()}").exists())
@@ -168,7 +179,7 @@ def test_a_long_value_waits_in_the_outbox_and_not_in_the_store(manager: Scripted
     call = manager.assignment(TaskKind.CALL, function=measure, payload=payload, values=(value,))
     assert value_of(manager.run(worker, call)[0]) == 1_000_000
     assert not list((manager.folder / "work").glob(f"vine-store-*/objects/**/{made.value_object}"))
-    manager.say(worker, wire.DropObjects((made.value_object,)))
+    manager.say(worker, DropObjects((made.value_object,)))
     manager.command(worker, "true")
     assert not list((manager.folder / "work" / "vine-worker-w1" / "spill").iterdir())
 
@@ -196,8 +207,8 @@ def test_an_environment_comes_from_a_peer_and_its_interpreter_runs_the_calls(
     tree = derived_id("untar", packed.object_id)
     function = manager.function(second, lambda: (os.environ["VIRTUAL_ENV"], sys.executable))
     call = manager.assignment(TaskKind.CALL, function=function, environment=tree)
-    manager.say(second, wire.RunAttempts((call,)))
-    manager.say(second, wire.UnpackObject(tree, packed.object_id, "env.tar"))
+    manager.say(second, RunAttempts((call,)))
+    manager.say(second, UnpackObject(tree, packed.object_id, "env.tar"))
     (result,) = manager.results_of(call)
     environment, executable = value_of(result)
     assert environment.endswith(tree)
@@ -217,8 +228,8 @@ def environment_archive(folder: Path) -> Path:
 def test_an_archive_that_cannot_be_unpacked_is_told_by_name(manager: ScriptedManager, worker: WorkerId) -> None:
     archive = manager.store(worker, b"no archive")
     tree = derived_id("untar", archive)
-    manager.say(worker, wire.UnpackObject(tree, archive, "the data"))
-    lost = manager.next(worker, wire.ObjectsLost)
+    manager.say(worker, UnpackObject(tree, archive, "the data"))
+    lost = manager.next(worker, ObjectsLost)
     assert lost.object_ids == (tree,)
     assert lost.message.startswith("the data could not be unpacked")
 
@@ -226,10 +237,10 @@ def test_an_archive_that_cannot_be_unpacked_is_told_by_name(manager: ScriptedMan
 def test_the_end_leaves_nothing_behind(manager: ScriptedManager, worker: WorkerId) -> None:
     process = manager.processes[0]
     sleeping = manager.assignment(TaskKind.COMMAND, command="setsid sleep 4321 & sleep 4321")
-    manager.say(worker, wire.RunAttempts((sleeping,)))
-    manager.next(worker, wire.TasksStarted)
-    manager.say(worker, wire.EndWorker("the test is over"))
-    assert manager.next(worker, wire.WorkerBye).reason == "the test is over"
+    manager.say(worker, RunAttempts((sleeping,)))
+    manager.next(worker, TasksStarted)
+    manager.say(worker, EndWorker("the test is over"))
+    assert manager.next(worker, WorkerBye).reason == "the test is over"
     assert process.wait(10) == 0
     assert not list((manager.folder / "work").iterdir())
     assert not sleepers()
@@ -239,8 +250,8 @@ def test_a_killed_worker_takes_its_tasks_with_it_and_the_next_one_cleans_up(
     manager: ScriptedManager, worker: WorkerId
 ) -> None:
     sleeping = manager.assignment(TaskKind.COMMAND, command="setsid sleep 4321 & sleep 4321")
-    manager.say(worker, wire.RunAttempts((sleeping,)))
-    manager.next(worker, wire.TasksStarted)
+    manager.say(worker, RunAttempts((sleeping,)))
+    manager.next(worker, TasksStarted)
     manager.processes[0].kill()
     manager.processes[0].wait()
     end_s = time.monotonic() + 10
@@ -276,7 +287,7 @@ def test_a_worker_without_its_parent_ends(manager: ScriptedManager) -> None:
 def test_a_worker_that_has_nothing_to_do_ends_after_its_idle_time(manager: ScriptedManager) -> None:
     process = manager.start_worker("w1", "--idle-timeout", "0.2")
     worker = manager.joined()
-    assert "idle" in manager.next(worker, wire.WorkerBye).reason
+    assert "idle" in manager.next(worker, WorkerBye).reason
     assert process.wait(10) == 0
 
 

@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 from vine.names import AttemptId, ObjectId, TaskId
-from vine.wire import messages as wire
 from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources, TaskKind
+from vine.wire.worker_messages import AttemptsEnded, RunAttempts
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
 
@@ -51,7 +51,7 @@ class World:
         return actions
 
     def run(self, *assignments: Assignment) -> list[act.Action]:
-        return self.hear(wire.RunAttempts(assignments))
+        return self.hear(RunAttempts(assignments))
 
     def wait(self, seconds: float) -> list[act.Action]:
         self.now += seconds
@@ -63,7 +63,7 @@ class World:
 
     def results(self) -> list[AttemptResult]:
         sent = [action.message for action in self.core.flush() if isinstance(action, act.Send)]
-        return [result for message in sent if isinstance(message, wire.AttemptsEnded) for result in message.results]
+        return [result for message in sent if isinstance(message, AttemptsEnded) for result in message.results]
 
 
 def starts(actions: list[act.Action]) -> list[int]:

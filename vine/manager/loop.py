@@ -28,8 +28,8 @@ from vine.transfer.events import Fetched, FetchFailed, NodeEvent, NodeFailed
 from vine.transfer.mailbox import Mailbox
 from vine.transfer.node import TransferNode
 from vine.wire.hub import Hub
-from vine.wire.messages import WorkerBye
 from vine.wire.parts import Manifest, Role
+from vine.wire.worker_messages import WorkerBye
 
 _log = logging.getLogger(__name__)
 

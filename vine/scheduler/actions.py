@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from vine.names import ObjectId, TransferId
 from vine.names import PeerKey as PeerKey
 from vine.scheduler.records import Record
-from vine.wire.messages import FetchObject, Message
+from vine.wire.messages import Message
 from vine.wire.parts import FetchFault, Manifest, Signature
+from vine.wire.worker_messages import FetchObject
 
 
 @dataclass(frozen=True, slots=True)

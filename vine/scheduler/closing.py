@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from vine.scheduler import fleet
 from vine.scheduler.records import HostsSet
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import EndWorker, SetHosts
+from vine.wire.messages import SetHosts
 from vine.wire.parts import HostStanding
+from vine.wire.worker_messages import EndWorker
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

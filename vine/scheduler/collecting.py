@@ -11,8 +11,9 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import Attempt, TaskRecord
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import DropObjects, FileBrought
+from vine.wire.messages import FileBrought
 from vine.wire.parts import AttemptResult, FileKind, MadeOutput, Outcome, TaskResult
+from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -15,8 +15,8 @@ from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import DropObjects
 from vine.wire.parts import AttemptResult, Measured, Outcome, Resources, TaskResult
+from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -38,6 +38,20 @@ from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire import messages as m
+from vine.wire.worker_messages import (
+    AttemptsEnded,
+    DownloadEnded,
+    EndWorker,
+    FetchEnded,
+    ObjectsEvicted,
+    ObjectsHeld,
+    ObjectsLost,
+    SourceSlow,
+    TasksStarted,
+    WorkerBye,
+    WorkerHello,
+    WorkerStatus,
+)
 
 _Handler = Callable[[Any, Any], None]
 
@@ -49,7 +63,7 @@ class Scheduler:
         self.state = State(settings)
         self._hellos: dict[type[m.Message], Callable[[PeerKey, Any], None]] = {
             m.ClientHello: self._on_client_hello,
-            m.WorkerHello: self._on_worker_hello,  # From a worker it is strange: one session is one worker.
+            WorkerHello: self._on_worker_hello,  # From a worker it is strange: one session is one worker.
             m.FactoryHello: self._on_factory_hello,
         }
         self._from_client: dict[type[m.Message], _Handler] = {
@@ -69,16 +83,16 @@ class Scheduler:
             m.ClientBye: self._on_client_bye,
         }
         self._from_worker: dict[type[m.Message], _Handler] = {
-            m.TasksStarted: self._on_tasks_started,
-            m.AttemptsEnded: self._on_attempts_ended,
-            m.ObjectsHeld: self._on_objects_held,
-            m.ObjectsLost: self._on_objects_lost,
-            m.ObjectsEvicted: self._on_objects_evicted,
-            m.FetchEnded: self._on_fetch_ended,
-            m.SourceSlow: self._on_source_slow,
-            m.DownloadEnded: self._on_download_ended,
-            m.WorkerStatus: self._on_worker_status,
-            m.WorkerBye: self._on_worker_bye,
+            TasksStarted: self._on_tasks_started,
+            AttemptsEnded: self._on_attempts_ended,
+            ObjectsHeld: self._on_objects_held,
+            ObjectsLost: self._on_objects_lost,
+            ObjectsEvicted: self._on_objects_evicted,
+            FetchEnded: self._on_fetch_ended,
+            SourceSlow: self._on_source_slow,
+            DownloadEnded: self._on_download_ended,
+            WorkerStatus: self._on_worker_status,
+            WorkerBye: self._on_worker_bye,
         }
         self._from_factory: dict[type[m.Message], _Handler] = {m.FactoryStatus: self._on_factory_status}
 
@@ -181,7 +195,7 @@ class Scheduler:
         state.now = now
         state.stopping = True
         for worker in state.workers.values():
-            state.send(worker.peer, m.EndWorker(reason))
+            state.send(worker.peer, EndWorker(reason))
         for factory in state.factories.values():
             state.send(factory.peer, m.EndFactory(reason))
         for client in state.clients.values():
@@ -268,10 +282,10 @@ class Scheduler:
         )
         state.send(peer, welcome)
 
-    def _on_worker_hello(self, peer: PeerKey, hello: m.WorkerHello) -> None:
+    def _on_worker_hello(self, peer: PeerKey, hello: WorkerHello) -> None:
         state = self.state
         if state.stopping:
-            state.send(peer, m.EndWorker("the run is over"))
+            state.send(peer, EndWorker("the run is over"))
             return
         if (refusal := fleet.refusal_of(state, hello)) is not None:
             state.send(peer, m.Refused(refusal))
@@ -344,7 +358,7 @@ class Scheduler:
 
     # --- workers -------------------------------------------------------------------------------
 
-    def _on_tasks_started(self, worker: WorkerRecord, message: m.TasksStarted) -> None:
+    def _on_tasks_started(self, worker: WorkerRecord, message: TasksStarted) -> None:
         for attempt in message.attempts:
             record = self.state.tasks.by_attempt.get(attempt)
             if record is not None and record.state is TaskState.STAGED and attempt in worker.attempts:
@@ -352,42 +366,42 @@ class Scheduler:
                 self.state.record(fleet.started(attempt))
         self.state.prefetches.open(worker)
 
-    def _on_attempts_ended(self, worker: WorkerRecord, message: m.AttemptsEnded) -> None:
+    def _on_attempts_ended(self, worker: WorkerRecord, message: AttemptsEnded) -> None:
         for result in message.results:
             completion.attempt_ended(self.state, worker, result)
 
-    def _on_objects_held(self, worker: WorkerRecord, message: m.ObjectsHeld) -> None:
+    def _on_objects_held(self, worker: WorkerRecord, message: ObjectsHeld) -> None:
         for object_id in message.object_ids:
             fleet.announced(self.state, worker, object_id, object_id in message.forever)
         staging.plan_all(self.state)
 
-    def _on_objects_lost(self, worker: WorkerRecord, message: m.ObjectsLost) -> None:
+    def _on_objects_lost(self, worker: WorkerRecord, message: ObjectsLost) -> None:
         for object_id in message.object_ids:
             recovery.object_lost_at(self.state, worker, object_id, message.message, message.disk_full)
 
-    def _on_objects_evicted(self, worker: WorkerRecord, message: m.ObjectsEvicted) -> None:
+    def _on_objects_evicted(self, worker: WorkerRecord, message: ObjectsEvicted) -> None:
         for object_id in message.object_ids:
             recovery.object_evicted(self.state, worker, object_id)
 
-    def _on_fetch_ended(self, worker: WorkerRecord, message: m.FetchEnded) -> None:
+    def _on_fetch_ended(self, worker: WorkerRecord, message: FetchEnded) -> None:
         spreading.answered(self.state, worker.worker_id, message.object_id)
         fleet.fetch_ended(self.state, worker, message)
 
-    def _on_source_slow(self, worker: WorkerRecord, message: m.SourceSlow) -> None:
+    def _on_source_slow(self, worker: WorkerRecord, message: SourceSlow) -> None:
         spreading.source_slow(self.state, worker, message)
 
-    def _on_download_ended(self, worker: WorkerRecord, message: m.DownloadEnded) -> None:
+    def _on_download_ended(self, worker: WorkerRecord, message: DownloadEnded) -> None:
         downloads.ended(self.state, worker, message)
         staging.plan_all(self.state)
 
-    def _on_worker_status(self, worker: WorkerRecord, message: m.WorkerStatus) -> None:
+    def _on_worker_status(self, worker: WorkerRecord, message: WorkerStatus) -> None:
         worker.status = message
         transfers = self.state.transfers
         transfers.served_at_once_max = max(transfers.served_at_once_max, message.flows_out_max)
         self.state.ranks.has_sent(worker.worker_id, message.sent_bytes, self.state.now)
         self.state.prefetches.open(worker)
 
-    def _on_worker_bye(self, worker: WorkerRecord, message: m.WorkerBye) -> None:
+    def _on_worker_bye(self, worker: WorkerRecord, message: WorkerBye) -> None:
         self._lose(worker.peer, message.reason or "left")
 
     # --- factories -----------------------------------------------------------------------------

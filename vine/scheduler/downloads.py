@@ -23,8 +23,8 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord, could_fit, has_features
-from vine.wire.messages import AbandonDownload, DownloadEnded, DownloadUrl
 from vine.wire.parts import DownloadFault, Manifest, Outcome, Request
+from vine.wire.worker_messages import AbandonDownload, DownloadEnded, DownloadUrl
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

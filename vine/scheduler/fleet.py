@@ -15,8 +15,9 @@ from vine.scheduler.records import AttemptStarted, WorkerJoined
 from vine.scheduler.tasks import TaskState
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
-from vine.wire.messages import DropObjects, FetchEnded, FleetDemand, RunState, WorkerHello, WorkerWelcome
+from vine.wire.messages import FleetDemand, RunState
 from vine.wire.parts import FetchFault, Outcome, Request, Resources, WorkDemand
+from vine.wire.worker_messages import DropObjects, FetchEnded, WorkerHello, WorkerWelcome
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from vine.names import MANAGER, HostId, ObjectId, WorkerId
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.workers import Terms, WorkerRecord
-from vine.wire.messages import RateObjects, VerifyObjects
 from vine.wire.parts import CacheLevel, Manifest
+from vine.wire.worker_messages import RateObjects, VerifyObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -24,8 +24,8 @@ from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
 from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.messages import CancelAttempts, DropObjects
 from vine.wire.parts import FetchFault, FileKind, Outcome
+from vine.wire.worker_messages import CancelAttempts, DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -16,7 +16,7 @@ from vine.scheduler.settings import Spread
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Edge
-from vine.wire.messages import SourceSlow
+from vine.wire.worker_messages import SourceSlow
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

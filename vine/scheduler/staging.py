@@ -17,8 +17,8 @@ from vine.scheduler.settings import Spread
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer import tokens
 from vine.transfer.plan import Candidate, choose_source
-from vine.wire.messages import AbandonFetch, ChangeSources, DropObjects, FetchObject, StoreObjects, UnpackObject
 from vine.wire.parts import InlineObject, Role, SourceEdge
+from vine.wire.worker_messages import AbandonFetch, ChangeSources, DropObjects, FetchObject, StoreObjects, UnpackObject
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

@@ -23,8 +23,9 @@ from vine.scheduler.settings import Settings
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
-from vine.wire.messages import Message, RunAttempts, TasksEnded
+from vine.wire.messages import Message, TasksEnded
 from vine.wire.parts import Assignment, HostStanding, Outcome, TaskResult
+from vine.wire.worker_messages import RunAttempts
 
 _FAILURES_KEPT = 10
 

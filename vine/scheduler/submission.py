@@ -26,8 +26,9 @@ from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
 from vine.scheduler.records import CategorySet, FileDeclared, ObjectBound, TaskAccepted
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files, share_what_is_alike
-from vine.wire.messages import CancelAttempts, FileBound, FileUnreadable
+from vine.wire.messages import FileBound, FileUnreadable
 from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskSpec
+from vine.wire.worker_messages import CancelAttempts
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

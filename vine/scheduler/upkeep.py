@@ -8,8 +8,9 @@ from vine.names import MANAGER
 from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, added, input_files, removed
-from vine.wire.messages import DropObjects, FileBrought
+from vine.wire.messages import FileBrought
 from vine.wire.parts import CacheLevel
+from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State

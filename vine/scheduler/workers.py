@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from vine.names import AttemptId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.messages import WorkerHello, WorkerStatus
 from vine.wire.parts import Request, Resources
+from vine.wire.worker_messages import WorkerHello, WorkerStatus
 
 _NOTHING = Resources()
 _ROUNDING = 1e-6  # Fractional cores add up with rounding errors.

@@ -28,9 +28,9 @@ from vine.transfer.strain import Strain
 from vine.wire.codec import Decoder
 from vine.wire.data import CancelWants, Chunk, EndOfWants, ToReceiver, ToSource, Want, WantRefused
 from vine.wire.keys import Connection, RunKeys
-from vine.wire.messages import ChangeSources, FetchObject
 from vine.wire.parts import Role
 from vine.wire.sockets import Context, Socket, bind_pull, connect_push
+from vine.wire.worker_messages import ChangeSources, FetchObject
 
 _Taker = tuple[int, Callable[..., None]]  # frames of the message, and who takes it and what follows it
 

@@ -39,8 +39,8 @@ from vine.transfer.receiver import (
 from vine.transfer.serving import Serving
 from vine.wire.codec import encode_one
 from vine.wire.data import CancelWants, Chunk, EndOfWants, Want, WantRefused
-from vine.wire.messages import ChangeSources, FetchObject
 from vine.wire.parts import FetchFault, Manifest, Role, SourceEdge
+from vine.wire.worker_messages import ChangeSources, FetchObject
 
 
 class _State(enum.Enum):

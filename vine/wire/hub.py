@@ -14,10 +14,11 @@ from vine.errors import MalformedMessage
 from vine.names import PeerKey
 from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode_one
 from vine.wire.keys import RunKeys
-from vine.wire.messages import FromClient, FromFactory, FromWorker, Message, ToClient, ToFactory, ToWorker
+from vine.wire.messages import FromClient, FromFactory, Message, ToClient, ToFactory
 from vine.wire.parts import Role
 from vine.wire.session import MORE, Header, Session, Verdict, opens_session, unknown_session, unpack_header
 from vine.wire.sockets import Context, bind_control, role_of
+from vine.wire.worker_messages import FromWorker, ToWorker
 
 _FROM = MappingProxyType({Role.CLIENT: FromClient, Role.WORKER: FromWorker, Role.FACTORY: FromFactory})
 _TO = MappingProxyType({Role.CLIENT: ToClient, Role.WORKER: ToWorker, Role.FACTORY: ToFactory})

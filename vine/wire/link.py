@@ -14,10 +14,11 @@ from vine import config
 from vine.errors import ConnectionRefused, MalformedMessage, ManagerLost
 from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode_one
 from vine.wire.keys import Connection
-from vine.wire.messages import FromClient, FromFactory, FromWorker, Message, Refused
+from vine.wire.messages import FromClient, FromFactory, Message, Refused
 from vine.wire.parts import Role
 from vine.wire.session import MORE, SESSION_BYTES, Header, Session, Verdict, unpack_header
 from vine.wire.sockets import Context, connect_control
+from vine.wire.worker_messages import FromWorker
 
 _OUTGOING = MappingProxyType({Role.CLIENT: FromClient, Role.WORKER: FromWorker, Role.FACTORY: FromFactory})
 

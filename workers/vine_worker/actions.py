@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vine.names import AttemptId, ObjectId, TransferId
-from vine.wire.messages import ChangeSources, DownloadUrl, FetchObject, FromWorker
 from vine.wire.parts import Assignment, InlineObject, Limits, MadeOutput, Manifest, Measured, Outcome
+from vine.wire.worker_messages import ChangeSources, DownloadUrl, FetchObject, FromWorker
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant
 

@@ -8,8 +8,25 @@ import msgspec
 
 from vine import config
 from vine.names import ObjectId, TransferId
-from vine.wire import messages as wire
 from vine.wire.parts import CacheLevel, FetchFault
+from vine.wire.worker_messages import (
+    AbandonDownload,
+    AbandonFetch,
+    ChangeSources,
+    DownloadEnded,
+    DownloadUrl,
+    DropObjects,
+    FetchEnded,
+    FetchObject,
+    ObjectsEvicted,
+    ObjectsHeld,
+    ObjectsLost,
+    RateObjects,
+    SourceSlow,
+    StoreObjects,
+    UnpackObject,
+    VerifyObjects,
+)
 from vine_worker import actions as act
 from vine_worker.attempts import State
 from vine_worker.board import Board
@@ -37,7 +54,7 @@ class Arrivals:
         """Tells the manager what is here."""
         held = self._inventory.held
         if held:
-            self._board.send(wire.ObjectsHeld(tuple(sorted(held)), tuple(sorted(held & self._forever))))
+            self._board.send(ObjectsHeld(tuple(sorted(held)), tuple(sorted(held & self._forever))))
 
     @property
     def downloading(self) -> bool:
@@ -46,11 +63,11 @@ class Arrivals:
 
     # --- what the manager wants ---
 
-    def store(self, message: wire.StoreObjects) -> None:
+    def store(self, message: StoreObjects) -> None:
         for item in message.objects:
             self._wanted(item.object_id, item.cache)
             if item.object_id in self._inventory.held:
-                self._board.send(wire.ObjectsHeld((item.object_id,)))
+                self._board.send(ObjectsHeld((item.object_id,)))
             else:
                 self._board.actions.append(act.KeepObject(item))
 
@@ -59,7 +76,7 @@ class Arrivals:
         if cache is CacheLevel.FOREVER and object_id not in self._inventory.held:
             self._forever.add(object_id)
 
-    def fetch(self, order: wire.FetchObject) -> None:
+    def fetch(self, order: FetchObject) -> None:
         self._wanted(order.object_id, order.cache)
         fault = FetchFault.NONE
         if order.object_id not in self._inventory.held:
@@ -68,42 +85,42 @@ class Arrivals:
                 self._board.actions.append(act.StartFetch(order))
                 return
             fault = FetchFault.ABANDONED  # Two transfers must not write into one object.
-        self._board.send(wire.FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0))
+        self._board.send(FetchEnded(order.transfer_id, order.object_id, fault, 0, 0.0))
 
-    def change_sources(self, message: wire.ChangeSources) -> None:
+    def change_sources(self, message: ChangeSources) -> None:
         if message.transfer_id in self._fetches:  # Else it has ended meanwhile.
             self._board.actions.append(act.ChangeFetch(message))
 
-    def abandon(self, message: wire.AbandonFetch) -> None:
+    def abandon(self, message: AbandonFetch) -> None:
         object_id = self._fetches.pop(message.transfer_id, None)
         if object_id is not None:  # Another transfer may bring it from now on, though this one has not ended yet.
             self._abandoned[message.transfer_id] = object_id
             self._board.actions.append(act.StopFetch(message.transfer_id))
 
-    def claims(self, message: wire.UnpackObject) -> tuple[ObjectId, ...]:
+    def claims(self, message: UnpackObject) -> tuple[ObjectId, ...]:
         """What `unpack` is going to use, if it turns out that it must."""
         return () if message.object_id in self._unpacks else (message.archive,)
 
-    def unpack(self, message: wire.UnpackObject) -> None:
+    def unpack(self, message: UnpackObject) -> None:
         self._wanted(message.object_id, message.cache)
         if self._unpacks.renew(message.object_id):
             return
         if message.object_id in self._inventory.held:
             self._board.unpinned.append(message.archive)
-            self._board.send(wire.ObjectsHeld((message.object_id,)))
+            self._board.send(ObjectsHeld((message.object_id,)))
         else:
             self._unpacks.begin(message)
 
-    def download(self, message: wire.DownloadUrl) -> None:
+    def download(self, message: DownloadUrl) -> None:
         if message.download_id not in self._downloads:
             self._downloads.add(message.download_id)
             self._board.actions.append(act.StartDownload(message))
 
-    def abandon_download(self, message: wire.AbandonDownload) -> None:
+    def abandon_download(self, message: AbandonDownload) -> None:
         if message.download_id in self._downloads:
             self._board.actions.append(act.StopDownload(message.download_id))
 
-    def drop(self, message: wire.DropObjects) -> None:
+    def drop(self, message: DropObjects) -> None:
         for object_id in message.object_ids:
             self._end_hosts_of(object_id)
             self._forever.discard(object_id)
@@ -112,7 +129,7 @@ class Arrivals:
             self._board.remove(self._inventory.drop(object_id, coming))
             self._unpacks.drop(object_id)
 
-    def rate(self, message: wire.RateObjects) -> None:
+    def rate(self, message: RateObjects) -> None:
         forever = message.cache is CacheLevel.FOREVER
         # What went meanwhile has been told; what was dropped and comes again will be rated then.
         here = tuple(object_id for object_id in message.object_ids if object_id in self._inventory.held)
@@ -126,14 +143,14 @@ class Arrivals:
         if object_ids:
             self._board.actions.append(act.Rate(object_ids, spare, forever))
 
-    def verify(self, message: wire.VerifyObjects) -> None:
+    def verify(self, message: VerifyObjects) -> None:
         # Of what went meanwhile the manager has been told.
         here = [object_id for object_id in message.object_ids if object_id in self._inventory.held]
         self._board.actions += [act.Verify(object_id) for object_id in here]
 
     # --- what has come of it ---
 
-    def fetch_ended(self, event: wire.FetchEnded) -> None:
+    def fetch_ended(self, event: FetchEnded) -> None:
         self._fetches.pop(event.transfer_id, None)
         abandoned = self._abandoned.pop(event.transfer_id, None)
         event = msgspec.structs.replace(event, message=event.message[: config.text_chars_max])
@@ -144,13 +161,13 @@ class Arrivals:
         if event.fault is FetchFault.NONE:
             self._came(event.object_id)
             if abandoned is not None:  # It was too late to stop, and the manager has struck the transfer off.
-                self._board.send(wire.ObjectsHeld((event.object_id,)))
+                self._board.send(ObjectsHeld((event.object_id,)))
 
-    def source_slow(self, event: wire.SourceSlow) -> None:
+    def source_slow(self, event: SourceSlow) -> None:
         if event.transfer_id in self._fetches:
             self._board.send(event)
 
-    def download_ended(self, event: wire.DownloadEnded) -> None:
+    def download_ended(self, event: DownloadEnded) -> None:
         """What came of it stays, though it may have been abandoned, until the manager has heard of it."""
         self._downloads.discard(event.download_id)
         self._board.send(msgspec.structs.replace(event, message=event.message[: config.text_chars_max]))
@@ -175,11 +192,11 @@ class Arrivals:
     def _made(self, object_id: ObjectId, message: str, disk_full: bool) -> None:
         """Tells the manager of an object that was to be made here."""
         if message:
-            self._board.send(wire.ObjectsLost((object_id,), message[: config.text_chars_max], disk_full))
+            self._board.send(ObjectsLost((object_id,), message[: config.text_chars_max], disk_full))
         elif self._inventory.refused(object_id):
             self._board.remove((object_id,))
         else:
-            self._board.send(wire.ObjectsHeld((object_id,)))
+            self._board.send(ObjectsHeld((object_id,)))
             self._came(object_id)
 
     def _came(self, object_id: ObjectId) -> None:
@@ -196,13 +213,13 @@ class Arrivals:
             assert not any(user in self._board.attempts for user in users), "what an attempt needs was given up"
             self._end_hosts_of(object_id)
         if gone:
-            self._board.send(wire.ObjectsEvicted(gone))
+            self._board.send(ObjectsEvicted(gone))
 
     def verified(self, event: act.Verified) -> None:
         if event.object_id not in self._inventory.held:
             return
         if event.good:
-            self._board.send(wire.ObjectsHeld((event.object_id,), tuple(self._forever & {event.object_id})))
+            self._board.send(ObjectsHeld((event.object_id,), tuple(self._forever & {event.object_id})))
         else:
             self._forever.discard(event.object_id)
             self.lost((event.object_id,), "its bytes on this disk were not its own any more")
@@ -225,7 +242,7 @@ class Arrivals:
 
     def lost(self, object_ids: tuple[ObjectId, ...], message: str) -> None:
         """Objects turned out to be altered: who has not started yet waits for good copies."""
-        self._board.send(wire.ObjectsLost(object_ids, message[: config.text_chars_max]))
+        self._board.send(ObjectsLost(object_ids, message[: config.text_chars_max]))
         for object_id in object_ids:
             self._end_hosts_of(object_id)
             for user in self._inventory.lost(object_id):

@@ -9,8 +9,8 @@ from collections.abc import Iterable
 
 from vine import config
 from vine.names import AttemptId, ObjectId
-from vine.wire import messages as wire
 from vine.wire.parts import AttemptResult, Outcome, Resources
+from vine.wire.worker_messages import FromWorker, ObjectsEvicted
 from vine_worker import actions as act
 from vine_worker.attempts import Attempt, State, result_of
 from vine_worker.inventory import Inventory
@@ -45,7 +45,7 @@ class Board:
         self._counter += 1
         return self._counter
 
-    def send(self, message: wire.FromWorker) -> None:
+    def send(self, message: FromWorker) -> None:
         self.actions.append(act.Send(message))
 
     def remove(self, object_ids: Iterable[ObjectId]) -> None:
@@ -53,7 +53,7 @@ class Board:
         removable = tuple(object_ids)
         if removable:
             self.actions.append(act.RemoveObjects(removable))
-            self.send(wire.ObjectsEvicted(removable))
+            self.send(ObjectsEvicted(removable))
 
     # --- an attempt's life ---
 

@@ -11,8 +11,29 @@ import msgspec
 
 from vine import config
 from vine.names import ObjectId
-from vine.wire import messages as wire
 from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources
+from vine.wire.worker_messages import (
+    AbandonDownload,
+    AbandonFetch,
+    AttemptsEnded,
+    CancelAttempts,
+    ChangeSources,
+    DownloadEnded,
+    DownloadUrl,
+    DropObjects,
+    EndWorker,
+    FetchEnded,
+    FetchObject,
+    RateObjects,
+    RunAttempts,
+    SourceSlow,
+    StoreObjects,
+    TasksStarted,
+    ToWorker,
+    UnpackObject,
+    VerifyObjects,
+    WorkerWelcome,
+)
 from vine_worker import actions as act
 from vine_worker.arrivals import Arrivals
 from vine_worker.attempts import AT_ONCE, Attempt, State, needed_objects
@@ -21,7 +42,7 @@ from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.resources import Grant
 
-Event: TypeAlias = wire.ToWorker | act.LocalEvent | wire.FetchEnded | wire.SourceSlow | wire.DownloadEnded
+Event: TypeAlias = ToWorker | act.LocalEvent | FetchEnded | SourceSlow | DownloadEnded
 
 
 class WorkerCore:
@@ -46,23 +67,23 @@ class WorkerCore:
         self.pool = dispatch.pool
         self._epoch = 0
         self._on: dict[type[Any], Callable[[Any], None]] = {
-            wire.WorkerWelcome: self._on_welcome,
-            wire.RunAttempts: self._on_run,
-            wire.CancelAttempts: self._on_cancel,
-            wire.StoreObjects: arrivals.store,
-            wire.FetchObject: arrivals.fetch,
-            wire.ChangeSources: arrivals.change_sources,
-            wire.AbandonFetch: arrivals.abandon,
-            wire.UnpackObject: arrivals.unpack,
-            wire.DownloadUrl: arrivals.download,
-            wire.AbandonDownload: arrivals.abandon_download,
-            wire.RateObjects: arrivals.rate,
-            wire.VerifyObjects: arrivals.verify,
-            wire.DropObjects: arrivals.drop,
-            wire.EndWorker: self._on_end,
-            wire.FetchEnded: arrivals.fetch_ended,
-            wire.SourceSlow: arrivals.source_slow,
-            wire.DownloadEnded: arrivals.download_ended,
+            WorkerWelcome: self._on_welcome,
+            RunAttempts: self._on_run,
+            CancelAttempts: self._on_cancel,
+            StoreObjects: arrivals.store,
+            FetchObject: arrivals.fetch,
+            ChangeSources: arrivals.change_sources,
+            AbandonFetch: arrivals.abandon,
+            UnpackObject: arrivals.unpack,
+            DownloadUrl: arrivals.download,
+            AbandonDownload: arrivals.abandon_download,
+            RateObjects: arrivals.rate,
+            VerifyObjects: arrivals.verify,
+            DropObjects: arrivals.drop,
+            EndWorker: self._on_end,
+            FetchEnded: arrivals.fetch_ended,
+            SourceSlow: arrivals.source_slow,
+            DownloadEnded: arrivals.download_ended,
             act.Kept: arrivals.kept,
             act.Arriving: arrivals.arriving,
             act.Unpacked: arrivals.unpacked,
@@ -86,10 +107,10 @@ class WorkerCore:
         And what the store has given up by then must be told first: so that what the core takes for
         being here, when it starts something, is here.
         """
-        if isinstance(event, wire.RunAttempts):
+        if isinstance(event, RunAttempts):
             accepted = {assignment.attempt: assignment for assignment in event.assignments if self._is_new(assignment)}
             return tuple(key for assignment in accepted.values() for key in needed_objects(assignment))
-        return self._arrivals.claims(event) if isinstance(event, wire.UnpackObject) else ()
+        return self._arrivals.claims(event) if isinstance(event, UnpackObject) else ()
 
     def handle(self, event: Event, now: float) -> list[act.Action]:
         """Takes in a message of the manager or a local event, and what its node and its downloads report."""
@@ -126,8 +147,8 @@ class WorkerCore:
         news: list[act.Action] = []
         started = tuple(attempt_id for attempt_id in board.started if attempt_id in self.attempts)
         if started:
-            news.append(act.Send(wire.TasksStarted(started)))
-        news += (act.Send(wire.AttemptsEnded(batch)) for batch in batches(board.results))
+            news.append(act.Send(TasksStarted(started)))
+        news += (act.Send(AttemptsEnded(batch)) for batch in batches(board.results))
         board.started, board.results = [], []
         return news
 
@@ -152,14 +173,14 @@ class WorkerCore:
 
     # --- the manager's messages ---
 
-    def _on_welcome(self, message: wire.WorkerWelcome) -> None:
+    def _on_welcome(self, message: WorkerWelcome) -> None:
         if message.epoch < self._epoch:
             return  # A manager that has been replaced.
         self._epoch = message.epoch
         self._board.actions.append(act.Admitted(message.source_key, message.transfers_max))
         self._arrivals.announce()
 
-    def _on_run(self, message: wire.RunAttempts) -> None:
+    def _on_run(self, message: RunAttempts) -> None:
         for assignment in message.assignments:
             if self._is_new(assignment):
                 self._accept(assignment)
@@ -179,13 +200,13 @@ class WorkerCore:
         elif not attempt.missing:
             board.make_ready(attempt)
 
-    def _on_cancel(self, message: wire.CancelAttempts) -> None:
+    def _on_cancel(self, message: CancelAttempts) -> None:
         for attempt_id in message.attempts:
             attempt = self.attempts.get(attempt_id)
             if attempt is not None:
                 self._stop(attempt, Outcome.CANCELLED)
 
-    def _on_end(self, message: wire.EndWorker) -> None:
+    def _on_end(self, message: EndWorker) -> None:
         self._board.actions.append(act.End(message.reason))
 
     # --- starting ---

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from vine import config
 from vine.errors import VineError
 from vine.names import TransferId
-from vine.wire.messages import DownloadEnded, DownloadUrl
 from vine.wire.parts import DownloadFault
+from vine.wire.worker_messages import DownloadEnded, DownloadUrl
 from vine_worker import mistakes
 from vine_worker.holdings import Holdings
 from vine_worker.process import is_disk_full

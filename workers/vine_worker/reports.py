@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from vine.transfer.events import Fetched, FetchFailed, SlowSource
-from vine.wire.messages import FetchEnded, SourceSlow
 from vine.wire.parts import FetchFault
+from vine.wire.worker_messages import FetchEnded, SourceSlow
 
 
 def message_of(event: Fetched | FetchFailed | SlowSource) -> FetchEnded | SourceSlow:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vine import config
 from vine.names import ObjectId
-from vine.wire import messages as wire
+from vine.wire.worker_messages import UnpackObject
 from vine_worker import actions as act
 from vine_worker.board import Board
 
@@ -64,7 +64,7 @@ class UnpackOrders:
         self._unwanted.discard(object_id)
         return True
 
-    def begin(self, message: wire.UnpackObject) -> None:
+    def begin(self, message: UnpackObject) -> None:
         order = self._orders[message.object_id] = Order(message.object_id, message.archive, message.label)
         self._inventory.use(order, (order.archive,))
         self._start_if_possible(order)

@@ -23,11 +23,11 @@ from vine.errors import UsageError, VineError
 from vine.garbage import collect_rarely
 from vine.transfer.events import Fetched, FetchFailed, NodeFailed, SlowSource
 from vine.transfer.node import TransferNode
-from vine.wire import messages as wire
 from vine.wire.keys import Connection, load_connection
 from vine.wire.link import Link
 from vine.wire.parts import Role
 from vine.wire.sockets import Gate, make_context
+from vine.wire.worker_messages import DownloadEnded, ToWorker, WorkerBye, WorkerHello, WorkerStatus
 from vine_worker import actions as act
 from vine_worker import machine
 from vine_worker.bodies import Bodies
@@ -148,12 +148,12 @@ class Worker:
             curve=connection.data_encryption,
         )
         self._closers.append(self._node.close)
-        self._link = Link(self._context, connection, wire.ToWorker, self._hello, time.monotonic())
+        self._link = Link(self._context, connection, ToWorker, self._hello, time.monotonic())
         self._closers.append(lambda: self._link.close(config.stop_grace_s))
 
-    def _hello(self) -> wire.WorkerHello:
+    def _hello(self) -> WorkerHello:
         settings = self._settings
-        return wire.WorkerHello(
+        return WorkerHello(
             worker_id=settings.worker_id,
             host_id=machine.host_of(self._places.store.root, settings.host_name),
             hostname=machine.hostname(),
@@ -272,12 +272,12 @@ class Worker:
             self._node.forget(event.object_id)
             self._places.store.quarantine(event.object_id)
             self._places.holdings.evicted(event.object_id)
-        elif isinstance(event, wire.DownloadEnded) and event.object_id is not None:
+        elif isinstance(event, DownloadEnded) and event.object_id is not None:
             self._node.object_complete(event.object_id)
         self._feed(event)
         if isinstance(event, act.Collected):
             self._places.store.unpin(*(output.object_id for output in event.outputs))
-        elif isinstance(event, wire.DownloadEnded) and event.object_id is not None:
+        elif isinstance(event, DownloadEnded) and event.object_id is not None:
             self._places.store.unpin(event.object_id)
 
     def _post(self, event: object) -> None:
@@ -355,9 +355,9 @@ class Worker:
         elif idle_end_s is not None and now >= idle_end_s:
             self._end("it had nothing to do for its idle time")
 
-    def _status(self) -> wire.WorkerStatus:
+    def _status(self) -> WorkerStatus:
         stats, store = self._node.stats(), self._places.store
-        return wire.WorkerStatus(
+        return WorkerStatus(
             store_bytes=store.used_bytes,
             free_disk_bytes=store.free_bytes(),
             sent_bytes=stats.sent_bytes,
@@ -389,7 +389,7 @@ class Worker:
         """What ran here is stopped first, so that the manager can trust the word."""
         self._programs.close()
         try:
-            self._link.send(wire.WorkerBye(reason))
+            self._link.send(WorkerBye(reason))
             self._link.flush(time.monotonic())
         except VineError as why:  # The link may be what has failed; its end must not stop the cleaning up.
             log.warning("no goodbye: %s", why)

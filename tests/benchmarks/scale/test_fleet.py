@@ -9,6 +9,15 @@ from benchmarks.simulator.clock import Clock
 from vine.names import AttemptId, ObjectId, PeerKey, TaskId
 from vine.wire import messages as m
 from vine.wire.parts import Assignment, InlineObject, Resources, TaskKind
+from vine.wire.worker_messages import (
+    AttemptsEnded,
+    ObjectsHeld,
+    RunAttempts,
+    StoreObjects,
+    TasksStarted,
+    WorkerBye,
+    WorkerStatus,
+)
 
 CODE = ObjectId("c" * 64)
 
@@ -24,7 +33,7 @@ class Site:
         (self.peer,) = self.fleet.workers
 
     def hear(self, peer: PeerKey, message: m.Message) -> None:
-        if not isinstance(message, m.WorkerStatus):
+        if not isinstance(message, WorkerStatus):
             self.heard.append((self.clock.now(), message))
 
     def told(self) -> list[tuple[float, type[m.Message]]]:
@@ -34,7 +43,7 @@ class Site:
         attempts = [
             Assignment(AttemptId(1, n), TaskId(n), TaskKind.CALL, Resources(1.0), function=function) for n in counters
         ]
-        self.fleet.take(self.peer, m.RunAttempts(tuple(attempts)))
+        self.fleet.take(self.peer, RunAttempts(tuple(attempts)))
 
 
 def test_what_has_no_core_waits_for_the_end_of_what_has() -> None:
@@ -42,7 +51,7 @@ def test_what_has_no_core_waits_for_the_end_of_what_has() -> None:
     site.give(1, 2)
     site.clock.run(end_s=10.0)
     assert site.told() == [
-        (0.0, m.TasksStarted), (2.0, m.TasksStarted), (2.0, m.AttemptsEnded), (4.0, m.AttemptsEnded),
+        (0.0, TasksStarted), (2.0, TasksStarted), (2.0, AttemptsEnded), (4.0, AttemptsEnded),
     ]  # fmt: skip
 
 
@@ -51,9 +60,9 @@ def test_what_lacks_an_input_waits_until_it_is_held() -> None:
     site.give(1, function=CODE)
     site.clock.run(end_s=1.0)
     assert site.told() == []
-    site.fleet.take(site.peer, m.StoreObjects((InlineObject(CODE, b"code"),)))
+    site.fleet.take(site.peer, StoreObjects((InlineObject(CODE, b"code"),)))
     site.clock.run(end_s=10.0)
-    assert [kind for _, kind in site.told()] == [m.ObjectsHeld, m.TasksStarted, m.AttemptsEnded]
+    assert [kind for _, kind in site.told()] == [ObjectsHeld, TasksStarted, AttemptsEnded]
 
 
 def test_who_has_left_says_nothing_more() -> None:
@@ -62,4 +71,4 @@ def test_who_has_left_says_nothing_more() -> None:
     site.clock.run(end_s=1.0)
     site.fleet.leave(site.fleet.workers[site.peer])
     site.clock.run(end_s=10.0)
-    assert [kind for _, kind in site.told()] == [m.TasksStarted, m.WorkerBye]
+    assert [kind for _, kind in site.told()] == [TasksStarted, WorkerBye]

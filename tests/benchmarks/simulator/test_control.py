@@ -8,8 +8,9 @@ from benchmarks.simulator.network import Network
 from vine.errors import MalformedMessage
 from vine.wire import messages as wire
 from vine.wire.codec import Decoder
+from vine.wire.worker_messages import DropObjects, EndWorker, ToWorker
 
-_decoder: Decoder[wire.ToWorker] = Decoder(wire.ToWorker)
+_decoder: Decoder[ToWorker] = Decoder(ToWorker)
 
 
 class World:
@@ -27,7 +28,7 @@ class World:
 @pytest.mark.parametrize("encoded", [False, True])
 def test_messages_come_late_in_order_and_as_they_were(encoded: bool) -> None:
     world = World(Control(encoded=encoded))
-    sent = [wire.EndWorker("one"), wire.DropObjects(("ab" * 32,)), wire.EndWorker("two")]  # type: ignore[arg-type]
+    sent = [EndWorker("one"), DropObjects(("ab" * 32,)), EndWorker("two")]  # type: ignore[arg-type]
     for message in sent:
         world.channel.send(message)
     world.clock.run()
@@ -37,12 +38,12 @@ def test_messages_come_late_in_order_and_as_they_were(encoded: bool) -> None:
 def test_what_is_no_message_for_its_receiver_is_found_when_messages_are_encoded() -> None:
     world = World(Control(encoded=True))
     with pytest.raises(MalformedMessage):
-        world.channel.send(wire.DropObjects(("no hash",)))  # type: ignore[arg-type]
+        world.channel.send(DropObjects(("no hash",)))  # type: ignore[arg-type]
 
 
 def test_bytes_take_their_time_if_they_are_weighed() -> None:
     world = World(Control(weighed=True))
-    world.channel.send(wire.EndWorker("x" * 200))
+    world.channel.send(EndWorker("x" * 200))
     world.clock.run()
     assert 2.0 < world.heard[0][1] < 2.5
 
@@ -50,6 +51,6 @@ def test_bytes_take_their_time_if_they_are_weighed() -> None:
 def test_what_is_said_to_those_who_are_gone_is_lost() -> None:
     world = World(Control())
     world.network.unplug(world.there)
-    world.channel.send(wire.EndWorker("bye"))
+    world.channel.send(EndWorker("bye"))
     world.clock.run()
     assert world.heard == []

@@ -17,8 +17,8 @@ from vine.content.manifest import object_id
 from vine.names import TransferId, WorkerId
 from vine.transfer import tokens
 from vine.transfer.events import Fetched, FetchFailed, NodeEvent
-from vine.wire.messages import FetchObject
 from vine.wire.parts import FetchFault, Role, SourceEdge
+from vine.wire.worker_messages import FetchObject
 
 SECRET = b"s" * 32
 SIZE = 20 << 20

@@ -16,8 +16,21 @@ from benchmarks.simulator.worker import Place, SimulatedWorker
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import AttemptId, RunId, TaskId
-from vine.wire import messages as wire
 from vine.wire.parts import Assignment, InlineObject, Outcome, Resources, TaskKind
+from vine.wire.worker_messages import (
+    AttemptsEnded,
+    DropObjects,
+    EndWorker,
+    FromWorker,
+    ObjectsHeld,
+    RunAttempts,
+    StoreObjects,
+    TasksStarted,
+    WorkerBye,
+    WorkerHello,
+    WorkerStatus,
+    WorkerWelcome,
+)
 from vine_worker import actions as act
 
 
@@ -26,14 +39,14 @@ class World:
         self.clock = Clock()
         machine, network = Machine(self.clock, Speeds()), Network(self.clock, 0.002)
         self.port = network.port("w", 1e9, 1e9)
-        self.said: list[wire.FromWorker] = []
+        self.said: list[FromWorker] = []
         place = Place("w", machine, self.port, Resources(1, 1000, 1000, 0), ("fast",), lambda key: 0, 0.2)
         self.worker = SimulatedWorker(
             place, Addresses(network), lambda assignment: Body(run_s=1.0), self.said.append, Trace(self.clock)
         )
         self.worker.join(first_status_s=0.5)
 
-    def heard(self, kind: type) -> list[wire.FromWorker]:
+    def heard(self, kind: type) -> list[FromWorker]:
         return [message for message in self.said if isinstance(message, kind)]
 
 
@@ -44,36 +57,36 @@ def world() -> World:
 
 def test_it_says_hello_and_then_every_second_that_it_is_here(world: World) -> None:
     world.clock.run(end_s=3.0)
-    assert [type(message) for message in world.said] == [wire.WorkerHello] + 3 * [wire.WorkerStatus]
+    assert [type(message) for message in world.said] == [WorkerHello] + 3 * [WorkerStatus]
     hello = world.said[0]
-    assert isinstance(hello, wire.WorkerHello) and (hello.worker_id, hello.features) == ("w", ("fast",))
+    assert isinstance(hello, WorkerHello) and (hello.worker_id, hello.features) == ("w", ("fast",))
 
 
 def test_a_small_object_is_kept_and_told(world: World) -> None:
     data = b"small"
     key = object_id(manifest_of_bytes(data))
-    world.worker.hear(wire.StoreObjects((InlineObject(key, data),)))
-    assert world.heard(wire.ObjectsHeld) == [wire.ObjectsHeld((key,))]
-    world.worker.hear(wire.DropObjects((key,)))
+    world.worker.hear(StoreObjects((InlineObject(key, data),)))
+    assert world.heard(ObjectsHeld) == [ObjectsHeld((key,))]
+    world.worker.hear(DropObjects((key,)))
     assert world.worker.core.tick(0.0) == []
     world.worker.core.check()
 
 
 def test_a_command_is_run_and_its_end_told(world: World) -> None:
-    world.worker.hear(wire.WorkerWelcome(RunId("r"), 1, b"k" * 32, 3))
+    world.worker.hear(WorkerWelcome(RunId("r"), 1, b"k" * 32, 3))
     attempt = AttemptId(1, 1)
     one = Assignment(attempt, TaskId(1), TaskKind.COMMAND, Resources(1, 10, 10, 0), command="true")
-    world.worker.hear(wire.RunAttempts((one,)))
+    world.worker.hear(RunAttempts((one,)))
     world.clock.run(end_s=2.0)
-    assert world.heard(wire.TasksStarted) == [wire.TasksStarted((attempt,))]
-    (ended,) = world.heard(wire.AttemptsEnded)
-    assert isinstance(ended, wire.AttemptsEnded) and ended.results[0].outcome is Outcome.SUCCESS
+    assert world.heard(TasksStarted) == [TasksStarted((attempt,))]
+    (ended,) = world.heard(AttemptsEnded)
+    assert isinstance(ended, AttemptsEnded) and ended.results[0].outcome is Outcome.SUCCESS
 
 
 def test_one_that_is_told_to_end_says_goodbye_and_nothing_more(world: World) -> None:
-    world.worker.hear(wire.EndWorker("enough"))
+    world.worker.hear(EndWorker("enough"))
     world.clock.run(end_s=10.0)
-    assert world.said[-1] == wire.WorkerBye("enough")
+    assert world.said[-1] == WorkerBye("enough")
     assert world.worker.ended
 
 
@@ -81,7 +94,7 @@ def test_one_whose_machine_is_gone_says_nothing(world: World) -> None:
     world.clock.run(end_s=1.0)
     said = len(world.said)
     world.worker.place.machine.alive = False
-    world.worker.hear(wire.EndWorker("enough"))
+    world.worker.hear(EndWorker("enough"))
     world.clock.run(end_s=10.0)
     assert len(world.said) == said
 

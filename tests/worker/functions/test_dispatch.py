@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.worker.world import FINE, FUNCTION, TREE, World, assignment, starts
 from vine import config
 from vine.names import AttemptId
-from vine.wire import messages as wire
 from vine.wire.parts import Outcome, TaskKind
+from vine.wire.worker_messages import CancelAttempts, DropObjects, ObjectsEvicted, TasksStarted
 from vine_worker import actions as act
 
 
@@ -82,7 +82,7 @@ def test_the_time_limit_of_a_call_counts_from_its_own_start() -> None:
 
 def test_a_call_that_was_handed_ahead_is_cancelled_without_harm_to_others() -> None:
     world = busy_world(4)
-    assert world.hear(wire.CancelAttempts((AttemptId(1, 6),))) == [act.TakeBack(2)]
+    assert world.hear(CancelAttempts((AttemptId(1, 6),))) == [act.TakeBack(2)]
     world.hear(act.CallsReturned(2, (AttemptId(1, 6),)))
     assert world.outcomes() == [(6, Outcome.CANCELLED)]
 
@@ -111,7 +111,7 @@ def test_an_interpreter_that_hangs_while_it_starts_is_ended() -> None:
 def test_a_host_that_is_ended_before_it_came_up_gets_no_calls_any_more() -> None:
     world = World()
     world.run(assignment(1))
-    world.hear(wire.CancelAttempts((AttemptId(1, 1),)), act.CallsReturned(1, (AttemptId(1, 1),)))
+    world.hear(CancelAttempts((AttemptId(1, 1),)), act.CallsReturned(1, (AttemptId(1, 1),)))
     world.wait(config.host_start_max_s)
     assert [action.host for action in world.run(assignment(2)) if isinstance(action, act.StartHost)] == [2]
 
@@ -122,13 +122,13 @@ def test_a_call_that_is_on_its_way_back_is_not_said_to_have_started() -> None:
     world.core.flush()
     world.hear(act.CallsEnded(1, ((AttemptId(1, 4), FINE),)))
     told = [action.message for action in world.core.flush() if isinstance(action, act.Send)]
-    assert not any(isinstance(message, wire.TasksStarted) for message in told)
+    assert not any(isinstance(message, TasksStarted) for message in told)
 
 
 def test_an_environment_outlives_its_hosts() -> None:
     world = World(held=(FUNCTION, TREE))
     world.run(assignment(1, environment=TREE))
     world.hear(act.HostReady(1), act.CallsEnded(1, ((AttemptId(1, 1), FINE),)))
-    assert world.hear(wire.DropObjects((TREE,))) == [act.EndHost(1, force=False)]
-    gone = [act.RemoveObjects((TREE,)), act.Send(wire.ObjectsEvicted((TREE,)))]
+    assert world.hear(DropObjects((TREE,))) == [act.EndHost(1, force=False)]
+    gone = [act.RemoveObjects((TREE,)), act.Send(ObjectsEvicted((TREE,)))]
     assert world.hear(act.HostEnded(1, FINE, ())) == gone
