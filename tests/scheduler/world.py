@@ -149,7 +149,7 @@ class World:
     def pass_time(self, seconds: float) -> None:
         """Time passes; everybody who is there is heard meanwhile."""
         self.now += seconds
-        for peer in (self.client, *(w.peer for w in self.workers.values())):
+        for peer in (self.client, *(worker.peer for worker in self.workers.values())):
             self.core.heard(peer, self.now)
         self.step(self.core.tick(self.now))
 
