@@ -17,12 +17,12 @@ _FAILURES_SHOWN = 5
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    if mode_of(arguments) == "simulate":
-        from benchmarks.mnist_sweep.simulate.main import main as simulate  # It needs none of what real runs do.
-
-        return simulate(arguments)
-    options = parse(arguments)
     try:
+        if mode_of(arguments) == "simulate":
+            from benchmarks.mnist_sweep.simulate.main import main as simulate  # It needs none of what real runs do.
+
+            return simulate(arguments)
+        options = parse(arguments)
         return emulated.run(options) if options.mode == "emulate" else _run(options)
     except VineError as error:
         print(f"mnist_sweep: {error}", file=sys.stderr)

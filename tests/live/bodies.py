@@ -137,7 +137,7 @@ def take_memory(count: int, seconds: float = GIVE_UP_S) -> None:
     _ = bytearray(count)
     end_at = time.monotonic() + seconds
     while time.monotonic() < end_at:
-        time.sleep(0.01)
+        time.sleep(0.01)  # In parts: whoever ends it by a signal need not wait for the rest.
 
 
 class Counted:

@@ -293,7 +293,7 @@ def _watch(run: Run) -> None:
     if not sys.stdout.isatty():
         while not _ended(found := status(run, time.time())):
             print(tables.plain(sections(found)), flush=True)  # noqa: T201
-            time.sleep(config.statistics_interval_s)
+            time.sleep(config.statistics_interval_s)  # As often as the manager writes what is read here.
         print(tables.plain(sections(found)))  # noqa: T201
         return
     from rich.live import Live

@@ -193,7 +193,7 @@ class Worker:
                 poller = self._new_poller()
             pause_s = self._hosts.pause_s(answers)
             if pause_s:
-                time.sleep(pause_s)
+                time.sleep(pause_s)  # So that results come in batches; nothing tells that more will have come.
 
     def _new_poller(self) -> zmq.Poller:
         poller = zmq.Poller()

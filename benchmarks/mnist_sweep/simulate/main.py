@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,25 +16,14 @@ from benchmarks import figures
 from benchmarks.mnist_sweep.simulate import parameters, results, table
 from benchmarks.mnist_sweep.simulate.options import Options, parse
 from benchmarks.mnist_sweep.simulate.run import Distribution, Policy, Sweep, Wanted, sweep
-from vine.errors import ExitCode, VineError
-
-_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+from vine.errors import ExitCode
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """What goes wrong is told by who calls this: the sweep's own main."""
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        _run(options)
-    except VineError as error:
-        print(f"mnist_sweep: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:  # A full disk, a folder that is not ours: the user's to mend.
-        print(f"mnist_sweep: {error}", file=sys.stderr)
-        return ExitCode.FAILED
-    except KeyboardInterrupt:
-        print("mnist_sweep: interrupted", file=sys.stderr)
-        return _INTERRUPTED
+    _run(options)
     return ExitCode.OK
 
 

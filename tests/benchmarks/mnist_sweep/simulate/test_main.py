@@ -54,7 +54,7 @@ def test_processes_beside_each_other_find_the_same(tmp_path: Path) -> None:
 def test_a_file_that_is_no_cluster_is_a_users_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = tmp_path / "cluster.toml"
     wrong.write_text(CLUSTER.read_text().replace("[compute_s]", "[computing_s]"))
-    assert main.main([*SMALL, "--cluster", str(wrong), "--out", str(tmp_path)]) != 0
+    assert sweep_main.main([*SMALL, "--cluster", str(wrong), "--out", str(tmp_path)]) != 0
     assert "mnist_sweep: " in capsys.readouterr().err
 
 
@@ -62,7 +62,7 @@ def test_a_folder_that_cannot_be_made_is_told_before_anything_runs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way")
-    assert main.main([*SMALL, "--out", str(tmp_path / "file")]) != 0
+    assert sweep_main.main([*SMALL, "--out", str(tmp_path / "file")]) != 0
     assert "mnist_sweep: " in capsys.readouterr().err
 
 
@@ -73,5 +73,5 @@ def test_an_interrupt_ends_it_as_shells_expect(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(main, "run_all", interrupted)
-    assert main.main([*SMALL, "--out", str(tmp_path)]) == 130
+    assert sweep_main.main([*SMALL, "--out", str(tmp_path)]) == 130
     assert "interrupted" in capsys.readouterr().err
