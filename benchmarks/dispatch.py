@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import vine
 from benchmarks.figures import Figure, show
 from vine.errors import ExitCode, VineError
-from vine_worker.functions import host
+from vine_function_host import frames
 
 SLOTS = 2
 _READY_S = 60.0  # The most that a worker on this machine may take to come.
@@ -145,9 +146,10 @@ def isolated(at: Bench, rounds: int, count: int) -> list[Figure]:
 
 # What a function host has loaded when it forks; then forks, when it is told how many.
 _FORKER = """
-import os, runpy, sys
-host = runpy.run_path(sys.argv[1])
-host["Serialiser"](None).dill()
+import os, sys
+sys.path.insert(0, sys.argv[1])
+from vine_function_host import channel, host, serialiser
+serialiser.Serialiser(None).dill()
 import gc; gc.freeze()
 print("ready", flush=True)
 for _ in range(int(sys.stdin.readline())):
@@ -161,7 +163,7 @@ print("done", flush=True)
 
 def fork_and_wait(count: int) -> float:
     """Seconds for so many bare forks, shared out to as many interpreters as there are slots."""
-    arguments = [sys.executable, "-c", _FORKER, host.__file__]
+    arguments = [sys.executable, "-c", _FORKER, str(Path(frames.__file__).parent.parent)]
     forkers = [
         subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(SLOTS)
     ]

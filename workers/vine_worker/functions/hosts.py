@@ -13,11 +13,11 @@ from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
 from vine.wire.parts import Assignment, Outcome
+from vine_function_host.frames import CALL_ENDS, DIED, READY
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
-from vine_worker.functions.host import CALL_ENDS, DIED, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
@@ -80,7 +80,7 @@ class Hosts:
         )
         home = places.hosts / str(action.host)
         home.mkdir()
-        arguments = process.host_arguments(environment, places.dill, places.spill, *(["--fork"] if kind.forks else []))
+        arguments = process.host_arguments(environment, places.dill, places.spill, fork=kind.forks)
         with host.log.open("ab") as log:
             streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)
