@@ -195,7 +195,9 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
 def limits_of(record: TaskRecord) -> Limits | None:
     """What the task is killed for: what it or its category has named, not what was added in proportion."""
     spec = record.spec
-    request = spec.request if record.category is None else record.request  # Most tasks have none.
+    category, request = record.category, spec.request
+    if category is not None:  # Most tasks have none.
+        request = category.limits(request, record.at_maximum)
     if request.memory_mb is None and request.disk_mb is None:
         return None
     if spec.policy is not None and not spec.policy.enforce:

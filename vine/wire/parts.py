@@ -192,7 +192,10 @@ class CategoryMode(enum.Enum):
     """Where tasks of a category get the figures from that they do not give themselves."""
 
     FIXED = "fixed"  # from the category's maximum
-    MAX = "max"  # from the most that one of them has used; one that exceeds it has the maximum in a second try
+    # From what they have used; one that exceeds such a figure has the category's maximum in a second try.
+    MAX = "max"  # the most
+    MAX_THROUGHPUT = "max throughput"  # what lets most tasks end, second tries counted
+    MIN_WASTE = "min waste"  # what wastes least, second tries counted
 
 
 class CategorySpec(Part, frozen=True):
@@ -201,8 +204,9 @@ class CategorySpec(Part, frozen=True):
     name: Name
     mode: CategoryMode = CategoryMode.FIXED
     most: Request = Request()
-    first: Request = Request()  # of MAX: until enough of them have been measured
+    first: Request = Request()  # until enough of them have been measured, of modes that measure
     concurrent_max: Count | None = None  # so many are on workers at once
+    least: Request = Request()  # none of the category's figures is below these
 
 
 class Policy(Part, frozen=True):
