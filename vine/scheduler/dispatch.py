@@ -76,6 +76,7 @@ def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[Tas
 
 def dispatch(state: State) -> None:
     """Pair ready tasks with workers while there is room."""
+    state.placement.now = state.now
     if state.placement.due and not state.stopping:
         state.placement.next_pairs(
             state.tasks.by_id,

@@ -13,6 +13,7 @@ from vine.scheduler.flows import Transfer
 from vine.scheduler.placement import Shape
 from vine.scheduler.records import AttemptStarted, WorkerJoined
 from vine.scheduler.tasks import TaskState
+from vine.scheduler.wall_times import could_last, end_of
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
 from vine.wire.messages import FleetDemand, RunState
@@ -49,7 +50,7 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
 
 
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
-    worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
+    worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now, ends_at=end_of(hello, state.now))
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
@@ -149,14 +150,17 @@ def fail_what_fits_nowhere(state: State) -> None:
 
 def _fits_somewhere(state: State, shape: Shape) -> bool:
     if shape.strict:  # Workers that come have none of its inputs.
-        there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
-        return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in there)
-    workers = state.workers.values()
-    return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in workers) or any(
-        could_fit(shape.request, factory.hello.capacity)
+        return any(suits(state.workers[worker_id], shape) for worker_id in dispatch.places_of(state, shape))
+    return any(suits(worker, shape) for worker in state.workers.values()) or any(
+        could_fit(shape.request, factory.hello.capacity) and set(shape.features) <= set(factory.hello.features)
         for factory in state.factories.values()
-        if not shape.features  # A factory's workers have none.
     )
+
+
+def suits(worker: WorkerRecord, shape: Shape) -> bool:
+    """Whether a worker like this one could run a task of the shape, if it were new and empty."""
+    fits = could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
+    return fits and could_last(worker, shape.time_min_s)
 
 
 def unfit_message(shape: Shape, sizes: list[Resources]) -> str:
@@ -170,6 +174,7 @@ def unfit_message(shape: Shape, sizes: list[Resources]) -> str:
         return f"no worker fits it: it asks for {asks}, and the largest worker has {has}. " + _REMEDY
     wanted = [f"{_figure(need)} {unit}" for need, _, unit in needs if need is not None]
     wanted += [f"the feature {feature}" for feature in shape.features]
+    wanted += [f"{_figure(shape.time_min_s)} s to live"] if shape.time_min_s else []
     return f"no worker fits it: none has all that it asks for ({', '.join(wanted) or 'nothing'}). " + _REMEDY
 
 

@@ -15,6 +15,7 @@ from vine.names import FileId, TaskId, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState
+from vine.scheduler.wall_times import lasts
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.parts import Request, Resources
 
@@ -38,6 +39,7 @@ class Shape:
     category: Category | None
     asked: Request = _NOTHING_ASKED  # without the category's figures
     at_maximum: bool = False
+    time_min_s: float = 0.0  # its workers must live for so long
     queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -93,6 +95,7 @@ class Placement:
         self._sequence = 0
         self._strict: set[FileId] = set()  # of all shapes
         self.due = False  # something has changed that may let a task find a worker
+        self.now = 0.0  # as of the last look
 
     # --- what changes -----------------------------------------------------------------------
 
@@ -137,6 +140,7 @@ class Placement:
             strict = () if spec.policy is None else spec.policy.strict
             shape = self.shapes[name] = Shape(*name, record.request, spec.features, strict, record.category)
             shape.asked, shape.at_maximum = spec.request, record.at_maximum
+            shape.time_min_s = 0.0 if spec.policy is None else spec.policy.time_min_s
             self._strict.update(strict)
         return shape
 
@@ -260,7 +264,7 @@ class Placement:
         allotment = shape.allotment(worker.hello.capacity)
         if allotment is None or not has_features(worker, shape.features):
             return False
-        if not worker.open:
+        if not worker.open or (shape.time_min_s and not lasts(worker, shape.time_min_s, self.now)):
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False

@@ -44,6 +44,7 @@ class WorkerRecord:
     open: bool = True  # It is given tasks.
     draining: bool = False  # It is to end when it has nothing left to do.
     told_to_end: bool = False
+    ends_at: float | None = None  # when its wall time is over
 
     @property
     def worker_id(self) -> WorkerId:
