@@ -193,12 +193,11 @@ def tell_news(state: State) -> None:
             if client.told != news:
                 client.told = news
                 state.send(client.peer, news)
-    if state.factories:
-        demand = fleet_demand(state)
-        for factory in state.factories.values():
-            if factory.told != demand:
-                factory.told = demand
-                state.send(factory.peer, demand)
+    for factory in state.factories.values():
+        demand = fleet_demand(state, factory.hello.features)
+        if factory.told != demand:
+            factory.told = demand
+            state.send(factory.peer, demand)
 
 
 def run_state(state: State) -> RunState:
@@ -211,14 +210,17 @@ def run_state(state: State) -> RunState:
     )
 
 
-def fleet_demand(state: State) -> FleetDemand:
+def fleet_demand(state: State, features: tuple[str, ...] = ()) -> FleetDemand:
+    """What there is to do for workers with these features."""
+    offered = frozenset(features)
     waiting: Counter[Request] = Counter()
     for shape in state.placement.shapes.values():
-        if shape.queue:
+        if shape.queue and offered.issuperset(shape.features):
             most = None if shape.category is None else shape.category.spec.concurrent_max
             waiting[shape.request] += len(shape.queue) if most is None else min(len(shape.queue), most)
     waiting.update(downloads.requests(state))
-    running = Counter(record.request for record in state.tasks.by_attempt.values())
+    assigned = state.tasks.by_attempt.values()
+    running = Counter(record.request for record in assigned if offered.issuperset(record.spec.features))
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),
