@@ -48,6 +48,8 @@ def test_nonsense_about_a_category_is_refused_with_what_may_be_given() -> None:
         policies.set_category_mode("fit", "bucketing")
     with pytest.raises(errors.UsageError, match="no resources 'ram': give cores, memory, disk, gpus"):
         policies.set_category_resources_max("fit", {"ram": 1})
+    with pytest.raises(errors.UsageError, match="None are no resources: give a mapping"):
+        policies.set_category_resources_min("fit", None)  # type: ignore[arg-type]
     with pytest.raises(errors.UsageError, match="no number of tasks"):
         policies.set_category_max_concurrent("fit", -1)
     with pytest.raises(errors.UsageError, match="no name of a category"):

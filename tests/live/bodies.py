@@ -146,7 +146,9 @@ def fill_disk(count: int, where: str, seconds: float = GIVE_UP_S) -> str:
     with open("big", "wb") if where == "folder" else tempfile.NamedTemporaryFile(delete=False) as file:
         file.write(os.urandom(count))
         file.flush()
-        time.sleep(seconds)
+        end_at = time.monotonic() + seconds
+        while time.monotonic() < end_at:
+            time.sleep(0.01)
     return os.getcwd()
 
 

@@ -19,7 +19,6 @@ from vine.client.calls import Function
 from vine.client.files import File
 from vine.client.futures import VineFuture
 from vine.client.manager import Manager
-from vine.client.policies import category_name
 from vine.client.pool import Pool, factory_options, fleet, opened
 from vine.client.session import anew
 from vine.names import FileId, TaskId
@@ -182,7 +181,7 @@ class Executor(concurrent.futures.Executor):
                 raise errors.UsageError(f"isolation={isolation!r} is none: give 'shared', 'fork' or 'process'")
             changes["isolation"] = isolation
         if category is not _UNSET:
-            changes["category"] = "" if category is None else category_name(category)
+            changes["category"] = "" if category is None else tasks.category_name(category)
         other = object.__new__(type(self))
         other._pool = self._pool
         other._set_options(replace(self._options, **changes))

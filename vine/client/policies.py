@@ -8,7 +8,7 @@ import msgspec
 
 from vine import config, errors
 from vine.client.session import Session
-from vine.client.tasks import amount
+from vine.client.tasks import amount, category_name
 from vine.wire.messages import SetCategory, SetHosts
 from vine.wire.parts import CategoryMode, CategorySpec, HostStanding, Request
 
@@ -96,14 +96,9 @@ class Policies:
 
 
 def _request(resources: Mapping[str, float]) -> Request:
+    if not isinstance(resources, Mapping):
+        raise errors.UsageError(f"{resources!r} are no resources: give a mapping, such as {{'memory': 500}}")
     unknown = sorted(set(resources) - set(_FIELDS))
     if unknown:
         raise errors.UsageError(f"there are no resources {', '.join(map(repr, unknown))}: give {', '.join(_FIELDS)}")
     return Request(**{_FIELDS[kind]: amount(kind, value) for kind, value in resources.items()})
-
-
-def category_name(name: str) -> str:
-    if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
-        limit = f"1 to {config.name_chars_max} characters"
-        raise errors.UsageError(f"{name!r} is no name of a category: give text of {limit}")
-    return name

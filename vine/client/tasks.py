@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vine import errors
+from vine import config, errors
 from vine.client import futures, resources, serialise
 from vine.client.files import File
 from vine.names import TaskId
@@ -93,7 +93,7 @@ class Task:
 
     def set_category(self, category: str) -> None:
         """Tasks of one category have in common what `Manager.set_category_...` say of it."""
-        self._category = category
+        self._category = category_name(category) if category != "" else ""
 
     def set_retries(self, retries: int) -> None:
         """So many more tries after failures of its own; losing a worker does not count."""
@@ -332,6 +332,13 @@ def amount(what: str, value: float) -> float:
             f"gpus={value!r} are neither a share of one device nor whole ones: give {int(value) + 1}"
         )
     return float(value)
+
+
+def category_name(name: str) -> str:
+    if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
+        limit = f"1 to {config.name_chars_max} characters"
+        raise errors.UsageError(f"{name!r} is no name of a category: give text of {limit}")
+    return name
 
 
 def _epoch_seconds(at: float) -> float:

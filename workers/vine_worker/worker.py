@@ -159,7 +159,7 @@ class Worker:
             hostname=machine.hostname(),
             pid=os.getpid(),
             capacity=self.capacity,
-            features=settings.features,
+            features=settings.offers(self.capacity.gpus),
             python=".".join(map(str, sys.version_info[:3])),
             requests_endpoint=self._node.requests_endpoint,
             chunks_endpoint=self._node.chunks_endpoint,
