@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine import config
-from vine.wire.parts import Outcome, Policy
+from vine.wire.parts import Outcome, Policy, Request
 
 
 def needs(seconds: float) -> Policy:
@@ -42,6 +42,16 @@ def test_what_is_left_grows_less_and_the_task_waits_for_another_worker_and_says_
     assert world.state_of(task) == "ready", "a new worker with as much time would last"
     world.join("new", wall_time_s=100)
     assert world.worker_of(task) == "new"
+
+
+def test_a_task_that_needs_some_time_does_not_queue_where_others_use_it_up() -> None:
+    world = World()
+    world.join(cores=4, memory_mb=8000, wall_time_s=100)
+    first = world.submit(request=Request(cores=3, memory_mb=1, disk_mb=1))
+    task = world.submit(request=Request(cores=2, memory_mb=1, disk_mb=1), policy=needs(90))
+    assert (world.state_of(first), world.state_of(task)) == ("staged", "ready")
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS
 
 
 def test_a_worker_that_has_had_a_part_of_its_time_before_it_came_has_the_rest() -> None:

@@ -76,8 +76,8 @@ def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[Tas
 
 def dispatch(state: State) -> None:
     """Pair ready tasks with workers while there is room."""
-    state.placement.now = state.now
     if state.placement.due and not state.stopping:
+        state.placement.tell_time(state.now)
         state.placement.next_pairs(
             state.tasks.by_id,
             lambda record: held_bytes(state, record),

@@ -39,7 +39,8 @@ class Shape:
     category: Category | None
     asked: Request = _NOTHING_ASKED  # without the category's figures
     at_maximum: bool = False
-    time_min_s: float = 0.0  # its workers must live for so long
+    time_min_s: float = 0.0  # its workers must live for so long ...
+    now: float = 0.0  # ... from now on, as far as that is looked at
     queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -48,6 +49,10 @@ class Shape:
     blocked: bool = False  # Nobody had room when it was looked at, and nobody has come to have any by what is `seen`.
     allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come
+
+    def in_time(self, worker: WorkerRecord, allotment: Resources) -> bool:
+        """Whether a task of the shape has as much time on the worker as it needs: it must not queue there."""
+        return not self.time_min_s or (lasts(worker, self.time_min_s, self.now) and has_room(worker, allotment))
 
     def allotment(self, capacity: Resources) -> Resources | None:
         """What a task of this shape is given of such a worker; None if it could never fit."""
@@ -95,7 +100,8 @@ class Placement:
         self._sequence = 0
         self._strict: set[FileId] = set()  # of all shapes
         self.due = False  # something has changed that may let a task find a worker
-        self.now = 0.0  # as of the last look
+        self._timed: list[Shape] = []  # those to which the time matters
+        self._now = 0.0
 
     # --- what changes -----------------------------------------------------------------------
 
@@ -140,7 +146,9 @@ class Placement:
             strict = () if spec.policy is None else spec.policy.strict
             shape = self.shapes[name] = Shape(*name, record.request, spec.features, strict, record.category)
             shape.asked, shape.at_maximum = spec.request, record.at_maximum
-            shape.time_min_s = 0.0 if spec.policy is None else spec.policy.time_min_s
+            if spec.policy is not None and spec.policy.time_min_s:
+                shape.time_min_s, shape.now = spec.policy.time_min_s, self._now
+                self._timed.append(shape)
             self._strict.update(strict)
         return shape
 
@@ -153,6 +161,11 @@ class Placement:
                 shape.allotments.clear()
                 shape.index.clear()
                 shape.seen = 0
+
+    def tell_time(self, now: float) -> None:
+        self._now = now
+        for shape in self._timed:
+            shape.now = now
 
     def discard_ended(self, tasks: dict[TaskId, TaskRecord]) -> None:
         """Forget tasks that do not wait any more, at the head of queues at which nobody has looked since."""
@@ -167,6 +180,8 @@ class Placement:
             del self.shapes[name]
         if idle and self._strict:
             self._strict = {file_id for shape in self.shapes.values() for file_id in shape.strict}
+        if idle and self._timed:
+            self._timed = [shape for shape in self.shapes.values() if shape.time_min_s]
 
     # --- what is decided ----------------------------------------------------------------------
 
@@ -264,7 +279,7 @@ class Placement:
         allotment = shape.allotment(worker.hello.capacity)
         if allotment is None or not has_features(worker, shape.features):
             return False
-        if not worker.open or (shape.time_min_s and not lasts(worker, shape.time_min_s, self.now)):
+        if not worker.open or not shape.in_time(worker, allotment):
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False

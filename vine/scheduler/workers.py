@@ -129,7 +129,8 @@ def allot(request: Request, capacity: Resources) -> Resources:
     """What a task is given on a worker: what it names, and of the rest its share in proportion.
 
     As in TaskVine: a task that names nothing gets the whole worker; one that names some gets of
-    the others the largest share that it asks of anything named. GPUs are given only if asked for.
+    the others the largest share that it asks of anything named. GPUs are given only if asked for. (There, one that
+    names GPUs and no cores gets none; here it gets its share of them, too.)
     """
     pairs = zip(asked(request), amounts(capacity), strict=True)
     shares = [need / has for need, has in pairs if need and has]  # A task that asks for no cores says nothing by it.
