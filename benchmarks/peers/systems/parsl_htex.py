@@ -1,0 +1,45 @@
+"""How do calls run on Parsl: as python apps on its HighThroughputExecutor, one local block of two workers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import parsl
+from parsl.executors import HighThroughputExecutor
+from parsl.providers import LocalProvider
+
+from benchmarks.peers.interface import RESULT_S, WORKERS
+
+# Its documentation: 0 (the default) for few or long tasks; for many short ones, so many wait at the workers.
+_PREFETCH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class OnParsl:
+    app: Callable[[int], Future[int]]
+
+    def submit(self, x: int) -> Future[int]:
+        return self.app(x)
+
+    def gather(self, calls: Sequence[Future[int]]) -> list[int]:
+        wait(calls, RESULT_S)
+        return [call.result(0) for call in calls]
+
+
+@contextmanager
+def started(function: Callable[[int], int], folder: str) -> Iterator[OnParsl]:
+    """Without its logs and its scaling strategy, which cost time; encrypted, which is its default."""
+    executor = HighThroughputExecutor(
+        label="htex",
+        address="127.0.0.1",
+        max_workers_per_node=WORKERS,
+        cores_per_worker=1,
+        prefetch_capacity=_PREFETCH,
+        provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
+    )
+    config = parsl.Config(executors=[executor], run_dir=folder, strategy="none", initialize_logging=False)
+    with parsl.load(config) as kernel:
+        yield OnParsl(parsl.python_app(function, data_flow_kernel=kernel))
