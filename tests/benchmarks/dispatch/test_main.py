@@ -36,6 +36,22 @@ def test_each_figure_is_a_line_of_json(monkeypatch: pytest.MonkeyPatch, capsys: 
 
 
 @pytest.mark.usefixtures("threads")
+def test_what_starts_things_itself_is_measured_before_anything_runs_beside_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(main.ALONE, "startup", lambda rounds: [Figure("first", rounds, "")])
+    monkeypatch.setitem(main.BENCHMARKS, "calls", (lambda at, rounds, count: [Figure("second", count, "")], 8))
+    found = main.measure(["calls", "startup"], 3)
+    assert [(figure.name, figure.value) for figure in found] == [("first", 3), ("second", 8)]
+
+
+def test_no_bench_is_opened_for_what_needs_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(main, "bench")
+    monkeypatch.setitem(main.ALONE, "startup", lambda rounds: [Figure("alone", rounds, "")])
+    assert [figure.name for figure in main.measure(["startup"], 3)] == ["alone"]
+
+
+@pytest.mark.usefixtures("threads")
 def test_a_run_that_is_lost_is_one_line_and_a_code(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
