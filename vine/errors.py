@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from concurrent.futures import BrokenExecutor
 
 
 class ExitCode(enum.IntEnum):
@@ -51,13 +52,13 @@ class ConnectionRefused(VineError):  # noqa: N818 - as above
     exit_code = ExitCode.REFUSED
 
 
-class ManagerLost(VineError):  # noqa: N818 - as above
+class ManagerLost(VineError, BrokenExecutor):  # noqa: N818 - as above
     """The manager has not been heard for too long, or could not be started."""
 
     exit_code = ExitCode.MANAGER_LOST
 
 
-class FactoryLost(VineError):  # noqa: N818 - as above
+class FactoryLost(VineError, BrokenExecutor):  # noqa: N818 - as above
     """The factory that the client started has ended, and no worker is left to run anything."""
 
 

@@ -10,6 +10,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -38,30 +39,32 @@ def output_of(command: Sequence[str], folder: str, timeout_s: float) -> str:
     """The last line that a command prints, which runs in that folder; all that it has started has ended then."""
     mark = secrets.token_hex(8)
     modules = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": modules, _MARK: mark},
-        start_new_session=True,
-    )
-    try:
-        said, complaints = process.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        raise RoundFailed(f"no result after {timeout_s:g} s") from None
-    finally:
-        end_all(mark)
-        process.communicate()
-    if process.returncode:
-        raise RoundFailed(f"exit code {process.returncode}: {last_line(complaints)}")
-    return last_line(said)
+    # Files and not pipes: their end would come only with that of whatever was left running.
+    with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complaints:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=complaints,
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": modules, _MARK: mark},
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise RoundFailed(f"no result after {timeout_s:g} s") from None
+        finally:
+            end_all(mark)
+            process.wait()
+        if process.returncode:
+            raise RoundFailed(f"exit code {process.returncode}: {last_line(complaints)}")
+        return last_line(said)
 
 
-def last_line(text: str) -> str:
-    lines = text.strip().splitlines()
+def last_line(file: IO[str]) -> str:
+    file.seek(0)
+    lines = file.read().strip().splitlines()
     return lines[-1] if lines else ""
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,6 +26,26 @@ def power(base: int, exponent: int) -> int:
 class Point:
     x: Any
     y: Any
+
+
+class Pair(NamedTuple):
+    first: Any
+    second: Any
+
+
+class Slotted:
+    """An object without a dictionary of its own."""
+
+    __slots__ = ("inside",)
+
+    def __init__(self, inside: Any) -> None:
+        self.inside = inside
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slotted) and bool(self.inside == other.inside)
+
+    def __hash__(self) -> int:
+        return hash(Slotted)
 
 
 class Placeholder(Future[Any]):
@@ -66,6 +88,8 @@ VALUES = st.recursive(
     max_leaves=5,
 )
 
+HASHABLE = st.recursive(PLAIN, lambda inner: st.tuples(inner, inner) | st.frozensets(inner), max_leaves=4)
+
 
 def shapes(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.recursive(
@@ -75,7 +99,13 @@ def shapes(leaves: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
             | st.tuples(inner, inner)
             | st.dictionaries(st.text(), inner)
             | st.frozensets(PLAIN)
+            | st.sets(PLAIN)
+            | st.lists(inner).map(deque)
+            | st.dictionaries(st.text(), inner).map(OrderedDict)
             | st.builds(Point, inner, inner)
+            | st.builds(Pair, inner, inner)
+            | st.builds(Slotted, inner)
+            | st.builds(SimpleNamespace, inside=inner)
         ),
         max_leaves=10,
     )
@@ -103,7 +133,9 @@ def futures_in(value: Any) -> Iterator[Placeholder]:
         yield from futures_in(list(value.values()))
     elif isinstance(value, Point):
         yield from futures_in([value.x, value.y])
-    elif isinstance(value, list | tuple):
+    elif isinstance(value, Slotted | SimpleNamespace):
+        yield from futures_in(value.inside)
+    elif isinstance(value, list | tuple | deque):
         for item in value:
             yield from futures_in(item)
 
@@ -123,6 +155,17 @@ def test_arguments_of_any_shape_are_on_the_host_what_they_were_with_values_in_th
         *args_there, function = args_there
         assert function() == "only dill carries this"
     assert (many, list(args), kwargs) == (False, list(args_there), kwargs_there)
+
+
+@given(values=st.sets(HASHABLE, min_size=1, max_size=4), plain=st.frozensets(PLAIN, max_size=2))
+def test_futures_in_sets_and_as_keys_are_their_values_there(values: set[Any], plain: frozenset[Any]) -> None:
+    futures = [Placeholder(number, value) for number, value in enumerate(values, 1)]
+    named = {future: future for future in futures}
+    payload, links = serialise.dump_call((set(futures) | plain, frozenset(futures)), {"k": named}, "f", task_of)
+    _, (mixed, frozen), kwargs = on_the_host(payload, links, {TaskId(f.number): f.value for f in futures})
+    assert mixed == values | plain
+    assert frozen == values
+    assert kwargs == {"k": {value: value for value in values}}
 
 
 @given(value=VALUES, copies=st.integers(1, 4))
