@@ -26,7 +26,7 @@ class OnDask:
 
 
 @contextmanager
-def started(function: Callable[[int], int], folder: str, saturation: str = "1.1") -> Iterator[OnDask]:
+def started(function: Callable[[int], int], folder: str, saturation: float = 1.1) -> Iterator[OnDask]:
     """Without its dashboard, which costs time, and without encryption, which is its default.
 
     `saturation` calls for each thread are at a worker, at the most; 1.1 is its default.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
@@ -9,4 +10,4 @@ from benchmarks.peers.systems import dask_distributed
 
 
 def started(function: Callable[[int], int], folder: str) -> AbstractContextManager[dask_distributed.OnDask]:
-    return dask_distributed.started(function, folder, saturation="inf")
+    return dask_distributed.started(function, folder, saturation=math.inf)
