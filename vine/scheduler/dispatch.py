@@ -11,8 +11,9 @@ from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import prefetching, recovery, staging
 from vine.scheduler.files import ObjectRecord
-from vine.scheduler.placement import Shape, few
+from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
+from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, input_files, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources
@@ -77,13 +78,28 @@ def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[Tas
 def dispatch(state: State) -> None:
     """Pair ready tasks with workers while there is room."""
     if state.placement.due and not state.stopping:
-        state.placement.next_pairs(
-            state.tasks.by_id,
-            lambda record: held_bytes(state, record),
-            lambda shape: places_of(state, shape),
-            lambda record, worker: prefetching.instead(state, record, worker),
-            lambda record, worker, allotment: _assign(state, record, worker, allotment),
-        )
+        state.placement.next_pairs(state.tasks.by_id, _Room(state))
+
+
+class _Room:
+    """What the placement may ask of this room."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def holders(self, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
+        return held_bytes(self._state, record)
+
+    def places(self, shape: Shape) -> set[WorkerId]:
+        return places_of(self._state, shape)
+
+    def instead(self, record: TaskRecord, worker: WorkerRecord) -> TaskRecord:
+        return prefetching.instead(self._state, record, worker)
+
+    def assign(self, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
+        _assign(self._state, record, worker, allotment)
 
 
 def places_of(state: State, shape: Shape) -> set[WorkerId]:
@@ -107,7 +123,7 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
         for worker_id in few(known.holders):
             yield worker_id, float(weight)
         coming = state.transfers.receiving.get(known.archive or known.object_id, {})
-        for worker_id in few(set(coming)):
+        for worker_id in few(coming.keys()):
             yield worker_id, weight * _COMING_WEIGHT
 
 

@@ -10,8 +10,8 @@ from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
 from vine.scheduler import closing, dispatch, downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
-from vine.scheduler.placement import Shape
 from vine.scheduler.records import AttemptStarted, WorkerJoined
+from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskState
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens

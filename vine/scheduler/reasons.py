@@ -12,7 +12,7 @@ from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, unfit_message
-from vine.scheduler.placement import Shape
+from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import amounts, could_fit, has_features
 from vine.wire.parts import Resources
