@@ -36,8 +36,7 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         return
     state.placement.ran(record, result.times.run_s)
     crowded = result.attempt in worker.crowded
-    allotment = worker.attempts[result.attempt]
-    worker.release(result.attempt, state.now)
+    allotment = worker.release(result.attempt, state.now)
     if result.outcome is not Outcome.DISK_FULL:
         worker.had_room()
     state.load_changed(worker)
@@ -59,6 +58,8 @@ def _learn(state: State, category: Category, used: Measured, run_s: float) -> No
 
 def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
     """The result, or that of a worker which cannot say what it has made."""
+    if not result.outputs and result.value_object is None:
+        return result  # As most: what is small comes with its end.
     try:
         for output in result.outputs:
             check_object(output.object_id, output.manifest)
@@ -204,8 +205,10 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
     state.result(record, result)
     if result.outcome not in _END_STATE:
         _note_failure(state, record, result)
-    _fail_missing_outputs(state, record, result)
-    _wake_dependants(state, record, result)
+    if record.spec.outputs:
+        _fail_missing_outputs(state, record, result)
+    if record.dependants:
+        _wake_dependants(state, record, result)
     upkeep.forget_if_unneeded(state, record)
 
 

@@ -230,6 +230,8 @@ class Scheduler:
             return state.take_actions()  # As after most heartbeats and starts.
         self._end_doomed()
         dispatch.dispatch(state)
+        if state.is_settled:
+            return state.take_actions()  # As after most ends.
         downloads.settle(state)
         while state.doomed:  # An input of a task that was ready is gone, and cannot be had again.
             self._end_doomed()

@@ -10,7 +10,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import prefetching, recovery, staging
-from vine.scheduler.files import ObjectRecord
+from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
@@ -128,20 +128,23 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
 
 
 def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
+    files = state.files
     for file_id in input_files(record.spec):
-        if not state.files.is_available(file_id):
+        if not files.is_available(file_id):
             reconsider(state, record)  # An input was lost while the task was ready.
             return
     state.prefetches.forget(record.task_id)
-    attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)
+    worker_id = worker.worker_id
+    attempt = Attempt(state.next_attempt(), worker_id, state.now)
     worker.take(attempt.attempt_id, allotment)
     state.load_changed(worker)
     state.tasks.begin(record, attempt)
     state.tasks.move(record, TaskState.STAGED)
     for known in needed_objects(state, record):
-        staging.need(state, worker.worker_id, known)
-    state.give(worker.worker_id, _assignment(state, record, attempt, allotment))
-    state.record(AttemptAssigned(attempt.attempt_id, record.task_id, worker.worker_id))
+        if known.object_id not in worker.holds:
+            staging.need(state, worker_id, known)
+    state.give(worker_id, _assignment(state, record, attempt, allotment))
+    state.record(AttemptAssigned(attempt.attempt_id, record.spec.task_id, worker_id))
 
 
 def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
@@ -178,34 +181,30 @@ def _make_object(state: State, dependency: TaskRecord) -> None:
 
 
 def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: Resources) -> Assignment:
-    spec = record.spec
-
-    def content(file_id: FileId | None) -> ObjectId | None:
-        return None if file_id is None else state.files.by_id[file_id].object_id
-
-    def bound(file_id: FileId) -> ObjectId:
-        identity = content(file_id)
-        assert identity is not None, f"input {file_id} has no content"
-        return identity
-
+    spec, files, tasks = record.spec, state.files.by_id, state.tasks.by_id
     return Assignment(
         attempt=attempt.attempt_id,
         task_id=spec.task_id,
         kind=spec.kind,
         allotment=allotment,
         command=spec.command,
-        function=content(spec.function),
+        function=None if spec.function is None else files[spec.function].object_id,
         payload=spec.payload,
-        payload_object=content(spec.payload_file),
-        values=tuple(_dependency_value(state.tasks.by_id[task_id]) for task_id in spec.depends),
-        inputs=tuple(ObjectMount(bound(mount.file_id), mount.name) for mount in spec.inputs),
+        payload_object=None if spec.payload_file is None else files[spec.payload_file].object_id,
+        values=tuple([_dependency_value(tasks[task_id]) for task_id in spec.depends]),
+        inputs=tuple([ObjectMount(_bound(files[mount.file_id]), mount.name) for mount in spec.inputs]),
         outputs=spec.outputs,
         variables=spec.variables,
-        environment=content(spec.environment),
+        environment=None if spec.environment is None else files[spec.environment].object_id,
         time_limit_s=spec.time_limit_s,
         label=spec.label,
         limits=limits_of(record),
     )
+
+
+def _bound(file: FileRecord) -> ObjectId:
+    assert file.object_id is not None, f"input {file.file_id} has no content"
+    return file.object_id
 
 
 def limits_of(record: TaskRecord) -> Limits | None:

@@ -179,23 +179,27 @@ class Placement:
         notes in `passed` for which shapes nobody has room.
         """
         (worker_id,) = self._changed
-        worker, assigned = self.workers[worker_id], 0
-        while all(head.fit.blocked and head.fit.seen >= self._looked for head in heads):
-            able = [head for head in heads if head.fit.usable(worker) and not head.fit.full]
-            if not able:
-                passed.extend(head.fit for head in heads)
+        worker, looked, assigned = self.workers[worker_id], self._looked, 0
+        while True:
+            best = None
+            for head in heads:
+                fit = head.fit
+                if not fit.blocked or fit.seen < looked:
+                    return assigned
+                if (best is None or head < best) and fit.usable(worker) and not fit.full:
+                    best = head
+            if best is None:
+                passed += [head.fit for head in heads]
                 heads.clear()
-                break
-            head = min(able)
-            if worker_id in head.record.avoid:
-                break
-            self._take(head, worker, room)
+                return assigned
+            if worker_id in best.record.avoid:
+                return assigned
+            self._take(best, worker, room)
             assigned += 1
-            heads.remove(head)
-            following = self._first(head.shape, tasks)
+            heads.remove(best)
+            following = self._first(best.shape, tasks)
             if following is not None:
                 heads.append(following)
-        return assigned
 
     def _take(self, head: Head, worker: WorkerRecord, room: Dispatcher) -> None:
         given = room.instead(head.record, worker)

@@ -77,7 +77,7 @@ class Attempt:
     attempt_id: AttemptId
     worker: WorkerId
     assigned_at: float
-    collecting: set[ObjectId] = field(default_factory=set)  # what still comes back from the worker
+    collecting: Set[ObjectId] = _NONE  # what still comes back from the worker; changes by `added` and `removed`
     result: TaskResult | None = None  # to be committed when nothing is collected any more
 
 
@@ -203,9 +203,13 @@ def _same(value: Hashable) -> Hashable:
 
 def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
     """Every file that must be on a worker before the task's body starts."""
-    shared = (spec.function, spec.payload_file, spec.environment)
-    files = tuple([file_id for file_id in shared if file_id is not None])
+    files = _shared_files(spec.function, spec.payload_file, spec.environment)
     return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
+
+
+@lru_cache(_KEYS_REMEMBERED)
+def _shared_files(*files: FileId | None) -> tuple[FileId, ...]:
+    return tuple([file_id for file_id in files if file_id is not None])
 
 
 class TaskTable:

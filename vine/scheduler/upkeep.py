@@ -29,11 +29,13 @@ def hold_inputs(state: State, record: TaskRecord) -> None:
 
 
 def release_inputs(state: State, record: TaskRecord) -> None:
+    task_id, files = record.spec.task_id, state.files.by_id
     for file_id in input_files(record.spec):
-        file = state.files.by_id.get(file_id)
+        file = files.get(file_id)
         if file is not None:
             file.users -= 1
-            file.waiting.discard(record.task_id)
+            if file.waiting:
+                file.waiting.discard(task_id)
             drop_if_unneeded(state, file)
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id.get(task_id)
@@ -45,7 +47,7 @@ def release_inputs(state: State, record: TaskRecord) -> None:
 def drop_if_unneeded(state: State, file: FileRecord) -> None:
     """Drop the copies of a file that nobody will ask for; at cache level `task`, those on workers."""
     downloads.forgo(state, file)
-    if file.users or any(state.files.by_id[unpacked].users for unpacked in file.unpacked):
+    if file.users or (file.unpacked and any(state.files.by_id[unpacked].users for unpacked in file.unpacked)):
         return
     if file.forgotten and not file.unpacked:
         _bring_no_more(state, file)
@@ -148,12 +150,13 @@ def forget_if_unneeded(state: State, record: TaskRecord) -> None:
         return
     drop_value(state, record)
     record.value = None
+    task_id = record.spec.task_id
     outputs = [state.files.by_id.get(mount.file_id) for mount in record.spec.outputs]
-    if not any(file is not None and file.producer == record.task_id for file in outputs):
+    if not any([file is not None and file.producer == task_id for file in outputs]):
         state.tasks.remove(record)
         client = state.clients.get(record.client)
         if client is not None:
-            client.tasks.discard(record.task_id)
+            client.tasks.discard(task_id)
 
 
 def drop_value(state: State, record: TaskRecord) -> None:

@@ -76,13 +76,14 @@ class WorkerRecord:
         elif len(self.attempts) > 2:
             self.crowded.add(attempt)
 
-    def release(self, attempt: AttemptId, now: float) -> None:
+    def release(self, attempt: AttemptId, now: float) -> Resources:
+        """Returns what the attempt had been given."""
         allotment, used = self.attempts.pop(attempt), self.used
         self.crowded.discard(attempt)
         if not self.attempts:
             self._use(_NOTHING)  # No rounding errors pile up over the worker's life.
             self.idle_since = now
-            return
+            return allotment
         self._use(
             Resources(  # Never less than nothing, as rounding would have it.
                 max(0.0, used.cores - allotment.cores),
@@ -91,6 +92,7 @@ class WorkerRecord:
                 max(0.0, used.gpus - allotment.gpus),
             )
         )
+        return allotment
 
     def _use(self, used: Resources) -> None:
         self.used = used
