@@ -73,6 +73,11 @@ class Copies:
             for news in (self.files, self.objects, self.joined, self.left, self.failed):
                 news.clear()
 
+    def object_gone(self, object_id: ObjectId) -> None:
+        """Nobody is to have it any more."""
+        if object_id in self.targets or object_id in self.few:
+            self.objects[object_id] = None
+
     def all(self) -> Iterator[Broadcast]:
         return (broadcast for some in self.broadcasts.values() for broadcast in some)
 

@@ -177,8 +177,9 @@ class Transfers:
 
     def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
         """Forget what failed of a node that has left, or of an object that is no more."""
-        self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
-        self.verified = {pair for pair in self.verified if node != pair[0] and object_id != pair[1]}
+        for pairs in (self.shunned, self.verified):
+            if pairs:
+                pairs -= {pair for pair in pairs if node == pair[0] or object_id == pair[1]}
         if node is not None:
             self.starved.pop(node, None)
         for table in (self.failures, self.doubted):

@@ -107,6 +107,8 @@ def plan_object(state: State, object_id: ObjectId) -> None:
 
 def plan_all(state: State) -> None:
     """A slot or a holder has appeared: see who can use it."""
+    if not (state.transfers.wanting or state.transfers.hungry):
+        return
     state.transfers.retrying = True
     plan_single(state)
 

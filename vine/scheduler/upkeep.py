@@ -107,7 +107,7 @@ def unbind(state: State, file: FileRecord) -> None:
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
     _stop_transfers(state, known)
-    state.copies.objects[known.object_id] = None
+    state.copies.object_gone(known.object_id)
     if MANAGER in known.holders:
         keeping.manager_has_not(state, known)
         state.do(actions.StopServing(known.object_id))
@@ -120,6 +120,7 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
             keeping.keep_unclaimed(state, worker, known.object_id)
     if not keep_on_workers:
         drop_copies(state, known)
+    state.transfers.dirty.pop(known.object_id, None)  # There is nothing left to be brought up to date.
 
 
 def _stop_transfers(state: State, known: ObjectRecord) -> None:
