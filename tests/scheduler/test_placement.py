@@ -136,7 +136,7 @@ def test_a_task_that_is_learnt_to_be_short_is_queued_though_nobody_has_come_to_h
     assert (world.state_of(long), world.state_of(short)) == ("staged", "ready")
     state = world.core.state
     for _ in range(50):
-        state.placement.ran(state.tasks.by_id[short], 0.001)
+        state.placement.durations.observe(state.tasks.by_id[short].body, 0.001)
     world.submit()
     assert world.state_of(short) == "staged"
 

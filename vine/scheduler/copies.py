@@ -67,6 +67,10 @@ class Copies:
     def has_news(self) -> bool:
         return bool(self.files or self.objects or self.joined or self.left or self.failed)
 
+    @property
+    def any_wanted(self) -> bool:
+        return bool(self.broadcasts or self.replicated or self.targets or self.few)
+
     def settled(self) -> None:
         """The step is over."""
         if self.has_news:

@@ -33,6 +33,7 @@ from vine.scheduler import (
 )
 from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
+from vine.scheduler.records import AttemptStarted
 from vine.scheduler.settings import Settings
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState
@@ -52,6 +53,8 @@ from vine.wire.worker_messages import (
     WorkerHello,
     WorkerStatus,
 )
+
+_STAGED, _RUNNING = TaskState.STAGED, TaskState.RUNNING
 
 _Handler = Callable[[Any, Any], None]
 
@@ -361,12 +364,13 @@ class Scheduler:
     # --- workers -------------------------------------------------------------------------------
 
     def _on_tasks_started(self, worker: WorkerRecord, message: TasksStarted) -> None:
+        state = self.state
         for attempt in message.attempts:
-            record = self.state.tasks.by_attempt.get(attempt)
-            if record is not None and record.state is TaskState.STAGED and attempt in worker.attempts:
-                self.state.tasks.move(record, TaskState.RUNNING)
-                self.state.record(fleet.started(attempt))
-        self.state.prefetches.open(worker)
+            record = state.tasks.by_attempt.get(attempt)
+            if record is not None and record.state is _STAGED and attempt in worker.attempts:
+                state.tasks.move(record, _RUNNING)
+                state.record(AttemptStarted(attempt))
+        state.prefetches.open(worker)
 
     def _on_attempts_ended(self, worker: WorkerRecord, message: AttemptsEnded) -> None:
         for result in message.results:

@@ -12,6 +12,7 @@ class Durations:
     """Running means, by what the tasks run."""
 
     def __init__(self) -> None:
+        self.changes = 0  # of how many are to be queued
         self._known: dict[str, tuple[float, int]] = {}  # mean in seconds, and how many to queue
 
     def observe(self, body: str, run_s: float) -> None:
@@ -22,8 +23,10 @@ class Durations:
         fit = config.prefetch_target_s / max(mean_s, 1e-6)
         number = before if known is not None and _still_suits(before, fit) else _rounded(fit)
         self._known[body] = mean_s, number
+        self.changes += number != before
         if len(self._known) > config.durations_kept_max:
             del self._known[next(iter(self._known))]  # The one that was seen last the longest time ago.
+            self.changes += 1
 
     def ahead(self, body: str) -> int:
         """A power of two or none, so that there are few shapes."""

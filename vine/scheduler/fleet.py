@@ -6,11 +6,11 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
+from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import closing, dispatch, downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
-from vine.scheduler.records import AttemptStarted, WorkerJoined
+from vine.scheduler.records import WorkerJoined
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskState
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
@@ -61,10 +61,6 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
     state.record(WorkerJoined(hello.worker_id, hello.hostname, hello.capacity, hello.log_path))
-
-
-def started(attempt: AttemptId) -> AttemptStarted:
-    return AttemptStarted(attempt)
 
 
 def announced(state: State, worker: WorkerRecord, object_id: ObjectId, forever: bool) -> None:

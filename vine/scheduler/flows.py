@@ -186,6 +186,11 @@ class Transfers:
             for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
                 del table[pair]
 
+    def spreads(self, object_id: ObjectId) -> bool:
+        """Whether somebody gets, wants or plans the object, so that it matters who else has it."""
+        tables = (self.receiving, self.wanting, self.mates, self.forests)
+        return any([object_id in table for table in tables])
+
     def coming_to(self, object_id: ObjectId) -> set[WorkerId]:
         """The nodes that receive the object or wait for a source of it."""
         return self.receiving.get(object_id, {}).keys() | self.wanting.get(object_id, {}).keys()

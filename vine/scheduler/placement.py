@@ -22,6 +22,7 @@ from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import Resources
 
 _HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
+_READY = TaskState.READY
 _STALE_MIN = 64  # Entries of an index that are not worth a clearance.
 
 
@@ -31,7 +32,8 @@ class Head(NamedTuple):
     entry: Entry
     shape: Shape  # whose queue it is
     record: TaskRecord
-    fit: Shape  # what it is by now: its duration may have been learnt since it was queued
+    fit: Shape  # what it is by now: its duration may have been learnt since it was queued ...
+    learnt: int  # ... or since this was found
 
 
 class Dispatcher(Protocol):
@@ -55,7 +57,7 @@ class Placement:
 
     def __init__(self) -> None:
         self.shapes: dict[tuple[str, int], Shape] = {}
-        self._waiting: dict[Shape, None] = {}  # those of them that have tasks
+        self._waiting: dict[Shape, Head | None] = {}  # those of them that have tasks, and the first that was seen
         self.durations = Durations()
         self.workers: dict[WorkerId, WorkerRecord] = {}
         self._versions: dict[WorkerId, int] = {}  # by their last change of load, the latest one last
@@ -89,10 +91,6 @@ class Placement:
         self._versions.pop(worker_id, None)
         self._versions[worker_id] = self._loads
 
-    def ran(self, record: TaskRecord, run_s: float) -> None:
-        """The task has run so long: tasks like it may be queued elsewhere from now on."""
-        self.durations.observe(record.body, run_s)
-
     def copies_came(self, files: Set[FileId]) -> None:
         """A worker has come to hold what these files stand for: it may be the place of a task that must be there."""
         if not self._strict.isdisjoint(files):
@@ -104,7 +102,7 @@ class Placement:
         self.due = True
         shape = self.shape_of(record)
         shape.queue.push((-record.spec.priority or 0.0, self._sequence, record.task_id))
-        self._waiting[shape] = None
+        self._waiting.setdefault(shape)
 
     def shape_of(self, record: TaskRecord) -> Shape:
         name = (record.shape, self.durations.ahead(record.body))
@@ -137,6 +135,8 @@ class Placement:
         idle = [name for name, shape in self.shapes.items() if not shape.queue]
         for name in idle[: max(0, len(idle) - config.idle_shapes_max)]:
             del self.shapes[name]
+        if len(idle) > config.idle_shapes_max:
+            self._waiting = dict.fromkeys(self._waiting)  # What fitted one of those is to be seen anew.
         if idle and self._strict:
             self._strict = {file_id for shape in self.shapes.values() for file_id in shape.strict}
 
@@ -160,12 +160,15 @@ class Placement:
 
     def _first(self, shape: Shape, tasks: dict[TaskId, TaskRecord]) -> Head | None:
         """The first task of the shape's queue that still waits; those before it are forgotten."""
-        queue = shape.queue
+        queue, head, learnt = shape.queue, self._waiting.get(shape), self.durations.changes
         while queue:
             entry = queue.head
+            if head is not None and head.entry is entry and head.learnt == learnt and head.record.state is _READY:
+                return head
             record = tasks.get(entry[2])
-            if record is not None and record.state is TaskState.READY:
-                return Head(entry, shape, record, self.shape_of(record))
+            if record is not None and record.state is _READY:
+                head = self._waiting[shape] = Head(entry, shape, record, self.shape_of(record), learnt)
+                return head
             queue.pop()
         self._waiting.pop(shape, None)
         return None
@@ -240,7 +243,7 @@ class Placement:
                 heapq.heappush(heads, following)
         for shape, entry in put_aside:
             shape.queue.push(entry)
-            self._waiting[shape] = None
+            self._waiting.setdefault(shape)
         return assigned
 
     def choose(

@@ -14,7 +14,7 @@ from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, unfit_message
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
-from vine.scheduler.workers import amounts, could_fit, has_features
+from vine.scheduler.workers import could_fit, has_features
 from vine.wire.parts import Resources
 
 if TYPE_CHECKING:
@@ -137,7 +137,12 @@ def _why_staged(state: State, record: TaskRecord) -> str:
 
 
 def _resources(resources: Resources) -> dict[str, float]:
-    return dict(zip(("cores", "memory_mb", "disk_mb", "gpus"), amounts(resources), strict=True))
+    return {
+        "cores": resources.cores,
+        "memory_mb": resources.memory_mb,
+        "disk_mb": resources.disk_mb,
+        "gpus": resources.gpus,
+    }
 
 
 def snapshot(state: State) -> dict[str, Any]:
@@ -187,15 +192,15 @@ def snapshot(state: State) -> dict[str, Any]:
 def _worker(state: State, worker_id: str) -> dict[str, Any]:
     worker = state.workers[worker_id]  # type: ignore[index]  # keys of that very table
     status = worker.status
-    states = Counter(state.tasks.by_attempt[attempt].state for attempt in worker.attempts)
+    states = [state.tasks.by_attempt[attempt].state for attempt in worker.attempts]
     return {
         "id": worker_id,
         "hostname": worker.hello.hostname,
         "pid": worker.hello.pid,
         "capacity": _resources(worker.capacity),
         "used": _resources(worker.used),
-        "running": states[TaskState.RUNNING],
-        "staged": states[TaskState.STAGED],
+        "running": states.count(TaskState.RUNNING),
+        "staged": states.count(TaskState.STAGED),
         "objects": len(worker.holds),
         "open": worker.open,
         "since_s": state.now - worker.joined_at,

@@ -36,7 +36,8 @@ def release_inputs(state: State, record: TaskRecord) -> None:
             file.users -= 1
             if file.waiting:
                 file.waiting.discard(task_id)
-            drop_if_unneeded(state, file)
+            if not file.users or state.downloads.by_url:
+                drop_if_unneeded(state, file)
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id.get(task_id)
         if dependency is not None:
