@@ -182,7 +182,7 @@ class Transfers:
                 pairs -= {pair for pair in pairs if node == pair[0] or object_id == pair[1]}
         if node is not None:
             self.starved.pop(node, None)
-        for table in (self.failures, self.doubted):
+        for table in (self.failures, self.doubted) if self.failures or self.doubted else ():
             for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
                 del table[pair]
 

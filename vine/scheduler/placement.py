@@ -145,7 +145,7 @@ class Placement:
     def next_pairs(self, tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> None:
         """Pair ready tasks with workers, best task first, until none finds room; if none can, find that out once."""
         loads, pushed = self._loads, self._sequence
-        heads = [head for shape in list(self._waiting) if (head := self._first(shape, tasks)) and not shape.full]
+        heads = [head for shape in tuple(self._waiting) if (head := self._first(shape, tasks)) and not shape.full]
         passed: list[Shape] = []
         assigned = self._fill(heads, passed, tasks, room) if len(self._changed) == 1 else 0
         if heads:
@@ -182,27 +182,27 @@ class Placement:
         notes in `passed` for which shapes nobody has room.
         """
         (worker_id,) = self._changed
-        worker, looked, assigned = self.workers[worker_id], self._looked, 0
-        while True:
-            best = None
-            for head in heads:
-                fit = head.fit
-                if not fit.blocked or fit.seen < looked:
-                    return assigned
-                if (best is None or head < best) and fit.usable(worker) and not fit.full:
-                    best = head
-            if best is None:
-                passed += [head.fit for head in heads]
-                heads.clear()
-                return assigned
+        worker, assigned = self.workers[worker_id], 0
+        if not all([head.fit.blocked and head.fit.seen >= self._looked for head in heads]):
+            return 0
+        able = heads
+        while able := [head for head in able if head.fit.usable(worker) and not head.fit.full]:
+            best = min(able)
             if worker_id in best.record.avoid:
                 return assigned
             self._take(best, worker, room)
             assigned += 1
             heads.remove(best)
+            able.remove(best)
             following = self._first(best.shape, tasks)
             if following is not None:
                 heads.append(following)
+                able.append(following)
+                if not (following.fit.blocked and following.fit.seen >= self._looked):
+                    return assigned
+        passed += [head.fit for head in heads]
+        heads.clear()
+        return assigned
 
     def _take(self, head: Head, worker: WorkerRecord, room: Dispatcher) -> None:
         given = room.instead(head.record, worker)

@@ -127,8 +127,9 @@ def _is_worth_it(state: State, task_id: TaskId) -> bool:
 
 
 def _is_everywhere(state: State, known: ObjectRecord) -> bool:
-    """Whether it makes no difference where a task runs that needs it."""
-    return len(known.holders) - (MANAGER in known.holders) >= len(state.workers)
+    """Whether it makes next to no difference where a task runs that needs it."""
+    holders = len(known.holders) - (MANAGER in known.holders)
+    return holders >= config.prefetch_everywhere_share * len(state.workers)
 
 
 def _plan(state: State, entry: Entry, record: TaskRecord) -> bool:

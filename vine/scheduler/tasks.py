@@ -38,17 +38,12 @@ class TaskState(enum.Enum):
 
     __hash__ = object.__hash__  # Enum's own is a function in Python, and states are looked up several times a task.
 
-    @property
-    def ended(self) -> bool:
-        return self in _ENDED
-
-    @property
-    def assigned(self) -> bool:
-        return self in _ASSIGNED
+    def __init__(self, name: str) -> None:
+        self.ended = name in ("done", "failed", "cancelled")
+        self.assigned = name in ("staged", "running", "collecting")
 
 
-_ENDED = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED})
-_ASSIGNED = frozenset({TaskState.STAGED, TaskState.RUNNING, TaskState.COLLECTING})
+_ENDED = frozenset(state for state in TaskState if state.ended)
 
 _WAITING, _READY, _STAGED = TaskState.WAITING, TaskState.READY, TaskState.STAGED
 _RUNNING, _COLLECTING = TaskState.RUNNING, TaskState.COLLECTING

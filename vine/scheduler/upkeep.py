@@ -150,15 +150,21 @@ def forget_if_unneeded(state: State, record: TaskRecord) -> None:
     """Forget an ended task whose result nobody takes and whose outputs need no remaking."""
     if not (record.state.ended and record.result_forgotten) or record.dependants or record.recovering:
         return
-    drop_value(state, record)
+    if record.value_object is not None:
+        drop_value(state, record)
     record.value = None
-    task_id = record.spec.task_id
+    if record.spec.outputs and _makes_files(state, record):
+        return
+    state.tasks.remove(record)
+    client = state.clients.get(record.client)
+    if client is not None:
+        client.tasks.discard(record.spec.task_id)
+
+
+def _makes_files(state: State, record: TaskRecord) -> bool:
+    """Whether the task must run again, should what it has made be lost."""
     outputs = [state.files.by_id.get(mount.file_id) for mount in record.spec.outputs]
-    if not any([file is not None and file.producer == task_id for file in outputs]):
-        state.tasks.remove(record)
-        client = state.clients.get(record.client)
-        if client is not None:
-            client.tasks.discard(task_id)
+    return any(file is not None and file.producer == record.task_id for file in outputs)
 
 
 def drop_value(state: State, record: TaskRecord) -> None:

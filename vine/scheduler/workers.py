@@ -85,11 +85,11 @@ class WorkerRecord:
             self.idle_since = now
             return allotment
         self._use(
-            Resources(  # Never less than nothing, as rounding would have it.
-                max(0.0, used.cores - allotment.cores),
-                max(0.0, used.memory_mb - allotment.memory_mb),
-                max(0.0, used.disk_mb - allotment.disk_mb),
-                max(0.0, used.gpus - allotment.gpus),
+            Resources(
+                _less(used.cores, allotment.cores),
+                _less(used.memory_mb, allotment.memory_mb),
+                _less(used.disk_mb, allotment.disk_mb),
+                _less(used.gpus, allotment.gpus),
             )
         )
         return allotment
@@ -111,13 +111,20 @@ class WorkerRecord:
             self.ends_since = 0
 
 
+def _less(used: float, given: float) -> float:
+    """What is left; never less than nothing, as rounding would have it."""
+    return used - given if used > given else 0.0
+
+
 def _load(used: Resources, has: Resources) -> float:
-    return max(
-        used.cores / has.cores if has.cores else 0.0,
-        used.memory_mb / has.memory_mb if has.memory_mb else 0.0,
-        used.disk_mb / has.disk_mb if has.disk_mb else 0.0,
-        used.gpus / has.gpus if has.gpus else 0.0,
-    )
+    load = used.cores / has.cores if has.cores else 0.0
+    if has.memory_mb and (share := used.memory_mb / has.memory_mb) > load:
+        load = share
+    if has.disk_mb and (share := used.disk_mb / has.disk_mb) > load:
+        load = share
+    if has.gpus and (share := used.gpus / has.gpus) > load:
+        load = share
+    return load
 
 
 def amounts(resources: Resources) -> tuple[float, float, float, float]:
