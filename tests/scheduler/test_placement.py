@@ -8,7 +8,7 @@ import pytest
 
 from tests.scheduler.world import World
 from vine import config
-from vine.names import MANAGER, FileId
+from vine.names import MANAGER, FileId, TaskId, WorkerId
 from vine.wire import messages as m
 from vine.wire.parts import Outcome, Policy, Request, Resources
 from vine.wire.worker_messages import WorkerHello
@@ -209,3 +209,63 @@ def test_a_strict_input_that_is_not_declared_any_more_is_looked_for_nowhere() ->
     world.say(m.ForgetFiles((sent,)))
     world.pass_time(1)
     assert sent not in world.core.state.files.by_id
+
+
+def avoid(world: World, task: TaskId, name: str) -> None:
+    world.core.state.tasks.by_id[task].avoid = {WorkerId(name)}
+
+
+def test_the_only_worker_with_room_is_not_given_a_task_that_avoids_it() -> None:
+    # given two busy workers, and two tasks of which the first avoids one of them
+    world = World(workers=2)
+    running = [world.submit() for _ in range(2)]
+    first, second = world.submit(), world.submit()
+    avoid(world, first, "w1")
+    (on_w1,) = [task for task in running if world.worker_of(task) == "w1"]
+    # when that one comes to have room
+    w1 = world.workers["w1"]
+    (attempt,) = w1.assigned
+    world.happen(("start", w1, attempt))
+    world.happen(("end", w1, attempt))
+    # then the second task is given to it, and the first waits for the other
+    assert on_w1 in world.results
+    assert (world.state_of(first), world.worker_of(second)) == ("ready", "w1")
+    world.settle()
+    assert world.results[first].worker_id == "w2"
+
+
+def test_tasks_that_avoid_workers_are_not_looked_at_one_by_one_while_nobody_has_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World(workers=2)
+    world.submit()
+    world.submit()
+    waiting = [world.submit() for _ in range(20)]
+    for task in waiting:
+        avoid(world, task, "w1")
+    seen = looks(world, monkeypatch)
+    world.submit(request=Request(cores=1, memory_mb=10))
+    assert len(seen) <= 2
+    world.settle()
+    assert all(world.results[task].worker_id == "w2" for task in waiting)
+
+
+def test_a_queue_whose_tasks_turn_out_to_be_long_is_not_moved_at_once() -> None:
+    # given tasks that were queued when their kind was known to be short
+    world = World(workers=1)
+    function = world.buffer(b"f")
+    body = world.core.state.tasks.by_id[world.submit(function=function)].body
+    placement = world.core.state.placement
+    for _ in range(50):
+        placement.durations.observe(body, 0.001)
+    tasks = [world.submit(function=function) for _ in range(200)]
+    (queue,) = [shape.queue for shape in placement.shapes.values() if shape.queue]
+    length = len(queue)
+    # when it is learnt to be long
+    for _ in range(100):
+        placement.durations.observe(body, 10.0)
+    world.submit(request=Request(cores=1, memory_mb=10))
+    # then the tasks stay where they are, and no more of them are given out than can run
+    assert len(queue) == length
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}

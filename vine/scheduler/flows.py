@@ -188,8 +188,8 @@ class Transfers:
 
     def spreads(self, object_id: ObjectId) -> bool:
         """Whether somebody gets, wants or plans the object, so that it matters who else has it."""
-        tables = (self.receiving, self.wanting, self.mates, self.forests)
-        return any([object_id in table for table in tables])
+        flows = object_id in self.receiving or object_id in self.wanting
+        return flows or object_id in self.mates or object_id in self.forests
 
     def coming_to(self, object_id: ObjectId) -> set[WorkerId]:
         """The nodes that receive the object or wait for a source of it."""

@@ -183,15 +183,14 @@ class Placement:
         """
         (worker_id,) = self._changed
         worker, assigned = self.workers[worker_id], 0
-        if not all([head.fit.blocked and head.fit.seen >= self._looked for head in heads]):
+        if any(not head.fit.blocked or head.fit.seen < self._looked for head in heads):
             return 0
         able = heads
         while able := [head for head in able if head.fit.usable(worker) and not head.fit.full]:
             best = min(able)
             if worker_id in best.record.avoid:
                 return assigned
-            self._take(best, worker, room)
-            assigned += 1
+            assigned += self._take(best, worker, room)
             heads.remove(best)
             able.remove(best)
             following = self._first(best.shape, tasks)
@@ -204,13 +203,17 @@ class Placement:
         heads.clear()
         return assigned
 
-    def _take(self, head: Head, worker: WorkerRecord, room: Dispatcher) -> None:
+    def _take(self, head: Head, worker: WorkerRecord, room: Dispatcher) -> bool:
+        """Give the task to the worker; not if it was given away since, or another one has come to be before it."""
+        if head.record.state is not _READY or head.shape.queue.head is not head.entry:
+            return False
         given = room.instead(head.record, worker)
         if given is head.record:
             head.shape.queue.pop()
         allotment = head.fit.allotment(worker.hello.capacity)
         assert allotment is not None, f"{worker.worker_id} was chosen, and does not fit"
         room.assign(given, worker, allotment)
+        return True
 
     def _pair(
         self, heads: list[Head], passed: list[Shape], tasks: dict[TaskId, TaskRecord], room: Dispatcher
@@ -228,8 +231,7 @@ class Placement:
             if not self._is_blocked(fit):
                 worker = self.choose(fit, record, room, room.places(fit) if fit.strict else None)
             if worker is not None:
-                self._take(head, worker, room)
-                assigned += 1
+                assigned += self._take(head, worker, room)
             else:
                 # No load tells where a strict input has come to.
                 fit.blocked = not (fit.strict or fit.index)
