@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from vine.names import AttemptId, HostId, PeerKey, WorkerId
@@ -13,7 +11,16 @@ from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import CategorySpec, Request, Resources
 from vine.wire.worker_messages import WorkerHello
 
-ONE_CORE = Shape("one", 0, Request(cores=1), (), (), None)
+ONE_CORE = Request(cores=1)
+
+
+def shape(
+    ahead: int = 0,
+    request: Request = ONE_CORE,
+    features: tuple[str, ...] = (),
+    category: Category | None = None,
+) -> Shape:
+    return Shape("shape", ahead, request, features, (), category)
 
 
 def worker(*given: float, cores: float = 2, features: tuple[str, ...] = ()) -> WorkerRecord:
@@ -40,29 +47,29 @@ def worker(*given: float, cores: float = 2, features: tuple[str, ...] = ()) -> W
     ],
 )
 def test_a_worker_is_usable_up_to_its_load(ahead: int, given: tuple[float, ...], usable: bool, at_once: bool) -> None:
-    shape = replace(ONE_CORE, ahead=ahead)
-    assert (shape.usable(worker(*given)), shape.runs_at_once(worker(*given))) == (usable, at_once)
+    queued = shape(ahead)
+    assert (queued.usable(worker(*given)), queued.runs_at_once(worker(*given))) == (usable, at_once)
 
 
 def test_who_is_too_small_lacks_a_feature_is_closed_or_crowded_is_not_usable() -> None:
     closed, crowded = worker(), worker(0.5)
     closed.open = False
     crowded.attempts_max = 1
-    assert not ONE_CORE.usable(worker(cores=0.5))
-    assert not ONE_CORE.usable(closed)
-    assert not ONE_CORE.usable(crowded)
-    featured = replace(ONE_CORE, features=("fast",))
+    assert not shape().usable(worker(cores=0.5))
+    assert not shape().usable(closed)
+    assert not shape().usable(crowded)
+    featured = shape(features=("fast",))
     assert not featured.usable(worker())
     assert featured.usable(worker(features=("fast", "near")))
 
 
 def test_a_task_that_asks_for_no_cores_runs_on_a_worker_that_is_full() -> None:
-    assert replace(ONE_CORE, request=Request(0, 0, 0, 0)).runs_at_once(worker(1, 1))
+    assert shape(request=Request(0, 0, 0, 0)).runs_at_once(worker(1, 1))
 
 
 def test_a_shape_is_full_with_its_category() -> None:
     category = Category(CategorySpec("few", concurrent_max=1))
-    shape = replace(ONE_CORE, category=category)
-    assert not shape.full
+    queued = shape(category=category)
+    assert not queued.full
     category.running = 1
-    assert shape.full and not ONE_CORE.full
+    assert queued.full and not shape().full

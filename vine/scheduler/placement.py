@@ -173,9 +173,7 @@ class Placement:
         self._waiting.pop(shape, None)
         return None
 
-    def _fill(
-        self, heads: list[Head], passed: list[Shape], tasks: dict[TaskId, TaskRecord], room: Dispatcher
-    ) -> int:
+    def _fill(self, heads: list[Head], passed: list[Shape], tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> int:
         """Nobody had room for these but, perhaps, the one worker whose load has changed: give it what it can take.
 
         Returns how many that were. Leaves those heads for which others than that worker must be looked at, and
@@ -215,9 +213,7 @@ class Placement:
         room.assign(given, worker, allotment)
         return True
 
-    def _pair(
-        self, heads: list[Head], passed: list[Shape], tasks: dict[TaskId, TaskRecord], room: Dispatcher
-    ) -> int:
+    def _pair(self, heads: list[Head], passed: list[Shape], tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> int:
         """Look for a worker for each of these, best first, and for what follows in their queues."""
         heapq.heapify(heads)
         put_aside: list[tuple[Shape, Entry]] = []

@@ -137,8 +137,9 @@ class State:
         if self._assignments:
             for worker_id, assignments in self._assignments.items():
                 worker = self.workers.get(worker_id)
-                for some in () if worker is None else _parted(assignments, _assignment_bytes):
-                    out.append(actions.Send(worker.peer, RunAttempts(some)))
+                if worker is not None:
+                    some = _parted(assignments, _assignment_bytes)
+                    out += [actions.Send(worker.peer, RunAttempts(portion)) for portion in some]
             self._assignments = {}
         if self._results:
             for client, results in self._results.items():
