@@ -21,6 +21,7 @@ from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Re
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
+_STAGED = TaskState.STAGED
 _COMING_WEIGHT = 0.5  # An input on its way counts half as much as one that is there.
 
 
@@ -128,23 +129,50 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
 
 
 def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
-    files = state.files
-    for file_id in input_files(record.spec):
-        if not files.is_available(file_id):
-            reconsider(state, record)  # An input was lost while the task was ready.
-            return
-    state.prefetches.forget(record.task_id)
+    inputs = _inputs(state, record)
+    if inputs is None:
+        reconsider(state, record)  # An input was lost while the task was ready.
+        return
     worker_id = worker.worker_id
     attempt = Attempt(state.next_attempt(), worker_id, state.now)
+    state.prefetches.forget(record.task_id)
     worker.take(attempt.attempt_id, allotment)
     state.load_changed(worker)
     state.tasks.begin(record, attempt)
-    state.tasks.move(record, TaskState.STAGED)
-    for known in needed_objects(state, record):
+    state.tasks.move(record, _STAGED)
+    if record.spec.depends:
+        inputs += _results(state, record)
+    for known in inputs:
         if known.object_id not in worker.holds:
             staging.need(state, worker_id, known)
     state.give(worker_id, _assignment(state, record, attempt, allotment))
     state.record(AttemptAssigned(attempt.attempt_id, record.spec.task_id, worker_id))
+
+
+def _inputs(state: State, record: TaskRecord) -> list[ObjectRecord] | None:
+    """What the task's files stand for; None if one of them cannot be had."""
+    files, found = state.files, []
+    for file_id in input_files(record.spec):
+        known = files.object_of(file_id)
+        if known is None or not files.can_be_had(known):
+            return None
+        found.append(known)
+    return found
+
+
+def _results(state: State, record: TaskRecord) -> list[ObjectRecord]:
+    """Those results of other tasks that the task takes and that do not travel in its assignment."""
+    inline_left = config.dependency_bytes_inline_max
+    found = []
+    for task_id in record.spec.depends:
+        dependency = state.tasks.by_id[task_id]
+        if dependency.value is not None:
+            inline_left -= len(dependency.value)
+            if inline_left < 0:
+                _make_object(state, dependency)
+        if dependency.value_object is not None:
+            found.append(state.files.objects[dependency.value_object])
+    return found
 
 
 def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
@@ -153,15 +181,7 @@ def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
         known = state.files.object_of(file_id)
         assert known is not None, f"task {record.task_id} is staged without its input {file_id}"
         yield known
-    inline_left = config.dependency_bytes_inline_max
-    for task_id in record.spec.depends:
-        dependency = state.tasks.by_id[task_id]
-        if dependency.value is not None:
-            inline_left -= len(dependency.value)
-            if inline_left < 0:
-                _make_object(state, dependency)
-        if dependency.value_object is not None:
-            yield state.files.objects[dependency.value_object]
+    yield from _results(state, record)
 
 
 def takes(state: State, record: TaskRecord, known: ObjectRecord) -> bool:
