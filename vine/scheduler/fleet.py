@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from msgspec.structs import force_setattr
+
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import closing, dispatch, downloads, keeping, recovery, staging
@@ -12,7 +14,7 @@ from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import WorkerJoined
 from vine.scheduler.shapes import Shape
-from vine.scheduler.tasks import TaskState
+from vine.scheduler.tasks import TaskState, same
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
 from vine.wire.messages import FleetDemand, RunState
@@ -49,6 +51,9 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
 
 
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
+    force_setattr(
+        hello, "capacity", same(hello.capacity)
+    )  # Most workers are alike, and it is looked at often.
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id

@@ -185,13 +185,13 @@ def _body_key(kind: TaskKind, function: FileId | None, shape: str) -> str:
 def share_what_is_alike(spec: TaskSpec) -> None:
     """Let the specs of a group have one request, label, function between them: each was decoded with its own."""
     for name in _ALIKE:
-        force_setattr(spec, name, _same(getattr(spec, name)))
+        force_setattr(spec, name, same(getattr(spec, name)))
     if not spec.variables:
         force_setattr(spec, "variables", _NO_VARIABLES)
 
 
 @lru_cache(_KEYS_REMEMBERED, typed=True)
-def _same(value: Hashable) -> Hashable:
+def same(value: Hashable) -> Hashable:
     """The first of all equal ones."""
     return value
 
