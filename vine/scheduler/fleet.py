@@ -51,9 +51,7 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
 
 
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
-    force_setattr(
-        hello, "capacity", same(hello.capacity)
-    )  # Most workers are alike, and it is looked at often.
+    force_setattr(hello, "capacity", same(hello.capacity))  # Most workers are alike, and it is looked at often.
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id

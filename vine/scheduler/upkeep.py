@@ -51,7 +51,8 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
     if file.users or (file.unpacked and any(state.files.by_id[unpacked].users for unpacked in file.unpacked)):
         return
     if file.forgotten and not file.unpacked:
-        _bring_no_more(state, file)
+        if file.bring:
+            _bring_no_more(state, file)
         unbind(state, file)
         state.files.forget(file)
         state.copies.replicated.discard(file.file_id)
@@ -125,13 +126,15 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
 
 
 def _stop_transfers(state: State, known: ObjectRecord) -> None:
-    for transfer_id in list(state.transfers.receiving.get(known.object_id, {}).values()):
-        staging.abandon(state, state.transfers.active[transfer_id], for_good=True)
-    state.transfers.wanting.pop(known.object_id, None)
-    mates.drop_object(state, known.object_id)
-    spreading.dissolve(state, known.object_id)
-    state.transfers.forgive(object_id=known.object_id)
-    state.ranks.forget(object_id=known.object_id)
+    transfers, object_id = state.transfers, known.object_id
+    if transfers.spreads(object_id):
+        for transfer_id in list(transfers.receiving.get(object_id, {}).values()):
+            staging.abandon(state, transfers.active[transfer_id], for_good=True)
+        transfers.wanting.pop(object_id, None)
+        mates.drop_object(state, object_id)
+        spreading.dissolve(state, object_id)
+    transfers.forgive(object_id=object_id)
+    state.ranks.forget(object_id=object_id)
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:
