@@ -9,6 +9,7 @@ import pytest
 from tests.scheduler.world import World
 from vine import config
 from vine.names import MANAGER, FileId, TaskId, WorkerId
+from vine.scheduler import dispatch, prefetching
 from vine.wire import messages as m
 from vine.wire.parts import Outcome, Policy, Request, Resources
 from vine.wire.worker_messages import WorkerHello
@@ -269,3 +270,68 @@ def test_a_queue_whose_tasks_turn_out_to_be_long_is_not_moved_at_once() -> None:
     assert len(queue) == length
     world.settle()
     assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
+
+
+def end_one(world: World, name: str) -> None:
+    """The first of what the worker was given runs, and ends."""
+    worker = world.workers[name]
+    attempt = next(iter(worker.assigned))
+    world.happen(("start", worker, attempt))
+    world.happen(("end", worker, attempt))
+
+
+def test_who_has_come_to_have_room_while_nobody_waited_is_found_beside_the_one_that_has_now() -> None:
+    # given a shape for which nobody had room when it was looked at, and whose tasks are gone
+    world = World(workers=2)
+    first, second = world.submit(), world.submit()
+    gone = world.submit()
+    followers = [world.submit(depends=(second,)) for _ in range(2)]
+    world.say(m.CancelTasks((gone,)))
+    # when one worker comes to have room, and later, in one step, another one and two tasks
+    assert (world.worker_of(first), world.worker_of(second)) == ("w1", "w2")
+    end_one(world, "w1")
+    end_one(world, "w2")
+    # then both workers are given one
+    assert {world.worker_of(task) for task in followers} == {"w1", "w2"}
+
+
+def room_for_three(low: float) -> tuple[World, list[TaskId]]:
+    """A worker whose only task is about to end, and three that wait for its cores: two of a shape, one of another."""
+    world = World(workers=1, cores=3)
+    world.submit(request=Request(cores=3))
+    tasks = [world.submit(), world.submit(request=Request(cores=1, memory_mb=1), priority=low), world.submit()]
+    assert [world.state_of(task) for task in tasks] == ["ready"] * 3
+    return world, tasks
+
+
+def test_a_task_that_was_given_away_instead_of_another_is_not_given_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, tasks = room_for_three(low=0)
+    other = world.core.state.tasks.by_id[tasks[1]]
+    ready = other.state
+    monkeypatch.setattr(prefetching, "instead", lambda _, record, worker: other if other.state is ready else record)
+    end_one(world, "w1")
+    assert [world.state_of(task) for task in tasks] == ["staged"] * 3
+
+
+def test_a_task_that_becomes_ready_during_a_look_goes_first_if_it_must(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a task that waits, more urgent than the last of those that will be looked at
+    world, tasks = room_for_three(low=-2)
+    state = world.core.state
+    waits = world.submit(depends=(tasks[0],), request=Request(cores=1, memory_mb=1), priority=-1)
+    urgent = state.tasks.by_id[waits]
+    # when it becomes ready while the first of them is given out
+    give = state.give
+
+    def give_and_wake(*arguments: Any) -> None:
+        give(*arguments)
+        if urgent.unmet:
+            urgent.unmet = frozenset()
+            dispatch.make_ready(state, urgent)
+
+    monkeypatch.setattr(state, "give", give_and_wake)
+    end_one(world, "w1")
+    # then it is in a queue, or on the worker, and so is the one that it came before
+    queued = {entry[2] for shape in state.placement.shapes.values() for entry in shape.queue}
+    assert urgent.task_id in queued or urgent.attempt is not None
+    assert tasks[1] in queued or world.worker_of(tasks[1]) == "w1"
+    assert world.worker_of(tasks[0]) == world.worker_of(tasks[2]) == "w1"
