@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from benchmarks.scale.fleet import Fleet
-from benchmarks.scale.measured import MeasuredScheduler
+from benchmarks.scale.measured import MeasuredScheduler, reading_s
 from benchmarks.scale.workloads import VALUE, Batch, Workload
 from benchmarks.simulator.clock import Clock
 from vine import config
@@ -45,7 +45,7 @@ class Run:
     def __init__(self, setup: Setup, means_s: dict[str, float], name: str = "") -> None:
         self._setup, self._means_s, self._name = setup, means_s, name
         self.clock = Clock()
-        self.scheduler = MeasuredScheduler()
+        self.scheduler = MeasuredScheduler(reading_s=reading_s())
         self._dice = random.Random(setup.seed)
         self.fleet = Fleet(self.clock, self._dice, self._hear, self._seconds_of, VALUE, setup.cores)
         self.workload = Workload(setup.seed)

@@ -111,15 +111,17 @@ class Scheduler:
                 worker.heard_at = now
                 self._route(self._from_worker, worker, message)
                 return self._finish()
+            if (client := state.clients.get(peer)) is not None and (handler := self._from_client.get(type(message))):
+                client.heard_at = now
+                handler(client, message)
+                return self._finish()
             self.heard(peer, now)
             if (hello := self._hellos.get(type(message))) is not None:
                 hello(peer, message)
-            elif (client := state.clients.get(peer)) is not None:
-                self._route(self._from_client, client, message)
             elif (factory := state.factories.get(peer)) is not None:
                 self._route(self._from_factory, factory, message)
             else:
-                state.strange += 1  # It has left, or never said hello.
+                state.strange += 1  # It has left, never said hello, or may not say this.
         except MalformedMessage:
             state.strange += 1  # Raised before anything was changed.
         return self._finish()

@@ -34,7 +34,8 @@ def bind(
     known = state.files.bind(file, object_id, manifest)
     if known.holders:
         state.placement.copies_came({file.file_id})
-    state.transfers.touch(MANAGER, object_id)  # The file may forbid to share it.
+    if state.transfers.spreads(object_id) or state.copies.any_wanted:
+        state.transfers.touch(MANAGER, object_id)  # The file may forbid to share it.
     known.data = known.data if data is None else data
     known.archive = known.archive if archive is None else archive
     if _LEVELS.index(file.spec.cache) > _LEVELS.index(known.cache):

@@ -181,8 +181,9 @@ class Placement:
         """
         (worker_id,) = self._changed
         worker, assigned = self.workers[worker_id], 0
-        if any(not head.fit.blocked or head.fit.seen < self._looked for head in heads):
-            return 0
+        for head in heads:
+            if not head.fit.blocked or head.fit.seen < self._looked:
+                return 0
         able = heads
         while able := [head for head in able if head.fit.usable(worker) and not head.fit.full]:
             best = min(able)
