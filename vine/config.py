@@ -144,6 +144,7 @@ crowded_out_max = 20  # Times that a task's data may lack the room that other ta
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 category_samples_min = 5  # Tasks of a category that were measured, before their use decides for the others.
+category_learns_again = 4  # Where sizes are weighed, that is done anew when so many times fewer have been added.
 category_step_mb = 50.0  # Such memory and disk are rounded up to this, so that figures settle soon.
 category_slack = 0.05  # Of a step: a body that keeps 1.02 cores busy, by the kernel's own rounding, needs one.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.

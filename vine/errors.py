@@ -119,6 +119,10 @@ class DependencyFailed(TaskFailed):
     """A task whose result this one takes did not succeed."""
 
 
+class Forsaken(TaskFailed):
+    """Workers have given the task back without having run it more often than it allows."""
+
+
 class WorkerLost(TaskFailed):
     """Every allowed attempt of the task ended with the loss of its worker."""
 

@@ -40,6 +40,7 @@ class Settings:
     min_workers: int
     max_workers: int
     size: Request  # of each worker
+    features: tuple[str, ...]  # ... and what it offers besides
     idle_timeout_s: float
     workspace: Path | None
     parent_fd: int | None
@@ -150,6 +151,8 @@ class Factory:
         command += ["--connection", str(self._settings.connection.absolute())]
         command += ["--cores", str(size.cores), "--memory", str(size.memory_mb)]
         command += ["--disk", str(size.disk_mb), "--gpus", str(size.gpus)]
+        for feature in self._settings.features:
+            command += ["--feature", feature]
         if self._settings.workspace is not None:
             command += ["--workspace", str(self._settings.workspace)]
         return command
@@ -160,7 +163,7 @@ class Factory:
         self._told = None  # A manager that greets us anew knows nothing of our fleet.
         settings = self._settings
         return wire.FactoryHello(
-            self._name, settings.batch_type, settings.min_workers, settings.max_workers, self._size
+            self._name, settings.batch_type, settings.min_workers, settings.max_workers, self._size, settings.features
         )
 
     def _report(self) -> None:

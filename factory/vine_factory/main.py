@@ -24,7 +24,14 @@ def parse(argv: Sequence[str] | None) -> Settings:
     parser.add_argument("--cores", type=amount, help="of each worker (default: an equal share of the machine)")
     parser.add_argument("--memory", type=amount, metavar="MB", help="of each worker (default: an equal share)")
     parser.add_argument("--disk", type=amount, metavar="MB", help="of each worker (default: an equal share)")
-    parser.add_argument("--gpus", type=amount, help="of each worker (default: none)")
+    parser.add_argument("--gpus", type=whole_amount, help="of each worker (default: none)")
+    parser.add_argument(
+        "--feature",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="of each worker: something that tasks ask for; may be given several times",
+    )
     parser.add_argument(
         "--idle-timeout",
         type=amount,
@@ -44,6 +51,7 @@ def parse(argv: Sequence[str] | None) -> Settings:
         min_workers=given.min_workers,
         max_workers=max_workers,
         size=Request(cores=given.cores, memory_mb=given.memory, disk_mb=given.disk, gpus=given.gpus),
+        features=tuple(given.feature),
         idle_timeout_s=given.idle_timeout,
         workspace=given.workspace.absolute() if given.workspace else None,
         parent_fd=given.parent_fd,
@@ -61,6 +69,13 @@ def amount(text: str) -> float:
     number = float(text)
     if not (math.isfinite(number) and 0 <= number <= 1e9):
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and a billion")
+    return number
+
+
+def whole_amount(text: str) -> float:
+    number = amount(text)
+    if number != int(number):
+        raise argparse.ArgumentTypeError(f"{text} is no whole number")
     return number
 
 

@@ -261,7 +261,15 @@ def tasks_per_worker(request: Request, capacity: Resources) -> int:
         (request.cores, capacity.cores),
         (request.memory_mb, capacity.memory_mb),
         (request.disk_mb, capacity.disk_mb),
-        (request.gpus, capacity.gpus),
     )
     fits = [math.floor(have / asked + _ROUNDING) for asked, have in pairs if asked]
+    if request.gpus:
+        fits.append(_tasks_on_gpus(request.gpus, capacity.gpus))
     return min(fits, default=1)  # A task that names nothing is given the whole worker.
+
+
+def _tasks_on_gpus(asked: float, devices: float) -> int:
+    """Who asks for less than one device has a share of one: what is left over of two does not make up another."""
+    if asked < 1:
+        return int(devices) * math.floor(1 / asked + _ROUNDING)
+    return math.floor(devices / asked + _ROUNDING)

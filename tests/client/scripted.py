@@ -38,23 +38,25 @@ from vine.wire.messages import (
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
+from vine_function_host.frames import INLINE, Call
+from vine_function_host.host import Host
+from vine_function_host.serialiser import Serialiser
 from vine_worker import process
-from vine_worker.functions import host
 from vine_worker.functions.channel import Answer, call_frame
 
 
-class OneCall(host.Host):
+class OneCall(Host):
     """The true host program's way with a call, without its process: what it answers."""
 
     def __init__(self, spec: TaskSpec, data: Callable[[FileId], bytes], values: dict[TaskId, bytes]) -> None:
         assert spec.function is not None
-        self._serialiser = host.Serialiser(None)
+        self._serialiser = Serialiser(None)
         self._functions = {b"it": self._serialiser.load(data(spec.function))}
         self._settings = b""
         payload = spec.payload if spec.payload_file is None else data(spec.payload_file)
         blobs = [payload, *(values[task_id] for task_id in spec.depends)]
-        frame = call_frame(1, b"it", b"", [(host.INLINE, blob) for blob in blobs])
-        self._run(host.Call(memoryview(frame)))
+        frame = call_frame(1, b"it", b"", [(INLINE, blob) for blob in blobs])
+        self._run(Call(memoryview(frame)))
 
     def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
         answer = Answer(number, brings, False, content, run_s, words)

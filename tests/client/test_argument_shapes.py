@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from vine.client import serialise
 from vine.names import TaskId
-from vine_worker.functions import host
+from vine_function_host.frames import INLINE
+from vine_function_host.serialiser import Serialiser
 
 
 def power(base: int, exponent: int) -> int:
@@ -92,7 +93,7 @@ def calls(draw: st.DrawFn) -> tuple[tuple[Any, ...], dict[str, Any]]:
 def on_the_host(payload: bytes, links: serialise.Links | None, values: dict[TaskId, object]) -> Any:
     depends = () if links is None else links.depends
     blobs = [payload, *(serialise.dump(values[task_id]) for task_id in depends)]
-    return host.Serialiser(None).arguments([(host.INLINE, blob) for blob in blobs])
+    return Serialiser(None).arguments([(INLINE, blob) for blob in blobs])
 
 
 def futures_in(value: Any) -> Iterator[Placeholder]:

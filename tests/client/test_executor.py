@@ -17,7 +17,7 @@ from vine.client.executor import Executor
 from vine.client.futures import RemoteTraceback, VineFuture
 from vine.client.manager import Manager
 from vine.wire.messages import CancelTasks, ForgetFiles, ForgetResults
-from vine.wire.parts import CacheLevel, Request, TaskKind, TaskSpec
+from vine.wire.parts import CacheLevel, Policy, Request, TaskKind, TaskSpec
 
 pytestmark = pytest.mark.live
 
@@ -170,6 +170,17 @@ def test_options_are_of_the_calls_made_with_them(
     assert second.request == Request(cores=2.0, memory_mb=100.0, gpus=1.0)
 
 
+def test_calls_of_a_category_say_so_and_may_leave_their_core_to_it(
+    executor: Executor, scripted: ScriptedManager
+) -> None:
+    fits = executor.options(category="fit", cores=None)
+    for one in (fits, fits.options(priority=1), fits.options(category=None)):
+        assert one.submit(add, 1).result(30) == 2
+    first, second, third = submitted(scripted)
+    assert (first.policy, second.policy, third.policy) == (Policy(category="fit"), Policy(category="fit"), None)
+    assert first.request == Request()
+
+
 def test_isolation_is_the_kind_of_task_that_a_call_becomes(executor: Executor, scripted: ScriptedManager) -> None:
     for isolation in ("shared", "fork", "process"):
         assert executor.options(isolation=isolation).options(priority=1).submit(add, 1).result(30) == 2
@@ -188,6 +199,7 @@ def test_isolation_is_the_kind_of_task_that_a_call_becomes(executor: Executor, s
         ({"inputs": ["a.txt"]}, "is no mapping"),
         ({"inputs": {"/etc/passwd": None}}, "is no file of this manager"),
         ({"environment": "env.tar"}, "is no file of this manager"),
+        ({"category": 7}, "7 is no name of a category"),
     ],
 )
 def test_options_that_cannot_be_meant_are_refused_at_once(

@@ -30,16 +30,26 @@ def test_each_word_about_a_category_is_added_to_those_before() -> None:
     policies.set_category_resources_max("fit", {"cores": 2, "memory": 4000, "disk": 100, "gpus": 1})
     policies.set_category_first_allocation_guess("fit", {"memory": 500})
     policies.set_category_max_concurrent("fit", 3)
-    most, first = Request(2, 4000, 100, 1), Request(memory_mb=500)
-    assert policies.said[-1] == SetCategory(CategorySpec("fit", CategoryMode.MAX, most, first, 3))
+    policies.set_category_resources_min("fit", {"cores": 1})
+    most, first, least = Request(2, 4000, 100, 1), Request(memory_mb=500), Request(cores=1)
+    assert policies.said[-1] == SetCategory(CategorySpec("fit", CategoryMode.MAX, most, first, 3, least))
+
+
+@pytest.mark.parametrize("name", ["max throughput", "max_throughput"])
+def test_modes_may_be_written_as_they_are_in_other_programs(name: str) -> None:
+    policies = Said()
+    policies.set_category_mode("fit", name)
+    assert policies.said == [SetCategory(CategorySpec("fit", CategoryMode.MAX_THROUGHPUT))]
 
 
 def test_nonsense_about_a_category_is_refused_with_what_may_be_given() -> None:
     policies = Said()
-    with pytest.raises(errors.UsageError, match="'fixed' or 'max'"):
-        policies.set_category_mode("fit", "min waste")
+    with pytest.raises(errors.UsageError, match="one of 'fixed', 'max', 'max throughput', 'min waste'"):
+        policies.set_category_mode("fit", "bucketing")
     with pytest.raises(errors.UsageError, match="no resources 'ram': give cores, memory, disk, gpus"):
         policies.set_category_resources_max("fit", {"ram": 1})
+    with pytest.raises(errors.UsageError, match="None are no resources: give a mapping"):
+        policies.set_category_resources_min("fit", None)  # type: ignore[arg-type]
     with pytest.raises(errors.UsageError, match="no number of tasks"):
         policies.set_category_max_concurrent("fit", -1)
     with pytest.raises(errors.UsageError, match="no name of a category"):

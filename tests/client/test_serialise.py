@@ -21,7 +21,8 @@ from vine.client import serialise
 from vine.client.serialise import ForeignFailed
 from vine.errors import MalformedMessage, NotSerialisable
 from vine.names import TaskId
-from vine_worker.functions import host
+from vine_function_host.frames import INLINE
+from vine_function_host.serialiser import Serialiser
 
 
 def nobodys(future: Future[Any]) -> TaskId | None:
@@ -31,8 +32,8 @@ def nobodys(future: Future[Any]) -> TaskId | None:
 def load_on_worker(payload: bytes, values: list[object]) -> Any:
     """As a function host reads a payload: dependency values filled in by position."""
 
-    blobs = [(host.INLINE, content) for content in (payload, *map(serialise.dump, values))]
-    many, args, kwargs = host.Serialiser(None).arguments(blobs)
+    blobs = [(INLINE, content) for content in (payload, *map(serialise.dump, values))]
+    many, args, kwargs = Serialiser(None).arguments(blobs)
     assert not many
     return args, kwargs
 

@@ -10,7 +10,7 @@ from vine import errors
 from vine.client.files import File, cache_level
 from vine.client.tasks import PythonTask, Task, name_of, sandbox_name
 from vine.names import FileId, TaskId
-from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Request, TaskKind
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Policy, Request, TaskKind
 
 
 class FakeManager:
@@ -85,6 +85,9 @@ def test_a_name_is_taken_in_its_plainest_form() -> None:
         (lambda task: task.set_env_var("A=B", "x"), "cannot be an environment variable"),
         (lambda task: task.add_input("path", "name"), "is no declared file"),
         (lambda task: task.exit_code, "has not ended"),
+        (lambda task: task.set_time_min(-1), "seconds=-1 is no amount"),
+        (lambda task: task.set_max_forsaken(1.5), "1.5 is no number of times"),
+        (lambda task: task.set_category(5), "5 is no name of a category"),
     ],
 )
 def test_nonsense_is_refused_when_it_is_said(wrong: Any, match: str) -> None:
@@ -173,6 +176,16 @@ def test_start_and_end_are_seconds_as_the_clock_tells_them_or_microseconds() -> 
     assert (policy.starts_at_s, policy.ends_at_s) == (1_900_000_000, 1_900_000_060.5)
     with pytest.raises(errors.UsageError, match="seconds since the epoch"):
         Task("true").set_time_end("tomorrow")  # type: ignore[arg-type]
+
+
+def test_how_long_its_worker_must_live_and_how_often_it_may_be_given_back_are_told() -> None:
+    task = Task("true")
+    task.set_time_min(600)
+    task.set_max_forsaken(2)
+    assert spec_of(task).policy == Policy(time_min_s=600, forsaken_max=2)
+    task = Task("true")
+    task.set_max_forsaken(-1)
+    assert spec_of(task).policy is None
 
 
 def test_a_task_that_says_nothing_of_it_has_no_policy_to_send() -> None:

@@ -151,6 +151,13 @@ def test_the_minimum_starts_unasked_with_the_size_that_was_asked_for(run: Run) -
         assert f"'--connection', '{run.connection}'" in arguments
 
 
+def test_the_features_of_its_workers_are_told_to_them_and_to_the_manager(run: Run) -> None:
+    run.start("--min-workers", "1", "--feature", "a100", "--feature", "NVIDIA RTX A2000")
+    assert run.welcome().features == ("a100", "NVIDIA RTX A2000")
+    [(_, arguments)] = run.workers(1).values()
+    assert "'--feature', 'a100', '--feature', 'NVIDIA RTX A2000'" in arguments
+
+
 def test_the_fleet_grows_with_the_work_and_ends_with_the_run(run: Run) -> None:
     factory = run.start("--max-workers", "2", "--cores", "1")
     run.welcome()

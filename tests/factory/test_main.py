@@ -30,6 +30,12 @@ def test_sizes_may_be_fractions() -> None:
     assert settings.size == Request(0.5, 1000, 20, 0)
 
 
+def test_features_are_given_one_by_one() -> None:
+    assert parse([*NEEDED, "--feature", "a100", "--feature", "NVIDIA RTX A2000"]).features == (
+        "a100", "NVIDIA RTX A2000",
+    )  # fmt: skip
+
+
 def test_the_workspace_does_not_depend_on_where_workers_start() -> None:
     assert parse([*NEEDED, "--workspace", "here"]).workspace == Path("here").absolute()
 
@@ -42,6 +48,7 @@ def test_the_workspace_does_not_depend_on_where_workers_start() -> None:
         (["--max-workers", "many"], "invalid whole value: 'many'"),
         (["--cores", "nan"], "nan is not between 0 and a billion"),
         (["--memory", "-5"], "-5 is not between 0 and a billion"),
+        (["--gpus", "0.5"], "0.5 is no whole number"),
         (["--batch-type", "cloud"], "invalid choice: 'cloud'"),
     ],
 )

@@ -239,6 +239,11 @@ def test_small_tasks_share_a_worker() -> None:
     assert workers_for((WorkDemand(Request(cores=0.1), 40),), SIZE) == 1
 
 
+@pytest.mark.parametrize(("gpus", "fitting"), [(1, 2), (2, 1), (3, 0), (0.5, 4), (0.6, 2), (0.1, 20)])
+def test_a_share_of_a_gpu_is_of_one_device(gpus: float, fitting: int) -> None:
+    assert tasks_per_worker(Request(gpus=gpus), Resources(4, 8_000, 10_000, 2)) == fitting
+
+
 # --- every order of events -----------------------------------------------------------------------
 
 

@@ -136,7 +136,7 @@ def test_an_interrupted_sweep_leaves_nothing(out: Path, number: signal.Signals) 
 def _runs_on_the_mount() -> bool:
     """Tasks are under way in an interpreter that lies there."""
     words = (program.info["cmdline"] or [] for program in psutil.process_iter(["cmdline"]))
-    return any(line[:1] and "shared-fs" in line[0] and "host.py" in " ".join(line) for line in words)
+    return any(line[:1] and "shared-fs" in line[0] and "vine_function_host" in " ".join(line) for line in words)
 
 
 def _when(condition: Callable[[], bool], act: Callable[[], None]) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import os
 import signal
 import sys
+import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -138,6 +139,17 @@ def take_memory(count: int, seconds: float = GIVE_UP_S) -> None:
     end_at = time.monotonic() + seconds
     while time.monotonic() < end_at:
         time.sleep(0.01)  # In parts: whoever ends it by a signal need not wait for the rest.
+
+
+def fill_disk(count: int, where: str, seconds: float = GIVE_UP_S) -> str:
+    """Leaves so many bytes in its folder, or in that for temporary files, for so long; says in which folder it is."""
+    with open("big", "wb") if where == "folder" else tempfile.NamedTemporaryFile(delete=False) as file:
+        file.write(os.urandom(count))
+        file.flush()
+        end_at = time.monotonic() + seconds
+        while time.monotonic() < end_at:
+            time.sleep(0.01)
+    return os.getcwd()
 
 
 class Counted:

@@ -10,7 +10,7 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import GIVE_UP_S, Site, a_site, check_message, done, the_error
+from tests.live.helpers import GIVE_UP_S, Program, Site, a_site, check_message, command, done, the_error
 from tests.waiting import until
 from vine import config, errors
 from vine.client.resources import TaskResources
@@ -83,6 +83,31 @@ def test_a_command_that_writes_more_than_it_asked_for_is_killed(manager: vine.Ma
     done(manager, task)
     check_message(the_error(task), errors.DiskLimitExceeded, "its limit is 20 MB", "ask for more disk")
     assert task.limits_exceeded == TaskResources(disk=20)
+
+
+@pytest.mark.parametrize(
+    ("isolation", "where"),
+    [("shared", "folder"), ("fork", "folder"), ("fork", "TMPDIR"), ("process", "folder"), ("process", "TMPDIR")],
+)
+def test_a_call_that_writes_more_than_it_asked_for_fails_alone(
+    manager: vine.Manager, isolation: str, where: str
+) -> None:
+    executor = vine.Executor(manager).options(disk=20, isolation=isolation)
+    writer = executor.submit(bodies.fill_disk, 50_000_000, where)
+    others = [executor.submit(bodies.add, 1, 2) for _ in range(3)]
+    check_message(writer.exception(GIVE_UP_S), errors.DiskLimitExceeded, "fill_disk", "its limit is 20 MB")
+    assert [other.result(GIVE_UP_S) for other in others] == [3] * 3
+
+
+@pytest.mark.parametrize("isolation", ["shared", "fork", "process"])
+def test_what_a_call_with_a_limit_of_disk_has_written_is_told_and_goes_with_it(
+    manager: vine.Manager, isolation: str
+) -> None:
+    executor = vine.Executor(manager).options(disk=100, isolation=isolation)
+    writers = [executor.submit(bodies.fill_disk, 5_000_000, "folder", 0.3) for _ in range(2)]
+    folders = [writer.result(GIVE_UP_S) for writer in writers]
+    assert all(5 <= (writer.resources_measured.disk or 0) < 6 for writer in writers)
+    assert not any(Path(folder).exists() for folder in folders)
 
 
 @pytest.mark.parametrize("isolation", ["shared", "fork", "process"])
@@ -164,6 +189,90 @@ def test_a_category_learns_what_its_tasks_need_and_gives_the_maximum_to_one_that
     assert (small.resources_allocated.memory or 900) < 200
     assert large.successful(), large.error
     assert large.resources_allocated.memory == 900
+
+
+@pytest.mark.parametrize("mode", ["max throughput", "min waste"])
+def test_a_category_sizes_calls_for_the_many_and_runs_those_twice_that_need_more(
+    manager: vine.Manager, mode: str
+) -> None:
+    manager.set_category_mode(mode, mode)
+    manager.set_category_resources_max(mode, {"memory": 900})
+    executor = vine.Executor(manager).options(category=mode, isolation="process")
+    usual = [executor.submit(bodies.take_memory, 20_000_000, 0.3) for _ in range(2 * config.category_samples_min)]
+    assert [each.result(GIVE_UP_S) for each in usual] == [None] * len(usual)
+    small, large = (executor.submit(bodies.take_memory, n, 0.7) for n in (20_000_000, 400_000_000))
+    large.result(GIVE_UP_S), small.result(GIVE_UP_S)
+    assert small.task is not None and large.task is not None
+    assert small.task.allotment is not None and large.task.allotment is not None
+    assert (small.task.attempts, large.task.attempts) == (1, 2)
+    assert small.task.allotment.memory_mb < 200
+    assert large.task.allotment.memory_mb == 900
+
+
+# --- GPUs ---
+
+
+def test_a_share_of_a_gpu_that_is_left_of_none_holds_up_no_task_without_one(
+    manager: vine.Manager, tmp_path: Path
+) -> None:
+    # given two shares of 0.6, of which each device can give one, and one more that waits
+    release = tmp_path / "release"
+    shares = [vine.Task(f"while [ ! -e {release} ]; do sleep 0.02; done; echo $CUDA_VISIBLE_DEVICES") for _ in range(3)]
+    plain = vine.Task("true")
+    for task, gpus in (*((share, 0.6) for share in shares), (plain, 0)):
+        task.set_cores(0.5)
+        task.set_memory(100)
+        task.set_disk(100)
+        task.set_gpus(gpus)
+    for task in (*shares, plain):
+        manager.submit(task)
+    # then a task without GPUs runs all the same, and they see no device together
+    assert manager.wait(GIVE_UP_S) is plain
+    release.touch()
+    for _ in shares:
+        assert manager.wait(GIVE_UP_S) is not None
+    assert sorted(share.std_output for share in shares[:2]) == ["0\n", "1\n"]
+
+
+# --- which workers ---
+
+
+def test_a_task_that_needs_some_time_runs_where_so_much_is_left(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site") as site, site.client() as manager:
+        site.worker("short", "--wall-time", 300)
+        site.worker("long", "--wall-time", 3000)
+        manager.wait_for_workers(2, GIVE_UP_S)
+        tasks = [vine.Task("true") for _ in range(4)]
+        for task in tasks:
+            task.set_time_min(1000)
+        assert {task.worker for task in done(manager, *tasks)} == {"long"}
+        never = vine.Task("true")
+        never.set_time_min(4000)
+        done(manager, never)
+        check_message(the_error(never), errors.NoWorkerFits, "4000 s to live")
+
+
+def test_a_task_that_asks_for_a_feature_gets_a_worker_of_the_factory_that_gives_it(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site") as site, site.client() as manager:
+        options = ("--connection", site.connection, "--cores", 1, "--workspace", tmp_path, "--max-workers", 1)
+        factories = [
+            Program(command("vine-factory", *options, *features), tmp_path / f"factory-{number}.err")
+            for number, features in enumerate([(), ("--feature", "NVIDIA RTX A2000")])
+        ]
+        try:
+            until(lambda: len(site.status()["factories"]) == 2, "both factories are there")
+            task = vine.Task("true")
+            task.add_feature("NVIDIA RTX A2000")
+            (ended,) = done(manager, task)
+            assert ended.successful()
+            assert f"-{factories[1].pid}-" in (ended.worker or ""), "a worker without the feature has run it"
+            other = vine.Task("true")
+            other.add_feature("infiniband")
+            done(manager, other)
+            check_message(the_error(other), errors.NoWorkerFits, "the feature infiniband")
+        finally:
+            for factory in factories:
+                factory.close()
 
 
 # --- hosts ---

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scheduler.world import World
 from vine import config
 from vine.names import TaskId
@@ -131,6 +133,54 @@ def test_nobody_is_given_more_than_the_maximum() -> None:
     for _ in range(ENOUGH):
         category.observe(Measured(2.0, 400.0, 0.0), 1.0)
     assert category.fill(Request(), at_maximum=False) == Request(2, 100, config.category_step_mb)
+
+
+def of_uses(mode: CategoryMode, uses: list[float], **said: Request) -> Category:
+    category = Category(CategorySpec("fit", mode, **said))
+    for memory_mb in uses:
+        category.observe(Measured(1.0, memory_mb, 10.0), 1.0)
+    return category
+
+
+@pytest.mark.parametrize(
+    ("mode", "memory_mb"), [(MAX, 1000), (CategoryMode.MAX_THROUGHPUT, 200), (CategoryMode.MIN_WASTE, 200)]
+)
+def test_what_was_used_decides_in_the_way_of_the_mode(mode: CategoryMode, memory_mb: float) -> None:
+    uses = [190.0] * 10 + [1000.0]
+    assert of_uses(mode, uses).fill(Request(), at_maximum=False) == Request(1, memory_mb, 50)
+
+
+def test_a_category_of_which_much_was_measured_already_is_given_another_mode() -> None:
+    category = of_uses(MAX, [190.0] * 10 + [1000.0])
+    category.set(CategorySpec("fit", CategoryMode.MIN_WASTE))
+    assert category.fill(Request(), at_maximum=False).memory_mb == 200
+
+
+def test_a_task_that_was_stopped_at_its_first_size_has_the_maximum_in_the_second_run() -> None:
+    world = a_world(CategorySpec("fit", CategoryMode.MAX_THROUGHPUT, most=Request(memory_mb=4000)))
+    learnt(world, memory_mb=190)
+    task = submit(world)
+    assert given(world, task).limits == Limits(200, 50)
+    world.outcome = lambda a: Outcome.SUCCESS if a.allotment.memory_mb == 4000 else Outcome.MEMORY_LIMIT
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS
+    assert world.results[task].attempts == 2
+
+
+def test_no_figure_of_a_category_is_below_its_minimum() -> None:
+    least = Request(cores=2, memory_mb=700)
+    for mode in CategoryMode:
+        category = of_uses(mode, [190.0] * 10, most=Request(memory_mb=500), least=least)
+        assert category.fill(Request(), at_maximum=False).memory_mb == 700
+        assert category.fill(Request(), at_maximum=False).cores == 2
+        assert category.fill(Request(memory_mb=10), at_maximum=False).memory_mb == 10
+
+
+def test_a_minimum_alone_is_given_and_limits_nothing() -> None:
+    world = a_world(CategorySpec("fit", least=Request(memory_mb=2000, disk_mb=100)))
+    task = submit(world)
+    assert given(world, task).allotment.memory_mb == 2000
+    assert given(world, task).limits is None
 
 
 def test_no_more_run_at_once_than_may_and_the_others_say_so() -> None:

@@ -81,6 +81,26 @@ def test_a_task_that_asks_for_a_feature_does_not_wait_for_a_factory_that_cannot_
     assert "the feature infiniband" in world.results[task].message
 
 
+def test_a_factory_whose_workers_have_the_feature_is_asked_for_them_and_no_other_is() -> None:
+    world = World()
+    size = Resources(8, 8000, 8000, 0)
+    plain, fast = PeerKey("plain"), PeerKey("fast")
+    world.say(m.FactoryHello("p", "local", 0, 4, size), plain)
+    world.say(m.FactoryHello("f", "local", 0, 4, size, ("infiniband",)), fast)
+    task = world.submit(features=("infiniband",))
+    for _ in range(3):
+        for peer in (plain, fast):
+            world.core.heard(peer, world.now + config.no_fit_grace_s)
+        world.pass_time(config.no_fit_grace_s)
+    assert world.state_of(task) == "ready"
+    factories = world.core.state.factories
+    asked = {peer: factories[peer].told for peer in (plain, fast)}
+    assert [each.tasks for each in asked[fast].waiting] == [1]  # type: ignore[union-attr]
+    assert not asked[plain].waiting  # type: ignore[union-attr]
+    world.join("w", features=("infiniband", "more"))
+    assert world.worker_of(task) == "w"
+
+
 def unfit(world: World, **fields: object) -> str:
     task = world.submit(**fields)  # type: ignore[arg-type]
     for _ in range(2):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import World
 from vine import config
 from vine.names import MANAGER, FileId, ObjectId, TaskId
 from vine.wire import messages as m
-from vine.wire.parts import FetchFault, Outcome, Request, TaskKind
+from vine.wire.parts import FetchFault, Outcome, Policy, Request, TaskKind
 from vine.wire.worker_messages import ObjectsLost
 
 
@@ -108,6 +110,27 @@ def test_a_task_whose_data_fit_nowhere_fails_and_does_not_hang() -> None:
     only = next(iter(world.workers.values()))
     world.fetch_ends(only, next(iter(only.fetching)), FetchFault.DISK_FULL)
     assert world.results[task].outcome is Outcome.DISK_FULL
+
+
+@pytest.mark.parametrize("most", [0, 1])
+def test_a_task_that_workers_give_back_more_often_than_it_allows_is_forsaken(most: int) -> None:
+    world = World(workers=5)
+    task = world.submit((world.local_file(),), policy=Policy(forsaken_max=most))
+    for _ in range(most + 1):
+        assert task not in world.results
+        worker = world.workers[world.worker_of(task)]  # type: ignore[index]
+        world.fetch_ends(worker, next(iter(worker.fetching)), FetchFault.DISK_FULL)
+    assert world.results[task].outcome is Outcome.FORSAKEN
+    assert worker.worker_id in world.results[task].message
+    assert not any(world.runs.values())
+
+
+def test_the_loss_of_a_worker_is_no_giving_back() -> None:
+    world = World(workers=2)
+    task = world.submit(policy=Policy(forsaken_max=0))
+    world.lose(world.worker_of(task))  # type: ignore[arg-type]
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS
 
 
 def test_a_task_that_is_taken_back_while_it_is_cancelled_does_not_run_again() -> None:

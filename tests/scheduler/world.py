@@ -163,6 +163,9 @@ class World:
         found: tuple[ObjectId, ...] = (),
         host: str | None = None,
         hostname: str = "host",
+        wall_time_s: float | None = None,
+        time_left_s: float | None = None,
+        features: tuple[str, ...] = (),
     ) -> FakeWorker:
         """A worker comes; `found` is what it has kept for ever. Those of one `host` share a store."""
         number = self._number()
@@ -171,8 +174,9 @@ class World:
         worker.host = host or f"host-{worker_id}"
         self.workers[worker_id] = worker
         hello = w.WorkerHello(
-            worker_id, HostId(worker.host), hostname, 1, Resources(cores, memory_mb, 1000, 0), (), "3.11",
+            worker_id, HostId(worker.host), hostname, 1, Resources(cores, memory_mb, 1000, 0), features, "3.11",
             f"tcp://127.0.0.1:{10000 + number}", worker.chunks_endpoint,
+            wall_time_s=wall_time_s, time_left_s=wall_time_s if time_left_s is None else time_left_s,
         )  # fmt: skip
         worker.holds.update(found)
         worker.forever.update(found)

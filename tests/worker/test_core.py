@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.worker.world import DATA, FINE, FUNCTION, ONE, TWO, World, assignment, starts
 from vine import config
 from vine.names import AttemptId, RunId
-from vine.wire.parts import AttemptResult, ObjectMount, Outcome, Resources, TaskKind
+from vine.wire.parts import Assignment, AttemptResult, ObjectMount, Outcome, Resources, TaskKind
 from vine.wire.worker_messages import CancelAttempts, ObjectsHeld, ObjectsLost, TasksStarted, WorkerWelcome
 from vine_worker import actions as act
 from vine_worker.core import batches
@@ -24,6 +24,24 @@ def test_an_attempt_that_waits_for_resources_is_not_passed_by_a_smaller_one() ->
     world = World()
     small, large, last = (assignment(n, TaskKind.COMMAND, allotment=a) for n, a in ((1, ONE), (2, TWO), (3, ONE)))
     assert starts(world.run(small, large, last)) == [1]
+
+
+def on_gpus(number: int, gpus: float, cores: float = 0.5) -> Assignment:
+    return assignment(number, TaskKind.COMMAND, allotment=Resources(cores=cores, gpus=gpus))
+
+
+def test_an_attempt_that_waits_only_for_a_gpu_is_passed_by_those_that_ask_for_none() -> None:
+    world = World(capacity=Resources(cores=3, gpus=2))
+    shares = [on_gpus(number, 0.6) for number in (1, 2, 3)]
+    assert starts(world.run(*shares, on_gpus(4, 0), on_gpus(5, 0.4))) == [1, 2, 4]
+    assert starts(world.hear(act.BodyEnded(AttemptId(1, 1), FINE))) == [3, 5]
+
+
+def test_those_that_pass_it_leave_it_what_it_needs_besides() -> None:
+    world = World(capacity=Resources(cores=3, gpus=1))
+    held, waits = on_gpus(1, 1, cores=1), on_gpus(2, 1, cores=1)
+    assert starts(world.run(held, waits, on_gpus(3, 0, cores=2), on_gpus(4, 0, cores=1))) == [1]
+    assert starts(world.hear(act.BodyEnded(AttemptId(1, 1), FINE))) == [2, 3]
 
 
 def test_an_attempt_that_still_stages_is_passed() -> None:

@@ -24,6 +24,17 @@ def test_there_is_something_of_everything(tmp_path: Path) -> None:
     assert machine.gpus() >= 0
 
 
+def test_gpus_are_called_by_their_model_where_all_are_of_one(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / f"0000:0{number}:00.0").mkdir()
+        text = f"Model: \t\t NVIDIA RTX A2000\nIRQ:   \t\t {number}\nGPU UUID: \t GPU-{number}\n"
+        (tmp_path / f"0000:0{number}:00.0" / "information").write_text(text)
+    assert machine.gpu_model(tmp_path) == "NVIDIA RTX A2000"
+    (tmp_path / "0000:01:00.0" / "information").write_text("Model: \t\t NVIDIA H100\n")
+    assert machine.gpu_model(tmp_path) is None
+    assert machine.gpu_model(tmp_path / "none") is None
+
+
 def test_the_address_towards_a_manager_here_is_the_loopback() -> None:
     assert machine.address_towards("tcp://127.0.0.1:1") == "127.0.0.1"
 

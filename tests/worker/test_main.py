@@ -60,6 +60,12 @@ def test_what_is_no_number_of_megabytes_is_told_to_be_one(
     assert "a number of MB" in capsys.readouterr().err
 
 
+def test_a_part_of_a_gpu_is_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["--connection", "c", "--gpus", "0.5"])
+    assert "0.5 are no whole GPUs" in capsys.readouterr().err
+
+
 def test_the_name_that_a_worker_gives_itself_is_plain() -> None:
     assert plain_name(default_id())
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from vine.wire.parts import Outcome, Resources
+from vine_function_host import frames
 from vine_worker import process
-from vine_worker.functions import host
 from vine_worker.functions.channel import Answer
 
 ENVIRONMENT = Path("/envs/e")
@@ -67,7 +67,7 @@ def test_ends_of_processes_are_told_in_words(code: int | None, outcome: Outcome,
 
 
 def test_leaving_a_function_by_exit_is_no_result() -> None:
-    ending = process.ending_of_answer(Answer(1, host.EXIT, False, b"0", 0.1))
+    ending = process.ending_of_answer(Answer(1, frames.EXIT, False, b"0", 0.1))
     assert (ending.outcome, ending.exit_code, ending.value) == (Outcome.EXIT_CODE, 0, None)
 
 

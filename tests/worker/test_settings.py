@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from vine.names import WorkerId
 from vine.wire.parts import Resources
 from vine_worker import machine
@@ -23,3 +25,14 @@ def test_what_was_not_said_is_the_machines_though_the_workspace_is_yet_to_be_mad
         machine.gpus(),
     )
     assert measured.disk_mb > 0
+
+
+def test_a_worker_offers_what_was_said_and_the_model_of_its_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "gpu_model", lambda: "NVIDIA RTX A2000")
+    said = Settings(tmp_path, WorkerId("w1"), tmp_path, features=("fast",))
+    assert said.offers(gpus=2) == ("fast", "NVIDIA RTX A2000")
+    assert said.offers(gpus=0) == ("fast",)
+    named = Settings(tmp_path, WorkerId("w1"), tmp_path, features=("NVIDIA RTX A2000",))
+    assert named.offers(gpus=2) == ("NVIDIA RTX A2000",)

@@ -26,8 +26,10 @@ def assignment(number: int, kind: TaskKind = TaskKind.CALL, **fields: Any) -> As
 class World:
     """The core of a worker with two cores, and what it has said."""
 
-    def __init__(self, held: tuple[ObjectId, ...] = (FUNCTION,), protected: bool = True) -> None:
-        self.core = WorkerCore(TWO, inputs_protected=protected)
+    def __init__(
+        self, held: tuple[ObjectId, ...] = (FUNCTION,), protected: bool = True, capacity: Resources = TWO
+    ) -> None:
+        self.core = WorkerCore(capacity, inputs_protected=protected)
         self.now = 0.0
         self.pinned: Counter[ObjectId] = Counter()
         self.rated: list[act.Rate] = []

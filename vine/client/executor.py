@@ -42,6 +42,7 @@ class CallOptions:
     retries: int = 0
     time_limit: float | None = None
     isolation: str = "shared"
+    category: str = ""
 
     def request(self) -> Request:
         return Request(self.cores, self.memory, self.disk, self.gpus)
@@ -146,6 +147,7 @@ class Executor(concurrent.futures.Executor):
         retries: int = _UNSET,
         time_limit: float | None = _UNSET,
         isolation: str = _UNSET,
+        category: str | None = _UNSET,
     ) -> Executor:
         """The same executor, whose calls have these set; what is not named stays as it is here.
 
@@ -153,6 +155,9 @@ class Executor(concurrent.futures.Executor):
         next one finds; "fork": each call runs in a fork of a warm interpreter that has loaded its function, and run
         nothing; "process": each call has a fresh interpreter. A call that ends its process, is over its time limit or
         is cancelled harms no other in any of them; what it costs besides grows in this order.
+
+        Calls of one `category` have in common what `Manager.set_category_...` say of it, for what is None here: the
+        one core that a call takes otherwise is its own figure. None is no category.
         """
         given: dict[str, Any] = {"cores": cores, "memory": memory, "disk": disk, "gpus": gpus}
         changes: dict[str, Any] = {
@@ -175,6 +180,8 @@ class Executor(concurrent.futures.Executor):
             if isolation not in _KINDS:
                 raise errors.UsageError(f"isolation={isolation!r} is none: give 'shared', 'fork' or 'process'")
             changes["isolation"] = isolation
+        if category is not _UNSET:
+            changes["category"] = "" if category is None else tasks.category_name(category)
         other = object.__new__(type(self))
         other._pool = self._pool
         other._set_options(replace(self._options, **changes))
@@ -284,7 +291,7 @@ class Executor(concurrent.futures.Executor):
         self._options = options
         self._request = options.request()
         self._kind = _KINDS[options.isolation]
-        policy = Policy(enforce=self.manager.enforce_resources)
+        policy = Policy(enforce=self.manager.enforce_resources, category=options.category)
         self._policy = None if policy == Policy() else policy
         self._environment = None if options.environment is None else options.environment.file_id
         # Checked once here, so that the calls need not be.

@@ -53,6 +53,7 @@ _ERRORS: dict[Outcome, type[errors.VineError]] = {
     Outcome.INPUT_ALTERED: errors.InputAltered,
     Outcome.DEPENDENCY_FAILED: errors.DependencyFailed,
     Outcome.WORKER_LOST: errors.WorkerLost,
+    Outcome.FORSAKEN: errors.Forsaken,
     Outcome.TIME_LIMIT: errors.TimeLimitExceeded,
     Outcome.END_TIME: errors.TimeLimitExceeded,
     Outcome.MEMORY_LIMIT: errors.MemoryLimitExceeded,

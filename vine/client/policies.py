@@ -8,7 +8,7 @@ import msgspec
 
 from vine import config, errors
 from vine.client.session import Session
-from vine.client.tasks import amount
+from vine.client.tasks import amount, category_name
 from vine.wire.messages import SetCategory, SetHosts
 from vine.wire.parts import CategoryMode, CategorySpec, HostStanding, Request
 
@@ -24,15 +24,18 @@ class Policies:
     def set_category_mode(self, category: str, mode: str) -> None:
         """Where the category's tasks get the figures from that they do not give themselves.
 
-        "fixed": from `set_category_resources_max`; a task that uses more fails. "max": from the most memory, disk
-        and cores that its tasks have used until now, once a few have ended; one that exceeds these is run once
-        more with those of `set_category_resources_max`, or without a limit. UsageError for any other mode.
+        "fixed": from `set_category_resources_max`; a task that uses more fails. In the other modes from what its tasks
+        have used until now, once a few have ended; one that exceeds such memory or disk is run once more with those of
+        `set_category_resources_max`, or without a limit. "max" gives the most that one has used; "max throughput" what
+        lets most tasks end a second, and "min waste" what wastes least of memory and disk, though some run twice. Cores
+        are always the most that one has used. (Tovar et al., "A Job Sizing Strategy for High-Throughput Scientific
+        Workflows", IEEE TPDS 29(2), 2018.) UsageError for any other mode.
         """
         try:
-            found = CategoryMode(mode)
-        except ValueError:
-            known = " or ".join(repr(each.value) for each in CategoryMode)
-            raise errors.UsageError(f"{mode!r} is no mode of a category: give {known}") from None
+            found = CategoryMode(mode.replace("_", " "))
+        except (ValueError, AttributeError):
+            known = ", ".join(repr(each.value) for each in CategoryMode)
+            raise errors.UsageError(f"{mode!r} is no mode of a category: give one of {known}") from None
         self._set_category(category, mode=found)
 
     def set_category_resources_max(self, category: str, resources: Mapping[str, float]) -> None:
@@ -42,8 +45,15 @@ class Policies:
         """
         self._set_category(category, most=_request(resources))
 
+    def set_category_resources_min(self, category: str, resources: Mapping[str, float]) -> None:
+        """What the category's tasks have of each kind, at least, whatever is measured; as for the maximum.
+
+        A task's own figures go before it. Where there is no other figure they have as much, and are not killed for it.
+        """
+        self._set_category(category, least=_request(resources))
+
     def set_category_first_allocation_guess(self, category: str, resources: Mapping[str, float]) -> None:
-        """In mode "max": what the category's tasks have until enough of them have been measured."""
+        """In modes that measure: what the category's tasks have until enough of them have been."""
         self._set_category(category, first=_request(resources))
 
     def set_category_max_concurrent(self, category: str, count: int | None) -> None:
@@ -86,14 +96,9 @@ class Policies:
 
 
 def _request(resources: Mapping[str, float]) -> Request:
+    if not isinstance(resources, Mapping):
+        raise errors.UsageError(f"{resources!r} are no resources: give a mapping, such as {{'memory': 500}}")
     unknown = sorted(set(resources) - set(_FIELDS))
     if unknown:
         raise errors.UsageError(f"there are no resources {', '.join(map(repr, unknown))}: give {', '.join(_FIELDS)}")
     return Request(**{_FIELDS[kind]: amount(kind, value) for kind, value in resources.items()})
-
-
-def category_name(name: str) -> str:
-    if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
-        limit = f"1 to {config.name_chars_max} characters"
-        raise errors.UsageError(f"{name!r} is no name of a category: give text of {limit}")
-    return name

@@ -122,6 +122,8 @@ def factory_options(
     options = ["--batch-type", batch_type, "--min-workers", str(few), "--max-workers", str(many)]
     for name, size in sizes.items():
         if size is not None:
+            if name == "--gpus" and size != int(size):
+                raise errors.UsageError(f"gpus={size!r} are no whole devices: give each worker a whole number of them")
             options += [name, f"{tasks.amount(name.lstrip('-'), size):g}"]
     if workspace is not None:
         options += ["--workspace", os.path.abspath(os.fspath(workspace))]

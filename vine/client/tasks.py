@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from vine import errors
+from vine import config, errors
 from vine.client import futures, resources, serialise
 from vine.client.files import File
 from vine.names import TaskId
@@ -41,6 +41,8 @@ class Task:
         self._time_limit_s: float | None = None
         self._starts_at_s: float | None = None
         self._ends_at_s: float | None = None
+        self._time_min_s = 0.0
+        self._forsaken_max: int | None = None
         self._priority = 0.0
         self._features: list[str] = []
         self._manager: Manager | None = None
@@ -91,11 +93,24 @@ class Task:
 
     def set_category(self, category: str) -> None:
         """Tasks of one category have in common what `Manager.set_category_...` say of it."""
-        self._category = category
+        self._category = category_name(category) if category != "" else ""
 
     def set_retries(self, retries: int) -> None:
         """So many more tries after failures of its own; losing a worker does not count."""
         self._retries = retries
+
+    def set_max_forsaken(self, count: int) -> None:
+        """Workers may give it back so often without having run it, for want of room or inputs; -1 is no limit.
+
+        After one more it ends as "forsaken". Without a limit it ends with the cause, after a few workers.
+        """
+        if not isinstance(count, int) or isinstance(count, bool):
+            raise errors.UsageError(f"{count!r} is no number of times: give 0 or more, or -1 for no limit")
+        self._forsaken_max = count if count >= 0 else None
+
+    def set_time_min(self, seconds: float) -> None:
+        """Only a worker that lives for so long yet is given it: see `vine-worker --wall-time`."""
+        self._time_min_s = amount("seconds", seconds)
 
     def set_time_max(self, seconds: float) -> None:
         """Killed when it runs longer."""
@@ -249,6 +264,8 @@ class Task:
             ends_at_s=self._ends_at_s,
             category=self._category,
             strict=tuple(file.file_id for file in self._strict),
+            time_min_s=self._time_min_s,
+            forsaken_max=self._forsaken_max,
         )
         return None if policy == Policy() else policy
 
@@ -315,6 +332,13 @@ def amount(what: str, value: float) -> float:
             f"gpus={value!r} are neither a share of one device nor whole ones: give {int(value) + 1}"
         )
     return float(value)
+
+
+def category_name(name: str) -> str:
+    if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
+        limit = f"1 to {config.name_chars_max} characters"
+        raise errors.UsageError(f"{name!r} is no name of a category: give text of {limit}")
+    return name
 
 
 def _epoch_seconds(at: float) -> float:

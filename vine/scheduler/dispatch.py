@@ -79,6 +79,7 @@ def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[Tas
 def dispatch(state: State) -> None:
     """Pair ready tasks with workers while there is room."""
     if state.placement.due and not state.stopping:
+        state.placement.tell_time(state.now)
         state.placement.next_pairs(state.tasks.by_id, _Room(state))
 
 
@@ -230,7 +231,9 @@ def _bound(file: FileRecord) -> ObjectId:
 def limits_of(record: TaskRecord) -> Limits | None:
     """What the task is killed for: what it or its category has named, not what was added in proportion."""
     spec = record.spec
-    request = spec.request if record.category is None else record.request  # Most tasks have none.
+    category, request = record.category, spec.request
+    if category is not None:  # Most tasks have none.
+        request = category.limits(request, record.at_maximum)
     if request.memory_mb is None and request.disk_mb is None:
         return None
     if spec.policy is not None and not spec.policy.enforce:

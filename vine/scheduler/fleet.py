@@ -15,6 +15,7 @@ from vine.scheduler.flows import Transfer
 from vine.scheduler.records import WorkerJoined
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskState, same
+from vine.scheduler.wall_times import could_last, end_of
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
 from vine.wire.messages import FleetDemand, RunState
@@ -52,7 +53,7 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
 
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     force_setattr(hello, "capacity", same(hello.capacity))  # Most workers are alike, and it is looked at often.
-    worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now)
+    worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now, ends_at=end_of(hello, state.now))
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
@@ -148,14 +149,17 @@ def fail_what_fits_nowhere(state: State) -> None:
 
 def _fits_somewhere(state: State, shape: Shape) -> bool:
     if shape.strict:  # Workers that come have none of its inputs.
-        there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
-        return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in there)
-    workers = state.workers.values()
-    return any(could_fit(shape.request, w.capacity) and has_features(w, shape.features) for w in workers) or any(
-        could_fit(shape.request, factory.hello.capacity)
+        return any(suits(state.workers[worker_id], shape) for worker_id in dispatch.places_of(state, shape))
+    return any(suits(worker, shape) for worker in state.workers.values()) or any(
+        could_fit(shape.request, factory.hello.capacity) and set(shape.features) <= set(factory.hello.features)
         for factory in state.factories.values()
-        if not shape.features  # A factory's workers have none.
     )
+
+
+def suits(worker: WorkerRecord, shape: Shape) -> bool:
+    """Whether a worker like this one could run a task of the shape, if it were new and empty."""
+    fits = could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
+    return fits and could_last(worker, shape.time_min_s)
 
 
 def unfit_message(shape: Shape, sizes: list[Resources]) -> str:
@@ -169,6 +173,7 @@ def unfit_message(shape: Shape, sizes: list[Resources]) -> str:
         return f"no worker fits it: it asks for {asks}, and the largest worker has {has}. " + _REMEDY
     wanted = [f"{_figure(need)} {unit}" for need, _, unit in needs if need is not None]
     wanted += [f"the feature {feature}" for feature in shape.features]
+    wanted += [f"{_figure(shape.time_min_s)} s to live"] if shape.time_min_s else []
     return f"no worker fits it: none has all that it asks for ({', '.join(wanted) or 'nothing'}). " + _REMEDY
 
 
@@ -187,12 +192,11 @@ def tell_news(state: State) -> None:
             if client.told != news:
                 client.told = news
                 state.send(client.peer, news)
-    if state.factories:
-        demand = fleet_demand(state)
-        for factory in state.factories.values():
-            if factory.told != demand:
-                factory.told = demand
-                state.send(factory.peer, demand)
+    for factory in state.factories.values():
+        demand = fleet_demand(state, factory.hello.features)
+        if factory.told != demand:
+            factory.told = demand
+            state.send(factory.peer, demand)
 
 
 def run_state(state: State) -> RunState:
@@ -205,14 +209,17 @@ def run_state(state: State) -> RunState:
     )
 
 
-def fleet_demand(state: State) -> FleetDemand:
+def fleet_demand(state: State, features: tuple[str, ...] = ()) -> FleetDemand:
+    """What there is to do for workers with these features."""
+    offered = frozenset(features)
     waiting: Counter[Request] = Counter()
     for shape in state.placement.shapes.values():
-        if shape.queue:
+        if shape.queue and offered.issuperset(shape.features):
             most = None if shape.category is None else shape.category.spec.concurrent_max
             waiting[shape.request] += len(shape.queue) if most is None else min(len(shape.queue), most)
     waiting.update(downloads.requests(state))
-    running = Counter(record.request for record in state.tasks.by_attempt.values())
+    assigned = state.tasks.by_attempt.values()
+    running = Counter(record.request for record in assigned if offered.issuperset(record.spec.features))
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),

@@ -69,6 +69,8 @@ class Placement:
         self._sequence = 0
         self._strict: set[FileId] = set()  # of all shapes
         self.due = False  # something has changed that may let a task find a worker
+        self._timed: list[Shape] = []  # those to which the time matters
+        self._now = 0.0
 
     # --- what changes -----------------------------------------------------------------------
 
@@ -112,6 +114,9 @@ class Placement:
             strict = () if spec.policy is None else spec.policy.strict
             shape = self.shapes[name] = Shape(*name, record.request, spec.features, strict, record.category)
             shape.asked, shape.at_maximum = spec.request, record.at_maximum
+            if spec.policy is not None and spec.policy.time_min_s:
+                shape.time_min_s, shape.now = spec.policy.time_min_s, self._now
+                self._timed.append(shape)
             self._strict.update(strict)
         return shape
 
@@ -124,6 +129,11 @@ class Placement:
                 shape.allotments.clear()
                 shape.index.clear()
                 shape.seen = 0
+
+    def tell_time(self, now: float) -> None:
+        self._now = now
+        for shape in self._timed:
+            shape.now = now
 
     def discard_ended(self, tasks: dict[TaskId, TaskRecord]) -> None:
         """Forget tasks that do not wait any more, at the head of queues at which nobody has looked since."""
@@ -139,6 +149,8 @@ class Placement:
             self._waiting = dict.fromkeys(self._waiting)  # What fitted one of those is to be seen anew.
         if idle and self._strict:
             self._strict = {file_id for shape in self.shapes.values() for file_id in shape.strict}
+        if idle and self._timed:
+            self._timed = [shape for shape in self.shapes.values() if shape.time_min_s]
 
     # --- what is decided ----------------------------------------------------------------------
 

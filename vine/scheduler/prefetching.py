@@ -19,6 +19,7 @@ from vine.scheduler import broadcasting, dispatch, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.scheduler.wall_times import lasts
 from vine.scheduler.workers import WorkerRecord, has_features
 
 if TYPE_CHECKING:
@@ -155,7 +156,7 @@ def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
     shape = state.placement.shape_of(record)
     if not worker.open or worker.worker_id in record.avoid or not has_features(worker, shape.features):
         return False
-    if shape.allotment(worker.capacity) is None:
+    if shape.allotment(worker.capacity) is None or not lasts(worker, shape.time_min_s, state.now):
         return False
     if shape.strict and worker.worker_id not in dispatch.places_of(state, shape):
         return False

@@ -11,10 +11,10 @@ from vine.scheduler import appointments, dispatch, mates
 from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
-from vine.scheduler.fleet import sizes_that_could_come, unfit_message
+from vine.scheduler.fleet import sizes_that_could_come, suits, unfit_message
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
-from vine.scheduler.workers import could_fit, has_features
+from vine.scheduler.wall_times import lasts
 from vine.wire.parts import Resources
 
 if TYPE_CHECKING:
@@ -92,15 +92,15 @@ def why_shape(state: State, shape: Shape) -> str:
         there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
         if not there:
             return "waits for a worker that has all of its strict inputs: none does"
-    fitting = [
-        worker for worker in there if could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
-    ]
+    fitting = [worker for worker in there if suits(worker, shape)]
     if not fitting:
         return unfit_message(shape, sizes_that_could_come(state))
     closed = sum(not worker.open for worker in fitting)
     if closed == len(fitting):
         return f"waits for a host to be opened: those of all {closed} workers that fit it are blocked or drained"
-    fitting = [worker for worker in fitting if worker.open]
+    fitting = [worker for worker in fitting if worker.open and lasts(worker, shape.time_min_s, state.now)]
+    if not fitting:
+        return f"waits for a worker that lives for {shape.time_min_s:g} s more: those that fit it end sooner"
     short_of_disk = sum(worker.attempts_max is not None for worker in fitting)
     disk = f" ({short_of_disk} of them with few tasks at once, whose data fill the disk)" if short_of_disk else ""
     return f"waits for room: all {len(fitting)} workers that fit it are busy{disk}"

@@ -209,21 +209,31 @@ def place_elsewhere(
     Where it only lacked the room that other tasks' data took up, the worker is given fewer at once and is as
     good as any other. (That a task is crowded out for ever is not possible to exclude, so it is counted.)
     """
-    if outcome is Outcome.DISK_FULL and crowded and record.crowded_out < config.crowded_out_max:
+    crowded_out = outcome is Outcome.DISK_FULL and crowded and record.crowded_out < config.crowded_out_max
+    if crowded_out:
         record.crowded_out += 1
         worker.had_no_room()
         state.load_changed(worker)
-        dispatch.reconsider(state, record)
-        return
-    record.misplacements += 1
-    record.avoid = added(record.avoid, worker.worker_id)
+    else:
+        record.misplacements += 1
+        record.avoid = added(record.avoid, worker.worker_id)
     nowhere_left = not (state.workers.keys() - record.avoid)
     if record.cancel_requested:
         completion.end(state, record, *record.cancelled_as)
-    elif record.misplacements >= config.placements_failed_max or nowhere_left:
+    elif is_forsaken(record):
+        times = "once" if record.given_back == 1 else f"{record.given_back} times"
+        text = f"workers have given it back {times} without having run it, the last, {worker.worker_id}: {message}"
+        completion.end(state, record, Outcome.FORSAKEN, text)
+    elif not crowded_out and (record.misplacements >= config.placements_failed_max or nowhere_left):
         completion.end(state, record, outcome, message)
     else:
         dispatch.reconsider(state, record)
+
+
+def is_forsaken(record: TaskRecord) -> bool:
+    """Whether workers have given the task back more often than it allows."""
+    most = None if record.spec.policy is None else record.spec.policy.forsaken_max
+    return most is not None and record.given_back > most
 
 
 def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: WorkerId | None, message: str) -> None:

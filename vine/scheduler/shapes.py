@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from vine.names import FileId, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.queues import Queue
+from vine.scheduler.wall_times import lasts
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
 from vine.wire.parts import Request, Resources
 
@@ -26,6 +27,8 @@ class Shape:
     category: Category | None
     asked: Request = _NOTHING_ASKED  # without the category's figures
     at_maximum: bool = False
+    time_min_s: float = 0.0  # its workers must live for so long ...
+    now: float = 0.0  # ... from now on, as far as that is looked at
     queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -44,6 +47,10 @@ class Shape:
             allotment = self.allotments[capacity] = allot(self.request, capacity) if fits else None
             return allotment
 
+    def in_time(self, worker: WorkerRecord, allotment: Resources) -> bool:
+        """Whether a task of the shape has as much time on the worker as it needs: it must not queue there."""
+        return not self.time_min_s or (lasts(worker, self.time_min_s, self.now) and has_room(worker, allotment))
+
     @property
     def full(self) -> bool:
         """Whether as many tasks of its category run as may."""
@@ -57,6 +64,8 @@ class Shape:
             return False
         allotment = self.allotment(worker.hello.capacity)
         if allotment is None or (self.features and not has_features(worker, self.features)):
+            return False
+        if self.time_min_s and not self.in_time(worker, allotment):
             return False
         return worker.load < 1 + self.ahead - _ROUNDING or has_room(worker, allotment)
 

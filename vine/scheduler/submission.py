@@ -226,7 +226,7 @@ def category_of(state: State, client: ClientRecord, name: str) -> Category:
 
 def set_category(state: State, client: ClientRecord, spec: CategorySpec) -> None:
     category = category_of(state, client, spec.name)
-    category.spec = spec
+    category.set(spec)
     state.placement.category_changed(category)
     state.record(CategorySet(client.index, spec))
 

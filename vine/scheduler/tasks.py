@@ -123,6 +123,11 @@ class TaskRecord:
         asked = self.spec.request
         return asked if self.category is None else self.category.fill(asked, self.at_maximum)
 
+    @property
+    def given_back(self) -> int:
+        """How often workers have given it back without having run it."""
+        return self.misplacements + self.crowded_out
+
     def take_maximum(self) -> None:
         """Its next attempt is given the most that its category allows."""
         self.at_maximum = True
@@ -157,7 +162,7 @@ def shape_key(spec: TaskSpec) -> str:
     if spec.policy is None:
         return _shape_key(spec.request, spec.features)
     category = (client_index_of(spec.task_id), spec.policy.category) if spec.policy.category else None
-    return _shape_key(spec.request, spec.features, spec.policy.strict, category)
+    return _shape_key(spec.request, spec.features, spec.policy.strict, category, spec.policy.time_min_s)
 
 
 @lru_cache(_KEYS_REMEMBERED)
@@ -166,12 +171,15 @@ def _shape_key(
     features: tuple[str, ...],
     strict: tuple[FileId, ...] = (),
     category: tuple[int, str] | None = None,
+    time_min_s: float = 0.0,
 ) -> str:
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
     asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
     key = "|".join((asked, ",".join(features)))
     if strict:
         key = f"{key}|at {','.join(map(str, strict))}"
+    if time_min_s:
+        key = f"{key}|for {time_min_s:g}"
     return key if category is None else f"{key}|in {category[0]}/{category[1]}"
 
 

@@ -45,6 +45,7 @@ class WorkerRecord:
     open: bool = True  # It is given tasks.
     draining: bool = False  # It is to end when it has nothing left to do.
     told_to_end: bool = False
+    ends_at: float | None = None  # when its wall time is over
 
     @property
     def worker_id(self) -> WorkerId:
@@ -145,7 +146,8 @@ def allot(request: Request, capacity: Resources) -> Resources:
     """What a task is given on a worker: what it names, and of the rest its share in proportion.
 
     As in TaskVine: a task that names nothing gets the whole worker; one that names some gets of
-    the others the largest share that it asks of anything named. GPUs are given only if asked for.
+    the others the largest share that it asks of anything named. GPUs are given only if asked for. (There, one that
+    names GPUs and no cores gets none; here it gets its share of them, too.)
     """
     pairs = zip(asked(request), amounts(capacity), strict=True)
     shares = [need / has for need, has in pairs if need and has]  # A task that asks for no cores says nothing by it.

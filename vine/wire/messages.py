@@ -234,6 +234,7 @@ class FactoryHello(Message, frozen=True, tag="factory-hello"):
     min_workers: Count
     max_workers: Count
     capacity: Resources
+    features: tuple[Name, ...] = ()
 
 
 class FactoryStatus(Message, frozen=True, tag="factory-status"):

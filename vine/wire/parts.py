@@ -79,6 +79,7 @@ class Outcome(enum.Enum):
     DISK_LIMIT = "disk-limit"
     FIXED_LOCATION_MISSING = "fixed-location-missing"  # no worker has all of its strict inputs
     END_TIME = "end-time"  # it had not ended by the time by which it was to
+    FORSAKEN = "forsaken"  # workers have given it back without having run it more often than it allows
     CANCELLED = "cancelled"
     OUTPUT_MISSING = "output-missing"  # it succeeded without making an output that it had promised
     INPUT_MISSING = "input-missing"  # an input does not exist, or its declaration failed
@@ -192,7 +193,10 @@ class CategoryMode(enum.Enum):
     """Where tasks of a category get the figures from that they do not give themselves."""
 
     FIXED = "fixed"  # from the category's maximum
-    MAX = "max"  # from the most that one of them has used; one that exceeds it has the maximum in a second try
+    # From what they have used; one that exceeds such a figure has the category's maximum in a second try.
+    MAX = "max"  # the most
+    MAX_THROUGHPUT = "max throughput"  # what lets most tasks end, second tries counted
+    MIN_WASTE = "min waste"  # what wastes least, second tries counted
 
 
 class CategorySpec(Part, frozen=True):
@@ -201,8 +205,9 @@ class CategorySpec(Part, frozen=True):
     name: Name
     mode: CategoryMode = CategoryMode.FIXED
     most: Request = Request()
-    first: Request = Request()  # of MAX: until enough of them have been measured
+    first: Request = Request()  # until enough of them have been measured, of modes that measure
     concurrent_max: Count | None = None  # so many are on workers at once
+    least: Request = Request()  # none of the category's figures is below these
 
 
 class Policy(Part, frozen=True):
@@ -213,6 +218,8 @@ class Policy(Part, frozen=True):
     ends_at_s: WallTime | None = None  # it is ended then, whether it has begun or not
     category: Annotated[str, msgspec.Meta(max_length=config.name_chars_max)] = ""  # of the client's own; "" is none
     strict: tuple[FileNumber, ...] = ()  # inputs without which a worker may not be given it
+    time_min_s: Seconds = 0.0  # a worker that ends sooner is not given it
+    forsaken_max: Count | None = None  # workers may give it back so often without having run it
 
 
 class TaskSpec(Part, frozen=True):

@@ -47,6 +47,8 @@ class WorkerHello(Message, frozen=True, tag="worker-hello"):
     requests_endpoint: Endpoint  # takes wants
     chunks_endpoint: Endpoint  # takes chunks
     log_path: Text = ""
+    wall_time_s: Seconds | None = None  # that I was given, from my start ...
+    time_left_s: Seconds | None = None  # ... and what is left of it
 
 
 class TasksStarted(Message, frozen=True, tag="tasks-started"):

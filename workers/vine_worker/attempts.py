@@ -70,8 +70,7 @@ class Attempt:
     @property
     def plain(self) -> bool:
         """A call without a sandbox: nothing is to be made before it and collected after it."""
-        assignment = self.assignment
-        return self.hosted and not assignment.inputs and not assignment.outputs
+        return self.hosted and not needs_sandbox(self.assignment)
 
     def move(self, state: State) -> None:
         assert state in _legal[self.state], f"attempt {self.attempt_id} cannot go from {self.state} to {state}"
@@ -80,6 +79,12 @@ class Attempt:
     def host_kind(self, grant: Grant) -> HostKind:
         threads = max(1, int(grant.resources.cores))
         return HostKind(self.assignment.environment, threads, grant.devices, self.assignment.kind is TaskKind.FORK)
+
+
+def needs_sandbox(assignment: Assignment) -> bool:
+    """Whether a call has files of its own to find, to leave, or to be counted."""
+    limited = assignment.limits is not None and assignment.limits.disk_mb is not None
+    return bool(assignment.inputs or assignment.outputs) or limited
 
 
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:

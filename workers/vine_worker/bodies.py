@@ -14,11 +14,11 @@ from vine import config
 from vine.errors import VineError
 from vine.names import AttemptId, ObjectId
 from vine.wire.parts import Assignment, MadeOutput, Outcome, TaskKind
+from vine_function_host.frames import READY
 from vine_worker import actions as act
 from vine_worker import mistakes, process
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
-from vine_worker.functions.host import READY
 from vine_worker.places import Places
 from vine_worker.programs import ProgramEnded, Programs, open_null
 from vine_worker.sandbox import Sandbox, disk_bytes
@@ -88,7 +88,7 @@ class Bodies:
         if assignment.kind is TaskKind.PYTHON:
             environment = places.environment(assignment.environment)
             body.channel = HostChannel(places.spill)
-            arguments = process.host_arguments(environment, places.dill, places.spill, "--once")
+            arguments = process.host_arguments(environment, places.dill, places.spill, once=True)
             # A fresh interpreter gets its variables and folder from its start.
             body.channel.send(1, *self._writer.parts(assignment, folder=None, variables={}))
             body.channel.flush()

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from vine import config
-from vine.names import ObjectId
+from vine.names import AttemptId, ObjectId
 from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources
 from vine.wire.worker_messages import (
     AbandonDownload,
@@ -40,7 +40,7 @@ from vine_worker.attempts import AT_ONCE, Attempt, State, needed_objects
 from vine_worker.board import Board, Kill, limit_of
 from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
-from vine_worker.resources import Grant
+from vine_worker.resources import NOTHING, Grant, parts
 
 Event: TypeAlias = ToWorker | act.LocalEvent | FetchEnded | SourceSlow | DownloadEnded
 
@@ -49,7 +49,8 @@ class WorkerCore:
     """Attempts, objects and hosts of one worker.
 
     Attempts start in the order of their arrival as resources allow. One whose inputs are here may pass one
-    that still stages, but not one that only waits for resources: else small ones would starve large ones.
+    that still stages, but not one that only waits for resources: else small ones would starve large ones. Those
+    that ask for no GPU do pass one that waits for nothing else, and leave it what it needs besides.
     """
 
     def __init__(
@@ -213,18 +214,28 @@ class WorkerCore:
 
     def _pump(self) -> None:
         """Starts what may start, in order."""
-        board = self._board
+        board, passed = self._board, list[tuple[int, AttemptId]]()
+        kept = NOTHING  # for the first one that is passed: it is next as soon as GPUs are free
         while board.ready:
             attempt = self.attempts.get(board.ready[0][1])
             if attempt is not None and attempt.state is State.READY:
                 if board.under_check and not board.under_check.keys().isdisjoint(attempt.needs):
-                    return
-                grant = board.ledger.take(attempt.assignment.allotment)
+                    break
+                wanted = attempt.assignment.allotment
+                lacks_gpus = wanted.gpus > 0 and (bool(passed) or board.ledger.lacks_only_gpus(wanted))
+                grant = None if lacks_gpus else board.ledger.take(wanted, kept)
                 if grant is not None:
                     self._start(attempt, grant)
-                elif not attempt.hosted or not self._dispatch.hand_ahead(attempt):
-                    return
+                elif attempt.hosted and self._dispatch.hand_ahead(attempt):
+                    pass
+                elif lacks_gpus:
+                    kept = kept if passed else parts(wanted)
+                    passed.append(board.ready[0])
+                else:
+                    break
             heapq.heappop(board.ready)
+        for entry in passed:
+            heapq.heappush(board.ready, entry)
 
     def _start(self, attempt: Attempt, grant: Grant) -> None:
         if attempt.hosted:

@@ -50,6 +50,15 @@ def gpus() -> float:
     return float(sum(path.name.removeprefix("nvidia").isdigit() for path in Path("/dev").glob("nvidia[0-9]*")))
 
 
+def gpu_model(folder: Path = Path("/proc/driver/nvidia/gpus")) -> str | None:
+    """What NVIDIA's driver calls the devices here; None where they differ: which of them are ours it does not say."""
+    models = set()
+    for path in folder.glob("*/information"):
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        models |= {line.removeprefix("Model:").strip() for line in lines if line.startswith("Model:")}
+    return models.pop() if len(models) == 1 else None
+
+
 def address_towards(endpoint: str) -> str:
     """The address of the interface through which an endpoint is reached: peers can reach us there too."""
     host, _, port = endpoint.removeprefix("tcp://").rpartition(":")

@@ -28,7 +28,7 @@ def parse(argv: Sequence[str] | None) -> Settings:
     parser.add_argument("--cores", type=amount, help="cores for tasks (default: all that this process may use)")
     parser.add_argument("--memory", type=megabytes, metavar="MB", help="memory for tasks (default: the machine's)")
     parser.add_argument("--disk", type=megabytes, metavar="MB", help="disk for tasks and cache (default: what is free)")
-    parser.add_argument("--gpus", type=amount, help="GPUs for tasks (default: the NVIDIA devices found)")
+    parser.add_argument("--gpus", type=devices, help="GPUs for tasks (default: the NVIDIA devices found)")
     parser.add_argument(
         "--workspace",
         type=Path,
@@ -81,6 +81,14 @@ def amount(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
     if not 0 <= value <= 1e9:
         raise argparse.ArgumentTypeError(f"{text} is not between 0 and a billion")
+    return value
+
+
+def devices(text: str) -> float:
+    """Tasks may share one, but a worker has it or has it not."""
+    value = amount(text)
+    if value != int(value):
+        raise argparse.ArgumentTypeError(f"{text} are no whole GPUs: give a whole number, and tasks a share of one")
     return value
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import sys
@@ -13,10 +14,11 @@ from pathlib import Path
 from vine import config
 from vine.errors import DiskFull
 from vine.wire.parts import Outcome, Resources
+from vine_function_host import frames
 from vine_worker.actions import Ending
-from vine_worker.functions import host
 from vine_worker.functions.channel import Answer
 
+_HOST_PROGRAM = str(Path(frames.__file__).with_name("start.py"))
 _THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -30,7 +32,9 @@ def command_arguments(command: str) -> list[str]:
     return ["/bin/sh", "-c", command]
 
 
-def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Path, *flags: str) -> list[str]:
+def host_arguments(
+    environment: Path | None, dill_folder: Path, spill_folder: Path, *, once: bool = False, fork: bool = False
+) -> list[str]:
     """How the function host is started; `{fd}` is filled in by the spawner."""
     python = sys.executable
     if environment is not None:
@@ -38,10 +42,16 @@ def host_arguments(environment: Path | None, dill_folder: Path, spill_folder: Pa
         python = str(next((environment / "bin" / name for name in names if (environment / "bin" / name).exists()), ""))
         if not python:
             raise FileNotFoundError("its environment has no bin/python; pack one that has")
-    limits = ["--frame-bytes", str(config.host_frame_bytes_max), "--inline-bytes", str(config.inline_bytes_max)]
-    limits += ["--measure-from", str(config.measured_run_s_min)]
-    folders = ["--dill", str(dill_folder), "--spill", str(spill_folder)]
-    return [python, host.__file__, "--fd", "{fd}", *folders, *limits, *flags]
+    options = {
+        "dill": str(dill_folder),
+        "fork": fork,
+        "frame_bytes": config.host_frame_bytes_max,
+        "inline_bytes": config.inline_bytes_max,
+        "measured_run_s_min": config.measured_run_s_min,
+        "once": once,
+        "spill": str(spill_folder),
+    }
+    return [python, _HOST_PROGRAM, "{fd}", json.dumps(options)]
 
 
 def interpreter_variables(
@@ -106,16 +116,16 @@ def ending_of_exit(code: int | None, message: str, what: str) -> Ending:
 
 
 _OUTCOMES = {
-    host.VALUE: Outcome.SUCCESS,
-    host.EXCEPTION: Outcome.EXCEPTION,
-    host.UNSENDABLE: Outcome.NOT_SERIALISABLE,
+    frames.VALUE: Outcome.SUCCESS,
+    frames.EXCEPTION: Outcome.EXCEPTION,
+    frames.UNSENDABLE: Outcome.NOT_SERIALISABLE,
 }
 
 
 def ending_of_answer(answer: Answer) -> Ending:
     """What a function host's answer means."""
     ending = _ending_of_answer(answer)
-    if answer.use == host.NO_USE:
+    if answer.use == frames.NO_USE:
         return ending
     cpu_s, most_kb, left_kb = answer.use
     return replace(ending, cpu_s=cpu_s, memory_mb=megabytes(most_kb), left_mb=megabytes(left_kb))
@@ -127,13 +137,13 @@ def megabytes(kilobytes: int) -> float:
 
 
 def _ending_of_answer(answer: Answer) -> Ending:
-    if answer.brings == host.DIED:
+    if answer.brings == frames.DIED:
         ending = ending_of_exit(int(answer.content), "", "the function's process")
         if ending.outcome is not Outcome.SUCCESS:
             return ending
         message = "the function ended its process with exit code 0 instead of returning"
         return Ending(Outcome.EXIT_CODE, exit_code=0, message=message)
-    if answer.brings == host.EXIT:
+    if answer.brings == frames.EXIT:
         code = int(answer.content)
         message = f"the function called sys.exit({code}) instead of returning"
         return Ending(Outcome.EXIT_CODE, exit_code=code, message=message, run_s=answer.run_s)

@@ -17,7 +17,11 @@ class Grant:
     devices: tuple[int, ...] = ()  # numbers of the GPUs that it may see
 
 
-def _parts(resources: Resources) -> tuple[int, int, int]:
+Parts = tuple[int, int, int]  # of cores, memory and disk
+NOTHING: Parts = (0, 0, 0)
+
+
+def parts(resources: Resources) -> Parts:
     return (
         round(resources.cores * _PARTS),
         round(resources.memory_mb * _PARTS),
@@ -30,20 +34,20 @@ class Ledger:
 
     def __init__(self, capacity: Resources) -> None:
         self.capacity = capacity
-        self._total = _parts(capacity)
+        self._total = parts(capacity)
         self._free = self._total
         self._device_free = [_PARTS] * int(capacity.gpus)
 
     def could_fit(self, wanted: Resources) -> bool:
         """Whether it would fit if nothing else ran."""
-        fits = all(want <= total for want, total in zip(_parts(wanted), self._total, strict=True))
+        fits = all(want <= total for want, total in zip(parts(wanted), self._total, strict=True))
         return fits and len(self._choose_devices(wanted.gpus, [_PARTS] * len(self._device_free)) or ()) >= wanted.gpus
 
-    def take(self, wanted: Resources) -> Grant | None:
-        """The grant, or None while it does not fit."""
-        cores, memory, disk = _parts(wanted)
+    def take(self, wanted: Resources, kept: Parts = NOTHING) -> Grant | None:
+        """The grant, or None while it does not fit beside what is kept for others."""
+        cores, memory, disk = parts(wanted)
         free_cores, free_memory, free_disk = self._free
-        if cores > free_cores or memory > free_memory or disk > free_disk:
+        if cores > free_cores - kept[0] or memory > free_memory - kept[1] or disk > free_disk - kept[2]:
             return None
         devices = self._choose_devices(wanted.gpus, self._device_free) if wanted.gpus else ()
         if devices is None:
@@ -53,8 +57,13 @@ class Ledger:
             self._device_free[device] -= _share(wanted.gpus)
         return Grant(wanted, devices)
 
+    def lacks_only_gpus(self, wanted: Resources) -> bool:
+        """Whether it would fit if GPUs were free."""
+        fits = all(want <= free for want, free in zip(parts(wanted), self._free, strict=True))
+        return fits and self._choose_devices(wanted.gpus, self._device_free) is None
+
     def give_back(self, grant: Grant) -> None:
-        cores, memory, disk = _parts(grant.resources)
+        cores, memory, disk = parts(grant.resources)
         free_cores, free_memory, free_disk = self._free
         self._free = (free_cores + cores, free_memory + memory, free_disk + disk)
         for device in grant.devices:

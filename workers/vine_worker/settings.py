@@ -38,3 +38,8 @@ class Settings:
             disk_mb=machine.disk_mb(nearest_folder(self.workspace)) if self.disk_mb is None else self.disk_mb,
             gpus=machine.gpus() if self.gpus is None else self.gpus,
         )
+
+    def offers(self, gpus: float) -> tuple[str, ...]:
+        """What tasks may ask for by name: what was said, and the model of the GPUs, if there are any."""
+        model = machine.gpu_model() if gpus else None
+        return self.features if model is None or model in self.features else (*self.features, model)

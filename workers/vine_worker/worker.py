@@ -152,18 +152,20 @@ class Worker:
         self._closers.append(lambda: self._link.close(config.stop_grace_s))
 
     def _hello(self) -> WorkerHello:
-        settings = self._settings
+        settings, ends_s = self._settings, self._wall_end_s()
         return WorkerHello(
             worker_id=settings.worker_id,
             host_id=machine.host_of(self._places.store.root, settings.host_name),
             hostname=machine.hostname(),
             pid=os.getpid(),
             capacity=self.capacity,
-            features=settings.features,
+            features=settings.offers(self.capacity.gpus),
             python=".".join(map(str, sys.version_info[:3])),
             requests_endpoint=self._node.requests_endpoint,
             chunks_endpoint=self._node.chunks_endpoint,
             log_path=str(self._places.log),
+            wall_time_s=settings.wall_time_s,
+            time_left_s=None if ends_s is None else max(0.0, ends_s - time.monotonic()),
         )
 
     # --- the loop ---

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from vine.names import AttemptId, ObjectId, TaskId
 from vine.wire.parts import Assignment, DependencyValue, Resources, TaskKind
+from vine_function_host.frames import AT_PATH, INLINE, Call
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import call_frame
-from vine_worker.functions.host import AT_PATH, INLINE, Call
 
 CODE, VALUE = ObjectId("c" * 64), ObjectId("a" * 64)
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vine import config
-from vine_worker.functions import host
+from vine_function_host import frames
+from vine_function_host.channel import Channel
 from vine_worker.functions.channel import Answer, HostChannel
 
 LONG = b"x" * config.host_frame_bytes_max  # With its head, too long for a frame.
@@ -23,10 +24,10 @@ class Far:
     def __init__(self, channel: HostChannel) -> None:
         descriptors = [os.dup(descriptor) for descriptor in channel.far_descriptors]
         self.begun: list[int] = []
-        self._host = host.Channel(",".join(map(str, descriptors)), 2 * config.host_frame_bytes_max)
+        self._host = Channel(",".join(map(str, descriptors)), 2 * config.host_frame_bytes_max)
         self._descriptors = descriptors[1:]
 
-    def begin(self) -> host.Call:
+    def begin(self) -> frames.Call:
         call = self._host.next_call()
         assert call is not None
         self.begun.append(call.number)
@@ -56,7 +57,7 @@ def far(channel: HostChannel) -> Iterator[Far]:
 
 
 def give(channel: HostChannel, number: int, payload: bytes = b"P") -> None:
-    channel.send(number, b"/function", b"{}", [(host.INLINE, payload)])
+    channel.send(number, b"/function", b"{}", [(frames.INLINE, payload)])
 
 
 def fill(channel: HostChannel, first: int = 1) -> int:
@@ -74,15 +75,15 @@ def test_calls_come_in_their_order_with_all_that_they_were_given(channel: HostCh
     channel.flush()
     call = far.begin()
     assert (call.number, call.function, call.settings) == (1, b"/function", b"{}")
-    assert call.blobs == [(host.INLINE, b"first")]
-    assert far.begin().blobs == [(host.INLINE, b"second")]
+    assert call.blobs == [(frames.INLINE, b"first")]
+    assert far.begin().blobs == [(frames.INLINE, b"second")]
 
 
 def test_a_call_that_is_too_long_for_the_socket_goes_by_a_file(channel: HostChannel, far: Far, tmp_path: Path) -> None:
     give(channel, 1, LONG)
     channel.flush()
     assert len(list(tmp_path.iterdir())) == 1
-    assert far.begin().blobs == [(host.INLINE, LONG)]
+    assert far.begin().blobs == [(frames.INLINE, LONG)]
     assert list(tmp_path.iterdir()) == []
 
 
@@ -128,7 +129,7 @@ def test_a_call_whose_number_was_taken_before_its_frame_was_read_is_still_the_ho
         give(channel, number)
     channel.flush()
     # given that the host has just taken the number
-    permit = os.read(channel.far_descriptors[1], host.PERMIT.size)
+    permit = os.read(channel.far_descriptors[1], frames.PERMIT.size)
     # when calls are taken back, and with them the frame
     assert channel.take_back() == [2]
     # then its call comes again
@@ -178,39 +179,41 @@ def test_no_file_is_left_of_a_call_whose_host_ended_before_it_read_it(tmp_path: 
     give(channel, 1, LONG)
     channel.flush()
     far = Far(channel)
-    os.read(far._descriptors[0], host.PERMIT.size)  # It had begun.
+    os.read(far._descriptors[0], frames.PERMIT.size)  # It had begun.
     channel.close()
     far.close()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_answers_are_taken_apart_and_outlive_who_gave_them(channel: HostChannel, far: Far) -> None:
-    far.answer(host.ANSWER_HEAD.pack(0, host.READY, host.INLINE, 0.0, *host.NO_USE, 0) + b"3.11")
+    far.answer(frames.ANSWER_HEAD.pack(0, frames.READY, frames.INLINE, 0.0, *frames.NO_USE, 0) + b"3.11")
     far.answer(
-        host.ANSWER_HEAD.pack(1, host.EXCEPTION, host.INLINE, 0.5, *host.NO_USE, 3) + "b\u00e4".encode() + b"Pcontent"
+        frames.ANSWER_HEAD.pack(1, frames.EXCEPTION, frames.INLINE, 0.5, *frames.NO_USE, 3)
+        + "b\u00e4".encode()
+        + b"Pcontent"
     )
-    far.answer(host.ANSWER_HEAD.pack(2, host.VALUE, host.AT_PATH, 2.5, 0.5, 70_000, 60_000, 0) + b"/spill/value")
+    far.answer(frames.ANSWER_HEAD.pack(2, frames.VALUE, frames.AT_PATH, 2.5, 0.5, 70_000, 60_000, 0) + b"/spill/value")
     assert channel.receive() == [
-        Answer(0, host.READY, False, b"3.11", 0.0),
-        Answer(1, host.EXCEPTION, False, b"Pcontent", 0.5, "b\u00e4"),
-        Answer(2, host.VALUE, True, b"/spill/value", 2.5, use=(0.5, 70_000, 60_000)),
+        Answer(0, frames.READY, False, b"3.11", 0.0),
+        Answer(1, frames.EXCEPTION, False, b"Pcontent", 0.5, "b\u00e4"),
+        Answer(2, frames.VALUE, True, b"/spill/value", 2.5, use=(0.5, 70_000, 60_000)),
     ]
     assert channel.receive() == []
 
 
 @pytest.mark.parametrize("cut", [1, 4, 10, 30])
 def test_an_answer_that_has_come_in_part_waits_for_the_rest(channel: HostChannel, cut: int) -> None:
-    frame = host.ANSWER_HEAD.pack(7, host.VALUE, host.INLINE, 0.5, *host.NO_USE, 0) + b"Pcontent"
-    said = host.LENGTH.pack(len(frame)) + frame
+    frame = frames.ANSWER_HEAD.pack(7, frames.VALUE, frames.INLINE, 0.5, *frames.NO_USE, 0) + b"Pcontent"
+    said = frames.LENGTH.pack(len(frame)) + frame
     os.write(channel.far_descriptors[2], said[:cut])
     assert channel.receive() == []
     os.write(channel.far_descriptors[2], said[cut:])
     assert [answer.number for answer in channel.receive()] == [7]
 
 
-@pytest.mark.parametrize("said", [b"\xff" * 40, host.LENGTH.pack(2) + b"no"])
+@pytest.mark.parametrize("said", [b"\xff" * 40, frames.LENGTH.pack(2) + b"no"])
 def test_what_is_no_answer_is_noticed_and_nothing_behind_it_is_believed(channel: HostChannel, said: bytes) -> None:
-    frame = host.ANSWER_HEAD.pack(7, host.VALUE, host.INLINE, 0.5, *host.NO_USE, 0) + b"Pcontent"
-    os.write(channel.far_descriptors[2], said + host.LENGTH.pack(len(frame)) + frame)
+    frame = frames.ANSWER_HEAD.pack(7, frames.VALUE, frames.INLINE, 0.5, *frames.NO_USE, 0) + b"Pcontent"
+    os.write(channel.far_descriptors[2], said + frames.LENGTH.pack(len(frame)) + frame)
     assert channel.receive() == []
     assert channel.malformed

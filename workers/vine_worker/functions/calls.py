@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from vine.names import ObjectId
 from vine.wire.parts import Assignment, DependencyValue
-from vine_worker.functions.host import AT_PATH, INLINE
+from vine_function_host.frames import AT_PATH, INLINE
 
 if TYPE_CHECKING:
-    from vine_worker.functions.host import Blob
+    from vine_function_host.frames import Blob
 
     Parts = tuple[bytes, bytes, list[Blob]]
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vine import config
-from vine_worker.functions import host
+from vine_function_host import frames
 
 _socket_buffer_bytes = 4 * config.host_frame_bytes_max  # Asked for; the kernel may grant less.
 _buffer = memoryview(bytearray(2 * config.host_frame_bytes_max))
@@ -22,12 +22,12 @@ _buffer = memoryview(bytearray(2 * config.host_frame_bytes_max))
 @dataclass(frozen=True, slots=True)
 class Answer:
     number: int
-    brings: bytes  # host.READY, or one of host.CALL_ENDS
+    brings: bytes  # frames.READY, or one of frames.CALL_ENDS
     at_path: bool  # the content is the path of the file that holds it
     content: bytes
     run_s: float
     words: str = ""  # what an exception says
-    use: tuple[float, int, int] = host.NO_USE
+    use: tuple[float, int, int] = frames.NO_USE
 
 
 class HostChannel:
@@ -80,10 +80,10 @@ class HostChannel:
         """The host's ends: calls, their numbers, answers."""
         return self._far.fileno(), self._permits_out, self._answers_in
 
-    def send(self, number: int, function: bytes, settings: bytes, blobs: Sequence[host.Blob]) -> None:
+    def send(self, number: int, function: bytes, settings: bytes, blobs: Sequence[frames.Blob]) -> None:
         """Gives the host a call, with the next `flush`; a long one goes by a file. Numbers ascend."""
         frame = call_frame(number, function, settings, blobs)
-        if len(frame) + host.LENGTH.size > config.host_frame_bytes_max:
+        if len(frame) + frames.LENGTH.size > config.host_frame_bytes_max:
             path = self._spill_folder / f"call-{self.fileno()}-{number}"
             try:
                 path.write_bytes(frame)
@@ -91,7 +91,7 @@ class HostChannel:
                 path.unlink(missing_ok=True)  # What was written of it would keep a full disk full.
                 raise
             self._spilled[number] = path
-            frame = host.SPILLED_HEAD.pack(host.SPILLED, number) + os.fsencode(path)
+            frame = frames.SPILLED_HEAD.pack(frames.SPILLED, number) + os.fsencode(path)
         self._unsent.append((number, frame))
 
     def flush(self) -> bool:
@@ -104,7 +104,7 @@ class HostChannel:
                 return True
             for _ in numbers:
                 self._unsent.popleft()
-            os.write(self._permits_in, b"".join(map(host.PERMIT.pack, numbers)))  # After the calls that they are for.
+            os.write(self._permits_in, b"".join(map(frames.PERMIT.pack, numbers)))  # After the calls that they are for.
         return False
 
     def _next_frame(self) -> tuple[list[int], bytes]:
@@ -113,11 +113,11 @@ class HostChannel:
         parts: list[bytes] = []
         left = config.host_frame_bytes_max
         for number, frame in self._unsent:
-            left -= len(frame) + host.LENGTH.size
+            left -= len(frame) + frames.LENGTH.size
             if left < 0 or len(numbers) == config.calls_ahead_max:
                 break
             numbers.append(number)
-            parts += (host.LENGTH.pack(len(frame)), frame)
+            parts += (frames.LENGTH.pack(len(frame)), frame)
         return numbers, b"".join(parts)
 
     def receive(self) -> list[Answer]:
@@ -135,9 +135,9 @@ class HostChannel:
 
     def _take_answers(self) -> Iterator[Answer]:
         at, received = 0, self._received
-        while not self.malformed and len(received) >= at + host.LENGTH.size:  # What follows may be anybody's.
-            (length,) = host.LENGTH.unpack_from(received, at)
-            begin = at + host.LENGTH.size
+        while not self.malformed and len(received) >= at + frames.LENGTH.size:  # What follows may be anybody's.
+            (length,) = frames.LENGTH.unpack_from(received, at)
+            begin = at + frames.LENGTH.size
             if length > 2 * config.host_frame_bytes_max:
                 self.malformed = True
             elif len(received) < begin + length:
@@ -155,7 +155,7 @@ class HostChannel:
         unbegun = self._take_permits()
         for number, frame in self._take_frames():
             if number not in unbegun:  # The host is about to read it: it has its permit.
-                self._near.send(host.LENGTH.pack(len(frame)) + frame)
+                self._near.send(frames.LENGTH.pack(len(frame)) + frame)
         numbers = [*unbegun, *(number for number, _ in self._unsent)]
         self._unsent.clear()
         for number in numbers:
@@ -165,19 +165,19 @@ class HostChannel:
 
     def _take_permits(self) -> dict[int, None]:
         try:
-            permits = os.read(self._permits_back, host.PIPE_BYTES)
+            permits = os.read(self._permits_back, frames.PIPE_BYTES)
         except BlockingIOError:
             permits = b""
-        return dict.fromkeys(number for (number,) in host.PERMIT.iter_unpack(permits))
+        return dict.fromkeys(number for (number,) in frames.PERMIT.iter_unpack(permits))
 
     def _take_frames(self) -> Iterator[tuple[int, bytes]]:
         """The calls in the frames that the host has not read."""
-        frames = []
+        unread = []
         with contextlib.suppress(BlockingIOError):
             while length := self._far.recv_into(_buffer, 0, socket.MSG_DONTWAIT):
-                frames.append(bytes(_buffer[:length]))
-        for frame in frames:
-            yield from ((number, bytes(call)) for number, call in host.calls_of(memoryview(frame)))
+                unread.append(bytes(_buffer[:length]))
+        for frame in unread:
+            yield from ((number, bytes(call)) for number, call in frames.calls_of(memoryview(frame)))
 
     def close(self) -> None:
         for path in self._spilled.values():  # Whoever was to read it may have ended before.
@@ -188,16 +188,16 @@ class HostChannel:
             os.close(end)
 
 
-def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[host.Blob]) -> bytes:
+def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[frames.Blob]) -> bytes:
     """The frame of one call: its arguments are the first blob, the values that they refer to follow."""
-    parts = [host.CALL_HEAD.pack(host.CALL, number, len(function), len(settings), len(blobs)), function, settings]
+    parts = [frames.CALL_HEAD.pack(frames.CALL, number, len(function), len(settings), len(blobs)), function, settings]
     for where, content in blobs:
-        parts += (host.BLOB_HEAD.pack(where, len(content)), content)
+        parts += (frames.BLOB_HEAD.pack(where, len(content)), content)
     return b"".join(parts)
 
 
 def _answer(frame: bytes | bytearray) -> Answer:
-    number, brings, where, run_s, *use, words_bytes = host.ANSWER_HEAD.unpack_from(frame)
-    content_at = host.ANSWER_HEAD.size + words_bytes
-    words = str(frame[host.ANSWER_HEAD.size : content_at], "utf-8") if words_bytes else ""
-    return Answer(number, brings, where == host.AT_PATH, bytes(frame[content_at:]), run_s, words, tuple(use))
+    number, brings, where, run_s, *use, words_bytes = frames.ANSWER_HEAD.unpack_from(frame)
+    content_at = frames.ANSWER_HEAD.size + words_bytes
+    words = str(frame[frames.ANSWER_HEAD.size : content_at], "utf-8") if words_bytes else ""
+    return Answer(number, brings, where == frames.AT_PATH, bytes(frame[content_at:]), run_s, words, tuple(use))

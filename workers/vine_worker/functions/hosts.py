@@ -13,14 +13,16 @@ from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
 from vine.wire.parts import Assignment, Outcome
+from vine_function_host.frames import CALL_ENDS, DIED, READY
 from vine_worker import actions as act
 from vine_worker import process
+from vine_worker.attempts import needs_sandbox
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
-from vine_worker.functions.host import CALL_ENDS, DIED, READY
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
+from vine_worker.sandbox import Sandbox
 
 
 @dataclass(slots=True)
@@ -80,20 +82,23 @@ class Hosts:
         )
         home = places.hosts / str(action.host)
         home.mkdir()
-        arguments = process.host_arguments(environment, places.dill, places.spill, *(["--fork"] if kind.forks else []))
+        arguments = process.host_arguments(environment, places.dill, places.spill, fork=kind.forks)
         with host.log.open("ab") as log:
             streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)
 
     def run(self, action: act.RunCall) -> None:
-        """Gives the host a call, with a sandbox if it has inputs or outputs."""
+        """Gives the host a call, with a sandbox if it needs one."""
         host, assignment = self._hosts.get(action.host), action.assignment
         if host is None:
             return  # It could not be started; the core is about to hear of it.
         self._last_call += 1
         try:
-            folder = self._make_sandbox(assignment) if assignment.inputs or assignment.outputs else None
+            sandbox = self._make_sandbox(assignment) if needs_sandbox(assignment) else None
             variables = process.allotment_variables(assignment.allotment, assignment.variables)
+            if sandbox is not None and host.forks:  # In a shared one Python may have chosen its temporary folder.
+                variables.setdefault("TMPDIR", str(sandbox.scratch))
+            folder = None if sandbox is None else sandbox.work
             host.channel.send(self._last_call, *self._writer.parts(assignment, folder, variables))
             host.calls[self._last_call] = assignment.attempt
             self._unflushed[action.host] = host
@@ -103,10 +108,10 @@ class Hosts:
             ending = act.Ending(outcome, message=message)
             self._feed(act.CallsEnded(action.host, ((assignment.attempt, ending),)))
 
-    def _make_sandbox(self, assignment: Assignment) -> Path:
+    def _make_sandbox(self, assignment: Assignment) -> Sandbox:
         sandbox = self._places.sandbox(assignment.attempt)
         sandbox.make(assignment, self._places.holdings.path)
-        return sandbox.work
+        return sandbox
 
     def number_of(self, host: int) -> int | None:
         """The program of a host that lives."""

@@ -1,0 +1,44 @@
+"""Which benchmarks of dispatch does the command line ask for, and what did they find?"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+
+from benchmarks.dispatch.bench import Bench, bench
+from benchmarks.dispatch.calls import calls
+from benchmarks.dispatch.commands import commands
+from benchmarks.dispatch.isolated import isolated
+from benchmarks.dispatch.latency import latency
+from benchmarks.figures import Figure, show
+from vine.errors import ExitCode, VineError
+
+# Each with how many tasks a round has.
+BENCHMARKS: dict[str, tuple[Callable[[Bench, int, int], list[Figure]], int]] = {
+    "calls": (calls, 10_000),
+    "latency": (latency, 500),
+    "commands": (commands, 1_000),
+    "isolated": (isolated, 1_000),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.dispatch", description="How fast do tasks go out and results come back?"
+    )
+    parser.add_argument("benchmarks", nargs="+", choices=BENCHMARKS, metavar="|".join(BENCHMARKS))
+    parser.add_argument("--json", action="store_true", help="one line of JSON a figure")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median is taken (default 3)")
+    options = parser.parse_args(arguments)
+    try:
+        with bench() as at:
+            figures = []
+            for name in options.benchmarks:
+                measure, count = BENCHMARKS[name]
+                figures += measure(at, options.rounds, count)
+    except (VineError, TimeoutError) as error:
+        print(f"dispatch: {error}", file=sys.stderr)
+        return getattr(error, "exit_code", ExitCode.FAILED)
+    show(figures, as_json=options.json)
+    return ExitCode.OK

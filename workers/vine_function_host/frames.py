@@ -1,0 +1,71 @@
+"""How do calls and answers lie in the frames between a worker and a function host; both ends import it.
+
+Calls come through a SOCK_SEQPACKET socket, several in a frame; the number of each comes through a pipe,
+and is taken out of it before the call begins: the worker takes calls back by taking their numbers. Every
+answer goes into a second pipe at once: what has been answered survives the death of the host there.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
+    from collections.abc import Iterator
+
+    Blob = tuple[bytes, bytes]  # INLINE or AT_PATH, and the bytes or the path
+
+CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
+INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
+READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
+UNSENDABLE, DIED = b"u", b"d"  # ... a result that cannot travel; the exit code of a fork, or its signal's, negative
+CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE, DIED)
+
+PIPE_BYTES = 65536  # A pipe's capacity on Linux, unless it is asked to be another.
+LENGTH = struct.Struct("<I")  # before each call in a frame, and before each answer
+PERMIT = struct.Struct("<Q")  # a call's number: whoever takes it out of the pipe has the call
+NUMBER = struct.Struct("<xQ")  # where both kinds of calls have their number
+SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
+CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
+BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
+# Number, what it brings, INLINE or AT_PATH, seconds of the body, its USE, bytes of words.
+ANSWER_HEAD = struct.Struct("<QccdfIIH")
+NO_USE = (0.0, 0, 0)  # processor seconds; kilobytes that this process had at most, and has left
+
+
+def calls_of(frame: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The calls in a frame of the socket, each with its number."""
+    at = 0
+    while at < len(frame):
+        (length,) = LENGTH.unpack_from(frame, at)
+        at += LENGTH.size
+        yield NUMBER.unpack_from(frame, at)[0], frame[at : at + length]
+        at += length
+
+
+class Call:
+    """One call as it was read from its frame."""
+
+    __slots__ = ("blobs", "function", "number", "settings")
+
+    def __init__(self, frame: memoryview) -> None:
+        _kind, self.number, function_bytes, settings_bytes, blob_count = CALL_HEAD.unpack_from(frame)
+        at = CALL_HEAD.size
+        self.function = bytes(frame[at : at + function_bytes])
+        at += function_bytes
+        self.settings = bytes(frame[at : at + settings_bytes])
+        at += settings_bytes
+        self.blobs: list[Blob] = []
+        for _ in range(blob_count):
+            where, length = BLOB_HEAD.unpack_from(frame, at)
+            at += BLOB_HEAD.size
+            self.blobs.append((where, bytes(frame[at : at + length])))
+            at += length
+
+
+def read_blob(blob: Blob) -> bytes:
+    where, content = blob
+    if where == INLINE:
+        return content
+    with open(content, "rb") as file:
+        return file.read()

@@ -1,0 +1,241 @@
+"""How does a warm interpreter run function calls: read one, run it, answer, read the next.
+
+With the option `fork` each call runs in a fork of this process, which has loaded its function and run nothing else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import sys
+import time
+import traceback
+from typing import TYPE_CHECKING, Any
+
+from vine_function_host.channel import read_answer
+from vine_function_host.frames import (
+    ANSWER_HEAD,
+    AT_PATH,
+    DIED,
+    EXCEPTION,
+    EXIT,
+    INLINE,
+    LENGTH,
+    NO_USE,
+    READY,
+    UNSENDABLE,
+    VALUE,
+    read_blob,
+)
+from vine_function_host.serialiser import MANY, UnsendableError
+from vine_function_host.words import exit_code_of, flush_output, safe_words
+
+if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
+    from collections.abc import Callable, Sequence
+
+    from vine_function_host.channel import Channel
+    from vine_function_host.frames import Call
+    from vine_function_host.serialiser import Serialiser
+
+FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
+HINTS = {"generator": "return a list of it", "coroutine": "submit a function that calls asyncio.run()"}
+_FOLDER = os.path.dirname(__file__)
+
+
+class Options:
+    """What the worker wants of a host; it says so in JSON."""
+
+    __slots__ = ("dill", "fork", "frame_bytes", "inline_bytes", "measured_run_s_min", "once", "spill")
+
+    dill: str | None  # a folder that has dill, should the environment have none
+    fork: bool  # a fork for each call
+    frame_bytes: int  # the most that a frame holds
+    inline_bytes: int  # a longer result goes into a file
+    measured_run_s_min: float  # what a shorter call used is not measured
+    once: bool  # one call only
+    spill: str  # the folder of these files
+
+    def __init__(self, text: str) -> None:
+        for name, value in json.loads(text).items():
+            setattr(self, name, value)
+
+
+class Host:
+    """The loop: calls in, answers out, one at a time."""
+
+    def __init__(self, channel: Channel, serialiser: Serialiser, options: Options) -> None:
+        self._channel = channel
+        self._serialiser = serialiser
+        self._options = options
+        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._home = os.getcwd()
+        self._process_id = os.getpid()
+        self._settings = b""
+        self._replaced: dict[str, str | None] = {}  # what the call's variables hide
+        self._times_before = os.times()
+
+    def serve(self) -> int:
+        """Runs calls until the worker is gone, or one call only; returns the exit code."""
+        self._answer(0, READY, sys.version.split()[0].encode(), 0.0)
+        while True:
+            call = self._channel.next_call()
+            if call is None:
+                return 0
+            exit_code = self._fork(call) if self._options.fork else self._run(call)
+            if self._options.once:
+                return exit_code
+
+    def _fork(self, call: Call) -> int:
+        with contextlib.suppress(BaseException):  # The fork tries again, and tells.
+            self._prepared(call)
+        gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
+        flush_output()  # Or what loading has printed would be printed twice.
+        readable, writable = os.pipe()
+        child = os.fork()
+        if not child:
+            self._process_id = os.getpid()
+            self._channel.replace(writable)
+            if "numpy.random" in sys.modules:  # Python's own `random` sees to itself.
+                sys.modules["numpy.random"].seed()
+            os._exit(self._run(call))
+        os.close(writable)
+        answer = read_answer(readable)
+        os.close(readable)
+        _pid, status = os.waitpid(child, 0)
+        if answer:
+            self._channel.answer(answer)
+        else:
+            code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            self._answer(call.number, DIED, str(code).encode(), 0.0)
+        return 0
+
+    def _run(self, call: Call) -> int:
+        started_s = time.perf_counter()
+        try:
+            function = self._prepared(call)
+            many, args, kwargs = self._serialiser.arguments(call.blobs)
+            self._times_before = os.times()
+            started_s = time.perf_counter()
+            if many:
+                return self._run_many(call.number, function, args, kwargs)
+            result = function(*args, **kwargs)
+            run_s = time.perf_counter() - started_s
+            self._answer(call.number, VALUE, self._dump_result(result), run_s)
+        except UnsendableError as why:
+            self._answer(call.number, UNSENDABLE, b"", time.perf_counter() - started_s, str(why))
+        except SystemExit as exit_request:
+            code = exit_code_of(exit_request)
+            self._answer(call.number, EXIT, str(code).encode(), time.perf_counter() - started_s)
+            return code
+        except BaseException as error:  # noqa: BLE001 - whatever the user's function raises is the call's result
+            run_s = time.perf_counter() - started_s
+            self._answer(call.number, EXCEPTION, self._dump_exception(error), run_s, safe_words(error))
+        return 0
+
+    def _prepared(self, call: Call) -> Callable[..., Any]:
+        """The call's function, loaded; we are in its folder, with its variables."""
+        if call.settings != self._settings:
+            self._apply(call.settings)
+        function = self._functions.get(call.function)
+        if function is None:
+            loaded: Callable[..., Any] = self._serialiser.load(read_blob((AT_PATH, call.function)))
+            if len(self._functions) >= FUNCTIONS_MAX:
+                self._functions.pop(next(iter(self._functions)))
+            function = self._functions[call.function] = loaded
+        return function
+
+    def _run_many(self, number: int, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> int:
+        """Calls the function with each row of arguments; a failure is answered with what came before it."""
+        first, rows = args
+        started_s = time.perf_counter()
+        results, brings, words = [MANY], VALUE, ""
+        try:
+            for row in rows:
+                value = self._dump_result(function(*first, *row, **kwargs))
+                results += (LENGTH.pack(len(value)), value)
+        except UnsendableError as why:
+            brings, words = UNSENDABLE, str(why)
+        except SystemExit:
+            raise
+        except BaseException as error:  # noqa: BLE001 - as in `_run`
+            failure = self._dump_exception(error)
+            results += (LENGTH.pack(len(failure)), failure)
+            brings, words = EXCEPTION, safe_words(error)
+        self._answer(number, brings, b"".join(results), time.perf_counter() - started_s, words)
+        return 0
+
+    def _apply(self, settings: bytes) -> None:
+        """Goes to the call's folder and sets its variables, after undoing those of the call before."""
+        for name, value in self._replaced.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        self._replaced = {}
+        self._settings = b""  # Should the next lines raise, the next call starts afresh.
+        wanted = json.loads(settings.decode()) if settings else {}
+        os.chdir(wanted.get("folder") or self._home)
+        for name, value in wanted.get("variables", {}).items():
+            self._replaced[name] = os.environ.get(name)
+            os.environ[name] = value
+        self._settings = settings
+
+    def _dump_result(self, result: Any) -> bytes:
+        try:
+            return self._serialiser.dump(result)
+        except Exception as why:
+            kind = type(result).__qualname__
+            hint = HINTS.get(kind, "return plain data")
+            raise UnsendableError(f"the result is a {kind}, which cannot travel ({safe_words(why)}): {hint}") from why
+
+    def _dump_exception(self, error: BaseException) -> bytes:
+        """The exception with its traceback as text; one that does not survive the way is told in words."""
+        trace = error.__traceback__
+        while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == _FOLDER:
+            trace = trace.tb_next  # Our own frames above the function say nothing to its author.
+        text = "".join(traceback.format_exception(type(error), error, trace))
+        try:
+            data = self._serialiser.dump((error, text))
+            self._serialiser.load(data)  # Many exceptions go out and do not come in.
+        except Exception:  # noqa: BLE001 - as above: the user's own reducers
+            data = self._serialiser.dump((RuntimeError(safe_words(error)), text))
+        return data
+
+    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
+        flush_output()  # Whoever has the answer may end us.
+        if os.getpid() != self._process_id:
+            # A process that the call has forked came back here: the call is its parent's to answer.
+            os._exit(int(content) if brings == EXIT else int(brings == EXCEPTION))
+        where, said = INLINE, words.encode(errors="replace")
+        if len(content) > self._options.inline_bytes:
+            path = os.path.join(self._options.spill, f"value-{os.getpid()}-{time.time_ns():x}").encode()
+            try:
+                with open(path, "wb") as file:
+                    file.write(content)
+            except OSError:
+                if os.path.exists(path):
+                    os.unlink(path)  # What was written of it would keep a full disk full.
+                raise
+            where, content = AT_PATH, path
+        use = self._use() if run_s >= self._options.measured_run_s_min else NO_USE
+        self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, *use, len(said)) + said + content)
+
+    def _use(self) -> tuple[float, int, int]:
+        """What the call has used; the most of the next one is counted anew, where the kernel can do that."""
+        cpu_s = sum(os.times()[:4]) - sum(self._times_before[:4])
+        most_kb = left_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        try:
+            with open("/proc/self/statm", "rb") as file:
+                _, resident, of_files, *_ = map(int, file.read().split())
+            left_kb = (resident - of_files) * (resource.getpagesize() >> 10)
+            # Of files that are mapped much may be resident, and none of it need stay.
+            with open("/proc/self/clear_refs", "wb") as file:
+                file.write(b"5")
+        except OSError:
+            pass  # Then the most of all calls until now is told, which is too much rather than too little.
+        if self._options.fork:
+            left_kb = 0  # It goes with this process.
+        return max(0.0, cpu_s), most_kb, left_kb
