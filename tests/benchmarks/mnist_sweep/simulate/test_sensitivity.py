@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from benchmarks.mnist_sweep.simulate import paging, paper, parameters, readings, sensitivity
 from benchmarks.mnist_sweep.simulate.readings import MODEL, READINGS
 from benchmarks.mnist_sweep.simulate.run import Policy
+from tests.benchmarks.mnist_sweep.simulate.made import PARAMETERS
 
 BASE, _ = parameters.read()
 VARIANTS = sensitivity.variants(BASE, readings.read())
@@ -27,7 +29,9 @@ def test_there_is_every_reading_and_a_faster_network() -> None:
 def test_the_page_has_a_line_for_each_with_its_predictions(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    two = {name: VARIANTS[name] for name in (MODEL, "10 Gbit/s")}
+    small = replace(VARIANTS[MODEL], parameters=PARAMETERS)
+    fast = replace(PARAMETERS, link_bytes_per_s=10 * PARAMETERS.link_bytes_per_s)
+    two = {MODEL: small, "10 Gbit/s": replace(small, parameters=fast)}
     monkeypatch.setattr(sensitivity, "variants", lambda base, found: two)
     monkeypatch.setattr(paper, "SIZES", (32, 64))
     out = tmp_path / "sensitivity.md"
@@ -36,9 +40,9 @@ def test_the_page_has_a_line_for_each_with_its_predictions(
     page = out.read_text()
     rows = {row.split(" | ")[0].strip("| "): row.split(" | ") for row in page.splitlines() if row.startswith("| ")}
     assert list(rows)[2:] == ["the paper", MODEL, "10 Gbit/s"]
-    shared = paging.moments(paging.run(BASE, 32, 512).task_s)
+    shared = paging.moments(paging.run(PARAMETERS, 32, 512).task_s)
     assert rows[MODEL][1] == "7" and rows[MODEL][3].startswith(f"{shared.mean:.0f}, ")
-    assert rows[MODEL][3] == rows["10 Gbit/s"][3] and rows[MODEL][5] != rows["10 Gbit/s"][5]
+    assert rows[MODEL][3] == rows["10 Gbit/s"][3] and rows[MODEL][4] != rows["10 Gbit/s"][4]
     speedups = [float(cell.strip("| ")) for cell in rows[MODEL][6:9]]
     assert speedups == sorted(speedups)  # Whole files, ours, and what nothing can be faster than.
 
