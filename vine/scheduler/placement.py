@@ -7,17 +7,18 @@ all workers or all tasks: so its cost stays flat as both grow.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 
 from vine import config
 from vine.names import FileId, TaskId, WorkerId
 from vine.scheduler.categories import Category
+from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.wall_times import lasts
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
-from vine.wire.parts import Request, Resources
+from vine.wire.parts import Request, Resources, TaskKind
 
 _HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
 _STALE_MIN = 64  # Entries of an index that are not worth a clearance.
@@ -41,6 +42,7 @@ class Shape:
     at_maximum: bool = False
     time_min_s: float = 0.0  # its workers must live for so long ...
     now: float = 0.0  # ... from now on, as far as that is looked at
+    library: LibraryRecord | None = None  # of which its tasks are calls
     queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -89,7 +91,8 @@ class Durations:
 class Placement:
     """The ready tasks and the workers with room for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, libraries: Mapping[FileId, LibraryRecord]) -> None:
+        self._libraries = libraries
         self.shapes: dict[tuple[str, int], Shape] = {}
         self.durations = Durations()
         self.workers: dict[WorkerId, WorkerRecord] = {}
@@ -144,7 +147,9 @@ class Placement:
         if shape is None:
             spec = record.spec
             strict = () if spec.policy is None else spec.policy.strict
-            shape = self.shapes[name] = Shape(*name, record.request, spec.features, strict, record.category)
+            library = self._libraries[spec.function] if spec.kind is TaskKind.LIBRARY and spec.function else None
+            request = record.request if library is None else library.spec.request
+            shape = self.shapes[name] = Shape(*name, request, spec.features, strict, record.category, library=library)
             shape.asked, shape.at_maximum = spec.request, record.at_maximum
             if spec.policy is not None and spec.policy.time_min_s:
                 shape.time_min_s, shape.now = spec.policy.time_min_s, self._now
@@ -157,10 +162,22 @@ class Placement:
         self.due = True
         for shape in self.shapes.values():
             if shape.category is category:
-                shape.request = category.fill(shape.asked, shape.at_maximum)
-                shape.allotments.clear()
-                shape.index.clear()
-                shape.seen = 0
+                if shape.library is None:
+                    shape.request = category.fill(shape.asked, shape.at_maximum)
+                self._look_anew(shape)
+
+    def library_changed(self, library: LibraryRecord) -> None:
+        """Other workers may have calls of it from now on."""
+        self.due = True
+        for shape in self.shapes.values():
+            if shape.library is library:
+                self._look_anew(shape)
+
+    @staticmethod
+    def _look_anew(shape: Shape) -> None:
+        shape.allotments.clear()
+        shape.index.clear()
+        shape.seen = 0
 
     def tell_time(self, now: float) -> None:
         self._now = now
@@ -283,11 +300,21 @@ class Placement:
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False
+        if shape.library is not None:
+            if worker.worker_id in shape.library.failed_on:
+                return False
+            share = worker.libraries.get(shape.library.number)
+            if share is not None:
+                return len(share.attempts) < share.slots * (1 + shape.ahead)
         return has_room(worker, allotment) or worker.load < 1 + shape.ahead - 1e-6
 
     @staticmethod
     def runs_at_once(shape: Shape, worker: WorkerRecord) -> bool:
         """Whether a worker that is usable would run one more now, not queue it."""
+        if shape.library is not None:
+            share = worker.libraries.get(shape.library.number)
+            if share is not None:
+                return len(share.attempts) < share.slots
         allotment = shape.allotment(worker.hello.capacity)
         return allotment is not None and has_room(worker, allotment)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vine.names import AttemptId, HostId, ObjectId, TaskId, WorkerId
+from vine.names import AttemptId, FileId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.parts import Request, Resources
 from vine.wire.worker_messages import WorkerHello, WorkerStatus
@@ -22,6 +22,15 @@ class Terms(NamedTuple):
 
 
 @dataclass(slots=True)
+class LibraryShare:
+    """What a library takes of a worker while calls of it are there: all of them together."""
+
+    allotment: Resources
+    slots: int  # calls that run at once
+    attempts: set[AttemptId] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class WorkerRecord:
     """The manager's view of a worker."""
 
@@ -30,7 +39,10 @@ class WorkerRecord:
     joined_at: float
     heard_at: float
     used: Resources = _NOTHING
-    attempts: dict[AttemptId, Resources] = field(default_factory=dict)
+    attempts: dict[AttemptId, Resources] = field(default_factory=dict)  # nothing for calls of a library
+    libraries: dict[FileId, LibraryShare] = field(default_factory=dict)  # that have calls here
+    library_of: dict[AttemptId, FileId] = field(default_factory=dict)
+    libraries_left: list[FileId] = field(default_factory=list)  # by their last call here, since that was last asked
     holds: set[ObjectId] = field(default_factory=set)
     told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
@@ -61,6 +73,43 @@ class WorkerRecord:
     def take(self, attempt: AttemptId, allotment: Resources) -> None:
         assert attempt not in self.attempts, f"attempt {attempt} was assigned twice"
         self.attempts[attempt] = allotment
+        self._add(allotment)
+        self.idle_since = None
+        if len(self.attempts) == 2:
+            self.crowded.update(self.attempts)
+        elif len(self.attempts) > 2:
+            self.crowded.add(attempt)
+
+    def take_slot(self, attempt: AttemptId, library: FileId, allotment: Resources, slots: int) -> None:
+        """As `take`, for a call of a library: the first one takes what all of them have together."""
+        share = self.libraries.get(library)
+        if share is None:
+            share = self.libraries[library] = LibraryShare(allotment, slots)
+            self._add(allotment)
+        share.attempts.add(attempt)
+        self.library_of[attempt] = library
+        self.take(attempt, _NOTHING)
+
+    def allotment_of(self, attempt: AttemptId) -> Resources:
+        """What the attempt may use, be it with other calls of its library."""
+        library = self.library_of.get(attempt)
+        return self.attempts[attempt] if library is None else self.libraries[library].allotment
+
+    def release(self, attempt: AttemptId, now: float) -> None:
+        self._subtract(self.attempts.pop(attempt))
+        library = self.library_of.pop(attempt, None)
+        if library is not None:
+            share = self.libraries[library]
+            share.attempts.discard(attempt)
+            if not share.attempts:
+                self._subtract(self.libraries.pop(library).allotment)
+                self.libraries_left.append(library)
+        self.crowded.discard(attempt)
+        if not self.attempts:
+            self.used = _NOTHING  # No rounding errors pile up over the worker's life.
+            self.idle_since = now
+
+    def _add(self, allotment: Resources) -> None:
         used = self.used
         self.used = Resources(
             used.cores + allotment.cores,
@@ -68,24 +117,15 @@ class WorkerRecord:
             used.disk_mb + allotment.disk_mb,
             used.gpus + allotment.gpus,
         )
-        self.idle_since = None
-        if len(self.attempts) == 2:
-            self.crowded.update(self.attempts)
-        elif len(self.attempts) > 2:
-            self.crowded.add(attempt)
 
-    def release(self, attempt: AttemptId, now: float) -> None:
-        allotment, used = self.attempts.pop(attempt), self.used
+    def _subtract(self, allotment: Resources) -> None:
+        used = self.used
         self.used = Resources(  # Never less than nothing, as rounding would have it.
             max(0.0, used.cores - allotment.cores),
             max(0.0, used.memory_mb - allotment.memory_mb),
             max(0.0, used.disk_mb - allotment.disk_mb),
             max(0.0, used.gpus - allotment.gpus),
         )
-        self.crowded.discard(attempt)
-        if not self.attempts:
-            self.used = _NOTHING  # No rounding errors pile up over the worker's life.
-            self.idle_since = now
 
     def had_no_room(self) -> None:
         """An attempt beside others did not fit onto the disk, and is gone: no more than are left from now on."""
