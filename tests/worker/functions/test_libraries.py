@@ -240,3 +240,17 @@ def test_two_libraries_live_side_by_side(world: World) -> None:
     second = loaded(world, call(2, library=2, allotment=ONE, slots=1, environment=TREE))
     kinds = {host.kind.library: host.kind.environment for host in world.core.pool.hosts.values()}
     assert kinds == {first: None, second: TREE}
+
+
+def test_its_hosts_see_the_devices_that_it_holds_and_an_idle_one_gives_them_up() -> None:
+    world = World(held=HELD, capacity=Resources(cores=2, gpus=1))
+    one_gpu = Resources(cores=1, gpus=1)
+    (load,) = loads(world.run(call(1, allotment=one_gpu)))
+    assert load.kind.devices == (0,)
+    actions = world.hear(act.LibraryReady(load.instance, forkable=False))
+    assert [action.kind.devices for action in actions if isinstance(action, act.StartHost)] == [(0,)]
+    world.hear(act.HostReady(1))
+    assert starts(world.run(assignment(2, TaskKind.PYTHON, allotment=one_gpu))) == []
+    assert act.EndLibrary(load.instance, force=False) in end_calls(world, 1)
+    world.hear(act.HostEnded(1, KILLED, ()))
+    assert starts(world.hear(act.LibraryGone(load.instance, "ended"))) == [2]
