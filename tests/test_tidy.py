@@ -53,6 +53,7 @@ PURE = (
     "vine_worker.core",
     "vine_worker.enforcement",
     "vine_worker.functions.dispatch",
+    "vine_worker.functions.libraries",
     "vine_worker.functions.pool",
     "vine_worker.inventory",
     "vine_worker.resources",

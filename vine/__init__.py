@@ -12,10 +12,13 @@ refuse_mixed_install()
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vine.client.context import load_variable_from_library as load_variable_from_library
     from vine.client.executor import Executor as Executor
     from vine.client.files import File as File
     from vine.client.futures import RemoteTraceback as RemoteTraceback
     from vine.client.futures import VineFuture as VineFuture
+    from vine.client.libraries import FunctionCall as FunctionCall
+    from vine.client.libraries import LibraryTask as LibraryTask
     from vine.client.manager import Manager as Manager
     from vine.client.tasks import PythonTask as PythonTask
     from vine.client.tasks import Task as Task
@@ -25,17 +28,22 @@ if TYPE_CHECKING:
 _HOMES = {
     "Executor": "vine.client.executor",
     "File": "vine.client.files",
+    "FunctionCall": "vine.client.libraries",
+    "LibraryTask": "vine.client.libraries",
     "Manager": "vine.client.manager",
     "PythonTask": "vine.client.tasks",
     "RemoteTraceback": "vine.client.futures",
     "Task": "vine.client.tasks",
     "VineError": "vine.errors",
     "VineFuture": "vine.client.futures",
+    "load_variable_from_library": "vine.client.context",
 }
 
 __all__ = [
     "Executor",
     "File",
+    "FunctionCall",
+    "LibraryTask",
     "Manager",
     "PythonTask",
     "RemoteTraceback",
@@ -43,6 +51,7 @@ __all__ = [
     "VineError",
     "VineFuture",
     "__version__",
+    "load_variable_from_library",
 ]
 
 

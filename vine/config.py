@@ -164,6 +164,14 @@ results_pause_from = 4  # ... that is, after a round that brought so many.
 forks_pause_s = 0.002  # The same while calls run in forks: their results come slower, and each told alone costs a fork.
 forks_pause_from = 4  # ... that is, while each busy host forks and has so many calls left: at 0.5 ms or more a fork.
 
+# --- libraries ---
+library_start_max_s = 1800.0  # A context may load tens of GB; one that takes longer than this is taken to hang.
+library_tries_max = 3  # Loads that fail, on any workers, without a call that has run in between: then its calls fail.
+library_retry_s = 30.0  # A worker where one has failed is given no calls of it for so long, while there are others.
+library_slots_max = 4096  # Ten times the cores of a large machine: more is a slip.
+library_functions_max = 1024  # Their names are in one message, and in each view of the run.
+library_worth_bytes = 1 << 30  # Placing a call: a loaded library weighs as much as inputs of this size.
+
 # --- what bodies use ---
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
 measured_run_s_min = 0.1  # Calls, and sandboxes, of shorter bodies are not measured: that would take as long as they.

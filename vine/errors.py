@@ -144,5 +144,13 @@ class DiskLimitExceeded(LimitExceeded):
     """The task wrote more into its sandbox than the disk that it had asked for."""
 
 
+class LibraryFailed(TaskFailed):
+    """The library of the call could not be loaded, or died; its `__cause__` is what was raised while it loaded."""
+
+
+class LibraryMissing(TaskFailed):
+    """The library of the call was removed, or never installed."""
+
+
 class OutOfDisk(TaskFailed):
     """The task's data did not fit on any worker tried."""

@@ -6,6 +6,8 @@ import os
 import pickle
 import random
 import sys
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ import pytest
 
 from tests.function_host.running import RunningHost, many, parts_of, value_or_text
 from vine import config
-from vine_function_host import frames
+from vine_function_host import forks, frames
 
 pytestmark = pytest.mark.live
 
@@ -114,3 +116,37 @@ def test_a_call_that_forks_is_answered_by_the_process_that_read_it_alone(host: R
 
     assert host.result(fork) == "parent"
     assert host.result(lambda: "next") == "next"
+
+
+def test_a_process_with_other_threads_is_not_to_be_forked() -> None:
+    def ask() -> str:
+        return forks.hindrance()
+
+    assert in_a_process(ask) == ""
+    assert in_a_process(lambda: with_a_thread(ask)) == "it has 2 threads after loading"
+
+
+def in_a_process(body: Callable[[], str]) -> str:
+    """What it returns in a process with one thread."""
+    readable, writable = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writable, body().encode() or b"\n")
+        os._exit(0)
+    os.close(writable)
+    os.waitpid(child, 0)
+    said = os.read(readable, 1000).decode().strip()
+    os.close(readable)
+    return said
+
+
+def with_a_thread(body: Callable[[], str]) -> str:
+    gate = threading.Event()
+    threading.Thread(target=gate.wait, daemon=True).start()
+    return body()
+
+
+def test_a_process_that_has_a_gpu_open_is_not_to_be_forked() -> None:
+    assert forks.gpu_in_use(["/dev/null", "socket:[1]"]) == ""
+    assert forks.gpu_in_use(["/dev/null", "/dev/nvidia0"]) == "it uses a GPU (/dev/nvidia0)"
+    assert forks.gpu_in_use(["/dev/kfd"]) == "it uses a GPU (/dev/kfd)"

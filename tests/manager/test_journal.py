@@ -62,7 +62,7 @@ def test_a_journal_of_another_version_is_refused_in_one_line(tmp_path: Path) -> 
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     for opening in (lambda: Journal(path, RUN), lambda: replay(path)):
-        with pytest.raises(UsageError, match=r"version 99, not 2: use the vine that wrote it$"):
+        with pytest.raises(UsageError, match=r"version 99, not 3: use the vine that wrote it$"):
             opening()
 
 

@@ -14,6 +14,8 @@ from vine.scheduler.records import (
     FileDeclared,
     FileFailed,
     HostsSet,
+    LibraryInstalled,
+    LibraryRemoved,
     ObjectBound,
     WorkerJoined,
     WorkerLeft,
@@ -25,6 +27,7 @@ from vine.wire.parts import (
     FileKind,
     FileSpec,
     HostStanding,
+    LibrarySpec,
     Measured,
     Outcome,
     Request,
@@ -92,6 +95,13 @@ def test_what_was_said_of_categories_and_hosts_is_known_as_it_was_said_last(tmp_
     run = replay(path)
     assert run.categories == {CategoryKey(0, "fit"): after, CategoryKey(1, "fit"): other}
     assert run.closed_hosts == {"node1": (HostStanding.BLOCKED, 100.0), "node3": (HostStanding.DRAINING, None)}
+
+
+def test_libraries_are_known_until_they_are_removed(tmp_path: Path) -> None:
+    kept = LibrarySpec(FileId(1), "kept", ("f", "g"), FileId(9), Request(cores=2), 4, False)
+    gone = LibrarySpec(FileId(2), "gone", ("f",))
+    run = replay(written(tmp_path, [LibraryInstalled(kept), LibraryInstalled(gone), LibraryRemoved(FileId(2))]))
+    assert run.libraries == {FileId(1): kept}
 
 
 def test_what_an_attempt_has_used_is_kept(tmp_path: Path) -> None:

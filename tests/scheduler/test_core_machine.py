@@ -17,12 +17,14 @@ from vine.wire.parts import (
     FetchFault,
     FileKind,
     HostStanding,
+    LibrarySpec,
     Measured,
     Outcome,
     Policy,
     Request,
+    TaskKind,
 )
-from vine.wire.worker_messages import ObjectsLost, SourceSlow
+from vine.wire.worker_messages import LibraryEnded, LibraryLoaded, ObjectsLost, SourceSlow
 
 _FAULTS = [f for f in FetchFault if f not in (FetchFault.NONE, FetchFault.SOURCE_CHANGED, FetchFault.ABANDONED)]
 _DOWNLOAD_FAULTS = [
@@ -30,7 +32,7 @@ _DOWNLOAD_FAULTS = [
 ]  # fmt: skip
 _OUTCOMES = [
     Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.EXCEPTION, Outcome.KILLED, Outcome.DISK_FULL,
-    Outcome.MEMORY_LIMIT,
+    Outcome.MEMORY_LIMIT, Outcome.LIBRARY_FAILED,
 ]  # fmt: skip
 _HOSTS = st.sampled_from([None, None, None, "shared", "twins"])
 
@@ -46,6 +48,7 @@ class Run(RuleBasedStateMachine):
         self.tasks: list[TaskId] = []
         self.kept: list[TaskId] = []
         self.broadcasts: list[int] = []
+        self.libraries: list[FileId] = []
 
     @initialize(hosts=st.lists(_HOSTS, min_size=1, max_size=7))
     def begin(self, hosts: list[str | None]) -> None:
@@ -112,6 +115,53 @@ class Run(RuleBasedStateMachine):
         task = self.world.submit(tuple(inputs), outputs, tuple(depends), retries=retries, policy=policy)
         self.tasks.append(task)
         self.kept.append(task)
+
+    @rule(slots=st.sampled_from([None, 1, 2]), cores=st.sampled_from([None, 1.0, 2.0]))
+    @precondition(lambda self: len(self.libraries) < 3)
+    def install_library(self, slots: int | None, cores: float | None) -> None:
+        number = self.world.buffer(f"library{len(self.files)}".encode())
+        self.libraries.append(number)
+        self.world.say(m.InstallLibrary(LibrarySpec(number, "lib", ("f",), None, Request(cores=cores), slots)))
+
+    @rule(data=st.data(), count=st.integers(1, 4), large=st.booleans(), makes=st.booleans())
+    @precondition(lambda self: self.libraries)
+    def call(self, data: st.DataObject, count: int, large: bool, makes: bool) -> None:
+        self.world.large_values = large
+        library = data.draw(st.sampled_from(self.libraries))
+        inputs = data.draw(st.lists(st.sampled_from(self.files + self.temps), max_size=1)) if self.files else []
+        depends = data.draw(st.lists(st.sampled_from(self.kept), max_size=1)) if self.kept else []
+        policy = data.draw(st.sampled_from([None, Policy(category="a")]))
+        for _ in range(count):
+            outputs = (self.world.temp(),) if makes else ()
+            self.temps += outputs
+            named = {"kind": TaskKind.LIBRARY, "function": library, "command": "f", "policy": policy}
+            self.tasks.append(self.world.submit(tuple(inputs), outputs, tuple(depends), **named))
+            self.kept.append(self.tasks[-1])
+
+    @rule(data=st.data(), forgets=st.booleans())
+    @precondition(lambda self: self.libraries)
+    def remove_library(self, data: st.DataObject, forgets: bool) -> None:
+        library = data.draw(st.sampled_from(self.libraries))
+        self.world.say(m.RemoveLibrary(library))
+        if forgets:
+            self.libraries.remove(library)
+            self.world.say(m.ForgetFiles((library,)))
+
+    @rule(data=st.data(), failed=st.booleans(), told=st.booleans())
+    @precondition(lambda self: self.libraries and self.world.workers)
+    def a_library_ends(self, data: st.DataObject, failed: bool, told: bool) -> None:
+        there = self.world.core.state.workers
+        users = [(w, n) for w in sorted(there) for n in there[w].libraries if n in self.libraries]
+        worker_id, library = data.draw(st.sampled_from(users or [(min(there), self.libraries[0])]))
+        worker = self.world.workers[worker_id]
+        if told:
+            self.world.say(LibraryLoaded(library, 1.0), worker.peer)
+        self.world.say(LibraryEnded(library, failed, "ImportError"), worker.peer)
+        if failed:
+            self.world.outcome = lambda assignment: Outcome.LIBRARY_FAILED
+            theirs = [a for a, given in worker.running.items() if given is not None and given.function == library]
+            for attempt in theirs:
+                self.world.happen(("end", worker, attempt))
 
     @rule(count=st.integers(3, 8), unpacked=st.booleans(), number=st.integers(0, 2))
     def submit_many_for_one_file(self, count: int, unpacked: bool, number: int) -> None:

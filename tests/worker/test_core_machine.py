@@ -17,6 +17,7 @@ from vine.wire.parts import (
     CacheLevel,
     DownloadFault,
     InlineObject,
+    LibraryOrder,
     Limits,
     Measured,
     Mount,
@@ -45,6 +46,21 @@ from vine_worker.core import WorkerCore
 class ModelHost:
     ready: bool = False
     calls: deque[AttemptId] = field(default_factory=deque)
+    library: int | None = None
+
+
+@dataclass
+class ModelLibrary:
+    order: LibraryOrder
+    allotment: Resources
+    loaded: bool = False
+
+
+LIBRARIES = {
+    LibraryOrder(FileId(1), "one", 1, True): ONE,
+    LibraryOrder(FileId(2), "two", 2, False): ONE,
+    LibraryOrder(FileId(3), "all", 3, True): TWO,
+}
 
 
 class Driver(RuleBasedStateMachine):
@@ -59,6 +75,7 @@ class Driver(RuleBasedStateMachine):
         self.given: dict[AttemptId, Assignment] = {}
         self.ended: dict[AttemptId, Outcome] = {}
         self.hosts: dict[int, ModelHost] = {}
+        self.libraries: dict[int, ModelLibrary] = {}
         self.bodies: dict[AttemptId, Assignment] = {}
         self.probes: list[tuple[act.Probe, ...]] = []  # not answered yet
         self.collecting: dict[AttemptId, Assignment] = {}
@@ -84,8 +101,17 @@ class Driver(RuleBasedStateMachine):
 
     def execute(self, action: act.Action) -> list[Any]:
         match action:
-            case act.StartHost(host, _kind):
-                self.hosts[host] = ModelHost()
+            case act.StartHost(host, kind):
+                assert kind.library is None or self.libraries[kind.library].loaded, "of a library that is not loaded"
+                self.hosts[host] = ModelHost(library=kind.library)
+            case act.StartLibrary(instance, order, content):
+                assert content in self.held, "a library is loaded before it is here"
+                same = [each for each in self.libraries.values() if each.order.number == order.number]
+                assert not same, "a library is loaded twice"
+                self.libraries[instance] = ModelLibrary(order, LIBRARIES[order])
+            case act.EndLibrary(instance, force):
+                calls = [host for host in self.hosts.values() if host.library == instance and host.calls]
+                assert force or not calls, "a library ends under its calls"
             case act.RunCall(host, given):
                 self.check_start(given)
                 self.hosts[host].calls.append(given.attempt)
@@ -135,7 +161,7 @@ class Driver(RuleBasedStateMachine):
     # what happens
 
     @rule(
-        kind=st.sampled_from(TaskKind),
+        kind=st.sampled_from([kind for kind in TaskKind if kind is not TaskKind.LIBRARY]),
         allotment=st.sampled_from([ONE, ONE, TWO, Resources(cores=0.5)]),
         data=st.booleans(),
         tree=st.booleans(),
@@ -154,6 +180,56 @@ class Driver(RuleBasedStateMachine):
         )
         self.given[given.attempt] = given
         self.feed(RunAttempts((given,)))
+
+    @rule(order=st.sampled_from(list(LIBRARIES)), tree=st.booleans(), data=st.booleans(), limited=st.booleans())
+    def assign_a_call_of_a_library(self, order: LibraryOrder, tree: bool, data: bool, limited: bool) -> None:
+        given = assignment(
+            len(self.given) + 1,
+            TaskKind.LIBRARY,
+            allotment=LIBRARIES[order],
+            library=order,
+            command="f",
+            inputs=(ObjectMount(DATA, "data"),) if data else (),
+            environment=TREE if tree else None,
+            time_limit_s=0.005 if limited else None,
+        )
+        self.given[given.attempt] = given
+        self.feed(RunAttempts((given,)))
+
+    @rule(order=st.sampled_from(list(LIBRARIES)), count=st.integers(2, 6))
+    def calls_crowd_a_library(self, order: LibraryOrder, count: int) -> None:
+        """More of them than it has slots come to one that is loaded."""
+        self.object_comes(FUNCTION)
+        for _ in range(count):
+            self.assign_a_call_of_a_library(order, False, False, False)
+        for instance, library in list(self.libraries.items()):
+            if library.order == order and not library.loaded:
+                library.loaded = True
+                self.feed(act.LibraryReady(instance, True))
+        for number, host in list(self.hosts.items()):
+            if host.library is not None and not host.ready:
+                host.ready = True
+                self.feed(act.HostReady(number))
+
+    @rule(forkable=st.booleans(), data=st.data())
+    @precondition(lambda self: self.libraries)
+    def library_is_loaded(self, forkable: bool, data: st.DataObject) -> None:
+        instance = data.draw(st.sampled_from(sorted(self.libraries)))
+        if not self.libraries[instance].loaded:
+            self.libraries[instance].loaded = True
+            self.feed(act.LibraryReady(instance, forkable))
+
+    @rule(data=st.data())
+    @precondition(lambda self: self.libraries)
+    def library_dies(self, data: st.DataObject) -> None:
+        self.library_ends(data.draw(st.sampled_from(sorted(self.libraries))))
+
+    def library_ends(self, instance: int) -> None:
+        """Its end is told before those of its hosts."""
+        del self.libraries[instance]
+        self.feed(act.LibraryGone(instance, "it ended"))
+        for number in [number for number, host in self.hosts.items() if host.library == instance]:
+            self.host_dies(number, Outcome.LIBRARY_FAILED)
 
     @rule(key=st.sampled_from(objects))
     def object_comes(self, key: ObjectId) -> None:
@@ -226,10 +302,10 @@ class Driver(RuleBasedStateMachine):
         elif step == "die":
             self.host_dies(number)
 
-    def host_dies(self, number: int) -> None:
+    def host_dies(self, number: int, outcome: Outcome = Outcome.KILLED) -> None:
         host = self.hosts.pop(number)
         unread = tuple(host.calls)[1:] if host.ready else tuple(host.calls)
-        self.feed(act.HostEnded(number, act.Ending(Outcome.KILLED), unread))
+        self.feed(act.HostEnded(number, act.Ending(outcome), unread))
 
     @rule(data=st.data())
     @precondition(lambda self: self.bodies)
@@ -278,8 +354,12 @@ class Driver(RuleBasedStateMachine):
     @invariant()
     def never_more_than_there_is(self) -> None:
         running = sum(given.allotment.cores for given in self.bodies.values())
-        running += sum(self.given[host.calls[0]].allotment.cores for host in self.hosts.values() if host.calls)
+        busy = [host for host in self.hosts.values() if host.calls]
+        running += sum(self.given[host.calls[0]].allotment.cores for host in busy if host.library is None)
+        running += sum(library.allotment.cores for library in self.libraries.values())
         assert running <= TWO.cores
+        for instance, library in self.libraries.items():
+            assert sum(host.library == instance for host in busy) <= library.order.slots
 
     def teardown(self) -> None:
         """When everything that runs ends and every object comes, every attempt has its end."""
@@ -288,8 +368,15 @@ class Driver(RuleBasedStateMachine):
                 self.object_comes(object_id)
             if self.unpacking:
                 self.archive_is_unpacked()
+            for instance in list(self.libraries):
+                if not self.libraries[instance].loaded:
+                    self.libraries[instance].loaded = True
+                    self.feed(act.LibraryReady(instance, True))
             for number in list(self.hosts):
                 self.host_finishes(number)
+            for instance in list(self.libraries):  # They make room for each other.
+                if not any(host.calls for host in self.hosts.values() if host.library == instance):
+                    self.library_ends(instance)
             for key in list(self.bodies):
                 del self.bodies[key]
                 self.feed(act.BodyEnded(key, FINE))

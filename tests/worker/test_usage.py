@@ -18,11 +18,12 @@ from vine_worker import actions as act
 from vine_worker.bodies import Bodies
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
+from vine_worker.functions.zygotes import Zygotes
 from vine_worker.places import Places
 from vine_worker.programs import Programs
 from vine_worker.resources import Grant
 from vine_worker.sandbox import disk_bytes
-from vine_worker.usage import Census, Usage, shared_once_bytes
+from vine_worker.usage import Census, Usage, private_bytes, shared_once_bytes
 
 pytestmark = pytest.mark.live
 
@@ -46,6 +47,20 @@ def test_the_memory_of_all_processes_of_a_program_counts(programs: Programs, tmp
     assert len(family.members) >= 3
     assert family.memory_bytes > 120 * MB
     assert shared_once_bytes(family.members) <= family.memory_bytes
+
+
+def test_what_a_fork_shares_with_the_process_that_it_comes_from_is_not_its_own(
+    programs: Programs, tmp_path: Path
+) -> None:
+    pipe = Held(tmp_path / "pipe")
+    body = "import os, time; shared = bytearray(60_000_000); own = b'' if os.fork() else bytearray(20_000_000)"
+    shell(
+        programs,
+        tmp_path,
+        f'{sys.executable} -c "{body}; own and print(os.getpid(), flush=True); time.sleep(600)" > pipe',
+    )
+    fork = int(pipe.wait_for_start())
+    assert 20 * MB < private_bytes([fork]) < 40 * MB
 
 
 def test_a_process_that_leaves_its_session_and_loses_its_parent_is_found(programs: Programs, tmp_path: Path) -> None:
@@ -100,7 +115,7 @@ class Measuring:
         self.reports: queue.Queue[Any] = queue.Queue()
         writer = CallWriter(places.holdings.path)
         self.bodies = Bodies(places, programs, writer, self.reports.put)
-        hosts = Hosts(places, programs, writer, self.reports.put)
+        hosts = Hosts(places, programs, Zygotes(places, programs, self.reports.put), writer, self.reports.put)
         self.usage = Usage(programs, self.bodies, hosts, places, self.reports.put)
         self.programs = programs
 

@@ -59,6 +59,8 @@ _ERRORS: dict[Outcome, type[errors.VineError]] = {
     Outcome.MEMORY_LIMIT: errors.MemoryLimitExceeded,
     Outcome.DISK_LIMIT: errors.DiskLimitExceeded,
     Outcome.DISK_FULL: errors.OutOfDisk,
+    Outcome.LIBRARY_FAILED: errors.LibraryFailed,
+    Outcome.LIBRARY_MISSING: errors.LibraryMissing,
 }
 
 
@@ -67,13 +69,21 @@ def error_of(result: TaskResult, value: bytes | None) -> BaseException | None:
     if result.outcome is Outcome.SUCCESS:
         return None
     if result.outcome is Outcome.EXCEPTION and value is not None:
-        exception, text = serialise.load(value)
-        assert isinstance(exception, BaseException)
-        if text:
-            exception.__cause__ = RemoteTraceback(text)
-        return exception
+        return _raised(value)
     kind = _ERRORS.get(result.outcome, errors.TaskFailed)
-    return kind(result.message or f"the task ended as '{result.outcome.value}'; the worker gave no cause")
+    error = kind(result.message or f"the task ended as '{result.outcome.value}'; the worker gave no cause")
+    if result.outcome is Outcome.LIBRARY_FAILED and value is not None:
+        error.__cause__ = _raised(value)
+    return error
+
+
+def _raised(value: bytes) -> BaseException:
+    """What was raised on the worker, with the traceback that it had there."""
+    exception, text = serialise.load(value)
+    assert isinstance(exception, BaseException)
+    if text:
+        exception.__cause__ = RemoteTraceback(text)
+    return exception
 
 
 def read_outcome(result: TaskResult, value: bytes | None) -> tuple[Any, BaseException | None]:

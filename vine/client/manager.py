@@ -19,6 +19,7 @@ from vine.client import launch
 from vine.client.backlog import Backlog
 from vine.client.calls import Calls
 from vine.client.files import Declarer, File, Stager
+from vine.client.libraries import Libraries
 from vine.client.policies import Policies
 from vine.client.session import Session
 from vine.client.tasks import Task
@@ -29,7 +30,7 @@ from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, RunState
 from vine.wire.parts import Role
 
 
-class Manager(Policies):
+class Manager(Policies, Libraries):
     """A run: files that are declared, tasks that are submitted, and workers that come and go.
 
     Starts a manager process that ends with this one, unless `connection` names the connection file (or run
@@ -57,6 +58,7 @@ class Manager(Policies):
         self._before_close: list[Callable[[], None]] = []
         self._backlog = Backlog()
         self._categories = {}
+        self._libraries = {}
         try:
             if connection is None:
                 self._program, path = launch.start_manager(self._lifeline, os.fspath(run_info_path), host, port, name)

@@ -16,6 +16,7 @@ from vine.wire.messages import (
     ForgetFiles,
     ForgetResults,
     FromClient,
+    InstallLibrary,
     SetCategory,
     SetHosts,
     SubmitTasks,
@@ -29,7 +30,7 @@ _TASK_OVERHEAD_BYTES = 200  # About what a task takes on the wire beside its pay
 _FILE_OVERHEAD_BYTES = 300
 
 
-_POLICIES = (SetCategory, SetHosts)
+_POLICIES = (SetCategory, SetHosts, InstallLibrary)
 
 
 class Outbox:
@@ -106,8 +107,8 @@ class Outbox:
         """IO thread: the next messages, in an order in which each is understood.
 
         Files are declared before the tasks that name them, and how tasks are to be run is said before any of them, for
-        it holds for those that wait already, too. Cancellations, and words that files or results are
-        not needed any more, follow the tasks that were put in before them.
+        it holds for those that wait already, too; so are their libraries. Cancellations, and words that files or
+        results are not needed any more, follow the tasks that were put in before them.
         """
         # Counted first: a future that has been dropped by now was passed to tasks put in before now.
         cancelled, forgotten = len(self._cancelled), len(self._forgotten)

@@ -10,6 +10,7 @@ what dill must carry somewhere inside of the arguments.
 from __future__ import annotations
 
 import copyreg
+import importlib
 import io
 import operator
 import pickle
@@ -17,7 +18,7 @@ import struct
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -108,7 +109,12 @@ copyreg.pickle(Future, reduced_future)
 
 
 def refuse_open_files(value: object) -> Any:
-    """A pickler's `reducer_override`: dill would open them by name where it loads them, or hand out empty ones."""
+    """A pickler's `reducer_override`: dill would open them by name where it loads them, or hand out empty ones.
+
+    Modules go by their names: dill would send along whatever is in those that are not installed in the usual place.
+    """
+    if isinstance(value, types.ModuleType) and value.__name__ != "__main__":
+        return importlib.import_module, (value.__name__,)
     if isinstance(value, (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)):
         standard = (sys.stdin, sys.stdout, sys.stderr)
         if getattr(value, "name", None) not in _STANDARD_STREAMS and not any(value is one for one in standard):
@@ -162,6 +168,11 @@ def load(data: bytes) -> Any:
     if mark == _DILL:
         return _own_unpickler()(io.BytesIO(body)).load()
     raise MalformedMessage(f"a value in the unknown format {mark!r}: client and worker are of different versions")
+
+
+def with_lengths(parts: Iterable[bytes]) -> bytes:
+    """In one piece, from which each part can be told."""
+    return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
 
 
 def parts_of(value: bytes) -> list[bytes]:

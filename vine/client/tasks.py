@@ -19,7 +19,26 @@ if TYPE_CHECKING:
     from vine.client.manager import Manager
 
 
-class Task:
+class Sized:
+    """What can be given amounts of what workers have."""
+
+    _request: dict[str, float]
+
+    def set_cores(self, cores: float) -> None:
+        self._request["cores"] = amount("cores", cores)
+
+    def set_memory(self, memory_mb: float) -> None:
+        self._request["memory_mb"] = amount("memory", memory_mb)
+
+    def set_disk(self, disk_mb: float) -> None:
+        self._request["disk_mb"] = amount("disk", disk_mb)
+
+    def set_gpus(self, gpus: float) -> None:
+        """A share of one device (below 1), or whole devices, which CUDA_VISIBLE_DEVICES names to the task."""
+        self._request["gpus"] = amount("gpus", gpus)
+
+
+class Task(Sized):
     """A shell command that runs in a sandbox of its own."""
 
     def __init__(self, command: str) -> None:
@@ -54,26 +73,13 @@ class Task:
 
         With `strict_input` the task runs only on a worker that has the file already: nothing is sent for it.
         """
-        self._inputs.append((_a_file(file), sandbox_name(name)))
+        self._inputs.append((a_file(file), sandbox_name(name)))
         if strict_input:
             self._strict.append(file)
 
     def add_output(self, file: File, name: str) -> None:
         """What the task leaves at `name` in the sandbox becomes the file's content."""
-        self._outputs.append((_a_file(file), sandbox_name(name)))
-
-    def set_cores(self, cores: float) -> None:
-        self._request["cores"] = amount("cores", cores)
-
-    def set_memory(self, memory_mb: float) -> None:
-        self._request["memory_mb"] = amount("memory", memory_mb)
-
-    def set_disk(self, disk_mb: float) -> None:
-        self._request["disk_mb"] = amount("disk", disk_mb)
-
-    def set_gpus(self, gpus: float) -> None:
-        """A share of one device (below 1), or whole devices, which CUDA_VISIBLE_DEVICES names to the task."""
-        self._request["gpus"] = amount("gpus", gpus)
+        self._outputs.append((a_file(file), sandbox_name(name)))
 
     def set_env_var(self, name: str, value: str) -> None:
         if not isinstance(name, str) or not isinstance(value, str):
@@ -86,7 +92,7 @@ class Task:
 
     def set_environment(self, environment: File) -> None:
         """Run with this environment's bin/ in front of PATH; from `declare_environment` or `declare_untar`."""
-        self._environment = _a_file(environment)
+        self._environment = a_file(environment)
 
     def set_tag(self, tag: str) -> None:
         self._tag = tag
@@ -299,20 +305,22 @@ class PythonTask(Task):
 
     def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
         function, args, kwargs = self._call
+        payload, depends = self._dumped(manager, args, kwargs)
+        declared = manager.declare_function(function)
+        return self._common(
+            manager, task_id, kind=TaskKind.PYTHON, function=declared, payload=payload, depends=depends, label=self.name
+        )
+
+    def _dumped(
+        self, manager: Manager, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> tuple[bytes, tuple[TaskId, ...]]:
+        """The serialised arguments, and the tasks whose results they take."""
         payload, links = serialise.dump_call(args, kwargs, self.name, manager.task_of)
         if links is not None and links.awaited:
             raise errors.UsageError(
                 f"'{self.name}' is given a future from outside this run that is not done: pass its result() instead"
             )
-        return self._common(
-            manager,
-            task_id,
-            kind=TaskKind.PYTHON,
-            function=manager.declare_function(function),
-            payload=payload,
-            depends=() if links is None else links.depends,
-            label=self.name,
-        )
+        return payload, () if links is None else links.depends
 
     def _label(self) -> str:
         return self.name
@@ -385,7 +393,7 @@ def _with_field_name(message: str) -> str:
     return re.sub(r" - at `\$\[(\d+)\]", lambda found: f" - in `{names[int(found[1])]}", message)
 
 
-def _a_file(file: File) -> File:
+def a_file(file: File) -> File:
     if not isinstance(file, File):
         raise errors.UsageError(f"{file!r} is no declared file: use what Manager.declare_... returns")
     return file

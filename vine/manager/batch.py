@@ -19,6 +19,8 @@ from vine.scheduler.records import (
     FileDeclared,
     FileFailed,
     HostsSet,
+    LibraryInstalled,
+    LibraryRemoved,
     ObjectBound,
     Record,
     TaskAccepted,
@@ -77,6 +79,8 @@ class Batch:
             ObjectBound: self._object_bound,
             CategorySet: self._category_set,
             HostsSet: self._hosts_set,
+            LibraryInstalled: self._library_installed,
+            LibraryRemoved: self._library_removed,
             WorkerJoined: self._worker_joined,
             WorkerLeft: self._worker_left,
         }
@@ -196,6 +200,15 @@ class Batch:
             else:
                 values = (name, record.standing.value, record.until_s)
                 self._others.append(("INSERT OR REPLACE INTO closed_hosts VALUES (?, ?, ?)", values))
+
+    # --- libraries -------------------------------------------------------------------------------
+
+    def _library_installed(self, record: LibraryInstalled, at_s: float) -> None:
+        values = (record.spec.file_id, _encode(record.spec))
+        self._others.append(("INSERT OR REPLACE INTO libraries VALUES (?, ?)", values))
+
+    def _library_removed(self, record: LibraryRemoved, at_s: float) -> None:
+        self._others.append(("DELETE FROM libraries WHERE file_id = ?", (record.file_id,)))
 
     # --- workers ---------------------------------------------------------------------------------
 

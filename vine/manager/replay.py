@@ -12,11 +12,12 @@ from vine.errors import UsageError
 from vine.manager import schema
 from vine.names import AttemptId, FileId, ObjectId, RunId, TaskId, WorkerId
 from vine.scheduler.categories import CategoryKey
-from vine.wire.parts import CategorySpec, FileSpec, HostStanding, Manifest, Outcome, TaskSpec
+from vine.wire.parts import CategorySpec, FileSpec, HostStanding, LibrarySpec, Manifest, Outcome, TaskSpec
 
 _task_spec = msgspec.msgpack.Decoder(TaskSpec)
 _file_spec = msgspec.msgpack.Decoder(FileSpec)
 _category_spec = msgspec.msgpack.Decoder(CategorySpec)
+_library_spec = msgspec.msgpack.Decoder(LibrarySpec)
 _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
@@ -56,6 +57,7 @@ class ReplayedRun:
     workers: tuple[WorkerId, ...]  # that had not left
     categories: dict[CategoryKey, CategorySpec]
     closed_hosts: dict[str, tuple[HostStanding, float | None]]  # by hostname; and until when, by the wall clock
+    libraries: dict[FileId, LibrarySpec]  # that were not removed
 
 
 def replay(path: Path) -> ReplayedRun:
@@ -86,6 +88,10 @@ def replay(path: Path) -> ReplayedRun:
             closed_hosts={
                 name: (HostStanding(standing), until_s)
                 for name, standing, until_s in connection.execute("SELECT * FROM closed_hosts")
+            },
+            libraries={
+                file_id: _library_spec.decode(spec)
+                for file_id, spec in connection.execute("SELECT file_id, spec FROM libraries")
             },
             workers=tuple(name for (name,) in connection.execute("SELECT worker_id FROM workers WHERE left_s IS NULL")),
         )

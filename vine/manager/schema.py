@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-version = 2
+version = 3
 
 script = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -57,6 +57,10 @@ CREATE TABLE closed_hosts (
     standing TEXT,
     until_s REAL  -- by the wall clock; NULL until it is opened
 ) WITHOUT ROWID;
+CREATE TABLE libraries (
+    file_id INTEGER PRIMARY KEY,
+    spec BLOB  -- msgpack of wire.parts.LibrarySpec; the row goes when the library is removed
+);
 CREATE TABLE statistics (
     row INTEGER PRIMARY KEY,
     at_s REAL,

@@ -13,12 +13,14 @@ from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState, file_requirement, input_files
 from vine.scheduler.workers import amounts
+from vine.wire.parts import TaskKind
 
 
 def check(state: State) -> None:
     """Raise AssertionError if anything is not as it must be between two steps."""
     _check_tasks(state)
     _check_workers(state)
+    _check_libraries(state)
     _check_placement(state)
     _check_objects(state)
     _check_transfers(state)
@@ -51,7 +53,7 @@ def _check_tasks(state: State) -> None:
     for category in state.categories.values():
         assert category.running == running[id(category)], f"category {category.spec.name} is miscounted"
     for shape in state.placement.shapes.values():
-        if shape.category is not None:
+        if shape.category is not None and shape.library is None:
             assert shape.request == shape.category.fill(shape.asked, shape.at_maximum), f"{shape.key} asks for the past"
     assert not state.doomed, "a doomed task outlived its step"
 
@@ -67,13 +69,33 @@ def _check_workers(state: State) -> None:
                 assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
         closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
         assert worker.open != closed, f"{worker_id} and its host disagree"
-        totals = [sum(column) for column in zip(*(amounts(a) for a in worker.attempts.values()), strict=True)]
+        taken = [*worker.attempts.values(), *(share.allotment for share in worker.libraries.values())]
+        totals = [sum(column) for column in zip(*map(amounts, taken), strict=True)]
         for total, used in zip(totals, amounts(worker.used), strict=False):
             assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"
     for record in state.tasks.by_attempt.values():
         assert record.attempt is not None
         worker_of = state.workers[record.attempt.worker]
         assert record.attempt.attempt_id in worker_of.attempts or record.task_id in worker_of.collecting
+
+
+def _check_libraries(state: State) -> None:
+    for worker_id, worker in state.workers.items():
+        calls = {
+            attempt: state.tasks.by_attempt[attempt].spec.function
+            for attempt in worker.attempts
+            if state.tasks.by_attempt[attempt].spec.kind is TaskKind.LIBRARY
+        }
+        assert worker.library_of == calls, f"{worker_id} has calls of other libraries"
+        slots = {attempt: number for number, share in worker.libraries.items() for attempt in share.attempts}
+        assert slots == calls and all(share.attempts for share in worker.libraries.values())
+        for number in worker.libraries:
+            library = state.libraries[number]
+            assert worker_id in library.loaded or worker_id in library.loading, f"{worker_id} is not to load {number}"
+    for library in state.libraries.values():
+        known = library.loaded.keys() | library.loading.keys() | library.failed_on.keys()
+        assert known <= state.workers.keys(), f"the library {library.number} is where nobody is"
+        assert not library.loaded.keys() & library.loading.keys()
 
 
 def _check_placement(state: State) -> None:

@@ -9,13 +9,13 @@ import msgspec
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
-from vine.scheduler import collecting, dispatch, existence, recovery, upkeep
+from vine.scheduler import collecting, dispatch, existence, installing, recovery, upkeep
 from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import AttemptResult, Measured, Outcome, Resources, TaskResult
+from vine.wire.parts import AttemptResult, Measured, Outcome, Resources, TaskKind, TaskResult
 from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _ELSEWHERE = frozenset({Outcome.DISK_FULL, Outcome.TRANSFER_FAILED})  # not the task's own doing
 _SUCCESS, _DISK_FULL, _DONE = Outcome.SUCCESS, Outcome.DISK_FULL, TaskState.DONE
+_LIBRARY = TaskKind.LIBRARY
 _END_STATE = {Outcome.SUCCESS: TaskState.DONE, Outcome.CANCELLED: TaskState.CANCELLED}
 
 
@@ -43,6 +44,8 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     state.load_changed(worker)
     result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
+    if record.spec.kind is _LIBRARY:
+        installing.call_ended(state, record, result.outcome)
     if result.outcome is _SUCCESS:
         if record.category is not None and result.measured is not None:
             _learn(state, record.category, result.measured, result.times.run_s)
@@ -107,6 +110,11 @@ def _did_not_succeed(
 ) -> None:
     attempt = record.attempt
     assert attempt is not None
+    failed_with_library = result.outcome is Outcome.LIBRARY_FAILED and record.spec.kind is _LIBRARY
+    if failed_with_library and not record.cancel_requested:
+        state.drop_attempt(record)
+        installing.call_failed(state, record, result.message)
+        return
     if result.outcome in _ELSEWHERE or (result.outcome is Outcome.CANCELLED and not record.cancel_requested):
         state.drop_attempt(record)
         recovery.place_elsewhere(state, record, worker, result.outcome, result.message, crowded)
@@ -183,7 +191,10 @@ def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> Non
     queue_s = max(0.0, (record.first_assigned_at or state.now) - record.submitted_at)
     # Messages quote each other along chains of tasks.
     clipped = message[: config.text_chars_max]
-    result = TaskResult(record.task_id, outcome, message=clipped, attempts=record.attempts, queue_s=queue_s)
+    value = installing.what_was_raised(state, record) if outcome is Outcome.LIBRARY_FAILED else None
+    result = TaskResult(
+        record.task_id, outcome, value=value, message=clipped, attempts=record.attempts, queue_s=queue_s
+    )
     commit(state, record, result)
 
 

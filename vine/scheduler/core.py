@@ -21,6 +21,7 @@ from vine.scheduler import (
     dispatch,
     downloads,
     fleet,
+    installing,
     keeping,
     prefetching,
     pruning,
@@ -44,6 +45,8 @@ from vine.wire.worker_messages import (
     DownloadEnded,
     EndWorker,
     FetchEnded,
+    LibraryEnded,
+    LibraryLoaded,
     ObjectsEvicted,
     ObjectsHeld,
     ObjectsLost,
@@ -83,6 +86,8 @@ class Scheduler:
             m.ForgetResults: self._on_forget_results,
             m.SetCategory: self._on_set_category,
             m.SetHosts: self._on_set_hosts,
+            m.InstallLibrary: self._on_install_library,
+            m.RemoveLibrary: self._on_remove_library,
             m.ClientBye: self._on_client_bye,
         }
         self._from_worker: dict[type[m.Message], _Handler] = {
@@ -94,6 +99,8 @@ class Scheduler:
             FetchEnded: self._on_fetch_ended,
             SourceSlow: self._on_source_slow,
             DownloadEnded: self._on_download_ended,
+            LibraryLoaded: self._on_library_loaded,
+            LibraryEnded: self._on_library_ended,
             WorkerStatus: self._on_worker_status,
             WorkerBye: self._on_worker_bye,
         }
@@ -181,6 +188,7 @@ class Scheduler:
                 self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         appointments.keep(state)
         closing.keep(state)
+        installing.keep(state)
         state.placement.discard_ended(state.tasks.by_id)
         fleet.fail_what_fits_nowhere(state)
         replicating.ask_again(state)
@@ -360,6 +368,12 @@ class Scheduler:
     def _on_set_hosts(self, client: ClientRecord, message: m.SetHosts) -> None:
         closing.set_hosts(self.state, message)
 
+    def _on_install_library(self, client: ClientRecord, message: m.InstallLibrary) -> None:
+        installing.install(self.state, client, message.library)
+
+    def _on_remove_library(self, client: ClientRecord, message: m.RemoveLibrary) -> None:
+        installing.remove(self.state, client, message.file_id)
+
     def _on_client_bye(self, client: ClientRecord, message: m.ClientBye) -> None:
         self._lose(client.peer, "left")
 
@@ -401,6 +415,12 @@ class Scheduler:
     def _on_download_ended(self, worker: WorkerRecord, message: DownloadEnded) -> None:
         downloads.ended(self.state, worker, message)
         staging.plan_all(self.state)
+
+    def _on_library_loaded(self, worker: WorkerRecord, message: LibraryLoaded) -> None:
+        installing.loaded(self.state, worker, message)
+
+    def _on_library_ended(self, worker: WorkerRecord, message: LibraryEnded) -> None:
+        installing.ended(self.state, worker, message)
 
     def _on_worker_status(self, worker: WorkerRecord, message: WorkerStatus) -> None:
         worker.status = message

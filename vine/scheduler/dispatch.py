@@ -9,19 +9,20 @@ from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
-from vine.scheduler import prefetching, recovery, staging
+from vine.scheduler import installing, prefetching, recovery, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, input_files, removed
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources
+from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources, TaskKind
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _STAGED = TaskState.STAGED
+_LIBRARY = TaskKind.LIBRARY
 _COMING_WEIGHT = 0.5  # An input on its way counts half as much as one that is there.
 
 
@@ -38,6 +39,9 @@ def reconsider(state: State, record: TaskRecord) -> None:
     """A task that has lost its attempt: ready again, or waiting if an input is gone meanwhile."""
     if record.cancel_requested:
         state.doom(record.task_id, *record.cancelled_as)
+        return
+    if record.spec.kind is _LIBRARY and (trouble := installing.trouble_of(state, record.spec)) is not None:
+        state.doom(record.task_id, *trouble)
         return
     wait_for_missing(state, record)
     if record.unmet:
@@ -116,7 +120,10 @@ def places_of(state: State, shape: Shape) -> set[WorkerId]:
 
 
 def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
-    """Who holds how much of the task's input."""
+    """Who holds how much of the task's input, or has loaded its library."""
+    if record.spec.kind is _LIBRARY:
+        for worker_id in few(installing.places_of(state, record.spec)):
+            yield worker_id, config.library_worth_bytes
     for file_id in input_files(record.spec):
         known = state.files.object_of(file_id)
         weight = 0 if known is None else state.files.weight_bytes(known)
@@ -137,7 +144,10 @@ def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: R
     worker_id = worker.worker_id
     attempt = Attempt(state.next_attempt(), worker_id, state.now)
     state.prefetches.forget(record.task_id)
-    worker.take(attempt.attempt_id, allotment)
+    if record.spec.kind is _LIBRARY:
+        installing.take_slot(state, record, worker, attempt.attempt_id, allotment)
+    else:
+        worker.take(attempt.attempt_id, allotment)
     state.load_changed(worker)
     state.tasks.begin(record, attempt)
     state.tasks.move(record, _STAGED)
@@ -219,7 +229,8 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
         environment=None if spec.environment is None else files[spec.environment].object_id,
         time_limit_s=spec.time_limit_s,
         label=spec.label,
-        limits=limits_of(record),
+        limits=limits_of(state, record),
+        library=installing.order_of(state, spec, allotment) if spec.kind is _LIBRARY else None,
     )
 
 
@@ -228,12 +239,14 @@ def _bound(file: FileRecord) -> ObjectId:
     return file.object_id
 
 
-def limits_of(record: TaskRecord) -> Limits | None:
+def limits_of(state: State, record: TaskRecord) -> Limits | None:
     """What the task is killed for: what it or its category has named, not what was added in proportion."""
     spec = record.spec
     category, request = record.category, spec.request
     if category is not None:  # Most tasks have none.
         request = category.limits(request, record.at_maximum)
+    if spec.kind is _LIBRARY:
+        request = installing.with_own_limits(state, spec, request)
     if request.memory_mb is None and request.disk_mb is None:
         return None
     if spec.policy is not None and not spec.policy.enforce:

@@ -9,7 +9,7 @@ from msgspec.structs import force_setattr
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import closing, dispatch, downloads, keeping, recovery, staging
+from vine.scheduler import closing, dispatch, downloads, installing, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import WorkerJoined
@@ -216,10 +216,14 @@ def fleet_demand(state: State, features: tuple[str, ...] = ()) -> FleetDemand:
     for shape in state.placement.shapes.values():
         if shape.queue and offered.issuperset(shape.features):
             most = None if shape.category is None else shape.category.spec.concurrent_max
-            waiting[shape.request] += len(shape.queue) if most is None else min(len(shape.queue), most)
+            request = shape.request if shape.library is None else shape.library.request_of_one
+            waiting[request] += len(shape.queue) if most is None else min(len(shape.queue), most)
     waiting.update(downloads.requests(state))
-    assigned = state.tasks.by_attempt.values()
-    running = Counter(record.request for record in assigned if offered.issuperset(record.spec.features))
+    running = Counter(
+        installing.demand_of(state, record)
+        for record in state.tasks.by_attempt.values()
+        if offered.issuperset(record.spec.features)
+    )
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),

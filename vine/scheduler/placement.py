@@ -8,18 +8,19 @@ mostly are, a task that ends lets one of them have room, and only that one is lo
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple, Protocol
 
 from vine import config
 from vine.names import FileId, TaskId, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.durations import Durations
+from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.queues import Entry
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import Resources
+from vine.wire.parts import Resources, TaskKind
 
 _HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
 _READY = TaskState.READY
@@ -55,7 +56,8 @@ class Dispatcher(Protocol):
 class Placement:
     """The ready tasks and the workers with room for them."""
 
-    def __init__(self) -> None:
+    def __init__(self, libraries: Mapping[FileId, LibraryRecord]) -> None:
+        self._libraries = libraries
         self.shapes: dict[tuple[str, int], Shape] = {}
         self._waiting: dict[Shape, Head | None] = {}  # those of them that have tasks, and the first that was seen
         self.durations = Durations()
@@ -112,7 +114,9 @@ class Placement:
         if shape is None:
             spec = record.spec
             strict = () if spec.policy is None else spec.policy.strict
-            shape = self.shapes[name] = Shape(*name, record.request, spec.features, strict, record.category)
+            library = self._libraries[spec.function] if spec.kind is TaskKind.LIBRARY and spec.function else None
+            request = record.request if library is None else library.spec.request
+            shape = self.shapes[name] = Shape(*name, request, spec.features, strict, record.category, library=library)
             shape.asked, shape.at_maximum = spec.request, record.at_maximum
             if spec.policy is not None and spec.policy.time_min_s:
                 shape.time_min_s, shape.now = spec.policy.time_min_s, self._now
@@ -125,10 +129,22 @@ class Placement:
         self.due = True
         for shape in self.shapes.values():
             if shape.category is category:
-                shape.request = category.fill(shape.asked, shape.at_maximum)
-                shape.allotments.clear()
-                shape.index.clear()
-                shape.seen = 0
+                if shape.library is None:
+                    shape.request = category.fill(shape.asked, shape.at_maximum)
+                self._look_anew(shape)
+
+    def library_changed(self, library: LibraryRecord) -> None:
+        """Other workers may have calls of it from now on."""
+        self.due = True
+        for shape in self.shapes.values():
+            if shape.library is library:
+                self._look_anew(shape)
+
+    @staticmethod
+    def _look_anew(shape: Shape) -> None:
+        shape.allotments.clear()
+        shape.index.clear()
+        shape.seen = 0
 
     def tell_time(self, now: float) -> None:
         self._now = now

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import appointments, dispatch, mates
+from vine.scheduler import appointments, dispatch, installing, mates
 from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
@@ -15,7 +15,7 @@ from vine.scheduler.fleet import sizes_that_could_come, suits, unfit_message
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.wall_times import lasts
-from vine.wire.parts import Resources
+from vine.wire.parts import Resources, TaskKind
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -101,6 +101,8 @@ def why_shape(state: State, shape: Shape) -> str:
     fitting = [worker for worker in fitting if worker.open and lasts(worker, shape.time_min_s, state.now)]
     if not fitting:
         return f"waits for a worker that lives for {shape.time_min_s:g} s more: those that fit it end sooner"
+    if shape.library is not None:
+        return installing.why_no_slot(shape.library, fitting)
     short_of_disk = sum(worker.attempts_max is not None for worker in fitting)
     disk = f" ({short_of_disk} of them with few tasks at once, whose data fill the disk)" if short_of_disk else ""
     return f"waits for room: all {len(fitting)} workers that fit it are busy{disk}"
@@ -133,6 +135,8 @@ def _why_staged(state: State, record: TaskRecord) -> str:
         if known.object_id in state.transfers.wanting:
             return f"{attempt.worker} waits for a source of {known.label} with a free slot"
         return f"{attempt.worker} is about to have {known.label}"
+    if record.spec.kind is TaskKind.LIBRARY and (reason := installing.why_not_begun(state, record, worker)) is not None:
+        return reason
     return f"is queued on {attempt.worker} behind other tasks, or is starting there"
 
 
@@ -175,6 +179,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "bytes_from_manager": state.transfers.bytes_from_manager,
         "bytes_from_peers": state.transfers.bytes_from_peers,
         "categories": [_category(category) for category in state.categories.values()],
+        "libraries": installing.rows(state),
         "shapes": shapes,
         "staged": staged,
         "reasons": _reasons(state, shapes, staged),

@@ -9,6 +9,7 @@ from vine.wire.parts import (
     CategorySpec,
     FileSpec,
     HostStanding,
+    LibrarySpec,
     Manifest,
     Measured,
     Outcome,
@@ -110,6 +111,18 @@ class HostsSet(msgspec.Struct, frozen=True, gc=False):
     until_s: float | None = None
 
 
+class LibraryInstalled(msgspec.Struct, frozen=True, gc=False):
+    """A client has a library whose functions its tasks may call."""
+
+    spec: LibrarySpec
+
+
+class LibraryRemoved(msgspec.Struct, frozen=True, gc=False):
+    """A client has removed a library."""
+
+    file_id: FileId
+
+
 class WorkerJoined(msgspec.Struct, frozen=True, gc=False):
     """A worker was admitted."""
 
@@ -139,6 +152,8 @@ Record = (
     | TaskEnded
     | CategorySet
     | HostsSet
+    | LibraryInstalled
+    | LibraryRemoved
     | WorkerJoined
     | WorkerLeft
 )

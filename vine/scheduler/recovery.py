@@ -12,6 +12,7 @@ from vine.scheduler import (
     dispatch,
     downloads,
     existence,
+    installing,
     keeping,
     mates,
     spreading,
@@ -24,7 +25,7 @@ from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
 from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import FetchFault, FileKind, Outcome
+from vine.wire.parts import FetchFault, FileKind, Outcome, TaskKind
 from vine.wire.worker_messages import CancelAttempts, DropObjects
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     state.placement.remove_worker(worker_id)
     state.copies.leave(worker_id)
     state.prefetches.leave(worker_id)
+    installing.worker_lost(state, worker_id)
     state.record(WorkerLeft(worker_id, reason))
     state.do(Forget(worker.peer))
     spreading.worker_lost(state, worker_id)
@@ -421,6 +423,8 @@ def remake(state: State, file: FileRecord) -> None:
 
 
 def _can_run_again(state: State, producer: TaskRecord) -> bool:
+    if producer.spec.kind is TaskKind.LIBRARY and installing.trouble_of(state, producer.spec) is not None:
+        return False
     files = [state.files.by_id.get(file_id) for file_id in input_files(producer.spec)]
     results = [state.tasks.by_id.get(task_id) for task_id in producer.spec.depends]
     return all(file is not None and file.failure is None for file in files) and all(

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from vine.names import FileId, WorkerId
 from vine.scheduler.categories import Category
+from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.queues import Queue
 from vine.scheduler.wall_times import lasts
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
@@ -29,6 +30,7 @@ class Shape:
     at_maximum: bool = False
     time_min_s: float = 0.0  # its workers must live for so long ...
     now: float = 0.0  # ... from now on, as far as that is looked at
+    library: LibraryRecord | None = None  # of which its tasks are calls
     queue: Queue = field(default_factory=Queue)
     index: list[tuple[float, int, WorkerId, int]] = field(
         default_factory=list
@@ -67,9 +69,16 @@ class Shape:
             return False
         if self.time_min_s and not self.in_time(worker, allotment):
             return False
+        if self.library is not None:
+            if worker.worker_id in self.library.failed_on:
+                return False
+            if (share := worker.libraries.get(self.library.number)) is not None:
+                return len(share.attempts) < share.slots * (1 + self.ahead)
         return worker.load < 1 + self.ahead - _ROUNDING or has_room(worker, allotment)
 
     def runs_at_once(self, worker: WorkerRecord) -> bool:
         """Whether a worker that is usable would run one more now, not queue it."""
+        if self.library is not None and (share := worker.libraries.get(self.library.number)) is not None:
+            return len(share.attempts) < share.slots
         allotment = self.allotment(worker.hello.capacity)
         return allotment is not None and has_room(worker, allotment)

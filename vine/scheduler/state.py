@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vine import config
-from vine.names import AttemptId, HostId, ObjectId, TaskId, TransferId, WorkerId
+from vine.names import AttemptId, FileId, HostId, ObjectId, TaskId, TransferId, WorkerId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, PeerKey
 from vine.scheduler.categories import Category, CategoryKey
@@ -15,6 +15,7 @@ from vine.scheduler.copies import Copies
 from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
+from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
 from vine.scheduler.placement import Placement
 from vine.scheduler.prefetches import Prefetches
@@ -46,7 +47,8 @@ class State:
         self.factories: dict[PeerKey, FactoryRecord] = {}
         self.tasks = TaskTable()
         self.files = FileTable()
-        self.placement = Placement()
+        self.libraries: dict[FileId, LibraryRecord] = {}  # those removed, too, while their client is there
+        self.placement = Placement(self.libraries)
         self.transfers = Transfers(settings.transfers_max)
         self.ranks = Ranks()
         self.downloads = Downloads()
@@ -75,6 +77,10 @@ class State:
         """The worker has been given an attempt, or has one less."""
         self.placement.load_changed(worker)
         self.prefetches.load_changed(worker)
+        while worker.libraries_left:  # Whoever has loaded it for nobody will say so.
+            library = self.libraries.get(worker.libraries_left.pop())
+            if library is not None and worker.worker_id not in library.loaded:
+                library.loading.pop(worker.worker_id, None)
 
     def drop_attempt(self, record: TaskRecord) -> Attempt:
         """The task has no attempt any more; another of its category may take the place."""

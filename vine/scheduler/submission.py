@@ -16,6 +16,7 @@ from vine.scheduler import (
     dispatch,
     downloads,
     existence,
+    installing,
     keeping,
     recovery,
     upkeep,
@@ -27,7 +28,7 @@ from vine.scheduler.peers import ClientRecord
 from vine.scheduler.records import CategorySet, FileDeclared, ObjectBound, TaskAccepted
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files, share_what_is_alike
 from vine.wire.messages import FileBound, FileUnreadable
-from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskSpec
+from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskKind, TaskSpec
 from vine.wire.worker_messages import CancelAttempts
 
 if TYPE_CHECKING:
@@ -143,6 +144,8 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
 
 def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
     """Why the task can never run, if that is known already."""
+    if record.spec.kind is TaskKind.LIBRARY and (trouble := installing.trouble_of(state, record.spec)) is not None:
+        return trouble
     spec, inputs = record.spec, input_files(record.spec)
     outputs = [mount.file_id for mount in spec.outputs]
     for file_id in (*inputs, *outputs):
@@ -261,6 +264,7 @@ def client_left(state: State, peer: PeerKey) -> None:
         if record.attempt is not None:
             _stop_attempt(state, record)
         state.doom(task_id, Outcome.CANCELLED, "its client has left")
+    installing.client_left(state, peer)
     for file in list(state.files.of_client(peer)):
         file.forgotten = True
         broadcasting.undeclared(state, file)

@@ -14,13 +14,15 @@ from msgspec.structs import force_setattr
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId, client_index_of
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.categories import Category
-from vine.wire.parts import Outcome, Request, TaskKind, TaskResult, TaskSpec
+from vine.wire.parts import Outcome, Policy, Request, TaskKind, TaskResult, TaskSpec
 
 Item = TypeVar("Item")
 
 _NONE: frozenset[Any] = frozenset()  # Shared: a set of its own takes 216 bytes, and few tasks that wait need one.
 _KEYS_REMEMBERED = 1024  # Of shapes and bodies: a task asks several times, and most tasks of a run are alike.
 _ALIKE = ("request", "label", "function", "environment", "priority")
+_USUAL = Policy()
+_NOTHING_ASKED = Request()
 _NO_VARIABLES: dict[str, str] = {}  # Nobody writes to a spec's.
 
 
@@ -110,8 +112,11 @@ class TaskRecord:
 
     def __post_init__(self) -> None:
         spec = self.spec
-        self.shape = _shape_key(spec.request, spec.features) if spec.policy is None else shape_key(spec)
-        self.body = _body_key(spec.kind, spec.function, self.shape)
+        if spec.policy is None and spec.kind is not TaskKind.LIBRARY:
+            self.shape = _shape_key(spec.request, spec.features)
+        else:
+            self.shape = shape_key(spec)
+        self.body = _body_key(spec.kind, spec.function, self.shape, "" if spec.function is None else spec.command)
 
     @property
     def task_id(self) -> TaskId:
@@ -159,10 +164,11 @@ def file_requirement(file_id: FileId) -> FileId:
 
 def shape_key(spec: TaskSpec) -> str:
     """Tasks of one shape can be placed on the same workers; views find by it why a ready task waits."""
-    if spec.policy is None:
-        return _shape_key(spec.request, spec.features)
-    category = (client_index_of(spec.task_id), spec.policy.category) if spec.policy.category else None
-    return _shape_key(spec.request, spec.features, spec.policy.strict, category, spec.policy.time_min_s)
+    policy = spec.policy or _USUAL
+    category = (client_index_of(spec.task_id), policy.category) if policy.category else None
+    if spec.kind is TaskKind.LIBRARY:  # What its call asks for is a limit only: it takes a slot.
+        return _shape_key(_NOTHING_ASKED, spec.features, policy.strict, category, policy.time_min_s, spec.function)
+    return _shape_key(spec.request, spec.features, policy.strict, category, policy.time_min_s)
 
 
 @lru_cache(_KEYS_REMEMBERED)
@@ -172,10 +178,11 @@ def _shape_key(
     strict: tuple[FileId, ...] = (),
     category: tuple[int, str] | None = None,
     time_min_s: float = 0.0,
+    library: FileId | None = None,
 ) -> str:
     amounts = (request.cores, request.memory_mb, request.disk_mb, request.gpus)
     asked = ",".join("-" if amount is None else f"{amount:g}" for amount in amounts)
-    key = "|".join((asked, ",".join(features)))
+    key = "|".join((asked if library is None else f"library {library}", ",".join(features)))
     if strict:
         key = f"{key}|at {','.join(map(str, strict))}"
     if time_min_s:
@@ -184,9 +191,9 @@ def _shape_key(
 
 
 @lru_cache(_KEYS_REMEMBERED)
-def _body_key(kind: TaskKind, function: FileId | None, shape: str) -> str:
-    """Tasks of one body last about equally long."""
-    what = "" if function is None else str(function)
+def _body_key(kind: TaskKind, function: FileId | None, shape: str, name: str) -> str:
+    """Tasks of one body last about equally long; `name` is that of a function in a library."""
+    what = "" if function is None else f"{function}.{name}"
     return "|".join((kind.value, what, shape))
 
 
@@ -194,6 +201,8 @@ def share_what_is_alike(spec: TaskSpec) -> None:
     """Let the specs of a group have one request, label, function between them: each was decoded with its own."""
     for name in _ALIKE:
         force_setattr(spec, name, same(getattr(spec, name)))
+    if spec.kind is TaskKind.LIBRARY:
+        force_setattr(spec, "command", same(spec.command))  # The name of a function, of which a library has few.
     if not spec.variables:
         force_setattr(spec, "variables", _NO_VARIABLES)
 

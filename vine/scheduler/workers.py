@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from vine.names import AttemptId, HostId, ObjectId, TaskId, WorkerId
+from vine.names import AttemptId, FileId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.parts import Request, Resources
 from vine.wire.worker_messages import WorkerHello, WorkerStatus
@@ -22,6 +22,15 @@ class Terms(NamedTuple):
 
 
 @dataclass(slots=True)
+class LibraryShare:
+    """What a library takes of a worker while calls of it are there: all of them together."""
+
+    allotment: Resources
+    slots: int  # calls that run at once
+    attempts: set[AttemptId] = field(default_factory=set)
+
+
+@dataclass(slots=True)
 class WorkerRecord:
     """The manager's view of a worker."""
 
@@ -31,7 +40,10 @@ class WorkerRecord:
     heard_at: float
     used: Resources = _NOTHING
     load: float = 0.0  # the largest share of what it has that is taken; above 1 where work is queued ahead of time
-    attempts: dict[AttemptId, Resources] = field(default_factory=dict)
+    attempts: dict[AttemptId, Resources] = field(default_factory=dict)  # nothing for calls of a library
+    libraries: dict[FileId, LibraryShare] = field(default_factory=dict)  # that have calls here
+    library_of: dict[AttemptId, FileId] = field(default_factory=dict)
+    libraries_left: list[FileId] = field(default_factory=list)  # by their last call here, since that was last asked
     holds: set[ObjectId] = field(default_factory=set)
     told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
@@ -62,6 +74,48 @@ class WorkerRecord:
     def take(self, attempt: AttemptId, allotment: Resources) -> None:
         assert attempt not in self.attempts, f"attempt {attempt} was assigned twice"
         self.attempts[attempt] = allotment
+        self._add(allotment)
+        self.idle_since = None
+        if len(self.attempts) == 2:
+            self.crowded.update(self.attempts)
+        elif len(self.attempts) > 2:
+            self.crowded.add(attempt)
+
+    def take_slot(self, attempt: AttemptId, library: FileId, allotment: Resources, slots: int) -> None:
+        """As `take`, for a call of a library: the first one takes what all of them have together."""
+        share = self.libraries.get(library)
+        if share is None:
+            share = self.libraries[library] = LibraryShare(allotment, slots)
+            self._add(allotment)
+        share.attempts.add(attempt)
+        self.library_of[attempt] = library
+        self.take(attempt, _NOTHING)
+
+    def release(self, attempt: AttemptId, now: float) -> Resources:
+        """Returns what the attempt could use, be it with other calls of its library."""
+        allotment = self.attempts.pop(attempt)
+        self.crowded.discard(attempt)
+        left = allotment
+        if self.library_of and (library := self.library_of.pop(attempt, None)) is not None:
+            allotment, left = self._leave_slot(attempt, library)
+        if not self.attempts:
+            self._use(_NOTHING)  # No rounding errors pile up over the worker's life.
+            self.idle_since = now
+        else:
+            self._subtract(left)
+        return allotment
+
+    def _leave_slot(self, attempt: AttemptId, library: FileId) -> tuple[Resources, Resources]:
+        """What the library has, and what is free now that this call of it has ended."""
+        share = self.libraries[library]
+        share.attempts.discard(attempt)
+        if share.attempts:
+            return share.allotment, _NOTHING
+        del self.libraries[library]
+        self.libraries_left.append(library)
+        return share.allotment, share.allotment
+
+    def _add(self, allotment: Resources) -> None:
         used = self.used
         self._use(
             Resources(
@@ -71,20 +125,9 @@ class WorkerRecord:
                 used.gpus + allotment.gpus,
             )
         )
-        self.idle_since = None
-        if len(self.attempts) == 2:
-            self.crowded.update(self.attempts)
-        elif len(self.attempts) > 2:
-            self.crowded.add(attempt)
 
-    def release(self, attempt: AttemptId, now: float) -> Resources:
-        """Returns what the attempt had been given."""
-        allotment, used = self.attempts.pop(attempt), self.used
-        self.crowded.discard(attempt)
-        if not self.attempts:
-            self._use(_NOTHING)  # No rounding errors pile up over the worker's life.
-            self.idle_since = now
-            return allotment
+    def _subtract(self, allotment: Resources) -> None:
+        used = self.used
         self._use(
             Resources(
                 _less(used.cores, allotment.cores),
@@ -93,7 +136,6 @@ class WorkerRecord:
                 _less(used.gpus, allotment.gpus),
             )
         )
-        return allotment
 
     def _use(self, used: Resources) -> None:
         self.used = used

@@ -19,6 +19,7 @@ from vine.wire.parts import (
     FileSpec,
     Hash,
     HostStanding,
+    LibrarySpec,
     Manifest,
     Name,
     Outcome,
@@ -146,6 +147,18 @@ class SetHosts(Message, frozen=True, tag="set-hosts"):
     seconds: Seconds | None = None
 
 
+class InstallLibrary(Message, frozen=True, tag="install-library"):
+    """Client to manager: calls may name this library from now on."""
+
+    library: LibrarySpec
+
+
+class RemoveLibrary(Message, frozen=True, tag="remove-library"):
+    """Client to manager: end this library. Its calls that run may end; those that have not begun fail."""
+
+    file_id: FileNumber
+
+
 class ClientBye(Message, frozen=True, tag="client-bye"):
     """Client to manager: I leave; what I declared and submitted ends with me."""
 
@@ -165,6 +178,8 @@ FromClient = (
     | ForgetResults
     | SetCategory
     | SetHosts
+    | InstallLibrary
+    | RemoveLibrary
     | ClientBye
 )
 

@@ -64,6 +64,7 @@ class TaskKind(enum.Enum):
     PYTHON = "python"  # a function in a fresh interpreter
     CALL = "call"  # a function on a warm host
     FORK = "fork"  # a function in a fork of a warm host
+    LIBRARY = "library"  # a function of a library, on a host that has loaded it
 
 
 class Outcome(enum.Enum):
@@ -91,6 +92,8 @@ class Outcome(enum.Enum):
     DISK_FULL = "disk-full"  # its data did not fit into the space of any worker tried
     START_FAILED = "start-failed"  # the interpreter or function host could not be started
     TRANSFER_FAILED = "transfer-failed"  # no source could deliver an input or output
+    LIBRARY_FAILED = "library-failed"  # its library could not be loaded, or died: `value` may hold the exception
+    LIBRARY_MISSING = "library-missing"  # its library was removed, or has no such function
 
 
 class Resources(Part, frozen=True):
@@ -222,12 +225,25 @@ class Policy(Part, frozen=True):
     forsaken_max: Count | None = None  # workers may give it back so often without having run it
 
 
+class LibrarySpec(Part, frozen=True):
+    """Functions that a worker loads together, once, for many calls. The number of their file is the library's."""
+
+    file_id: FileNumber
+    name: Name
+    functions: tuple[Name, ...]
+    environment: FileNumber | None = None  # as that of a task
+    request: Request = Request()  # of all its calls on a worker together
+    slots: Annotated[int, msgspec.Meta(ge=1, le=config.library_slots_max)] | None = None  # None: one a core
+    forks: bool = True  # for each call; else a slot's calls run one after another in one process
+
+
 class TaskSpec(Part, frozen=True):
     """A submitted task.
 
     `function` is a buffer holding the serialised function; `payload` the serialised arguments, or
     `payload_file` where they are too long to travel inline. The arguments refer to the results of
-    other tasks by position in `depends`.
+    other tasks by position in `depends`. Of a call of a library, `function` is the library's number,
+    and `command` the function's name in it.
     """
 
     task_id: TaskNumber
@@ -352,6 +368,15 @@ class DependencyValue(Part, frozen=True):
     object_id: Hash | None = None
 
 
+class LibraryOrder(Part, frozen=True):
+    """What a worker is told of a call's library; the call's `allotment` is that of all its calls there together."""
+
+    number: FileNumber
+    name: Name
+    slots: Annotated[int, msgspec.Meta(ge=1, le=config.library_slots_max)]
+    forks: bool
+
+
 class Assignment(Part, frozen=True):
     """An attempt for a worker. It starts when every object that it names is complete there."""
 
@@ -371,6 +396,7 @@ class Assignment(Part, frozen=True):
     time_limit_s: Seconds | None = None
     label: Text = ""
     limits: Limits | None = None
+    library: LibraryOrder | None = None
 
 
 class InlineObject(Part, frozen=True):

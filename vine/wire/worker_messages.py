@@ -19,7 +19,9 @@ from vine.wire.parts import (
     DownloadFault,
     Endpoint,
     FetchFault,
+    FileNumber,
     Hash,
+    Inline,
     InlineObject,
     Manifest,
     Name,
@@ -118,6 +120,22 @@ class DownloadEnded(Message, frozen=True, tag="download-ended"):
     message: Text = ""
 
 
+class LibraryLoaded(Message, frozen=True, tag="library-loaded"):
+    """Worker to manager: this library has been loaded here, and takes calls."""
+
+    library: FileNumber
+    seconds: Seconds  # that it took
+
+
+class LibraryEnded(Message, frozen=True, tag="library-ended"):
+    """Worker to manager: this library is loaded here no more. Its calls here, if there are any, are told apart."""
+
+    library: FileNumber
+    failed: bool  # else nobody used it, and it had to make room, or was removed
+    message: Text = ""
+    value: Inline | None = None  # the serialised exception, if one was raised while it loaded
+
+
 class WorkerStatus(Message, frozen=True, tag="worker-status"):
     """Worker to manager: still here (the heartbeat), and how I am."""
 
@@ -146,6 +164,8 @@ FromWorker = (
     | FetchEnded
     | SourceSlow
     | DownloadEnded
+    | LibraryLoaded
+    | LibraryEnded
     | WorkerStatus
     | WorkerBye
 )

@@ -12,10 +12,11 @@ import os
 import resource
 import sys
 import time
-import traceback
 from typing import TYPE_CHECKING, Any
 
+from vine_function_host import forks
 from vine_function_host.channel import read_answer
+from vine_function_host.failures import dump_exception
 from vine_function_host.frames import (
     ANSWER_HEAD,
     AT_PATH,
@@ -42,21 +43,24 @@ if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older
 
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
 HINTS = {"generator": "return a list of it", "coroutine": "submit a function that calls asyncio.run()"}
-_FOLDER = os.path.dirname(__file__)
 
 
 class Options:
     """What the worker wants of a host; it says so in JSON."""
 
-    __slots__ = ("dill", "fork", "frame_bytes", "inline_bytes", "measured_run_s_min", "once", "spill")
+    __slots__ = (
+        "dill", "fork", "frame_bytes", "inline_bytes", "library", "measured_run_s_min", "once", "spill", "zygote",
+    )  # fmt: skip
 
     dill: str | None  # a folder that has dill, should the environment have none
     fork: bool  # a fork for each call
     frame_bytes: int  # the most that a frame holds
     inline_bytes: int  # a longer result goes into a file
+    library: str  # the path of one that is loaded before all calls; none is ""
     measured_run_s_min: float  # what a shorter call used is not measured
     once: bool  # one call only
     spill: str  # the folder of these files
+    zygote: bool  # it forks hosts when it is asked to, and is none itself
 
     def __init__(self, text: str) -> None:
         for name, value in json.loads(text).items():
@@ -66,11 +70,15 @@ class Options:
 class Host:
     """The loop: calls in, answers out, one at a time."""
 
-    def __init__(self, channel: Channel, serialiser: Serialiser, options: Options) -> None:
+    def __init__(
+        self, channel: Channel, serialiser: Serialiser, options: Options, functions: dict[bytes, Callable[..., Any]]
+    ) -> None:
+        """`functions` are those of its library, by their names."""
         self._channel = channel
         self._serialiser = serialiser
         self._options = options
-        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._functions = dict(functions)
+        self._loaded_kb = own_kb() if functions else 0  # What a library has loaded is not its calls' use.
         self._home = os.getcwd()
         self._process_id = os.getpid()
         self._settings = b""
@@ -79,7 +87,7 @@ class Host:
 
     def serve(self) -> int:
         """Runs calls until the worker is gone, or one call only; returns the exit code."""
-        self._answer(0, READY, sys.version.split()[0].encode(), 0.0)
+        self._answer(0, READY, sys.version.split()[0].encode(), 0.0, use=(0.0, self._loaded_kb, self._loaded_kb))
         while True:
             call = self._channel.next_call()
             if call is None:
@@ -98,8 +106,7 @@ class Host:
         if not child:
             self._process_id = os.getpid()
             self._channel.replace(writable)
-            if "numpy.random" in sys.modules:  # Python's own `random` sees to itself.
-                sys.modules["numpy.random"].seed()
+            forks.settle()
             os._exit(self._run(call))
         os.close(writable)
         answer = read_answer(readable)
@@ -132,7 +139,7 @@ class Host:
             return code
         except BaseException as error:  # noqa: BLE001 - whatever the user's function raises is the call's result
             run_s = time.perf_counter() - started_s
-            self._answer(call.number, EXCEPTION, self._dump_exception(error), run_s, safe_words(error))
+            self._answer(call.number, EXCEPTION, dump_exception(self._serialiser, error), run_s, safe_words(error))
         return 0
 
     def _prepared(self, call: Call) -> Callable[..., Any]:
@@ -161,7 +168,7 @@ class Host:
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 - as in `_run`
-            failure = self._dump_exception(error)
+            failure = dump_exception(self._serialiser, error)
             results += (LENGTH.pack(len(failure)), failure)
             brings, words = EXCEPTION, safe_words(error)
         self._answer(number, brings, b"".join(results), time.perf_counter() - started_s, words)
@@ -191,20 +198,15 @@ class Host:
             hint = HINTS.get(kind, "return plain data")
             raise UnsendableError(f"the result is a {kind}, which cannot travel ({safe_words(why)}): {hint}") from why
 
-    def _dump_exception(self, error: BaseException) -> bytes:
-        """The exception with its traceback as text; one that does not survive the way is told in words."""
-        trace = error.__traceback__
-        while trace is not None and os.path.dirname(trace.tb_frame.f_code.co_filename) == _FOLDER:
-            trace = trace.tb_next  # Our own frames above the function say nothing to its author.
-        text = "".join(traceback.format_exception(type(error), error, trace))
-        try:
-            data = self._serialiser.dump((error, text))
-            self._serialiser.load(data)  # Many exceptions go out and do not come in.
-        except Exception:  # noqa: BLE001 - as above: the user's own reducers
-            data = self._serialiser.dump((RuntimeError(safe_words(error)), text))
-        return data
-
-    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
+    def _answer(
+        self,
+        number: int,
+        brings: bytes,
+        content: bytes,
+        run_s: float,
+        words: str = "",
+        use: tuple[float, int, int] = NO_USE,
+    ) -> None:
         flush_output()  # Whoever has the answer may end us.
         if os.getpid() != self._process_id:
             # A process that the call has forked came back here: the call is its parent's to answer.
@@ -220,7 +222,7 @@ class Host:
                     os.unlink(path)  # What was written of it would keep a full disk full.
                 raise
             where, content = AT_PATH, path
-        use = self._use() if run_s >= self._options.measured_run_s_min else NO_USE
+        use = self._use() if run_s >= self._options.measured_run_s_min else use
         self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, *use, len(said)) + said + content)
 
     def _use(self) -> tuple[float, int, int]:
@@ -228,14 +230,18 @@ class Host:
         cpu_s = sum(os.times()[:4]) - sum(self._times_before[:4])
         most_kb = left_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         try:
-            with open("/proc/self/statm", "rb") as file:
-                _, resident, of_files, *_ = map(int, file.read().split())
-            left_kb = (resident - of_files) * (resource.getpagesize() >> 10)
-            # Of files that are mapped much may be resident, and none of it need stay.
+            left_kb = own_kb()
             with open("/proc/self/clear_refs", "wb") as file:
                 file.write(b"5")
         except OSError:
             pass  # Then the most of all calls until now is told, which is too much rather than too little.
         if self._options.fork:
             left_kb = 0  # It goes with this process.
-        return max(0.0, cpu_s), most_kb, left_kb
+        return max(0.0, cpu_s), max(0, most_kb - self._loaded_kb), max(0, left_kb - self._loaded_kb)
+
+
+def own_kb() -> int:
+    """The memory of this process. Of files that are mapped much may be resident, and none of it need stay."""
+    with open("/proc/self/statm", "rb") as file:
+        _, resident, of_files, *_ = map(int, file.read().split())
+    return (resident - of_files) * (resource.getpagesize() >> 10)

@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from vine_function_host.serialiser import Serialiser
 
 NAME = "vine_function_host"
 
@@ -22,10 +28,23 @@ def begin() -> int:
 
     leave_main()
     options = Options(sys.argv[2])
-    channel = Channel(sys.argv[1], options.frame_bytes)
-    exit_code = Host(channel, Serialiser(options.dill), options).serve()
+    serialiser = Serialiser(options.dill)
+    if options.zygote:
+        from vine_function_host.zygote import Zygote
+
+        exit_code = Zygote(sys.argv[1], serialiser, options).serve()
+    else:
+        channel = Channel(sys.argv[1], options.frame_bytes)
+        functions = _functions_of(options.library, serialiser) if options.library else {}
+        exit_code = Host(channel, serialiser, options, functions).serve()
     flush_output()
     return exit_code
+
+
+def _functions_of(library: str, serialiser: Serialiser) -> dict[bytes, Callable[..., Any]]:
+    from vine_function_host.library import load_library
+
+    return load_library(library, serialiser)
 
 
 def leave_main() -> None:

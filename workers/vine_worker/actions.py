@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vine.names import AttemptId, ObjectId, TransferId
-from vine.wire.parts import Assignment, InlineObject, Limits, MadeOutput, Manifest, Measured, Outcome
+from vine.wire.parts import Assignment, InlineObject, LibraryOrder, Limits, MadeOutput, Manifest, Measured, Outcome
 from vine.wire.worker_messages import ChangeSources, DownloadUrl, FetchObject, FromWorker
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant
@@ -166,6 +166,25 @@ class StartHost:
 
 
 @dataclass(frozen=True, slots=True)
+class StartLibrary:
+    """Load a library in a process that hosts of this kind are then forked from.
+
+    Answered by `LibraryReady`, later `LibraryGone`, or by `LibraryGone` alone.
+    """
+
+    instance: int
+    order: LibraryOrder
+    content: ObjectId
+    kind: HostKind
+
+
+@dataclass(frozen=True, slots=True)
+class EndLibrary:
+    instance: int
+    force: bool
+
+
+@dataclass(frozen=True, slots=True)
 class RunCall:
     """Give the call to the host; answered by `CallsEnded`."""
 
@@ -214,6 +233,8 @@ Action = (
     | MeasureUse
     | Collect
     | StartHost
+    | StartLibrary
+    | EndLibrary
     | RunCall
     | TakeBack
     | EndHost
@@ -318,6 +339,23 @@ class HostReady:
 
 
 @dataclass(frozen=True, slots=True)
+class LibraryReady:
+    """It is loaded. Where it cannot be forked, each of its hosts loads it for itself, and runs its calls itself."""
+
+    instance: int
+    forkable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LibraryGone:
+    """Its process has ended, and so do all hosts that were forked from it."""
+
+    instance: int
+    message: str
+    value: bytes | None = None  # the serialised exception that was raised while it loaded
+
+
+@dataclass(frozen=True, slots=True)
 class CallsEnded:
     """How these calls of a host ended, in the order in which they ran."""
 
@@ -352,6 +390,8 @@ LocalEvent = (
     | Collected
     | Used
     | HostReady
+    | LibraryReady
+    | LibraryGone
     | CallsEnded
     | CallsReturned
     | HostEnded

@@ -247,7 +247,7 @@ class Arrivals:
             self._end_hosts_of(object_id)
             for user in self._inventory.lost(object_id):
                 attempt = self._board.attempts.get(user)  # type: ignore[call-overload] # hosts are users too
-                if attempt is not None and attempt.state in (State.STAGING, State.READY):
+                if attempt is not None and attempt.state in (State.STAGING, State.READY, State.WAITING):
                     attempt.missing.add(object_id)
-                    if attempt.state is State.READY:
+                    if attempt.state is not State.STAGING:
                         attempt.move(State.STAGING)

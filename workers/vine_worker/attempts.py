@@ -17,6 +17,7 @@ from vine_worker.resources import Grant
 class State(enum.Enum):
     STAGING = "staging"  # objects that it needs are not here yet
     READY = "ready"  # waits for resources
+    WAITING = "waiting"  # for its library to be loaded, or for a slot of it
     HANDED = "handed"  # given to a host that still runs another call
     RUNNING = "running"
     COLLECTING = "collecting"  # the body has ended; its outputs are taken into the store
@@ -27,7 +28,8 @@ AT_ONCE = frozenset({Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT})  # In a time of 
 
 _legal = {
     State.STAGING: {State.READY, State.ENDED},
-    State.READY: {State.STAGING, State.HANDED, State.RUNNING, State.ENDED},
+    State.READY: {State.STAGING, State.WAITING, State.HANDED, State.RUNNING, State.ENDED},
+    State.WAITING: {State.STAGING, State.READY, State.ENDED},
     State.HANDED: {State.READY, State.RUNNING, State.ENDED},
     # Back to ready: a call that its host had not begun, though it was the first in its queue.
     State.RUNNING: {State.READY, State.COLLECTING, State.ENDED},
@@ -65,7 +67,12 @@ class Attempt:
     def hosted(self) -> bool:
         """A call that goes to a warm host."""
         kind = self.assignment.kind
-        return kind is TaskKind.CALL or kind is TaskKind.FORK
+        return kind is TaskKind.CALL or kind is TaskKind.FORK or kind is TaskKind.LIBRARY
+
+    @property
+    def body(self) -> tuple[ObjectId | None, str]:
+        """What runs: calls of it last about equally long."""
+        return self.assignment.function, self.assignment.command
 
     @property
     def plain(self) -> bool:

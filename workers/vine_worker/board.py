@@ -14,9 +14,9 @@ from vine.wire.worker_messages import FromWorker, ObjectsEvicted
 from vine_worker import actions as act
 from vine_worker.attempts import Attempt, State, result_of
 from vine_worker.inventory import Inventory
-from vine_worker.resources import Ledger
+from vine_worker.resources import Grant, Ledger
 
-Kill = act.KillBody | act.EndHost
+Kill = act.KillBody | act.EndHost | act.EndLibrary
 
 
 class Board:
@@ -26,6 +26,7 @@ class Board:
         self.now = 0.0
         self.actions: list[act.Action] = []
         self.ledger = Ledger(capacity)
+        self.library_grants: dict[int, Grant] = {}  # held while a library is loaded, by its instance
         self.inventory = Inventory()
         self.attempts: dict[AttemptId, Attempt] = {}
         self.ready: list[tuple[int, AttemptId]] = []  # by arrival; entries of attempts that moved on are skipped
@@ -121,7 +122,7 @@ class Board:
             assert attempt.state is not State.READY or attempt_id in ready, f"{attempt_id} is forgotten"
             assert attempt.state is not State.STAGING or attempt.missing, f"{attempt_id} waits for nothing"
             assert (attempt.state in (State.READY, State.HANDED, State.RUNNING)) <= (not attempt.missing)
-        if not self.attempts:
+        if not self.attempts and not self.library_grants:
             assert self.ledger.idle, "resources leak"
 
 

@@ -40,6 +40,7 @@ from vine_worker.attempts import AT_ONCE, Attempt, State, needed_objects
 from vine_worker.board import Board, Kill, limit_of
 from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
+from vine_worker.functions.libraries import LoadedLibraries
 from vine_worker.resources import NOTHING, Grant, parts
 
 Event: TypeAlias = ToWorker | act.LocalEvent | FetchEnded | SourceSlow | DownloadEnded
@@ -62,7 +63,8 @@ class WorkerCore:
         """`resumed` is what an earlier worker has left in the workspace, and whether each is kept for ever."""
         self._board = board = Board(capacity, inputs_protected)
         self._dispatch = dispatch = Dispatch(board, max(1, math.ceil(capacity.cores)))
-        self._arrivals = arrivals = Arrivals(board, dispatch.end_hosts_of, resumed or {})
+        self._libraries = libraries = LoadedLibraries(board, dispatch)
+        self._arrivals = arrivals = Arrivals(board, self._end_users_of, resumed or {})
         self._enforcement = Enforcement(board)
         self.attempts = board.attempts
         self.pool = dispatch.pool
@@ -95,6 +97,8 @@ class WorkerCore:
             act.Collected: self._on_collected,
             act.Used: self._on_used,
             act.HostReady: dispatch.host_ready,
+            act.LibraryReady: libraries.ready,
+            act.LibraryGone: libraries.gone,
             act.CallsEnded: dispatch.calls_ended,
             act.CallsReturned: dispatch.calls_returned,
             act.HostEnded: dispatch.host_ended,
@@ -132,13 +136,15 @@ class WorkerCore:
             if self._lives(kill):
                 board.actions.append(kill)
         self._dispatch.tick()
+        self._libraries.tick()
         self._enforcement.tick()
         return self._take_actions()
 
     def next_deadline(self) -> float | None:
         board = self._board
         times = [heap[0][0] for heap in (board.limits, board.kills) if heap]
-        others = (self.pool.next_deadline(), self._enforcement.next_deadline())
+        rooms = (self.pool, self._libraries, self._enforcement)
+        others = [room.next_deadline() for room in rooms]
         times += (time_s for time_s in others if time_s is not None)
         return min(times, default=None)
 
@@ -221,24 +227,34 @@ class WorkerCore:
             if attempt is not None and attempt.state is State.READY:
                 if board.under_check and not board.under_check.keys().isdisjoint(attempt.needs):
                     break
-                wanted = attempt.assignment.allotment
-                lacks_gpus = wanted.gpus > 0 and (bool(passed) or board.ledger.lacks_only_gpus(wanted))
-                grant = None if lacks_gpus else board.ledger.take(wanted, kept)
-                if grant is not None:
-                    self._start(attempt, grant)
-                elif attempt.hosted and self._dispatch.hand_ahead(attempt):
-                    pass
-                elif lacks_gpus:
-                    kept = kept if passed else parts(wanted)
-                    passed.append(board.ready[0])
-                else:
-                    break
+                library = attempt.assignment.library
+                if library is None or not self._libraries.admit(attempt, library):
+                    wanted = attempt.assignment.allotment
+                    lacks_gpus = wanted.gpus > 0 and (bool(passed) or board.ledger.lacks_only_gpus(wanted))
+                    grant = None if lacks_gpus else board.ledger.take(wanted, kept)
+                    if grant is not None:
+                        self._start(attempt, grant)
+                    elif self._found_place(attempt):
+                        pass
+                    elif lacks_gpus:
+                        kept = kept if passed else parts(wanted)
+                        passed.append(board.ready[0])
+                    else:
+                        break
             heapq.heappop(board.ready)
         for entry in passed:
             heapq.heappush(board.ready, entry)
 
+    def _found_place(self, attempt: Attempt) -> bool:
+        """Whether a call for which nothing is free goes behind a short one; else libraries that idle make room."""
+        self._libraries.make_room()
+        library = attempt.assignment.library
+        return attempt.hosted and library is None and self._dispatch.hand_ahead(attempt)
+
     def _start(self, attempt: Attempt, grant: Grant) -> None:
-        if attempt.hosted:
+        if attempt.assignment.library is not None:
+            self._libraries.load(attempt, attempt.assignment.library, grant)
+        elif attempt.hosted:
             self._dispatch.start(attempt, grant)
         else:
             attempt.grant = grant
@@ -264,8 +280,15 @@ class WorkerCore:
     def _lives(self, kill: Kill) -> bool:
         if isinstance(kill, act.EndHost):
             return kill.host in self.pool.hosts
+        if isinstance(kill, act.EndLibrary):
+            return self._libraries.lives(kill.instance)
         attempt = self.attempts.get(kill.attempt)
         return attempt is not None and attempt.state is State.RUNNING
+
+    def _end_users_of(self, object_id: ObjectId) -> None:
+        """The object goes, or has gone: idle hosts and libraries that need it end."""
+        self._dispatch.end_hosts_of(object_id)
+        self._libraries.end_those_of(object_id)
 
     # --- ends ---
 
@@ -295,6 +318,7 @@ class WorkerCore:
         """Asserts what must hold between any two events."""
         self._board.check()
         self._dispatch.check()
+        self._libraries.check()
 
 
 def batches(results: list[AttemptResult]) -> Iterator[tuple[AttemptResult, ...]]:

@@ -8,6 +8,7 @@ import importlib.util
 import itertools
 import logging
 import os
+import re
 from pathlib import Path
 
 from vine.content.folders import remove
@@ -15,12 +16,13 @@ from vine.content.members import UsedElsewhereError
 from vine.content.store import Store
 from vine.errors import UsageError
 from vine.names import AttemptId, ObjectId, WorkerId
-from vine.wire.parts import Resources
+from vine.wire.parts import LibraryOrder, Resources
 from vine_worker.holdings import Holdings
 from vine_worker.sandbox import Sandbox
 
 _PREFIX = "vine-worker-"
 _STORE = "vine-store"
+_LOG_NAME_CHARS = 60  # Of a library's name, in that of its log.
 
 
 class Places:
@@ -80,6 +82,11 @@ class Places:
 
     def host_log(self, host: int) -> Path:
         return self.logs / f"{self._worker_id}.host-{host}.log"
+
+    def library_log(self, order: LibraryOrder) -> Path:
+        """One for all that a library says here, whichever of its processes does."""
+        plain = re.sub(r"[^\w.-]", "_", order.name)[:_LOG_NAME_CHARS]
+        return self.logs / f"{self._worker_id}.library-{plain}-{order.number}.log"
 
     @property
     def log(self) -> Path:

@@ -33,9 +33,16 @@ def command_arguments(command: str) -> list[str]:
 
 
 def host_arguments(
-    environment: Path | None, dill_folder: Path, spill_folder: Path, *, once: bool = False, fork: bool = False
+    environment: Path | None,
+    dill_folder: Path,
+    spill_folder: Path,
+    *,
+    once: bool = False,
+    fork: bool = False,
+    library: Path | None = None,
+    zygote: bool = False,
 ) -> list[str]:
-    """How the function host is started; `{fd}` is filled in by the spawner."""
+    """How the function host is started, or with a `library` the `zygote` of its hosts; the spawner fills in `{fd}`."""
     python = sys.executable
     if environment is not None:
         names = ("python", "python3")
@@ -47,9 +54,11 @@ def host_arguments(
         "fork": fork,
         "frame_bytes": config.host_frame_bytes_max,
         "inline_bytes": config.inline_bytes_max,
+        "library": "" if library is None else str(library),
         "measured_run_s_min": config.measured_run_s_min,
         "once": once,
         "spill": str(spill_folder),
+        "zygote": zygote,
     }
     return [python, _HOST_PROGRAM, "{fd}", json.dumps(options)]
 

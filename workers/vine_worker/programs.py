@@ -75,9 +75,14 @@ class Programs:
         self, argv: Sequence[str], folder: Path, variables: Mapping[str, str], descriptors: tuple[int, ...]
     ) -> int:
         """Starts a program with these standard streams (and more descriptors); returns its number."""
-        self._last_number += 1
-        request = {"start": self._last_number, "argv": argv, "folder": str(folder), "variables": variables}
+        number = self.new_number()
+        request = {"start": number, "argv": argv, "folder": str(folder), "variables": variables}
         self._send(request, descriptors)
+        return number
+
+    def new_number(self) -> int:
+        """For a program that somebody else starts, and tells `pids` of."""
+        self._last_number += 1
         return self._last_number
 
     def kill(self, number: int, force: bool) -> None:

@@ -115,6 +115,12 @@ def _own_bytes(path: str, names: tuple[bytes, ...]) -> int | None:
         return None
 
 
+def private_bytes(pids: Iterable[int]) -> int:
+    """The memory that these processes share with no others, as they do what was there when they were forked."""
+    rollups = (_own_bytes(f"/proc/{pid}/smaps_rollup", (b"Private_Clean:", b"Private_Dirty:")) for pid in pids)
+    return sum(rollup or 0 for rollup in rollups)
+
+
 def shared_once_bytes(pids: Iterable[int]) -> int:
     """The memory of these processes, with what several of them share counted once."""
     return sum(map(_share_bytes, pids))
@@ -134,6 +140,8 @@ class _Probed:
     number: int
     alone: bool  # The program is this body's only: its processor time is the body's.
     memory_limit_mb: float | None
+    forked: bool = False  # from a library, whose memory is not the body's
+    loaded_bytes: int = 0  # ... or it has loaded that itself
 
 
 class Usage:
@@ -169,7 +177,8 @@ class Usage:
             number = self._bodies.number_of(probe.attempt) if probe.host is None else self._hosts.number_of(probe.host)
             if number is not None:
                 limit_mb = None if probe.limits is None else probe.limits.memory_mb
-                yield _Probed(probe.attempt, number, alone, limit_mb)
+                loaded = (False, 0) if probe.host is None else self._hosts.loaded(probe.host)
+                yield _Probed(probe.attempt, number, alone, limit_mb, *loaded)
 
     def _look(self, probed: list[_Probed], pids: Mapping[int, int]) -> None:
         with mistakes.told_to(self._report):
@@ -178,8 +187,10 @@ class Usage:
             self._report(act.Used(tuple(uses)))
 
     def _use_of(self, each: _Probed, family: Family) -> Measured:
-        memory_bytes, limit_mb = family.memory_bytes, each.memory_limit_mb
-        if limit_mb is not None and memory_bytes > limit_mb * _MB and len(family.members) > 1:
+        memory_bytes, limit_mb = max(0, family.memory_bytes - each.loaded_bytes), each.memory_limit_mb
+        if each.forked:
+            memory_bytes = private_bytes(family.members)
+        elif limit_mb is not None and memory_bytes > limit_mb * _MB and len(family.members) > 1:
             memory_bytes = shared_once_bytes(family.members)
         cpu_s = family.cpu_s if each.alone else 0.0
         return Measured(cpu_s, memory_bytes / _MB, self._disks.get(each.attempt, 0) / _MB)

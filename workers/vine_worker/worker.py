@@ -35,6 +35,7 @@ from vine_worker.core import WorkerCore
 from vine_worker.downloads import Downloads
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
+from vine_worker.functions.zygotes import Zygotes
 from vine_worker.places import Places, log_folder, start_logging
 from vine_worker.programs import Programs
 from vine_worker.reports import message_of
@@ -90,7 +91,9 @@ class Worker:
         writer = CallWriter(places.holdings.path)
         self._bodies = Bodies(places, programs, writer, self._post)
         self._closers.append(self._bodies.close)
-        self._hosts = Hosts(places, programs, writer, self._feed)
+        self._zygotes = Zygotes(places, programs, self._feed)
+        self._closers.append(self._zygotes.close)
+        self._hosts = Hosts(places, programs, self._zygotes, writer, self._feed)
         self._closers.append(self._hosts.close)
         self._usage = Usage(programs, self._bodies, self._hosts, places, self._post)
         self._closers.append(self._usage.close)
@@ -125,6 +128,8 @@ class Worker:
             act.MeasureUse: self._usage.measure,
             act.Collect: self._bodies.collect,
             act.StartHost: self._hosts.start,
+            act.StartLibrary: self._zygotes.start,
+            act.EndLibrary: self._zygotes.end,
             act.RunCall: self._hosts.run,
             act.TakeBack: self._hosts.take_back,
             act.EndHost: self._hosts.end,
@@ -191,7 +196,7 @@ class Worker:
             ready = dict(poller.poll(self._patience_ms()))
             now = time.monotonic()
             answers = self._turn(ready, now)
-            if self._hosts.changed:
+            if self._hosts.changed or self._zygotes.changed:
                 poller = self._new_poller()
             pause_s = self._hosts.pause_s(answers)
             if pause_s:
@@ -203,9 +208,9 @@ class Worker:
             poller.register(readable, zmq.POLLIN)
         if self._settings.parent_fd is not None:
             poller.register(self._settings.parent_fd, zmq.POLLIN)
-        for descriptor in self._hosts.by_descriptor:
+        for descriptor in (*self._hosts.by_descriptor, *self._zygotes.by_descriptor):
             poller.register(descriptor, zmq.POLLIN)
-        self._hosts.changed = False
+        self._hosts.changed = self._zygotes.changed = False
         return poller
 
     def _patience_ms(self) -> int:
@@ -226,12 +231,14 @@ class Worker:
             host = self._hosts.by_descriptor.get(readable)
             if host is not None:
                 answers += self._hosts.hear(host)
+            elif readable in self._zygotes.by_descriptor:
+                self._zygotes.hear(self._zygotes.by_descriptor[readable])
         if self._programs.fileno() in ready or self._programs.has_reports:
             for ended in self._programs.receive():
                 event = self._bodies.program_ended(ended)
                 if event is not None:
                     self._feed(event)
-                else:
+                elif not self._zygotes.program_ended(ended):
                     self._hosts.program_ended(ended)
         if self._woken.fileno() in ready:
             self._take_posted()

@@ -21,6 +21,7 @@ from vine_worker import actions as act
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
 from vine_worker.functions.pool import HostKind
+from vine_worker.functions.zygotes import Zygotes
 from vine_worker.places import Places
 from vine_worker.programs import Programs
 
@@ -45,7 +46,8 @@ class Warm:
         self.places = places
         self._programs = programs
         self.told: list[Any] = []
-        self.hosts = Hosts(places, programs, CallWriter(places.holdings.path), self.hear)
+        self.zygotes = Zygotes(places, programs, self.hear)
+        self.hosts = Hosts(places, programs, self.zygotes, CallWriter(places.holdings.path), self.hear)
 
     def hear(self, event: Any) -> None:
         if isinstance(event, act.CallsEnded):
@@ -92,6 +94,7 @@ def warm(places: Places, unprotected: Programs) -> Iterator[Warm]:
     made = Warm(places, unprotected)
     yield made
     made.hosts.close()
+    made.zygotes.close()
 
 
 def test_a_host_says_that_it_is_up_and_answers_its_calls_in_turn(warm: Warm) -> None:
@@ -284,4 +287,4 @@ def test_only_logs_that_say_something_are_left(warm: Warm, places: Places) -> No
     warm.hosts.close()
     assert [places.host_log(number).exists() for number in (1, 2)] == [False, True]
     assert places.host_log(2).read_text() == "said\n"
-    warm.hosts = Hosts(places, warm._programs, CallWriter(places.holdings.path), warm.hear)
+    warm.hosts = Hosts(places, warm._programs, warm.zygotes, CallWriter(places.holdings.path), warm.hear)

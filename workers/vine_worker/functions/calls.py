@@ -30,7 +30,10 @@ class CallWriter:
     def parts(self, assignment: Assignment, folder: Path | None, variables: Mapping[str, str]) -> Parts:
         """Function, settings, and arguments with the values that they refer to."""
         assert assignment.function is not None, "a call has a function"
-        function = os.fsencode(self._object_path(assignment.function))
+        if assignment.library is None:
+            function = os.fsencode(self._object_path(assignment.function))
+        else:
+            function = assignment.command.encode()  # By its name: hosts of the library have it.
         return function, self._settings_of(folder, variables), self._blobs(assignment)
 
     def _blobs(self, assignment: Assignment) -> list[Blob]:

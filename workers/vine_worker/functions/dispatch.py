@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from vine import config
 from vine.names import AttemptId, ObjectId
-from vine.wire.parts import TaskKind
+from vine.wire.parts import Resources, TaskKind
 from vine_worker import actions as act
 from vine_worker.attempts import AT_ONCE, Attempt, State
 from vine_worker.board import Board
-from vine_worker.functions.pool import HostPool, HostRecord
+from vine_worker.functions.pool import HostKind, HostPool, HostRecord
 from vine_worker.resources import Grant
 
+NO_RESOURCES = Resources()
 _EWMA_SHARE = 0.2  # of the newest call in a function's expected duration
 _RUN_S_MIN = 1e-6  # A call that took no time at all is taken to have taken this.
 
@@ -27,13 +28,14 @@ class Dispatch:
     def __init__(self, board: Board, hosts_max: int) -> None:
         self._board = board
         self.pool = HostPool(hosts_max)
-        self._run_s: dict[ObjectId, float] = {}  # how long calls of a function run
+        self._run_s: dict[tuple[ObjectId | None, str], float] = {}  # how long calls of a function run
+        self.on_library_host_free: Callable[[int], None] = lambda instance: None  # or gone
 
     # --- giving calls ---
 
-    def start(self, attempt: Attempt, grant: Grant) -> None:
-        """Starts a call on a host of its own."""
-        host = self._host_for(attempt, grant)
+    def start(self, attempt: Attempt, grant: Grant, kind: HostKind | None = None) -> None:
+        """Starts a call on a host of its own, of this kind or of that which the call asks for."""
+        host = self._host_for(attempt, kind or attempt.host_kind(grant))
         host.grant = grant
         self._give(attempt, host)
         if host.ready:
@@ -41,14 +43,13 @@ class Dispatch:
         else:
             attempt.move(State.RUNNING)  # Its time counts from when the interpreter is up.
 
-    def _host_for(self, attempt: Attempt, grant: Grant) -> HostRecord:
-        kind = attempt.host_kind(grant)
+    def _host_for(self, attempt: Attempt, kind: HostKind) -> HostRecord:
         host = self.pool.take_idle(kind)
         if host is not None and self._keeps_too_much(host, attempt):
             self.end_host(host)
             host = None
         if host is None:
-            surplus = self.pool.surplus()
+            surplus = self.pool.surplus() if kind.library is None else None
             if surplus is not None:
                 self.end_host(surplus)
             host = self.pool.add(kind, self._board.now)
@@ -65,17 +66,24 @@ class Dispatch:
             return False
         return host.left_mb > limits.memory_mb * config.host_memory_reused
 
-    def hand_ahead(self, attempt: Attempt) -> bool:
-        """Gives a short call to a busy host: it runs back to back with those before it, on their resources."""
+    def hand_ahead(self, attempt: Attempt, library: HostKind | None = None) -> bool:
+        """Gives a short call to a busy host: it runs back to back with those before it, on their resources.
+
+        Hosts of a library, whose kind is then named, have no resources of their own.
+        """
         assignment = attempt.assignment
-        run_s = self._run_s.get(assignment.function) if assignment.function is not None else None
+        run_s = self._run_s.get(attempt.body)
         if run_s is None or not attempt.plain or len(assignment.payload) > config.call_ahead_bytes_max:
             return False
         if sum(len(value.value or b"") for value in assignment.values) > config.call_ahead_bytes_max:
             return False
         depth_max = min(config.calls_ahead_max, int(config.calls_ahead_s / max(run_s, _RUN_S_MIN)))
-        forks = assignment.kind is TaskKind.FORK
-        host = self.pool.to_hand_ahead(assignment.environment, forks, assignment.allotment, depth_max, self._board.now)
+        forks = assignment.kind is TaskKind.FORK if library is None else library.forks
+        instance = None if library is None else library.library
+        allotment = assignment.allotment if library is None else NO_RESOURCES
+        host = self.pool.to_hand_ahead(
+            assignment.environment, forks, allotment, depth_max, self._board.now, instance
+        )  # fmt: skip
         if host is None:
             return False
         attempt.move(State.HANDED)
@@ -130,11 +138,11 @@ class Dispatch:
             first = host.calls.popleft()
             assert first == attempt_id, "a host answered out of turn"
             attempt = self._board.attempts[first]
-            function, run_s = attempt.assignment.function, ending.run_s
+            body, run_s = attempt.body, ending.run_s
             host.left_mb = ending.left_mb or host.left_mb
-            if function is not None and run_s is not None:
-                before_s = self._run_s.get(function, run_s)
-                self._run_s[function] = before_s + _EWMA_SHARE * (run_s - before_s)
+            if run_s is not None:
+                before_s = self._run_s.get(body, run_s)
+                self._run_s[body] = before_s + _EWMA_SHARE * (run_s - before_s)
             self._board.ended(attempt, ending)
         if not host.calls:
             self._rest(host)
@@ -146,7 +154,9 @@ class Dispatch:
         self._board.ledger.give_back(host.grant)
         host.grant = None
         self.pool.rest(host)
-        if host.kind.environment is not None and self._board.inventory.doomed(host.kind.environment):
+        if host.kind.library is not None:
+            self.on_library_host_free(host.kind.library)
+        elif host.kind.environment is not None and self._board.inventory.doomed(host.kind.environment):
             self.end_hosts_of(host.kind.environment)
 
     def calls_returned(self, event: act.CallsReturned) -> None:
@@ -162,8 +172,8 @@ class Dispatch:
         elapsed_s = self._board.now - running.started_s
         if running.stop is not None:
             self.end_host(host, running.stop in AT_ONCE)
-        elif running.assignment.function is not None and elapsed_s >= config.calls_ahead_s:
-            self._run_s[running.assignment.function] = elapsed_s  # The next ones of its kind are not handed ahead.
+        elif elapsed_s >= config.calls_ahead_s:
+            self._run_s[running.body] = elapsed_s  # The next ones of its kind are not handed ahead.
 
     def _return_calls(self, host: HostRecord, returned: Iterable[AttemptId]) -> None:
         for attempt_id in returned:
@@ -189,6 +199,8 @@ class Dispatch:
             self._board.ledger.give_back(host.grant)
         if host.kind.environment is not None:
             self._board.remove(self._board.inventory.release(("host", host.number), (host.kind.environment,)))
+        if host.kind.library is not None:
+            self.on_library_host_free(host.kind.library)
 
     def check(self) -> None:
         self.pool.check()

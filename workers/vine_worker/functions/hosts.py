@@ -12,13 +12,14 @@ from vine import config
 from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
-from vine.wire.parts import Assignment, Outcome
+from vine.wire.parts import Assignment, Outcome, Resources
 from vine_function_host.frames import CALL_ENDS, DIED, READY
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.attempts import needs_sandbox
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
+from vine_worker.functions.zygotes import Zygotes
 from vine_worker.places import Places
 from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
@@ -34,16 +35,27 @@ class LiveHost:
     log: Path
     forks: bool = False
     program: int = 0
+    library: int | None = None  # the instance of the one that it has loaded
     ready: bool = False
+    loaded_kb: int = 0  # by a library, before any call
     calls: dict[int, AttemptId] = field(default_factory=dict)
 
 
 class Hosts:
     """The hosts of this worker, as processes; which one runs what is the core's choice."""
 
-    def __init__(self, places: Places, programs: Programs, writer: CallWriter, feed: Callable[[object], None]) -> None:
+    def __init__(
+        self,
+        places: Places,
+        programs: Programs,
+        zygotes: Zygotes,
+        writer: CallWriter,
+        feed: Callable[[object], None],
+    ) -> None:
         self._places = places
         self._programs = programs
+        self._zygotes = zygotes
+        zygotes.host_ended = self.program_ended
         self._writer = writer
         self._feed = feed  # gives an event to the core and does what it asks for
         self._null = open_null()
@@ -56,16 +68,20 @@ class Hosts:
 
     def start(self, action: act.StartHost) -> None:
         try:
-            log = self._places.host_log(action.host)
-            host = LiveHost(action.host, HostChannel(self._places.spill), log, action.kind.forks)
+            host = self._new(action)
             self._launch(action, host)
         except OSError as why:
             message = f"no interpreter for functions could be started: {why}"
-            self._feed(act.HostEnded(action.host, act.Ending(Outcome.START_FAILED, message=message), ()))
+            self._feed(act.HostEnded(action.host, act.Ending(_unstarted(action.kind.library), message=message), ()))
             return
         self._hosts[action.host] = self._by_program[host.program] = host
         self.by_descriptor[host.channel.fileno()] = host
         self.changed = True
+
+    def _new(self, action: act.StartHost) -> LiveHost:
+        kind = action.kind
+        log = self._places.host_log(action.host) if kind.library is None else self._zygotes.log_of(kind.library)
+        return LiveHost(action.host, HostChannel(self._places.spill), log, kind.forks, library=kind.library)
 
     def _launch(self, action: act.StartHost, host: LiveHost) -> None:
         try:
@@ -82,7 +98,12 @@ class Hosts:
         )
         home = places.hosts / str(action.host)
         home.mkdir()
-        arguments = process.host_arguments(environment, places.dill, places.spill, fork=kind.forks)
+        library = None
+        if kind.library is not None:
+            if self._zygotes.forks(kind.library):
+                return self._zygotes.fork(kind.library, home, host.channel.far_descriptors)
+            library = self._zygotes.content_of(kind.library)
+        arguments = process.host_arguments(environment, places.dill, places.spill, fork=kind.forks, library=library)
         with host.log.open("ab") as log:
             streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)
@@ -95,7 +116,7 @@ class Hosts:
         self._last_call += 1
         try:
             sandbox = self._make_sandbox(assignment) if needs_sandbox(assignment) else None
-            variables = process.allotment_variables(assignment.allotment, assignment.variables)
+            variables = process.allotment_variables(share_of(assignment), assignment.variables)
             if sandbox is not None and host.forks:  # In a shared one Python may have chosen its temporary folder.
                 variables.setdefault("TMPDIR", str(sandbox.scratch))
             folder = None if sandbox is None else sandbox.work
@@ -118,6 +139,12 @@ class Hosts:
         found = self._hosts.get(host)
         return None if found is None else found.program
 
+    def loaded(self, host: int) -> tuple[bool, int]:
+        """Whether a host that lives was forked from a library, and how many bytes of one it has loaded itself."""
+        found = self._hosts[host]
+        forked = found.library is not None and self._zygotes.forks(found.library)
+        return forked, 0 if forked else found.loaded_kb << 10
+
     def flush(self) -> None:
         """Sends the calls that a turn has brought, those of one host together."""
         while self._unflushed:
@@ -129,7 +156,7 @@ class Hosts:
         ends: list[tuple[AttemptId, act.Ending]] = []
         for answer in answers:
             if answer.brings == READY and not host.ready:
-                host.ready = True
+                host.ready, host.loaded_kb = True, answer.use[2]
                 self._feed(act.HostReady(host.host))
             elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
                 ending = process.ending_of_answer(answer)
@@ -142,7 +169,7 @@ class Hosts:
         if ends:
             self._feed(act.CallsEnded(host.host, tuple(ends)))
         if host.channel.malformed:
-            self._programs.kill(host.program, force=True)
+            self._kill(host, force=True)
         host.channel.flush()
         return len(answers)
 
@@ -174,16 +201,27 @@ class Hosts:
     def end(self, action: act.EndHost) -> None:
         host = self._hosts.get(action.host)
         if host is not None:
-            self._programs.kill(host.program, action.force)
+            self._kill(host, action.force)
 
-    def program_ended(self, ended: ProgramEnded) -> bool:
-        """Whether the program was a host; then its last answers and its end are told."""
+    def _kill(self, host: LiveHost, force: bool) -> None:
+        if host.library is not None and self._zygotes.forks(host.library):
+            self._zygotes.kill(host.library, host.program, force)
+        else:
+            self._programs.kill(host.program, force)
+
+    def program_ended(self, ended: ProgramEnded, by_library: str = "") -> bool:
+        """Whether the program was a host; then its last answers and its end are told.
+
+        `by_library` says that, and why, it ended because its library did.
+        """
         host = self._by_program.get(ended.number)
         if host is None:
             return False
         self.hear(host)
         unread = self._unread(host)
         ending = self._ending_of(host, ended)
+        if by_library:
+            ending = act.Ending(Outcome.LIBRARY_FAILED, message=by_library)
         del self._hosts[host.host], self._by_program[ended.number], self.by_descriptor[host.channel.fileno()]
         self._unflushed.pop(host.host, None)
         self.changed = True
@@ -197,7 +235,7 @@ class Hosts:
         if not host.ready:
             said = ended.message or process.last_line(host.log) or ending.message
             message = f"{what} did not come up: {said} (log: {host.log})"
-            return act.Ending(Outcome.START_FAILED, message=message)
+            return act.Ending(_unstarted(host.library), message=message)
         if ending.outcome is Outcome.KILLED:
             return act.Ending(Outcome.KILLED, message=f"{ending.message} (log: {host.log})")
         message = f"the function ended its interpreter with exit code {ended.code} (log: {host.log})"
@@ -213,5 +251,18 @@ class Hosts:
         host.channel.close()
         with contextlib.suppress(OSError):  # The workspace goes at the worker's end, whatever is in it.
             remove(self._places.hosts / str(host.host))
-        if host.log.exists() and not host.log.stat().st_size:
+        if host.library is None and host.log.exists() and not host.log.stat().st_size:
             host.log.unlink()
+
+
+def _unstarted(library: int | None) -> Outcome:
+    """What it means that a host does not come up: one that a library was to bring up may do so elsewhere."""
+    return Outcome.START_FAILED if library is None else Outcome.LIBRARY_FAILED
+
+
+def share_of(assignment: Assignment) -> Resources:
+    """What a call may use by itself: of what its library has, a slot's part."""
+    if assignment.library is None:
+        return assignment.allotment
+    whole, slots = assignment.allotment, assignment.library.slots
+    return Resources(whole.cores / slots, whole.memory_mb / slots, whole.disk_mb / slots, whole.gpus / slots)

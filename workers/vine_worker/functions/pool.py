@@ -20,6 +20,7 @@ class HostKind(NamedTuple):
     threads: int  # numerical libraries read it once, when they are loaded
     devices: tuple[int, ...]  # ... and CUDA does the same
     forks: bool = False  # for each call, and so runs none itself
+    library: int | None = None  # the instance of the library that it has loaded
 
 
 @dataclass(slots=True)
@@ -61,11 +62,10 @@ class HostPool:
         return host
 
     def surplus(self) -> HostRecord | None:
-        """The idle host that must go before another one starts."""
-        living = sum(not host.ending for host in self.hosts.values())
-        if self._idle and living >= self._hosts_max:
-            return self._idle.pop(next(iter(self._idle)))
-        return None
+        """The idle host that must go before another one starts. Those of libraries come and go with these."""
+        living = sum(not host.ending for host in self.hosts.values() if host.kind.library is None)
+        idle = next((number for number, host in self._idle.items() if host.kind.library is None), None)
+        return self._idle.pop(idle) if idle is not None and living >= self._hosts_max else None
 
     def rest(self, host: HostRecord) -> None:
         """The host has run all its calls."""
@@ -85,11 +85,22 @@ class HostPool:
 
     def idle_of(self, environment: ObjectId) -> list[HostRecord]:
         """Takes the idle hosts of an environment out of use."""
-        numbers = [number for number, host in self._idle.items() if host.kind.environment == environment]
+        idle = [host for host in self._idle.values() if host.kind.library is None]
+        numbers = [host.number for host in idle if host.kind.environment == environment]
         return [self._idle.pop(number) for number in numbers]
 
+    def of_library(self, instance: int) -> list[HostRecord]:
+        """The hosts of a library, idle or busy, and those that are being ended."""
+        return [host for host in self.hosts.values() if host.kind.library == instance]
+
     def to_hand_ahead(
-        self, environment: ObjectId | None, forks: bool, allotment: Resources, depth_max: int, now: float
+        self,
+        environment: ObjectId | None,
+        forks: bool,
+        allotment: Resources,
+        depth_max: int,
+        now: float,
+        library: int | None = None,
     ) -> HostRecord | None:
         """The busy host that takes this call behind those that it has, without a wait for its resources."""
         chosen = None
@@ -104,6 +115,7 @@ class HostPool:
                 and host.grant.resources == allotment
                 and host.kind.environment == environment
                 and host.kind.forks == forks
+                and host.kind.library == library
                 and now - host.started_s < config.calls_ahead_s
                 and (chosen is None or len(host.calls) < len(chosen.calls))
             ):
@@ -121,7 +133,7 @@ class HostPool:
         return [
             host
             for host in self.hosts.values()
-            if not host.ready and not host.ending and now - host.born_s >= config.host_start_max_s
+            if not host.ready and not host.ending and now - host.born_s >= _start_max_s(host)
         ]
 
     def next_deadline(self) -> float | None:
@@ -131,7 +143,7 @@ class HostPool:
             if len(host.calls) > 1 and not host.recalled:
                 times.append(host.started_s + config.calls_ahead_s)
             if not host.ready and not host.ending:
-                times.append(host.born_s + config.host_start_max_s)
+                times.append(host.born_s + _start_max_s(host))
         return min(times, default=None)
 
     def check(self) -> None:
@@ -139,3 +151,8 @@ class HostPool:
             assert not host.calls and host.grant is None and not host.ending, "an idle host that is not"
         for host in self.hosts.values():
             assert (host.grant is not None) == bool(host.calls), "a host holds resources exactly while it has calls"
+
+
+def _start_max_s(host: HostRecord) -> float:
+    """How long it may take to come up."""
+    return config.host_start_max_s if host.kind.library is None else config.library_start_max_s

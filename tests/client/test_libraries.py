@@ -1,0 +1,172 @@
+"""Are functions packed as one library, is nonsense refused, and does a call name what is installed?"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import dill
+import pytest
+
+import vine
+from vine import errors
+from vine.client.files import File
+from vine.client.libraries import Libraries
+from vine.names import FileId, TaskId
+from vine.wire.messages import ForgetFiles, InstallLibrary, RemoveLibrary
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, LibrarySpec, Request, TaskKind
+from vine_function_host.library import parts_of
+
+
+class Said(Libraries):
+    """Keeps what would be declared and sent; stands for manager, session and declarer."""
+
+    enforce_resources = True
+
+    def __init__(self) -> None:
+        self.said: list[Any] = []
+        self.declared: list[bytes] = []
+        self._libraries = {}
+        self._session = self._declarer = self  # type: ignore[assignment]
+
+    def check(self) -> None:
+        """The session is well."""
+
+    def say(self, message: Any) -> None:
+        self.said.append(message)
+
+    def buffer(self, data: bytes, label: str) -> File:
+        self.declared.append(data)
+        return File(self, FileSpec(FileId(len(self.declared)), FileKind.BUFFER, CacheLevel.WORKFLOW, label))  # type: ignore[arg-type]
+
+    def check_own(self, file: File) -> None:
+        assert file.belongs_to(self)  # type: ignore[arg-type]
+
+    def task_of(self, future: Any) -> TaskId | None:
+        return None
+
+
+def helper(x: int) -> int:
+    return x + 1
+
+
+def double(x: int) -> int:
+    return 2 * helper(x)
+
+
+def context(size: int) -> dict[str, int]:
+    return {"size": size}
+
+
+@pytest.fixture
+def manager() -> Said:
+    return Said()
+
+
+def test_modules_functions_and_context_are_packed_together(manager: Said) -> None:
+    made = lambda x: double(x)  # noqa: E731 - by value
+    made.__name__ = "made"
+    library = manager.create_library_from_functions(
+        "lib", made, helper, context=(context, [3]), hoisting_modules=[math, "os.path"]
+    )
+    assert library.content is not None
+    modules, loaded = parts_of(library.content)
+    functions, (function, args, kwargs) = dill.loads(loaded[1:])
+    assert json.loads(modules) == ["math", "os.path"]
+    assert list(functions) == ["made", "helper"]
+    assert functions["made"](4) == 10
+    assert (function(*args), kwargs) == ({"size": 3}, {})
+
+
+@pytest.mark.parametrize("given", [(context,), (context, (5,)), (context, [], {"size": 5}), None])
+def test_the_contexts_arguments_may_be_left_out(manager: Said, given: Any) -> None:
+    assert manager.create_library_from_functions("lib", helper, context=given).functions == ("helper",)
+
+
+def test_installing_it_declares_its_content_and_says_what_it_has(manager: Said) -> None:
+    library = manager.create_library_from_functions("lib", helper, double, slots=3, exec_mode="direct")
+    library.set_cores(4)
+    library.set_memory(1000)
+    manager.install_library(library)
+    spec = LibrarySpec(FileId(1), "lib", ("helper", "double"), None, Request(4, 1000), 3, False)
+    assert manager.said == [InstallLibrary(spec)]
+    assert library.content is None, "its bytes are not kept twice"
+    manager.remove_library("lib")
+    assert manager.said[1:] == [RemoveLibrary(FileId(1)), ForgetFiles((FileId(1),))]
+
+
+def test_a_call_names_library_and_function_and_takes_no_cores(manager: Said) -> None:
+    library = manager.create_library_from_functions("lib", helper)
+    manager.install_library(library)
+    call = vine.FunctionCall(library, "helper", 1)
+    call.set_memory(50)
+    call.set_time_max(3)
+    spec = call.submitted(manager, TaskId(7))  # type: ignore[arg-type]
+    assert (spec.kind, spec.function, spec.command) == (TaskKind.LIBRARY, FileId(1), "helper")
+    assert (spec.label, spec.request, spec.time_limit_s) == ("lib.helper", Request(memory_mb=50), 3)
+    for setting, value in (("set_cores", 1), ("set_gpus", 1), ("set_environment", None)):
+        with pytest.raises(errors.UsageError, match="a call takes a slot of its library, 'lib'"):
+            getattr(call, setting)(value)
+    assert "'lib.helper'" in repr(call)
+
+
+def test_a_call_of_what_is_not_installed_is_refused_at_submission(manager: Said) -> None:
+    for name, words in (("other", "no library 'other' is installed: .*installed are lib"), ("lib", "it has helper")):
+        if name == "lib":
+            call = vine.FunctionCall(name, "nothing")
+        else:
+            call = vine.FunctionCall(name, "helper")
+            manager.install_library(manager.create_library_from_functions("lib", helper))
+        with pytest.raises(errors.UsageError, match=words):
+            call.submitted(manager, TaskId(7))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "words"),
+    [
+        (("", helper), {}, "no name for a library"),
+        (("lib",), {}, "at least one"),
+        (("lib", lambda: 1), {}, "made by `def`"),
+        (("lib", helper, helper), {}, "two functions .* are called 'helper'"),
+        (("lib", helper), {"slots": 0}, "no number of slots"),
+        (("lib", helper), {"slots": True}, "no number of slots"),
+        (("lib", helper), {"exec_mode": "thread"}, "'fork' or 'direct'"),
+        (("lib", helper), {"context": context}, "give .function, positional"),
+        (("lib", helper), {"context": ()}, "give .function, positional"),
+        (("lib", helper), {"context": (context, (), {}, 1)}, "give .function, positional"),
+        (("lib", helper), {"hoisting_modules": [helper]}, "no module for the library 'lib'"),
+        (("lib", helper), {"hoisting_modules": ["a b"]}, "no module for the library 'lib'"),
+        (("lib", helper), {"environment": "env"}, "no declared file"),
+    ],
+)
+def test_nonsense_is_refused_with_what_may_be_given(manager: Said, arguments: Any, named: Any, words: str) -> None:
+    with pytest.raises(errors.UsageError, match=words):
+        manager.create_library_from_functions(*arguments, **named)
+
+
+def test_what_cannot_travel_is_named(manager: Said) -> None:
+    lines = (line for line in "ab")
+
+    def reads() -> Any:
+        return lines
+
+    with pytest.raises(errors.NotSerialisable, match=r"'.*reads' of the library 'lib' cannot be serialised"):
+        manager.create_library_from_functions("lib", helper, reads)
+    with pytest.raises(errors.NotSerialisable, match="context of the library 'lib' cannot be serialised"):
+        manager.create_library_from_functions("lib", helper, context=(context, [lines]))
+
+
+def test_a_library_is_installed_once_and_under_a_name_of_its_own(manager: Said) -> None:
+    library = manager.create_library_from_functions("lib", helper)
+    manager.install_library(library)
+    with pytest.raises(errors.UsageError, match="has been installed before"):
+        manager.install_library(library)
+    with pytest.raises(errors.UsageError, match="a library 'lib' is installed already"):
+        manager.install_library(manager.create_library_from_functions("lib", helper))
+    with pytest.raises(errors.UsageError, match="is no library"):
+        manager.install_library("lib")  # type: ignore[arg-type]
+    manager.remove_library(library)
+    manager.install_library(manager.create_library_from_functions("lib", helper))
+    with pytest.raises(errors.UsageError, match="no library 'x' is installed"):
+        manager.remove_library("x")
