@@ -130,7 +130,7 @@ download_workers_compared = 64  # For each URL, so that the choice does not cost
 
 # --- scheduling ---
 prefetch_target_s = 0.2  # Queue this much work on a worker ahead of time, so that short calls run back to back.
-prefetch_tasks_max = 64  # ... and at most so many tasks a slot.
+prefetch_tasks_max = 256  # ... and at most so many tasks a slot: tiny ones last while their results cross the next.
 prefetch_bytes_min = 1 << 20  # Inputs below this come fast enough when their task does.
 prefetch_objects_max = 2  # On their way to a worker before a task that needs them has been given to it.
 prefetch_tasks_a_step_max = 64  # Tasks that are looked at, at the head of a queue, each time that one is looked at.
