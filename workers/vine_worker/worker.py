@@ -211,9 +211,7 @@ class Worker:
     def _patience_ms(self) -> int:
         """How long nothing need be done."""
         due = [self._link.deadline(), self._status_due_s, self._idle_end_s(), self._wall_end_s()]
-        deadline = self.core.next_deadline()
-        if deadline is not None:
-            due.append(deadline)
+        due += [self.core.next_deadline(), self.core.news_due()]
         if self._programs.has_reports:
             return 0
         left_s = min(time_s for time_s in due if time_s is not None) - time.monotonic()
@@ -241,7 +239,9 @@ class Worker:
         for message in self._link.receive(now):
             self._feed(message)
         self._execute(self.core.tick(now))
-        self._execute(self.core.flush())
+        news_due = self.core.news_due()
+        if news_due is not None and news_due <= now:
+            self._execute(self.core.flush())
         self._hosts.flush()
         self._check_times(now)
         self._link.flush(now)
@@ -391,6 +391,7 @@ class Worker:
         """What ran here is stopped first, so that the manager can trust the word."""
         self._programs.close()
         try:
+            self._execute(self.core.flush())
             self._link.send(WorkerBye(reason))
             self._link.flush(time.monotonic())
         except VineError as why:  # The link may be what has failed; its end must not stop the cleaning up.
