@@ -160,10 +160,6 @@ host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kerne
 host_answers_bytes = 256 << 10  # A host that has said so much waits until the worker has read it: a few long values.
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
 news_hold_s = 0.002  # A worker where more waits for its turn tells results, and what has begun, so much later at most.
-results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
-results_pause_from = 4  # ... that is, after a round that brought so many.
-forks_pause_s = 0.002  # The same while calls run in forks: their results come slower, and each told alone costs a fork.
-forks_pause_from = 4  # ... that is, while each busy host forks and has so many calls left: at 0.5 ms or more a fork.
 
 # --- what bodies use ---
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.

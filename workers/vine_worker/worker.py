@@ -190,12 +190,9 @@ class Worker:
         while self._ending is None:
             ready = dict(poller.poll(self._patience_ms()))
             now = time.monotonic()
-            answers = self._turn(ready, now)
+            self._turn(ready, now)
             if self._hosts.changed:
                 poller = self._new_poller()
-            pause_s = self._hosts.pause_s(answers)
-            if pause_s:
-                time.sleep(pause_s)  # So that results come in batches; nothing tells that more will have come.
 
     def _new_poller(self) -> zmq.Poller:
         poller = zmq.Poller()
@@ -217,13 +214,12 @@ class Worker:
         left_s = min(time_s for time_s in due if time_s is not None) - time.monotonic()
         return max(0, int(left_s * 1000) + 1)
 
-    def _turn(self, ready: dict[Any, int], now: float) -> int:
-        """Takes in all that has come, does what is due, tells the manager; returns how many results came."""
-        answers = 0
+    def _turn(self, ready: dict[Any, int], now: float) -> None:
+        """Takes in all that has come, does what is due, tells the manager."""
         for readable in ready:
             host = self._hosts.by_descriptor.get(readable)
             if host is not None:
-                answers += self._hosts.hear(host)
+                self._hosts.hear(host)
         if self._programs.fileno() in ready or self._programs.has_reports:
             for ended in self._programs.receive():
                 event = self._bodies.program_ended(ended)
@@ -246,7 +242,6 @@ class Worker:
         self._check_times(now)
         self._link.flush(now)
         self._link.check(now)
-        return answers
 
     def _take_posted(self) -> None:
         try:
