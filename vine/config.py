@@ -165,6 +165,7 @@ news_hold_s = 0.002  # A worker where more waits for its turn tells results, and
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
 measured_run_s_min = 0.1  # Calls, and sandboxes, of shorter bodies are not measured: that would take as long as they.
 disk_look_rest = 10  # After a look at sandboxes the next one waits so many times as long as that took.
+spare_sandboxes_max = 64  # That wait for a next body: as many as short commands run at once on a large machine.
 host_memory_reused = 0.5  # A host that has kept more of the next call's memory limit than this is not used for it.
 
 # --- the store ---

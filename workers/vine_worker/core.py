@@ -290,6 +290,8 @@ class WorkerCore:
         assert attempt.grant is not None, "a body ran without resources"
         self._board.ledger.give_back(attempt.grant)
         attempt.grant = None
+        if not attempt.assignment.inputs:  # Else the next one might start on what this one has altered.
+            self._pump()  # First the next one starts, then what this one has left is taken.
         self._board.ended(attempt, event.ending)
 
     def _on_used(self, event: act.Used) -> None:

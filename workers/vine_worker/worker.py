@@ -123,7 +123,7 @@ class Worker:
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
             act.MeasureUse: self._usage.measure,
-            act.Collect: self._bodies.collect,
+            act.Collect: self._collect,
             act.StartHost: self._hosts.start,
             act.RunCall: self._hosts.run,
             act.TakeBack: self._hosts.take_back,
@@ -335,6 +335,11 @@ class Worker:
         for key in action.object_ids:
             self._node.forget(key)
             self._places.holdings.remove(key)
+
+    def _collect(self, action: act.Collect) -> None:
+        collected = self._bodies.collect(action)
+        if collected is not None:
+            self._feed(collected)
 
     def _end(self, reason: str) -> None:
         self._ending = self._ending or reason
