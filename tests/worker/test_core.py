@@ -100,6 +100,10 @@ def test_later_news_does_not_hold_up_what_is_held() -> None:
     assert world.core.news_due() == due
     assert world.outcomes() == [(1, Outcome.SUCCESS)]
     assert world.core.news_due() is None, "all is told"
+    world.wait(1.0)
+    world.hear(act.BodyEnded(AttemptId(1, 2), FINE), act.Collected(AttemptId(1, 2)))
+    world.run(assignment(5, TaskKind.COMMAND))
+    assert world.core.news_due() == world.now + config.news_hold_s, "it is counted anew"
 
 
 def test_a_manager_that_welcomes_us_again_hears_what_is_here() -> None:
