@@ -130,7 +130,7 @@ download_workers_compared = 64  # For each URL, so that the choice does not cost
 
 # --- scheduling ---
 prefetch_target_s = 0.2  # Queue this much work on a worker ahead of time, so that short calls run back to back.
-prefetch_tasks_max = 64  # ... and at most so many tasks a slot.
+prefetch_tasks_max = 256  # ... and at most so many tasks a slot: tiny ones last while their results cross the next.
 prefetch_bytes_min = 1 << 20  # Inputs below this come fast enough when their task does.
 prefetch_objects_max = 2  # On their way to a worker before a task that needs them has been given to it.
 prefetch_tasks_a_step_max = 64  # Tasks that are looked at, at the head of a queue, each time that one is looked at.
@@ -159,10 +159,7 @@ call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's so
 host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
 host_answers_bytes = 256 << 10  # A host that has said so much waits until the worker has read it: a few long values.
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
-results_pause_s = 0.0005  # While results stream in, the worker lets so much time pass, to take them in batches.
-results_pause_from = 4  # ... that is, after a round that brought so many.
-forks_pause_s = 0.002  # The same while calls run in forks: their results come slower, and each told alone costs a fork.
-forks_pause_from = 4  # ... that is, while each busy host forks and has so many calls left: at 0.5 ms or more a fork.
+news_hold_s = 0.002  # A worker where more waits for its turn tells results, and what has begun, so much later at most.
 
 # --- libraries ---
 library_start_max_s = 1800.0  # A context may load tens of GB; one that takes longer than this is taken to hang.
@@ -176,6 +173,7 @@ library_worth_bytes = 1 << 30  # Placing a call: a loaded library weighs as much
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
 measured_run_s_min = 0.1  # Calls, and sandboxes, of shorter bodies are not measured: that would take as long as they.
 disk_look_rest = 10  # After a look at sandboxes the next one waits so many times as long as that took.
+spare_sandboxes_max = 64  # That wait for a next body: as many as short commands run at once on a large machine.
 host_memory_reused = 0.5  # A host that has kept more of the next call's memory limit than this is not used for it.
 
 # --- the store ---

@@ -141,11 +141,13 @@ class SimulatedWorker:
 
     def _turn(self, now: float) -> None:
         self._execute(self.core.tick(now))
-        self._execute(self.core.flush())
-        due = self.core.next_deadline()
-        if due is not None and due < self._look_at:
-            self._look_at = due
-            self._clock.at(due, self._look)
+        news_due = self.core.news_due()
+        if news_due is not None and news_due <= now:
+            self._execute(self.core.flush())
+        for due in (self.core.next_deadline(), self.core.news_due()):
+            if due is not None and due < self._look_at:
+                self._look_at = due
+                self._clock.at(due, self._look)
 
     def _look(self) -> None:
         self._look_at = float("inf")

@@ -58,8 +58,7 @@ class Running:
 
     def collect(self, given: Assignment, succeeded: bool = True, **fields: Any) -> act.Collected:
         fields = {"value_path": None, "value_wanted": True, **fields}
-        self.bodies.collect(act.Collect(given, succeeded, **fields))
-        collected = self.reports.get(timeout=20)
+        collected = self.bodies.collect(act.Collect(given, succeeded, **fields)) or self.reports.get(timeout=20)
         assert isinstance(collected, act.Collected)
         assert not self.places.sandbox(given.attempt).folder.exists(), "the sandbox was left behind"
         return collected
@@ -238,3 +237,28 @@ def test_a_mistake_of_our_own_is_not_kept_silent(running: Running, monkeypatch: 
     running.ending(given)
     running.bodies.collect(act.Collect(given, True, None, True))
     assert isinstance(running.reports.get(timeout=20), AssertionError)
+
+
+def test_a_body_finds_nothing_of_the_one_before_in_a_sandbox_that_is_used_again(running: Running) -> None:
+    first = command("seq 1000")
+    assert running.ending(first).outcome is Outcome.SUCCESS
+    assert running.collect(first).stdout.endswith(b"1000\n")
+    second = command("ls -A . $TMPDIR; pwd; echo x >&2", number=2)
+    running.ending(second)
+    collected = running.collect(second)
+    here = running.places.sandbox(second.attempt)
+    assert collected.stdout.decode() == f".:\n\n{here.scratch}:\n{here.work}\n"
+    assert collected.stderr == b"x\n"
+
+
+def test_a_sandbox_from_which_a_process_has_escaped_is_not_used_again(running: Running, tmp_path: Path) -> None:
+    held = Held(tmp_path / "held")
+    escape = "import os, sys, time; os.fork() and os._exit(0); os.setsid(); print('up', flush=True); time.sleep(60)"
+    os.mkfifo(f"{held.path}.go")
+    given = command(f'{sys.executable} -c "{escape}" > {held.path} && cat {held.path}.go')
+    running.start(given)
+    assert held.wait_for_start() == "up"
+    Path(f"{held.path}.go").write_text("")
+    running.next_end(given)
+    running.collect(given)
+    assert not running.places.spares.give(running.places.sandbox(command("", number=2).attempt))

@@ -72,6 +72,40 @@ def test_started_attempts_are_told_unless_they_have_ended_already() -> None:
     assert told[0] == TasksStarted((AttemptId(1, 2),))
 
 
+def test_news_is_told_at_once_where_nothing_waits_for_its_turn() -> None:
+    world = World()
+    world.run(assignment(1, TaskKind.COMMAND))
+    world.wait(1.0)
+    assert world.core.news_due() == world.now
+
+
+def test_news_is_held_for_a_moment_while_others_wait_for_their_turn() -> None:
+    world = World()
+    world.run(*(assignment(number, TaskKind.COMMAND) for number in (1, 2, 3)))
+    world.wait(1.0)
+    due = world.core.news_due()
+    assert due == world.now + config.news_hold_s
+    world.hear(act.BodyEnded(AttemptId(1, 1), FINE), act.Collected(AttemptId(1, 1)))
+    world.wait(config.news_hold_s / 2)
+    assert world.core.news_due() == 1.0, "nothing waits any more: it is overdue"
+
+
+def test_later_news_does_not_hold_up_what_is_held() -> None:
+    world = World()
+    world.run(*(assignment(number, TaskKind.COMMAND) for number in (1, 2, 3, 4)))
+    world.wait(1.0)
+    due = world.core.news_due()
+    world.hear(act.BodyEnded(AttemptId(1, 1), FINE), act.Collected(AttemptId(1, 1)))
+    world.wait(config.news_hold_s / 2)
+    assert world.core.news_due() == due
+    assert world.outcomes() == [(1, Outcome.SUCCESS)]
+    assert world.core.news_due() is None, "all is told"
+    world.wait(1.0)
+    world.hear(act.BodyEnded(AttemptId(1, 2), FINE), act.Collected(AttemptId(1, 2)))
+    world.run(assignment(5, TaskKind.COMMAND))
+    assert world.core.news_due() == world.now + config.news_hold_s, "it is counted anew"
+
+
 def test_a_manager_that_welcomes_us_again_hears_what_is_here() -> None:
     world = World(held=(DATA, FUNCTION))
     actions = world.hear(WorkerWelcome(RunId("run"), 1, b"k" * 16, 3))

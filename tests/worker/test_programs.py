@@ -23,6 +23,26 @@ def test_a_program_runs_in_its_folder_and_its_exit_code_is_told(programs: Progra
     assert (tmp_path / "out").read_text() == f"{tmp_path}\n"
 
 
+def test_a_program_has_the_variables_that_it_was_given_and_no_other(programs: Programs, tmp_path: Path) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    with (tmp_path / "out").open("wb") as out:
+        programs.start(["/usr/bin/env"], tmp_path, {"COLOUR": "red"}, (null, out.fileno(), null))
+    os.close(null)
+    assert end_of_one(programs).code == 0
+    names = {line.partition("=")[0] for line in (tmp_path / "out").read_text().splitlines()}
+    assert names == {"COLOUR", "VINE_PROGRAM"}
+
+
+def test_the_pid_of_a_program_is_known_though_it_does_not_end(programs: Programs, tmp_path: Path) -> None:
+    number = shell(programs, tmp_path, "exec sleep 60")
+    while number not in programs.pids:
+        assert select.select([programs], [], [], 20)[0], "nothing is said of its start"
+        programs.receive()
+    os.kill(programs.pids[number], signal.SIGKILL)
+    assert end_of_one(programs).code == -signal.SIGKILL
+    assert not programs.pids
+
+
 def test_a_program_that_cannot_be_started_is_told_with_the_reason(programs: Programs, tmp_path: Path) -> None:
     null = open_null()
     number = programs.start(["/no/such/program"], tmp_path, {}, (null, null, null))

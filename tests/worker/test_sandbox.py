@@ -104,3 +104,22 @@ def test_an_output_that_is_a_link_to_a_device_is_refused(tmp_path: Path) -> None
     (sandbox.work / "out").symlink_to("/dev/null")
     with pytest.raises(FileMissing, match="neither a file nor a folder"):
         sandbox.take_output("out")
+
+
+def test_a_sandbox_in_which_nothing_was_left_but_its_streams_goes(tmp_path: Path) -> None:
+    sandbox = made(tmp_path)
+    sandbox.stdout.write_bytes(b"said")
+    sandbox.stderr.touch()
+    assert sandbox.remove_if_bare()
+    assert not sandbox.folder.exists()
+
+
+@pytest.mark.parametrize("left", ["work/result", "tmp/scratch", "beside"])
+def test_what_was_left_in_a_sandbox_stays_until_that_is_removed(tmp_path: Path, left: str) -> None:
+    sandbox = made(tmp_path)
+    for path in (sandbox.stdout, sandbox.stderr, sandbox.folder / left):
+        path.touch()
+    assert not sandbox.remove_if_bare()
+    assert (sandbox.folder / left).exists()
+    sandbox.remove()
+    assert not sandbox.folder.exists()

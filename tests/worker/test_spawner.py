@@ -206,7 +206,7 @@ def test_a_worker_that_is_killed_takes_its_programs_with_it(objects: Path, tmp_p
     command = ["/bin/sh", "-c", f"exec > {held.path}; echo up; exec sleep 60"]
     with far, subprocess.Popen(arguments, pass_fds=[far.fileno()]) as process:
         try:
-            request = {"start": 1, "argv": command, "folder": str(tmp_path), "variables": {}}
+            request = {"start": 1, "argv": command, "folder": str(tmp_path), "variables": {}, "without": []}
             spawner.send(near, request, (far.fileno(),) * 3)
             held.wait_for_start()
             near.close()

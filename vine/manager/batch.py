@@ -10,6 +10,7 @@ import msgspec
 
 from vine import config
 from vine.manager import schema
+from vine.manager.schema import Row
 from vine.names import AttemptId, TaskId
 from vine.scheduler.records import (
     AttemptAssigned,
@@ -32,23 +33,10 @@ from vine.scheduler.records import (
 )
 from vine.wire.parts import HostStanding, Outcome
 
-Row = list[Any]
-
-# Where things lie in a row.
-_T = {name: place for place, name in enumerate(schema.task_columns)}
-_STATE, _ACCEPTED, _READY, _ENDED = _T["state"], _T["accepted_s"], _T["ready_s"], _T["ended_s"]
-_OUTCOME = _T["outcome"]
-_A = {name: place for place, name in enumerate(schema.attempt_columns)}
-_TASK, _ASSIGNED, _STARTED, _ATTEMPT_ENDED = _A["task_id"], _A["assigned_s"], _A["started_s"], _A["ended_s"]
-_F = {name: place for place, name in enumerate(schema.file_columns)}
-
-_NO_TASK = (None,) * (len(schema.task_columns) - 1)
-_NO_ATTEMPT = (None,) * (len(schema.attempt_columns) - 2)
-
-_TASKS = schema.Upsert("tasks", schema.task_columns, ["task_id"])
-_ATTEMPTS = schema.Upsert("attempts", schema.attempt_columns, ["epoch", "counter"])
-_FILES = schema.Upsert("files", schema.file_columns, ["file_id"])
-_OBJECTS = schema.Upsert("objects", schema.object_columns, ["object_id"])
+_TASKS = schema.Upsert("tasks", ["task_id"])
+_ATTEMPTS = schema.Upsert("attempts", ["epoch", "counter"])
+_FILES = schema.Upsert("files", ["file_id"])
+_OBJECTS = schema.Upsert("objects", ["object_id"])
 
 _END_STATE = {Outcome.SUCCESS: "done", Outcome.CANCELLED: "cancelled"}
 
@@ -63,7 +51,7 @@ class Batch:
         self._tasks: dict[int, Row] = {}
         self._attempts: dict[AttemptId, Row] = {}
         self._files: dict[int, Row] = {}
-        self._objects: dict[str, tuple[str, bytes]] = {}
+        self._objects: dict[str, Row] = {}
         self._others: list[tuple[str, tuple[object, ...]]] = []
         self._statistics: list[tuple[float, str]] = []
         self._on: dict[type, Callable[[Any, float], None]] = {
@@ -89,10 +77,10 @@ class Batch:
         self._on[type(record)](record, at_s)
 
     def write(self, connection: sqlite3.Connection) -> None:
-        _OBJECTS.write(connection, list(self._objects.values()))
-        _FILES.write(connection, list(self._files.values()))
-        _TASKS.write(connection, list(self._tasks.values()))
-        _ATTEMPTS.write(connection, list(self._attempts.values()))
+        _OBJECTS.write(connection, self._objects.values())
+        _FILES.write(connection, self._files.values())
+        _TASKS.write(connection, self._tasks.values())
+        _ATTEMPTS.write(connection, self._attempts.values())
         for statement, values in self._others:
             connection.execute(statement, values)
         if self._statistics:
@@ -108,84 +96,101 @@ class Batch:
     def _task(self, task_id: TaskId) -> Row:
         row = self._tasks.get(task_id)
         if row is None:
-            row = self._tasks[task_id] = [task_id, *_NO_TASK]
+            row = self._tasks[task_id] = {"task_id": task_id}
         return row
 
     def _task_accepted(self, record: TaskAccepted, at_s: float) -> None:
         row = self._task(record.spec.task_id)
-        row[_STATE] = "waiting"
-        row[_ACCEPTED] = at_s
-        row[-1] = _encode(record.spec)
+        row["state"] = "waiting"
+        row["accepted_s"] = at_s
+        row["spec"] = _encode(record.spec)
 
     def _task_ready(self, record: TaskReady, at_s: float) -> None:
         row = self._task(record.task_id)
-        row[_STATE] = "ready"
-        row[_READY] = at_s
+        row["state"] = "ready"
+        row["ready_s"] = at_s
 
     def _task_waits(self, record: TaskWaits, at_s: float) -> None:
-        self._task(record.task_id)[_STATE] = "waiting"
+        self._task(record.task_id)["state"] = "waiting"
 
     def _task_ended(self, record: TaskEnded, at_s: float) -> None:
         row = self._task(record.task_id)
-        row[_STATE] = _END_STATE.get(record.outcome, "failed")
-        row[_ENDED:-1] = (
-            at_s, record.outcome.value, record.message, record.value, record.value_path,
-            record.worker_id, record.task_s, record.queue_s,
-        )  # fmt: skip
+        row["state"] = _END_STATE.get(record.outcome, "failed")
+        row["ended_s"] = at_s
+        row["outcome"] = record.outcome.value
+        row["message"] = record.message
+        row["task_s"] = record.task_s
+        row["queue_s"] = record.queue_s
+        if record.value is not None:
+            row["value"] = record.value
+        if record.value_path is not None:
+            row["value_path"] = record.value_path
+        if record.worker_id is not None:
+            row["worker_id"] = record.worker_id
 
     # --- attempts --------------------------------------------------------------------------------
 
     def _attempt(self, attempt: AttemptId) -> Row:
         row = self._attempts.get(attempt)
         if row is None:
-            row = self._attempts[attempt] = [*attempt, *_NO_ATTEMPT]
+            row = self._attempts[attempt] = {"epoch": attempt.epoch, "counter": attempt.counter}
         return row
 
     def _attempt_assigned(self, record: AttemptAssigned, at_s: float) -> None:
         row = self._attempt(record.attempt)
-        row[_TASK : _ASSIGNED + 1] = record.task_id, record.worker_id, at_s
+        row["task_id"] = record.task_id
+        row["worker_id"] = record.worker_id
+        row["assigned_s"] = at_s
         self._task_of[record.attempt] = record.task_id
-        self._task(record.task_id)[_STATE] = "staged"
+        self._task(record.task_id)["state"] = "staged"
 
     def _attempt_started(self, record: AttemptStarted, at_s: float) -> None:
-        self._attempt(record.attempt)[_STARTED] = at_s
+        self._attempt(record.attempt)["started_s"] = at_s
         task_id = self._task_of.get(record.attempt)
         if task_id is not None:
-            self._task(task_id)[_STATE] = "running"
+            self._task(task_id)["state"] = "running"
 
     def _attempt_ended(self, record: AttemptEnded, at_s: float) -> None:
         row, times, used = self._attempt(record.attempt), record.times, record.measured
-        row[_ATTEMPT_ENDED:] = (
-            at_s, record.outcome.value, record.message, times.stage_in_s, times.wait_s, times.run_s, times.collect_s,
-            *((None, None, None) if used is None else (used.cpu_s, used.memory_mb, used.disk_mb)),
-        )  # fmt: skip
+        row["ended_s"] = at_s
+        row["outcome"] = record.outcome.value
+        row["message"] = record.message
+        row["stage_in_s"] = times.stage_in_s
+        row["wait_s"] = times.wait_s
+        row["run_s"] = times.run_s
+        row["collect_s"] = times.collect_s
+        if used is not None:
+            row["cpu_s"] = used.cpu_s
+            row["memory_mb"] = used.memory_mb
+            row["disk_mb"] = used.disk_mb
         task_id = self._task_of.pop(record.attempt, None)
         if task_id is not None:
             task = self._task(task_id)
-            task[_STATE] = "collecting" if task[_OUTCOME] is None else "done"
+            task["state"] = "done" if "outcome" in task else "collecting"
 
     # --- files -----------------------------------------------------------------------------------
 
     def _file(self, file_id: int) -> Row:
         row = self._files.get(file_id)
         if row is None:
-            row = self._files[file_id] = [file_id, *[None] * (len(schema.file_columns) - 1)]
+            row = self._files[file_id] = {"file_id": file_id}
         return row
 
     def _file_declared(self, record: FileDeclared, at_s: float) -> None:
         row = self._file(record.spec.file_id)
-        row[_F["declared_s"]], row[-1] = at_s, _encode(record.spec)
+        row["declared_s"] = at_s
+        row["spec"] = _encode(record.spec)
 
     def _file_failed(self, record: FileFailed, at_s: float) -> None:
-        self._file(record.file_id)[_F["failure"]] = record.message
+        self._file(record.file_id)["failure"] = record.message
 
     def _object_bound(self, record: ObjectBound, at_s: float) -> None:
         if record.object_id not in self._objects:
-            self._objects[record.object_id] = (record.object_id, _encode(record.manifest))
+            self._objects[record.object_id] = {"object_id": record.object_id, "manifest": _encode(record.manifest)}
         row = self._file(record.file_id)
-        row[_F["object_id"]] = record.object_id
+        row["object_id"] = record.object_id
         if record.attempt is not None:
-            row[_F["attempt_epoch"]], row[_F["attempt_counter"]] = record.attempt
+            row["attempt_epoch"], row["attempt_counter"] = record.attempt
 
     # --- categories and hosts ----------------------------------------------------------------------------
 

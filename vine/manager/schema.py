@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from functools import lru_cache
 
 version = 3
+_STATEMENTS_KEPT = 256
 
 script = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -68,51 +69,49 @@ CREATE TABLE statistics (
 );
 """
 
-task_columns = (
-    "task_id", "state", "accepted_s", "ready_s", "ended_s", "outcome", "message", "value", "value_path",
-    "worker_id", "task_s", "queue_s", "spec",
-)  # fmt: skip
-attempt_columns = (
-    "epoch", "counter", "task_id", "worker_id", "assigned_s", "started_s", "ended_s", "outcome", "message",
-    "stage_in_s", "wait_s", "run_s", "collect_s", "cpu_s", "memory_mb", "disk_mb",
-)  # fmt: skip
-file_columns = ("file_id", "declared_s", "object_id", "attempt_epoch", "attempt_counter", "failure", "spec")
-object_columns = ("object_id", "manifest")
+Row = dict[str, object]
 
 
 class Upsert:
-    """Puts rows into a table: new ones whole, known ones by their columns that are not None.
+    """Puts rows into a table: new ones, and what known ones have of new values.
 
-    Many rows go into one statement, because the interpreter's lock is given up and taken again
-    around every statement, and the thread that takes it may wait 5 ms for it each time.
+    Rows of the same columns go into one statement, because the interpreter's lock is given up and taken again
+    around every statement, and the thread that takes it may wait 5 ms for it each time. A column that a row does
+    not have costs nothing: to bind a NULL takes longer than a number.
     """
 
-    def __init__(self, table: str, columns: Sequence[str], key: Sequence[str]) -> None:
-        self._width = len(columns)
-        self._insert = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608 - our own names
-        changes = ", ".join(f"{name} = {self._change(table, name)}" for name in columns if name not in key)
-        self._on_conflict = f" ON CONFLICT ({', '.join(key)}) DO UPDATE SET {changes}"
+    def __init__(self, table: str, key: Sequence[str]) -> None:
+        self._table = table
+        self._key = key
         # SQLite took 999 variables a statement before version 3.32.
-        variables_max = 16_384 if sqlite3.sqlite_version_info >= (3, 32) else 999
-        self._rows_max = 1 << (variables_max // self._width).bit_length() - 1
+        self._variables_max = 16_384 if sqlite3.sqlite_version_info >= (3, 32) else 999
 
-    @staticmethod
-    def _change(table: str, name: str) -> str:
+    def write(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
+        """Each key may be among the rows once; of what a row leaves out nothing changes."""
+        alike: dict[tuple[str, ...], list[Row]] = {}
+        for row in rows:
+            alike.setdefault(tuple(row), []).append(row)
+        for columns, some in alike.items():
+            start, rows_n = 0, 1 << (self._variables_max // len(columns)).bit_length() - 1
+            while start < len(some):
+                while rows_n > len(some) - start:
+                    rows_n >>= 1  # Powers of two, so that few different statements are compiled, and all stay cached.
+                values = [value for row in some[start : start + rows_n] for value in row.values()]
+                connection.execute(self._statement(columns, rows_n), values)
+                start += rows_n
+
+    @lru_cache(_STATEMENTS_KEPT)  # noqa: B019 - there is one for each table, for as long as the program lives
+    def _statement(self, columns: tuple[str, ...], rows_n: int) -> str:
+        one = "(" + ",".join("?" * len(columns)) + ")"
+        names, values = ", ".join(columns), ",".join([one] * rows_n)
+        changes = ", ".join(f"{name} = {self._change(name)}" for name in columns if name not in self._key)
+        act = f"UPDATE SET {changes}" if changes else "NOTHING"
+        key = ", ".join(self._key)
+        return f"INSERT INTO {self._table} ({names}) VALUES {values} ON CONFLICT ({key}) DO {act}"  # noqa: S608 - ours
+
+    def _change(self, name: str) -> str:
         if name == "state":
             # A producer that ran again for its lost outputs stays done: its result was committed long ago.
-            again = f"excluded.state = 'collecting' AND {table}.outcome IS NOT NULL"
-            return f"CASE WHEN {again} THEN 'done' ELSE coalesce(excluded.state, {table}.state) END"
-        return f"coalesce(excluded.{name}, {table}.{name})"
-
-    def write(self, connection: sqlite3.Connection, rows: Sequence[Sequence[object]]) -> None:
-        start, rows_n = 0, self._rows_max
-        while start < len(rows):
-            while rows_n > len(rows) - start:
-                rows_n >>= 1  # Powers of two, so that few different statements are compiled, and all stay cached.
-            self._write(connection, rows_n, rows[start : start + rows_n])
-            start += rows_n
-
-    def _write(self, connection: sqlite3.Connection, rows_n: int, rows: Iterable[Sequence[object]]) -> None:
-        one = "(" + ",".join("?" * self._width) + ")"
-        statement = self._insert + ",".join([one] * rows_n) + self._on_conflict
-        connection.execute(statement, tuple(chain.from_iterable(rows)))
+            again = f"excluded.state = 'collecting' AND {self._table}.outcome IS NOT NULL"
+            return f"CASE WHEN {again} THEN 'done' ELSE excluded.state END"
+        return f"excluded.{name}"

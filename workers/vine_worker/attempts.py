@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vine import config
@@ -96,15 +95,11 @@ def needs_sandbox(assignment: Assignment) -> bool:
 
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
     """Everything that must be complete here before the body may start."""
-
-    def named() -> Iterator[ObjectId | None]:
-        yield assignment.function
-        yield assignment.payload_object
-        yield assignment.environment
-        yield from (value.object_id for value in assignment.values)
-        yield from (mount.object_id for mount in assignment.inputs)
-
-    return tuple({object_id: None for object_id in named() if object_id is not None})
+    named = [assignment.function, assignment.payload_object, assignment.environment]
+    if assignment.values or assignment.inputs:
+        named += [value.object_id for value in assignment.values]
+        named += [mount.object_id for mount in assignment.inputs]
+    return tuple(dict.fromkeys([object_id for object_id in named if object_id is not None]))
 
 
 def _words_of_stop(attempt: Attempt, why: Outcome) -> str:

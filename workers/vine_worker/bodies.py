@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -47,6 +47,8 @@ class Bodies:
         self._null = open_null()
         self._by_number: dict[int, _Body] = {}  # of the program
         self._numbers: dict[AttemptId, int] = {}
+        self._variables: tuple[object, Mapping[str, str]] | None = None
+        self._gone: set[AttemptId] = set()  # have ended, and no process of theirs is left
         self._threads = ThreadPoolExecutor(2, "collect")
 
     def start(self, action: act.StartBody) -> None:
@@ -54,7 +56,7 @@ class Bodies:
         assignment = action.assignment
         sandbox = self._places.sandbox(assignment.attempt)
         try:
-            sandbox.make(assignment, self._places.holdings.path)
+            sandbox.make(assignment, self._places.holdings.path, self._places.spares.give)
             self._launch(action, sandbox)
         except (OSError, VineError) as why:
             outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.START_FAILED
@@ -62,15 +64,9 @@ class Bodies:
             self._report(act.BodyEnded(assignment.attempt, act.Ending(outcome, message=message)))
 
     def _launch(self, action: act.StartBody, sandbox: Sandbox) -> None:
-        assignment, places = action.assignment, self._places
-        environment = places.environment(assignment.environment)
-        variables = process.interpreter_variables(
-            environment,
-            process.threads_of(assignment.allotment),
-            action.grant.devices,
-            places.capacity,
-            self._programs.protected,
-        )
+        assignment = action.assignment
+        threads = process.threads_of(assignment.allotment)
+        variables = dict(self._interpreter_variables(assignment.environment, threads, action.grant.devices))
         variables["TMPDIR"] = str(sandbox.scratch)
         variables.update(process.allotment_variables(assignment.allotment, assignment.variables))
         body = _Body(assignment, sandbox, time.monotonic())
@@ -83,6 +79,19 @@ class Bodies:
         self._by_number[number] = body
         self._numbers[assignment.attempt] = number
 
+    def _interpreter_variables(
+        self, environment: ObjectId | None, threads: int, devices: tuple[int, ...]
+    ) -> Mapping[str, str]:
+        """Those that were made last are remembered: most bodies have the same, and they are as many as our own."""
+        key = (environment, threads, devices)
+        if self._variables is None or self._variables[0] != key:
+            places = self._places
+            made = process.interpreter_variables(
+                places.environment(environment), threads, devices, places.capacity, self._programs.protected
+            )
+            self._variables = key, made
+        return self._variables[1]
+
     def _start_program(self, body: _Body, variables: dict[str, str]) -> int:
         assignment, sandbox, places = body.assignment, body.sandbox, self._places
         if assignment.kind is TaskKind.PYTHON:
@@ -94,10 +103,13 @@ class Bodies:
             body.channel.flush()
         else:
             arguments = process.command_arguments(assignment.command)
-        with sandbox.stdout.open("wb") as stdout, sandbox.stderr.open("wb") as stderr:
-            streams = (self._null, stdout.fileno(), stderr.fileno())
-            far = body.channel.far_descriptors if body.channel is not None else ()
-            return self._programs.start(arguments, sandbox.work, variables, streams + far)
+        far = body.channel.far_descriptors if body.channel is not None else ()
+        streams = sandbox.open_streams()
+        try:
+            return self._programs.start(arguments, sandbox.work, variables, (self._null, *streams, *far))
+        finally:
+            for stream in streams:
+                os.close(stream)
 
     def kill(self, action: act.KillBody) -> None:
         number = self._numbers.get(action.attempt)
@@ -110,6 +122,8 @@ class Bodies:
         if body is None:
             return None
         del self._numbers[body.assignment.attempt]
+        if ended.alone:
+            self._gone.add(body.assignment.attempt)
         what = body.assignment.label or "the task"
         ending = process.ending_of_exit(ended.code, ended.message, what)
         if body.channel is not None:
@@ -142,9 +156,32 @@ class Bodies:
 
     # --- collecting ---
 
-    def collect(self, action: act.Collect) -> None:
-        """Takes outputs and streams on a thread, and removes the sandbox; reports `Collected`."""
-        self._threads.submit(self._collect, action)
+    def collect(self, action: act.Collect) -> act.Collected | None:
+        """Takes outputs and streams, and removes the sandbox.
+
+        What takes no time is done at once. The rest is done on a thread, which reports `Collected`.
+        """
+        collected = self._collected_at_once(action)
+        if collected is None:
+            self._threads.submit(self._collect, action)
+        return collected
+
+    def _collected_at_once(self, action: act.Collect) -> act.Collected | None:
+        """What a body has left that has made nothing but its streams: a thread costs three times as much."""
+        assignment, spares = action.assignment, self._places.spares
+        gone = assignment.attempt in self._gone
+        self._gone.discard(assignment.attempt)
+        brought = assignment.inputs or assignment.outputs or action.value_path is not None
+        if brought or action.measured or not action.succeeded:
+            return None
+        sandbox = self._places.sandbox(assignment.attempt)
+        try:
+            stdout, stderr, truncated = sandbox.read_streams()
+            if not (gone and spares.keep(sandbox)) and not sandbox.remove_if_bare():
+                return None
+        except OSError:
+            return None  # The thread tries again, and tells.
+        return act.Collected(assignment.attempt, stdout=stdout, stderr=stderr, truncated=truncated)
 
     def _collect(self, action: act.Collect) -> None:
         sandbox = self._places.sandbox(action.assignment.attempt)

@@ -69,6 +69,7 @@ class WorkerCore:
         self.attempts = board.attempts
         self.pool = dispatch.pool
         self._epoch = 0
+        self._news_since_s: float | None = None  # when it was seen first that `flush` has something to say
         self._on: dict[type[Any], Callable[[Any], None]] = {
             WorkerWelcome: self._on_welcome,
             RunAttempts: self._on_run,
@@ -148,9 +149,24 @@ class WorkerCore:
         times += (time_s for time_s in others if time_s is not None)
         return min(times, default=None)
 
+    def news_due(self) -> float | None:
+        """When `flush` should be called; ask after all that happens.
+
+        At once, unless attempts wait for their turn here: then there is more to say soon, and all of it together
+        costs the manager, and in turn the client, as much as one result alone.
+        """
+        board = self._board
+        if not board.started and not board.results:
+            return None
+        if self._news_since_s is None:
+            self._news_since_s = board.now
+        more_comes = board.ready or self.pool.has_waiting
+        return self._news_since_s + (config.news_hold_s if more_comes else 0.0)
+
     def flush(self) -> list[act.Action]:
         """News for the manager, in batches; an attempt that has ended already is not said to have started."""
         board = self._board
+        self._news_since_s = None
         news: list[act.Action] = []
         started = tuple(attempt_id for attempt_id in board.started if attempt_id in self.attempts)
         if started:
@@ -297,6 +313,8 @@ class WorkerCore:
         assert attempt.grant is not None, "a body ran without resources"
         self._board.ledger.give_back(attempt.grant)
         attempt.grant = None
+        if not attempt.assignment.inputs:  # Else the next one might start on what this one has altered.
+            self._pump()  # First the next one starts, then what this one has left is taken.
         self._board.ended(attempt, event.ending)
 
     def _on_used(self, event: act.Used) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 from pathlib import Path
 
+from vine import config
 from vine.content.folders import remove
 from vine.content.members import UsedElsewhereError
 from vine.content.store import Store
@@ -19,6 +20,7 @@ from vine.names import AttemptId, ObjectId, WorkerId
 from vine.wire.parts import LibraryOrder, Resources
 from vine_worker.holdings import Holdings
 from vine_worker.sandbox import Sandbox
+from vine_worker.spares import Spares
 
 _PREFIX = "vine-worker-"
 _STORE = "vine-store"
@@ -62,6 +64,7 @@ class Places:
         self.hosts = self._make("hosts")
         self.dill = self._make("dill")
         self._sandboxes = self._make("sandboxes")
+        self.spares = Spares(self._sandboxes, config.spare_sandboxes_max)
         self.logs = logs or base
         self._worker_id = worker_id
         # Only dill itself shows through to environments that lack it, not what lies beside it here.

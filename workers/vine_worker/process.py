@@ -9,6 +9,7 @@ import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from vine import config
@@ -91,12 +92,16 @@ def device_names(devices: tuple[int, ...], own: str) -> list[str]:
 
 def allotment_variables(allotment: Resources, extra: Mapping[str, str]) -> dict[str, str]:
     """What a body may use, told to it; what the user wants set comes last."""
+    return {**_figures(allotment), **extra}
+
+
+@lru_cache(64)  # Most bodies are given the same as the one before.
+def _figures(allotment: Resources) -> Mapping[str, str]:
     return {
         "CORES": figure(allotment.cores),
         "MEMORY": figure(allotment.memory_mb),
         "DISK": figure(allotment.disk_mb),
         "GPUS": figure(allotment.gpus),
-        **extra,
     }
 
 

@@ -30,6 +30,7 @@ class ProgramEnded:
     message: str = ""
     cpu_s: float = field(default=0.0, compare=False)
     memory_kb: int = field(default=0, compare=False)  # of its largest process
+    alone: bool = field(default=False, compare=False)  # no process is left that it has started
 
 
 class Programs:
@@ -38,10 +39,12 @@ class Programs:
     def __init__(self, objects: Path, protect: str) -> None:
         spawner.Kernel().become_subreaper()  # Else what it has started would outlive a spawner that is killed.
         self._channel, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._variables = dict(os.environ)  # the spawner's, too, without what libraries may have set unknown to Python
         with far:
             self._spawner = subprocess.Popen(
                 [sys.executable, "-I", "-S", spawner.__file__, str(far.fileno()), protect, str(objects)],
                 stdin=subprocess.DEVNULL,
+                env=self._variables,
                 pass_fds=[far.fileno()],
             )
         self._received = bytearray()
@@ -76,7 +79,10 @@ class Programs:
     ) -> int:
         """Starts a program with these standard streams (and more descriptors); returns its number."""
         number = self.new_number()
-        request = {"start": number, "argv": argv, "folder": str(folder), "variables": variables}
+        known = self._variables  # Most are ours, and need not be told each time.
+        changed = {name: value for name, value in variables.items() if known.get(name) != value}
+        without = [name for name in known if name not in variables]
+        request = {"start": number, "argv": argv, "folder": str(folder), "variables": changed, "without": without}
         self._send(request, descriptors)
         return number
 
@@ -94,12 +100,12 @@ class Programs:
         """Takes in reports while there is no room: the spawner may wait for us to read them before it reads on."""
         frame, attached = spawner.framed(request, descriptors)
         left = memoryview(frame)
-        waiting = select.poll()
-        waiting.register(self._channel, select.POLLIN | select.POLLOUT)
         while left:
             try:
                 sent = self._channel.sendmsg([left], attached, socket.MSG_DONTWAIT)
             except BlockingIOError:
+                waiting = select.poll()
+                waiting.register(self._channel, select.POLLIN | select.POLLOUT)
                 waiting.poll()
                 self._take_in()
             except BrokenPipeError:
@@ -132,8 +138,8 @@ class Programs:
             if "started" in report:
                 self.pids[report["started"]] = report["pid"]
             elif "ended" in report:
-                del self.pids[report["ended"]]
-                use = {name: report[name] for name in ("cpu_s", "memory_kb")}
+                self.pids.pop(report["ended"], None)  # It may have ended before its start was told.
+                use = {name: report[name] for name in ("cpu_s", "memory_kb", "alone")}
                 ended.append(ProgramEnded(report["ended"], report["code"], **use))
             elif "failed" in report:
                 ended.append(ProgramEnded(report["failed"], None, report["message"]))

@@ -15,6 +15,7 @@ from vine.errors import FileMissing, UsageError
 from vine.names import ObjectId
 from vine.wire.parts import Assignment
 
+_NEW_STREAM = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 _BLOCK_BYTES = 512  # of `st_blocks`, on every file system
 
 
@@ -28,13 +29,18 @@ class Sandbox:
         self.stdout = folder / "stdout"
         self.stderr = folder / "stderr"
 
-    def make(self, assignment: Assignment, object_path: Callable[[ObjectId], Path]) -> None:
-        """Makes the folders and links the inputs; UsageError where names cannot be had."""
+    def make(
+        self,
+        assignment: Assignment,
+        object_path: Callable[[ObjectId], Path],
+        spare: Callable[[Sandbox], bool] = lambda sandbox: False,
+    ) -> None:
+        """Makes the folders, unless `spare` puts them there, and links the inputs; UsageError for bad names."""
         inputs = {mount.name: mount.object_id for mount in assignment.inputs}
         check_names(inputs, (mount.name for mount in assignment.outputs))
-        self.folder.mkdir()
-        self.work.mkdir()
-        self.scratch.mkdir()
+        if not spare(self):
+            for folder in (self.folder, self.work, self.scratch):
+                os.mkdir(folder)
         for name, object_id in inputs.items():
             place = self.work / name
             self._make_parents(place)
@@ -75,11 +81,32 @@ class Sandbox:
             )
         return own
 
+    def open_streams(self) -> tuple[int, int]:
+        """Descriptors of stdout and stderr, which are empty now; the caller closes them."""
+        stdout = os.open(self.stdout, _NEW_STREAM, 0o666)
+        try:
+            return stdout, os.open(self.stderr, _NEW_STREAM, 0o666)
+        except OSError:
+            os.close(stdout)
+            raise
+
     def read_streams(self) -> tuple[bytes, bytes, bool]:
         """The starts of stdout and stderr, and whether one of them was longer."""
         stdout, more_stdout = _start_of(self.stdout)
         stderr, more_stderr = _start_of(self.stderr)
         return stdout, stderr, more_stdout or more_stderr
+
+    def remove_if_bare(self) -> bool:
+        """Remove it, if the body has left nothing in it but its streams; else what is left stays."""
+        try:
+            os.rmdir(self.scratch)
+            os.rmdir(self.work)
+            os.unlink(self.stdout)
+            os.unlink(self.stderr)
+            os.rmdir(self.folder)
+        except OSError:
+            return False
+        return True
 
     def remove(self) -> None:
         remove(self.folder)
@@ -100,6 +127,8 @@ def check_names(inputs: Iterable[str], outputs: Iterable[str]) -> None:
 
 def _start_of(path: Path) -> tuple[bytes, bool]:
     try:
+        if not os.stat(path).st_size:
+            return b"", False
         with path.open("rb") as file:
             data = file.read(config.stdio_bytes_max + 1)
     except FileNotFoundError:

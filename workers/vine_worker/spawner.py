@@ -5,10 +5,12 @@ store's objects read-only, and so does everything that it starts. It watches wha
 worker is gone, it kills all of it. It needs nothing but the standard library, and it has one thread.
 
 A request is `<II` (bytes of the JSON that follows, number of file descriptors), with the descriptors attached,
-then the JSON: {"start": number, "argv", "folder", "variables"} or {"kill": number, "signal"}. The first three
+then the JSON: {"start": number, "argv", "folder", "variables", "without"} or {"kill": number, "signal"}. Programs have
+our own variables, but for those that the request sets, and those that they are to be without. The first three
 descriptors become the standard streams, others are kept, and `{fd}` in argv becomes their numbers. Reports are
-framed alike: {"started", "pid"}, {"failed", "message"}, {"ended", "code", "cpu_s", "memory_kb"}: processor seconds
-of the program and the processes that it has waited for, and the memory of the largest of them at its most.
+framed alike: {"started", "pid"}, {"failed", "message"}, {"ended", "code", "cpu_s", "memory_kb", "alone"}: processor
+seconds of the program and the processes that it has waited for, the memory of the largest of them at its most, and
+whether no process is left that any program which has ended has started.
 """
 
 from __future__ import annotations
@@ -24,10 +26,12 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 from typing import Any
 
 HEAD = struct.Struct("<II")
 DESCRIPTORS_MAX = 8
+STARTED_TOLD_S = 0.05  # That a program has started is told so much later, and not at all if it has ended by then.
 MARK = "VINE_PROGRAM"  # The variable by which we know whose process it is that left its group.
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
@@ -156,6 +160,9 @@ class Spawner:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}  # by pid
         self._pids: dict[int, int] = {}  # by the worker's number
         self._numbers: dict[int, int] = {}  # by pid
+        self._untold: dict[int, int] = {}  # what has started: numbers, with pids
+        self._tell_at_s = 0.0
+        self._variables = dict(os.environ)
         self._woken, self._wakes = socket.socketpair()
         self._take_signals()
 
@@ -174,12 +181,21 @@ class Spawner:
             selector.register(self._channel, selectors.EVENT_READ)
             selector.register(self._woken, selectors.EVENT_READ)
             try:
-                while self._serve(selector.select()):
-                    pass
+                while self._serve(selector.select(self._patience_s())):
+                    if self._untold and time.monotonic() >= self._tell_at_s:
+                        self._tell_started()
             except (BrokenPipeError, ConnectionResetError):
                 pass  # The worker is gone: that is what the next lines are for.
             finally:
                 self._kill_all()
+
+    def _patience_s(self) -> float | None:
+        return max(0.0, self._tell_at_s - time.monotonic()) if self._untold else None
+
+    def _tell_started(self) -> None:
+        untold, self._untold = self._untold, {}
+        for number, pid in untold.items():
+            send(self._channel, {"started": number, "pid": pid})
 
     def _serve(self, ready: list[tuple[selectors.SelectorKey, int]]) -> bool:
         for key, _events in ready:
@@ -215,7 +231,7 @@ class Spawner:
                 stdout=output,
                 stderr=errors,
                 cwd=request["folder"],
-                env={**request["variables"], MARK: str(number)},
+                env=self._variables_for(request, number),
                 pass_fds=kept,
                 start_new_session=True,
             )
@@ -225,10 +241,18 @@ class Spawner:
             self._processes[process.pid] = process
             self._pids[number] = process.pid
             self._numbers[process.pid] = number
-            send(self._channel, {"started": number, "pid": process.pid})
+            if not self._untold:
+                self._tell_at_s = time.monotonic() + STARTED_TOLD_S
+            self._untold[number] = process.pid
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
+
+    def _variables_for(self, request: dict[str, Any], number: int) -> dict[str, str]:
+        variables = {**self._variables, **request["variables"], MARK: str(number)}
+        for name in request["without"]:
+            variables.pop(name, None)
+        return variables
 
     def _reap(self) -> None:
         while True:
@@ -250,6 +274,9 @@ class Spawner:
                 del self._pids[number]
                 cpu_s = use.ru_utime + use.ru_stime
                 report = {"ended": number, "code": process.returncode, "cpu_s": cpu_s, "memory_kb": use.ru_maxrss}
+                # What it has left, whatever that is a child of, has an ancestor that has become our own child.
+                report["alone"] = self._processes.keys() >= set(children())
+                self._untold.pop(number, None)
                 send(self._channel, report)
 
     def _kill_strays(self) -> None:

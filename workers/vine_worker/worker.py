@@ -126,7 +126,7 @@ class Worker:
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
             act.MeasureUse: self._usage.measure,
-            act.Collect: self._bodies.collect,
+            act.Collect: self._collect,
             act.StartHost: self._hosts.start,
             act.StartLibrary: self._zygotes.start,
             act.EndLibrary: self._zygotes.end,
@@ -195,12 +195,9 @@ class Worker:
         while self._ending is None:
             ready = dict(poller.poll(self._patience_ms()))
             now = time.monotonic()
-            answers = self._turn(ready, now)
+            self._turn(ready, now)
             if self._hosts.changed or self._zygotes.changed:
                 poller = self._new_poller()
-            pause_s = self._hosts.pause_s(answers)
-            if pause_s:
-                time.sleep(pause_s)  # So that results come in batches; nothing tells that more will have come.
 
     def _new_poller(self) -> zmq.Poller:
         poller = zmq.Poller()
@@ -216,21 +213,18 @@ class Worker:
     def _patience_ms(self) -> int:
         """How long nothing need be done."""
         due = [self._link.deadline(), self._status_due_s, self._idle_end_s(), self._wall_end_s()]
-        deadline = self.core.next_deadline()
-        if deadline is not None:
-            due.append(deadline)
+        due += [self.core.next_deadline(), self.core.news_due()]
         if self._programs.has_reports:
             return 0
         left_s = min(time_s for time_s in due if time_s is not None) - time.monotonic()
         return max(0, int(left_s * 1000) + 1)
 
-    def _turn(self, ready: dict[Any, int], now: float) -> int:
-        """Takes in all that has come, does what is due, tells the manager; returns how many results came."""
-        answers = 0
+    def _turn(self, ready: dict[Any, int], now: float) -> None:
+        """Takes in all that has come, does what is due, tells the manager."""
         for readable in ready:
             host = self._hosts.by_descriptor.get(readable)
             if host is not None:
-                answers += self._hosts.hear(host)
+                self._hosts.hear(host)
             elif readable in self._zygotes.by_descriptor:
                 self._zygotes.hear(self._zygotes.by_descriptor[readable])
         if self._programs.fileno() in ready or self._programs.has_reports:
@@ -248,12 +242,13 @@ class Worker:
         for message in self._link.receive(now):
             self._feed(message)
         self._execute(self.core.tick(now))
-        self._execute(self.core.flush())
+        news_due = self.core.news_due()
+        if news_due is not None and news_due <= now:
+            self._execute(self.core.flush())
         self._hosts.flush()
         self._check_times(now)
         self._link.flush(now)
         self._link.check(now)
-        return answers
 
     def _take_posted(self) -> None:
         try:
@@ -348,6 +343,11 @@ class Worker:
             self._node.forget(key)
             self._places.holdings.remove(key)
 
+    def _collect(self, action: act.Collect) -> None:
+        collected = self._bodies.collect(action)
+        if collected is not None:
+            self._feed(collected)
+
     def _end(self, reason: str) -> None:
         self._ending = self._ending or reason
 
@@ -398,6 +398,7 @@ class Worker:
         """What ran here is stopped first, so that the manager can trust the word."""
         self._programs.close()
         try:
+            self._execute(self.core.flush())
             self._link.send(WorkerBye(reason))
             self._link.flush(time.monotonic())
         except VineError as why:  # The link may be what has failed; its end must not stop the cleaning up.

@@ -14,7 +14,6 @@ import pytest
 
 from tests.worker.assignments import assignment, function, keep
 from tests.worker.programs import Held
-from vine import config
 from vine.names import AttemptId, FileId
 from vine.wire.parts import Mount, ObjectMount, Outcome, TaskKind
 from vine_worker import actions as act
@@ -211,20 +210,6 @@ def test_a_fork_that_dies_is_told_as_its_calls_end_with_where_the_log_is(warm: W
     assert "exit code 0 instead of returning" in endings[2].message
     warm.call(4, lambda: "fine")
     assert warm.value() == "fine"
-
-
-def test_results_are_waited_for_while_they_stream_and_no_host_runs_out_of_calls(warm: Warm) -> None:
-    many, few = config.results_pause_from, config.forks_pause_from
-    assert [warm.hosts.pause_s(answers) for answers in (0, many)] == [0, config.results_pause_s]
-    warm.start(1, kind=HostKind(None, 1, (), forks=True))
-    warm.start(2)
-    for number in range(few):
-        assert warm.hosts.pause_s(1) == 0
-        warm.call(number + 1, os.getpid)
-    assert warm.hosts.pause_s(1) == config.forks_pause_s
-    assert warm.hosts.pause_s(0) == 0
-    warm.call(few + 1, os.getpid, host=2)
-    assert warm.hosts.pause_s(1) == 0
 
 
 def environment(places: Places, script: str) -> HostKind:

@@ -9,8 +9,9 @@ import socket
 import struct
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from vine import config
 from vine_function_host import frames
@@ -19,8 +20,9 @@ _socket_buffer_bytes = 4 * config.host_frame_bytes_max  # Asked for; the kernel 
 _buffer = memoryview(bytearray(2 * config.host_frame_bytes_max))
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True, gc=False):
+    """What a host has said; made once a call, and so of the kind that is made fastest."""
+
     number: int
     brings: bytes  # frames.READY, or one of frames.CALL_ENDS
     at_path: bool  # the content is the path of the file that holds it

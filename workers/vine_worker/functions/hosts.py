@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vine import config
 from vine.content.folders import remove
 from vine.errors import VineError
 from vine.names import AttemptId
@@ -150,8 +149,8 @@ class Hosts:
         while self._unflushed:
             self._unflushed.popitem()[1].channel.flush()
 
-    def hear(self, host: LiveHost) -> int:
-        """Takes in what a host has answered; returns how many answers there were."""
+    def hear(self, host: LiveHost) -> None:
+        """Takes in what a host has answered."""
         answers = host.channel.receive()
         ends: list[tuple[AttemptId, act.Ending]] = []
         for answer in answers:
@@ -171,16 +170,6 @@ class Hosts:
         if host.channel.malformed:
             self._kill(host, force=True)
         host.channel.flush()
-        return len(answers)
-
-    def pause_s(self, answers: int) -> float:
-        """How long the next results are waited for, to take them in together, after a round that brought so many."""
-        if answers >= config.results_pause_from:
-            return config.results_pause_s
-        if not answers:
-            return 0.0
-        least = min((len(host.calls) if host.forks else 0 for host in self._hosts.values() if host.calls), default=0)
-        return config.forks_pause_s if least >= config.forks_pause_from else 0.0
 
     def take_back(self, action: act.TakeBack) -> None:
         """After this the host runs at most one call; what it had answered is told first."""

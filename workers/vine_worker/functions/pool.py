@@ -122,6 +122,11 @@ class HostPool:
                 chosen = host
         return chosen
 
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a host has calls beside the one that it runs."""
+        return any(len(host.calls) > 1 for host in self.hosts.values())
+
     def overdue(self, now: float) -> Iterator[HostRecord]:
         """Hosts whose running call keeps others waiting that expected to be short."""
         for host in self.hosts.values():
