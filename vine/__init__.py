@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from vine.client.futures import RemoteTraceback as RemoteTraceback
     from vine.client.futures import VineFuture as VineFuture
     from vine.client.manager import Manager as Manager
+    from vine.client.registered import register_serialiser as register_serialiser
+    from vine.client.shared import share as share
     from vine.client.tasks import PythonTask as PythonTask
     from vine.client.tasks import Task as Task
     from vine.errors import VineError as VineError
@@ -31,6 +33,8 @@ _HOMES = {
     "Task": "vine.client.tasks",
     "VineError": "vine.errors",
     "VineFuture": "vine.client.futures",
+    "register_serialiser": "vine.client.registered",
+    "share": "vine.client.shared",
 }
 
 __all__ = [
@@ -43,6 +47,8 @@ __all__ = [
     "VineError",
     "VineFuture",
     "__version__",
+    "register_serialiser",
+    "share",
 ]
 
 

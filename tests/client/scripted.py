@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +39,8 @@ from vine.wire.messages import (
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
-from vine_function_host.frames import INLINE, Call
-from vine_function_host.host import Host
+from vine_function_host.frames import INLINE, SHARED, Call
+from vine_function_host.host import Host, Options
 from vine_function_host.serialiser import Serialiser
 from vine_worker import process
 from vine_worker.functions.channel import Answer, call_frame
@@ -48,18 +49,26 @@ from vine_worker.functions.channel import Answer, call_frame
 class OneCall(Host):
     """The true host program's way with a call, without its process: what it answers."""
 
-    def __init__(self, spec: TaskSpec, data: Callable[[FileId], bytes], values: dict[TaskId, bytes]) -> None:
+    def __init__(
+        self,
+        spec: TaskSpec,
+        data: Callable[[FileId], bytes],
+        path: Callable[[FileId], str],
+        values: dict[TaskId, bytes],
+    ) -> None:
         assert spec.function is not None
         self._serialiser = Serialiser(None)
-        self._functions = {b"it": self._serialiser.load(data(spec.function))}
+        self._functions = {b"it": self._serialiser.function(data(spec.function))}
         self._settings = b""
+        self._options = Options(json.dumps({"inline_bytes": config.inline_bytes_max}))
         payload = spec.payload if spec.payload_file is None else data(spec.payload_file)
-        blobs = [payload, *(values[task_id] for task_id in spec.depends)]
-        frame = call_frame(1, b"it", b"", [(INLINE, blob) for blob in blobs])
+        blobs = [(INLINE, blob) for blob in (payload, *(values[task_id] for task_id in spec.depends))]
+        blobs += [(SHARED, os.fsencode(path(file_id))) for file_id in spec.shared]
+        frame = call_frame(1, b"it", b"", blobs)
         self._run(Call(memoryview(frame)))
 
-    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
-        answer = Answer(number, brings, False, content, run_s, words)
+    def _answer(self, number: int, brings: bytes, parts: Sequence[Any], run_s: float, words: str = "") -> None:
+        answer = Answer(number, brings, False, b"".join(parts), run_s, words)
         ending = process.ending_of_answer(answer)
         self.outcome, self.value, self.words = ending.outcome, ending.value or b"", ending.message
 
@@ -208,7 +217,7 @@ class ScriptedManager:
 
     def _can_run(self, spec: TaskSpec) -> bool:
         known = all(task_id in self.values or task_id in self.failed for task_id in spec.depends)
-        staged = spec.payload_file is None or spec.payload_file in self.bound
+        staged = {spec.payload_file, *spec.shared} - {None} <= self.bound.keys()
         return known and staged and spec.label not in self.held
 
     def _result(self, spec: TaskSpec) -> TaskResult:
@@ -217,7 +226,7 @@ class ScriptedManager:
             return TaskResult(spec.task_id, Outcome.DEPENDENCY_FAILED, message=f"'{spec.label}' takes a failed result")
         if spec.kind is TaskKind.COMMAND:
             return TaskResult(spec.task_id, Outcome.SUCCESS, exit_code=0, stdout=spec.command.encode(), hostname="here")
-        host = OneCall(spec, self._data, self.values)
+        host = OneCall(spec, self._data, lambda file_id: self.bound[file_id].path, self.values)
         outcome, value = host.outcome, host.value
         if outcome is not Outcome.SUCCESS:
             self.failed.add(spec.task_id)

@@ -244,19 +244,20 @@ class Executor(concurrent.futures.Executor):
         calls, session = pool.manager.calls, pool.manager.session
         function = calls.function(fn)
         try:
-            payload, depends, awaited = calls.dump(args, kwargs, function.label)
+            payload, links = calls.dump(args, kwargs, function.label)
         except serialise.ForeignFailed:
-            awaited = []  # Told as any other failure of a future from elsewhere: by our future.
-            payload, depends = b"", ()
+            payload, links = b"", None  # Told as any other failure of a future from elsewhere: by our future.
+        awaited = None if links is None else links.awaited
         task_id = session.number_task()
         future = kind(session, task_id, pool)
         session.expect(task_id, future)
         try:
             if payload and not awaited:
-                calls.submit(self._spec(task_id, function, kind.mark + payload, depends))
+                depends = () if links is None else links.depends
+                calls.submit(self._spec(task_id, function, kind.mark + payload, depends), links)
             else:
                 future.waits_here = True
-                _when_done(awaited, lambda: self._submit_late(future, function, args, kwargs))
+                _when_done(awaited or [], lambda: self._submit_late(future, function, args, kwargs))
         except BaseException:  # Such as a Ctrl-C: nobody gets the future, so nobody may wait for it.
             session.claim(task_id)
             raise
@@ -323,14 +324,15 @@ class Executor(concurrent.futures.Executor):
         if not session.is_open(future.task_id):
             return  # Cancelled while it waited.
         try:
-            payload, depends, _ = calls.dump(args, kwargs, function.label)
+            payload, links = calls.dump(args, kwargs, function.label)
         except serialise.ForeignFailed as failed:
             error: errors.VineError = serialise.foreign_failure(function.label, failed)
         except errors.VineError as unable:
             error = unable
         else:
             future.waits_here = False
-            calls.submit(self._spec(future.task_id, function, future.mark + payload, depends))
+            depends = () if links is None else links.depends
+            calls.submit(self._spec(future.task_id, function, future.mark + payload, depends), links)
             return
         if session.claim(future.task_id) is not None:
             future.broken(error)

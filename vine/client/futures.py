@@ -14,6 +14,7 @@ from vine.names import TaskId, WorkerId
 from vine.wire.parts import Outcome, TaskResult, Times
 
 T = TypeVar("T")
+Content = bytes | memoryview
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is the traceback of an error, not one
@@ -62,7 +63,7 @@ _ERRORS: dict[Outcome, type[errors.VineError]] = {
 }
 
 
-def error_of(result: TaskResult, value: bytes | None) -> BaseException | None:
+def error_of(result: TaskResult, value: Content | None) -> BaseException | None:
     """The error that a task's end means to its user; None for success."""
     if result.outcome is Outcome.SUCCESS:
         return None
@@ -76,7 +77,7 @@ def error_of(result: TaskResult, value: bytes | None) -> BaseException | None:
     return kind(result.message or f"the task ended as '{result.outcome.value}'; the worker gave no cause")
 
 
-def read_outcome(result: TaskResult, value: bytes | None) -> tuple[Any, BaseException | None]:
+def read_outcome(result: TaskResult, value: Content | None) -> tuple[Any, BaseException | None]:
     """The value and the error of an ended task. Runs the user's code, as unpickling does."""
     try:
         error = error_of(result, value)
@@ -135,7 +136,7 @@ class VineFuture(DeferringFuture[T]):
     def call_back(self, callback: Callback, future: concurrent.futures.Future[Any]) -> None:
         self.session.call_back(callback, future)
 
-    def ended(self, result: TaskResult, value: bytes | None) -> None:
+    def ended(self, result: TaskResult, value: Content | None) -> None:
         """The claimed task has ended; `value` is serialised."""
         self.task = result if result.value is None else msgspec.structs.replace(result, value=None)
         if result.outcome is Outcome.CANCELLED:
@@ -143,7 +144,7 @@ class VineFuture(DeferringFuture[T]):
         else:
             self._take(result, value)
 
-    def _take(self, result: TaskResult, value: bytes | None) -> None:
+    def _take(self, result: TaskResult, value: Content | None) -> None:
         outcome, error = read_outcome(result, value)
         if error is None:
             self.set_result(outcome)

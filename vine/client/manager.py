@@ -217,7 +217,7 @@ class Manager(Policies):
         self._backlog.add(task_id, task)
         try:
             self._session.expect(task_id, task)
-            self._calls.submit(spec)
+            self._calls.submit(spec, task.links)
         except BaseException:  # Such as a Ctrl-C while it waits: `wait` must not wait for it.
             self._session.claim(task_id)
             self._backlog.drop(task_id)

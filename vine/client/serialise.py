@@ -3,8 +3,9 @@
 Serialised is: one byte that names the format, then the pickle. Pickle goes first; dill carries what
 lives in `__main__` or cannot be imported by name. A future among the arguments becomes a reference to
 its task's place in `depends`, if the task is of the same run. Any other future is replaced by its value,
-which the caller waits for. All of that happens in one pass: an object is pickled twice only if pickle meets
-what dill must carry somewhere inside of the arguments.
+which the caller waits for. A value that is shared becomes a reference to its file's place in `shared`; memory that
+is large, as of arrays, stays where it lies, to be written from there (see `buffers.py`). All of that happens in one
+pass: an object is pickled twice only if pickle meets what dill must carry somewhere inside of the arguments.
 """
 
 from __future__ import annotations
@@ -21,12 +22,17 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from vine import config
+from vine.client import buffers
 from vine.client.bindings import goes_by_value
+from vine.client.registered import LOADED, loaded, registry
 from vine.errors import DependencyFailed, MalformedMessage, NotSerialisable
 from vine.names import TaskId
 
 if TYPE_CHECKING:
     import dill
+
+    from vine.client.shared import Shared
 
 _PICKLE = b"P"
 _DILL = b"D"
@@ -43,10 +49,12 @@ class ForeignFailed(Exception):  # noqa: N818 - never leaves this package
 
 
 class Links:
-    """The futures that one call's arguments hold."""
+    """What one call's arguments hold that is not in their pickle: futures, shared values, large memory."""
 
     _places: dict[TaskId, int] | None = None  # Most calls have none: what is not there costs them nothing.
     awaited: list[Future[Any]] | None = None  # from elsewhere, and not done yet
+    shared: list[Shared] | None = None
+    memory: list[memoryview] | None = None
 
     def __init__(self, task_of: Taker) -> None:
         self._task_of = task_of
@@ -56,10 +64,29 @@ class Links:
         return tuple(self._places or ())
 
     def any(self) -> bool:
-        return self._places is not None or self.awaited is not None
+        has_futures = self._places is not None or self.awaited is not None
+        return has_futures or self.shared is not None or self.memory is not None
 
     def clear(self) -> None:
-        self._places = self.awaited = None
+        self._places = self.awaited = self.shared = self.memory = None
+
+    def take(self, buffer: pickle.PickleBuffer) -> bool:
+        """A pickler's `buffer_callback`; true for what goes into the pickle after all."""
+        view = buffer.raw()
+        if view.nbytes <= config.inline_bytes_max:
+            return True
+        if self.memory is None:
+            self.memory = []
+        self.memory.append(view)
+        return False
+
+    def place_of(self, shared: Shared) -> Any:
+        """What is pickled in a shared value's place."""
+        if self.shared is None:
+            self.shared = []
+        if shared not in self.shared:
+            self.shared.append(shared)
+        return shared_at, (self.shared.index(shared), shared.immutable)
 
     def reduced(self, future: Future[Any]) -> Any:
         """What is pickled in a future's place: an expression that any interpreter can evaluate, or a reference."""
@@ -80,12 +107,31 @@ class Links:
 
     def reduce(self, value: object) -> Any:
         """A pickler's `reducer_override`."""
-        return self.reduced(value) if isinstance(value, Future) else refuse_open_files(value)
+        return self.reduced(value) if isinstance(value, Future) else _reduce(value)
+
+
+class Alone(Links):
+    """Of a function or a value that is no call's argument: it can hold no futures."""
+
+    def __init__(self, apart: bool = False) -> None:
+        super().__init__(lambda future: None)
+        self._apart = apart  # Large memory stays where it lies.
+
+    def take(self, buffer: pickle.PickleBuffer) -> bool:
+        return super().take(buffer) if self._apart else True
+
+    def reduce(self, value: object) -> Any:
+        return _reduce(value)
 
 
 def result_at(place: int) -> NoReturn:
     """Stands for another task's result. Function hosts put their own in its place: see `Serialiser.load` there."""
     raise TypeError(f"the result {place} of another task is filled in where the call runs")
+
+
+def shared_at(place: int, keep: bool) -> NoReturn:
+    """Stands for a shared value, which function hosts put in its place; they keep what cannot change."""
+    raise TypeError(f"the shared value {place} is filled in where the call runs")
 
 
 class _Pickling(threading.local):
@@ -107,6 +153,13 @@ def reduced_future(future: Future[Any]) -> Any:
 copyreg.pickle(Future, reduced_future)
 
 
+def reduced_shared(shared: Shared) -> Any:
+    """A shared value's `__reduce__`, which works while the arguments of a call are serialised."""
+    if _pickling.links is not None:
+        return _pickling.links.place_of(shared)
+    raise TypeError("a shared value can only be sent as an argument of a call")
+
+
 def refuse_open_files(value: object) -> Any:
     """A pickler's `reducer_override`: dill would open them by name where it loads them, or hand out empty ones."""
     if isinstance(value, (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)):
@@ -116,15 +169,15 @@ def refuse_open_files(value: object) -> Any:
     return NotImplemented
 
 
-def dump(value: object) -> bytes:
+def _reduce(value: object) -> Any:
+    """What a registered serialiser makes of a value, if it has one."""
+    reduced = registry.reduce(value)
+    return refuse_open_files(value) if reduced is NotImplemented else reduced
+
+
+def dump(value: object, links: Alone | None = None) -> bytes:
     """Serialise a function or value that holds no futures; raises what the last serialiser raised."""
-    try:
-        data = pickle.dumps(value, _PROTOCOL)
-    except Exception:  # noqa: BLE001 - picklers raise anything; dill's word is the one that counts
-        return _DILL + _dump_with_dill(value, refuse_open_files)
-    if b"__main__" in data:  # By reference to the client's own script, which hosts do not have.
-        return _DILL + _dump_with_dill(value, refuse_open_files)
-    return _PICKLE + data
+    return _dump_linked(value, links or Alone(), by_dill=False)
 
 
 def dump_function(function: Callable[..., Any], label: str) -> bytes:
@@ -138,14 +191,14 @@ def dump_function(function: Callable[..., Any], label: str) -> bytes:
 
 
 def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of: Taker) -> tuple[bytes, Links | None]:
-    """The payload of a call and the futures in it; with `links.awaited`, call again when those are done."""
+    """The payload of a call and what belongs to it; with `links.awaited`, call again when those are done."""
     outer, _pickling.links = _pickling.links, (links := Links(task_of))
     try:
         by_dill = False
         for value in args:
             by_dill = by_dill or (type(value) not in _PLAIN and goes_by_dill(value))
         data = _dump_linked((args, kwargs), links, by_dill)
-    except ForeignFailed:
+    except (ForeignFailed, NotSerialisable):
         raise
     except Exception as error:
         raise NotSerialisable(_blame(args, kwargs, label, error)) from error
@@ -154,19 +207,22 @@ def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of
     return data, links if links.any() else None
 
 
-def load(data: bytes) -> Any:
+def load(data: bytes | memoryview) -> Any:
     """What `dump`, or a function host, made bytes of; runs whatever the pickle says."""
+    memory: list[memoryview] = []
+    if data[:1] == buffers.BUFFERS:
+        data, memory = buffers.opened(memoryview(data))
     mark, body = data[:1], memoryview(data)[1:]
     if mark == _PICKLE:
-        return pickle.loads(body)
+        return _unpickled(body, memory)
     if mark == _DILL:
-        return _own_unpickler()(io.BytesIO(body)).load()
+        return _own_unpickler()(io.BytesIO(body), buffers=memory).load()
     raise MalformedMessage(f"a value in the unknown format {mark!r}: client and worker are of different versions")
 
 
-def parts_of(value: bytes) -> list[bytes]:
+def parts_of(value: bytes | memoryview) -> list[bytes | memoryview]:
     """The results of a chunk of calls, each serialised by itself."""
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     at = len(MANY)
     while at < len(value):
         (length,) = _LENGTH.unpack_from(value, at)
@@ -183,30 +239,56 @@ def goes_by_dill(value: object) -> bool:
     """Whether it is known without a look inside that pickle cannot carry it."""
     if isinstance(value, (types.FunctionType, type)):
         return goes_by_value(value)
-    return type(value).__module__ == "__main__"
+    return type(value).__module__ == "__main__" and registry.of(type(value)) is None
 
 
 def _dump_linked(value: object, links: Links, by_dill: bool) -> bytes:
     if not by_dill:
         try:
-            data = pickle.dumps(value, _PROTOCOL)
-            if b"__main__" not in data:
+            data = (_pickled if registry.entries else pickle.dumps)(value, _PROTOCOL, buffer_callback=links.take)
+            if b"__main__" not in data:  # By reference to the client's own script, which hosts do not have.
                 return _PICKLE + data
-        except ForeignFailed:
+        except (ForeignFailed, NotSerialisable):
             raise
         except Exception:  # noqa: BLE001, S110 - picklers raise anything; dill's word is the one that counts
             pass
         links.clear()
-    return _DILL + _dump_with_dill(value, links.reduce)
+    return _DILL + _dump_with_dill(value, links)
 
 
-def _dump_with_dill(value: object, reduce: Callable[[object], Any]) -> bytes:
+class _RegisteredPickler(pickle.Pickler):
+    """Asks for a registered serialiser before pickle's own way."""
+
+    def reducer_override(self, value: object) -> Any:
+        return registry.reduce(value)
+
+
+def _pickled(value: object, protocol: int, buffer_callback: Callable[[pickle.PickleBuffer], bool]) -> bytes:
+    file = io.BytesIO()
+    _RegisteredPickler(file, protocol, buffer_callback=buffer_callback).dump(value)
+    return file.getvalue()
+
+
+class _RegisteredUnpickler(pickle.Unpickler):
+    """Knows what hosts call the function that stands before what a registered serialiser has dumped."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return loaded if (module, name) in LOADED else super().find_class(module, name)
+
+
+def _unpickled(body: memoryview, memory: list[memoryview]) -> Any:
+    if registry.entries:
+        return _RegisteredUnpickler(io.BytesIO(body), buffers=memory).load()
+    return pickle.loads(body, buffers=memory)
+
+
+def _dump_with_dill(value: object, links: Links) -> bytes:
     import dill  # Costs more to import than all of this package, and most runs never need it.
 
     file = io.BytesIO()
     # `recurse` takes the globals that a function names, and not the whole of its module.
-    pickler = dill.Pickler(file, _PROTOCOL, byref=False, recurse=True)
-    pickler.reducer_override = reduce
+    pickler = dill.Pickler(file, _PROTOCOL, byref=False, recurse=True, buffer_callback=links.take)
+    pickler.reducer_override = links.reduce
     pickler.dump(value)
     return file.getvalue()
 
@@ -222,6 +304,8 @@ def _own_unpickler() -> type[dill.Unpickler]:
 
         class Unpickler(dill.Unpickler):  # type: ignore[misc]
             def find_class(self, module: str, name: str) -> Any:
+                if (module, name) in LOADED:
+                    return loaded
                 found = super().find_class(module, name)
                 return _class_maker(found) if name == "_create_type" else found
 

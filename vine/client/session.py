@@ -12,6 +12,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import mmap
 import os
 import queue
 import sys
@@ -44,11 +45,13 @@ from vine.wire.messages import (
 )
 from vine.wire.parts import FileSpec, TaskResult, TaskSpec
 
+Content = bytes | memoryview
+
 
 class OpenTask(Protocol):
     """A submitted task that somebody waits for; whoever claimed it calls one of these, once."""
 
-    def ended(self, result: TaskResult, value: bytes | None) -> None:
+    def ended(self, result: TaskResult, value: Content | None) -> None:
         """The manager has committed its end; `value` is serialised."""
 
     def broken(self, error: BaseException) -> None:
@@ -66,6 +69,7 @@ Completion = tuple[TaskResult, ...] | FileSpread | errors.VineError | threading.
 
 _log = logging.getLogger(__name__)
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+_session_numbers = itertools.count()
 
 
 class Session:
@@ -97,6 +101,7 @@ class Session:
         self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
         self._process_id = os.getpid()
         self._closed = False
+        self._number = next(_session_numbers)
         _sessions.add(self)
 
     def open(self) -> ClientWelcome:
@@ -280,7 +285,7 @@ class Session:
 
     def _end(self, result: TaskResult) -> None:
         task = self.claim(result.task_id)
-        value = result.value
+        value: Content | None = result.value
         if result.value_path is not None:
             try:
                 value = _take_value(result.value_path)
@@ -310,6 +315,12 @@ def _tell(kind: str, number: int, tell: Callable[[], None]) -> None:
         _log.exception("the end of %s %s could not be delivered", kind, number)
 
 
+def staging_dirs() -> list[str]:
+    """The staging folders of the runs in which this process takes part, the latest first."""
+    latest_first = sorted(_sessions.copy(), key=lambda session: -session._number)
+    return [s.welcome.staging_dir for s in latest_first if s.welcome is not None and s.error is None]
+
+
 def anew(error: errors.VineError) -> errors.VineError:
     """One of its own for each who is told: raising an exception lengthens its traceback."""
     return type(error)(*error.args)
@@ -335,9 +346,10 @@ def _disown_sessions() -> None:
 os.register_at_fork(after_in_child=_disown_sessions)
 
 
-def _take_value(path: str) -> bytes:
+def _take_value(path: str) -> memoryview:
+    """Arrays in it stay where it lies, and are nobody else's."""
     with open(path, "rb") as file:
-        value = file.read()
+        value = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     return value

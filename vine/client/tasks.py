@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Task:
     """A shell command that runs in a sandbox of its own."""
 
+    links: serialise.Links | None = None  # what belongs to the arguments of one that is a function's call
+
     def __init__(self, command: str) -> None:
         if not isinstance(command, str) or not command.strip():
             raise errors.UsageError(f"a task needs a shell command as text, not {command!r}")
@@ -213,7 +215,7 @@ class Task:
         self.id, self._manager = task_id, manager
         return spec
 
-    def ended(self, result: TaskResult, value: bytes | None) -> None:
+    def ended(self, result: TaskResult, value: bytes | memoryview | None) -> None:
         self._take(value, result)
         self.ended_as = result if result.value is None else msgspec.structs.replace(result, value=None)
         assert self._manager is not None
@@ -230,7 +232,7 @@ class Task:
     def abandoned(self) -> None:
         self.broken(errors.TaskCancelled(f"{self!r} had not ended when its manager was closed"))
 
-    def _take(self, value: bytes | None, result: TaskResult) -> None:
+    def _take(self, value: bytes | memoryview | None, result: TaskResult) -> None:
         self.error = futures.error_of(result, None)
 
     def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
@@ -294,12 +296,13 @@ class PythonTask(Task):
         self._ended()
         return self._value if self.error is None else self.error
 
-    def _take(self, value: bytes | None, result: TaskResult) -> None:
+    def _take(self, value: bytes | memoryview | None, result: TaskResult) -> None:
         self._value, self.error = futures.read_outcome(result, value)
 
     def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
         function, args, kwargs = self._call
-        payload, links = serialise.dump_call(args, kwargs, self.name, manager.task_of)
+        payload, links = manager.calls.dump(args, kwargs, self.name)
+        self.links = links
         if links is not None and links.awaited:
             raise errors.UsageError(
                 f"'{self.name}' is given a future from outside this run that is not done: pass its result() instead"

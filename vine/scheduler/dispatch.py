@@ -190,6 +190,7 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
         time_limit_s=spec.time_limit_s,
         label=spec.label,
         limits=limits_of(record),
+        shared=tuple([bound(file_id) for file_id in spec.shared]) if spec.shared else (),
     )
 
 

@@ -213,6 +213,8 @@ def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
     """Every file that must be on a worker before the task's body starts."""
     shared = (spec.function, spec.payload_file, spec.environment)
     files = tuple([file_id for file_id in shared if file_id is not None])
+    if spec.shared:
+        files += spec.shared
     return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
 
 

@@ -249,6 +249,7 @@ class TaskSpec(Part, frozen=True):
     label: Text = ""  # what users see: the function's name or the command's start
     tag: Text = ""
     policy: Policy | None = None  # None is that of `Policy()`: most tasks say nothing of it
+    shared: tuple[FileNumber, ...] = ()  # values that its arguments refer to, by position, and others' may, too
 
 
 class Times(Part, frozen=True):
@@ -371,6 +372,7 @@ class Assignment(Part, frozen=True):
     time_limit_s: Seconds | None = None
     label: Text = ""
     limits: Limits | None = None
+    shared: tuple[Hash, ...] = ()
 
 
 class InlineObject(Part, frozen=True):

@@ -96,6 +96,7 @@ def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
         yield assignment.environment
         yield from (value.object_id for value in assignment.values)
         yield from (mount.object_id for mount in assignment.inputs)
+        yield from assignment.shared
 
     return tuple({object_id: None for object_id in named() if object_id is not None})
 
