@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vine.client.executor import Executor as Executor
+    from vine.client.fetches import remote_value as remote_value
     from vine.client.files import File as File
     from vine.client.futures import RemoteTraceback as RemoteTraceback
     from vine.client.futures import VineFuture as VineFuture
@@ -33,6 +34,7 @@ _HOMES = {
     "Task": "vine.client.tasks",
     "VineError": "vine.errors",
     "VineFuture": "vine.client.futures",
+    "remote_value": "vine.client.fetches",
     "register_serialiser": "vine.client.registered",
     "share": "vine.client.shared",
 }
@@ -48,6 +50,7 @@ __all__ = [
     "VineFuture",
     "__version__",
     "register_serialiser",
+    "remote_value",
     "share",
 ]
 

@@ -24,9 +24,9 @@ def inc_beside(x: int, value: Any) -> int:
 
 def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
     """With bytes, which a host keeps, and with an array, of which each call sees the same memory; in turns."""
-    params = {"calls": count, "slots": SLOTS, "rounds": rounds, "bytes": VALUE_BYTES}
     figures = []
     for kind, value in (("bytes", bytes(VALUE_BYTES)), ("array", np.zeros(VALUE_BYTES, np.uint8))):
+        params = {"calls": count, "slots": SLOTS, "rounds": rounds, "bytes": VALUE_BYTES, "value": kind}
         start_s = time.perf_counter()
         given = vine.share(value)
         at.executor.submit(inc_beside, 1, given).result(timeout=RESULT_S)
@@ -41,9 +41,9 @@ def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
         _seconds(with_it, 200), _seconds(without, 200)  # Both hosts are started, and have both functions.
         pairs = [(_seconds(without, count), _seconds(with_it, count)) for _ in range(rounds)]
         figures += [
-            Figure("shared_cold_ms", cold_ms, "ms", {**params, "value": kind}),
-            Figure("shared_per_s", statistics.median(count / own for _, own in pairs), "1/s", {**params, "value": kind}),
-            Figure("shared_of_calls", statistics.median(bare / own for bare, own in pairs), "", {**params, "value": kind}),
+            Figure("shared_cold_ms", cold_ms, "ms", params),
+            Figure("shared_per_s", statistics.median(count / own for _, own in pairs), "1/s", params),
+            Figure("shared_of_calls", statistics.median(bare / own for bare, own in pairs), "", params),
         ]
     return figures
 

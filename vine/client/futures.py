@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
@@ -13,7 +13,11 @@ from vine.client.callbacks import Callback, DeferringFuture
 from vine.names import TaskId, WorkerId
 from vine.wire.parts import Outcome, TaskResult, Times
 
+if TYPE_CHECKING:
+    from vine.client.fetches import Fetches
+
 T = TypeVar("T")
+_ON_WORKERS: Any = object()  # the result of a future whose value has stayed there
 Content = bytes | memoryview
 
 
@@ -39,6 +43,10 @@ class CallSession(Protocol):
 
     def forget_result(self, task_id: TaskId) -> None:
         """Nobody can pass the task's result on any more."""
+
+    @property
+    def fetches(self) -> Fetches:
+        """Where results are asked for that have stayed on workers."""
 
     def call_back(self, callback: Callback, future: concurrent.futures.Future[Any]) -> None:
         """Run a callback where it holds up nothing of ours."""
@@ -102,6 +110,7 @@ class VineFuture(DeferringFuture[T]):
 
     mark = b""  # before the serialised arguments of its call
     waits_here = False  # for futures from elsewhere among its arguments: the run has not heard of it
+    kept_remote = False  # Its value is to stay on workers.
     task: TaskResult | None = None  # how the call ended: worker, times, attempts; without its value
 
     def __init__(self, session: CallSession, task_id: TaskId, pool: object = None) -> None:
@@ -144,7 +153,23 @@ class VineFuture(DeferringFuture[T]):
         else:
             self._take(result, value)
 
+    def result(self, timeout: float | None = None) -> T:
+        """As in `concurrent.futures`; a value that has stayed on workers is brought here first."""
+        value = super().result(timeout)
+        if value is _ON_WORKERS:
+            value = self._result = self.session.fetches.ask(self.task_id).result(timeout)
+        return value
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its call has ended, and its value is on workers."""
+        return self._result is _ON_WORKERS
+
     def _take(self, result: TaskResult, value: Content | None) -> None:
+        if result.remote:
+            self.session.fetches.left(self)
+            self.set_result(_ON_WORKERS)
+            return
         outcome, error = read_outcome(result, value)
         if error is None:
             self.set_result(outcome)

@@ -28,6 +28,7 @@ from vine import config, errors
 from vine.client.broadcasts import Broadcasts
 from vine.client.callbacks import Callback, Callbacks
 from vine.client.crowd import Crowd
+from vine.client.fetches import Fetches
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
@@ -40,6 +41,7 @@ from vine.wire.messages import (
     FileSpread,
     FromClient,
     Message,
+    ResultBrought,
     RunState,
     TasksEnded,
 )
@@ -65,7 +67,7 @@ class OpenTask(Protocol):
 
 
 # Results; a broadcast's answer; the end of the run; somebody waits until all before is done; the end of the thread.
-Completion = tuple[TaskResult, ...] | FileSpread | errors.VineError | threading.Event | None
+Completion = tuple[TaskResult, ...] | FileSpread | ResultBrought | errors.VineError | threading.Event | None
 
 _log = logging.getLogger(__name__)
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -91,6 +93,7 @@ class Session:
             TasksEnded: self._on_ended,
             FileBrought: self._on_brought,
             FileSpread: self._completions.put,
+            ResultBrought: self._completions.put,
             RunState: self._on_state,
         }
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -98,6 +101,7 @@ class Session:
         self._pump = Pump(connection, lambda: hello, self.outbox, self)
         self._callbacks = Callbacks()
         self.broadcasts = Broadcasts(self.call_back)
+        self.fetches = Fetches(self.say)
         self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
         self._process_id = os.getpid()
         self._closed = False
@@ -215,6 +219,7 @@ class Session:
             return
         self._closed = True
         self.await_deliveries()
+        self.fetches.bring_rest(lambda: 0 if self.error is not None else self.state.workers)
         for task_id, task in self.open_tasks():
             if self.claim(task_id) is not None:
                 self.cancel_task(task_id)
@@ -280,6 +285,9 @@ class Session:
             if isinstance(completion, FileSpread):
                 _tell("broadcast", completion.request, functools.partial(self.broadcasts.heard, completion))
                 continue
+            if isinstance(completion, ResultBrought):
+                _tell("result", completion.task_id, functools.partial(self.fetches.heard, completion, _take_value))
+                continue
             for result in completion:
                 _tell("task", result.task_id, functools.partial(self._end, result))
 
@@ -302,6 +310,7 @@ class Session:
             task = self.claim(task_id)
             if task is not None:
                 _tell("task", task_id, functools.partial(task.broken, anew(error)))
+        self.fetches.broken(functools.partial(anew, error))
         for number in self.broadcasts.open_numbers():
             _tell("broadcast", number, functools.partial(self.broadcasts.broken, number, anew(error)))
 
@@ -341,6 +350,7 @@ def _disown_sessions() -> None:
         for task in open_here.values():
             task.disowned(anew(error))
         session.broadcasts.disowned(error)
+        session.fetches.disowned(functools.partial(anew, error))
 
 
 os.register_at_fork(after_in_child=_disown_sessions)

@@ -9,7 +9,7 @@ from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
-from vine.scheduler import prefetching, recovery, staging
+from vine.scheduler import prefetching, recovery, results, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.placement import Shape, few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
@@ -50,8 +50,9 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
     """Note what the task must wait for; lost temporary files are made again."""
     for dependency in record.spec.depends:
         needed = state.tasks.by_id[dependency]
-        if not needed.state.ended and not needed.recovering:
+        if not results.is_there(state, needed):
             record.unmet = added(record.unmet, dependency)
+            results.remake(state, needed)
     for file_id in input_files(record.spec):
         if not state.files.is_available(file_id):
             file = state.files.by_id[file_id]
@@ -110,12 +111,22 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
         coming = state.transfers.receiving.get(known.archive or known.object_id, {})
         for worker_id in few(set(coming)):
             yield worker_id, weight * _COMING_WEIGHT
+    for task_id in record.spec.depends:
+        dependency = state.tasks.by_id[task_id]
+        known = state.files.objects.get(dependency.value_object) if dependency.value_object is not None else None
+        if dependency.generation and known is not None:
+            for worker_id in few(known.holders):
+                yield worker_id, float(state.files.weight_bytes(known))
 
 
 def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
     for file_id in input_files(record.spec):
         if not state.files.is_available(file_id):
             reconsider(state, record)  # An input was lost while the task was ready.
+            return
+    for task_id in record.spec.depends:
+        if not results.is_there(state, state.tasks.by_id[task_id]):
+            reconsider(state, record)
             return
     state.prefetches.forget(record.task_id)
     attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.content.manifest import chunk_count, derived_id
-from vine.names import FileId, ObjectId, TaskId, WorkerId
+from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Outcome
 
@@ -131,6 +131,10 @@ class FileTable:
         # What is unpacked never leaves its host, so that other hosts need the archive, whoever has unpacked it.
         archive = self.objects.get(known.archive)
         return archive is not None and self.can_be_had(archive)
+
+    def is_served(self, known: ObjectRecord) -> bool:
+        """Whether the manager's node has it."""
+        return MANAGER in known.holders
 
     def weight_bytes(self, known: ObjectRecord) -> int:
         """How much it matters for placement that a worker holds this."""

@@ -102,6 +102,7 @@ class TaskRecord:
     at_maximum: bool = False  # It was stopped at what others of its category had needed at most.
     avoid: Set[WorkerId] = _NONE
     dependants: Set[TaskId] = _NONE  # tasks not yet ended that take its result
+    heirs: Set[TaskId] = _NONE  # tasks that have ended, and may have to run again with its result
     cancel_requested: bool = False
     cancelled_as: tuple[Outcome, str] = _CANCELLED  # what its end is called, if that was requested
     first_assigned_at: float | None = None
@@ -110,6 +111,9 @@ class TaskRecord:
     value: bytes | None = None  # kept for dependants until the client forgets the result
     value_object: ObjectId | None = None  # ... or, where it is large, a file of the staging folder
     value_path: str | None = None
+    generation: int = 0  # of a result that is on workers only: how many such ones it is made from, itself included
+    keep_result: bool = False  # Its client wants it to stay there.
+    result_wanted: bool = False  # Its client asks for a result that has stayed there.
     result_forgotten: bool = False
     recovering: bool = False  # runs again only to make lost outputs; its result is already committed
 

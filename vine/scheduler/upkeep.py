@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
+from vine.scheduler import actions, downloads, keeping, mates, recovery, results, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, added, input_files, removed
 from vine.wire.messages import FileBrought
@@ -39,6 +39,7 @@ def release_inputs(state: State, record: TaskRecord) -> None:
         dependency = state.tasks.by_id.get(task_id)
         if dependency is not None:
             dependency.dependants = removed(dependency.dependants, record.task_id)
+            dependency.heirs = removed(dependency.heirs, record.task_id)
             forget_if_unneeded(state, dependency)
 
 
@@ -146,11 +147,16 @@ def forget_if_unneeded(state: State, record: TaskRecord) -> None:
     """Forget an ended task whose result nobody takes and whose outputs need no remaking."""
     if not (record.state.ended and record.result_forgotten) or record.dependants or record.recovering:
         return
+    if record.heirs and not record.generation:
+        return  # Made from other things than remote results: it is kept for those that are made from it.
     drop_value(state, record)
     record.value = None
+    if record.heirs:
+        return
     outputs = [state.files.by_id.get(mount.file_id) for mount in record.spec.outputs]
     if not any(file is not None and file.producer == record.task_id for file in outputs):
         state.tasks.remove(record)
+        results.settle(state, record)
         client = state.clients.get(record.client)
         if client is not None:
             client.tasks.discard(record.task_id)
@@ -166,9 +172,14 @@ def drop_value(state: State, record: TaskRecord) -> None:
         del state.files.objects[record.value_object]
         drop_object(state, known)
     elif MANAGER in known.holders and known.results:
-        other = state.tasks.by_id[min(known.results)]
-        if other.value_path is not None and known.manifest is not None:
-            state.do(actions.Serve(known.object_id, known.manifest, other.value_path, None))
+        others = [state.tasks.by_id[task_id] for task_id in sorted(known.results)]
+        path = next((other.value_path for other in others if other.value_path is not None), None)
+        if path is not None and known.manifest is not None:
+            state.do(actions.Serve(known.object_id, known.manifest, path, None))
+        elif record.value_path is not None and not known.files:
+            keeping.manager_has_not(state, known)  # The others' are on workers only.
+            state.do(actions.StopServing(known.object_id))
+            recovery.replica_gone(state, known)
     if record.value_path is not None:
         state.do(actions.RemoveFile(record.value_path))
     record.value_object = record.value_path = None

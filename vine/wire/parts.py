@@ -281,6 +281,7 @@ class TaskResult(Part, frozen=True):
     queue_s: Seconds = 0.0  # from submission until that assignment
     measured: Measured | None = None  # of its last attempt; None for a call too short to be measured
     allotment: Resources | None = None  # ... and what that was given
+    remote: bool = False  # It succeeded, and its value stays on workers until you ask for it.
 
 
 class MadeOutput(Part, frozen=True):
