@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -14,20 +13,12 @@ from hypothesis import strategies as st
 import vine
 from tests.client import typed
 from tests.client.typed import Celsius, Mean, Point, Sealed, Temperature
-from vine.client import registered, serialise
+from vine.client import serialise
 from vine.client.executor import Executor
 from vine.errors import NotSerialisable, UsageError
 
+pytestmark = pytest.mark.usefixtures("nothing_registered")
 GIVE_UP_S = 30
-
-
-@pytest.fixture(autouse=True)
-def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    fresh = registered.Registry()
-    for module in (registered, serialise):
-        monkeypatch.setattr(module, "registry", fresh)
-    monkeypatch.setattr("vine.client.calls.registry", fresh)
-    yield
 
 
 def nobodys(future: Future[Any]) -> None:
@@ -96,9 +87,10 @@ def test_lambdas_beside_it_do_not_keep_it_from_its_serialiser() -> None:
     assert (sealed.content, function(1)) == (4, 2)
 
 
-@given(
-    value=st.recursive(st.integers() | st.builds(Point, st.integers(), st.text()), lambda s: st.lists(s) | st.tuples(s))
-)
+points = st.builds(Point, st.integers(), st.text())
+
+
+@given(value=st.recursive(st.integers() | points, lambda inner: st.lists(inner) | st.tuples(inner)))
 def test_it_is_found_anywhere_inside_of_plain_containers(value: Any) -> None:
     vine.register_serialiser(Point, lambda point: [point.x, point.y], lambda data: Point(*data))
     assert there_and_back(value) == (value,)

@@ -6,7 +6,7 @@ import array
 import gc
 import os
 import pickle
-import threading
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def test_one_from_before_the_run_and_one_from_another_run_are_taken_along(execut
         executor.submit(len, missing)
 
 
-@pytest.mark.parametrize("value", [threading.Lock(), (n for n in "abc")])
+@pytest.mark.parametrize("value", [memoryview(b"abc"), (n for n in "abc")])
 def test_what_cannot_travel_is_refused_at_once(value: Any) -> None:
     with pytest.raises(NotSerialisable, match="cannot be shared"):
         vine.share([value])
@@ -147,6 +147,18 @@ def test_memory_is_written_from_where_it_lies_and_cannot_be_written_to_there(exe
     assert (total, writeable, owned) == (100_000, False, False)
 
 
+def test_large_memory_is_copied_once_on_its_way_out_into_its_file(executor: Executor) -> None:
+    values = np.ones(4_000_000)
+    tracemalloc.start()
+    try:
+        futures = [executor.submit(np.sum, values), executor.submit(np.sum, vine.share(values))]
+        assert [future.result(GIVE_UP_S) for future in futures] == [4_000_000] * 2
+        _, most_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert most_bytes < values.nbytes / 4
+
+
 def test_an_argument_of_a_call_alone_is_a_map_too_and_its_own_to_write_to(executor: Executor) -> None:
     values, fixed = np.ones(100_000), np.ones(100_000)
     fixed.flags.writeable = False
@@ -168,22 +180,15 @@ def test_a_result_is_a_map_of_its_file_and_the_callers_own(executor: Executor) -
     assert values.sum() == 100_004
 
 
-def test_a_registered_serialiser_may_leave_memory_where_it_lies(executor: Executor, monkeypatch: Any) -> None:
+@pytest.mark.usefixtures("nothing_registered")
+def test_a_registered_serialiser_may_leave_memory_where_it_lies(executor: Executor) -> None:
     def load(memory: memoryview) -> Any:
         return array.array("d", memory.cast("d"))
 
-    from vine.client import registered
-
-    monkeypatch.setattr(registered.registry, "_by_type", {})
-    kept = (registered.registry.entries, registered.registry.content, dict(registered.registry._by_name))
     vine.register_serialiser(array.array, pickle.PickleBuffer, load)
-    try:
-        given = vine.share(array.array("d", range(100_000)))
-        assert given.size_bytes - 800_000 < 1000
-        assert executor.submit(sum, given).result(GIVE_UP_S) == sum(range(100_000))
-    finally:
-        registered.registry.entries, registered.registry.content, registered.registry._by_name = kept
-        registered.registry._by_type = {}
+    given = vine.share(array.array("d", range(100_000)))
+    assert given.size_bytes - 800_000 < 1000
+    assert executor.submit(sum, given).result(GIVE_UP_S) == sum(range(100_000))
 
 
 # --- unasked ---

@@ -112,9 +112,6 @@ class Calls:
 
     def submit(self, spec: TaskSpec, links: serialise.Links | None = None) -> None:
         """Send the task; arguments that are too long for an envelope go by a staged file."""
-        if links is not None and links.shared is not None:
-            shared = tuple([self._shared_file(each) for each in links.shared])
-            spec = msgspec.structs.replace(spec, shared=shared)
         memory = None if links is None else links.memory
         if memory is None and len(spec.payload) <= config.inline_bytes_max:
             self._session.submit(spec)
@@ -129,6 +126,10 @@ class Calls:
         else:
             self._declarer.payload_of_parts(buffers.parts_of_file(spec.payload, memory), label, submit_with)
 
+    def shared_files(self, shared: list[Shared]) -> tuple[FileId, ...]:
+        """The files of shared values in this run; whoever submits a task with them holds the values until then."""
+        return tuple([self._shared_file(each) for each in shared])
+
     def _shared_file(self, shared: Shared) -> FileId:
         file_id = self._shared.get(shared)
         if file_id is None:
@@ -136,7 +137,6 @@ class Calls:
                 file_id = self._shared.get(shared)
                 if file_id is None:
                     file_id = self._shared[shared] = self._declarer.shared(shared)
-                    # Whoever submits a call with it holds it until the call has been put in.
                     weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
         return file_id
 

@@ -253,8 +253,7 @@ class Executor(concurrent.futures.Executor):
         session.expect(task_id, future)
         try:
             if payload and not awaited:
-                depends = () if links is None else links.depends
-                calls.submit(self._spec(task_id, function, kind.mark + payload, depends), links)
+                calls.submit(self._spec(task_id, function, kind.mark + payload, links), links)
             else:
                 future.waits_here = True
                 _when_done(awaited or [], lambda: self._submit_late(future, function, args, kwargs))
@@ -296,16 +295,16 @@ class Executor(concurrent.futures.Executor):
         self._policy = None if policy == Policy() else policy
         self._environment = None if options.environment is None else options.environment.file_id
         # Checked once here, so that the calls need not be.
-        tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", ()))
+        tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", None))
 
-    def _spec(self, task_id: TaskId, function: Function, payload: bytes, depends: tuple[TaskId, ...]) -> TaskSpec:
+    def _spec(self, task_id: TaskId, function: Function, payload: bytes, links: serialise.Links | None) -> TaskSpec:
         options = self._options
         return TaskSpec(
             task_id,
             self._kind,
             function=function.file_id,
             payload=payload,
-            depends=depends,
+            depends=() if links is None else links.depends,
             inputs=options.inputs,
             environment=self._environment,
             request=self._request,
@@ -314,6 +313,7 @@ class Executor(concurrent.futures.Executor):
             time_limit_s=options.time_limit,
             label=function.label,
             policy=self._policy,
+            shared=() if links is None or links.shared is None else self.manager.calls.shared_files(links.shared),
         )
 
     def _submit_late(
@@ -331,8 +331,7 @@ class Executor(concurrent.futures.Executor):
             error = unable
         else:
             future.waits_here = False
-            depends = () if links is None else links.depends
-            calls.submit(self._spec(future.task_id, function, future.mark + payload, depends), links)
+            calls.submit(self._spec(future.task_id, function, future.mark + payload, links), links)
             return
         if session.claim(future.task_id) is not None:
             future.broken(error)

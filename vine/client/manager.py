@@ -218,6 +218,7 @@ class Manager(Policies):
         try:
             self._session.expect(task_id, task)
             self._calls.submit(spec, task.links)
+            task.links = None  # It may hold large memory of the user's.
         except BaseException:  # Such as a Ctrl-C while it waits: `wait` must not wait for it.
             self._session.claim(task_id)
             self._backlog.drop(task_id)

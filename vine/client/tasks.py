@@ -314,6 +314,7 @@ class PythonTask(Task):
             function=manager.declare_function(function),
             payload=payload,
             depends=() if links is None else links.depends,
+            shared=() if links is None else manager.calls.shared_files(links.shared or []),
             label=self.name,
         )
 

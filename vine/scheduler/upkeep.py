@@ -9,7 +9,7 @@ from vine.scheduler import actions, downloads, keeping, mates, recovery, results
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, added, input_files, removed
 from vine.wire.messages import FileBrought
-from vine.wire.parts import CacheLevel
+from vine.wire.parts import CacheLevel, FileKind
 from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
@@ -96,12 +96,14 @@ def unbind(state: State, file: FileRecord) -> None:
     """The file stands for nothing; if it was the last one of its object, that is dropped everywhere."""
     before = state.files.object_of(file.file_id)
     known = state.files.unbind(file)
-    file.path = None
+    path, file.path = file.path, None
     if known is None and before is not None and file.copies > 1:
         keeping.appoint(state, before)
         state.copies.objects[before.object_id] = None
     if known is not None:
         drop_object(state, known, keep_on_workers=known.cache in _OUTLIVING)
+        if path is not None and file.spec.kind is FileKind.BUFFER and path.startswith(f"{state.settings.staging_dir}/"):
+            state.do(actions.RemoveFile(path))  # The client has written it there for us.
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
