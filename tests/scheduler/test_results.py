@@ -39,7 +39,7 @@ def holders(world: World, task: TaskId) -> set[str]:
 
 
 def lose_all(world: World, task: TaskId) -> None:
-    for worker_id in sorted(holders(world, task)):
+    for worker_id in sorted(holders(world, task) - {MANAGER}):
         world.lose(worker_id)
     world.join()
 

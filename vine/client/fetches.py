@@ -94,7 +94,7 @@ class Fetches:
             _, waiting = concurrent.futures.wait(waiting, config.heartbeat_interval_s)
         for future, fetched in zip(held, asked, strict=True):
             if fetched.done() and fetched.exception() is None:
-                future.result(0)
+                future.fetched(fetched.result())
 
 
 def remote_value(future: Future[T]) -> Future[T]:

@@ -157,8 +157,13 @@ class VineFuture(DeferringFuture[T]):
         """As in `concurrent.futures`; a value that has stayed on workers is brought here first."""
         value = super().result(timeout)
         if value is _ON_WORKERS:
-            value = self._result = self.session.fetches.ask(self.task_id).result(timeout)
+            value = self.session.fetches.ask(self.task_id).result(timeout)
+            self.fetched(value)
         return value
+
+    def fetched(self, value: T) -> None:
+        """The value that had stayed on workers is here."""
+        self._result = value
 
     @property
     def is_remote(self) -> bool:

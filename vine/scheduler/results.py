@@ -57,8 +57,6 @@ def keep(state: State, record: TaskRecord, worker: WorkerRecord, known: ObjectRe
         known.peer_transfer = True  # Another result of this content has come to the manager, and was to stay nowhere.
         state.transfers.touch(worker.worker_id, known.object_id)
     keeping.made_copy(state, worker, known)
-    if record.result_wanted:
-        bring(state, record)
 
 
 def hold_inputs(state: State, record: TaskRecord) -> None:
@@ -125,10 +123,10 @@ def made_again(state: State, record: TaskRecord, result: TaskResult) -> None:
     if result.outcome is Outcome.SUCCESS and result.value is not None:
         record.value = result.value  # It is small this time.
         settle(state, record)
-        if record.result_wanted:
-            bring(state, record)
     if is_there(state, record):
         dispatch.requirement_met(state, record.task_id, record.dependants)
+        if record.result_wanted:
+            bring(state, record)
     else:
         _is_gone(state, record, f"and its task ended with {result.outcome.value} when it ran again: {result.message}")
 
@@ -165,12 +163,17 @@ def copies_lost(state: State, known: ObjectRecord) -> None:
 def asked_for(state: State, client: ClientRecord, task_id: TaskId) -> None:
     """A client wants a result that it was told to be on workers."""
     record = state.tasks.by_id.get(task_id)
-    own = record is not None and record.client == client.peer
-    if record is None or not own or record.result_forgotten or not (record.state.ended or record.recovering):
+    if record is None or record.client != client.peer or record.result_forgotten or not _has_any(record):
         message = f"the result of task {task_id} is gone: keep its future"
         state.send(client.peer, ResultBrought(task_id, None, message))
     else:
         bring(state, record)
+
+
+def _has_any(record: TaskRecord) -> bool:
+    """Whether the task has ended with a result that could be read, though it may have to be made again first."""
+    here = record.value is not None or record.value_path is not None
+    return (record.state.ended or record.recovering) and (here or record.generation > 0)
 
 
 def bring(state: State, record: TaskRecord) -> None:
