@@ -90,8 +90,10 @@ class Fetches:
         held = [future for future in list(self._remote) if future.is_remote and not future.kept_remote]
         asked = [self.ask(future.task_id) for future in held]
         waiting = set(asked)
-        while waiting and workers():
+        while waiting:
             _, waiting = concurrent.futures.wait(waiting, config.heartbeat_interval_s)
+            if not workers():  # Looked at only now: of workers a client hears a while after they have come.
+                break
         for future, fetched in zip(held, asked, strict=True):
             if fetched.done() and fetched.exception() is None:
                 future.fetched(fetched.result())
