@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.function_host.running import RunningHost, value_of
-from vine.client import serialise
+from vine.client import links, serialise
 from vine.client.shared import Shared
 from vine_function_host import frames, values
 from vine_function_host.values import SharedValues, content_of, mapped
@@ -25,7 +25,7 @@ class Place:
         self.keep = keep
 
     def __reduce__(self) -> Any:
-        return serialise.shared_at, (0, self.keep)
+        return links.shared_at, (0, self.keep)
 
 
 def call(host: RunningHost, function: Any, shared: Shared) -> Any:
@@ -91,7 +91,7 @@ def test_the_longest_unused_values_go_and_the_latest_stays_however_large(
     def value(name: str, size: int) -> None:
         path = tmp_path / name
         path.write_bytes(b"x" * size)
-        kept.value(os.fsencode(path), lambda content: loads.append((name, len(content))), True)
+        kept.value(os.fsencode(path), lambda content, _: loads.append((name, len(content))), True)
 
     for name, size in (("a", 4), ("b", 4), ("a", 4), ("c", 4), ("b", 4), ("large", 20), ("large", 20), ("b", 4)):
         value(name, size)

@@ -19,6 +19,7 @@ from vine.client import buffers, serialise
 from vine.client.bindings import Bindings, goes_by_value
 from vine.client.files import Declarer
 from vine.client.futures import VineFuture
+from vine.client.links import Links
 from vine.client.registered import registry
 from vine.client.session import Session
 from vine.client.shared import Shared, Unasked, is_large
@@ -88,7 +89,7 @@ class Calls:
             return future.task_id
         return None
 
-    def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any], label: str) -> tuple[bytes, serialise.Links | None]:
+    def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any], label: str) -> tuple[bytes, Links | None]:
         """The payload, and what belongs to it; where that is futures from elsewhere, they are to be awaited first."""
         for value in args:
             kind = type(value)
@@ -110,7 +111,7 @@ class Calls:
             for value in args
         )
 
-    def submit(self, spec: TaskSpec, links: serialise.Links | None = None) -> None:
+    def submit(self, spec: TaskSpec, links: Links | None = None) -> None:
         """Send the task; arguments that are too long for an envelope go by a staged file."""
         memory = None if links is None else links.memory
         if memory is None and len(spec.payload) <= config.inline_bytes_max:

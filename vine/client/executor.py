@@ -18,6 +18,7 @@ from vine.client import mapping, serialise, tasks
 from vine.client.calls import Function
 from vine.client.files import File
 from vine.client.futures import VineFuture
+from vine.client.links import ForeignFailed, Links
 from vine.client.manager import Manager
 from vine.client.pool import Pool, factory_options, fleet, opened
 from vine.client.session import anew
@@ -245,7 +246,7 @@ class Executor(concurrent.futures.Executor):
         function = calls.function(fn)
         try:
             payload, links = calls.dump(args, kwargs, function.label)
-        except serialise.ForeignFailed:
+        except ForeignFailed:
             payload, links = b"", None  # Told as any other failure of a future from elsewhere: by our future.
         awaited = None if links is None else links.awaited
         task_id = session.number_task()
@@ -297,7 +298,7 @@ class Executor(concurrent.futures.Executor):
         # Checked once here, so that the calls need not be.
         tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", None))
 
-    def _spec(self, task_id: TaskId, function: Function, payload: bytes, links: serialise.Links | None) -> TaskSpec:
+    def _spec(self, task_id: TaskId, function: Function, payload: bytes, links: Links | None) -> TaskSpec:
         options = self._options
         return TaskSpec(
             task_id,
@@ -325,7 +326,7 @@ class Executor(concurrent.futures.Executor):
             return  # Cancelled while it waited.
         try:
             payload, links = calls.dump(args, kwargs, function.label)
-        except serialise.ForeignFailed as failed:
+        except ForeignFailed as failed:
             error: errors.VineError = serialise.foreign_failure(function.label, failed)
         except errors.VineError as unable:
             error = unable

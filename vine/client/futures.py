@@ -10,6 +10,7 @@ import msgspec
 from vine import errors
 from vine.client import resources, serialise
 from vine.client.callbacks import Callback, DeferringFuture
+from vine.client.links import reduced_future
 from vine.names import TaskId, WorkerId
 from vine.wire.parts import Outcome, TaskResult, Times
 
@@ -194,7 +195,7 @@ class VineFuture(DeferringFuture[T]):
         self.set_running_or_notify_cancel()  # Tells those in `wait` and `as_completed`.
 
     def __reduce__(self) -> Any:
-        return serialise.reduced_future(self)
+        return reduced_future(self)
 
     def __del__(self) -> None:
         # Not weakref.finalize, which costs a call about as much as the rest of its future.

@@ -1,30 +1,23 @@
 """How do functions, arguments and results become bytes, and bytes become them again?
 
 Serialised is: one byte that names the format, then the pickle. Pickle goes first; dill carries what
-lives in `__main__` or cannot be imported by name. A future among the arguments becomes a reference to
-its task's place in `depends`, if the task is of the same run. Any other future is replaced by its value,
-which the caller waits for. A value that is shared becomes a reference to its file's place in `shared`; memory that
-is large, as of arrays, stays where it lies, to be written from there (see `buffers.py`). All of that happens in one
-pass: an object is pickled twice only if pickle meets what dill must carry somewhere inside of the arguments.
+lives in `__main__` or cannot be imported by name. What is not in the pickle is noted in `Links`, in the same pass:
+an object is pickled twice only if pickle meets what dill must carry somewhere inside of the arguments.
 """
 
 from __future__ import annotations
 
-import copyreg
 import io
-import operator
 import pickle
 import struct
 import sys
-import threading
 import types
 from collections.abc import Callable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from vine import config
 from vine.client import buffers
 from vine.client.bindings import goes_by_value
+from vine.client.links import PROTOCOL, Alone, ForeignFailed, Links, Taker, pickling
 from vine.client.registered import LOADED, loaded, registry
 from vine.errors import DependencyFailed, MalformedMessage, NotSerialisable
 from vine.names import TaskId
@@ -32,147 +25,10 @@ from vine.names import TaskId
 if TYPE_CHECKING:
     import dill
 
-    from vine.client.shared import Shared
-
 _PICKLE = b"P"
 _DILL = b"D"
 MANY = b"M"  # Before the arguments of a chunk of calls, and before what came of them.
 _LENGTH = struct.Struct("<I")  # before each result of a chunk
-_PROTOCOL = 5  # Every Python that we run on reads it, so environments of other versions do too.
-_STANDARD_STREAMS = ("<stdin>", "<stdout>", "<stderr>")
-
-Taker = Callable[["Future[Any]"], "TaskId | None"]  # the task behind a future of this run, else None
-
-
-class ForeignFailed(Exception):  # noqa: N818 - never leaves this package
-    """A future from outside the run, whose value an argument needs, has failed."""
-
-
-class Links:
-    """What one call's arguments hold that is not in their pickle: futures, shared values, large memory."""
-
-    _places: dict[TaskId, int] | None = None  # Most calls have none: what is not there costs them nothing.
-    awaited: list[Future[Any]] | None = None  # from elsewhere, and not done yet
-    shared: list[Shared] | None = None
-    memory: list[memoryview] | None = None
-
-    def __init__(self, task_of: Taker) -> None:
-        self._task_of = task_of
-
-    @property
-    def depends(self) -> tuple[TaskId, ...]:
-        return tuple(self._places or ())
-
-    def any(self) -> bool:
-        has_futures = self._places is not None or self.awaited is not None
-        return has_futures or self.shared is not None or self.memory is not None
-
-    def clear(self) -> None:
-        self._places = self.awaited = self.shared = self.memory = None
-
-    def take(self, buffer: pickle.PickleBuffer) -> bool:
-        """A pickler's `buffer_callback`; true for what goes into the pickle after all."""
-        view = buffer.raw()
-        if view.nbytes <= config.inline_bytes_max:
-            return True
-        if self.memory is None:
-            self.memory = []
-        self.memory.append(view)
-        return False
-
-    def place_of(self, shared: Shared) -> Any:
-        """What is pickled in a shared value's place."""
-        if self.shared is None:
-            self.shared = []
-        if shared not in self.shared:
-            self.shared.append(shared)
-        return shared_at, (self.shared.index(shared), shared.immutable)
-
-    def reduced(self, future: Future[Any]) -> Any:
-        """What is pickled in a future's place: an expression that any interpreter can evaluate, or a reference."""
-        task_id = self._task_of(future)
-        if task_id is not None:
-            if self._places is None:
-                self._places = {}
-            return result_at, (self._places.setdefault(task_id, len(self._places)),)
-        if not future.done():
-            if self.awaited is None:
-                self.awaited = []
-            self.awaited.append(future)
-            return str, ()  # In a pickle that is thrown away because it is made again later.
-        if future.cancelled() or future.exception() is not None:
-            cause = None if future.cancelled() else future.exception()
-            raise ForeignFailed(repr(future)) from cause
-        return operator.getitem, ([future.result()], 0)
-
-    def reduce(self, value: object) -> Any:
-        """A pickler's `reducer_override`."""
-        return self.reduced(value) if isinstance(value, Future) else _reduce(value)
-
-
-class Alone(Links):
-    """Of a function or a value that is no call's argument: it can hold no futures."""
-
-    def __init__(self, apart: bool = False) -> None:
-        super().__init__(lambda future: None)
-        self._apart = apart  # Large memory stays where it lies.
-
-    def take(self, buffer: pickle.PickleBuffer) -> bool:
-        return super().take(buffer) if self._apart else True
-
-    def reduce(self, value: object) -> Any:
-        return _reduce(value)
-
-
-def result_at(place: int) -> NoReturn:
-    """Stands for another task's result. Function hosts put their own in its place: see `Serialiser.load` there."""
-    raise TypeError(f"the result {place} of another task is filled in where the call runs")
-
-
-def shared_at(place: int, keep: bool) -> NoReturn:
-    """Stands for a shared value, which function hosts put in its place; they keep what cannot change."""
-    raise TypeError(f"the shared value {place} is filled in where the call runs")
-
-
-class _Pickling(threading.local):
-    links: Links | None = None  # of the call whose arguments this thread serialises
-
-
-_pickling = _Pickling()
-
-
-def reduced_future(future: Future[Any]) -> Any:
-    """A future's `__reduce__`, which works while the arguments of a call are serialised."""
-    if _pickling.links is not None:
-        return _pickling.links.reduced(future)
-    if type(future) is Future:
-        return future.__reduce_ex__(_PROTOCOL)
-    raise TypeError("a future can only be sent as an argument of a call in its own run")
-
-
-copyreg.pickle(Future, reduced_future)
-
-
-def reduced_shared(shared: Shared) -> Any:
-    """A shared value's `__reduce__`, which works while the arguments of a call are serialised."""
-    if _pickling.links is not None:
-        return _pickling.links.place_of(shared)
-    raise TypeError("a shared value can only be sent as an argument of a call")
-
-
-def refuse_open_files(value: object) -> Any:
-    """A pickler's `reducer_override`: dill would open them by name where it loads them, or hand out empty ones."""
-    if isinstance(value, (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)):
-        standard = (sys.stdin, sys.stdout, sys.stderr)
-        if getattr(value, "name", None) not in _STANDARD_STREAMS and not any(value is one for one in standard):
-            raise TypeError("an open file stays in its program: pass its name, and open it in the function")
-    return NotImplemented
-
-
-def _reduce(value: object) -> Any:
-    """What a registered serialiser makes of a value, if it has one."""
-    reduced = registry.reduce(value)
-    return refuse_open_files(value) if reduced is NotImplemented else reduced
 
 
 def dump(value: object, links: Alone | None = None) -> bytes:
@@ -192,7 +48,7 @@ def dump_function(function: Callable[..., Any], label: str) -> bytes:
 
 def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of: Taker) -> tuple[bytes, Links | None]:
     """The payload of a call and what belongs to it; with `links.awaited`, call again when those are done."""
-    outer, _pickling.links = _pickling.links, (links := Links(task_of))
+    outer, pickling.links = pickling.links, (links := Links(task_of))
     try:
         by_dill = False
         for value in args:
@@ -203,7 +59,7 @@ def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of
     except Exception as error:
         raise NotSerialisable(_blame(args, kwargs, label, error)) from error
     finally:
-        _pickling.links = outer
+        pickling.links = outer
     return data, links if links.any() else None
 
 
@@ -245,7 +101,7 @@ def goes_by_dill(value: object) -> bool:
 def _dump_linked(value: object, links: Links, by_dill: bool) -> bytes:
     if not by_dill:
         try:
-            data = (_pickled if registry.entries else pickle.dumps)(value, _PROTOCOL, buffer_callback=links.take)
+            data = (_pickled if registry.entries else pickle.dumps)(value, PROTOCOL, buffer_callback=links.take)
             if b"__main__" not in data:  # By reference to the client's own script, which hosts do not have.
                 return _PICKLE + data
         except (ForeignFailed, NotSerialisable):
@@ -287,7 +143,7 @@ def _dump_with_dill(value: object, links: Links) -> bytes:
 
     file = io.BytesIO()
     # `recurse` takes the globals that a function names, and not the whole of its module.
-    pickler = dill.Pickler(file, _PROTOCOL, byref=False, recurse=True, buffer_callback=links.take)
+    pickler = dill.Pickler(file, PROTOCOL, byref=False, recurse=True, buffer_callback=links.take)
     pickler.reducer_override = links.reduce
     pickler.dump(value)
     return file.getvalue()

@@ -17,6 +17,7 @@ from typing import Any
 
 from vine import config, errors
 from vine.client import buffers, serialise
+from vine.client.links import Alone, reduced_shared
 from vine.client.session import staging_dirs
 
 _UNCHANGING = frozenset({bool, bytes, complex, float, int, str, type(None), type(...), range})
@@ -30,7 +31,7 @@ class Shared:
     """
 
     def __init__(self, value: object) -> None:
-        links = serialise.Alone(apart=True)
+        links = Alone(apart=True)
         kind = type(value).__qualname__
         try:
             head = serialise.dump(_Raw(value) if type(value) is bytes else value, links)
@@ -66,7 +67,7 @@ class Shared:
         return path
 
     def __reduce__(self) -> Any:
-        return serialise.reduced_shared(self)
+        return reduced_shared(self)
 
     def __repr__(self) -> str:
         return f"<vine.{self.label}, {self.size_bytes} bytes>"

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vine import config, errors
-from vine.client import futures, resources, serialise
+from vine.client import futures, resources
 from vine.client.files import File
+from vine.client.links import Links
 from vine.names import TaskId
 from vine.wire.parts import Mount, Outcome, Policy, Request, TaskKind, TaskResult, TaskSpec, Times
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 class Task:
     """A shell command that runs in a sandbox of its own."""
 
-    links: serialise.Links | None = None  # what belongs to the arguments of one that is a function's call
+    links: Links | None = None  # what belongs to the arguments of one that is a function's call
 
     def __init__(self, command: str) -> None:
         if not isinstance(command, str) or not command.strip():

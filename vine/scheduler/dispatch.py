@@ -107,7 +107,8 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
         if known is None or weight <= config.inline_bytes_max:
             continue
         for worker_id in few(known.holders):
-            yield worker_id, float(weight)
+            if worker_id != MANAGER:
+                yield worker_id, float(weight)
         coming = state.transfers.receiving.get(known.archive or known.object_id, {})
         for worker_id in few(set(coming)):
             yield worker_id, weight * _COMING_WEIGHT

@@ -122,8 +122,8 @@ class FileTable:
 
     def is_available(self, file_id: FileId) -> bool:
         """Whether a worker can be given the file now: it exists somewhere, or can be made there."""
-        known = self.object_of(file_id)
-        return known is not None and self.can_be_had(known)
+        object_id = self.by_id[file_id].object_id  # Asked several times a task.
+        return object_id is not None and self.can_be_had(self.objects[object_id])
 
     def can_be_had(self, known: ObjectRecord) -> bool:
         if known.archive is None:

@@ -260,9 +260,10 @@ class Placement:
         held: dict[WorkerId, float] = {}
         for worker_id, size in holders(record):
             held[worker_id] = held.get(worker_id, 0.0) + size
+        held_there = held.pop(emptiest.worker_id, 0.0)
         if not held:
             return emptiest
-        best, best_score = emptiest, (self.runs_at_once(shape, emptiest), held.pop(emptiest.worker_id, 0.0))
+        best, best_score = emptiest, (self.runs_at_once(shape, emptiest), held_there)
         for worker_id, held_bytes in held.items():
             worker = self.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not self.usable(shape, worker):

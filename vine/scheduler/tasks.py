@@ -215,11 +215,18 @@ def _same(value: Hashable) -> Hashable:
 
 def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
     """Every file that must be on a worker before the task's body starts."""
-    shared = (spec.function, spec.payload_file, spec.environment)
-    files = tuple([file_id for file_id in shared if file_id is not None])
-    if spec.shared:
-        files += spec.shared
-    return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
+    if spec.payload_file is None and not spec.inputs:
+        return _common_files(spec.function, spec.environment, spec.shared)  # Most tasks have none of their own.
+    own = () if spec.payload_file is None else (spec.payload_file,)
+    common = _common_files(spec.function, spec.environment, spec.shared)
+    return (*common, *own, *[mount.file_id for mount in spec.inputs])
+
+
+@lru_cache(_KEYS_REMEMBERED)
+def _common_files(
+    function: FileId | None, environment: FileId | None, shared: tuple[FileId, ...]
+) -> tuple[FileId, ...]:
+    return tuple([file_id for file_id in (function, environment, *shared) if file_id is not None])
 
 
 class TaskTable:

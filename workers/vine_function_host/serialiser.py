@@ -8,10 +8,10 @@ import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vine_function_host.buffers import BUFFERS, opened, parts_of_file
+from vine_function_host.buffers import BUFFERS, parts_of_file
 from vine_function_host.frames import SHARED
 from vine_function_host.registered import LOADED, Registered, UnsendableError
-from vine_function_host.values import SharedValues, content_of
+from vine_function_host.values import SharedValues, content_of, parted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,8 +25,8 @@ PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised, unless it 
 MANY = b"M"  # before the arguments of a chunk of calls, and before its results, each of which has its LENGTH before it
 WITH_SERIALISERS = b"R"  # before the bytes of the serialisers that a function came with, their _LENGTH before them
 _LENGTH = struct.Struct("<I")
-RESULT_AT = ("vine.client.serialise", "result_at")  # the function that stands in arguments for another task's result
-SHARED_AT = ("vine.client.serialise", "shared_at")  # ... and for a value that calls share
+RESULT_AT = ("vine.client.links", "result_at")  # the function that stands in arguments for another task's result
+SHARED_AT = ("vine.client.links", "shared_at")  # ... and for a value that calls share
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 REGISTERED_MAX = 16  # Sets of serialisers that are remembered: each further one follows a registration.
 
@@ -83,7 +83,7 @@ class Serialiser:
         self, blobs: Sequence[Blob], registered: Registered | None = None
     ) -> tuple[bool, Sequence[Any], dict[str, Any]]:
         """Whether they are of many calls, positional ones, named ones; with other values in their places."""
-        payload, buffers = _parted(content_of(blobs[0]))
+        payload, buffers = parted(content_of(blobs[0]))
         many = payload[:1] == MANY
         payload = payload[1:] if many else payload
         standins: Standins = {}
@@ -97,8 +97,8 @@ class Serialiser:
     def _places(self, results: Sequence[Blob], shared: Sequence[bytes], registered: Registered | None) -> Standins:
         loaded: dict[object, Any] = {}  # a value that is named twice is one object, as it was at the client
 
-        def load(content: Content) -> Any:
-            return self.load(content, registered)
+        def load(content: Content, buffers: Sequence[memoryview] = ()) -> Any:
+            return self.load(content, registered, None, buffers)
 
         def result_at(place: int) -> Any:
             if place not in loaded:
@@ -115,9 +115,13 @@ class Serialiser:
 
     def keep_shared(self, blobs: Sequence[Blob], registered: Registered | None) -> None:
         """Loads what calls share; for forks, of which each may do to it what it likes."""
+
+        def load(content: Content, buffers: Sequence[memoryview]) -> Any:
+            return self.load(content, registered, None, buffers)
+
         for where, path in blobs:
             if where == SHARED:
-                self._shared.value(path, lambda content: self.load(content, registered), keep=True)
+                self._shared.value(path, load, keep=True)
 
     def load(
         self,
@@ -128,7 +132,7 @@ class Serialiser:
     ) -> Any:
         """What was serialised; `standins` are called in place of the functions that it names."""
         if content[:1] == BUFFERS:
-            content, buffers = _parted(content)
+            content, buffers = parted(content)
         by_pickle, body = content[:1] == PICKLE, memoryview(content)[1:]
         if registered is not None:
             standins = {**(standins or {}), **dict.fromkeys(LOADED, registered.loaded)}
@@ -195,11 +199,6 @@ class Serialiser:
         pickler.reducer_override = reduce
         pickler.dump(value)
         return stream.getvalue()
-
-
-def _parted(content: Content) -> tuple[Content, Sequence[memoryview]]:
-    """What was pickled, and the buffers beside it."""
-    return opened(memoryview(content)) if content[:1] == BUFFERS else (content, ())
 
 
 def refuse_open_files(value: Any) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vine import config
@@ -90,15 +89,11 @@ def needs_sandbox(assignment: Assignment) -> bool:
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
     """Everything that must be complete here before the body may start."""
 
-    def named() -> Iterator[ObjectId | None]:
-        yield assignment.function
-        yield assignment.payload_object
-        yield assignment.environment
-        yield from (value.object_id for value in assignment.values)
-        yield from (mount.object_id for mount in assignment.inputs)
-        yield from assignment.shared
-
-    return tuple({object_id: None for object_id in named() if object_id is not None})
+    named: list[ObjectId | None] = [assignment.function, assignment.payload_object, assignment.environment]
+    named += [value.object_id for value in assignment.values]
+    named += [mount.object_id for mount in assignment.inputs]
+    named += assignment.shared
+    return tuple({object_id: None for object_id in named if object_id is not None})
 
 
 def _words_of_stop(attempt: Attempt, why: Outcome) -> str:
