@@ -34,7 +34,8 @@ def release_inputs(state: State, record: TaskRecord) -> None:
         if file is not None:
             file.users -= 1
             file.waiting.discard(record.task_id)
-            drop_if_unneeded(state, file)
+            if not file.users or file.spec.url is not None or file.spec.source is not None:
+                drop_if_unneeded(state, file)  # Else it changes nothing, as for most files of most tasks.
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id.get(task_id)
         if dependency is not None:
