@@ -177,6 +177,25 @@ def test_who_was_staged_for_it_waits_until_it_is_made_again(world: World) -> Non
     assert world.results[second].outcome is Outcome.SUCCESS and world.runs[first] == 2
 
 
+def test_who_was_staged_for_it_waits_though_another_one_of_the_lost_worker_has_it_made_again_first(
+    world: World,
+) -> None:
+    # given one task that runs where the result is, and one that is staged for it elsewhere
+    first = world.submit()
+    second, third = world.submit(depends=(first,)), world.submit(depends=(first,))
+    advance(world, "done", first)
+    (holder,) = holders(world, first)
+    there, elsewhere = sorted((second, third), key=lambda task: world.worker_of(task) != holder)
+    assert (world.worker_of(there), world.state_of(elsewhere)) == (holder, "staged")
+    # when that worker is lost
+    world.lose(holder)
+    # then both wait until it is made again
+    assert [world.state_of(task) for task in (there, elsewhere)] == ["waiting"] * 2
+    world.settle()
+    assert all(world.results[task].outcome is Outcome.SUCCESS for task in (second, third))
+    assert world.runs[first] == 2
+
+
 def test_a_line_of_lost_ones_is_made_again_from_its_beginning(world: World) -> None:
     # given a line of remote results, of which only the last is still wanted
     line = [world.submit()]
