@@ -135,6 +135,7 @@ prefetch_bytes_min = 1 << 20  # Inputs below this come fast enough when their ta
 prefetch_objects_max = 2  # On their way to a worker before a task that needs them has been given to it.
 prefetch_tasks_a_step_max = 64  # Tasks that are looked at, at the head of a queue, each time that one is looked at.
 prefetch_workers_probed_max = 16  # Workers that are looked at for one such task.
+prefetch_everywhere_share = 0.9  # What so many workers have is not planned ahead: their slots would not differ by it.
 prefetch_passes_max = 8  # Times that a task lets others pass whose inputs were sent ahead to where a slot is free.
 no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.

@@ -10,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.figures import Figure
 from benchmarks.peers.child import Round
-from benchmarks.peers.interface import DASK, PARSL, VINE, Peer
+from benchmarks.peers.interface import DASK, DASK_SET, PARSL, PARSL_SET, VINE, Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,21 +42,31 @@ _UNITS = {"calls_per_s": "1/s", "latency_ms_median": "ms", "latency_ms_p99": "ms
 
 
 def figures(found: Mapping[Peer, Medians]) -> list[Figure]:
-    """Every median, then vine over the better of Dask distributed and Parsl HTEX, where there is one of them."""
+    """Every median, then vine over the better of Dask distributed and Parsl HTEX, where there is one of them.
+
+    Once as they come, as vine does, and once set for many short calls.
+    """
     every = [
         Figure(name, getattr(of, name), unit, _params(peer, of))
         for peer, of in found.items()
         for name, unit in _UNITS.items()
     ]
-    others = {peer: of for peer, of in found.items() if peer in (DASK, PARSL)}
-    if VINE not in found or not others:
-        return every
-    rate, latency = found[VINE].calls_per_s, found[VINE].latency_ms_median
-    params = {"of": [peer.name for peer in others], "rounds": found[VINE].rounds}
     return [
         *every,
-        Figure("calls_of_better_peer", rate / max(of.calls_per_s for of in others.values()), "", params),
-        Figure("latency_of_better_peer", latency / min(of.latency_ms_median for of in others.values()), "", params),
+        *_ratios(found, (DASK, PARSL), "better_peer"),
+        *_ratios(found, (DASK_SET, PARSL_SET), "better_set_peer"),
+    ]
+
+
+def _ratios(found: Mapping[Peer, Medians], peers: Sequence[Peer], name: str) -> list[Figure]:
+    others = {peer: found[peer] for peer in peers if peer in found}
+    if VINE not in found or not others:
+        return []
+    rate, latency = found[VINE].calls_per_s, found[VINE].latency_ms_median
+    params = {"of": [peer.home for peer in others], "rounds": found[VINE].rounds}
+    return [
+        Figure(f"calls_of_{name}", rate / max(of.calls_per_s for of in others.values()), "", params),
+        Figure(f"latency_of_{name}", latency / min(of.latency_ms_median for of in others.values()), "", params),
     ]
 
 

@@ -42,11 +42,16 @@ class Peer:
 VINE = Peer("vine", "vine", "vine_executor", 10_000)
 DASK = Peer("Dask distributed", "distributed", "dask_distributed", 5_000)
 PARSL = Peer("Parsl HTEX", "parsl", "parsl_htex", 5_000)
+# The same two, set for many short calls as their documentation says. What vine is compared with runs as it comes, too.
+DASK_SET = Peer("... with saturation inf", "distributed", "dask_unlimited", 5_000)
+PARSL_SET = Peer("... with prefetch 100", "parsl", "parsl_htex_prefetching", 5_000)
 PEERS = (
     VINE,
     Peer("ProcessPoolExecutor", "concurrent", "process_pool", 10_000),
     DASK,
+    DASK_SET,
     PARSL,
+    PARSL_SET,
     Peer("Ray", "ray", "ray_tasks", 5_000),
     Peer("ipyparallel", "ipyparallel", "ipyparallel_view", 2_000),
     Peer("TaskVine", "ndcctools", "taskvine", 200, lone_calls=20),

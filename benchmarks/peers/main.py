@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         show(figures(found), as_json=True)
     else:
         Console(width=None if sys.stdout.isatty() else 140).print(table(found))
-        ratios = [figure for figure in figures(found) if figure.name.endswith("_of_better_peer")]
+        ratios = [figure for figure in figures(found) if "_of_better_" in figure.name]
         show(ratios, as_json=False)
     return ExitCode.FAILED if failed else ExitCode.OK
 

@@ -38,6 +38,7 @@ def run_round(peer: Peer, calls: int) -> Round:
 def output_of(command: Sequence[str], folder: str, timeout_s: float) -> str:
     """The last line that a command prints, which runs in that folder; all that it has started has ended then."""
     mark = secrets.token_hex(8)
+    programs = os.pathsep.join((os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)))  # Parsl has some.
     modules = os.pathsep.join(filter(None, (str(_ROOT), os.environ.get("PYTHONPATH"))))
     # Files and not pipes: their end would come only with that of whatever was left running.
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complaints:
@@ -47,7 +48,7 @@ def output_of(command: Sequence[str], folder: str, timeout_s: float) -> str:
             stdout=said,
             stderr=complaints,
             cwd=folder,
-            env={**os.environ, "PYTHONPATH": modules, _MARK: mark},
+            env={**os.environ, "PATH": programs, "PYTHONPATH": modules, _MARK: mark},
             start_new_session=True,
         )
         try:

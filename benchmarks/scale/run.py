@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from benchmarks.scale.fleet import Fleet
-from benchmarks.scale.measured import MeasuredScheduler
+from benchmarks.scale.measured import MeasuredScheduler, reading_s
 from benchmarks.scale.workloads import VALUE, Batch, Workload
 from benchmarks.simulator.clock import Clock
 from vine import config
@@ -45,10 +45,11 @@ class Run:
     def __init__(self, setup: Setup, means_s: dict[str, float], name: str = "") -> None:
         self._setup, self._means_s, self._name = setup, means_s, name
         self.clock = Clock()
-        self.scheduler = MeasuredScheduler()
+        self.scheduler = MeasuredScheduler(reading_s=reading_s())
         self._dice = random.Random(setup.seed)
         self.fleet = Fleet(self.clock, self._dice, self._hear, self._seconds_of, VALUE, setup.cores)
         self.workload = Workload(setup.seed)
+        self.submitted = 0
         self.ended = 0
         self.failed = 0
         self._total = 0
@@ -129,6 +130,7 @@ class Run:
             self._hear(CLIENT, m.DeclareFiles(batch.files))
         if batch.tasks:
             self._hear(CLIENT, m.SubmitTasks(batch.tasks))
+            self.submitted += len(batch.tasks)
         self._kept |= batch.kept
         self._kept.difference_update(batch.dropped)
         self._to_forget += batch.dropped
@@ -170,7 +172,8 @@ class Run:
         if now_s - self._said_s >= _LINE_INTERVAL_S:
             self._said_s = now_s
             per_task = self.scheduler.task_s / max(1, self.ended) * 1e6
-            text = f"{self.ended:,} of {self._total:,} tasks ended, {per_task:.1f} us of the core a task"
+            text = f"{self.submitted:,} of {self._total:,} tasks submitted, {self.ended:,} ended"
+            text = f"{text}, {per_task:.1f} us of the core for each that has"
             print(f"scale: {self._name}: {text}", file=sys.stderr, flush=True)
 
 

@@ -332,3 +332,24 @@ def test_an_archive_that_is_pruned_while_it_is_sent_ahead_leaves_no_mate_waiting
     while events := [event for event in world.possible_events() if event[:2] != ("end", busy)]:
         world.happen(events[0])
     assert world.results[task].outcome is Outcome.SUCCESS
+
+
+def test_tasks_whose_inputs_all_workers_have_are_planned_nowhere() -> None:
+    # given busy workers that all have a file
+    world = World(workers=2)
+    everywhere = world.local_file("everywhere")
+    world.broadcast(everywhere)
+    world.settle()
+    for _ in range(2):
+        world.submit()
+    for worker in world.workers.values():
+        for attempt in list(worker.assigned):
+            world.happen(("start", worker, attempt))
+        world.report(worker)
+    # when tasks wait for a slot that need it, and one that needs another file
+    tasks = [world.submit((everywhere,)) for _ in range(3)]
+    other = world.submit((world.local_file("other"),))
+    # then only that one is planned
+    assert world.core.state.prefetches.worker_of.keys() == {other}
+    world.settle()
+    assert {world.results[task].outcome for task in [*tasks, other]} == {SUCCESS}

@@ -8,6 +8,7 @@ from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import CHUNK, World
 from vine import config
 from vine.names import MANAGER, FileId, TaskId, TransferId, WorkerId
+from vine.scheduler import staging
 from vine.scheduler.flows import Transfers
 from vine.scheduler.settings import Spread
 from vine.transfer import ranks
@@ -283,6 +284,24 @@ def test_who_was_taken_for_dead_and_answers_gets_the_object_again() -> None:
     world.say(FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0), silent.peer)
     # then it gets the object, and feeds nobody
     assert silent.fetching and not children_of(world, silent.worker_id)
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS} and len(world.results) == 40
+
+
+def test_who_is_taken_for_dead_while_nothing_flows_to_it_gets_the_object_all_the_same() -> None:
+    """It has nothing to stop, and so nothing to answer: nobody would ever hear of it again."""
+    # given a worker that one child hears nothing of, and that waits for a source itself: its own flow was stopped
+    world, tasks = spreading(40)
+    silent = an_interior_worker(world)
+    (first, order), (second, other) = children_of(world, silent.worker_id)[:2]
+    world.say(SourceSlow(order.transfer_id, order.object_id, silent.worker_id, silent=True), first.peer)
+    [own] = silent.fetching
+    staging.abandon(world.core.state, flows(world).active[own])
+    flows(world).want(silent.worker_id, order.object_id)
+    # when a second child hears nothing of it
+    world.say(SourceSlow(other.transfer_id, other.object_id, silent.worker_id, silent=True), second.peer)
+    # then it gets the object, and feeds nobody
+    assert silent.fetching.keys() - {own} and not children_of(world, silent.worker_id)
     world.settle()
     assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS} and len(world.results) == 40
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from vine.names import ObjectId, TransferId
 from vine.names import PeerKey as PeerKey
@@ -12,30 +12,26 @@ from vine.wire.parts import FetchFault, Manifest, Signature
 from vine.wire.worker_messages import FetchObject
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Put this message into the peer's session."""
 
     peer: PeerKey
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class Forget:
+class Forget(msgspec.Struct, frozen=True, gc=False):
     """The peer has left or is given up: drop its session (after what was sent to it)."""
 
     peer: PeerKey
 
 
-@dataclass(frozen=True, slots=True)
-class Journal:
+class Journal(msgspec.Struct, frozen=True, gc=False):
     """Write these down, in order: all records of a step."""
 
     records: tuple[Record, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Serve:
+class Serve(msgspec.Struct, frozen=True, gc=False):
     """Let the manager's own transfer node serve this object from `path`.
 
     A signature other than None is what the path's file must still have when it is read.
@@ -47,60 +43,52 @@ class Serve:
     signature: Signature | None
 
 
-@dataclass(frozen=True, slots=True)
-class StopServing:
+class StopServing(msgspec.Struct, frozen=True, gc=False):
     """No file stands for this object any more."""
 
     object_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class VerifyServed:
+class VerifyServed(msgspec.Struct, frozen=True, gc=False):
     """Hash what is served as this object again; answer with `LocalVerified`."""
 
     object_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True, gc=False):
     """Let the manager's own transfer node pull an object to `destination`; answer with a `Local...` event."""
 
     order: FetchObject
     destination: str
 
 
-@dataclass(frozen=True, slots=True)
-class AbandonLocal:
+class AbandonLocal(msgspec.Struct, frozen=True, gc=False):
     """Stop a `Fetch`; it needs no answer."""
 
     transfer_id: TransferId
 
 
-@dataclass(frozen=True, slots=True)
-class CopyFile:
+class CopyFile(msgspec.Struct, frozen=True, gc=False):
     """Copy what lies at `path` (where the file system can, without copying bytes)."""
 
     path: str
     second: str
 
 
-@dataclass(frozen=True, slots=True)
-class WriteFile:
+class WriteFile(msgspec.Struct, frozen=True, gc=False):
     """Put these few bytes into a file of the run's staging folder."""
 
     path: str
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveFile:
+class RemoveFile(msgspec.Struct, frozen=True, gc=False):
     """Remove a file or directory of the run's staging folder."""
 
     path: str
 
 
-@dataclass(frozen=True, slots=True)
-class EndRun:
+class EndRun(msgspec.Struct, frozen=True, gc=False):
     """All has been said: flush, then end the process."""
 
     reason: str
@@ -122,8 +110,7 @@ Action = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFetched:
+class LocalFetched(msgspec.Struct, frozen=True, gc=False):
     """The manager's node has pulled an object and put it at its destination."""
 
     transfer_id: TransferId
@@ -132,8 +119,7 @@ class LocalFetched:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class LocalFetchFailed:
+class LocalFetchFailed(msgspec.Struct, frozen=True, gc=False):
     """The manager's node could not pull an object."""
 
     transfer_id: TransferId
@@ -144,8 +130,7 @@ class LocalFetchFailed:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class LocalVerified:
+class LocalVerified(msgspec.Struct, frozen=True, gc=False):
     """What the manager serves was hashed again; `message` says what is wrong with it, if anything is."""
 
     object_id: ObjectId

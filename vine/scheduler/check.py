@@ -100,7 +100,7 @@ def _check_placement(state: State) -> None:
         queued = [state.tasks.by_id.get(task_id) for _, _, task_id in shape.queue]
         for record in [each for each in queued if each is not None and each.state is TaskState.READY]:
             for worker in [state.workers[worker_id] for worker_id in places - record.avoid]:
-                waits = not placement.usable(shape, worker) or not placement.runs_at_once(shape, worker)
+                waits = not shape.usable(worker) or not shape.runs_at_once(worker)
                 assert waits, f"task {record.task_id} waits, and {worker.worker_id} has room for it"
 
 

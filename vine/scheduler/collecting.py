@@ -11,7 +11,7 @@ from vine.names import MANAGER, ObjectId
 from vine.scheduler import actions, completion, downloads, existence, keeping, recovery, results, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
-from vine.scheduler.tasks import Attempt, TaskRecord
+from vine.scheduler.tasks import Attempt, TaskRecord, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import FileBrought
 from vine.wire.parts import AttemptResult, FileKind, MadeOutput, Outcome
@@ -72,7 +72,7 @@ def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: 
 
 def _collect(state: State, record: TaskRecord, worker: WorkerRecord, known: ObjectRecord, path: str) -> None:
     assert record.attempt is not None
-    record.attempt.collecting.add(known.object_id)
+    record.attempt.collecting = added(record.attempt.collecting, known.object_id)
     worker.collecting.add(record.task_id)
     state.collecting.setdefault(known.object_id, {}).setdefault(record.task_id, []).append(path)
     staging.bring_to_manager(state, known, path)
@@ -94,7 +94,7 @@ def stop_collecting(state: State, record: TaskRecord) -> None:
             transfer_id = state.transfers.into.get((MANAGER, object_id))
             if transfer_id is not None:
                 staging.abandon(state, state.transfers.active[transfer_id])
-    attempt.collecting.clear()
+    attempt.collecting = frozenset()
     if not record.recovering:
         upkeep.drop_value(state, record)  # A recovering producer's value was committed long ago.
         record.generation = 0
@@ -113,7 +113,7 @@ def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
         for path in paths:
             if path != arrived_at:
                 state.do(actions.CopyFile(arrived_at, path))  # Several outputs have the same bytes.
-        attempt.collecting.discard(object_id)
+        attempt.collecting = removed(attempt.collecting, object_id)
         if record.value_object == object_id and record.value_path is not None:
             _value_arrived(state, record, known, record.value_path)
         completion.finish_or_collect(state, record)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _ELSEWHERE = frozenset({Outcome.DISK_FULL, Outcome.TRANSFER_FAILED})  # not the task's own doing
+_SUCCESS, _DISK_FULL, _DONE = Outcome.SUCCESS, Outcome.DISK_FULL, TaskState.DONE
 _END_STATE = {Outcome.SUCCESS: TaskState.DONE, Outcome.CANCELLED: TaskState.CANCELLED}
 
 
@@ -34,16 +35,15 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     if record is None or result.attempt not in worker.attempts:
         _drop_leftovers(state, worker, result)
         return
-    state.placement.ran(record, result.times.run_s)
+    state.placement.durations.observe(record.body, result.times.run_s)
     crowded = result.attempt in worker.crowded
-    allotment = worker.attempts[result.attempt]
-    worker.release(result.attempt, state.now)
-    if result.outcome is not Outcome.DISK_FULL:
+    allotment = worker.release(result.attempt, state.now)
+    if result.outcome is not _DISK_FULL:
         worker.had_room()
     state.load_changed(worker)
     result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
-    if result.outcome is Outcome.SUCCESS:
+    if result.outcome is _SUCCESS:
         if record.category is not None and result.measured is not None:
             _learn(state, record.category, result.measured, result.times.run_s)
         _succeeded(state, record, worker, result, allotment)
@@ -59,6 +59,8 @@ def _learn(state: State, category: Category, used: Measured, run_s: float) -> No
 
 def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
     """The result, or that of a worker which cannot say what it has made."""
+    if not result.outputs and result.value_object is None:
+        return result  # As most: what is small comes with its end.
     try:
         for output in result.outputs:
             check_object(output.object_id, output.manifest)
@@ -90,9 +92,9 @@ def _succeeded(
     attempt.result = _task_result(state, record, worker, result, allotment)
     for output in result.outputs:
         collecting.take_output(state, record, worker, attempt, output)
-    if not record.recovering or not results.is_there(state, record):
+    if result.value_object is not None and not (record.recovering and results.is_there(state, record)):
         collecting.take_value(state, record, worker, attempt, result)
-    else:
+    elif record.recovering:
         _drop_leftovers(state, worker, result)
     finish_or_collect(state, record)
 
@@ -171,7 +173,7 @@ def finish_or_collect(state: State, record: TaskRecord) -> None:
     result = attempt.result
     assert result is not None
     worker = state.workers.get(attempt.worker)
-    if worker is not None:
+    if worker is not None and worker.collecting:
         worker.collecting.discard(record.task_id)
     state.drop_attempt(record)
     commit(state, record, result)
@@ -192,7 +194,8 @@ def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> Non
 
 def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
     """The task has ended: tell its client, and those who wait for it."""
-    state.tasks.move(record, _END_STATE.get(result.outcome, TaskState.FAILED))
+    succeeded = result.outcome is _SUCCESS
+    state.tasks.move(record, _DONE if succeeded else _END_STATE.get(result.outcome, TaskState.FAILED))
     if record.generation:
         results.hold_inputs(state, record)
     else:
@@ -205,15 +208,17 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
     record.value = result.value
     state.record(
         TaskEnded(
-            record.task_id, result.outcome, result.message, result.value, record.value_path,
+            result.task_id, result.outcome, result.message, result.value, record.value_path,
             result.worker_id, result.task_s, result.queue_s,
         )
     )  # fmt: skip
     state.result(record, result)
-    if result.outcome not in _END_STATE:
+    if not succeeded and result.outcome not in _END_STATE:
         _note_failure(state, record, result)
-    _fail_missing_outputs(state, record, result)
-    _wake_dependants(state, record, result)
+    if record.spec.outputs:
+        _fail_missing_outputs(state, record, result)
+    if record.dependants:
+        _wake_dependants(state, record, result)
     upkeep.forget_if_unneeded(state, record)
 
 

@@ -67,11 +67,20 @@ class Copies:
     def has_news(self) -> bool:
         return bool(self.files or self.objects or self.joined or self.left or self.failed)
 
+    @property
+    def any_wanted(self) -> bool:
+        return bool(self.broadcasts or self.replicated or self.targets or self.few)
+
     def settled(self) -> None:
         """The step is over."""
         if self.has_news:
             for news in (self.files, self.objects, self.joined, self.left, self.failed):
                 news.clear()
+
+    def object_gone(self, object_id: ObjectId) -> None:
+        """Nobody is to have it any more."""
+        if object_id in self.targets or object_id in self.few:
+            self.objects[object_id] = None
 
     def all(self) -> Iterator[Broadcast]:
         return (broadcast for some in self.broadcasts.values() for broadcast in some)

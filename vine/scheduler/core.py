@@ -34,6 +34,7 @@ from vine.scheduler import (
 )
 from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
+from vine.scheduler.records import AttemptStarted
 from vine.scheduler.settings import Settings
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState
@@ -53,6 +54,8 @@ from vine.wire.worker_messages import (
     WorkerHello,
     WorkerStatus,
 )
+
+_STAGED, _RUNNING = TaskState.STAGED, TaskState.RUNNING
 
 _Handler = Callable[[Any, Any], None]
 
@@ -111,15 +114,17 @@ class Scheduler:
                 worker.heard_at = now
                 self._route(self._from_worker, worker, message)
                 return self._finish()
+            if (client := state.clients.get(peer)) is not None and (handler := self._from_client.get(type(message))):
+                client.heard_at = now
+                handler(client, message)
+                return self._finish()
             self.heard(peer, now)
             if (hello := self._hellos.get(type(message))) is not None:
                 hello(peer, message)
-            elif (client := state.clients.get(peer)) is not None:
-                self._route(self._from_client, client, message)
             elif (factory := state.factories.get(peer)) is not None:
                 self._route(self._from_factory, factory, message)
             else:
-                state.strange += 1  # It has left, or never said hello.
+                state.strange += 1  # It has left, never said hello, or may not say this.
         except MalformedMessage:
             state.strange += 1  # Raised before anything was changed.
         return self._finish()
@@ -233,6 +238,8 @@ class Scheduler:
             return state.take_actions()  # As after most heartbeats and starts.
         self._end_doomed()
         dispatch.dispatch(state)
+        if state.is_settled:
+            return state.take_actions()  # As after most ends.
         downloads.settle(state)
         while state.doomed:  # An input of a task that was ready is gone, and cannot be had again.
             self._end_doomed()
@@ -369,12 +376,13 @@ class Scheduler:
     # --- workers -------------------------------------------------------------------------------
 
     def _on_tasks_started(self, worker: WorkerRecord, message: TasksStarted) -> None:
+        state = self.state
         for attempt in message.attempts:
-            record = self.state.tasks.by_attempt.get(attempt)
-            if record is not None and record.state is TaskState.STAGED and attempt in worker.attempts:
-                self.state.tasks.move(record, TaskState.RUNNING)
-                self.state.record(fleet.started(attempt))
-        self.state.prefetches.open(worker)
+            record = state.tasks.by_attempt.get(attempt)
+            if record is not None and record.state is _STAGED and attempt in worker.attempts:
+                state.tasks.move(record, _RUNNING)
+                state.record(AttemptStarted(attempt))
+        state.prefetches.open(worker)
 
     def _on_attempts_ended(self, worker: WorkerRecord, message: AttemptsEnded) -> None:
         for result in message.results:

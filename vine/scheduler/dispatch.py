@@ -10,9 +10,10 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import prefetching, recovery, results, staging
-from vine.scheduler.files import ObjectRecord
-from vine.scheduler.placement import Shape, few
+from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
+from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, input_files, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources
@@ -20,6 +21,7 @@ from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Re
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
+_STAGED = TaskState.STAGED
 _COMING_WEIGHT = 0.5  # An input on its way counts half as much as one that is there.
 
 
@@ -79,13 +81,28 @@ def dispatch(state: State) -> None:
     """Pair ready tasks with workers while there is room."""
     if state.placement.due and not state.stopping:
         state.placement.tell_time(state.now)
-        state.placement.next_pairs(
-            state.tasks.by_id,
-            lambda record: held_bytes(state, record),
-            lambda shape: places_of(state, shape),
-            lambda record, worker: prefetching.instead(state, record, worker),
-            lambda record, worker, allotment: _assign(state, record, worker, allotment),
-        )
+        state.placement.next_pairs(state.tasks.by_id, _Room(state))
+
+
+class _Room:
+    """What the placement may ask of this room."""
+
+    __slots__ = ("_state",)
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def holders(self, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
+        return held_bytes(self._state, record)
+
+    def places(self, shape: Shape) -> set[WorkerId]:
+        return places_of(self._state, shape)
+
+    def instead(self, record: TaskRecord, worker: WorkerRecord) -> TaskRecord:
+        return prefetching.instead(self._state, record, worker)
+
+    def assign(self, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
+        _assign(self._state, record, worker, allotment)
 
 
 def places_of(state: State, shape: Shape) -> set[WorkerId]:
@@ -110,7 +127,7 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
             if worker_id != MANAGER:
                 yield worker_id, float(weight)
         coming = state.transfers.receiving.get(known.archive or known.object_id, {})
-        for worker_id in few(set(coming)):
+        for worker_id in few(coming.keys()):
             yield worker_id, weight * _COMING_WEIGHT
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id[task_id]
@@ -121,24 +138,54 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
 
 
 def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
-    for file_id in input_files(record.spec):
-        if not state.files.is_available(file_id):
-            reconsider(state, record)  # An input was lost while the task was ready.
-            return
-    for task_id in record.spec.depends:
-        if not results.is_there(state, state.tasks.by_id[task_id]):
-            reconsider(state, record)
-            return
+    inputs = _inputs(state, record)
+    if inputs is None or (record.spec.depends and not _has_results(state, record)):
+        reconsider(state, record)  # An input was lost while the task was ready.
+        return
+    worker_id = worker.worker_id
+    attempt = Attempt(state.next_attempt(), worker_id, state.now)
     state.prefetches.forget(record.task_id)
-    attempt = Attempt(state.next_attempt(), worker.worker_id, state.now)
     worker.take(attempt.attempt_id, allotment)
     state.load_changed(worker)
     state.tasks.begin(record, attempt)
-    state.tasks.move(record, TaskState.STAGED)
-    for known in needed_objects(state, record):
-        staging.need(state, worker.worker_id, known)
-    state.give(worker.worker_id, _assignment(state, record, attempt, allotment))
-    state.record(AttemptAssigned(attempt.attempt_id, record.task_id, worker.worker_id))
+    state.tasks.move(record, _STAGED)
+    if record.spec.depends:
+        inputs += _results(state, record)
+    for known in inputs:
+        if known.object_id not in worker.holds:
+            staging.need(state, worker_id, known)
+    state.give(worker_id, _assignment(state, record, attempt, allotment))
+    state.record(AttemptAssigned(attempt.attempt_id, record.spec.task_id, worker_id))
+
+
+def _inputs(state: State, record: TaskRecord) -> list[ObjectRecord] | None:
+    """What the task's files stand for; None if one of them cannot be had."""
+    files, found = state.files, []
+    for file_id in input_files(record.spec):
+        known = files.object_of(file_id)
+        if known is None or not files.can_be_had(known):
+            return None
+        found.append(known)
+    return found
+
+
+def _has_results(state: State, record: TaskRecord) -> bool:
+    return all(results.is_there(state, state.tasks.by_id[task_id]) for task_id in record.spec.depends)
+
+
+def _results(state: State, record: TaskRecord) -> list[ObjectRecord]:
+    """Those results of other tasks that the task takes and that do not travel in its assignment."""
+    inline_left = config.dependency_bytes_inline_max
+    found = []
+    for task_id in record.spec.depends:
+        dependency = state.tasks.by_id[task_id]
+        if dependency.value is not None:
+            inline_left -= len(dependency.value)
+            if inline_left < 0:
+                _make_object(state, dependency)
+        if dependency.value_object is not None:
+            found.append(state.files.objects[dependency.value_object])
+    return found
 
 
 def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
@@ -147,15 +194,7 @@ def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
         known = state.files.object_of(file_id)
         assert known is not None, f"task {record.task_id} is staged without its input {file_id}"
         yield known
-    inline_left = config.dependency_bytes_inline_max
-    for task_id in record.spec.depends:
-        dependency = state.tasks.by_id[task_id]
-        if dependency.value is not None:
-            inline_left -= len(dependency.value)
-            if inline_left < 0:
-                _make_object(state, dependency)
-        if dependency.value_object is not None:
-            yield state.files.objects[dependency.value_object]
+    yield from _results(state, record)
 
 
 def takes(state: State, record: TaskRecord, known: ObjectRecord) -> bool:
@@ -175,35 +214,31 @@ def _make_object(state: State, dependency: TaskRecord) -> None:
 
 
 def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: Resources) -> Assignment:
-    spec = record.spec
-
-    def content(file_id: FileId | None) -> ObjectId | None:
-        return None if file_id is None else state.files.by_id[file_id].object_id
-
-    def bound(file_id: FileId) -> ObjectId:
-        identity = content(file_id)
-        assert identity is not None, f"input {file_id} has no content"
-        return identity
-
+    spec, files, tasks = record.spec, state.files.by_id, state.tasks.by_id
     return Assignment(
         attempt=attempt.attempt_id,
         task_id=spec.task_id,
         kind=spec.kind,
         allotment=allotment,
         command=spec.command,
-        function=content(spec.function),
+        function=None if spec.function is None else files[spec.function].object_id,
         payload=spec.payload,
-        payload_object=content(spec.payload_file),
-        values=tuple(_dependency_value(state.tasks.by_id[task_id]) for task_id in spec.depends),
-        inputs=tuple(ObjectMount(bound(mount.file_id), mount.name) for mount in spec.inputs),
+        payload_object=None if spec.payload_file is None else files[spec.payload_file].object_id,
+        values=tuple([_dependency_value(tasks[task_id]) for task_id in spec.depends]),
+        inputs=tuple([ObjectMount(_bound(files[mount.file_id]), mount.name) for mount in spec.inputs]),
         outputs=spec.outputs,
         variables=spec.variables,
-        environment=content(spec.environment),
+        environment=None if spec.environment is None else files[spec.environment].object_id,
         time_limit_s=spec.time_limit_s,
         label=spec.label,
         limits=limits_of(record),
-        shared=tuple([bound(file_id) for file_id in spec.shared]) if spec.shared else (),
+        shared=tuple([_bound(files[file_id]) for file_id in spec.shared]) if spec.shared else (),
     )
+
+
+def _bound(file: FileRecord) -> ObjectId:
+    assert file.object_id is not None, f"input {file.file_id} has no content"
+    return file.object_id
 
 
 def limits_of(record: TaskRecord) -> Limits | None:

@@ -126,6 +126,8 @@ def want(state: State, file: FileRecord) -> None:
 
 def forgo(state: State, file: FileRecord) -> None:
     """A task or client does not wait for it any more: if nobody does for any file of its URL, its download stops."""
+    if not state.downloads.by_url:
+        return
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)
         if archive is not None and archive.spec.url is not None:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from msgspec.structs import force_setattr
+
 from vine import config
-from vine.names import MANAGER, AttemptId, ObjectId, WorkerId
+from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import closing, dispatch, downloads, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
-from vine.scheduler.placement import Shape
-from vine.scheduler.records import AttemptStarted, WorkerJoined
-from vine.scheduler.tasks import TaskState
+from vine.scheduler.records import WorkerJoined
+from vine.scheduler.shapes import Shape
+from vine.scheduler.tasks import TaskState, same
 from vine.scheduler.wall_times import could_last, end_of
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
@@ -50,6 +52,7 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
 
 
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
+    force_setattr(hello, "capacity", same(hello.capacity))  # Most workers are alike, and it is looked at often.
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now, ends_at=end_of(hello, state.now))
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = hello.worker_id
@@ -62,10 +65,6 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
     state.record(WorkerJoined(hello.worker_id, hello.hostname, hello.capacity, hello.log_path))
-
-
-def started(attempt: AttemptId) -> AttemptStarted:
-    return AttemptStarted(attempt)
 
 
 def announced(state: State, worker: WorkerRecord, object_id: ObjectId, forever: bool) -> None:

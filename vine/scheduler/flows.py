@@ -177,13 +177,19 @@ class Transfers:
 
     def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
         """Forget what failed of a node that has left, or of an object that is no more."""
-        self.shunned = {pair for pair in self.shunned if node != pair[0] and object_id != pair[1]}
-        self.verified = {pair for pair in self.verified if node != pair[0] and object_id != pair[1]}
+        for pairs in (self.shunned, self.verified):
+            if pairs:
+                pairs -= {pair for pair in pairs if node == pair[0] or object_id == pair[1]}
         if node is not None:
             self.starved.pop(node, None)
-        for table in (self.failures, self.doubted):
+        for table in (self.failures, self.doubted) if self.failures or self.doubted else ():
             for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
                 del table[pair]
+
+    def spreads(self, object_id: ObjectId) -> bool:
+        """Whether somebody gets, wants or plans the object, so that it matters who else has it."""
+        flows = object_id in self.receiving or object_id in self.wanting
+        return flows or object_id in self.mates or object_id in self.forests
 
     def coming_to(self, object_id: ObjectId) -> set[WorkerId]:
         """The nodes that receive the object or wait for a source of it."""

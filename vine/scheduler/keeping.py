@@ -34,7 +34,8 @@ def bind(
     known = state.files.bind(file, object_id, manifest)
     if known.holders:
         state.placement.copies_came({file.file_id})
-    state.transfers.touch(MANAGER, object_id)  # The file may forbid to share it.
+    if state.transfers.spreads(object_id) or state.copies.any_wanted:
+        state.transfers.touch(MANAGER, object_id)  # The file may forbid to share it.
     known.data = known.data if data is None else data
     known.archive = known.archive if archive is None else archive
     if _LEVELS.index(file.spec.cache) > _LEVELS.index(known.cache):
@@ -56,11 +57,13 @@ def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     known.holders.add(worker.worker_id)
     state.placement.copies_came(known.files)
     _pardon(state, worker, known)
-    state.transfers.want_no_more(worker.worker_id, known.object_id)  # It may have made what it was to be sent.
+    if known.data is None or state.transfers.spreads(known.object_id) or state.copies.any_wanted:
+        state.transfers.want_no_more(worker.worker_id, known.object_id)  # It may have made what it was to be sent.
     hosts = {state.workers[keeper].host_id for keeper in known.keepers}
     if len(hosts) < keepers_wanted(known) and worker.host_id not in hosts:
         known.keepers |= {worker.worker_id}
-    state.unrated[worker.worker_id, known.object_id] = None
+    if worker.told.get(known.object_id) != _terms(worker, known):
+        state.unrated[worker.worker_id, known.object_id] = None
 
 
 def _pardon(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
@@ -171,6 +174,12 @@ def send_terms(worker: WorkerRecord, known: ObjectRecord) -> CacheLevel:
     return known.cache
 
 
+def _terms(worker: WorkerRecord, known: ObjectRecord) -> Terms:
+    """What the worker is to know of its copy."""
+    forever = known.cache is CacheLevel.FOREVER or is_kept_for_ever(worker, known.object_id)
+    return Terms(worker.worker_id not in known.keepers, forever)
+
+
 def rate(state: State) -> None:
     """Tell workers of those copies that are worth more or less than they think."""
     news: dict[tuple[WorkerId, Terms], list[ObjectId]] = {}
@@ -180,11 +189,7 @@ def rate(state: State) -> None:
             continue
         told = worker.told.get(object_id)
         known = state.files.objects.get(object_id)
-        if known is None:
-            terms = Terms(spare=True, forever=is_kept_for_ever(worker, object_id))
-        else:
-            forever = known.cache is CacheLevel.FOREVER or is_kept_for_ever(worker, object_id)
-            terms = Terms(spare=worker_id not in known.keepers, forever=forever)
+        terms = Terms(True, is_kept_for_ever(worker, object_id)) if known is None else _terms(worker, known)
         if told != terms:
             worker.told[object_id] = terms
             news.setdefault((worker_id, terms), []).append(object_id)

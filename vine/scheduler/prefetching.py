@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.names import ObjectId, TaskId, WorkerId
+from vine.names import MANAGER, ObjectId, TaskId, WorkerId
 from vine.scheduler import broadcasting, dispatch, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.queues import Entry, Queue
@@ -122,7 +122,15 @@ def _is_worth_it(state: State, task_id: TaskId) -> bool:
     if task_id in state.prefetches.worker_of or not _waits(state, task_id):
         return False
     record = state.tasks.by_id[task_id]
-    return not state.placement.shape_of(record).ahead and bool(large_inputs(state, record))
+    if state.placement.shape_of(record).ahead:
+        return False
+    return any(not _is_everywhere(state, known) for known in large_inputs(state, record))
+
+
+def _is_everywhere(state: State, known: ObjectRecord) -> bool:
+    """Whether it makes next to no difference where a task runs that needs it."""
+    holders = len(known.holders) - (MANAGER in known.holders)
+    return holders >= config.prefetch_everywhere_share * len(state.workers)
 
 
 def _plan(state: State, entry: Entry, record: TaskRecord) -> bool:

@@ -41,6 +41,9 @@ class Queue:
             return heapq.heappop(self._others)
         return self._line.popleft()
 
+    def __bool__(self) -> bool:
+        return bool(self._line or self._others)
+
     def __len__(self) -> int:
         return len(self._line) + len(self._others)
 

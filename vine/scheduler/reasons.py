@@ -12,10 +12,9 @@ from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, suits, unfit_message
-from vine.scheduler.placement import Shape
+from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.wall_times import lasts
-from vine.scheduler.workers import amounts
 from vine.wire.parts import Resources
 
 if TYPE_CHECKING:
@@ -138,7 +137,12 @@ def _why_staged(state: State, record: TaskRecord) -> str:
 
 
 def _resources(resources: Resources) -> dict[str, float]:
-    return dict(zip(("cores", "memory_mb", "disk_mb", "gpus"), amounts(resources), strict=True))
+    return {
+        "cores": resources.cores,
+        "memory_mb": resources.memory_mb,
+        "disk_mb": resources.disk_mb,
+        "gpus": resources.gpus,
+    }
 
 
 def snapshot(state: State) -> dict[str, Any]:
@@ -188,15 +192,15 @@ def snapshot(state: State) -> dict[str, Any]:
 def _worker(state: State, worker_id: str) -> dict[str, Any]:
     worker = state.workers[worker_id]  # type: ignore[index]  # keys of that very table
     status = worker.status
-    states = Counter(state.tasks.by_attempt[attempt].state for attempt in worker.attempts)
+    states = [state.tasks.by_attempt[attempt].state for attempt in worker.attempts]
     return {
         "id": worker_id,
         "hostname": worker.hello.hostname,
         "pid": worker.hello.pid,
         "capacity": _resources(worker.capacity),
         "used": _resources(worker.used),
-        "running": states[TaskState.RUNNING],
-        "staged": states[TaskState.STAGED],
+        "running": states.count(TaskState.RUNNING),
+        "staged": states.count(TaskState.STAGED),
         "objects": len(worker.holds),
         "open": worker.open,
         "since_s": state.now - worker.joined_at,

@@ -87,11 +87,14 @@ def source_slow(state: State, worker: WorkerRecord, message: SourceSlow) -> None
         return
     edges = forest.demote(node) if slow == node else forest.accuse(slow, node, message.silent)
     _touch_all(state, object_id, edges)
-    if forest.is_suspended(slow):
-        state.transfers.touch(slow, object_id)  # Its flow is to stop: who lives answers that.
     if forest.is_slow(slow):
         state.transfers.backup_gone(slow, object_id)
         state.ranks.was_slow(slow, object_id)
+    if forest.is_suspended(slow):
+        if (slow, object_id) in state.transfers.into:
+            state.transfers.touch(slow, object_id)  # Its flow is to stop: who lives answers that.
+        else:
+            leave(state, slow, object_id)  # It waits for slots itself, with nothing to stop: no answer would ever come.
 
 
 def answered(state: State, worker_id: WorkerId, object_id: ObjectId) -> None:

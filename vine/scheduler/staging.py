@@ -23,6 +23,8 @@ from vine.wire.worker_messages import AbandonFetch, ChangeSources, DropObjects, 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
+_NOBODY: frozenset[WorkerId] = frozenset()
+
 
 def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
     """See to it that the worker gets the object, unless it has it or it is on its way."""
@@ -49,9 +51,11 @@ def comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
 
 def places(state: State, known: ObjectRecord) -> list[WorkerId]:
     """The workers that have the object or are about to, in a stable order."""
-    near = known.holders | state.transfers.coming_to(known.object_id)
-    near |= {mate for waiting in state.transfers.mates.get(known.object_id, {}).values() for mate in waiting}
-    near |= state.transfers.makers.get(known.object_id, set())
+    transfers, object_id = state.transfers, known.object_id
+    near = known.holders | transfers.makers.get(object_id, _NOBODY)
+    if transfers.spreads(object_id):
+        near |= transfers.coming_to(object_id)
+        near |= {mate for waiting in transfers.mates.get(object_id, {}).values() for mate in waiting}
     return sorted(near - {MANAGER})
 
 
@@ -107,6 +111,8 @@ def plan_object(state: State, object_id: ObjectId) -> None:
 
 def plan_all(state: State) -> None:
     """A slot or a holder has appeared: see who can use it."""
+    if not (state.transfers.wanting or state.transfers.hungry):
+        return
     state.transfers.retrying = True
     plan_single(state)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from vine import config
@@ -127,17 +127,24 @@ class State:
 
     def take_actions(self) -> list[Action]:
         """End the step."""
-        for worker_id, assignments in self._assignments.items():
-            for some in _parted(assignments, _assignment_bytes):
-                self.tell_worker(worker_id, RunAttempts(some))
-        for peer, results in self._results.items():
-            for ended in _parted(results, _result_bytes):
-                self.send(peer, TasksEnded(ended))
-        out, self._out = self._out, []
-        self._assignments, self._results = {}, {}
+        out: list[Action] = []
         if self._records:
-            out.insert(0, actions.Journal(tuple(self._records)))
+            out.append(actions.Journal(tuple(self._records)))
             self._records = []
+        if self._out:
+            out += self._out
+            self._out = []
+        if self._assignments:
+            for worker_id, assignments in self._assignments.items():
+                worker = self.workers.get(worker_id)
+                if worker is not None:
+                    some = _parted(assignments, _assignment_bytes)
+                    out += [actions.Send(worker.peer, RunAttempts(portion)) for portion in some]
+            self._assignments = {}
+        if self._results:
+            for client, results in self._results.items():
+                out += [actions.Send(client, TasksEnded(some)) for some in _parted(results, _result_bytes)]
+            self._results = {}
         return out
 
     def doom(self, task_id: TaskId, outcome: Outcome, message: str) -> None:
@@ -155,21 +162,22 @@ class State:
         return TransferId(self.settings.epoch, self._counter)
 
 
-def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> Iterator[tuple[Item, ...]]:
+def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> list[tuple[Item, ...]]:
     """In order, in portions that a message can hold."""
     if len(items) == 1:
-        yield (items[0],)
-        return
+        return [(items[0],)]
+    portions: list[tuple[Item, ...]] = []
     portion: list[Item] = []
     portion_bytes = 0
     for item in items:
         size = bytes_of(item)
         if portion and portion_bytes + size > config.portion_bytes_max:
-            yield tuple(portion)
+            portions.append(tuple(portion))
             portion, portion_bytes = [], 0
         portion.append(item)
         portion_bytes += size
-    yield tuple(portion)
+    portions.append(tuple(portion))
+    return portions
 
 
 def _assignment_bytes(assignment: Assignment) -> int:

@@ -143,37 +143,45 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
 
 def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
     """Why the task can never run, if that is known already."""
-    for file_id in (*input_files(record.spec), *(mount.file_id for mount in record.spec.outputs)):
+    spec, inputs = record.spec, input_files(record.spec)
+    outputs = [mount.file_id for mount in spec.outputs]
+    for file_id in (*inputs, *outputs):
         file = state.files.by_id.get(file_id)
         if file is None or file.forgotten or file.client != record.client:
             return Outcome.INPUT_MISSING, f"file {file_id} is not declared (any more): declare it before the task"
-    made = {mount.file_id for mount in record.spec.outputs}
-    for mount in record.spec.outputs:
-        file = state.files.by_id[mount.file_id]
-        if file.spec.kind is FileKind.UNTAR:
-            return Outcome.OUTPUT_MISSING, f"{file.spec.label} is unpacked by workers and no task's output: use a temp"
-        if file.spec.kind is FileKind.URL:
-            return Outcome.OUTPUT_MISSING, f"{file.spec.label} is downloaded and no task's output: use a temp"
-        if file.spec.kind is FileKind.LOCAL and file.failure is not None:
-            return file.failure
-    for file_id in input_files(record.spec):
-        file = state.files.by_id[file_id]
-        if file_id in made and file.object_id is None:
-            message = f"the task takes {file.spec.label}, which it makes itself: declare another file for its output"
-            return Outcome.INPUT_MISSING, message
-        if file.failure is not None:
-            return file.failure
-        if (
-            file.spec.kind is FileKind.LOCAL
-            and is_output_only(file)
-            and file.object_id is None
-            and file.producer is None
-        ):
-            message = f"input file {file.spec.label} does not exist: create it before it is declared"
-            return Outcome.INPUT_MISSING, message
-    policy = record.spec.policy
-    if policy is not None and not {mount.file_id for mount in record.spec.inputs}.issuperset(policy.strict):
+    for file_id in outputs:
+        if (trouble := _trouble_with_output(state.files.by_id[file_id])) is not None:
+            return trouble
+    for file_id in inputs:
+        if (trouble := _trouble_with_input(state.files.by_id[file_id], file_id in outputs)) is not None:
+            return trouble
+    if spec.policy is not None and not {mount.file_id for mount in spec.inputs}.issuperset(spec.policy.strict):
         return Outcome.INPUT_MISSING, "a strict input is no input of the task: add it as one"
+    return _trouble_with_results(state, record) if spec.depends else None
+
+
+def _trouble_with_output(file: FileRecord) -> tuple[Outcome, str] | None:
+    if file.spec.kind is FileKind.UNTAR:
+        return Outcome.OUTPUT_MISSING, f"{file.spec.label} is unpacked by workers and no task's output: use a temp"
+    if file.spec.kind is FileKind.URL:
+        return Outcome.OUTPUT_MISSING, f"{file.spec.label} is downloaded and no task's output: use a temp"
+    return file.failure if file.spec.kind is FileKind.LOCAL else None
+
+
+def _trouble_with_input(file: FileRecord, is_made: bool) -> tuple[Outcome, str] | None:
+    """`is_made`: the task that takes it makes it itself."""
+    if file.failure is None and file.object_id is not None:
+        return None
+    if is_made and file.object_id is None:
+        message = f"the task takes {file.spec.label}, which it makes itself: declare another file for its output"
+        return Outcome.INPUT_MISSING, message
+    if file.failure is None and file.spec.kind is FileKind.LOCAL and is_output_only(file) and file.producer is None:
+        message = f"input file {file.spec.label} does not exist: create it before it is declared"
+        return Outcome.INPUT_MISSING, message
+    return file.failure
+
+
+def _trouble_with_results(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
     for task_id in record.spec.depends:
         needed = state.tasks.by_id.get(task_id)
         if needed is None or needed is record or needed.client != record.client or needed.result_forgotten:

@@ -38,17 +38,12 @@ class TaskState(enum.Enum):
 
     __hash__ = object.__hash__  # Enum's own is a function in Python, and states are looked up several times a task.
 
-    @property
-    def ended(self) -> bool:
-        return self in _ENDED
-
-    @property
-    def assigned(self) -> bool:
-        return self in _ASSIGNED
+    def __init__(self, name: str) -> None:
+        self.ended = name in ("done", "failed", "cancelled")
+        self.assigned = name in ("staged", "running", "collecting")
 
 
-_ENDED = frozenset({TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED})
-_ASSIGNED = frozenset({TaskState.STAGED, TaskState.RUNNING, TaskState.COLLECTING})
+_ENDED = frozenset(state for state in TaskState if state.ended)
 
 _WAITING, _READY, _STAGED = TaskState.WAITING, TaskState.READY, TaskState.STAGED
 _RUNNING, _COLLECTING = TaskState.RUNNING, TaskState.COLLECTING
@@ -77,7 +72,7 @@ class Attempt:
     attempt_id: AttemptId
     worker: WorkerId
     assigned_at: float
-    collecting: set[ObjectId] = field(default_factory=set)  # what still comes back from the worker
+    collecting: Set[ObjectId] = _NONE  # what still comes back from the worker; changes by `added` and `removed`
     result: TaskResult | None = None  # to be committed when nothing is collected any more
 
 
@@ -202,31 +197,26 @@ def _body_key(kind: TaskKind, function: FileId | None, shape: str) -> str:
 def share_what_is_alike(spec: TaskSpec) -> None:
     """Let the specs of a group have one request, label, function between them: each was decoded with its own."""
     for name in _ALIKE:
-        force_setattr(spec, name, _same(getattr(spec, name)))
+        force_setattr(spec, name, same(getattr(spec, name)))
     if not spec.variables:
         force_setattr(spec, "variables", _NO_VARIABLES)
 
 
 @lru_cache(_KEYS_REMEMBERED, typed=True)
-def _same(value: Hashable) -> Hashable:
+def same(value: Hashable) -> Hashable:
     """The first of all equal ones."""
     return value
 
 
 def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
     """Every file that must be on a worker before the task's body starts."""
-    if spec.payload_file is None and not spec.inputs:
-        return _common_files(spec.function, spec.environment, spec.shared)  # Most tasks have none of their own.
-    own = () if spec.payload_file is None else (spec.payload_file,)
-    common = _common_files(spec.function, spec.environment, spec.shared)
-    return (*common, *own, *[mount.file_id for mount in spec.inputs])
+    files = _shared_files(spec.function, spec.payload_file, spec.environment, *spec.shared)
+    return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
 
 
 @lru_cache(_KEYS_REMEMBERED)
-def _common_files(
-    function: FileId | None, environment: FileId | None, shared: tuple[FileId, ...]
-) -> tuple[FileId, ...]:
-    return tuple([file_id for file_id in (function, environment, *shared) if file_id is not None])
+def _shared_files(*files: FileId | None) -> tuple[FileId, ...]:
+    return tuple([file_id for file_id in files if file_id is not None])
 
 
 class TaskTable:

@@ -29,13 +29,15 @@ def hold_inputs(state: State, record: TaskRecord) -> None:
 
 
 def release_inputs(state: State, record: TaskRecord) -> None:
+    task_id, files = record.spec.task_id, state.files.by_id
     for file_id in input_files(record.spec):
-        file = state.files.by_id.get(file_id)
+        file = files.get(file_id)
         if file is not None:
             file.users -= 1
-            file.waiting.discard(record.task_id)
-            if not file.users or file.spec.url is not None or file.spec.source is not None:
-                drop_if_unneeded(state, file)  # Else it changes nothing, as for most files of most tasks.
+            if file.waiting:
+                file.waiting.discard(task_id)
+            if not file.users or state.downloads.by_url:
+                drop_if_unneeded(state, file)
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id.get(task_id)
         if dependency is not None:
@@ -47,10 +49,11 @@ def release_inputs(state: State, record: TaskRecord) -> None:
 def drop_if_unneeded(state: State, file: FileRecord) -> None:
     """Drop the copies of a file that nobody will ask for; at cache level `task`, those on workers."""
     downloads.forgo(state, file)
-    if file.users or any(state.files.by_id[unpacked].users for unpacked in file.unpacked):
+    if file.users or (file.unpacked and any(state.files.by_id[unpacked].users for unpacked in file.unpacked)):
         return
     if file.forgotten and not file.unpacked:
-        _bring_no_more(state, file)
+        if file.bring:
+            _bring_no_more(state, file)
         unbind(state, file)
         state.files.forget(file)
         state.copies.replicated.discard(file.file_id)
@@ -109,7 +112,7 @@ def unbind(state: State, file: FileRecord) -> None:
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
     _stop_transfers(state, known)
-    state.copies.objects[known.object_id] = None
+    state.copies.object_gone(known.object_id)
     if MANAGER in known.holders:
         keeping.manager_has_not(state, known)
         state.do(actions.StopServing(known.object_id))
@@ -122,16 +125,19 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
             keeping.keep_unclaimed(state, worker, known.object_id)
     if not keep_on_workers:
         drop_copies(state, known)
+    state.transfers.dirty.pop(known.object_id, None)  # There is nothing left to be brought up to date.
 
 
 def _stop_transfers(state: State, known: ObjectRecord) -> None:
-    for transfer_id in list(state.transfers.receiving.get(known.object_id, {}).values()):
-        staging.abandon(state, state.transfers.active[transfer_id], for_good=True)
-    state.transfers.wanting.pop(known.object_id, None)
-    mates.drop_object(state, known.object_id)
-    spreading.dissolve(state, known.object_id)
-    state.transfers.forgive(object_id=known.object_id)
-    state.ranks.forget(object_id=known.object_id)
+    transfers, object_id = state.transfers, known.object_id
+    if transfers.spreads(object_id):
+        for transfer_id in list(transfers.receiving.get(object_id, {}).values()):
+            staging.abandon(state, transfers.active[transfer_id], for_good=True)
+        transfers.wanting.pop(object_id, None)
+        mates.drop_object(state, object_id)
+        spreading.dissolve(state, object_id)
+    transfers.forgive(object_id=object_id)
+    state.ranks.forget(object_id=object_id)
 
 
 def drop_copies(state: State, known: ObjectRecord) -> None:
@@ -152,17 +158,22 @@ def forget_if_unneeded(state: State, record: TaskRecord) -> None:
         return
     if record.heirs and not record.generation:
         return  # Made from other things than remote results: it is kept for those that are made from it.
-    drop_value(state, record)
+    if record.value_object is not None:
+        drop_value(state, record)
     record.value = None
-    if record.heirs:
+    if record.heirs or (record.spec.outputs and _makes_files(state, record)):
         return
+    state.tasks.remove(record)
+    results.settle(state, record)
+    client = state.clients.get(record.client)
+    if client is not None:
+        client.tasks.discard(record.spec.task_id)
+
+
+def _makes_files(state: State, record: TaskRecord) -> bool:
+    """Whether the task must run again, should what it has made be lost."""
     outputs = [state.files.by_id.get(mount.file_id) for mount in record.spec.outputs]
-    if not any(file is not None and file.producer == record.task_id for file in outputs):
-        state.tasks.remove(record)
-        results.settle(state, record)
-        client = state.clients.get(record.client)
-        if client is not None:
-            client.tasks.discard(record.task_id)
+    return any(file is not None and file.producer == record.task_id for file in outputs)
 
 
 def drop_value(state: State, record: TaskRecord) -> None:

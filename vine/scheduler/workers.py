@@ -30,6 +30,7 @@ class WorkerRecord:
     joined_at: float
     heard_at: float
     used: Resources = _NOTHING
+    load: float = 0.0  # the largest share of what it has that is taken; above 1 where work is queued ahead of time
     attempts: dict[AttemptId, Resources] = field(default_factory=dict)
     holds: set[ObjectId] = field(default_factory=set)
     told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
@@ -62,11 +63,13 @@ class WorkerRecord:
         assert attempt not in self.attempts, f"attempt {attempt} was assigned twice"
         self.attempts[attempt] = allotment
         used = self.used
-        self.used = Resources(
-            used.cores + allotment.cores,
-            used.memory_mb + allotment.memory_mb,
-            used.disk_mb + allotment.disk_mb,
-            used.gpus + allotment.gpus,
+        self._use(
+            Resources(
+                used.cores + allotment.cores,
+                used.memory_mb + allotment.memory_mb,
+                used.disk_mb + allotment.disk_mb,
+                used.gpus + allotment.gpus,
+            )
         )
         self.idle_since = None
         if len(self.attempts) == 2:
@@ -74,18 +77,27 @@ class WorkerRecord:
         elif len(self.attempts) > 2:
             self.crowded.add(attempt)
 
-    def release(self, attempt: AttemptId, now: float) -> None:
+    def release(self, attempt: AttemptId, now: float) -> Resources:
+        """Returns what the attempt had been given."""
         allotment, used = self.attempts.pop(attempt), self.used
-        self.used = Resources(  # Never less than nothing, as rounding would have it.
-            max(0.0, used.cores - allotment.cores),
-            max(0.0, used.memory_mb - allotment.memory_mb),
-            max(0.0, used.disk_mb - allotment.disk_mb),
-            max(0.0, used.gpus - allotment.gpus),
-        )
         self.crowded.discard(attempt)
         if not self.attempts:
-            self.used = _NOTHING  # No rounding errors pile up over the worker's life.
+            self._use(_NOTHING)  # No rounding errors pile up over the worker's life.
             self.idle_since = now
+            return allotment
+        self._use(
+            Resources(
+                _less(used.cores, allotment.cores),
+                _less(used.memory_mb, allotment.memory_mb),
+                _less(used.disk_mb, allotment.disk_mb),
+                _less(used.gpus, allotment.gpus),
+            )
+        )
+        return allotment
+
+    def _use(self, used: Resources) -> None:
+        self.used = used
+        self.load = _load(used, self.hello.capacity)
 
     def had_no_room(self) -> None:
         """An attempt beside others did not fit onto the disk, and is gone: no more than are left from now on."""
@@ -99,16 +111,21 @@ class WorkerRecord:
             self.attempts_max += 1
             self.ends_since = 0
 
-    @property
-    def load(self) -> float:
-        """The largest share of what it has that is taken; above 1 where work is queued ahead of time."""
-        used, has = self.used, self.hello.capacity
-        return max(  # Written out: this is asked several times a task.
-            used.cores / has.cores if has.cores else 0.0,
-            used.memory_mb / has.memory_mb if has.memory_mb else 0.0,
-            used.disk_mb / has.disk_mb if has.disk_mb else 0.0,
-            used.gpus / has.gpus if has.gpus else 0.0,
-        )
+
+def _less(used: float, given: float) -> float:
+    """What is left; never less than nothing, as rounding would have it."""
+    return used - given if used > given else 0.0
+
+
+def _load(used: Resources, has: Resources) -> float:
+    load = used.cores / has.cores if has.cores else 0.0
+    if has.memory_mb and (share := used.memory_mb / has.memory_mb) > load:
+        load = share
+    if has.disk_mb and (share := used.disk_mb / has.disk_mb) > load:
+        load = share
+    if has.gpus and (share := used.gpus / has.gpus) > load:
+        load = share
+    return load
 
 
 def amounts(resources: Resources) -> tuple[float, float, float, float]:

@@ -18,7 +18,8 @@ else:
     import tomli as tomllib
 
 CLUSTER = Path(__file__).with_name("cluster.toml")
-ORIGINS = ("sourced", "measured", "fitted")
+ORIGINS = ("sourced", "measured", "fitted", "left out")  # The last: what only other readings of the paper need.
+EACH_RUN = ("others_streams", "slow_share")  # parameters that each run has its own of
 _KEYS = {"value", "unit", "is", "from"}
 
 
@@ -54,6 +55,7 @@ class Parameters:
     hashing_bytes_per_s: float
     unpack_vine_bytes_per_s: float
     unpack_taskvine_bytes_per_s: float
+    slowest_over_fastest: float
     slow_factor: float
     slow_share: Mapping[int, float]
     # The manager and the batch system.
@@ -65,6 +67,9 @@ class Parameters:
         """A parameter that each run has its own of; of a size without a run, that of the nearest by ratio."""
         values: Mapping[int, float] = getattr(self, name)
         return values[min(values, key=lambda size: (abs(math.log(size / workers)), size))]
+
+
+NAMES = tuple(field.name for field in fields(Parameters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +92,12 @@ def read(path: Path = CLUSTER) -> tuple[Parameters, dict[str, Entry]]:
         tables = tomllib.loads(path.read_text())
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"{path} cannot be read as a cluster's parameters: {error}") from None
-    names = {field.name: field.type for field in fields(Parameters)}
-    if missing := sorted(names.keys() - tables.keys()):
+    if missing := sorted(set(NAMES) - tables.keys()):
         raise UsageError(f"{path} does not say what {missing[0]} is")
-    if unknown := sorted(tables.keys() - names.keys()):
+    if unknown := sorted(tables.keys() - set(NAMES)):
         raise UsageError(f"{path} has a parameter {unknown[0]} that the model does not know")
-    entries = {name: _entry(path, name, tables[name]) for name in names}
-    values = {name: _value(path, name, names[name], entry.value) for name, entry in entries.items()}
+    entries = {name: _entry(path, name, tables[name]) for name in NAMES}
+    values = {name: checked(path, name, entry.value) for name, entry in entries.items()}
     return Parameters(**values), entries
 
 
@@ -105,8 +109,14 @@ def _entry(path: Path, name: str, table: Any) -> Entry:
     return Entry(table["value"], table["unit"], table["is"], table["from"])
 
 
-def _value(path: Path, name: str, kind: Any, value: Any) -> Any:
-    each = value if str(kind).startswith("Mapping") else {1: value}
+def checked(path: Path, name: str, value: Any) -> Any:
+    """The value, if it can be that parameter's.
+
+    Raises:
+        UsageError: It cannot.
+    """
+    (kind,) = (str(field.type) for field in fields(Parameters) if field.name == name)
+    each = value if kind.startswith("Mapping") else {1: value}
     try:
         found = {int(size): float(number) for size, number in each.items()}
     except (AttributeError, TypeError, ValueError):
@@ -116,14 +126,16 @@ def _value(path: Path, name: str, kind: Any, value: Any) -> Any:
     return found if each is value else found[1]
 
 
+def shown(value: float | Mapping[int, float]) -> str:
+    """As the files have it."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(f'{size} = {number:.4g}' for size, number in value.items())} }}"
+    return f"{value:.4g}"
+
+
 def rewritten(text: str, values: Mapping[str, float | Mapping[int, float]]) -> str:
     """The file's text with other values for these parameters, and all else as it was."""
     for name, value in values.items():
-        shown = (
-            f"{{ {', '.join(f'{size} = {number:.4g}' for size, number in value.items())} }}"
-            if isinstance(value, Mapping)
-            else f"{value:.4g}"
-        )
-        text, count = re.subn(rf"(?m)(^\[{name}\]\nvalue = ).*$", rf"\g<1>{shown}", text)
+        text, count = re.subn(rf"(?m)(^\[{name}\]\nvalue = ).*$", rf"\g<1>{shown(value)}", text)
         assert count == 1, f"{name} has one value in the file"
     return text

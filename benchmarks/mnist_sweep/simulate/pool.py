@@ -27,18 +27,25 @@ class Node:
     """One node that the batch system has given."""
 
     name: str
-    slowness: float  # a task computes so many times longer than on a fast node
+    slowness: float  # a task computes so many times longer than on the usual node
     arrives_s: float  # after the run has asked
 
 
 def nodes(parameters: Parameters, workers: int, seed: int) -> list[Node]:
     """In the order of their names."""
+    places = [(number + 0.5) / workers for number in range(workers)]
+    fastest = 2 / (1 + parameters.slowest_over_fastest)  # so that they are as fast as the usual one on average
+    speeds = [fastest * (1 + (parameters.slowest_over_fastest - 1) * place) for place in places]
     slow, more = parameters.at("slow_share", workers) * workers, parameters.slow_factor - 1
     ranks = [min(1.0, max(0.0, slow - number)) for number in range(workers)]  # One may be in between.
-    slowness = _shuffled([1 + more * rank for rank in ranks], f"slow {workers} {seed}")
-    evenly = [(number + 0.5) / parameters.arrival_workers_per_s for number in range(workers)]
-    arrival = _shuffled(evenly, f"arrival {workers} {seed}")
-    return [Node(f"w{number:04}", slowness[number], arrival[number]) for number in range(workers)]
+    arrival = [place * workers / parameters.arrival_workers_per_s for place in places]
+    dealt = zip(
+        _shuffled(speeds, f"speed {workers} {seed}"),
+        _shuffled([1 + more * rank for rank in ranks], f"slow {workers} {seed}"),
+        _shuffled(arrival, f"arrival {workers} {seed}"),
+        strict=True,
+    )
+    return [Node(f"w{number:04}", speed * slow, arrives) for number, (speed, slow, arrives) in enumerate(dealt)]
 
 
 def compute_times(parameters: Parameters, node: Node, seed: int) -> Iterator[float]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from benchmarks.figures import Figure
-from benchmarks.mnist_sweep.simulate import paper
+from benchmarks.mnist_sweep.simulate import paging, paper
 from benchmarks.mnist_sweep.simulate.paging import moments
 from benchmarks.mnist_sweep.simulate.paper import Moments
 from benchmarks.mnist_sweep.simulate.parameters import Parameters
@@ -29,6 +29,21 @@ def error(ours: float, papers: float) -> float:
     return ours / papers - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """What one way saves over another, draw for draw: in seconds, with the standard error of that mean."""
+
+    mean_s: float
+    error_s: float | None  # One draw has none.
+
+
+def saved(pairs: Sequence[tuple[float, float]]) -> Saved:
+    """Of what the other took and what this one took, in the same draw each."""
+    differences = [theirs - ours for theirs, ours in pairs]
+    spread = statistics.stdev(differences) / len(pairs) ** 0.5 if len(pairs) > 1 else None
+    return Saved(statistics.fmean(differences), spread)
+
+
 class Results:
     """All runs, to be asked for by what they were."""
 
@@ -37,6 +52,7 @@ class Results:
         draws: dict[tuple[int, Distribution, Policy], list[Sweep]] = {}
         for run in sweeps:
             draws.setdefault((run.workers, run.distribution, run.policy), []).append(run)
+        self._draws = {what: {run.seed: run for run in runs} for what, runs in draws.items()}
         self._by_what = {what: together(runs) for what, runs in draws.items()}
         self.draws = max(map(len, draws.values()))
         order = list(Distribution), list(Policy)
@@ -64,6 +80,30 @@ class Results:
         base = self.moments(workers, Distribution.SHARED_FS)
         found = self.moments(workers, Distribution.VINE, policy)
         return None if base is None or found is None else base.mean / found.mean
+
+    def saved(self, workers: int, distribution: Distribution) -> dict[str, Saved]:
+        """What our policy saves over whole files, draw for draw: of the run, of a task, and of each part of that."""
+        theirs, ours = (self._draws.get((workers, distribution, policy), {}) for policy in Policy)
+        pairs = [(theirs[seed], ours[seed]) for seed in sorted(theirs.keys() & ours.keys())]
+        if not pairs:
+            return {}
+        found = {"run_s": saved([(first.run_s, second.run_s) for first, second in pairs])}
+        for part in ("task_s", *PARTS):
+            found[part] = saved([(mean_of(first.times, part), mean_of(second.times, part)) for first, second in pairs])
+        return found
+
+    def bound(self, workers: int) -> tuple[float, float] | None:
+        """The speed-ups over shared-fs, in run and mean task time, of data that cost nothing, with the same nodes."""
+        base = self._draws.get((workers, Distribution.SHARED_FS, Policy.VINE))
+        if base is None:
+            return None
+        free = paging.without_data(self.parameters)
+        runs = [paging.run(free, workers, self.tasks, seed) for seed in base]
+        run_s = statistics.fmean(run.run_s for run in base.values()) / statistics.fmean(run.run_s for run in runs)
+        means = [statistics.fmean(times) for times in zip(*[run.task_s for run in runs], strict=True)]
+        shared = self.moments(workers, Distribution.SHARED_FS)
+        assert shared is not None, "it has runs"
+        return run_s, shared.mean / statistics.fmean(means)
 
     def gain(self, distribution: Distribution, policy: Policy = Policy.VINE) -> float | None:
         """The run time with 128 workers over that with 256."""

@@ -13,9 +13,6 @@ from parsl.providers import LocalProvider
 
 from benchmarks.peers.interface import RESULT_S, WORKERS
 
-# Its documentation: 0 (the default) for few or long tasks; for many short ones, so many wait at the workers.
-_PREFETCH = 100
-
 
 @dataclass(frozen=True, slots=True)
 class OnParsl:
@@ -30,14 +27,17 @@ class OnParsl:
 
 
 @contextmanager
-def started(function: Callable[[int], int], folder: str) -> Iterator[OnParsl]:
-    """Without its logs and its scaling strategy, which cost time; encrypted, which is its default."""
+def started(function: Callable[[int], int], folder: str, prefetch_capacity: int = 0) -> Iterator[OnParsl]:
+    """Without its logs and its scaling strategy, which cost time; encrypted, which is its default.
+
+    `prefetch_capacity` calls wait at the workers; none is its default.
+    """
     executor = HighThroughputExecutor(
         label="htex",
         address="127.0.0.1",
         max_workers_per_node=WORKERS,
         cores_per_worker=1,
-        prefetch_capacity=_PREFETCH,
+        prefetch_capacity=prefetch_capacity,
         provider=LocalProvider(init_blocks=1, min_blocks=1, max_blocks=1),
     )
     config = parsl.Config(executors=[executor], run_dir=folder, strategy="none", initialize_logging=False)

@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from benchmarks.peers.comparison import Medians, figures, medians, table
-from benchmarks.peers.interface import DASK, PARSL, PEERS, VINE, Peer
+from benchmarks.peers.interface import DASK, DASK_SET, PARSL, PEERS, VINE, Peer
 from tests.benchmarks.peers.made import made_round
 
 _POOL = PEERS[1]
@@ -41,6 +41,13 @@ def test_each_median_is_a_figure_with_its_system_and_its_calls() -> None:
 def test_the_ratios_are_to_the_better_of_dask_and_parsl_alone() -> None:
     ratios = {figure.name: figure.value for figure in figures(found()) if figure.name.endswith("_of_better_peer")}
     assert ratios == {"calls_of_better_peer": 10.0, "latency_of_better_peer": 0.25}
+
+
+def test_those_that_are_set_for_many_short_calls_have_a_ratio_of_their_own() -> None:
+    of = {**found(), DASK_SET: medians([made_round(2_500.0, latency_ms=0.25)])}
+    ratios = {figure.name: figure.value for figure in figures(of) if "_of_better_" in figure.name}
+    assert (ratios["calls_of_better_peer"], ratios["calls_of_better_set_peer"]) == (10.0, 4.0)
+    assert (ratios["latency_of_better_peer"], ratios["latency_of_better_set_peer"]) == (0.25, 2.0)
 
 
 @pytest.mark.parametrize("missing", [{VINE}, {DASK, PARSL}])

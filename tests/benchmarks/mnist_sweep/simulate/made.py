@@ -22,6 +22,7 @@ PARAMETERS = replace(
     metadata_operations_per_s=2000.0,
     others_streams={4: 8.0},
     slow_share={4: 0.25},
+    slowest_over_fastest=1.0,
     slow_factor=2.0,
     link_bytes_per_s=4e6,
     disk_bytes_per_s=10e6,

@@ -12,6 +12,7 @@ CALM = replace(
     parameters.read()[0],
     compute_s=100.0,
     compute_spread=0.0,
+    slowest_over_fastest=1.0,
     slow_factor=2.0,
     slow_share={32: 0.0},
     others_streams={32: 0.0},
@@ -39,6 +40,12 @@ def test_others_make_each_task_slower_and_slow_nodes_take_fewer() -> None:
     assert sum(beside_others.task_s) > sum(alone.task_s)
     slow = [seconds for seconds in half_slow.task_s if seconds > 200]
     assert 0 < len(slow) < 32
+
+
+def test_data_that_cost_nothing_leave_the_computing() -> None:
+    free = paging.run(paging.without_data(replace(CALM, others_streams={32: 16.0})), 2, 32)
+    assert free.task_s == pytest.approx([100.0] * 32)
+    assert free.run_s == pytest.approx(200.0)
 
 
 def test_moments_are_of_all_tasks() -> None:

@@ -12,7 +12,12 @@ import pytest
 from benchmarks.mnist_sweep.simulate import parameters, pool
 
 PARAMETERS = replace(
-    parameters.read()[0], slow_factor=3.0, slow_share={32: 0.25}, arrival_workers_per_s=0.5, compute_spread=0.1
+    parameters.read()[0],
+    slowest_over_fastest=1.0,
+    slow_factor=3.0,
+    slow_share={32: 0.25},
+    arrival_workers_per_s=0.5,
+    compute_spread=0.1,
 )
 FAST = pool.Node("w0000", 1.0, 0.0)
 
@@ -22,6 +27,16 @@ def test_a_run_gets_its_share_of_slow_nodes_and_they_come_one_after_the_other() 
     assert sorted(node.slowness for node in nodes) == [1.0] * 24 + [3.0] * 8
     assert sorted(node.arrives_s for node in nodes) == [1.0 + 2 * number for number in range(32)]
     assert len({node.name for node in nodes}) == 32
+
+
+def test_nodes_are_between_the_slowest_and_the_fastest_and_as_fast_as_the_usual_one_on_average() -> None:
+    spread = replace(PARAMETERS, slowest_over_fastest=1.6, slow_share={32: 0.0})
+    slowness = sorted(node.slowness for node in pool.nodes(spread, 256, seed=0))
+    assert statistics.fmean(slowness) == pytest.approx(1.0)
+    assert slowness[-1] / slowness[0] == pytest.approx(1.6, rel=0.01)
+    assert slowness[128] - slowness[127] == pytest.approx(slowness[1] - slowness[0])
+    again = [node.slowness for node in pool.nodes(spread, 256, seed=1)]
+    assert sorted(again) == slowness != again
 
 
 def first(node: pool.Node, seed: int = 0, count: int = 64) -> list[float]:

@@ -62,3 +62,32 @@ def test_several_draws_stand_for_one_run() -> None:
     assert run is not None and found.draws == 2 and found.tasks == 64
     assert run.run_s == pytest.approx(first.run_s + 5.0) and run.at_once == 8
     assert run.times == first.times * 2 and run.digest == f"{first.digest} other"
+
+
+def test_what_is_saved_is_counted_draw_for_draw() -> None:
+    ours, theirs = small(VINE), small(VINE, Policy.TASKVINE)
+    draws = [theirs, ours, replace(theirs, seed=1, run_s=theirs.run_s + 50.0), replace(ours, seed=1)]
+    found = results.Results(small_results().parameters, draws).saved(4, VINE)
+    saved_s = theirs.run_s - ours.run_s
+    assert found["run_s"].mean_s == pytest.approx(saved_s + 25.0)
+    assert found["run_s"].error_s == pytest.approx(25.0)
+    parts = sum(found[part].mean_s for part in results.PARTS)
+    assert found["task_s"].mean_s == pytest.approx(parts) and found["task_s"].error_s == pytest.approx(0.0)
+
+
+def test_what_has_no_pair_saves_nothing_that_is_known_and_one_pair_has_no_error() -> None:
+    assert results.Results(small_results().parameters, [small(VINE)]).saved(4, VINE) == {}
+    assert small_results().saved(4, VINE)["run_s"].error_s is None
+
+
+def test_no_way_to_bring_the_data_is_faster_than_data_that_cost_nothing() -> None:
+    found = small_results()
+    bound = found.bound(4)
+    assert bound is not None
+    for way in (VINE, Distribution.VINE_HOT):
+        ours = found.moments(4, way)
+        shared = found.moments(4, FS)
+        assert ours is not None and shared is not None
+        assert shared.mean / ours.mean < bound[1]
+        assert found.run_speedup(4, Policy.VINE, way) < bound[0]  # type: ignore[operator]  # it has runs
+    assert results.Results(found.parameters, [small(VINE)]).bound(4) is None

@@ -1,0 +1,75 @@
+"""What do tasks have in common that may be placed on the same workers, and which workers are these?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from vine.names import FileId, WorkerId
+from vine.scheduler.categories import Category
+from vine.scheduler.queues import Queue
+from vine.scheduler.wall_times import lasts
+from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
+from vine.wire.parts import Request, Resources
+
+_NOTHING_ASKED = Request()
+_ROUNDING = 1e-6  # Loads are sums of fractions.
+
+
+@dataclass(slots=True, eq=False)
+class Shape:
+    """Tasks that ask for the same and may be queued equally far ahead, whatever they run."""
+
+    key: str
+    ahead: int  # of what a worker can run at once, so many times as much may be queued there
+    request: Request
+    features: tuple[str, ...]
+    strict: tuple[FileId, ...]  # inputs that its workers must have already
+    category: Category | None
+    asked: Request = _NOTHING_ASKED  # without the category's figures
+    at_maximum: bool = False
+    time_min_s: float = 0.0  # its workers must live for so long ...
+    now: float = 0.0  # ... from now on, as far as that is looked at
+    queue: Queue = field(default_factory=Queue)
+    index: list[tuple[float, int, WorkerId, int]] = field(
+        default_factory=list
+    )  # heap of (load, joined, worker, version)
+    seen: int = 0  # the changes of load that the index knows of
+    blocked: bool = False  # Nobody had room when it was looked at, and nobody has come to have any by what is `seen`.
+    allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
+    unfit_since: float | None = None  # when it was first seen to fit no worker that could come
+
+    def allotment(self, capacity: Resources) -> Resources | None:
+        """What a task of this shape is given of such a worker; None if it could never fit."""
+        try:
+            return self.allotments[capacity]
+        except KeyError:
+            fits = could_fit(self.request, capacity)
+            allotment = self.allotments[capacity] = allot(self.request, capacity) if fits else None
+            return allotment
+
+    def in_time(self, worker: WorkerRecord, allotment: Resources) -> bool:
+        """Whether a task of the shape has as much time on the worker as it needs: it must not queue there."""
+        return not self.time_min_s or (lasts(worker, self.time_min_s, self.now) and has_room(worker, allotment))
+
+    @property
+    def full(self) -> bool:
+        """Whether as many tasks of its category run as may."""
+        return self.category is not None and self.category.full
+
+    def usable(self, worker: WorkerRecord) -> bool:
+        """Whether the worker may be given one more task of the shape, to run or to queue."""
+        if not worker.open:
+            return False
+        if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
+            return False
+        allotment = self.allotment(worker.hello.capacity)
+        if allotment is None or (self.features and not has_features(worker, self.features)):
+            return False
+        if self.time_min_s and not self.in_time(worker, allotment):
+            return False
+        return worker.load < 1 + self.ahead - _ROUNDING or has_room(worker, allotment)
+
+    def runs_at_once(self, worker: WorkerRecord) -> bool:
+        """Whether a worker that is usable would run one more now, not queue it."""
+        allotment = self.allotment(worker.hello.capacity)
+        return allotment is not None and has_room(worker, allotment)
