@@ -156,11 +156,14 @@ class VineFuture(DeferringFuture[T]):
 
     def result(self, timeout: float | None = None) -> T:
         """As in `concurrent.futures`; a value that has stayed on workers is brought here first."""
-        value = super().result(timeout)
-        if value is _ON_WORKERS:
-            value = self.session.fetches.ask(self.task_id).result(timeout)
-            self.fetched(value)
-        return value
+        try:
+            value = super().result(timeout)
+            if value is _ON_WORKERS:
+                value = self.session.fetches.ask(self.task_id).result(timeout)
+                self.fetched(value)
+            return value
+        finally:
+            del self  # The traceback of what is raised holds this frame, and must not hold the future, which holds it.
 
     def fetched(self, value: T) -> None:
         """The value that had stayed on workers is here."""
