@@ -5,8 +5,18 @@ A run that fails here fails everywhere. `pytest --hypothesis-profile explore` dr
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import settings
 
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile("same")
+
+
+@pytest.fixture
+def nothing_registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No type has a serialiser before the test, and what it registers goes with it."""
+    from vine.client.registered import registry
+
+    for name, empty in {"entries": [], "content": b"", "_by_name": {}, "_by_type": {}}.items():
+        monkeypatch.setattr(registry, name, empty)

@@ -14,12 +14,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vine.client.context import load_variable_from_library as load_variable_from_library
     from vine.client.executor import Executor as Executor
+    from vine.client.fetches import remote_value as remote_value
     from vine.client.files import File as File
     from vine.client.futures import RemoteTraceback as RemoteTraceback
     from vine.client.futures import VineFuture as VineFuture
     from vine.client.libraries import FunctionCall as FunctionCall
     from vine.client.libraries import LibraryTask as LibraryTask
     from vine.client.manager import Manager as Manager
+    from vine.client.registered import register_serialiser as register_serialiser
+    from vine.client.shared import share as share
     from vine.client.tasks import PythonTask as PythonTask
     from vine.client.tasks import Task as Task
     from vine.errors import VineError as VineError
@@ -37,6 +40,9 @@ _HOMES = {
     "VineError": "vine.errors",
     "VineFuture": "vine.client.futures",
     "load_variable_from_library": "vine.client.context",
+    "register_serialiser": "vine.client.registered",
+    "remote_value": "vine.client.fetches",
+    "share": "vine.client.shared",
 }
 
 __all__ = [
@@ -52,6 +58,9 @@ __all__ = [
     "VineFuture",
     "__version__",
     "load_variable_from_library",
+    "register_serialiser",
+    "remote_value",
+    "share",
 ]
 
 

@@ -11,6 +11,7 @@ from benchmarks.dispatch.calls import calls
 from benchmarks.dispatch.commands import commands
 from benchmarks.dispatch.isolated import isolated
 from benchmarks.dispatch.latency import latency
+from benchmarks.dispatch.shared import shared
 from benchmarks.dispatch.startup import startup
 from benchmarks.figures import Figure, show
 from vine.errors import ExitCode, VineError
@@ -23,6 +24,7 @@ BENCHMARKS: dict[str, tuple[Callable[[Bench, int, int], list[Figure]], int]] = {
     "latency": (latency, 500),
     "commands": (commands, 1_000),
     "isolated": (isolated, 1_000),
+    "shared": (shared, 1_000),
 }
 
 

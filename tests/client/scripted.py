@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from vine.wire.hub import Hub
 from vine.wire.keys import new_run_keys, write_run_files
 from vine.wire.messages import (
     BringFile,
+    BringResult,
     CancelTasks,
     ClientBye,
     ClientHello,
@@ -28,18 +30,20 @@ from vine.wire.messages import (
     FileUnreadable,
     ForgetFiles,
     ForgetResults,
+    KeepResults,
     Message,
     PruneFiles,
     Refused,
     ReplicateFile,
+    ResultBrought,
     RunState,
     SpreadFile,
     SubmitTasks,
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
-from vine_function_host.frames import INLINE, Call
-from vine_function_host.host import Host
+from vine_function_host.frames import AT_PATH, INLINE, SHARED, Call
+from vine_function_host.host import Host, Options
 from vine_function_host.serialiser import Serialiser
 from vine_worker import process
 from vine_worker.functions.channel import Answer, call_frame
@@ -48,18 +52,29 @@ from vine_worker.functions.channel import Answer, call_frame
 class OneCall(Host):
     """The true host program's way with a call, without its process: what it answers."""
 
-    def __init__(self, spec: TaskSpec, data: Callable[[FileId], bytes], values: dict[TaskId, bytes]) -> None:
+    def __init__(
+        self,
+        spec: TaskSpec,
+        data: Callable[[FileId], bytes],
+        path: Callable[[FileId], str],
+        values: dict[TaskId, bytes],
+    ) -> None:
         assert spec.function is not None
         self._serialiser = Serialiser(None)
-        self._functions = {b"it": self._serialiser.load(data(spec.function))}
+        self._functions = {b"it": self._serialiser.function(data(spec.function))}
         self._settings = b""
-        payload = spec.payload if spec.payload_file is None else data(spec.payload_file)
-        blobs = [payload, *(values[task_id] for task_id in spec.depends)]
-        frame = call_frame(1, b"it", b"", [(INLINE, blob) for blob in blobs])
+        self._options = Options(json.dumps({"inline_bytes": config.inline_bytes_max}))
+        file_id = spec.payload_file
+        blobs = [(INLINE, spec.payload) if file_id is None else (AT_PATH, os.fsencode(path(file_id)))]
+        blobs += [(INLINE, values[task_id]) for task_id in spec.depends]
+        blobs += [(SHARED, os.fsencode(path(file_id))) for file_id in spec.shared]
+        frame = call_frame(1, b"it", b"", blobs)
         self._run(Call(memoryview(frame)))
+        if file_id is not None:
+            os.unlink(path(file_id))  # Nobody else is given it.
 
-    def _answer(self, number: int, brings: bytes, content: bytes, run_s: float, words: str = "") -> None:
-        answer = Answer(number, brings, False, content, run_s, words)
+    def _answer(self, number: int, brings: bytes, parts: Sequence[Any], run_s: float, words: str = "") -> None:
+        answer = Answer(number, brings, False, b"".join(parts), run_s, words)
         ending = process.ending_of_answer(answer)
         self.outcome, self.value, self.words = ending.outcome, ending.value or b"", ending.message
 
@@ -77,6 +92,8 @@ class ScriptedManager:
         self.tasks: dict[TaskId, TaskSpec] = {}
         self.values: dict[TaskId, bytes] = {}
         self.failed: set[TaskId] = set()
+        self.remote: set[TaskId] = set()  # whose results stay here, whatever their size
+        self.lost: set[TaskId] = set()  # whose results cannot be brought
         self.held: set[str] = set()
         self.running: set[str] = set()
         self.staging = run_dir / "staging"
@@ -101,6 +118,8 @@ class ScriptedManager:
             SpreadFile: self._nothing,
             ReplicateFile: self._nothing,
             PruneFiles: self._nothing,
+            KeepResults: self._keep,
+            BringResult: self._bring_result,
         }
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -196,6 +215,17 @@ class ScriptedManager:
         path.write_bytes(spec.data)
         self._hub.send(self._peer, FileBrought(message.file_id, str(path)))
 
+    def _keep(self, message: KeepResults) -> None:
+        self.remote.update(message.task_ids)
+
+    def _bring_result(self, message: BringResult) -> None:
+        if message.task_id in self.lost:
+            self._hub.send(self._peer, ResultBrought(message.task_id, None, "the result was lost"))
+            return
+        path = self.staging / f"result-{message.task_id}"
+        path.write_bytes(self.values[message.task_id])
+        self._hub.send(self._peer, ResultBrought(message.task_id, str(path)))
+
     def _run_calls(self) -> None:
         progress = True
         while progress:
@@ -208,7 +238,7 @@ class ScriptedManager:
 
     def _can_run(self, spec: TaskSpec) -> bool:
         known = all(task_id in self.values or task_id in self.failed for task_id in spec.depends)
-        staged = spec.payload_file is None or spec.payload_file in self.bound
+        staged = {spec.payload_file, *spec.shared} - {None} <= self.bound.keys()
         return known and staged and spec.label not in self.held
 
     def _result(self, spec: TaskSpec) -> TaskResult:
@@ -217,12 +247,14 @@ class ScriptedManager:
             return TaskResult(spec.task_id, Outcome.DEPENDENCY_FAILED, message=f"'{spec.label}' takes a failed result")
         if spec.kind is TaskKind.COMMAND:
             return TaskResult(spec.task_id, Outcome.SUCCESS, exit_code=0, stdout=spec.command.encode(), hostname="here")
-        host = OneCall(spec, self._data, self.values)
+        host = OneCall(spec, self._data, lambda file_id: self.bound[file_id].path, self.values)
         outcome, value = host.outcome, host.value
         if outcome is not Outcome.SUCCESS:
             self.failed.add(spec.task_id)
             return TaskResult(spec.task_id, outcome, value=value, message=host.words)
         self.values[spec.task_id] = value
+        if spec.task_id in self.remote:
+            return TaskResult(spec.task_id, Outcome.SUCCESS, remote=True)
         if len(value) <= config.inline_bytes_max:
             return TaskResult(spec.task_id, Outcome.SUCCESS, value=value)
         path = self.staging / f"value-{spec.task_id}"
@@ -233,8 +265,4 @@ class ScriptedManager:
         spec = self.files[file_id]
         if spec.data is not None:
             return spec.data
-        path = self.bound[file_id].path
-        data = Path(path).read_bytes()
-        if spec.cache.value == "task":
-            os.unlink(path)
-        return data
+        return Path(self.bound[file_id].path).read_bytes()

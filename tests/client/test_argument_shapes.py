@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vine.client import serialise
+from vine.client.links import Links, reduced_future
 from vine.names import TaskId
 from vine_function_host.frames import INLINE
 from vine_function_host.serialiser import Serialiser
@@ -57,7 +58,7 @@ class Placeholder(Future[Any]):
         self.value = value
 
     def __reduce__(self) -> Any:
-        return serialise.reduced_future(self)
+        return reduced_future(self)
 
     def __eq__(self, other: object) -> bool:
         return bool(self.value == other)
@@ -120,7 +121,7 @@ def calls(draw: st.DrawFn) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return tuple(draw(st.lists(shape, max_size=4))), draw(st.dictionaries(st.text(), shape, max_size=3))
 
 
-def on_the_host(payload: bytes, links: serialise.Links | None, values: dict[TaskId, object]) -> Any:
+def on_the_host(payload: bytes, links: Links | None, values: dict[TaskId, object]) -> Any:
     depends = () if links is None else links.depends
     blobs = [payload, *(serialise.dump(values[task_id]) for task_id in depends)]
     return Serialiser(None).arguments([(INLINE, blob) for blob in blobs])

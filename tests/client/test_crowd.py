@@ -108,7 +108,7 @@ def test_a_cancelled_call_that_is_submitted_late_leaves_nothing_counted(
     future = executor.submit(wait_here)
     future.result(30)
     assert isinstance(future, VineFuture)
-    spec = executor._spec(future.task_id, executor.manager.calls.function(wait_here), b"P" * 2000, ())
+    spec = executor._spec(future.task_id, executor.manager.calls.function(wait_here), b"P" * 2000, None)
     monkeypatch.setattr(session.outbox, "put_task", lambda spec: None)
     session.submit(spec)
     assert session._crowd.bytes == 0

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from vine.client import serialise
-from vine.client.serialise import ForeignFailed
+from vine.client.links import ForeignFailed
 from vine.errors import MalformedMessage, NotSerialisable
 from vine.names import TaskId
 from vine_function_host.frames import INLINE

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from vine import errors
+from vine.client.calls import Calls
 from vine.client.files import File, cache_level
 from vine.client.tasks import PythonTask, Task, name_of, sandbox_name
 from vine.names import FileId, TaskId
@@ -19,8 +20,8 @@ class FakeManager:
     def check_own(self, file: File) -> None:
         """All files are its own."""
 
-    def task_of(self, future: object) -> TaskId | None:
-        return TaskId(5)
+    nothing: Any = None
+    calls = Calls(nothing, nothing)
 
     def declare_function(self, function: object) -> FileId:
         return FileId(77)

@@ -41,7 +41,8 @@ def test_functions_are_found_by_their_names_and_modules_are_imported_first(tmp_p
     (tmp_path / "hoisted.py").write_text("import builtins\nbuiltins.hoisted = 'before the context'\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     path = written(tmp_path, {"f": len}, (lambda: {"seen": __builtins__["hoisted"]}, (), {}), ("hoisted",))  # type: ignore[index]
-    assert library.load_library(path, Serialiser(None)) == {b"f": len}
+    functions = library.load_library(path, Serialiser(None))
+    assert {name: loaded.function for name, loaded in functions.items()} == {b"f": len}
     assert library.load_variable_from_library("seen") == "before the context"
 
 

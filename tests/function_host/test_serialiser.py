@@ -10,15 +10,15 @@ import dill
 import pytest
 
 from tests.function_host.running import RunningHost, value_of
-from vine.client import serialise
+from vine.client import links, serialise
 from vine_function_host import frames, serialiser
 
 pytestmark = pytest.mark.live
 
 
 def test_both_ends_mean_the_same_by_the_marks_in_a_payload() -> None:
-    where = (serialise.result_at.__module__, serialise.result_at.__qualname__)
-    assert where == serialiser.RESULT_AT
+    for function, known in ((links.result_at, serialiser.RESULT_AT), (links.shared_at, serialiser.SHARED_AT)):
+        assert (function.__module__, function.__qualname__) == known
     assert serialise.MANY == serialiser.MANY
 
 
@@ -52,7 +52,7 @@ def test_an_open_file_is_no_result(host: RunningHost, tmp_path: Path) -> None:
 def test_values_of_other_tasks_take_the_place_of_their_references(host: RunningHost, tmp_path: Path) -> None:
     class Second:
         def __reduce__(self) -> Any:
-            return serialise.result_at, (1,)
+            return links.result_at, (1,)
 
     payload = pickle.dumps(((Second(), {"nested": [Second()]}), {}))
     function = tmp_path / "function"

@@ -180,3 +180,66 @@ def pass_on(value: Any, *_beside: object) -> Any:
 def counting_error(counted: Counted) -> None:
     note(f"{counted.notes}.hosts", os.getpid())
     raise ValueError(counted)
+
+
+def total_of(values: Any) -> float:
+    return float(values.sum())
+
+
+def facts_of(given: dict[str, Any]) -> tuple[bool, bool]:
+    """Whether an array may be written to, and whether its memory is its own."""
+    flags = given["nested"][0].flags
+    return bool(flags.writeable), bool(flags.owndata)
+
+
+def map_behind(values: Any) -> str:
+    """Which file's map an array's memory is."""
+    address = values.__array_interface__["data"][0]
+    with open("/proc/self/maps") as maps:
+        for line in maps:
+            begin, end = (int(number, 16) for number in line.split()[0].split("-"))
+            if begin <= address < end:
+                return line.split()[-1]
+    return ""
+
+
+def length_and_note(notes: str, given: list[Any]) -> int:
+    note(f"{notes}.hosts", os.getpid())
+    return len(given)
+
+
+def parent_and_note(notes: str, given: object) -> int:
+    """Of a call in a fork: its host."""
+    note(f"{notes}.hosts", os.getppid())
+    return os.getppid()
+
+
+def make_counted(notes: str, size: int) -> Counted:
+    note(f"{notes}.hosts", os.getpid())
+    return Counted(notes, size)
+
+
+class Noting:
+    """What a serialiser is registered for that notes who asks it."""
+
+    def __init__(self, content: int) -> None:
+        self.content = content
+
+
+def register_noting(notes: str) -> None:
+    import vine
+
+    def dump(value: Noting) -> int:
+        note(notes, f"pickled {os.getpid()}")
+        return value.content
+
+    def load(content: int) -> Noting:
+        note(notes, f"unpickled {os.getpid()}")
+        return Noting(content)
+
+    vine.register_serialiser(Noting, dump, load)
+
+
+def pass_noting_on(notes: str, value: Noting) -> Noting:
+    note(f"{notes}.hosts", os.getpid())
+    return value

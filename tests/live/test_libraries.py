@@ -310,3 +310,31 @@ if __name__ == "__main__":
     )
     ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=GIVE_UP_S)
     assert ended.stdout == "20\n", ended.stderr
+
+
+@pytest.mark.usefixtures("nothing_registered")
+def test_calls_of_a_library_take_shared_values_and_registered_types_as_other_calls_do(manager: vine.Manager) -> None:
+    # given a type that pickle cannot carry, one of which is in a library's context, and a value that calls share
+    class Sealed:
+        def __init__(self, number: int) -> None:
+            self.number = number
+
+        def __reduce__(self) -> Any:
+            raise TypeError("it is sealed")
+
+    def double(sealed: Any) -> Any:
+        return type(sealed)(sealed.number * 2 + vine.load_variable_from_library("base"))
+
+    def length_of(values: list[Any]) -> int:
+        return len(values[0])
+
+    vine.register_serialiser(Sealed, lambda sealed: sealed.number, Sealed)
+    context = (lambda sealed: {"base": sealed.number}, (Sealed(2),))
+    library = manager.create_library_from_functions("sealed", double, length_of, context=context)
+    manager.install_library(library)
+    shared = vine.share(b"x" * 2_000_000)
+    # when calls take both
+    calls = [vine.FunctionCall(library, "double", Sealed(20)), vine.FunctionCall(library, "length_of", [shared])]
+    done(manager, *calls)
+    # then they have come as what they were
+    assert (type(calls[0].output), calls[0].output.number, calls[1].output) == (Sealed, 42, 2_000_000)

@@ -94,6 +94,41 @@ def test_a_result_that_another_call_takes_is_unpickled_where_it_is_taken(
     }
 
 
+def test_a_shared_value_is_pickled_once_for_all_calls_and_read_by_each_that_could_change_it(
+    executor: vine.Executor, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    given = vine.share(Counted(str(notes), 2 * config.inline_bytes_max))
+    for _ in range(3):
+        executor.submit(bodies.length_and_note, str(notes), [given]).result(GIVE_UP_S)
+    assert counted(notes) == {("pickled", "client"): 1, ("unpickled", "host"): 3}
+
+
+def test_in_forks_a_shared_value_is_read_once_by_their_host(executor: vine.Executor, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    given = vine.share(Counted(str(notes)))
+    forking = executor.options(isolation="fork")
+    hosts = {forking.submit(bodies.parent_and_note, str(notes), given).result(GIVE_UP_S) for _ in range(4)}
+    assert counted(notes) == {("pickled", "client"): 1, ("unpickled", "host"): len(hosts)}
+
+
+@pytest.mark.usefixtures("nothing_registered")
+def test_a_registered_serialiser_is_asked_once_each_way(executor: vine.Executor, tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    bodies.register_noting(str(notes))
+    executor.submit(bodies.pass_noting_on, str(notes), bodies.Noting(5)).result(GIVE_UP_S)
+    assert counted(notes) == ONCE_EACH_WAY
+
+
+def test_a_result_that_stays_is_read_where_it_is_taken_and_by_nobody_else(
+    executor: vine.Executor, tmp_path: Path
+) -> None:
+    notes = tmp_path / "notes"
+    first = vine.remote_value(executor.submit(bodies.make_counted, str(notes), 2 * config.inline_bytes_max))
+    assert executor.submit(bodies.length_and_note, str(notes), [first]).result(GIVE_UP_S) == 1
+    assert counted(notes) == {("pickled", "host"): 1, ("unpickled", "host"): 1}
+
+
 def test_an_exception_is_read_by_its_host_once_to_see_that_it_can_be(executor: vine.Executor, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     error = executor.submit(bodies.counting_error, Counted(str(notes))).exception(GIVE_UP_S)

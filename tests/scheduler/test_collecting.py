@@ -15,6 +15,7 @@ def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
     world = World(workers=2)
     world.large_values = True
     first = world.submit()
+    world.settle()
     second = world.submit(depends=(first,))
     world.settle()
     assert world.results[first].value_path == "/run/staging/result-1.1.client"

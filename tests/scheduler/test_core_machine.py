@@ -49,6 +49,7 @@ class Run(RuleBasedStateMachine):
         self.kept: list[TaskId] = []
         self.broadcasts: list[int] = []
         self.libraries: list[FileId] = []
+        self.asked: set[TaskId] = set()  # whose results were asked for
 
     @initialize(hosts=st.lists(_HOSTS, min_size=1, max_size=7))
     def begin(self, hosts: list[str | None]) -> None:
@@ -182,6 +183,16 @@ class Run(RuleBasedStateMachine):
         task = data.draw(st.sampled_from(self.kept))
         self.kept.remove(task)
         self.world.say(m.ForgetResults((task,)))
+
+    @rule(data=st.data(), bring=st.booleans())
+    @precondition(lambda self: self.kept)
+    def keep_or_bring_result(self, data: st.DataObject, bring: bool) -> None:
+        task = data.draw(st.sampled_from(self.kept))
+        if not bring:
+            self.world.say(m.KeepResults((task,)))
+        elif task in self.world.results:
+            self.world.say(m.BringResult(task))
+            self.asked.add(task)
 
     @rule(data=st.data())
     @precondition(lambda self: self.files or self.temps)
@@ -335,6 +346,8 @@ class Run(RuleBasedStateMachine):
         assert set(self.tasks) <= set(world.results)
         for broadcast in self.broadcasts:
             assert world.answer(broadcast) is not None or self._is_made_by_nobody(broadcast), "it is waited for in vain"
+        answered = {message.task_id for message in world.inbox if isinstance(message, m.ResultBrought)}
+        assert self.asked & set(self.kept) <= answered, "somebody waits for a result in vain"
         world.say(m.ClientBye())
         world.settle()
         state = world.core.state

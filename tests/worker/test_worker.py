@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.worker.manager import ScriptedManager, value_of
-from vine.client.serialise import result_at
+from vine.client.links import result_at
 from vine.content.manifest import derived_id
 from vine.names import FileId, WorkerId
 from vine.wire.parts import DependencyValue, FetchFault, Mount, ObjectMount, Outcome, Resources, TaskKind

@@ -14,11 +14,14 @@ from typing import Any
 import msgspec
 
 from vine import config, errors
-from vine.client import serialise
+from vine.client import buffers, serialise
 from vine.client.bindings import Bindings, goes_by_value
 from vine.client.files import Declarer
 from vine.client.futures import VineFuture
+from vine.client.links import Links
+from vine.client.registered import registry
 from vine.client.session import Session
+from vine.client.shared import Shared, Unasked, is_large
 from vine.client.tasks import name_of
 from vine.names import FileId, TaskId
 from vine.wire.messages import ForgetFiles
@@ -43,11 +46,17 @@ class Function:
 class Known:
     """What was sent of a function object, and what that depends on."""
 
-    __slots__ = ("bindings", "function")
+    __slots__ = ("bindings", "function", "serialisers")
 
-    def __init__(self, function: Function, bindings: Bindings | None) -> None:
+    def __init__(self, function: Function, bindings: Bindings | None, serialisers: bytes) -> None:
         self.function = function
         self.bindings = bindings if bindings else None
+        self.serialisers = serialisers
+
+    def holds(self) -> bool:
+        """Whether it is what would be sent now."""
+        current = self.function.kept and self.serialisers is registry.content
+        return current and (self.bindings is None or self.bindings.unchanged())
 
 
 class Calls:
@@ -57,15 +66,18 @@ class Calls:
         self._by_object: weakref.WeakKeyDictionary[Any, Known] = weakref.WeakKeyDictionary()
         self._by_content: OrderedDict[bytes, Function] = OrderedDict()
         self._leaving: list[FileId] = []
+        self._shared: weakref.WeakKeyDictionary[Shared, FileId] = weakref.WeakKeyDictionary()
+        self._unasked = Unasked()
         self._lock = threading.Lock()
 
     def function(self, function: Callable[..., Any]) -> Function:
         if type(function) not in _UNCHANGING:
             return self._declared(function)
         known = self._by_object.get(function)
-        if known is None or not known.function.kept or (known.bindings is not None and not known.bindings.unchanged()):
+        if known is None or not known.holds():
             bindings = Bindings(function) if goes_by_value(function) else None  # Before it is read by the serialiser.
-            known = self._by_object[function] = Known(self._declared(function), bindings)
+            serialisers = registry.content
+            known = self._by_object[function] = Known(self._declared(function), bindings, serialisers)
         return known.function
 
     def task_of(self, future: Future[Any]) -> TaskId | None:
@@ -74,30 +86,64 @@ class Calls:
             return future.task_id
         return None
 
-    def dump(
-        self, args: tuple[Any, ...], kwargs: dict[str, Any], label: str
-    ) -> tuple[bytes, tuple[TaskId, ...], list[Future[Any]]]:
-        """The payload, the tasks whose results it takes, and futures from elsewhere to wait for first."""
-        payload, links = serialise.dump_call(args, kwargs, label, self.task_of)
-        return (payload, (), []) if links is None else (payload, links.depends, links.awaited or [])
+    def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any], label: str) -> tuple[bytes, Links | None]:
+        """The payload, and what belongs to it; where that is futures from elsewhere, they are to be awaited first."""
+        for value in args:
+            kind = type(value)
+            if kind is tuple or ((kind is bytes or kind is str) and len(value) > config.shared_unasked_bytes_min):
+                args = self._with_shared(args)
+                break
+        if kwargs:
+            kwargs = {name: self._unasked.shared(value) if is_large(value) else value for name, value in kwargs.items()}
+        return serialise.dump_call(args, kwargs, label, self.task_of)
 
-    def submit(self, spec: TaskSpec) -> None:
+    def _with_shared(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The same, in which large bytes and text are shared; those of chunks of calls are in a tuple of their own."""
+        if not any(type(value) is tuple or is_large(value) for value in args):
+            return args
+        return tuple(
+            self._unasked.shared(value)
+            if is_large(value)
+            else (self._with_shared(value) if type(value) is tuple else value)
+            for value in args
+        )
+
+    def submit(self, spec: TaskSpec, links: Links | None = None) -> None:
         """Send the task; arguments that are too long for an envelope go by a staged file."""
-        if len(spec.payload) <= config.inline_bytes_max:
+        memory = None if links is None else links.memory
+        if memory is None and len(spec.payload) <= config.inline_bytes_max:
             self._session.submit(spec)
             return
 
         def submit_with(file_id: FileId) -> None:
             self._session.submit(msgspec.structs.replace(spec, payload=b"", payload_file=file_id))
 
-        self._declarer.payload(spec.payload, f"arguments of '{spec.label}'", submit_with)
+        label = f"arguments of '{spec.label}'"
+        if memory is None:
+            self._declarer.payload(spec.payload, label, submit_with)
+        else:
+            self._declarer.payload_of_parts(buffers.parts_of_file(spec.payload, memory), label, submit_with)
+
+    def shared_files(self, shared: list[Shared]) -> tuple[FileId, ...]:
+        """The files of shared values in this run; whoever submits a task with them holds the values until then."""
+        return tuple([self._shared_file(each) for each in shared])
+
+    def _shared_file(self, shared: Shared) -> FileId:
+        file_id = self._shared.get(shared)
+        if file_id is None:
+            with self._lock:
+                file_id = self._shared.get(shared)
+                if file_id is None:
+                    file_id = self._shared[shared] = self._declarer.shared(shared)
+                    weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
+        return file_id
 
     def _declared(self, function: Callable[..., Any]) -> Function:
         if not callable(function):
             raise errors.UsageError(f"{function!r} cannot be called: submit() takes a function and its arguments")
         self._session.check()  # In a forked child, what follows may be locked.
         label = name_of(function)
-        data = serialise.dump_function(function, label)
+        data = registry.before(serialise.dump_function(function, label))
         key = hashlib.blake2b(data, digest_size=32).digest()
         with self._lock:
             known = self._by_content.get(key)

@@ -18,6 +18,7 @@ from vine.client import mapping, serialise, tasks
 from vine.client.calls import Function
 from vine.client.files import File
 from vine.client.futures import VineFuture
+from vine.client.links import ForeignFailed, Links
 from vine.client.manager import Manager
 from vine.client.pool import Pool, factory_options, fleet, opened
 from vine.client.session import anew
@@ -244,19 +245,19 @@ class Executor(concurrent.futures.Executor):
         calls, session = pool.manager.calls, pool.manager.session
         function = calls.function(fn)
         try:
-            payload, depends, awaited = calls.dump(args, kwargs, function.label)
-        except serialise.ForeignFailed:
-            awaited = []  # Told as any other failure of a future from elsewhere: by our future.
-            payload, depends = b"", ()
+            payload, links = calls.dump(args, kwargs, function.label)
+        except ForeignFailed:
+            payload, links = b"", None  # Told as any other failure of a future from elsewhere: by our future.
+        awaited = None if links is None else links.awaited
         task_id = session.number_task()
         future = kind(session, task_id, pool)
         session.expect(task_id, future)
         try:
             if payload and not awaited:
-                calls.submit(self._spec(task_id, function, kind.mark + payload, depends))
+                calls.submit(self._spec(task_id, function, kind.mark + payload, links), links)
             else:
                 future.waits_here = True
-                _when_done(awaited, lambda: self._submit_late(future, function, args, kwargs))
+                _when_done(awaited or [], lambda: self._submit_late(future, function, args, kwargs))
         except BaseException:  # Such as a Ctrl-C: nobody gets the future, so nobody may wait for it.
             session.claim(task_id)
             raise
@@ -295,16 +296,16 @@ class Executor(concurrent.futures.Executor):
         self._policy = None if policy == Policy() else policy
         self._environment = None if options.environment is None else options.environment.file_id
         # Checked once here, so that the calls need not be.
-        tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", ()))
+        tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", None))
 
-    def _spec(self, task_id: TaskId, function: Function, payload: bytes, depends: tuple[TaskId, ...]) -> TaskSpec:
+    def _spec(self, task_id: TaskId, function: Function, payload: bytes, links: Links | None) -> TaskSpec:
         options = self._options
         return TaskSpec(
             task_id,
             self._kind,
             function=function.file_id,
             payload=payload,
-            depends=depends,
+            depends=() if links is None else links.depends,
             inputs=options.inputs,
             environment=self._environment,
             request=self._request,
@@ -313,6 +314,7 @@ class Executor(concurrent.futures.Executor):
             time_limit_s=options.time_limit,
             label=function.label,
             policy=self._policy,
+            shared=() if links is None or links.shared is None else self.manager.calls.shared_files(links.shared),
         )
 
     def _submit_late(
@@ -323,14 +325,14 @@ class Executor(concurrent.futures.Executor):
         if not session.is_open(future.task_id):
             return  # Cancelled while it waited.
         try:
-            payload, depends, _ = calls.dump(args, kwargs, function.label)
-        except serialise.ForeignFailed as failed:
+            payload, links = calls.dump(args, kwargs, function.label)
+        except ForeignFailed as failed:
             error: errors.VineError = serialise.foreign_failure(function.label, failed)
         except errors.VineError as unable:
             error = unable
         else:
             future.waits_here = False
-            calls.submit(self._spec(future.task_id, function, future.mark + payload, depends))
+            calls.submit(self._spec(future.task_id, function, future.mark + payload, links), links)
             return
         if session.claim(future.task_id) is not None:
             future.broken(error)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import msgspec
 
 from vine import config, errors
 from vine.client.session import Session
@@ -15,6 +17,9 @@ from vine.names import FileId
 from vine.urls import checked_url, label_of
 from vine.wire.messages import FileBound, FileUnreadable, ForgetFiles
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Signature
+
+if TYPE_CHECKING:
+    from vine.client.shared import Shared
 
 CACHE_LEVELS: dict[str | bool, CacheLevel] = {
     False: CacheLevel.TASK,
@@ -109,6 +114,14 @@ class Stager:
     def staged_path(self, file_id: FileId, name: str = "buffer") -> str:
         return os.path.join(self._staging_dir, f"{name}-{file_id:x}")
 
+    @property
+    def folder(self) -> str:
+        return self._staging_dir
+
+    def stage_written(self, spec: FileSpec, used_once: bool = False) -> None:
+        """Hash an already declared buffer that lies in its file; one `used_once` is forgotten then."""
+        self._put(spec, 0, lambda: self._bind_written(spec, used_once))
+
     def stage_path(self, spec: FileSpec) -> None:
         """Hash the local file or directory of an already declared file."""
         self._put(spec, 0, lambda: self._bind_path(spec))
@@ -183,6 +196,14 @@ class Stager:
         if used_once:
             self._session.say(ForgetFiles((spec.file_id,)))
 
+    def _bind_written(self, spec: FileSpec, used_once: bool) -> None:
+        from vine.content.hashing import manifest_of_file
+
+        assert spec.path is not None
+        self._bind(spec, manifest_of_file(Path(spec.path))[0], None)
+        if used_once:
+            self._session.say(ForgetFiles((spec.file_id,)))
+
     def _bind(self, spec: FileSpec, manifest: Manifest, signature: Signature | None) -> None:
         from vine.content.manifest import object_id
 
@@ -237,6 +258,27 @@ class Declarer:
         submit(spec.file_id)
         self._stager.stage_bytes(spec, data, used_once=True)
 
+    def payload_of_parts(
+        self, parts: Iterable[bytes | memoryview], label: str, submit: Callable[[FileId], None]
+    ) -> None:
+        """As `payload`; what its owner may change when this has returned is written by then."""
+        spec = self._written_spec(label, CacheLevel.TASK)
+        assert spec.path is not None
+        with open(spec.path, "xb") as file:
+            file.writelines(parts)
+        self._session.declare(spec)
+        submit(spec.file_id)
+        self._stager.stage_written(spec, used_once=True)
+
+    def shared(self, shared: Shared) -> FileId:
+        """A shared value, for this session."""
+        spec = self._written_spec(shared.label, CacheLevel.WORKFLOW)
+        assert spec.path is not None
+        spec = msgspec.structs.replace(spec, path=shared.put_into(self._stager.folder, spec.path))
+        self._session.declare(spec)
+        self._stager.stage_written(spec)
+        return spec.file_id
+
     def temp(self, cache: str | bool, peer_transfer: bool, kind: FileKind = FileKind.TEMP) -> File:
         spec = FileSpec(self._session.number_file(), kind, cache_level(cache), kind.value, peer_transfer=peer_transfer)
         self._session.declare(spec)
@@ -282,6 +324,11 @@ class Declarer:
         self._session.declare(spec)
         self._stager.stage_made(spec, lambda: make(path))
         return File(self._session, spec)
+
+    def _written_spec(self, label: str, cache: CacheLevel) -> FileSpec:
+        file_id = self._session.number_file()
+        path = self._stager.staged_path(file_id)
+        return FileSpec(file_id, FileKind.BUFFER, cache, label[: config.text_chars_max], path=path)
 
     def _buffer_spec(self, data: bytes, label: str, cache: CacheLevel, peer_transfer: bool) -> FileSpec:
         file_id = self._session.number_file()

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import concurrent.futures
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import msgspec
 
 from vine import errors
 from vine.client import resources, serialise
 from vine.client.callbacks import Callback, DeferringFuture
+from vine.client.links import reduced_future
 from vine.names import TaskId, WorkerId
 from vine.wire.parts import Outcome, TaskResult, Times
 
+if TYPE_CHECKING:
+    from vine.client.fetches import Fetches
+
 T = TypeVar("T")
+_ON_WORKERS: Any = object()  # the result of a future whose value has stayed there
+Content = bytes | memoryview
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is the traceback of an error, not one
@@ -38,6 +44,10 @@ class CallSession(Protocol):
 
     def forget_result(self, task_id: TaskId) -> None:
         """Nobody can pass the task's result on any more."""
+
+    @property
+    def fetches(self) -> Fetches:
+        """Where results are asked for that have stayed on workers."""
 
     def call_back(self, callback: Callback, future: concurrent.futures.Future[Any]) -> None:
         """Run a callback where it holds up nothing of ours."""
@@ -64,7 +74,7 @@ _ERRORS: dict[Outcome, type[errors.VineError]] = {
 }
 
 
-def error_of(result: TaskResult, value: bytes | None) -> BaseException | None:
+def error_of(result: TaskResult, value: Content | None) -> BaseException | None:
     """The error that a task's end means to its user; None for success."""
     if result.outcome is Outcome.SUCCESS:
         return None
@@ -77,7 +87,7 @@ def error_of(result: TaskResult, value: bytes | None) -> BaseException | None:
     return error
 
 
-def _raised(value: bytes) -> BaseException:
+def _raised(value: Content) -> BaseException:
     """What was raised on the worker, with the traceback that it had there."""
     exception, text = serialise.load(value)
     assert isinstance(exception, BaseException)
@@ -86,7 +96,7 @@ def _raised(value: bytes) -> BaseException:
     return exception
 
 
-def read_outcome(result: TaskResult, value: bytes | None) -> tuple[Any, BaseException | None]:
+def read_outcome(result: TaskResult, value: Content | None) -> tuple[Any, BaseException | None]:
     """The value and the error of an ended task. Runs the user's code, as unpickling does."""
     try:
         error = error_of(result, value)
@@ -111,6 +121,7 @@ class VineFuture(DeferringFuture[T]):
 
     mark = b""  # before the serialised arguments of its call
     waits_here = False  # for futures from elsewhere among its arguments: the run has not heard of it
+    kept_remote = False  # Its value is to stay on workers.
     task: TaskResult | None = None  # how the call ended: worker, times, attempts; without its value
 
     def __init__(self, session: CallSession, task_id: TaskId, pool: object = None) -> None:
@@ -145,7 +156,7 @@ class VineFuture(DeferringFuture[T]):
     def call_back(self, callback: Callback, future: concurrent.futures.Future[Any]) -> None:
         self.session.call_back(callback, future)
 
-    def ended(self, result: TaskResult, value: bytes | None) -> None:
+    def ended(self, result: TaskResult, value: Content | None) -> None:
         """The claimed task has ended; `value` is serialised."""
         self.task = result if result.value is None else msgspec.structs.replace(result, value=None)
         if result.outcome is Outcome.CANCELLED:
@@ -153,7 +164,31 @@ class VineFuture(DeferringFuture[T]):
         else:
             self._take(result, value)
 
-    def _take(self, result: TaskResult, value: bytes | None) -> None:
+    def result(self, timeout: float | None = None) -> T:
+        """As in `concurrent.futures`; a value that has stayed on workers is brought here first."""
+        try:
+            value = super().result(timeout)
+            if value is _ON_WORKERS:
+                value = self.session.fetches.ask(self.task_id).result(timeout)
+                self.fetched(value)
+            return value
+        finally:
+            del self  # The traceback of what is raised holds this frame, and must not hold the future, which holds it.
+
+    def fetched(self, value: T) -> None:
+        """The value that had stayed on workers is here."""
+        self._result = value
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether its call has ended, and its value is on workers."""
+        return self._result is _ON_WORKERS
+
+    def _take(self, result: TaskResult, value: Content | None) -> None:
+        if result.remote:
+            self.session.fetches.left(self)
+            self.set_result(_ON_WORKERS)
+            return
         outcome, error = read_outcome(result, value)
         if error is None:
             self.set_result(outcome)
@@ -173,7 +208,7 @@ class VineFuture(DeferringFuture[T]):
         self.set_running_or_notify_cancel()  # Tells those in `wait` and `as_completed`.
 
     def __reduce__(self) -> Any:
-        return serialise.reduced_future(self)
+        return reduced_future(self)
 
     def __del__(self) -> None:
         # Not weakref.finalize, which costs a call about as much as the rest of its future.

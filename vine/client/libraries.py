@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from vine import config, errors
 from vine.client import serialise
 from vine.client.files import Declarer, File
+from vine.client.registered import registry
 from vine.client.session import Session
 from vine.client.tasks import PythonTask, Sized, a_file, checked, name_of
 from vine.names import TaskId
@@ -115,16 +116,15 @@ class FunctionCall(PythonTask):
     def _spec(self, manager: Any, task_id: TaskId) -> TaskSpec:
         library = manager.library_for(self._library, self._function)
         self._environment = library.environment
-        payload, depends = self._dumped(manager, *self._call[1:])
+        arguments = self._arguments(manager, *self._call[1:])
         return self._common(
             manager,
             task_id,
             kind=TaskKind.LIBRARY,
             command=self._function,
             function=library.spec.file_id,
-            payload=payload,
-            depends=depends,
             label=self.name,
+            **arguments,
         )
 
 
@@ -267,7 +267,7 @@ def _content(library: str, modules: list[str], functions: dict[str, Function], c
             f"{named} of the {label} cannot be serialised by pickle or dill "
             f"({type(error).__name__}: {' '.join(str(error).split())[:300]}): make what it refers to inside of it"
         ) from error
-    return serialise.with_lengths((json.dumps(modules).encode(), loaded))
+    return serialise.with_lengths((json.dumps(modules).encode(), registry.before(loaded)))
 
 
 def _blame(functions: dict[str, Function], context: object) -> str:

@@ -219,7 +219,8 @@ class Manager(Policies, Libraries):
         self._backlog.add(task_id, task)
         try:
             self._session.expect(task_id, task)
-            self._calls.submit(spec)
+            self._calls.submit(spec, task.links)
+            task.links = None  # It may hold large memory of the user's.
         except BaseException:  # Such as a Ctrl-C while it waits: `wait` must not wait for it.
             self._session.claim(task_id)
             self._backlog.drop(task_id)

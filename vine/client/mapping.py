@@ -30,7 +30,7 @@ class ChunkFuture(VineFuture[Results]):
 
     mark = serialise.MANY
 
-    def _take(self, result: TaskResult, value: bytes | None) -> None:
+    def _take(self, result: TaskResult, value: futures.Content | None) -> None:
         if value is None or value[:1] != serialise.MANY:
             super()._take(result, value)
             return

@@ -1,28 +1,24 @@
 """How do functions, arguments and results become bytes, and bytes become them again?
 
 Serialised is: one byte that names the format, then the pickle. Pickle goes first; dill carries what
-lives in `__main__` or cannot be imported by name. A future among the arguments becomes a reference to
-its task's place in `depends`, if the task is of the same run. Any other future is replaced by its value,
-which the caller waits for. All of that happens in one pass: an object is pickled twice only if pickle meets
-what dill must carry somewhere inside of the arguments.
+lives in `__main__` or cannot be imported by name. What is not in the pickle is noted in `Links`, in the same pass:
+an object is pickled twice only if pickle meets what dill must carry somewhere inside of the arguments.
 """
 
 from __future__ import annotations
 
-import copyreg
-import importlib
 import io
-import operator
 import pickle
 import struct
 import sys
-import threading
 import types
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
+from vine.client import buffers
 from vine.client.bindings import goes_by_value
+from vine.client.links import PROTOCOL, Alone, ForeignFailed, Links, Taker, pickling
+from vine.client.registered import LOADED, loaded, registry
 from vine.errors import DependencyFailed, MalformedMessage, NotSerialisable
 from vine.names import TaskId
 
@@ -33,104 +29,11 @@ _PICKLE = b"P"
 _DILL = b"D"
 MANY = b"M"  # Before the arguments of a chunk of calls, and before what came of them.
 _LENGTH = struct.Struct("<I")  # before each result of a chunk
-_PROTOCOL = 5  # Every Python that we run on reads it, so environments of other versions do too.
-_STANDARD_STREAMS = ("<stdin>", "<stdout>", "<stderr>")
-
-Taker = Callable[["Future[Any]"], "TaskId | None"]  # the task behind a future of this run, else None
 
 
-class ForeignFailed(Exception):  # noqa: N818 - never leaves this package
-    """A future from outside the run, whose value an argument needs, has failed."""
-
-
-class Links:
-    """The futures that one call's arguments hold."""
-
-    _places: dict[TaskId, int] | None = None  # Most calls have none: what is not there costs them nothing.
-    awaited: list[Future[Any]] | None = None  # from elsewhere, and not done yet
-
-    def __init__(self, task_of: Taker) -> None:
-        self._task_of = task_of
-
-    @property
-    def depends(self) -> tuple[TaskId, ...]:
-        return tuple(self._places or ())
-
-    def any(self) -> bool:
-        return self._places is not None or self.awaited is not None
-
-    def clear(self) -> None:
-        self._places = self.awaited = None
-
-    def reduced(self, future: Future[Any]) -> Any:
-        """What is pickled in a future's place: an expression that any interpreter can evaluate, or a reference."""
-        task_id = self._task_of(future)
-        if task_id is not None:
-            if self._places is None:
-                self._places = {}
-            return result_at, (self._places.setdefault(task_id, len(self._places)),)
-        if not future.done():
-            if self.awaited is None:
-                self.awaited = []
-            self.awaited.append(future)
-            return str, ()  # In a pickle that is thrown away because it is made again later.
-        if future.cancelled() or future.exception() is not None:
-            cause = None if future.cancelled() else future.exception()
-            raise ForeignFailed(repr(future)) from cause
-        return operator.getitem, ([future.result()], 0)
-
-    def reduce(self, value: object) -> Any:
-        """A pickler's `reducer_override`."""
-        return self.reduced(value) if isinstance(value, Future) else refuse_open_files(value)
-
-
-def result_at(place: int) -> NoReturn:
-    """Stands for another task's result. Function hosts put their own in its place: see `Serialiser.load` there."""
-    raise TypeError(f"the result {place} of another task is filled in where the call runs")
-
-
-class _Pickling(threading.local):
-    links: Links | None = None  # of the call whose arguments this thread serialises
-
-
-_pickling = _Pickling()
-
-
-def reduced_future(future: Future[Any]) -> Any:
-    """A future's `__reduce__`, which works while the arguments of a call are serialised."""
-    if _pickling.links is not None:
-        return _pickling.links.reduced(future)
-    if type(future) is Future:
-        return future.__reduce_ex__(_PROTOCOL)
-    raise TypeError("a future can only be sent as an argument of a call in its own run")
-
-
-copyreg.pickle(Future, reduced_future)
-
-
-def refuse_open_files(value: object) -> Any:
-    """A pickler's `reducer_override`: dill would open them by name where it loads them, or hand out empty ones.
-
-    Modules go by their names: dill would send along whatever is in those that are not installed in the usual place.
-    """
-    if isinstance(value, types.ModuleType) and value.__name__ != "__main__":
-        return importlib.import_module, (value.__name__,)
-    if isinstance(value, (io.TextIOWrapper, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)):
-        standard = (sys.stdin, sys.stdout, sys.stderr)
-        if getattr(value, "name", None) not in _STANDARD_STREAMS and not any(value is one for one in standard):
-            raise TypeError("an open file stays in its program: pass its name, and open it in the function")
-    return NotImplemented
-
-
-def dump(value: object) -> bytes:
+def dump(value: object, links: Alone | None = None) -> bytes:
     """Serialise a function or value that holds no futures; raises what the last serialiser raised."""
-    try:
-        data = pickle.dumps(value, _PROTOCOL)
-    except Exception:  # noqa: BLE001 - picklers raise anything; dill's word is the one that counts
-        return _DILL + _dump_with_dill(value, refuse_open_files)
-    if b"__main__" in data:  # By reference to the client's own script, which hosts do not have.
-        return _DILL + _dump_with_dill(value, refuse_open_files)
-    return _PICKLE + data
+    return _dump_linked(value, links or Alone(), by_dill=False)
 
 
 def dump_function(function: Callable[..., Any], label: str) -> bytes:
@@ -144,29 +47,32 @@ def dump_function(function: Callable[..., Any], label: str) -> bytes:
 
 
 def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of: Taker) -> tuple[bytes, Links | None]:
-    """The payload of a call and the futures in it; with `links.awaited`, call again when those are done."""
-    outer, _pickling.links = _pickling.links, (links := Links(task_of))
+    """The payload of a call and what belongs to it; with `links.awaited`, call again when those are done."""
+    outer, pickling.links = pickling.links, (links := Links(task_of))
     try:
         by_dill = False
         for value in args:
             by_dill = by_dill or (type(value) not in _PLAIN and goes_by_dill(value))
         data = _dump_linked((args, kwargs), links, by_dill)
-    except ForeignFailed:
+    except (ForeignFailed, NotSerialisable):
         raise
     except Exception as error:
         raise NotSerialisable(_blame(args, kwargs, label, error)) from error
     finally:
-        _pickling.links = outer
+        pickling.links = outer
     return data, links if links.any() else None
 
 
-def load(data: bytes) -> Any:
+def load(data: bytes | memoryview) -> Any:
     """What `dump`, or a function host, made bytes of; runs whatever the pickle says."""
+    memory: list[memoryview] = []
+    if data[:1] == buffers.BUFFERS:
+        data, memory = buffers.opened(memoryview(data))
     mark, body = data[:1], memoryview(data)[1:]
     if mark == _PICKLE:
-        return pickle.loads(body)
+        return _unpickled(body, memory)
     if mark == _DILL:
-        return _own_unpickler()(io.BytesIO(body)).load()
+        return _own_unpickler()(io.BytesIO(body), buffers=memory).load()
     raise MalformedMessage(f"a value in the unknown format {mark!r}: client and worker are of different versions")
 
 
@@ -175,9 +81,9 @@ def with_lengths(parts: Iterable[bytes]) -> bytes:
     return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
 
 
-def parts_of(value: bytes) -> list[bytes]:
+def parts_of(value: bytes | memoryview) -> list[bytes | memoryview]:
     """The results of a chunk of calls, each serialised by itself."""
-    parts: list[bytes] = []
+    parts: list[bytes | memoryview] = []
     at = len(MANY)
     while at < len(value):
         (length,) = _LENGTH.unpack_from(value, at)
@@ -194,30 +100,56 @@ def goes_by_dill(value: object) -> bool:
     """Whether it is known without a look inside that pickle cannot carry it."""
     if isinstance(value, (types.FunctionType, type)):
         return goes_by_value(value)
-    return type(value).__module__ == "__main__"
+    return type(value).__module__ == "__main__" and registry.of(type(value)) is None
 
 
 def _dump_linked(value: object, links: Links, by_dill: bool) -> bytes:
     if not by_dill:
         try:
-            data = pickle.dumps(value, _PROTOCOL)
-            if b"__main__" not in data:
+            data = (_pickled if registry.entries else pickle.dumps)(value, PROTOCOL, buffer_callback=links.take)
+            if b"__main__" not in data:  # By reference to the client's own script, which hosts do not have.
                 return _PICKLE + data
-        except ForeignFailed:
+        except (ForeignFailed, NotSerialisable):
             raise
         except Exception:  # noqa: BLE001, S110 - picklers raise anything; dill's word is the one that counts
             pass
         links.clear()
-    return _DILL + _dump_with_dill(value, links.reduce)
+    return _DILL + _dump_with_dill(value, links)
 
 
-def _dump_with_dill(value: object, reduce: Callable[[object], Any]) -> bytes:
+class _RegisteredPickler(pickle.Pickler):
+    """Asks for a registered serialiser before pickle's own way."""
+
+    def reducer_override(self, value: object) -> Any:
+        return registry.reduce(value)
+
+
+def _pickled(value: object, protocol: int, buffer_callback: Callable[[pickle.PickleBuffer], bool]) -> bytes:
+    file = io.BytesIO()
+    _RegisteredPickler(file, protocol, buffer_callback=buffer_callback).dump(value)
+    return file.getvalue()
+
+
+class _RegisteredUnpickler(pickle.Unpickler):
+    """Knows what hosts call the function that stands before what a registered serialiser has dumped."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return loaded if (module, name) in LOADED else super().find_class(module, name)
+
+
+def _unpickled(body: memoryview, memory: list[memoryview]) -> Any:
+    if registry.entries:
+        return _RegisteredUnpickler(io.BytesIO(body), buffers=memory).load()
+    return pickle.loads(body, buffers=memory)
+
+
+def _dump_with_dill(value: object, links: Links) -> bytes:
     import dill  # Costs more to import than all of this package, and most runs never need it.
 
     file = io.BytesIO()
     # `recurse` takes the globals that a function names, and not the whole of its module.
-    pickler = dill.Pickler(file, _PROTOCOL, byref=False, recurse=True)
-    pickler.reducer_override = reduce
+    pickler = dill.Pickler(file, PROTOCOL, byref=False, recurse=True, buffer_callback=links.take)
+    pickler.reducer_override = links.reduce
     pickler.dump(value)
     return file.getvalue()
 
@@ -233,6 +165,8 @@ def _own_unpickler() -> type[dill.Unpickler]:
 
         class Unpickler(dill.Unpickler):  # type: ignore[misc]
             def find_class(self, module: str, name: str) -> Any:
+                if (module, name) in LOADED:
+                    return loaded
                 found = super().find_class(module, name)
                 return _class_maker(found) if name == "_create_type" else found
 

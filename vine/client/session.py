@@ -12,6 +12,7 @@ import contextlib
 import functools
 import itertools
 import logging
+import mmap
 import os
 import queue
 import sys
@@ -27,6 +28,7 @@ from vine import config, errors
 from vine.client.broadcasts import Broadcasts
 from vine.client.callbacks import Callback, Callbacks
 from vine.client.crowd import Crowd
+from vine.client.fetches import Fetches
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
@@ -39,16 +41,19 @@ from vine.wire.messages import (
     FileSpread,
     FromClient,
     Message,
+    ResultBrought,
     RunState,
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, TaskResult, TaskSpec
 
+Content = bytes | memoryview
+
 
 class OpenTask(Protocol):
     """A submitted task that somebody waits for; whoever claimed it calls one of these, once."""
 
-    def ended(self, result: TaskResult, value: bytes | None) -> None:
+    def ended(self, result: TaskResult, value: Content | None) -> None:
         """The manager has committed its end; `value` is serialised."""
 
     def broken(self, error: BaseException) -> None:
@@ -62,10 +67,11 @@ class OpenTask(Protocol):
 
 
 # Results; a broadcast's answer; the end of the run; somebody waits until all before is done; the end of the thread.
-Completion = tuple[TaskResult, ...] | FileSpread | errors.VineError | threading.Event | None
+Completion = tuple[TaskResult, ...] | FileSpread | ResultBrought | errors.VineError | threading.Event | None
 
 _log = logging.getLogger(__name__)
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
+_session_numbers = itertools.count()
 
 
 class Session:
@@ -87,6 +93,7 @@ class Session:
             TasksEnded: self._on_ended,
             FileBrought: self._on_brought,
             FileSpread: self._completions.put,
+            ResultBrought: self._completions.put,
             RunState: self._on_state,
         }
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -94,9 +101,11 @@ class Session:
         self._pump = Pump(connection, lambda: hello, self.outbox, self)
         self._callbacks = Callbacks()
         self.broadcasts = Broadcasts(self.call_back)
+        self.fetches = Fetches(self.say)
         self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
         self._process_id = os.getpid()
         self._closed = False
+        self._number = next(_session_numbers)
         _sessions.add(self)
 
     def open(self) -> ClientWelcome:
@@ -210,6 +219,7 @@ class Session:
             return
         self._closed = True
         self.await_deliveries()
+        self.fetches.bring_rest(lambda: 0 if self.error is not None else self.state.workers)
         for task_id, task in self.open_tasks():
             if self.claim(task_id) is not None:
                 self.cancel_task(task_id)
@@ -275,12 +285,15 @@ class Session:
             if isinstance(completion, FileSpread):
                 _tell("broadcast", completion.request, functools.partial(self.broadcasts.heard, completion))
                 continue
+            if isinstance(completion, ResultBrought):
+                _tell("result", completion.task_id, functools.partial(self.fetches.heard, completion, _take_value))
+                continue
             for result in completion:
                 _tell("task", result.task_id, functools.partial(self._end, result))
 
     def _end(self, result: TaskResult) -> None:
         task = self.claim(result.task_id)
-        value = result.value
+        value: Content | None = result.value
         if result.value_path is not None:
             try:
                 value = _take_value(result.value_path)
@@ -297,6 +310,7 @@ class Session:
             task = self.claim(task_id)
             if task is not None:
                 _tell("task", task_id, functools.partial(task.broken, anew(error)))
+        self.fetches.broken(functools.partial(anew, error))
         for number in self.broadcasts.open_numbers():
             _tell("broadcast", number, functools.partial(self.broadcasts.broken, number, anew(error)))
 
@@ -308,6 +322,12 @@ def _tell(kind: str, number: int, tell: Callable[[], None]) -> None:
         tell()
     except BaseException:  # noqa: BLE001 - logged; one task's trouble is not that of the others
         _log.exception("the end of %s %s could not be delivered", kind, number)
+
+
+def staging_dirs() -> list[str]:
+    """The staging folders of the runs in which this process takes part, the latest first."""
+    latest_first = sorted(_sessions.copy(), key=lambda session: -session._number)
+    return [s.welcome.staging_dir for s in latest_first if s.welcome is not None and s.error is None]
 
 
 def anew(error: errors.VineError) -> errors.VineError:
@@ -330,14 +350,16 @@ def _disown_sessions() -> None:
         for task in open_here.values():
             task.disowned(anew(error))
         session.broadcasts.disowned(error)
+        session.fetches.disowned(functools.partial(anew, error))
 
 
 os.register_at_fork(after_in_child=_disown_sessions)
 
 
-def _take_value(path: str) -> bytes:
+def _take_value(path: str) -> memoryview:
+    """Arrays in it stay where it lies, and are nobody else's."""
     with open(path, "rb") as file:
-        value = file.read()
+        value = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
     return value

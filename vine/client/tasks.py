@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vine import config, errors
-from vine.client import futures, resources, serialise
+from vine.client import futures, resources
 from vine.client.files import File
+from vine.client.links import Links
 from vine.names import TaskId
 from vine.wire.parts import Mount, Outcome, Policy, Request, TaskKind, TaskResult, TaskSpec, Times
 
@@ -40,6 +41,8 @@ class Sized:
 
 class Task(Sized):
     """A shell command that runs in a sandbox of its own."""
+
+    links: Links | None = None  # what belongs to the arguments of one that is a function's call
 
     def __init__(self, command: str) -> None:
         if not isinstance(command, str) or not command.strip():
@@ -219,7 +222,7 @@ class Task(Sized):
         self.id, self._manager = task_id, manager
         return spec
 
-    def ended(self, result: TaskResult, value: bytes | None) -> None:
+    def ended(self, result: TaskResult, value: bytes | memoryview | None) -> None:
         self._take(value, result)
         self.ended_as = result if result.value is None else msgspec.structs.replace(result, value=None)
         assert self._manager is not None
@@ -236,7 +239,7 @@ class Task(Sized):
     def abandoned(self) -> None:
         self.broken(errors.TaskCancelled(f"{self!r} had not ended when its manager was closed"))
 
-    def _take(self, value: bytes | None, result: TaskResult) -> None:
+    def _take(self, value: bytes | memoryview | None, result: TaskResult) -> None:
         self.error = futures.error_of(result, None)
 
     def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
@@ -300,27 +303,27 @@ class PythonTask(Task):
         self._ended()
         return self._value if self.error is None else self.error
 
-    def _take(self, value: bytes | None, result: TaskResult) -> None:
+    def _take(self, value: bytes | memoryview | None, result: TaskResult) -> None:
         self._value, self.error = futures.read_outcome(result, value)
 
     def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
         function, args, kwargs = self._call
-        payload, depends = self._dumped(manager, args, kwargs)
+        arguments = self._arguments(manager, args, kwargs)
         declared = manager.declare_function(function)
-        return self._common(
-            manager, task_id, kind=TaskKind.PYTHON, function=declared, payload=payload, depends=depends, label=self.name
-        )
+        return self._common(manager, task_id, kind=TaskKind.PYTHON, function=declared, label=self.name, **arguments)
 
-    def _dumped(
-        self, manager: Manager, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> tuple[bytes, tuple[TaskId, ...]]:
-        """The serialised arguments, and the tasks whose results they take."""
-        payload, links = serialise.dump_call(args, kwargs, self.name, manager.task_of)
+    def _arguments(self, manager: Manager, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
+        """What the task's description has of its arguments: bytes, tasks whose results they take, files they share."""
+        payload, self.links = manager.calls.dump(args, kwargs, self.name)
+        links = self.links
         if links is not None and links.awaited:
             raise errors.UsageError(
                 f"'{self.name}' is given a future from outside this run that is not done: pass its result() instead"
             )
-        return payload, () if links is None else links.depends
+        if links is None:
+            return {"payload": payload}
+        shared = manager.calls.shared_files(links.shared or [])
+        return {"payload": payload, "depends": links.depends, "shared": shared}
 
     def _label(self) -> str:
         return self.name

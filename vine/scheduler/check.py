@@ -11,7 +11,7 @@ from vine.scheduler.downloads import is_waited_for
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
-from vine.scheduler.tasks import TaskState, file_requirement, input_files
+from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement, input_files
 from vine.scheduler.workers import amounts
 from vine.wire.parts import TaskKind
 
@@ -49,6 +49,7 @@ def _check_tasks(state: State) -> None:
                     assert record.task_id in state.files.by_id[file_id].waiting
         if not record.state.ended:
             assert reasons.why(state, record), f"task {record.task_id} has no reason"
+        _check_result(state, record)
     running = Counter(id(record.category) for record in state.tasks.by_attempt.values())
     for category in state.categories.values():
         assert category.running == running[id(category)], f"category {category.spec.name} is miscounted"
@@ -56,6 +57,19 @@ def _check_tasks(state: State) -> None:
         if shape.category is not None and shape.library is None:
             assert shape.request == shape.category.fill(shape.asked, shape.at_maximum), f"{shape.key} asks for the past"
     assert not state.doomed, "a doomed task outlived its step"
+
+
+def _check_result(state: State, record: TaskRecord) -> None:
+    """A remote result can be made again: those whose results its task takes are remembered."""
+    for task_id in record.heirs:
+        heir = state.tasks.by_id[task_id]
+        assert heir.state.ended and heir.generation, f"task {task_id} is called an heir of {record.task_id}"
+    if record.generation and record.state.ended:
+        assert record.value is None and record.value_path is None, f"the result of {record.task_id} is no remote one"
+        for task_id in record.spec.depends:
+            assert record.task_id in state.tasks.by_id[task_id].heirs, f"{task_id} may be forgotten too early"
+    if record.value_object is not None:
+        assert record.task_id in state.files.objects[record.value_object].results
 
 
 def _check_workers(state: State) -> None:
@@ -121,7 +135,7 @@ def _check_objects(state: State) -> None:
     _check_copies(state)
     users: Counter[int] = Counter()
     for record in state.tasks.by_id.values():
-        if not record.state.ended:
+        if not record.state.ended or record.generation:  # A remote result may have to be made again.
             users.update(input_files(record.spec))
     for file_id, file in state.files.by_id.items():
         assert file.users == users[file_id], f"file {file_id}: {file.users} users counted, {users[file_id]} found"

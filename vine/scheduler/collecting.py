@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from vine import config
 from vine.names import MANAGER, ObjectId
-from vine.scheduler import actions, completion, downloads, existence, keeping, recovery, staging, upkeep
+from vine.scheduler import actions, completion, downloads, existence, keeping, recovery, results, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound
 from vine.scheduler.tasks import Attempt, TaskRecord, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import FileBrought
-from vine.wire.parts import AttemptResult, FileKind, MadeOutput, Outcome, TaskResult
+from vine.wire.parts import AttemptResult, FileKind, MadeOutput, Outcome
 from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
@@ -49,12 +51,18 @@ def replace(state: State, file: FileRecord) -> None:
 
 
 def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: Attempt, result: AttemptResult) -> None:
-    """A value over the inline limit comes to the manager's staging folder, and is kept nowhere else."""
+    """A value over the inline limit comes to the manager's staging folder and is kept nowhere else, or it stays."""
     if result.value_object is None or result.value_manifest is None:
         return
+    assert attempt.result is not None
     label = f"result of task {record.task_id}"
-    new = ObjectRecord(result.value_object, result.value_manifest, label, peer_transfer=False)
+    stays = result.outcome is Outcome.SUCCESS and results.stays(state, record)
+    new = ObjectRecord(result.value_object, result.value_manifest, label, peer_transfer=stays)
     known = state.files.objects.setdefault(result.value_object, new)
+    if stays:
+        attempt.result = msgspec.structs.replace(attempt.result, remote=True)
+        results.keep(state, record, worker, known)
+        return
     known.results.add(record.task_id)
     keeping.made_copy(state, worker, known)
     record.value_object = result.value_object
@@ -89,6 +97,7 @@ def stop_collecting(state: State, record: TaskRecord) -> None:
     attempt.collecting = frozenset()
     if not record.recovering:
         upkeep.drop_value(state, record)  # A recovering producer's value was committed long ago.
+        record.generation = 0
 
 
 def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
@@ -108,6 +117,7 @@ def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
         if record.value_object == object_id and record.value_path is not None:
             _value_arrived(state, record, known, record.value_path)
         completion.finish_or_collect(state, record)
+    results.arrived(state, known, arrived_at)
     for file_id in sorted(known.files):
         _answer_bring(state, state.files.by_id[file_id], arrived_at)
 
@@ -121,14 +131,9 @@ def _value_arrived(state: State, record: TaskRecord, known: ObjectRecord, path: 
     if MANAGER not in known.holders:
         keeping.manager_has(state, known)
         state.do(actions.Serve(known.object_id, known.manifest, path, None))
-    if not known.files:
+    if not known.files and not results.is_remote(state, known):
         upkeep.drop_copies(state, known)
-    attempt.result = _with_path(attempt.result, second)
-
-
-def _with_path(result: TaskResult, path: str) -> TaskResult:
-    fields = {name: getattr(result, name) for name in result.__struct_fields__}
-    return TaskResult(**{**fields, "value_path": path})
+    attempt.result = msgspec.structs.replace(attempt.result, value_path=second)
 
 
 def collect_again(state: State, known: ObjectRecord) -> None:
@@ -137,6 +142,8 @@ def collect_again(state: State, known: ObjectRecord) -> None:
         staging.bring_to_manager(state, known, path)
     if any(state.files.by_id[file_id].bring for file_id in known.files):
         staging.bring_to_manager(state, known, bring_path(state, known))
+    if (wanted := results.wanted_path(state, known)) is not None:
+        staging.bring_to_manager(state, known, wanted)
 
 
 def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, message: str) -> None:
@@ -147,6 +154,7 @@ def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, messa
         stop_collecting(state, record)
         state.drop_attempt(record)
         completion.end(state, record, outcome, f"its output {known.label} could not be brought back: {message}")
+    results.cannot_be_brought(state, known, message)
     for file_id in sorted(known.files):
         file = state.files.by_id[file_id]
         for peer in file.bring:

@@ -9,7 +9,7 @@ import msgspec
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
-from vine.scheduler import collecting, dispatch, existence, installing, recovery, upkeep
+from vine.scheduler import collecting, dispatch, existence, installing, recovery, results, upkeep
 from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
@@ -95,8 +95,10 @@ def _succeeded(
     attempt.result = _task_result(state, record, worker, result, allotment)
     for output in result.outputs:
         collecting.take_output(state, record, worker, attempt, output)
-    if not record.recovering and result.value_object is not None:
+    if result.value_object is not None and not (record.recovering and results.is_there(state, record)):
         collecting.take_value(state, record, worker, attempt, result)
+    elif record.recovering:
+        _drop_leftovers(state, worker, result)
     finish_or_collect(state, record)
 
 
@@ -137,7 +139,10 @@ def _did_not_succeed(
         dispatch.reconsider(state, record)
         return
     attempt.result = _task_result(state, record, worker, result, allotment)
-    collecting.take_value(state, record, worker, attempt, result)
+    if record.recovering:
+        _drop_leftovers(state, worker, result)
+    else:
+        collecting.take_value(state, record, worker, attempt, result)
     finish_or_collect(state, record)
 
 
@@ -202,7 +207,10 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
     """The task has ended: tell its client, and those who wait for it."""
     succeeded = result.outcome is _SUCCESS
     state.tasks.move(record, _DONE if succeeded else _END_STATE.get(result.outcome, TaskState.FAILED))
-    upkeep.release_inputs(state, record)
+    if record.generation:
+        results.hold_inputs(state, record)
+    else:
+        upkeep.release_inputs(state, record)
     if record.recovering:
         _recovered(state, record, result)
         return
@@ -235,8 +243,11 @@ def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:
 
 def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
     record.recovering = False
+    if record.generation:
+        results.made_again(state, record, result)
     _fail_missing_outputs(state, record, result)
-    upkeep.forget_if_unneeded(state, record)
+    if record.task_id in state.tasks.by_id:
+        upkeep.forget_if_unneeded(state, record)
 
 
 def _fail_missing_outputs(state: State, record: TaskRecord, result: TaskResult) -> None:

@@ -28,6 +28,7 @@ from vine.scheduler import (
     reasons,
     recovery,
     replicating,
+    results,
     spreading,
     staging,
     submission,
@@ -84,6 +85,8 @@ class Scheduler:
             m.ReplicateFile: self._on_replicate_file,
             m.PruneFiles: self._on_prune_files,
             m.ForgetResults: self._on_forget_results,
+            m.KeepResults: self._on_keep_results,
+            m.BringResult: self._on_bring_result,
             m.SetCategory: self._on_set_category,
             m.SetHosts: self._on_set_hosts,
             m.InstallLibrary: self._on_install_library,
@@ -361,6 +364,13 @@ class Scheduler:
     def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
         for task_id in message.task_ids:
             submission.forget_result(self.state, client, task_id)
+
+    def _on_keep_results(self, client: ClientRecord, message: m.KeepResults) -> None:
+        for task_id in message.task_ids:
+            submission.keep_result(self.state, client, task_id)
+
+    def _on_bring_result(self, client: ClientRecord, message: m.BringResult) -> None:
+        results.asked_for(self.state, client, message.task_id)
 
     def _on_set_category(self, client: ClientRecord, message: m.SetCategory) -> None:
         submission.set_category(self.state, client, message.category)

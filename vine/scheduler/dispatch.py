@@ -9,7 +9,7 @@ from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
-from vine.scheduler import installing, prefetching, recovery, staging
+from vine.scheduler import installing, prefetching, recovery, results, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
@@ -56,8 +56,9 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
     """Note what the task must wait for; lost temporary files are made again."""
     for dependency in record.spec.depends:
         needed = state.tasks.by_id[dependency]
-        if not needed.state.ended and not needed.recovering:
+        if not results.is_there(state, needed):
             record.unmet = added(record.unmet, dependency)
+            results.remake(state, needed)
     for file_id in input_files(record.spec):
         if not state.files.is_available(file_id):
             file = state.files.by_id[file_id]
@@ -130,15 +131,22 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
         if known is None or weight <= config.inline_bytes_max:
             continue
         for worker_id in few(known.holders):
-            yield worker_id, float(weight)
+            if worker_id != MANAGER:
+                yield worker_id, float(weight)
         coming = state.transfers.receiving.get(known.archive or known.object_id, {})
         for worker_id in few(coming.keys()):
             yield worker_id, weight * _COMING_WEIGHT
+    for task_id in record.spec.depends:
+        dependency = state.tasks.by_id[task_id]
+        known = state.files.objects.get(dependency.value_object) if dependency.value_object is not None else None
+        if dependency.generation and known is not None:
+            for worker_id in few(known.holders):
+                yield worker_id, float(state.files.weight_bytes(known))
 
 
 def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
     inputs = _inputs(state, record)
-    if inputs is None:
+    if inputs is None or (record.spec.depends and not _has_results(state, record)):
         reconsider(state, record)  # An input was lost while the task was ready.
         return
     worker_id = worker.worker_id
@@ -169,6 +177,10 @@ def _inputs(state: State, record: TaskRecord) -> list[ObjectRecord] | None:
             return None
         found.append(known)
     return found
+
+
+def _has_results(state: State, record: TaskRecord) -> bool:
+    return all(results.is_there(state, state.tasks.by_id[task_id]) for task_id in record.spec.depends)
 
 
 def _results(state: State, record: TaskRecord) -> list[ObjectRecord]:
@@ -231,6 +243,7 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
         label=spec.label,
         limits=limits_of(state, record),
         library=installing.order_of(state, spec, allotment) if spec.kind is _LIBRARY else None,
+        shared=tuple([_bound(files[file_id]) for file_id in spec.shared]) if spec.shared else (),
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.content.manifest import chunk_count, derived_id
-from vine.names import FileId, ObjectId, TaskId, WorkerId
+from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Outcome
 
@@ -122,8 +122,8 @@ class FileTable:
 
     def is_available(self, file_id: FileId) -> bool:
         """Whether a worker can be given the file now: it exists somewhere, or can be made there."""
-        known = self.object_of(file_id)
-        return known is not None and self.can_be_had(known)
+        object_id = self.by_id[file_id].object_id  # Asked several times a task.
+        return object_id is not None and self.can_be_had(self.objects[object_id])
 
     def can_be_had(self, known: ObjectRecord) -> bool:
         if known.archive is None:
@@ -131,6 +131,10 @@ class FileTable:
         # What is unpacked never leaves its host, so that other hosts need the archive, whoever has unpacked it.
         archive = self.objects.get(known.archive)
         return archive is not None and self.can_be_had(archive)
+
+    def is_served(self, known: ObjectRecord) -> bool:
+        """Whether the manager's node has it."""
+        return MANAGER in known.holders
 
     def weight_bytes(self, known: ObjectRecord) -> int:
         """How much it matters for placement that a worker holds this."""

@@ -290,9 +290,10 @@ class Placement:
         held: dict[WorkerId, float] = {}
         for worker_id, size in room.holders(record):
             held[worker_id] = held.get(worker_id, 0.0) + size
+        held_there = held.pop(emptiest.worker_id, 0.0)
         if not held:
             return emptiest
-        best, best_score = emptiest, (shape.runs_at_once(emptiest), held.pop(emptiest.worker_id, 0.0))
+        best, best_score = emptiest, (shape.runs_at_once(emptiest), held_there)
         for worker_id, held_bytes in held.items():
             worker = self.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not shape.usable(worker):

@@ -15,6 +15,7 @@ from vine.scheduler import (
     installing,
     keeping,
     mates,
+    results,
     spreading,
     staging,
     upkeep,
@@ -140,6 +141,7 @@ def replica_gone(state: State, known: ObjectRecord) -> None:
         _pardon_if_all_failed(state, known)
         return  # Copies that are still arriving do not count: they all hang on holders that are gone.
     withdraw_users(state, known)
+    results.copies_lost(state, known)
     for file_id in sorted(known.files):
         record = state.files.by_id[file_id]
         if downloads.is_waited_for(state, record):
@@ -148,11 +150,12 @@ def replica_gone(state: State, known: ObjectRecord) -> None:
 
 def withdraw_users(state: State, known: ObjectRecord) -> None:
     """Tasks that are staged for an object that no longer exists go back; they will take the new one."""
-    for record in _take_back_users(state, known):
+    for record in take_back_users(state, known):
         dispatch.reconsider(state, record)
 
 
-def _take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
+def take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
+    """Those that are staged for the object have no attempt any more."""
     if not (known.results or state.files.is_used(known)):
         return []  # As of most objects that go with their worker.
     staged = [record for record in state.tasks.by_attempt.values() if record.state is TaskState.STAGED]
@@ -402,17 +405,15 @@ def remake(state: State, file: FileRecord) -> None:
         message = f"{file.spec.label} was lost, and so were {state.remaking} generations of what it is made from"
         existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
         return
-    if not _can_run_again(state, producer):
+    if not can_run_again(state, producer):
         message = f"{file.spec.label} was lost, and task {producer.task_id}, which made it, cannot run again: "
         message += "its inputs were undeclared or their results forgotten; keep them while the file is needed"
         existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
         return
-    users = _take_back_users(state, state.files.objects[file.object_id])
+    users = take_back_users(state, state.files.objects[file.object_id])
     upkeep.unbind(state, file)
-    producer.recovering = True
     assert not producer.unmet, "a task that has ended waits for nothing"
-    upkeep.hold_inputs(state, producer)
-    state.tasks.move(producer, TaskState.WAITING)
+    results.run_again(state, producer)
     state.remaking += 1
     dispatch.wait_for_missing(state, producer)
     state.remaking -= 1
@@ -422,11 +423,13 @@ def remake(state: State, file: FileRecord) -> None:
         dispatch.reconsider(state, record)
 
 
-def _can_run_again(state: State, producer: TaskRecord) -> bool:
+def can_run_again(state: State, producer: TaskRecord) -> bool:
+    """Whether its files, and the results that it takes, can be had; remote results can be made again."""
     if producer.spec.kind is TaskKind.LIBRARY and installing.trouble_of(state, producer.spec) is not None:
         return False
     files = [state.files.by_id.get(file_id) for file_id in input_files(producer.spec)]
-    results = [state.tasks.by_id.get(task_id) for task_id in producer.spec.depends]
+    needed = [state.tasks.by_id.get(task_id) for task_id in producer.spec.depends]
     return all(file is not None and file.failure is None for file in files) and all(
-        result is not None and (result.value is not None or result.value_object is not None) for result in results
+        each is not None and (each.value is not None or each.value_object is not None or each.generation)
+        for each in needed
     )

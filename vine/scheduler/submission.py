@@ -242,6 +242,12 @@ def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
         upkeep.drop_if_unneeded(state, record)
 
 
+def keep_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
+    record = state.tasks.by_id.get(task_id)
+    if record is not None and record.client == client.peer:
+        record.keep_result = True
+
+
 def forget_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
     record = state.tasks.by_id.get(task_id)
     if record is not None and record.client == client.peer:

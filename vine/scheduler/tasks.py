@@ -99,6 +99,7 @@ class TaskRecord:
     at_maximum: bool = False  # It was stopped at what others of its category had needed at most.
     avoid: Set[WorkerId] = _NONE
     dependants: Set[TaskId] = _NONE  # tasks not yet ended that take its result
+    heirs: Set[TaskId] = _NONE  # tasks that have ended, and may have to run again with its result
     cancel_requested: bool = False
     cancelled_as: tuple[Outcome, str] = _CANCELLED  # what its end is called, if that was requested
     first_assigned_at: float | None = None
@@ -107,6 +108,9 @@ class TaskRecord:
     value: bytes | None = None  # kept for dependants until the client forgets the result
     value_object: ObjectId | None = None  # ... or, where it is large, a file of the staging folder
     value_path: str | None = None
+    generation: int = 0  # of a result that is on workers only: how many such ones it is made from, itself included
+    keep_result: bool = False  # Its client wants it to stay there.
+    result_wanted: bool = False  # Its client asks for a result that has stayed there.
     result_forgotten: bool = False
     recovering: bool = False  # runs again only to make lost outputs; its result is already committed
 
@@ -215,7 +219,7 @@ def same(value: Hashable) -> Hashable:
 
 def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
     """Every file that must be on a worker before the task's body starts."""
-    files = _shared_files(spec.function, spec.payload_file, spec.environment)
+    files = _shared_files(spec.function, spec.payload_file, spec.environment, *spec.shared)
     return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, downloads, keeping, mates, spreading, staging
+from vine.scheduler import actions, downloads, keeping, mates, recovery, results, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, added, input_files, removed
 from vine.wire.messages import FileBrought
-from vine.wire.parts import CacheLevel
+from vine.wire.parts import CacheLevel, FileKind
 from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ def release_inputs(state: State, record: TaskRecord) -> None:
         dependency = state.tasks.by_id.get(task_id)
         if dependency is not None:
             dependency.dependants = removed(dependency.dependants, record.task_id)
+            dependency.heirs = removed(dependency.heirs, record.task_id)
             forget_if_unneeded(state, dependency)
 
 
@@ -99,12 +100,14 @@ def unbind(state: State, file: FileRecord) -> None:
     """The file stands for nothing; if it was the last one of its object, that is dropped everywhere."""
     before = state.files.object_of(file.file_id)
     known = state.files.unbind(file)
-    file.path = None
+    path, file.path = file.path, None
     if known is None and before is not None and file.copies > 1:
         keeping.appoint(state, before)
         state.copies.objects[before.object_id] = None
     if known is not None:
         drop_object(state, known, keep_on_workers=known.cache in _OUTLIVING)
+        if path is not None and file.spec.kind is FileKind.BUFFER and path.startswith(f"{state.settings.staging_dir}/"):
+            state.do(actions.RemoveFile(path))  # The client has written it there for us.
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
@@ -153,12 +156,15 @@ def forget_if_unneeded(state: State, record: TaskRecord) -> None:
     """Forget an ended task whose result nobody takes and whose outputs need no remaking."""
     if not (record.state.ended and record.result_forgotten) or record.dependants or record.recovering:
         return
+    if record.heirs and not record.generation:
+        return  # Made from other things than remote results: it is kept for those that are made from it.
     if record.value_object is not None:
         drop_value(state, record)
     record.value = None
-    if record.spec.outputs and _makes_files(state, record):
+    if record.heirs or (record.spec.outputs and _makes_files(state, record)):
         return
     state.tasks.remove(record)
+    results.settle(state, record)
     client = state.clients.get(record.client)
     if client is not None:
         client.tasks.discard(record.spec.task_id)
@@ -180,9 +186,14 @@ def drop_value(state: State, record: TaskRecord) -> None:
         del state.files.objects[record.value_object]
         drop_object(state, known)
     elif MANAGER in known.holders and known.results:
-        other = state.tasks.by_id[min(known.results)]
-        if other.value_path is not None and known.manifest is not None:
-            state.do(actions.Serve(known.object_id, known.manifest, other.value_path, None))
+        others = [state.tasks.by_id[task_id] for task_id in sorted(known.results)]
+        path = next((other.value_path for other in others if other.value_path is not None), None)
+        if path is not None and known.manifest is not None:
+            state.do(actions.Serve(known.object_id, known.manifest, path, None))
+        elif record.value_path is not None and not known.files:
+            keeping.manager_has_not(state, known)  # The others' are on workers only.
+            state.do(actions.StopServing(known.object_id))
+            recovery.replica_gone(state, known)
     if record.value_path is not None:
         state.do(actions.RemoveFile(record.value_path))
     record.value_object = record.value_path = None

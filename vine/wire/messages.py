@@ -130,6 +130,18 @@ class ForgetResults(Message, frozen=True, tag="forget-results"):
     task_ids: tuple[TaskNumber, ...]
 
 
+class KeepResults(Message, frozen=True, tag="keep-results"):
+    """Client to manager: leave the results of these tasks where they are made, if they are large and not here yet."""
+
+    task_ids: tuple[TaskNumber, ...]
+
+
+class BringResult(Message, frozen=True, tag="bring-result"):
+    """Client to manager: bring this task's result, which has stayed on workers, to a path that I can read."""
+
+    task_id: TaskNumber
+
+
 class SetCategory(Message, frozen=True, tag="set-category"):
     """Client to manager: this is how my tasks of a category are to be run, those that wait already, too."""
 
@@ -176,6 +188,8 @@ FromClient = (
     | ReplicateFile
     | PruneFiles
     | ForgetResults
+    | KeepResults
+    | BringResult
     | SetCategory
     | SetHosts
     | InstallLibrary
@@ -220,6 +234,14 @@ class FileSpread(Message, frozen=True, tag="file-spread"):
     message: Text = ""
 
 
+class ResultBrought(Message, frozen=True, tag="result-brought"):
+    """Manager to client: the result that you asked for lies at this path, which is yours to remove, or is gone."""
+
+    task_id: TaskNumber
+    path: Path | None
+    message: Text = ""
+
+
 class RunState(Message, frozen=True, tag="run-state"):
     """Manager to client: how the run stands; sent when it has changed, at most once a second."""
 
@@ -236,7 +258,7 @@ class Refused(Message, frozen=True, tag="refused"):
     message: Text
 
 
-ToClient = ClientWelcome | TasksEnded | FileBrought | FileSpread | RunState | Refused
+ToClient = ClientWelcome | TasksEnded | FileBrought | FileSpread | ResultBrought | RunState | Refused
 
 # --- factory -------------------------------------------------------------------------------------
 

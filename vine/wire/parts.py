@@ -265,6 +265,7 @@ class TaskSpec(Part, frozen=True):
     label: Text = ""  # what users see: the function's name or the command's start
     tag: Text = ""
     policy: Policy | None = None  # None is that of `Policy()`: most tasks say nothing of it
+    shared: tuple[FileNumber, ...] = ()  # values that its arguments refer to, by position, and others' may, too
 
 
 class Times(Part, frozen=True):
@@ -296,6 +297,7 @@ class TaskResult(Part, frozen=True):
     queue_s: Seconds = 0.0  # from submission until that assignment
     measured: Measured | None = None  # of its last attempt; None for a call too short to be measured
     allotment: Resources | None = None  # ... and what that was given
+    remote: bool = False  # It succeeded, and its value stays on workers until you ask for it.
 
 
 class MadeOutput(Part, frozen=True):
@@ -397,6 +399,7 @@ class Assignment(Part, frozen=True):
     label: Text = ""
     limits: Limits | None = None
     library: LibraryOrder | None = None
+    shared: tuple[Hash, ...] = ()
 
 
 class InlineObject(Part, frozen=True):

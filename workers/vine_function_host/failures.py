@@ -26,8 +26,8 @@ def dump_exception(serialiser: Serialiser, error: BaseException) -> bytes:
     """The exception with its traceback as text; one that does not survive the way is told in words."""
     text = text_of(error)
     try:
-        data = serialiser.dump((error, text))
+        (data,) = serialiser.dump((error, text))
         serialiser.load(data)  # Many exceptions go out and do not come in.
     except Exception:  # noqa: BLE001 - the user's own reducers raise what they like
-        data = serialiser.dump((RuntimeError(safe_words(error)), text))
-    return data
+        (data,) = serialiser.dump((RuntimeError(safe_words(error)), text))
+    return bytes(data)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
     from collections.abc import Iterator
 
-    Blob = tuple[bytes, bytes]  # INLINE or AT_PATH, and the bytes or the path
+    Blob = tuple[bytes, bytes]  # INLINE, AT_PATH or SHARED, and the bytes or the path
 
 CALL, SPILLED = b"C", b"F"  # a call; the path of a file that holds one
 INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that holds them
+SHARED = b"s"  # ... and that other calls are given, too
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
 UNSENDABLE, DIED = b"u", b"d"  # ... a result that cannot travel; the exit code of a fork, or its signal's, negative
 CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE, DIED)
@@ -27,7 +28,7 @@ PERMIT = struct.Struct("<Q")  # a call's number: whoever takes it out of the pip
 NUMBER = struct.Struct("<xQ")  # where both kinds of calls have their number
 SPILLED_HEAD = struct.Struct("<cQ")  # SPILLED, number; the path follows
 CALL_HEAD = struct.Struct("<cQHIH")  # CALL, number, bytes of the function's path and of the settings, blobs
-BLOB_HEAD = struct.Struct("<cI")  # INLINE or AT_PATH, bytes that follow
+BLOB_HEAD = struct.Struct("<cI")  # INLINE, AT_PATH or SHARED, bytes that follow
 # Number, what it brings, INLINE or AT_PATH, seconds of the body, its USE, bytes of words.
 ANSWER_HEAD = struct.Struct("<QccdfIIH")
 NO_USE = (0.0, 0, 0)  # processor seconds; kilobytes that this process had at most, and has left

@@ -31,15 +31,17 @@ from vine_function_host.frames import (
     VALUE,
     read_blob,
 )
-from vine_function_host.serialiser import MANY, UnsendableError
+from vine_function_host.registered import UnsendableError
+from vine_function_host.serialiser import MANY
 from vine_function_host.words import exit_code_of, flush_output, safe_words
 
 if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from vine_function_host.channel import Channel
     from vine_function_host.frames import Call
-    from vine_function_host.serialiser import Serialiser
+    from vine_function_host.registered import Registered
+    from vine_function_host.serialiser import Content, Loaded, Serialiser
 
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
 HINTS = {"generator": "return a list of it", "coroutine": "submit a function that calls asyncio.run()"}
@@ -71,7 +73,7 @@ class Host:
     """The loop: calls in, answers out, one at a time."""
 
     def __init__(
-        self, channel: Channel, serialiser: Serialiser, options: Options, functions: dict[bytes, Callable[..., Any]]
+        self, channel: Channel, serialiser: Serialiser, options: Options, functions: dict[bytes, Loaded]
     ) -> None:
         """`functions` are those of its library, by their names."""
         self._channel = channel
@@ -87,7 +89,8 @@ class Host:
 
     def serve(self) -> int:
         """Runs calls until the worker is gone, or one call only; returns the exit code."""
-        self._answer(0, READY, sys.version.split()[0].encode(), 0.0, use=(0.0, self._loaded_kb, self._loaded_kb))
+        version = sys.version.split()[0].encode()
+        self._answer(0, READY, [version], 0.0, use=(0.0, self._loaded_kb, self._loaded_kb))
         while True:
             call = self._channel.next_call()
             if call is None:
@@ -98,7 +101,7 @@ class Host:
 
     def _fork(self, call: Call) -> int:
         with contextlib.suppress(BaseException):  # The fork tries again, and tells.
-            self._prepared(call)
+            self._serialiser.keep_shared(call.blobs, self._prepared(call).registered)
         gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
         flush_output()  # Or what loading has printed would be printed twice.
         readable, writable = os.pipe()
@@ -116,52 +119,54 @@ class Host:
             self._channel.answer(answer)
         else:
             code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
-            self._answer(call.number, DIED, str(code).encode(), 0.0)
+            self._answer(call.number, DIED, [str(code).encode()], 0.0)
         return 0
 
     def _run(self, call: Call) -> int:
         started_s = time.perf_counter()
         try:
-            function = self._prepared(call)
-            many, args, kwargs = self._serialiser.arguments(call.blobs)
+            loaded = self._prepared(call)
+            many, args, kwargs = self._serialiser.arguments(call.blobs, loaded.registered)
             self._times_before = os.times()
             started_s = time.perf_counter()
             if many:
-                return self._run_many(call.number, function, args, kwargs)
-            result = function(*args, **kwargs)
+                return self._run_many(call.number, loaded, args, kwargs)
+            result = loaded.function(*args, **kwargs)
             run_s = time.perf_counter() - started_s
-            self._answer(call.number, VALUE, self._dump_result(result), run_s)
+            value = self._dump_result(result, loaded.registered, self._options.inline_bytes)
+            self._answer(call.number, VALUE, value, run_s)
         except UnsendableError as why:
-            self._answer(call.number, UNSENDABLE, b"", time.perf_counter() - started_s, str(why))
+            self._answer(call.number, UNSENDABLE, [], time.perf_counter() - started_s, str(why))
         except SystemExit as exit_request:
             code = exit_code_of(exit_request)
-            self._answer(call.number, EXIT, str(code).encode(), time.perf_counter() - started_s)
+            self._answer(call.number, EXIT, [str(code).encode()], time.perf_counter() - started_s)
             return code
         except BaseException as error:  # noqa: BLE001 - whatever the user's function raises is the call's result
             run_s = time.perf_counter() - started_s
-            self._answer(call.number, EXCEPTION, dump_exception(self._serialiser, error), run_s, safe_words(error))
+            self._answer(call.number, EXCEPTION, [dump_exception(self._serialiser, error)], run_s, safe_words(error))
         return 0
 
-    def _prepared(self, call: Call) -> Callable[..., Any]:
+    def _prepared(self, call: Call) -> Loaded:
         """The call's function, loaded; we are in its folder, with its variables."""
         if call.settings != self._settings:
             self._apply(call.settings)
-        function = self._functions.get(call.function)
-        if function is None:
-            loaded: Callable[..., Any] = self._serialiser.load(read_blob((AT_PATH, call.function)))
+        loaded = self._functions.get(call.function)
+        if loaded is None:
+            loaded = self._serialiser.function(read_blob((AT_PATH, call.function)))
             if len(self._functions) >= FUNCTIONS_MAX:
                 self._functions.pop(next(iter(self._functions)))
-            function = self._functions[call.function] = loaded
-        return function
+            self._functions[call.function] = loaded
+        return loaded
 
-    def _run_many(self, number: int, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]) -> int:
+    def _run_many(self, number: int, loaded: Loaded, args: Sequence[Any], kwargs: dict[str, Any]) -> int:
         """Calls the function with each row of arguments; a failure is answered with what came before it."""
         first, rows = args
         started_s = time.perf_counter()
-        results, brings, words = [MANY], VALUE, ""
+        results: list[Content] = [MANY]
+        brings, words = VALUE, ""
         try:
             for row in rows:
-                value = self._dump_result(function(*first, *row, **kwargs))
+                (value,) = self._dump_result(loaded.function(*first, *row, **kwargs), loaded.registered)
                 results += (LENGTH.pack(len(value)), value)
         except UnsendableError as why:
             brings, words = UNSENDABLE, str(why)
@@ -171,7 +176,7 @@ class Host:
             failure = dump_exception(self._serialiser, error)
             results += (LENGTH.pack(len(failure)), failure)
             brings, words = EXCEPTION, safe_words(error)
-        self._answer(number, brings, b"".join(results), time.perf_counter() - started_s, words)
+        self._answer(number, brings, results, time.perf_counter() - started_s, words)
         return 0
 
     def _apply(self, settings: bytes) -> None:
@@ -190,9 +195,11 @@ class Host:
             os.environ[name] = value
         self._settings = settings
 
-    def _dump_result(self, result: Any) -> bytes:
+    def _dump_result(self, result: Any, registered: Registered | None, apart_from: int | None = None) -> list[Content]:
         try:
-            return self._serialiser.dump(result)
+            return self._serialiser.dump(result, registered, apart_from)
+        except UnsendableError:
+            raise
         except Exception as why:
             kind = type(result).__qualname__
             hint = HINTS.get(kind, "return plain data")
@@ -202,7 +209,7 @@ class Host:
         self,
         number: int,
         brings: bytes,
-        content: bytes,
+        parts: Sequence[Content],
         run_s: float,
         words: str = "",
         use: tuple[float, int, int] = NO_USE,
@@ -210,20 +217,20 @@ class Host:
         flush_output()  # Whoever has the answer may end us.
         if os.getpid() != self._process_id:
             # A process that the call has forked came back here: the call is its parent's to answer.
-            os._exit(int(content) if brings == EXIT else int(brings == EXCEPTION))
+            os._exit(int(parts[0]) if brings == EXIT else int(brings == EXCEPTION))
         where, said = INLINE, words.encode(errors="replace")
-        if len(content) > self._options.inline_bytes:
+        if sum(map(len, parts)) > self._options.inline_bytes:
             path = os.path.join(self._options.spill, f"value-{os.getpid()}-{time.time_ns():x}").encode()
             try:
                 with open(path, "wb") as file:
-                    file.write(content)
+                    file.writelines(parts)  # Those that are large, right from where they lie.
             except OSError:
                 if os.path.exists(path):
                     os.unlink(path)  # What was written of it would keep a full disk full.
                 raise
-            where, content = AT_PATH, path
+            where, parts = AT_PATH, [path]
         use = self._use() if run_s >= self._options.measured_run_s_min else use
-        self._channel.answer(ANSWER_HEAD.pack(number, brings, where, run_s, *use, len(said)) + said + content)
+        self._channel.answer(b"".join((ANSWER_HEAD.pack(number, brings, where, run_s, *use, len(said)), said, *parts)))
 
     def _use(self) -> tuple[float, int, int]:
         """What the call has used; the most of the next one is counted anew, where the kernel can do that."""

@@ -8,10 +8,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from vine_function_host.frames import LENGTH
+from vine_function_host.serialiser import Loaded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from vine_function_host.serialiser import Serialiser
 
 _variables: dict[str, Any] = {}  # what the context function has returned
@@ -25,14 +24,15 @@ def load_variable_from_library(name: str) -> Any:
     return _variables[name]
 
 
-def load_library(path: str, serialiser: Serialiser) -> dict[bytes, Callable[..., Any]]:
+def load_library(path: str, serialiser: Serialiser) -> dict[bytes, Loaded]:
     """Imports, loads, computes the context; returns the functions by their names as calls give them."""
     with open(path, "rb") as file:
         modules, functions_and_context = parts_of(file.read())
     _offer()
     for name in json.loads(modules.decode()):
         importlib.import_module(name)
-    functions, context = serialiser.load(functions_and_context)
+    loaded = serialiser.function(functions_and_context)
+    functions, context = loaded.function
     if context is not None:
         function, args, kwargs = context
         made = function(*args, **kwargs)
@@ -40,7 +40,7 @@ def load_library(path: str, serialiser: Serialiser) -> dict[bytes, Callable[...,
             kind = type(made).__qualname__
             raise TypeError(f"a context function returns a dict of names and values, not a {kind}")
         _variables.update(made)
-    return {name.encode(): function for name, function in functions.items()}
+    return {name.encode(): Loaded(function, loaded.registered) for name, function in functions.items()}
 
 
 def parts_of(content: bytes) -> list[bytes]:

@@ -4,20 +4,41 @@ from __future__ import annotations
 
 import io
 import pickle
+import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vine_function_host.frames import read_blob
+from vine_function_host.buffers import BUFFERS, parts_of_file
+from vine_function_host.frames import SHARED
+from vine_function_host.registered import LOADED, Registered, UnsendableError
+from vine_function_host.values import SharedValues, content_of, parted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from vine_function_host.frames import Blob
 
-PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised
+    Content = bytes | memoryview
+    Standins = dict[tuple[str, str], Callable[..., Any]]  # what functions that pickles name are here
+
+PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised, unless it is BUFFERS
 MANY = b"M"  # before the arguments of a chunk of calls, and before its results, each of which has its LENGTH before it
-RESULT_AT = ("vine.client.serialise", "result_at")  # the function that stands in arguments for another task's result
+WITH_SERIALISERS = b"R"  # before the bytes of the serialisers that a function came with, their _LENGTH before them
+_LENGTH = struct.Struct("<I")
+RESULT_AT = ("vine.client.links", "result_at")  # the function that stands in arguments for another task's result
+SHARED_AT = ("vine.client.links", "shared_at")  # ... and for a value that calls share
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
+REGISTERED_MAX = 16  # Sets of serialisers that are remembered: each further one follows a registration.
+
+
+class Loaded:
+    """A function, and how the values of its calls travel."""
+
+    __slots__ = ("function", "registered")
+
+    def __init__(self, function: Any, registered: Registered | None) -> None:
+        self.function = function
+        self.registered = registered
 
 
 class Serialiser:
@@ -26,6 +47,9 @@ class Serialiser:
     def __init__(self, dill_folder: str | None) -> None:
         self._dill_folder = dill_folder
         self._dill: Any = None
+        self._readers: dict[bytes, Any] = {}
+        self._registered: dict[bytes, Registered] = {}
+        self._shared = SharedValues()
 
     def dill(self) -> Any:
         if self._dill is None:
@@ -39,53 +63,142 @@ class Serialiser:
             self._dill = dill
         return self._dill
 
-    def load(self, data: bytes, result_at: Callable[[int], Any] | None = None) -> Any:
-        """What was serialised; references to other tasks' results are asked of `result_at`."""
-        content = memoryview(data)[1:]
-        if result_at is None:
-            return (pickle if data[:1] == PICKLE else self.dill()).loads(content)
-        base: Any = pickle.Unpickler if data[:1] == PICKLE else self.dill().Unpickler
+    # --- bytes become values ---
 
-        def find_class(reader: Any, module: str, name: str) -> Any:
-            return result_at if (module, name) == RESULT_AT else base.find_class(reader, module, name)
+    def function(self, content: bytes) -> Loaded:
+        """What a function's file holds."""
+        if content[:1] != WITH_SERIALISERS:
+            return Loaded(self.load(content), None)
+        (length,) = _LENGTH.unpack_from(content, 1)
+        at = 1 + _LENGTH.size
+        entries, content = content[at : at + length], content[at + length :]
+        registered = self._registered.get(entries)
+        if registered is None:
+            if len(self._registered) >= REGISTERED_MAX:
+                self._registered.clear()
+            registered = self._registered[entries] = Registered(entries, self.load)
+        return Loaded(self.load(content, registered), registered)
 
-        reader = type("Reader", (base,), {"find_class": find_class})
-        return reader(io.BytesIO(content)).load()
-
-    def arguments(self, blobs: Sequence[Blob]) -> tuple[bool, Sequence[Any], dict[str, Any]]:
-        """Whether they are of many calls, positional ones, named ones; with other tasks' values in their places."""
-        payload = read_blob(blobs[0])
+    def arguments(
+        self, blobs: Sequence[Blob], registered: Registered | None = None
+    ) -> tuple[bool, Sequence[Any], dict[str, Any]]:
+        """Whether they are of many calls, positional ones, named ones; with other values in their places."""
+        payload, buffers = parted(content_of(blobs[0]))
         many = payload[:1] == MANY
         payload = payload[1:] if many else payload
-        if len(blobs) == 1:
-            args, kwargs = self.load(payload)
-            return many, args, kwargs
-        loaded: dict[int, Any] = {}  # a value that is named twice is one object, as it was at the client
+        standins: Standins = {}
+        if len(blobs) > 1:
+            shared = [path for where, path in blobs if where == SHARED]
+            results = blobs[1 : len(blobs) - len(shared)]
+            standins = self._places(results, shared, registered)
+        args, kwargs = self.load(payload, registered, standins, buffers)
+        return many, args, kwargs
+
+    def _places(self, results: Sequence[Blob], shared: Sequence[bytes], registered: Registered | None) -> Standins:
+        loaded: dict[object, Any] = {}  # a value that is named twice is one object, as it was at the client
+
+        def load(content: Content, buffers: Sequence[memoryview] = ()) -> Any:
+            return self.load(content, registered, None, buffers)
 
         def result_at(place: int) -> Any:
             if place not in loaded:
-                loaded[place] = self.load(read_blob(blobs[1 + place]))
+                loaded[place] = load(content_of(results[place]))
             return loaded[place]
 
-        args, kwargs = self.load(payload, result_at)
-        return many, args, kwargs
+        def shared_at(place: int, keep: bool) -> Any:
+            path = shared[place]
+            if path not in loaded:
+                loaded[path] = self._shared.value(path, load, keep)
+            return loaded[path]
 
-    def dump(self, value: Any) -> bytes:
+        return {RESULT_AT: result_at, SHARED_AT: shared_at}
+
+    def keep_shared(self, blobs: Sequence[Blob], registered: Registered | None) -> None:
+        """Loads what calls share; for forks, of which each may do to it what it likes."""
+
+        def load(content: Content, buffers: Sequence[memoryview]) -> Any:
+            return self.load(content, registered, None, buffers)
+
+        for where, path in blobs:
+            if where == SHARED:
+                self._shared.value(path, load, keep=True)
+
+    def load(
+        self,
+        content: Content,
+        registered: Registered | None = None,
+        standins: Standins | None = None,
+        buffers: Sequence[memoryview] = (),
+    ) -> Any:
+        """What was serialised; `standins` are called in place of the functions that it names."""
+        if content[:1] == BUFFERS:
+            content, buffers = parted(content)
+        by_pickle, body = content[:1] == PICKLE, memoryview(content)[1:]
+        if registered is not None:
+            standins = {**(standins or {}), **dict.fromkeys(LOADED, registered.loaded)}
+        if not standins:
+            return (pickle if by_pickle else self.dill()).loads(body, buffers=buffers)
+        reader = self._reader(by_pickle)(io.BytesIO(body), buffers=buffers)
+        reader.standins = standins
+        return reader.load()
+
+    def _reader(self, by_pickle: bool) -> Any:
+        mark = PICKLE if by_pickle else DILL
+        if mark not in self._readers:
+            base: Any = pickle.Unpickler if by_pickle else self.dill().Unpickler
+
+            def find_class(reader: Any, module: str, name: str) -> Any:
+                standin = reader.standins.get((module, name))
+                return base.find_class(reader, module, name) if standin is None else standin
+
+            self._readers[mark] = type("Reader", (base,), {"find_class": find_class})
+        return self._readers[mark]
+
+    # --- values become bytes ---
+
+    def dump(self, value: Any, registered: Registered | None = None, apart_from: int | None = None) -> list[Content]:
+        """The parts of what is to be written; buffers of more than `apart_from` bytes are parts as they lie."""
+        buffers: list[memoryview] = []
+
+        def taken(buffer: pickle.PickleBuffer) -> bool:
+            """Whether it goes into the pickle like everything else."""
+            view = buffer.raw()
+            if apart_from is None or view.nbytes <= apart_from:
+                return True
+            buffers.append(view)
+            return False
+
         try:
-            return PICKLE + pickle.dumps(value, PROTOCOL)
+            head = PICKLE + self._by_pickle(value, registered, taken)
+        except UnsendableError:
+            raise
         except Exception as why:  # noqa: BLE001 - reducers are the user's code and raise what they like
+            buffers.clear()
             try:
-                stream = io.BytesIO()
-                pickler = self.dill().Pickler(stream, PROTOCOL)
-                pickler.reducer_override = refuse_open_files
-                pickler.dump(value)
-                return DILL + stream.getvalue()
+                head = DILL + self._by_dill(value, registered, taken)
             except ImportError:
                 raise why from None
+        return list(parts_of_file(head, buffers)) if buffers else [head]
 
+    @staticmethod
+    def _by_pickle(value: Any, registered: Registered | None, taken: Callable[..., bool]) -> bytes:
+        if registered is None:
+            return pickle.dumps(value, PROTOCOL, buffer_callback=taken)
+        stream = io.BytesIO()
+        pickler = type("Pickler", (pickle.Pickler,), {"reducer_override": staticmethod(registered.reduce)})
+        pickler(stream, PROTOCOL, buffer_callback=taken).dump(value)
+        return stream.getvalue()
 
-class UnsendableError(Exception):
-    """A result that stays where it is; the words are for its author."""
+    def _by_dill(self, value: Any, registered: Registered | None, taken: Callable[..., bool]) -> bytes:
+        def reduce(value: Any) -> Any:
+            reduced = NotImplemented if registered is None else registered.reduce(value)
+            return refuse_open_files(value) if reduced is NotImplemented else reduced
+
+        stream = io.BytesIO()
+        pickler = self.dill().Pickler(stream, PROTOCOL, buffer_callback=taken)
+        pickler.reducer_override = reduce
+        pickler.dump(value)
+        return stream.getvalue()
 
 
 def refuse_open_files(value: Any) -> Any:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from vine_function_host.serialiser import Serialiser
+    from vine_function_host.serialiser import Loaded, Serialiser
 
 NAME = "vine_function_host"
 
@@ -41,7 +39,7 @@ def begin() -> int:
     return exit_code
 
 
-def _functions_of(library: str, serialiser: Serialiser) -> dict[bytes, Callable[..., Any]]:
+def _functions_of(library: str, serialiser: Serialiser) -> dict[bytes, Loaded]:
     from vine_function_host.library import load_library
 
     return load_library(library, serialiser)

@@ -27,9 +27,7 @@ from vine_function_host.library import load_library
 from vine_function_host.words import flush_output, safe_words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from vine_function_host.serialiser import Serialiser
+    from vine_function_host.serialiser import Loaded, Serialiser
 
 REQUEST_BYTES_MAX = 16384  # A folder's path and two numbers.
 DESCRIPTORS_MAX = 8
@@ -43,7 +41,7 @@ class Zygote:
         self._control.set_inheritable(False)
         self._serialiser = serialiser
         self._options = options
-        self._functions: dict[bytes, Callable[..., Any]] = {}
+        self._functions: dict[bytes, Loaded] = {}
         self._pids: dict[int, int] = {}  # of the forks that live, by the worker's number
         self._woken, self._wakes = socket.socketpair()
 
@@ -75,8 +73,7 @@ class Zygote:
             flush_output()
             raised = dump_exception(self._serialiser, error)
             if len(raised) > self._options.inline_bytes:
-                words = safe_words(error)
-                raised = self._serialiser.dump((RuntimeError(words), words))
+                raised = dump_exception(self._serialiser, RuntimeError(safe_words(error)))
             self._say({"failed": safe_words(error)}, raised)
             return False
         return True

@@ -96,9 +96,10 @@ def needs_sandbox(assignment: Assignment) -> bool:
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
     """Everything that must be complete here before the body may start."""
     named = [assignment.function, assignment.payload_object, assignment.environment]
-    if assignment.values or assignment.inputs:
+    if assignment.values or assignment.inputs or assignment.shared:
         named += [value.object_id for value in assignment.values]
         named += [mount.object_id for mount in assignment.inputs]
+        named += assignment.shared
     return tuple(dict.fromkeys([object_id for object_id in named if object_id is not None]))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from vine.names import ObjectId
 from vine.wire.parts import Assignment, DependencyValue
-from vine_function_host.frames import AT_PATH, INLINE
+from vine_function_host.frames import AT_PATH, INLINE, SHARED
 
 if TYPE_CHECKING:
     from vine_function_host.frames import Blob
@@ -41,7 +41,10 @@ class CallWriter:
             payload = (AT_PATH, os.fsencode(self._object_path(assignment.payload_object)))
         else:
             payload = (INLINE, assignment.payload)
-        return [payload, *map(self._value, assignment.values)]
+        blobs = [payload, *map(self._value, assignment.values)]
+        if assignment.shared:
+            blobs += [(SHARED, os.fsencode(self._object_path(object_id))) for object_id in assignment.shared]
+        return blobs
 
     def _value(self, value: DependencyValue) -> Blob:
         if value.object_id is not None:

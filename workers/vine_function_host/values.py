@@ -1,0 +1,81 @@
+"""Which memory do values lie in that come by files: maps, of which the values that many calls share are kept.
+
+What a call alone is given is mapped privately: it may write there, and nobody else sees it. What calls share is
+mapped for reading. A shared value that cannot change is loaded once and kept. Any other is loaded anew for each
+call, and that costs little where arrays make it large: their memory is the map.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from vine_function_host.buffers import BUFFERS, opened
+from vine_function_host.frames import AT_PATH
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from vine_function_host.frames import Blob
+
+    Content = bytes | memoryview
+
+MAPPED_FROM = 64 << 10  # Bytes of a file: below, a map costs more than a copy.
+KEPT_MAPS_MAX = 256  # Of shared values; they cost addresses and no memory.
+KEPT_BYTES_MAX = 512 << 20  # Of the files of values that are kept loaded; the latest is, however large.
+
+
+def content_of(blob: Blob) -> Content:
+    """The bytes, or a view of them that may be written to and is nobody else's."""
+    where, content = blob
+    return mapped(content, mmap.ACCESS_COPY) if where == AT_PATH else content
+
+
+def mapped(path: bytes, access: int) -> Content:
+    """The content of a file; small ones are read."""
+    with open(path, "rb") as file:
+        if file.seek(0, 2) >= MAPPED_FROM:
+            return memoryview(mmap.mmap(file.fileno(), 0, access=access))
+        file.seek(0)
+        return file.read()
+
+
+def parted(content: Content) -> tuple[Content, Sequence[memoryview]]:
+    """What was serialised, and the buffers beside it."""
+    return opened(memoryview(content)) if content[:1] == BUFFERS else (content, ())
+
+
+class SharedValues:
+    """The values that calls share, by the paths of their files: a path stands for one content for ever."""
+
+    def __init__(self) -> None:
+        self._maps: OrderedDict[bytes, tuple[Content, Sequence[memoryview]]] = OrderedDict()
+        self._kept: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()  # with the bytes of their files
+        self._kept_bytes = 0
+
+    def value(self, path: bytes, load: Callable[[Content, Sequence[memoryview]], Any], keep: bool) -> Any:
+        """What the file holds; it is kept for later calls if `keep` says that none can change it."""
+        kept = self._kept.get(path)
+        if kept is not None:
+            self._kept.move_to_end(path)
+            return kept[0]
+        content, buffers = self._content(path)
+        value = load(content, buffers)
+        if keep:
+            size = len(content) + sum(map(len, buffers))
+            self._kept[path] = (value, size)
+            self._kept_bytes += size
+            while self._kept_bytes > KEPT_BYTES_MAX and len(self._kept) > 1:
+                self._kept_bytes -= self._kept.popitem(last=False)[1][1]
+        return value
+
+    def _content(self, path: bytes) -> tuple[Content, Sequence[memoryview]]:
+        content = self._maps.get(path)
+        if content is None:
+            content = self._maps[path] = parted(mapped(path, mmap.ACCESS_READ))
+            if len(self._maps) > KEPT_MAPS_MAX:
+                self._maps.popitem(last=False)
+        else:
+            self._maps.move_to_end(path)
+        return content
