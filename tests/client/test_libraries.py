@@ -11,6 +11,7 @@ import pytest
 
 import vine
 from vine import errors
+from vine.client.calls import Calls
 from vine.client.files import File
 from vine.client.libraries import Libraries
 from vine.names import FileId, TaskId
@@ -29,6 +30,7 @@ class Said(Libraries):
         self.declared: list[bytes] = []
         self._libraries = {}
         self._session = self._declarer = self  # type: ignore[assignment]
+        self.calls = Calls(self, self)  # type: ignore[arg-type]
 
     def check(self) -> None:
         """The session is well."""
@@ -42,9 +44,6 @@ class Said(Libraries):
 
     def check_own(self, file: File) -> None:
         assert file.belongs_to(self)  # type: ignore[arg-type]
-
-    def task_of(self, future: Any) -> TaskId | None:
-        return None
 
 
 def helper(x: int) -> int:
