@@ -189,6 +189,10 @@ own_room_free_bytes = 128 << 20  # ... while so much is free; others may need wh
 disk_reserve_bytes = 64 << 20  # Never fill a file system to the last byte: other programs live there.
 mapped_objects_max = 64  # Files kept mapped for serving; each costs a descriptor.
 archive_member_bytes_max = 1 << 50  # A larger size in a header is damage.
+archive_name_chars_max = 2048  # Half of PATH_MAX: the rest is for the folder that it is unpacked into.
+archive_depth_max = 128  # Folders within each other; node_modules of node_modules stay below 60.
+unpacked_ratio_max = 250  # An archive that grows more is a bomb: software grows 3 times, text some 20 ...
+unpacked_bytes_unasked = 256 << 20  # ... unless it is no more than this.
 pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
 pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 

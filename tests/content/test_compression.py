@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from vine.content.compression import FRAME_NOTE, FRAME_NOTE_MAGIC, blocks_of
+from vine.content.compression import FRAME_NOTE, FRAME_NOTE_LENGTH, FRAME_NOTE_MAGIC, blocks_of, damage_told, frames_of
+from vine.content.prefix import open_whole
 from vine.errors import FileMissing, UnsafeArchive
 
 CONTENT = random.Random(1).randbytes(700_000) + bytes(5_000_000)
@@ -28,7 +29,7 @@ def noted(data: bytes, frame_bytes: int = 1_000_000) -> bytes:
     for at in range(0, len(data), frame_bytes):
         piece = data[at : at + frame_bytes]
         frame = zst(piece)
-        out += FRAME_NOTE.pack(FRAME_NOTE_MAGIC, 8, len(frame), len(piece)) + frame
+        out += FRAME_NOTE.pack(FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH, len(frame), len(piece), 0) + frame
     return out
 
 
@@ -64,7 +65,25 @@ def test_other_programs_read_our_frames(file: Path) -> None:
         assert all_.read(len(CONTENT) + 1) == CONTENT
 
 
-@pytest.mark.parametrize("kind", ["gz", "bz2", "xz", "noted"])
+def frames(file: Path) -> bytes:
+    with open_whole(file) as opened, damage_told(file):
+        return b"".join(frame.content() for frame in frames_of(opened) if frame is not None)
+
+
+def test_our_frames_give_the_bytes_one_by_one(file: Path) -> None:
+    file.write_bytes(noted(CONTENT))
+    assert frames(file) == CONTENT
+
+
+def test_frames_that_are_cut_short_or_spoilt_are_damage(file: Path) -> None:
+    whole = noted(CONTENT)
+    for damaged in (whole[:-20], whole[:10], whole[:200] + bytes(60) + whole[260:]):
+        file.write_bytes(damaged)
+        with pytest.raises(UnsafeArchive, match=r"file is damaged.*again"):
+            frames(file)
+
+
+@pytest.mark.parametrize("kind", ["gz", "bz2", "xz"])
 def test_a_file_cut_short_is_damaged(file: Path, kind: str) -> None:
     file.write_bytes(COMPRESSORS[kind](CONTENT)[:-20])
     with pytest.raises(UnsafeArchive, match=r"file is damaged.*again"):
@@ -84,29 +103,30 @@ def test_spoilt_bytes_are_damage(file: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     "note",
     [
-        (FRAME_NOTE_MAGIC, 8, 1 << 30, 1_000_000),
-        (FRAME_NOTE_MAGIC, 8, 100, 1 << 30),
-        (FRAME_NOTE_MAGIC, 9, 100, 100),
+        (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH, 1 << 30, 1_000_000, 0),
+        (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH, 100, 1 << 30, 0),
+        (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH, 100, 100, 1 << 60),
+        (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH + 1, 100, 100, 0),
     ],
 )
 def test_a_note_that_promises_too_much_is_damage(file: Path, note: tuple[int, ...]) -> None:
     file.write_bytes(noted(bytes(10)) + FRAME_NOTE.pack(*note) + bytes(200))
     with pytest.raises(UnsafeArchive, match="damaged"):
-        list(blocks_of(file))
+        frames(file)
 
 
 def test_a_frame_larger_than_its_note_is_damage(file: Path) -> None:
     frame = zst(bytes(5_000_000))
-    file.write_bytes(FRAME_NOTE.pack(FRAME_NOTE_MAGIC, 8, len(frame), 10) + frame)
+    file.write_bytes(FRAME_NOTE.pack(FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH, len(frame), 10, 0) + frame)
     with pytest.raises(UnsafeArchive, match="damaged"):
-        list(blocks_of(file))
+        frames(file)
 
 
 def test_a_reader_that_stops_early_leaves_no_thread_behind(file: Path) -> None:
     file.write_bytes(noted(CONTENT))
     blocks = blocks_of(file)
     next(blocks)
-    blocks.close()  # type: ignore[attr-defined]
+    blocks.close()
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

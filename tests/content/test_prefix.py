@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.content.test_compression import COMPRESSORS, noted
-from vine.content.compression import blocks_of
+from vine.content.compression import blocks_in, frames_of
 from vine.content.prefix import PrefixFile, PrefixReader, listen, note_of, open_whole
 
 CONTENT = random.Random(2).randbytes(60_000) + bytes(300_000) + random.Random(3).randbytes(60_000)
@@ -53,7 +53,7 @@ def test_whatever_the_steps_in_which_it_grows_its_content_is_that_of_the_whole(
     path = tmp_path_factory.mktemp("prefix") / "file"
     file, grow = arriving(path, PACKED[kind])
     with ThreadPoolExecutor(1) as pool:
-        read = pool.submit(lambda: b"".join(blocks_of(path, file)))
+        read = pool.submit(lambda: b"".join(blocks_in(PrefixReader(file))))
         # when it grows by these steps and then by the rest, then the reader has read what was packed
         for step in [*steps, len(PACKED[kind])]:
             grow(step)
@@ -62,18 +62,22 @@ def test_whatever_the_steps_in_which_it_grows_its_content_is_that_of_the_whole(
         assert read.result(20) == CONTENT
 
 
-@pytest.mark.parametrize("more", [0, 16, 10_000])
+@pytest.mark.parametrize("more", [0, 24, 40])
 def test_frames_that_are_here_are_given_out_before_the_next_one_is(tmp_path: Path, more: int) -> None:
     # given the first two frames of an archive of ours, and nothing or not all of the third
     packed = PACKED["noted"]
     third = packed.index(packed[:8], packed.index(packed[:8], 1) + 1)
     file, grow = arriving(tmp_path / "file", packed)
     grow(third + more)
-    # when it is read, then the content of both is there, though more would have to be waited for
-    blocks = blocks_of(tmp_path / "file", file)
-    assert next(blocks) + next(blocks) == CONTENT[:100_000]
+    # when it is read, then the content of both is there, and we are told that more would have to be waited for
+    frames = frames_of(PrefixReader(file))
+    first, second, third_frame = next(frames), next(frames), next(frames)
+    assert first is not None and second is not None
+    assert first.content() + second.content() == CONTENT[:100_000]
+    assert third_frame is None
+    # and the rest comes when that has
     grow(len(packed))
-    assert b"".join(blocks) == CONTENT[100_000:]
+    assert b"".join(frame.content() for frame in frames if frame is not None) == CONTENT[100_000:]
 
 
 def test_a_reader_that_stops_early_does_not_wait_for_the_rest(tmp_path: Path) -> None:
@@ -82,7 +86,7 @@ def test_a_reader_that_stops_early_does_not_wait_for_the_rest(tmp_path: Path) ->
     packed = gzip.compress(random.Random(4).randbytes(3_000_000))
     file, grow = arriving(tmp_path / "file", packed)
     grow(600_000)
-    blocks = blocks_of(tmp_path / "file", file)
+    blocks = blocks_in(PrefixReader(file))
     next(blocks)
     # when it has had enough, then nobody waits
     blocks.close()

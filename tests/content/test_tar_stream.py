@@ -46,7 +46,7 @@ def test_every_dialect_gives_names_times_modes_and_bytes(dialect: int, name: str
     info = named(name)
     info.mode = 0o4755
     [(member, data)] = read(tar([(info, b"content")], dialect))
-    assert (member.name, member.kind, member.mode, member.size) == (name, Kind.FILE, 0o755, 7)
+    assert (member.name, member.kind, member.mode, member.size) == (name, Kind.FILE, 0o4755, 7)
     assert (member.mtime_s, data) == (1_600_000_000, b"content")
 
 

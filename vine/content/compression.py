@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import bz2
 import lzma
-import os
 import struct
 import zlib
-from collections import deque
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import zstandard
@@ -20,44 +20,94 @@ from vine.errors import FileMissing, UnsafeArchive
 
 # Our archives announce each zstd frame with a skippable frame that holds its sizes, so that frames can be
 # found without being decompressed. Other readers of zstd skip it.
-FRAME_NOTE = struct.Struct("<IIII")  # Magic, length of the rest, compressed bytes, content bytes.
+FRAME_NOTE = struct.Struct("<IIIIQ")  # Magic, length of the rest, compressed bytes, content bytes, bytes carried over.
 FRAME_NOTE_MAGIC = 0x184D2A5E
-_NOTE_LENGTH = 8
+FRAME_NOTE_LENGTH = 16  # Of what follows the first two.
 
 _BLOCK_BYTES = 1 << 20
 _INPUT_BYTES = 256 << 10
+_MAGIC_BYTES = 6
+_SKIPPABLE_MAGIC = 0x184D2A50  # To ...5F: a frame that readers of zstd pass over; pzstd begins with one, and we do.
 _DAMAGE = (zlib.error, EOFError, lzma.LZMAError, zstandard.ZstdError)
 
 
-def blocks_of(path: Path, arriving: PrefixFile | None = None) -> Generator[bytes, None, None]:
-    """The decompressed bytes of a plain, gz, bz2, xz or zst file; to be closed by whoever stops before the end.
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One of our archives' frames; `carried_bytes` at its beginning belong to a member that began before it."""
 
-    `arriving` is the same file, while what it is read from still comes. Raises FileMissing if it cannot be
-    opened, UnsafeArchive if it is damaged.
-    """
+    compressed: bytes
+    content_bytes: int
+    carried_bytes: int
+
+    def content(self) -> bytes:
+        return zstandard.ZstdDecompressor().decompress(self.compressed, max_output_size=self.content_bytes)
+
+
+def opened(path: Path, arriving: PrefixFile | None = None) -> PrefixReader:
+    """The file, or what has come of it while it arrives; FileMissing if it cannot be opened."""
     try:
-        file = open_whole(path) if arriving is None else PrefixReader(arriving)
+        return open_whole(path) if arriving is None else PrefixReader(arriving)
     except OSError as error:
         raise FileMissing(f"{path} cannot be read ({error.strerror}): check its name and permissions") from error
-    with file:
-        try:
-            yield from _reader_for(file)
-        except (*_DAMAGE, OSError) as error:
-            raise UnsafeArchive(f"{path} is damaged ({error}): make or copy it again") from error
 
 
-def _reader_for(file: PrefixReader) -> Iterator[bytes]:
+@contextmanager
+def damage_told(path: Path) -> Iterator[None]:
+    """What the libraries say of a damaged file, said of this one."""
+    try:
+        yield
+    except (*_DAMAGE, OSError) as error:
+        if isinstance(error, OSError) and not isinstance(error, _DAMAGE) and error.errno is not None:
+            raise  # Of the file system, which is no damage.
+        raise UnsafeArchive(f"{path} is damaged ({error}): make or copy it again") from error
+
+
+def is_framed(file: PrefixReader) -> bool:
+    """Whether it is an archive of ours, whose frames can be told apart."""
     start = file.read(FRAME_NOTE.size)
     file.seek(0)
-    if len(start) == FRAME_NOTE.size and FRAME_NOTE.unpack(start)[:2] == (FRAME_NOTE_MAGIC, _NOTE_LENGTH):
-        return _noted_frames(file)
+    return len(start) == FRAME_NOTE.size and FRAME_NOTE.unpack(start)[:2] == (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH)
+
+
+def frames_of(file: PrefixReader) -> Iterator[Frame | None]:
+    """Each frame of an archive of ours; None wherever the next one has yet to arrive."""
+    while True:
+        if not file.has(FRAME_NOTE.size):
+            yield None
+        note = file.read(FRAME_NOTE.size)
+        if not note:
+            return
+        compressed, content, carried = _sizes(note)
+        if not file.has(compressed):
+            yield None
+        frame = file.read(compressed)
+        if len(frame) < compressed or zstandard.frame_content_size(frame) != content:
+            raise EOFError("it is cut short, or a frame is not of its noted size")
+        yield Frame(frame, content, carried)
+
+
+def blocks_of(path: Path) -> Generator[bytes, None, None]:
+    """The decompressed bytes of a plain, gz, bz2, xz or zst file; to be closed by whoever stops before the end.
+
+    Raises FileMissing if it cannot be opened, UnsafeArchive if it is damaged.
+    """
+    with opened(path) as file, damage_told(path):
+        yield from blocks_in(file)
+
+
+def blocks_in(file: PrefixReader) -> Generator[bytes, None, None]:
+    """The same of a file that is open, within `damage_told`; of one that arrives, as far as it has come."""
+    start = file.read(_MAGIC_BYTES)
+    file.seek(0)
     for magic, reader in _READERS.items():
         if start.startswith(magic):
             return _ahead(reader(file), file)
+    if int.from_bytes(start[:4], "little") & ~0xF == _SKIPPABLE_MAGIC:
+        return _ahead(_unzstd(file), file)
     return _ahead(_pieces(file), file)
 
 
-def _ahead(blocks: Iterator[bytes], file: PrefixReader) -> Iterator[bytes]:
+def _ahead(blocks: Iterator[bytes], file: PrefixReader) -> Generator[bytes, None, None]:
     """The same blocks, each made by another thread while the one before is used."""
     with ThreadPoolExecutor(1, "vine-decompress") as pool:
         try:
@@ -69,49 +119,15 @@ def _ahead(blocks: Iterator[bytes], file: PrefixReader) -> Iterator[bytes]:
             file.stop()  # The thread may wait for bytes that nobody will use.
 
 
-def _noted_frames(file: PrefixReader) -> Iterator[bytes]:
-    """The frames of one of our archives, decompressed on all cores."""
-    threads = os.cpu_count() or 1
-    with ThreadPoolExecutor(threads, "vine-decompress") as pool:
-        coming: deque[Future[bytes]] = deque()
-        for frame in _frames(file):
-            if frame is not None:
-                coming.append(pool.submit(_decompress, *frame))
-            while coming and (frame is None or len(coming) > 2 * threads):
-                yield coming.popleft().result()
-        while coming:
-            yield coming.popleft().result()
-
-
-def _frames(file: PrefixReader) -> Iterator[tuple[bytes, int] | None]:
-    """Each frame and the size of its content; None wherever the next one has yet to arrive."""
-    while True:
-        if not file.has(FRAME_NOTE.size):
-            yield None
-        note = file.read(FRAME_NOTE.size)
-        if not note:
-            return
-        compressed, content = _sizes(note)
-        if not file.has(compressed):
-            yield None
-        frame = file.read(compressed)
-        if len(frame) < compressed or zstandard.frame_content_size(frame) != content:
-            raise EOFError("it is cut short, or a frame is not of its noted size")
-        yield frame, content
-
-
-def _sizes(note: bytes) -> tuple[int, int]:
-    """Of a frame and of its content."""
+def _sizes(note: bytes) -> tuple[int, int, int]:
+    """Of a frame, of its content, and of what is carried over into it."""
     if len(note) < FRAME_NOTE.size:
         raise EOFError("it is cut short")
-    magic, length, compressed, content = FRAME_NOTE.unpack(note)
-    if (magic, length) != (FRAME_NOTE_MAGIC, _NOTE_LENGTH) or max(compressed, content) > config.pack_frame_bytes_max:
+    magic, length, compressed, content, carried = FRAME_NOTE.unpack(note)
+    known = (magic, length) == (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH)
+    if not known or max(compressed, content) > config.pack_frame_bytes_max or carried > config.archive_member_bytes_max:
         raise EOFError("a frame without its sizes")
-    return compressed, content
-
-
-def _decompress(frame: bytes, content: int) -> bytes:
-    return zstandard.ZstdDecompressor().decompress(frame, max_output_size=content)
+    return compressed, content, carried
 
 
 def _pieces(file: PrefixReader) -> Iterator[bytes]:
@@ -158,5 +174,4 @@ _READERS: dict[bytes, Callable[[PrefixReader], Iterator[bytes]]] = {
     b"BZh": _bunzip,
     b"\xfd7zXZ\0": _unxz,
     b"\x28\xb5\x2f\xfd": _unzstd,
-    b"\x50\x2a\x4d\x18": _unzstd,  # A skippable frame, as pzstd begins.
 }

@@ -39,8 +39,8 @@ class PrefixFile(io.RawIOBase):
     """
 
     def __init__(self, descriptor: int, size: int, here_bytes: int = 0) -> None:
+        self.size = size
         self._descriptor = descriptor
-        self._size = size
         self._here_bytes = here_bytes
         self._position = 0
         self._stopped = False
@@ -49,7 +49,7 @@ class PrefixFile(io.RawIOBase):
     def reaches(self, here_bytes: int) -> None:
         """So many bytes from the beginning are here by now; on any thread."""
         with self._changed:
-            self._here_bytes = max(self._here_bytes, min(here_bytes, self._size))
+            self._here_bytes = max(self._here_bytes, min(here_bytes, self.size))
             self._changed.notify_all()
 
     def stop(self) -> None:
@@ -60,7 +60,7 @@ class PrefixFile(io.RawIOBase):
 
     def has(self, end: int) -> bool:
         """Whether reading up to this position, or to the end if that comes first, would not wait."""
-        return self._here_bytes >= min(end, self._size)
+        return self._here_bytes >= min(end, self.size)
 
     def readable(self) -> bool:
         return True
@@ -69,12 +69,12 @@ class PrefixFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self.size}[whence]
         self._position = base + offset
         return self._position
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        wanted = min(memoryview(buffer).nbytes, self._size - self._position)
+        wanted = min(memoryview(buffer).nbytes, self.size - self._position)
         if wanted <= 0:
             return 0
         with self._changed:
@@ -97,6 +97,7 @@ class PrefixReader(io.BufferedReader):
 
     def __init__(self, file: PrefixFile) -> None:
         super().__init__(file, _BUFFER_BYTES)
+        self.size = file.size
         self._file = file
 
     def has(self, size: int) -> bool:

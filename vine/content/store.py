@@ -329,6 +329,10 @@ class Store:
             self._coming[key] = _Coming(path)
         return path
 
+    def place_of_tree(self, key: ObjectId) -> Path:
+        """Where it will lie when it is complete."""
+        return self._ground.objects / key
+
     def commit_tree(self, key: ObjectId) -> int:
         """The archive is unpacked: keep the folder; returns its bytes. DiskFull if they exceed the budget."""
         path = self._coming[key].path

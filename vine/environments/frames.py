@@ -14,7 +14,7 @@ from pathlib import Path
 import zstandard
 
 from vine import config
-from vine.content.compression import FRAME_NOTE, FRAME_NOTE_MAGIC
+from vine.content.compression import FRAME_NOTE, FRAME_NOTE_LENGTH, FRAME_NOTE_MAGIC, Frame
 from vine.content.folders import STORED_TIME_NS
 from vine.content.manifest import canonical_mode
 from vine.content.partial import disk_full_or
@@ -58,10 +58,11 @@ def write_archive(items: list[Item], out: Path, progress: Progress | None = None
         # Closed when the disk is full: its threads must never be left to the garbage collector to end.
         with unfinished.open("wb") as file, contextlib.closing(_frames(items)) as frames:
             packed = 0
-            for frame, content_bytes, members in frames:
-                file.write(FRAME_NOTE.pack(FRAME_NOTE_MAGIC, 8, len(frame), content_bytes))
-                file.write(frame)
-                packed += members
+            for frame in frames:
+                sizes = len(frame.compressed), frame.content_bytes, frame.carried_bytes
+                file.write(FRAME_NOTE.pack(FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH, *sizes))
+                file.write(frame.compressed)
+                packed += frame.members
                 if progress is not None:
                     progress(packed, len(items))
         os.replace(unfinished, out)
@@ -75,11 +76,16 @@ def write_archive(items: list[Item], out: Path, progress: Progress | None = None
     return out
 
 
-def _frames(items: list[Item]) -> Generator[tuple[bytes, int, int], None, None]:
-    """Each frame with the bytes in it and the members that end in it, compressed by as many threads as cores."""
+@dataclass(frozen=True, slots=True)
+class _Packed(Frame):
+    members: int  # that end in it
+
+
+def _frames(items: list[Item]) -> Generator[_Packed, None, None]:
+    """The frames, compressed by as many threads as cores."""
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads, "vine-pack") as pool:
-        coming: deque[Future[tuple[bytes, int, int]]] = deque()
+        coming: deque[Future[_Packed]] = deque()
         for parts in _grouped(items):
             coming.append(pool.submit(_frame, parts))
             if len(coming) > 2 * threads:
@@ -107,11 +113,20 @@ def _grouped(items: Iterable[Item]) -> Iterator[list[_Part]]:
         yield group
 
 
-def _frame(parts: list[_Part]) -> tuple[bytes, int, int]:
+def _frame(parts: list[_Part]) -> _Packed:
     pieces = [piece for part in parts for piece in _pieces(part)] if parts else [_END_OF_ARCHIVE]
     content = b"".join(pieces)
     ended = sum(part.offset + part.length == part.item.size for part in parts)
-    return zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(content), len(content), ended
+    compressed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(content)
+    return _Packed(compressed, len(content), _carried_bytes(parts), ended)
+
+
+def _carried_bytes(parts: list[_Part]) -> int:
+    """How much of a member that began before these parts is still to come, with what fills its last block."""
+    if not parts or not parts[0].offset:
+        return 0
+    size = parts[0].item.size
+    return size - parts[0].offset + -size % BLOCK
 
 
 def _pieces(part: _Part) -> Iterator[bytes]:

@@ -67,7 +67,8 @@ class Unpacking:
             try:
                 folder = store.begin_tree(order.object_id)
                 bounds = ["--bytes-max", str(store.room_bytes()), "--arriving", str(descriptor)]
-                code, said = running.run([str(archive), str(folder), *bounds], descriptor)
+                place = ["--place", str(store.place_of_tree(order.object_id))]
+                code, said = running.run([str(archive), str(folder), *bounds, *place], descriptor)
             finally:
                 os.close(descriptor)
             if code == 0 and running.may_be_kept():
