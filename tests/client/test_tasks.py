@@ -15,6 +15,7 @@ from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Policy, Reque
 
 
 class FakeManager:
+    default_environment = None
     enforce_resources = True
 
     def check_own(self, file: File) -> None:

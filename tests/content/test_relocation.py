@@ -11,7 +11,7 @@ from vine.content.relocation import relocate
 from vine.errors import UnsafeArchive
 
 OLD = "/opt/" + "placehold_" * 10
-PLACE = Path("/work/space/objects/1234")
+PLACE = Path("/scratch/space/objects/1234")
 
 
 def made(root: Path, records: list[tuple[str, str, str]]) -> Path:

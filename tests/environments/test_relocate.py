@@ -23,6 +23,7 @@ PREFIX = Path("/some where/env")
         b"#!/some where/env/bin/python3 -E\n",
         b'#!"/some where/env/bin/python3"\n',
         b"#!/bin/sh\n'''exec' \"/some where/env/bin/python3\" \"$0\" \"$@\"\n' '''\n",
+        b"#!/bin/sh\n'''exec' '/some where/env/bin/python3' \"$0\" \"$@\"\n' '''\n",
     ],
 )
 def test_scripts_run_the_interpreter_beside_them(tmp_path: Path, head: bytes) -> None:

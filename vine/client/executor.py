@@ -16,6 +16,7 @@ from typing import Any, NoReturn, TypeVar
 from vine import errors
 from vine.client import mapping, serialise, tasks
 from vine.client.calls import Function
+from vine.client.environments import Declarable, environment_id
 from vine.client.files import File
 from vine.client.futures import VineFuture
 from vine.client.links import ForeignFailed, Links
@@ -110,7 +111,10 @@ class Executor(concurrent.futures.Executor):
         workspace: str | os.PathLike[str] | None = None,
         batch_type: str = "local",
         run_info_path: str | os.PathLike[str] = "vine-run-info",
+        environment: Declarable | None = None,
     ) -> None:
+        """`environment` is what calls run on: a declared file, or what `Manager.declare_environment` takes; without
+        it the manager's default."""
         if manager is not None and not isinstance(manager, Manager):
             raise errors.UsageError(
                 f"{manager!r} is no Manager: for a running one, give Manager(connection={manager!r})"
@@ -121,14 +125,14 @@ class Executor(concurrent.futures.Executor):
         owned = manager is None
         manager = manager or Manager(run_info_path=run_info_path)
         self._pool = Pool(manager, owned)
-        self._set_options(CallOptions())
-        if many:
-            try:
+        try:
+            self._set_options(CallOptions(environment=manager.environment_or_default(environment)))
+            if many:
                 self._pool.start_factory(options)
-            except BaseException:
-                if owned:
-                    manager.close()
-                raise
+        except BaseException:
+            if owned:
+                manager.close()
+            raise
         opened(self._pool)
 
     @property
@@ -152,6 +156,7 @@ class Executor(concurrent.futures.Executor):
     ) -> Executor:
         """The same executor, whose calls have these set; what is not named stays as it is here.
 
+        Without an `environment` (None) they run on the workers' own software, whatever the manager's default is.
         `isolation` is "shared": a warm interpreter runs one call after the other, and what a call leaves in it the
         next one finds; "fork": each call runs in a fork of a warm interpreter that has loaded its function, and run
         nothing; "process": each call has a fresh interpreter. A call that ends its process, is over its time limit or
@@ -294,7 +299,7 @@ class Executor(concurrent.futures.Executor):
         self._kind = _KINDS[options.isolation]
         policy = Policy(enforce=self.manager.enforce_resources, category=options.category)
         self._policy = None if policy == Policy() else policy
-        self._environment = None if options.environment is None else options.environment.file_id
+        self._environment = environment_id(options.environment, "a function")
         # Checked once here, so that the calls need not be.
         tasks.checked(self._spec(TaskId(1), Function(FileId(1), "a call"), b"", None))
 

@@ -58,6 +58,11 @@ class File:
         return self._spec.label
 
     @property
+    def local_path(self) -> str | None:
+        """Where it was declared to be here."""
+        return self._spec.path if self._spec.exists else None
+
+    @property
     def is_folder(self) -> bool:
         """Whether it was declared as one that is here."""
         return self._spec.exists and self._spec.path is not None and os.path.isdir(self._spec.path)
@@ -297,7 +302,15 @@ class Declarer:
         self._session.declare(spec)
         return File(self._session, spec)
 
+    @property
+    def session(self) -> Session:
+        return self._session
+
     def untar(self, archive: File, cache: str | bool, peer_transfer: bool) -> File:
+        return File(self._session, self.untar_spec(archive, cache, peer_transfer))
+
+    def untar_spec(self, archive: File, cache: str | bool, peer_transfer: bool) -> FileSpec:
+        """Declares what an archive unpacks to."""
         if not isinstance(archive, File) or not archive.belongs_to(self._session):
             declare = "declare_url" if isinstance(archive, str) and "://" in archive else "declare_file"
             raise errors.UsageError(f"{archive!r} is no file of this manager: {declare}() the archive first")
@@ -314,7 +327,7 @@ class Declarer:
             peer_transfer=peer_transfer,
         )
         self._session.declare(spec)
-        return File(self._session, spec)
+        return spec
 
     def made(self, name: str, label: str, make: Callable[[str], None], cache: str | bool) -> File:
         """A file that `make` writes into the run's staging folder, in the background."""

@@ -18,6 +18,7 @@ from vine import config, errors
 from vine.client import launch
 from vine.client.backlog import Backlog
 from vine.client.calls import Calls
+from vine.client.environments import Declarable, Environments
 from vine.client.files import Declarer, File, Stager
 from vine.client.libraries import Libraries
 from vine.client.policies import Policies
@@ -30,7 +31,7 @@ from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, RunState
 from vine.wire.parts import Role
 
 
-class Manager(Policies, Libraries):
+class Manager(Policies, Libraries, Environments):
     """A run: files that are declared, tasks that are submitted, and workers that come and go.
 
     Starts a manager process that ends with this one, unless `connection` names the connection file (or run
@@ -45,8 +46,12 @@ class Manager(Policies, Libraries):
         run_info_path: str | os.PathLike[str] = "vine-run-info",
         connection: str | os.PathLike[str] | None = None,
         enforce_resources: bool = True,
+        environment: Declarable | None = None,
     ) -> None:
-        """With `enforce_resources`, tasks that use more memory or disk than they have asked for are killed."""
+        """With `enforce_resources`, tasks that use more memory or disk than they have asked for are killed.
+
+        Tasks that name no environment run on this one: a declared file, or what `declare_environment` takes.
+        """
         self.name = name
         self.enforce_resources = enforce_resources
         self._lifeline = launch.Lifeline()
@@ -70,6 +75,11 @@ class Manager(Policies, Libraries):
             self._end_programs(0)
             raise
         _managers.add(self)
+        try:
+            self._default_environment = self.environment_or_default(environment)
+        except BaseException:
+            self.close()
+            raise
 
     def _connect(self, path: str) -> None:
         connection = load_connection(Path(path), Role.CLIENT)
@@ -132,24 +142,6 @@ class Manager(Policies, Libraries):
     def declare_untar(self, archive: File, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
         """The directory that an archive unpacks to, on each worker that needs it."""
         return self._declarer.untar(archive, cache, peer_transfer)
-
-    def declare_environment(
-        self, environment: str | os.PathLike[str] | File, cache: str | bool = "workflow", peer_transfer: bool = True
-    ) -> File:
-        """A software environment: a tarball with `bin/` on top, or a virtual environment's folder to pack."""
-        if isinstance(environment, File):
-            return self.declare_untar(environment, cache, peer_transfer)
-        path = os.path.abspath(os.fspath(environment))
-        if not os.path.isdir(path):
-            if not os.path.isfile(path):
-                raise errors.FileMissing(f"no environment at {path}: name a tarball or a virtual environment's folder")
-            return self.declare_untar(self.declare_file(path, cache, peer_transfer), cache, peer_transfer)
-        if not os.path.isfile(os.path.join(path, "pyvenv.cfg")):
-            raise errors.UsageError(
-                f"{path} is no virtual environment (it has no pyvenv.cfg): name one, or a tarball with bin/ on top"
-            )
-        archive = self._declarer.made("environment", path, lambda out: _pack(path, out), cache)
-        return self.declare_untar(archive, cache, peer_transfer)
 
     def fetch_file(self, file: File, timeout: float | None = None) -> bytes:
         """The content of a file, brought from a worker if need be."""
@@ -349,12 +341,6 @@ class Manager(Policies, Libraries):
     def declare_function(self, function: Callable[..., Any]) -> FileId:
         return self._calls.function(function).file_id
 
-    def check_own(self, file: File) -> None:
-        if not isinstance(file, File) or not file.belongs_to(self._session):
-            raise errors.UsageError(
-                f"{file!r} is no file of this manager: declare it with this manager's declare_...()"
-            )
-
     def task_ended(self, task: Task) -> None:
         assert task.id is not None
         self._session.forget_result(task.id)  # Only futures can be passed on.
@@ -401,9 +387,3 @@ def _host_id_of(folder: Path) -> HostId:
         return host_id(folder)
     except OSError:
         return HostId("elsewhere")  # The manager's answer to it tells the user what to do.
-
-
-def _pack(prefix: str, out: str) -> None:
-    from vine.environments.pack import pack_virtualenv
-
-    pack_virtualenv(Path(prefix), Path(out))

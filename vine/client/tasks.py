@@ -11,6 +11,7 @@ import msgspec
 
 from vine import config, errors
 from vine.client import futures, resources
+from vine.client.environments import environment_id
 from vine.client.files import File
 from vine.client.links import Links
 from vine.names import TaskId
@@ -57,6 +58,7 @@ class Task(Sized):
         self._request: dict[str, float] = {}
         self._variables: dict[str, str] = {}
         self._environment: File | None = None
+        self._has_environment = False  # Its own, or none by its own wish; else the manager's default.
         self._tag = ""
         self._category = ""
         self._retries = 0
@@ -93,9 +95,13 @@ class Task(Sized):
             )
         self._variables[name] = value
 
-    def set_environment(self, environment: File) -> None:
-        """Run with this environment's bin/ in front of PATH; from `declare_environment` or `declare_untar`."""
-        self._environment = a_file(environment)
+    def set_environment(self, environment: File | None) -> None:
+        """Run with this environment's bin/ in front of PATH; from `declare_environment` or `declare_untar`.
+
+        None stands for the worker's own software; a task of which nothing is said runs on its manager's default.
+        """
+        self._environment = None if environment is None else a_file(environment)
+        self._has_environment = True
 
     def set_tag(self, tag: str) -> None:
         self._tag = tag
@@ -246,8 +252,9 @@ class Task(Sized):
         return self._common(manager, task_id, kind=TaskKind.COMMAND, command=self.command, label=self.command[:200])
 
     def _common(self, manager: Manager, task_id: TaskId, **own: Any) -> TaskSpec:
+        environment = self._environment if self._has_environment else manager.default_environment
         given = [file for file, _ in (*self._inputs, *self._outputs)]
-        given += [self._environment] if self._environment is not None else []
+        given += [environment] if environment is not None else []
         for file in given:
             manager.check_own(file)
         return TaskSpec(
@@ -255,7 +262,7 @@ class Task(Sized):
             inputs=mounts(self._inputs),
             outputs=mounts(self._outputs),
             variables=self._variables,
-            environment=None if self._environment is None else self._environment.file_id,
+            environment=environment_id(environment, self._function_name()),
             request=Request(**self._request),
             priority=self._priority,
             retries=self._retries,
@@ -284,6 +291,10 @@ class Task(Sized):
 
     def _label(self) -> str:
         return self.command[:60]
+
+    def _function_name(self) -> str | None:
+        """Of what must be loaded by the Python that runs it."""
+        return None
 
 
 class PythonTask(Task):
@@ -327,6 +338,9 @@ class PythonTask(Task):
 
     def _label(self) -> str:
         return self.name
+
+    def _function_name(self) -> str | None:
+        return f"'{self.name}'"
 
 
 def name_of(function: Callable[..., Any]) -> str:

@@ -45,8 +45,8 @@ def relocatable_script(data: bytes, prefix: Path) -> bytes:
     """A script that runs the interpreter beside it, made of one that names the environment's folder."""
     folder = re.escape(os.fsencode(prefix))
     plain = re.match(rb"#! ?\"?" + folder + rb"/bin/([^\s/\"]+)[^\n]*\n", data)
-    # As pip writes it where the folder's name is long or has spaces.
-    wrapped = re.match(rb"#!/bin/sh\n'''exec' \"?" + folder + rb"/bin/([^\s/\"]+)[^\n]*\n' '''\n", data)
+    # As pip and uv write it where the folder's name is long or has spaces.
+    wrapped = re.match(rb"#!/bin/sh\n'''exec' [\"']?" + folder + rb"/bin/([^\s/\"']+)[^\n]*\n' '''\n", data)
     found = plain or wrapped
     if found is None:
         return data
@@ -55,14 +55,19 @@ def relocatable_script(data: bytes, prefix: Path) -> bytes:
     return start + data[found.end() :]
 
 
-def interpreter(prefix: Path, trial: Path) -> dict[str, Path]:
-    """The programs that take the place of links which lead out of bin/, tried in the folder `trial`."""
+def programs_outside(prefix: Path) -> dict[str, Path]:
+    """The programs that take the place of links which lead out of bin/."""
     links = {f"bin/{path.name}": path for path in (prefix / "bin").iterdir() if path.is_symlink()}
-    added = {
+    return {
         name: Path(os.path.realpath(path))
         for name, path in links.items()
         if leads_out(name, os.readlink(path), {}) and path.is_file()
     }
+
+
+def interpreter(prefix: Path, trial: Path) -> dict[str, Path]:
+    """The programs that take the place of links which lead out of bin/, tried in the folder `trial`."""
+    added = programs_outside(prefix)
     program = Path(os.path.realpath(prefix / "bin" / "python"))
     fault = _try(prefix, program, {}, trial)
     if fault is not None:

@@ -94,15 +94,15 @@ class Bodies:
 
     def _start_program(self, body: _Body, variables: dict[str, str]) -> int:
         assignment, sandbox, places = body.assignment, body.sandbox, self._places
+        environment = places.environment(assignment.environment)
         if assignment.kind is TaskKind.PYTHON:
-            environment = places.environment(assignment.environment)
             body.channel = HostChannel(places.spill)
             arguments = process.host_arguments(environment, places.dill, places.spill, once=True)
             # A fresh interpreter gets its variables and folder from its start.
             body.channel.send(1, *self._writer.parts(assignment, folder=None, variables={}))
             body.channel.flush()
         else:
-            arguments = process.command_arguments(assignment.command)
+            arguments = process.command_arguments(environment, assignment.command)
         far = body.channel.far_descriptors if body.channel is not None else ()
         streams = sandbox.open_streams()
         try:

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from vine import config
+from vine.environments.running import entrance, interpreter_in, variables_in
 from vine.errors import DiskFull
 from vine.wire.parts import Outcome, Resources
 from vine_function_host import frames
@@ -29,8 +30,8 @@ _THREAD_VARIABLES = (
 )
 
 
-def command_arguments(command: str) -> list[str]:
-    return ["/bin/sh", "-c", command]
+def command_arguments(environment: Path | None, command: str) -> list[str]:
+    return [*(entrance(environment) if environment is not None else ()), "/bin/sh", "-c", command]
 
 
 def host_arguments(
@@ -44,12 +45,7 @@ def host_arguments(
     zygote: bool = False,
 ) -> list[str]:
     """How the function host is started, or with a `library` the `zygote` of its hosts; the spawner fills in `{fd}`."""
-    python = sys.executable
-    if environment is not None:
-        names = ("python", "python3")
-        python = str(next((environment / "bin" / name for name in names if (environment / "bin" / name).exists()), ""))
-        if not python:
-            raise FileNotFoundError("its environment has no bin/python; pack one that has")
+    python = [sys.executable] if environment is None else [*entrance(environment), interpreter_in(environment)]
     options = {
         "dill": str(dill_folder),
         "fork": fork,
@@ -61,7 +57,7 @@ def host_arguments(
         "spill": str(spill_folder),
         "zygote": zygote,
     }
-    return [python, _HOST_PROGRAM, "{fd}", json.dumps(options)]
+    return [*python, _HOST_PROGRAM, "{fd}", json.dumps(options)]
 
 
 def interpreter_variables(
@@ -74,11 +70,7 @@ def interpreter_variables(
         # Bodies that were given no GPU see none: else they would share those of others.
         variables["CUDA_VISIBLE_DEVICES"] = ",".join(device_names(devices, variables.get("CUDA_VISIBLE_DEVICES", "")))
     if environment is not None:
-        # The worker's own modules must not show through.
-        for name in ("PYTHONPATH", "PYTHONHOME"):
-            variables.pop(name, None)
-        variables["VIRTUAL_ENV"] = str(environment)
-        variables["PATH"] = f"{environment / 'bin'}:{variables.get('PATH', os.defpath)}"
+        variables = variables_in(environment, variables)
         if not protected:
             variables["PYTHONDONTWRITEBYTECODE"] = "1"  # Into the environment, which others use too.
     return variables

@@ -1,0 +1,116 @@
+"""Tasks run on the software that was declared for them, and see nothing of the worker's own."""
+
+from __future__ import annotations
+
+import io
+import os
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import vine
+from tests.environments.made import conda_prefix, virtualenv
+from tests.live.helpers import a_site, done
+from tests.waiting import GIVE_UP_S
+from vine.environments.pack import pack_virtualenv
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+
+def look() -> dict[str, Any]:
+    """Where this runs, what it finds of an environment's own module, and whether the worker's modules show through."""
+    import importlib.util
+    import sys
+
+    import mine  # type: ignore[import-not-found]
+
+    leaks = [name for name in ("msgspec", "zmq", "vine", "vine_worker", "blake3") if importlib.util.find_spec(name)]
+    return {"prefix": sys.prefix, "value": mine.VALUE, "leaks": leaks, "path": sys.path}
+
+
+def in_env_command(environment: vine.File) -> vine.Task:
+    task = vine.Task("python -c 'import mine, sys; print(mine.VALUE, sys.prefix)'; command -v vine-worker || echo none")
+    task.set_environment(environment)
+    return task
+
+
+def test_two_environments_run_side_by_side_on_one_worker_and_nothing_of_its_own_leaks(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", ["w0"], "--cores", 2) as site, site.client() as manager:
+        # given two environments with a module each of the same name: one declared as it is, the other as a tarball
+        one = manager.declare_environment(virtualenv(tmp_path / "one", mine="VALUE = 1\n"))
+        packed = pack_virtualenv(virtualenv(tmp_path / "two", mine="VALUE = 2\n"), tmp_path / "two.tar.zst")
+        two = manager.declare_environment(packed)
+        # when commands, fresh interpreters and warm ones run in both at the same time
+        commands = [in_env_command(environment) for environment in (one, two)]
+        fresh = [vine.PythonTask(look), vine.PythonTask(look)]
+        for task, environment in zip(fresh, (one, two), strict=True):
+            task.set_environment(environment)
+        with vine.Executor(manager, environment=one) as executor:
+            calls = [executor.submit(look), executor.options(environment=two).submit(look)]
+            done(manager, *commands, *fresh)
+            looks = [*(task.output for task in fresh), *(call.result(GIVE_UP_S) for call in calls)]
+        # then each has had its own module, from where the worker's store has it, and no module of the worker's
+        assert [found["value"] for found in looks] == [1, 2, 1, 2]
+        assert [found["leaks"] for found in looks] == [[]] * 4
+        store = str(site.workers["w0"].workspace)
+        assert all(found["prefix"].startswith(store) for found in looks)
+        assert len({found["prefix"] for found in looks}) == 2
+        # and no program of the worker's either
+        outputs = [task.std_output.splitlines() for task in commands]
+        assert [output[0].split()[0] for output in outputs] == ["1", "2"]
+        assert [output[1] for output in outputs] == ["none", "none"]
+
+
+def convention(path: Path) -> Path:
+    """A tarball as TaskVine's users have them: a program that sets up what is needed, and runs others."""
+    script = b'#!/bin/sh\nexport SET_UP=yes\nexport PREFIX="$(dirname "$(dirname "$0")")"\nexec "$@"\n'
+    with tarfile.open(path, "w:xz") as archive:
+        info = tarfile.TarInfo("bin/run_in_env")
+        info.mode, info.size = 0o755, len(script)
+        archive.addfile(info, io.BytesIO(script))
+        link = tarfile.TarInfo("bin/python")
+        link.type, link.linkname = tarfile.SYMTYPE, "python3"
+        archive.addfile(link)
+        python = b'#!/bin/sh\nexec "' + os.fsencode(os.path.realpath("/proc/self/exe")) + b'" "$@"\n'
+        info = tarfile.TarInfo("bin/python3")
+        info.mode, info.size = 0o755, len(python)
+        archive.addfile(info, io.BytesIO(python))
+    return path
+
+
+def set_up() -> str | None:
+    return os.environ.get("SET_UP")
+
+
+def test_the_entrance_of_an_environment_is_gone_through(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", 1) as site, site.client() as manager:
+        environment = manager.declare_environment(convention(tmp_path / "env.tar.xz"))
+        command, fresh = vine.Task('echo $SET_UP "$PREFIX"'), vine.PythonTask(set_up)
+        for task in (command, fresh):
+            task.set_environment(environment)
+        with vine.Executor(manager, environment=environment) as executor:
+            call = executor.submit(set_up)
+            done(manager, command, fresh)
+            assert (fresh.output, call.result(GIVE_UP_S)) == ("yes", "yes")
+        said, prefix = command.std_output.split()
+        assert said == "yes"
+        assert Path(prefix).is_relative_to(site.workers["w0"].workspace)
+
+
+def test_a_conda_environment_names_the_place_in_the_workers_store(tmp_path: Path) -> None:
+    with a_site(tmp_path / "site", 1) as site, site.client() as manager:
+        # given a conda environment that is declared by its folder
+        environment = manager.declare_environment(conda_prefix(tmp_path / "env"))
+        # when its script runs, then it runs by its own interpreter, and names where it lies now
+        task = vine.Task("tool; cat $CONDA_PREFIX/share/tool.cfg; touch $CONDA_PREFIX/x 2>/dev/null || echo kept")
+        task.set_environment(environment)
+        done(manager, task)
+        assert task.successful(), task.std_error
+        (place,) = [path for path in site.workers["w0"].objects.values() if path.is_dir()]
+        assert task.std_output.splitlines()[0].endswith(str(place))
+        assert f"home={place}/share" in task.std_output

@@ -1,0 +1,69 @@
+"""What does an archive say of the environment in it: its Python, where that comes from, what is installed?"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vine.content.compression import blocks_of, damage_told, frames_of, is_framed, opened
+from vine.content.tar_stream import TarPart, TarStream
+
+NAME = "vine-environment.json"  # The first member of what we pack from an environment.
+
+_LIBRARY = re.compile(r"(?:^|/)lib/python(\d+\.\d+)/")
+_NOTE_BYTES_MAX = 16 << 20
+_LOOKED_AT_MAX = 20_000  # Members of a foreign archive: its library comes long before that, or is none.
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """`python` is its version up to the minor one; `base` is the folder that workers need at the same path too."""
+
+    python: str | None
+    base: str | None = None
+    pins: tuple[str, ...] = ()
+
+    def as_bytes(self) -> bytes:
+        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
+
+
+def of_archive(path: Path) -> Note:
+    """What an archive says; of one that others have made, what its names tell. VineError if it cannot be read."""
+    with opened(path) as file, damage_told(path):
+        if is_framed(file):
+            for frame in frames_of(file):
+                assert frame is not None, "all of it is here"
+                stream = TarPart(memoryview(frame.content()))
+                for member in stream.members():
+                    if member.name == NAME and member.size <= _NOTE_BYTES_MAX:
+                        return _read(b"".join(map(bytes, stream.data())))
+                    if (found := _LIBRARY.search(member.name)) is not None:
+                        return Note(found[1])
+            return Note(None)
+    blocks = blocks_of(path)
+    try:
+        for number, member in enumerate(TarStream(blocks).members()):
+            if (found := _LIBRARY.search(member.name)) is not None:
+                return Note(found[1])
+            if number > _LOOKED_AT_MAX:
+                break
+    finally:
+        blocks.close()
+    return Note(None)
+
+
+def _read(data: bytes) -> Note:
+    try:
+        known = json.loads(data)
+        return Note(known.get("python"), known.get("base"), tuple(known.get("pins", ())))
+    except (ValueError, AttributeError, TypeError):
+        return Note(None)
+
+
+def pins_in(folders: list[str]) -> tuple[str, ...]:
+    """What is installed in these folders of modules, each with its version, as requirements."""
+    found = importlib.metadata.distributions(path=folders)
+    return tuple(sorted({f"{each.metadata['Name']}=={each.version}" for each in found if each.metadata["Name"]}))

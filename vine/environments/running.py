@@ -1,0 +1,51 @@
+"""How does a program run in an unpacked environment, and see nothing of the one that starts it?"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+# With these in its way an environment's interpreter would find other modules than its own.
+_FOREIGN = (
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONUSERBASE",
+    "PYTHONPLATLIBDIR",
+    "PYTHONPYCACHEPREFIX",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+    "VIRTUAL_ENV",
+)
+
+
+def variables_in(environment: Path, own: Mapping[str, str]) -> dict[str, str]:
+    """Our own variables as a program in the environment is to have them: its programs and modules, and not ours."""
+    variables = {name: value for name, value in own.items() if name not in _FOREIGN}
+    variables["PYTHONNOUSERSITE"] = "1"
+    variables["CONDA_PREFIX" if (environment / "conda-meta").is_dir() else "VIRTUAL_ENV"] = str(environment)
+    variables["PATH"] = f"{environment / 'bin'}:{_path_of_others(own.get('PATH', os.defpath))}"
+    return variables
+
+
+def entrance(environment: Path) -> list[str]:
+    """TaskVine's convention: the program of an environment that sets up what else it needs, and then runs others."""
+    program = environment / "bin" / "run_in_env"
+    return [str(program)] if os.access(program, os.X_OK) else []
+
+
+def interpreter_in(environment: Path) -> str:
+    """FileNotFoundError if it has none."""
+    for name in ("python", "python3"):
+        if (program := environment / "bin" / name).exists():
+            return str(program)
+    raise FileNotFoundError("its environment has no bin/python; pack one that has")
+
+
+def _path_of_others(path: str) -> str:
+    """The folders of programs but for those of the environment that we run in."""
+    if sys.prefix == sys.base_prefix:
+        return path
+    own = os.path.join(sys.prefix, "bin")
+    return os.pathsep.join(folder for folder in path.split(os.pathsep) if os.path.normpath(folder or ".") != own)
