@@ -25,6 +25,7 @@ class Options:
     out: Path
     mnist: Path | None
     cache: Path
+    worker_python: Path | None
     shared: Path
     images: int
     epochs: int
@@ -93,6 +94,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add("--epochs", type=_number(1), metavar="N", help=f"times that each task goes over them ({_told(1)})")
     add("--worker-cores", type=_number(1), default=1, metavar="N", help="cores of a worker")
+    add(
+        "--worker-python",
+        type=Path,
+        metavar="FILE",
+        help="of --mode real: workers run on this Python, which needs vine and nothing of the tasks' software",
+    )
     add("--task-cores", type=_number(1), default=1, metavar="N", help="cores of a task")
     named = vars(parser.parse_args(arguments))
     hosts, training = named.pop("hosts"), _TRAINING[named["mode"]]

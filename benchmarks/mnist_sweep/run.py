@@ -110,17 +110,18 @@ def workspace_folder(parent: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def _runtime(options: Options, workspace: Path, shared: Shared | None) -> Iterator[Site]:
-    """A run with workers that the factory starts; on a shared environment they are started by its interpreter."""
+    """A run with workers that the factory starts; on a shared environment, or a Python that was named, its own are."""
     workers = options.workers
     with vine.Manager(run_info_path=options.out / "vine-run-info") as manager:
-        if shared is None:
+        python = options.worker_python if shared is None else shared.python
+        if python is None:
             with vine.Executor(
                 manager, min_workers=workers, max_workers=workers, cores=options.worker_cores, workspace=workspace
             ) as executor:
                 yield Site(manager, executor, lambda: None)
         else:
             size = share(workers, options.worker_cores, workspace)
-            fleet = Fleet(shared.python, [Where()] * workers, workspace, size, apart=False)
+            fleet = Fleet(python, [Where()] * workers, workspace, size, apart=False)
             with Programs(manager.run_directory / "workers") as programs, vine.Executor(manager) as executor:
                 fleet.start(programs, manager)
                 yield Site(manager, executor, programs.check)

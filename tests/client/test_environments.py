@@ -1,4 +1,4 @@
-"""Environments are declared in all their forms, for a task, an executor or a manager; a wrong Python is told at once."""
+"""Environments are declared in every form, for a task, an executor or a manager; a wrong Python is told at once."""
 
 from __future__ import annotations
 

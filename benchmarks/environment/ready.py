@@ -1,0 +1,67 @@
+"""How long after a task was submitted does its environment's interpreter run its first line, on workers without it?"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import vine
+from benchmarks.broadcast import namespaces
+from benchmarks.broadcast.local import manager_options
+from benchmarks.broadcast.outcome import BenchmarkError, Plan
+from benchmarks.broadcast.processes import Layout, Site, a_site
+from benchmarks.environment.packing import remove
+from vine import config
+
+_DONE_S = 600.0
+_TELL_TIME = "import time; print(time.time())"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Seconds from the submission of one task a worker until the last one had come so far; medians."""
+
+    first_line_s: float
+    first_import_s: float
+    after_transfer_s: float  # first line, where the archive is brought whole before it is unpacked
+
+
+def ready(archive: Path, folder: Path, workers: int, link_bytes_per_s: float, rounds: int, modules: str) -> Ready:
+    """Each round has new workers with empty caches, in hosts of their own with links of that rate."""
+    found: dict[str, list[float]] = {"line": [], "import": [], "after": []}
+    with namespaces.hosts(workers + 1, link_bytes_per_s) as (manager, *others):
+        layout = Layout(manager, tuple(others), manager_options(Plan("forest", config.source_transfers_max), "on"))
+        for _ in range(rounds):
+            for kind, values in found.items():
+                with tempfile.TemporaryDirectory(dir=folder, prefix="site-") as site_folder:
+                    with a_site(Path(site_folder), layout) as site:
+                        values.append(_measured(site, archive, kind, modules))
+                    remove(Path(site_folder))
+                    Path(site_folder).mkdir()
+    return Ready(*(statistics.median(values) for values in found.values()))
+
+
+def _measured(site: Site, archive: Path, kind: str, modules: str) -> float:
+    """The archive has been read and hashed when the clock starts, as a file that was declared before."""
+    declared = site.client.declare_file(archive)
+    declared.path(_DONE_S)
+    environment = site.client.declare_environment(declared)
+    program = f"import {modules}; {_TELL_TIME}" if kind == "import" else _TELL_TIME
+    start_s = time.time()
+    if kind == "after":
+        site.client.broadcast(declared).result(_DONE_S)
+    tasks = []
+    for name in site.names:
+        task = vine.Task(f"python -c '{program}'")
+        task.set_environment(environment)
+        task.add_feature(name)
+        site.client.submit(task)
+        tasks.append(task)
+    for _ in tasks:
+        ended = site.client.wait(_DONE_S)
+        if ended is None or not ended.successful():
+            raise BenchmarkError(f"a task did not run: {ended and (ended.error or ended.std_error)}")
+    return max(float(task.std_output) for task in tasks) - start_s
