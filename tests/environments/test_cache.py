@@ -90,8 +90,8 @@ def test_the_users_folder_follows_the_convention(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("XDG_CACHE_HOME", "/some/where")
     assert user_folder() == Path("/some/where/vine/environments")
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
-    monkeypatch.setenv("HOME", "/home/me")
-    assert user_folder() == Path("/home/me/.cache/vine/environments")
+    monkeypatch.setenv("HOME", "/users/me")
+    assert user_folder() == Path("/users/me/.cache/vine/environments")
 
 
 def test_a_name_of_an_archive_replaces_an_older_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_our_modules_and_programs_do_not_show_through(tmp_path: Path, monkeypatc
     own = {
         "PYTHONPATH": "/ours/lib",
         "PYTHONHOME": "/ours",
-        "PYTHONUSERBASE": "/home/me/.local",
+        "PYTHONUSERBASE": "/users/me/.local",
         "VIRTUAL_ENV": "/ours",
         "CONDA_PREFIX": "/ours",
         "PYTHONUNBUFFERED": "1",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,24 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
-def look() -> dict[str, Any]:
-    """Where this runs, what it finds of an environment's own module, and whether the worker's modules show through."""
-    import importlib.util
-    import sys
+def by_value(name: str) -> Callable[[], Any]:
+    """Functions that travel with their code: an environment does not have these tests."""
 
-    import mine  # type: ignore[import-not-found]
+    def look() -> dict[str, Any]:
+        import importlib.util
+        import sys
 
-    leaks = [name for name in ("msgspec", "zmq", "vine", "vine_worker", "blake3") if importlib.util.find_spec(name)]
-    return {"prefix": sys.prefix, "value": mine.VALUE, "leaks": leaks, "path": sys.path}
+        import mine  # type: ignore[import-not-found]
+
+        leaks = [each for each in ("msgspec", "zmq", "vine", "vine_worker", "blake3") if importlib.util.find_spec(each)]
+        return {"prefix": sys.prefix, "value": mine.VALUE, "leaks": leaks}
+
+    def set_up() -> str | None:
+        import os
+
+        return os.environ.get("SET_UP")
+
+    return {"look": look, "set_up": set_up}[name]
 
 
 def in_env_command(environment: vine.File) -> vine.Task:
@@ -47,6 +57,7 @@ def test_two_environments_run_side_by_side_on_one_worker_and_nothing_of_its_own_
         two = manager.declare_environment(packed)
         # when commands, fresh interpreters and warm ones run in both at the same time
         commands = [in_env_command(environment) for environment in (one, two)]
+        look = by_value("look")
         fresh = [vine.PythonTask(look), vine.PythonTask(look)]
         for task, environment in zip(fresh, (one, two), strict=True):
             task.set_environment(environment)
@@ -83,13 +94,10 @@ def convention(path: Path) -> Path:
     return path
 
 
-def set_up() -> str | None:
-    return os.environ.get("SET_UP")
-
-
 def test_the_entrance_of_an_environment_is_gone_through(tmp_path: Path) -> None:
     with a_site(tmp_path / "site", 1) as site, site.client() as manager:
         environment = manager.declare_environment(convention(tmp_path / "env.tar.xz"))
+        set_up = by_value("set_up")
         command, fresh = vine.Task('echo $SET_UP "$PREFIX"'), vine.PythonTask(set_up)
         for task in (command, fresh):
             task.set_environment(environment)
