@@ -159,3 +159,15 @@ def test_a_folder_that_is_parted_from_others_shares_no_file_with_them(tmp_path: 
     outside.write_bytes(b"written to later")
     assert (folder / "member").read_bytes() == b"of the user"
     assert list(folder.iterdir()) == [folder / "member"]
+
+
+@pytest.mark.parametrize("keep_times", [True, False])
+def test_protecting_a_folder_tells_the_versions_that_it_leaves(tmp_path: Path, keep_times: bool) -> None:
+    (tmp_path / "tree" / "below").mkdir(parents=True)
+    (tmp_path / "tree" / "below" / "writable").write_bytes(b"x")
+    (tmp_path / "tree" / "ready").write_bytes(b"y")
+    (tmp_path / "tree" / "ready").chmod(0o444)
+    (tmp_path / "tree" / "link").symlink_to("ready")
+    versions = folders.protect(tmp_path / "tree", keep_times)
+    assert versions == folders.signatures_within(tmp_path / "tree")
+    assert set(versions) == {"below", "below/writable", "ready", "link"}

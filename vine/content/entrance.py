@@ -32,8 +32,8 @@ class Entrance:
 
         Of its bytes some have been reserved; DiskFull if the others do not fit.
         """
-        folders.protect(path, keep_times=layout is None)
-        held = Held(path, size, folders.signatures_within(path), layout, shared=layout is None or not is_small(size))
+        versions = folders.protect(path, keep_times=layout is None)
+        held = Held(path, size, versions, layout, shared=layout is None or not is_small(size))
         if held.shared:
             self._keep_shared(key, held, reserved, pin)
         else:

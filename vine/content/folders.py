@@ -37,8 +37,8 @@ def members_of(root: Path) -> Iterator[tuple[str, os.stat_result]]:
                     pending.append((path + "/", entry.path))
 
 
-def protect(root: Path, keep_times: bool) -> None:
-    """Make an object's file, or all that its folder holds, read-only for everyone.
+def protect(root: Path, keep_times: bool) -> Signatures:
+    """Make an object's file, or all that its folder holds, read-only for everyone; the versions of all in the folder.
 
     The folder itself follows with `seal`, when it has been moved to its place: moving writes to it.
     `keep_times` is for unpacked archives: Python's .pyc files name the time of their source.
@@ -46,12 +46,16 @@ def protect(root: Path, keep_times: bool) -> None:
     status = os.lstat(root)
     if not stat.S_ISDIR(status.st_mode):
         _protect_member(str(root), status, FILE_MODE, keep_times)
-        return
+        return {}
+    versions: Signatures = {}
     for path, member in list(members_of(root)):
         if not stat.S_ISLNK(member.st_mode):
             folder = stat.S_ISDIR(member.st_mode)
             mode = 0o555 if folder or member.st_mode & 0o100 else 0o444
-            _protect_member(f"{root}/{path}", member, mode, keep_times and not folder)
+            if _protect_member(f"{root}/{path}", member, mode, keep_times and not folder):
+                member = os.lstat(f"{root}/{path}")
+        versions[path] = signature_of_stat(member)
+    return versions
 
 
 def seal(root: Path) -> Signature:
@@ -62,11 +66,15 @@ def seal(root: Path) -> Signature:
     return signature_of_stat(os.lstat(root))
 
 
-def _protect_member(path: str, status: os.stat_result, mode: int, keep_times: bool) -> None:
+def _protect_member(path: str, status: os.stat_result, mode: int, keep_times: bool) -> bool:
+    """Whether anything had to be changed."""
     if stat.S_IMODE(status.st_mode) != mode:
         os.chmod(path, mode)
+    elif keep_times:
+        return False
     if not keep_times:
         os.utime(path, ns=(STORED_TIME_NS, STORED_TIME_NS))
+    return True
 
 
 def signatures_within(root: Path) -> Signatures:
