@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from vine import config, errors
 from vine.client import serialise
+from vine.client.environments import environment_id
 from vine.client.files import Declarer, File
 from vine.client.registered import registry
 from vine.client.session import Session
@@ -70,7 +71,7 @@ class LibraryTask(Sized):
             file.file_id,
             self.name,
             self.functions,
-            None if self._environment is None else self._environment.file_id,
+            environment_id(self._environment, f"the library '{self.name}'"),
             Request(**self._request),
             self._slots,
             self._forks,
@@ -104,7 +105,7 @@ class FunctionCall(PythonTask):
     def set_gpus(self, gpus: float) -> None:
         self._refuse("gpus")
 
-    def set_environment(self, environment: File) -> None:
+    def set_environment(self, environment: File | None) -> None:
         self._refuse("environment")
 
     def _refuse(self, what: str) -> NoReturn:
@@ -115,7 +116,7 @@ class FunctionCall(PythonTask):
 
     def _spec(self, manager: Any, task_id: TaskId) -> TaskSpec:
         library = manager.library_for(self._library, self._function)
-        self._environment = library.environment
+        self._environment, self._has_environment = library.environment, True
         arguments = self._arguments(manager, *self._call[1:])
         return self._common(
             manager,
