@@ -11,7 +11,7 @@ from vine.scheduler.downloads import is_waited_for
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
-from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement, input_files
+from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement
 from vine.scheduler.workers import amounts
 from vine.wire.parts import TaskKind
 
@@ -44,7 +44,7 @@ def _check_tasks(state: State) -> None:
             assert record.task_id in queued, f"task {record.task_id} is ready and in no queue"
         if record.state is TaskState.WAITING:
             assert record.unmet, f"task {record.task_id} waits for nothing"
-            for file_id in input_files(record.spec):
+            for file_id in record.inputs:
                 if file_requirement(file_id) in record.unmet:
                     assert record.task_id in state.files.by_id[file_id].waiting
         if not record.state.ended:
@@ -79,7 +79,7 @@ def _check_workers(state: State) -> None:
             record = state.tasks.by_attempt[attempt]
             assert record.attempt is not None and record.attempt.worker == worker_id
             assert record.state in (TaskState.STAGED, TaskState.RUNNING)
-            for file_id in input_files(record.spec):
+            for file_id in record.inputs:
                 assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
         closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
         assert worker.open != closed, f"{worker_id} and its host disagree"
@@ -136,7 +136,7 @@ def _check_objects(state: State) -> None:
     users: Counter[int] = Counter()
     for record in state.tasks.by_id.values():
         if not record.state.ended or record.generation:  # A remote result may have to be made again.
-            users.update(input_files(record.spec))
+            users.update(record.inputs)
     for file_id, file in state.files.by_id.items():
         assert file.users == users[file_id], f"file {file_id}: {file.users} users counted, {users[file_id]} found"
 

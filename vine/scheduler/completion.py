@@ -39,10 +39,11 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     state.placement.durations.observe(record.body, result.times.run_s)
     crowded = result.attempt in worker.crowded
     allotment = worker.release(result.attempt, state.now)
-    if result.outcome is not _DISK_FULL:
+    if worker.attempts_max is not None and result.outcome is not _DISK_FULL:
         worker.had_room()
     state.load_changed(worker)
-    result = _checked(state, worker, result)
+    if result.outputs or result.value_object is not None:  # Of most, what is small comes with its end.
+        result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
     if record.spec.kind is _LIBRARY:
         installing.call_ended(state, record, result.outcome)
@@ -62,8 +63,6 @@ def _learn(state: State, category: Category, used: Measured, run_s: float) -> No
 
 def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> AttemptResult:
     """The result, or that of a worker which cannot say what it has made."""
-    if not result.outputs and result.value_object is None:
-        return result  # As most: what is small comes with its end.
     try:
         for output in result.outputs:
             check_object(output.object_id, output.manifest)
@@ -230,7 +229,8 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
         _fail_missing_outputs(state, record, result)
     if record.dependants:
         _wake_dependants(state, record, result)
-    upkeep.forget_if_unneeded(state, record)
+    if record.result_forgotten:
+        upkeep.forget_if_unneeded(state, record)
 
 
 def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:

@@ -60,12 +60,9 @@ class Copies:
         self.joined: list[WorkerId] = []
         self.left: list[WorkerId] = []
         self.failed: list[tuple[WorkerId, ObjectId, Outcome, str]] = []  # what could not be had where, or was given up
+        self.news = (self.files, self.objects, self.joined, self.left, self.failed)
         self._hosts: Counter[HostId] = Counter()
         self._turns: OrderedDict[WorkerId, HostId] = OrderedDict()  # who was given a copy the longest ago comes first
-
-    @property
-    def has_news(self) -> bool:
-        return bool(self.files or self.objects or self.joined or self.left or self.failed)
 
     @property
     def any_wanted(self) -> bool:
@@ -73,9 +70,8 @@ class Copies:
 
     def settled(self) -> None:
         """The step is over."""
-        if self.has_news:
-            for news in (self.files, self.objects, self.joined, self.left, self.failed):
-                news.clear()
+        for some in self.news:
+            some.clear()
 
     def object_gone(self, object_id: ObjectId) -> None:
         """Nobody is to have it any more."""

@@ -68,6 +68,7 @@ class Scheduler:
 
     def __init__(self, settings: Settings) -> None:
         self.state = State(settings)
+        self._dispatch = dispatch.Dispatch(self.state)
         self._hellos: dict[type[m.Message], Callable[[PeerKey, Any], None]] = {
             m.ClientHello: self._on_client_hello,
             WorkerHello: self._on_worker_hello,  # From a worker it is strange: one session is one worker.
@@ -119,7 +120,10 @@ class Scheduler:
             if (worker_id := state.worker_of.get(peer)) is not None:  # As most messages do, it comes from a worker.
                 worker = state.workers[worker_id]
                 worker.heard_at = now
-                self._route(self._from_worker, worker, message)
+                if (said := self._from_worker.get(type(message))) is not None:
+                    said(worker, message)
+                else:
+                    state.strange += 1
                 return self._finish()
             if (client := state.clients.get(peer)) is not None and (handler := self._from_client.get(type(message))):
                 client.heard_at = now
@@ -128,8 +132,8 @@ class Scheduler:
             self.heard(peer, now)
             if (hello := self._hellos.get(type(message))) is not None:
                 hello(peer, message)
-            elif (factory := state.factories.get(peer)) is not None:
-                self._route(self._from_factory, factory, message)
+            elif (factory := state.factories.get(peer)) and (said := self._from_factory.get(type(message))):
+                said(factory, message)
             else:
                 state.strange += 1  # It has left, never said hello, or may not say this.
         except MalformedMessage:
@@ -233,25 +237,19 @@ class Scheduler:
 
     # --- within a step -------------------------------------------------------------------------
 
-    def _route(self, table: dict[type[m.Message], _Handler], record: object, message: m.Message) -> None:
-        handler = table.get(type(message))
-        if handler is None:
-            self.state.strange += 1
-        else:
-            handler(record, message)
-
     def _finish(self) -> list[Action]:
         state = self.state
         if state.is_settled:
             return state.take_actions()  # As after most heartbeats and starts.
-        self._end_doomed()
-        dispatch.dispatch(state)
+        if state.doomed:
+            self._end_doomed()
+        self._dispatch.go_on()
         if state.is_settled:
             return state.take_actions()  # As after most ends.
         downloads.settle(state)
         while state.doomed:  # An input of a task that was ready is gone, and cannot be had again.
             self._end_doomed()
-            dispatch.dispatch(state)
+            self._dispatch.go_on()
             downloads.settle(state)
         if state.transfers.dirty:
             recovery.reroute(state)

@@ -14,7 +14,7 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.placement import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
-from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, input_files, removed
+from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources, TaskKind
 
@@ -59,9 +59,9 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
         if not results.is_there(state, needed):
             record.unmet = added(record.unmet, dependency)
             results.remake(state, needed)
-    for file_id in input_files(record.spec):
-        if not state.files.is_available(file_id):
-            file = state.files.by_id[file_id]
+    for file_id in record.inputs:
+        file = state.files.by_id[file_id]
+        if file.object_id is None or not state.files.can_be_had(state.files.objects[file.object_id]):
             record.unmet = added(record.unmet, file_requirement(file_id))
             file.waiting.add(record.task_id)
             if file.failure is None:
@@ -81,20 +81,20 @@ def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[Tas
             reconsider(state, record)
 
 
-def dispatch(state: State) -> None:
-    """Pair ready tasks with workers while there is room."""
-    if state.placement.due and not state.stopping:
-        state.placement.tell_time(state.now)
-        state.placement.next_pairs(state.tasks.by_id, _Room(state))
-
-
-class _Room:
-    """What the placement may ask of this room."""
+class Dispatch:
+    """Pairs ready tasks with workers; what the placement may ask of this room."""
 
     __slots__ = ("_state",)
 
     def __init__(self, state: State) -> None:
         self._state = state
+
+    def go_on(self) -> None:
+        """Give out tasks while there is room."""
+        state = self._state
+        if state.placement.due and not state.stopping:
+            state.placement.tell_time(state.now)
+            state.placement.next_pairs(state.tasks.by_id, self)
 
     def holders(self, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
         return held_bytes(self._state, record)
@@ -106,7 +106,29 @@ class _Room:
         return prefetching.instead(self._state, record, worker)
 
     def assign(self, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
-        _assign(self._state, record, worker, allotment)
+        state = self._state
+        inputs = _inputs(state, record)
+        if inputs is None or (record.spec.depends and not _has_results(state, record)):
+            reconsider(state, record)  # An input was lost while the task was ready.
+            return
+        worker_id = worker.worker_id
+        attempt = Attempt(state.next_attempt(), worker_id, state.now)
+        if state.prefetches.worker_of or state.prefetches.passes:
+            state.prefetches.forget(record.task_id)
+        if record.spec.kind is _LIBRARY:
+            installing.take_slot(state, record, worker, attempt.attempt_id, allotment)
+        else:
+            worker.take(attempt.attempt_id, allotment)
+        state.load_changed(worker)
+        state.tasks.begin(record, attempt)
+        state.tasks.move(record, _STAGED)
+        if record.spec.depends:
+            inputs += _results(state, record)
+        for known in inputs:
+            if known.object_id not in worker.holds:
+                staging.need(state, worker_id, known)
+        state.give(worker_id, _assignment(state, record, attempt, allotment))
+        state.record(AttemptAssigned(attempt.attempt_id, record.spec.task_id, worker_id))
 
 
 def places_of(state: State, shape: Shape) -> set[WorkerId]:
@@ -125,7 +147,7 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
     if record.spec.kind is _LIBRARY:
         for worker_id in few(installing.places_of(state, record.spec)):
             yield worker_id, config.library_worth_bytes
-    for file_id in input_files(record.spec):
+    for file_id in record.inputs:
         known = state.files.object_of(file_id)
         weight = 0 if known is None else state.files.weight_bytes(known)
         if known is None or weight <= config.inline_bytes_max:
@@ -144,36 +166,16 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
                 yield worker_id, float(state.files.weight_bytes(known))
 
 
-def _assign(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
-    inputs = _inputs(state, record)
-    if inputs is None or (record.spec.depends and not _has_results(state, record)):
-        reconsider(state, record)  # An input was lost while the task was ready.
-        return
-    worker_id = worker.worker_id
-    attempt = Attempt(state.next_attempt(), worker_id, state.now)
-    state.prefetches.forget(record.task_id)
-    if record.spec.kind is _LIBRARY:
-        installing.take_slot(state, record, worker, attempt.attempt_id, allotment)
-    else:
-        worker.take(attempt.attempt_id, allotment)
-    state.load_changed(worker)
-    state.tasks.begin(record, attempt)
-    state.tasks.move(record, _STAGED)
-    if record.spec.depends:
-        inputs += _results(state, record)
-    for known in inputs:
-        if known.object_id not in worker.holds:
-            staging.need(state, worker_id, known)
-    state.give(worker_id, _assignment(state, record, attempt, allotment))
-    state.record(AttemptAssigned(attempt.attempt_id, record.spec.task_id, worker_id))
-
-
 def _inputs(state: State, record: TaskRecord) -> list[ObjectRecord] | None:
     """What the task's files stand for; None if one of them cannot be had."""
     files, found = state.files, []
-    for file_id in input_files(record.spec):
-        known = files.object_of(file_id)
-        if known is None or not files.can_be_had(known):
+    by_id, objects = files.by_id, files.objects
+    for file_id in record.inputs:
+        object_id = by_id[file_id].object_id
+        if object_id is None:
+            return None
+        known = objects[object_id]
+        if known.data is None and not files.can_be_had(known):
             return None
         found.append(known)
     return found
@@ -200,7 +202,7 @@ def _results(state: State, record: TaskRecord) -> list[ObjectRecord]:
 
 def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:
     """Every object that must be on a worker before the task's body starts there."""
-    for file_id in input_files(record.spec):
+    for file_id in record.inputs:
         known = state.files.object_of(file_id)
         assert known is not None, f"task {record.task_id} is staged without its input {file_id}"
         yield known
@@ -234,8 +236,10 @@ def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: R
         function=None if spec.function is None else files[spec.function].object_id,
         payload=spec.payload,
         payload_object=None if spec.payload_file is None else files[spec.payload_file].object_id,
-        values=tuple([_dependency_value(tasks[task_id]) for task_id in spec.depends]),
-        inputs=tuple([ObjectMount(_bound(files[mount.file_id]), mount.name) for mount in spec.inputs]),
+        values=tuple([_dependency_value(tasks[task_id]) for task_id in spec.depends]) if spec.depends else (),
+        inputs=tuple([ObjectMount(_bound(files[mount.file_id]), mount.name) for mount in spec.inputs])
+        if spec.inputs
+        else (),
         outputs=spec.outputs,
         variables=spec.variables,
         environment=None if spec.environment is None else files[spec.environment].object_id,

@@ -9,7 +9,7 @@ from vine.names import ObjectId, TaskId
 from vine.scheduler import collecting, dispatch, keeping, recovery, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord, unpacked_id
 from vine.scheduler.records import FileFailed
-from vine.scheduler.tasks import TaskState, file_requirement, input_files
+from vine.scheduler.tasks import TaskState, file_requirement
 from vine.wire.messages import FileBrought
 from vine.wire.parts import Outcome
 
@@ -63,7 +63,7 @@ def files_failed(state: State, known: ObjectRecord, outcome: Outcome, message: s
     for file_id in sorted(known.files):
         file_failed(state, state.files.by_id[file_id], outcome, message)
     for record in [r for r in state.tasks.by_id.values() if r.state in (TaskState.WAITING, TaskState.READY)]:
-        if any(state.files.by_id[f].failure is not None for f in input_files(record.spec)):
+        if any(state.files.by_id[f].failure is not None for f in record.inputs):
             state.doom(record.task_id, outcome, message)
 
 

@@ -173,7 +173,7 @@ class Placement:
     def next_pairs(self, tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> None:
         """Pair ready tasks with workers, best task first, until none finds room; if none can, find that out once."""
         loads, pushed = self._loads, self._sequence
-        heads = [head for shape in tuple(self._waiting) if (head := self._first(shape, tasks)) and not shape.full]
+        heads = self._heads(tasks)
         passed: list[Shape] = []
         assigned = self._fill(heads, passed, tasks, room) if len(self._changed) == 1 else 0
         if heads:
@@ -186,13 +186,25 @@ class Placement:
             for fit in passed:
                 fit.seen = self._loads  # Who was given tasks since has less room than before.
 
+    def _heads(self, tasks: dict[TaskId, TaskRecord]) -> list[Head]:
+        """The first task of each queue; of most it is the same as at the last look, which costs no call."""
+        heads, learnt = [], self.durations.changes
+        for shape, head in tuple(self._waiting.items()):
+            if (
+                head is None
+                or head.entry is not shape.queue.head
+                or head.learnt != learnt
+                or head.record.state is not _READY
+            ):
+                head = self._first(shape, tasks)
+            if head is not None and (shape.category is None or not shape.category.full):
+                heads.append(head)
+        return heads
+
     def _first(self, shape: Shape, tasks: dict[TaskId, TaskRecord]) -> Head | None:
         """The first task of the shape's queue that still waits; those before it are forgotten."""
-        queue, head, learnt = shape.queue, self._waiting.get(shape), self.durations.changes
-        while queue:
-            entry = queue.head
-            if head is not None and head.entry is entry and head.learnt == learnt and head.record.state is _READY:
-                return head
+        queue, learnt = shape.queue, self.durations.changes
+        while (entry := queue.head) is not None:
             record = tasks.get(entry[2])
             if record is not None and record.state is _READY:
                 head = self._waiting[shape] = Head(entry, shape, record, self.shape_of(record), learnt)

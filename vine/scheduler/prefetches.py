@@ -75,8 +75,9 @@ class Prefetches:
 
     def open(self, worker: WorkerRecord) -> None:
         """Its tasks have started, or its disk may have room now. Who started the longest ago will be free first."""
-        if worker.worker_id not in self._open and not self.is_full(worker):
-            self._open[worker.worker_id] = None
+        worker_id = worker.worker_id
+        if worker_id not in self._open and not self.is_full(worker):
+            self._open[worker_id] = None
             self.due = bool(self.queues)
 
     def close(self, worker_id: WorkerId) -> None:

@@ -18,7 +18,7 @@ from vine.names import MANAGER, ObjectId, TaskId, WorkerId
 from vine.scheduler import broadcasting, dispatch, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.queues import Entry, Queue
-from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.wall_times import lasts
 from vine.scheduler.workers import WorkerRecord, has_features
 
@@ -78,7 +78,7 @@ def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecor
 def large_inputs(state: State, record: TaskRecord) -> list[ObjectRecord]:
     """Those that are worth sending ahead."""
     large = []
-    for file_id in input_files(record.spec):
+    for file_id in record.inputs:
         known = state.files.object_of(file_id)
         if known is not None and state.files.weight_bytes(known) >= config.prefetch_bytes_min:
             large.append(known)
@@ -105,12 +105,12 @@ def _look(state: State, shape: str) -> None:
     prefetches = state.prefetches
     queue = prefetches.queues[shape]
     for _ in range(config.prefetch_tasks_a_step_max):
-        if not queue:
+        entry = queue.head
+        if entry is None:
             del prefetches.queues[shape]
             return
         if not prefetches.any_open:
             return
-        entry = queue.head
         if _is_worth_it(state, entry[2]) and not _plan(state, entry, state.tasks.by_id[entry[2]]):
             return
         queue.pop()

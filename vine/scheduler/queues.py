@@ -22,27 +22,27 @@ class Queue:
     def __init__(self, entries: Iterable[Entry] = ()) -> None:
         self._line: deque[Entry] = deque(sorted(entries))
         self._others: list[Entry] = []  # a heap
+        self.head: Entry | None = self._line[0] if self._line else None  # Far more often asked for than changed.
 
     def push(self, entry: Entry) -> None:
         if not self._line or entry > self._line[-1]:
             self._line.append(entry)
         else:
             heapq.heappush(self._others, entry)
-
-    @property
-    def head(self) -> Entry:
-        if self._others and not (self._line and self._line[0] < self._others[0]):
-            return self._others[0]
-        return self._line[0]
+        if self.head is None or entry < self.head:
+            self.head = entry
 
     def pop(self) -> Entry:
         """Take the head out."""
-        if self._others and not (self._line and self._line[0] < self._others[0]):
-            return heapq.heappop(self._others)
-        return self._line.popleft()
+        line, others = self._line, self._others
+        popped = heapq.heappop(others) if others and others[0] is self.head else line.popleft()
+        self.head = line[0] if line else None
+        if others and (self.head is None or others[0] < self.head):
+            self.head = others[0]
+        return popped
 
     def __bool__(self) -> bool:
-        return bool(self._line or self._others)
+        return self.head is not None
 
     def __len__(self) -> int:
         return len(self._line) + len(self._others)

@@ -13,7 +13,7 @@ from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, suits, unfit_message
 from vine.scheduler.shapes import Shape
-from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement, input_files
+from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement
 from vine.scheduler.wall_times import lasts
 from vine.wire.parts import Resources, TaskKind
 
@@ -47,7 +47,7 @@ def _why_waiting(state: State, record: TaskRecord) -> str:
         others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
         needed = state.tasks.by_id[tasks[0]]
         return f"waits for the result of task {tasks[0]} ({needed.spec.label}, {needed.state.value}){others}"
-    for file_id in input_files(record.spec):
+    for file_id in record.inputs:
         if file_requirement(file_id) in record.unmet:
             return _why_no_file(state, state.files.by_id[file_id])
     assert NOT_BEFORE in record.unmet, f"task {record.task_id} waits for nothing"
@@ -319,7 +319,7 @@ def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> li
     counts: Counter[str] = Counter()
     example: dict[str, int] = {}
     for shape in state.placement.shapes.values():
-        if shape.queue:
+        if shape.queue.head is not None:
             reason = shapes[shape.key]
             counts[reason] += len(shape.queue)
             example.setdefault(reason, shape.queue.head[2])

@@ -24,7 +24,7 @@ from vine.scheduler.actions import Forget, VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
-from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files
+from vine.scheduler.tasks import TaskRecord, TaskState, added
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import FetchFault, FileKind, Outcome, TaskKind
 from vine.wire.worker_messages import CancelAttempts, DropObjects
@@ -427,7 +427,7 @@ def can_run_again(state: State, producer: TaskRecord) -> bool:
     """Whether its files, and the results that it takes, can be had; remote results can be made again."""
     if producer.spec.kind is TaskKind.LIBRARY and installing.trouble_of(state, producer.spec) is not None:
         return False
-    files = [state.files.by_id.get(file_id) for file_id in input_files(producer.spec)]
+    files = [state.files.by_id.get(file_id) for file_id in producer.inputs]
     needed = [state.tasks.by_id.get(task_id) for task_id in producer.spec.depends]
     return all(file is not None and file.failure is None for file in files) and all(
         each is not None and (each.value is not None or each.value_object is not None or each.generation)

@@ -70,6 +70,8 @@ class State:
         self._counter = 0
         self._out: list[Action] = []
         self._records: list[Record] = []
+        # Batched with the step's other records, before everything else. No method: several are written a task.
+        self.record: Callable[[Record], None] = self._records.append
         self._results: dict[PeerKey, list[TaskResult]] = {}
         self._assignments: dict[WorkerId, list[Assignment]] = {}
 
@@ -97,11 +99,10 @@ class State:
             or self.doomed
             or self.unrated
             or transfers.dirty
-            or transfers.wanting
             or transfers.retrying
-            or self.prefetches.due
+            or (self.prefetches.coming if transfers.wanting else self.prefetches.due)
             or self.downloads.looking
-            or self.copies.has_news
+            or any(self.copies.news)
         )
 
     # --- the step's outbox ---------------------------------------------------------------------
@@ -118,10 +119,6 @@ class State:
         if worker is not None:
             self._out.append(actions.Send(worker.peer, message))
 
-    def record(self, record: Record) -> None:
-        """Batched with the step's other records, before everything else."""
-        self._records.append(record)
-
     def give(self, worker_id: WorkerId, assignment: Assignment) -> None:
         """Batched with the step's other assignments to that worker, after everything else."""
         self._assignments.setdefault(worker_id, []).append(assignment)
@@ -136,7 +133,7 @@ class State:
         out: list[Action] = []
         if self._records:
             out.append(actions.Journal(tuple(self._records)))
-            self._records = []
+            self._records.clear()
         if self._out:
             out += self._out
             self._out = []

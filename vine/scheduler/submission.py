@@ -26,7 +26,7 @@ from vine.scheduler.categories import Category, CategoryKey
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
 from vine.scheduler.records import CategorySet, FileDeclared, ObjectBound, TaskAccepted
-from vine.scheduler.tasks import TaskRecord, TaskState, input_files, share_what_is_alike
+from vine.scheduler.tasks import TaskRecord, TaskState, share_what_is_alike
 from vine.wire.messages import FileBound, FileUnreadable
 from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskKind, TaskSpec
 from vine.wire.worker_messages import CancelAttempts
@@ -146,7 +146,7 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
     """Why the task can never run, if that is known already."""
     if record.spec.kind is TaskKind.LIBRARY and (trouble := installing.trouble_of(state, record.spec)) is not None:
         return trouble
-    spec, inputs = record.spec, input_files(record.spec)
+    spec, inputs = record.spec, record.inputs
     outputs = [mount.file_id for mount in spec.outputs]
     for file_id in (*inputs, *outputs):
         file = state.files.by_id.get(file_id)
@@ -198,7 +198,7 @@ def _trouble_with_results(state: State, record: TaskRecord) -> tuple[Outcome, st
 
 def _reject(state: State, record: TaskRecord, outcome: Outcome, message: str) -> None:
     """End a task that holds nothing yet."""
-    kept = [file_id for file_id in input_files(record.spec) if file_id in state.files.by_id]
+    kept = [file_id for file_id in record.inputs if file_id in state.files.by_id]
     for file_id in kept:
         state.files.by_id[file_id].users += 1  # `release_inputs` takes it back.
     completion.end(state, record, outcome, message)

@@ -87,6 +87,7 @@ class TaskRecord:
     submitted_at: float
     shape: str = field(init=False)  # what it asks of a worker
     body: str = field(init=False)  # what it runs there
+    inputs: tuple[FileId, ...] = field(init=False)  # `input_files` of its spec
     state: TaskState = TaskState.WAITING
     unmet: Set[TaskId | FileId] = _NONE  # tasks, and files by `file_requirement`
     attempt: Attempt | None = None
@@ -121,6 +122,7 @@ class TaskRecord:
         else:
             self.shape = shape_key(spec)
         self.body = _body_key(spec.kind, spec.function, self.shape, "" if spec.function is None else spec.command)
+        self.inputs = input_files(spec)
 
     @property
     def task_id(self) -> TaskId:

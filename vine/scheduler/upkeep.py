@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vine.names import MANAGER
 from vine.scheduler import actions, downloads, keeping, mates, recovery, results, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
-from vine.scheduler.tasks import TaskRecord, added, input_files, removed
+from vine.scheduler.tasks import TaskRecord, added, removed
 from vine.wire.messages import FileBrought
 from vine.wire.parts import CacheLevel, FileKind
 from vine.wire.worker_messages import DropObjects
@@ -21,7 +21,7 @@ _OUTLIVING = frozenset({CacheLevel.WORKER, CacheLevel.FOREVER})  # what workers 
 
 def hold_inputs(state: State, record: TaskRecord) -> None:
     """The task will need its inputs: they are not dropped before it has ended."""
-    for file_id in input_files(record.spec):
+    for file_id in record.inputs:
         state.files.by_id[file_id].users += 1
     for task_id in record.spec.depends:
         needed = state.tasks.by_id[task_id]
@@ -30,7 +30,7 @@ def hold_inputs(state: State, record: TaskRecord) -> None:
 
 def release_inputs(state: State, record: TaskRecord) -> None:
     task_id, files = record.spec.task_id, state.files.by_id
-    for file_id in input_files(record.spec):
+    for file_id in record.inputs:
         file = files.get(file_id)
         if file is not None:
             file.users -= 1

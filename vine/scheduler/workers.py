@@ -38,6 +38,8 @@ class WorkerRecord:
     hello: WorkerHello
     joined_at: float
     heard_at: float
+    worker_id: WorkerId = field(init=False)  # As in the hello: asked for several times a message.
+    host_id: HostId = field(init=False)
     used: Resources = _NOTHING
     load: float = 0.0  # the largest share of what it has that is taken; above 1 where work is queued ahead of time
     attempts: dict[AttemptId, Resources] = field(default_factory=dict)  # nothing for calls of a library
@@ -59,13 +61,8 @@ class WorkerRecord:
     told_to_end: bool = False
     ends_at: float | None = None  # when its wall time is over
 
-    @property
-    def worker_id(self) -> WorkerId:
-        return self.hello.worker_id
-
-    @property
-    def host_id(self) -> HostId:
-        return self.hello.host_id
+    def __post_init__(self) -> None:
+        self.worker_id, self.host_id = self.hello.worker_id, self.hello.host_id
 
     @property
     def capacity(self) -> Resources:
@@ -128,18 +125,27 @@ class WorkerRecord:
 
     def _subtract(self, allotment: Resources) -> None:
         used = self.used
-        self._use(
+        cores, memory_mb = used.cores - allotment.cores, used.memory_mb - allotment.memory_mb
+        disk_mb, gpus = used.disk_mb - allotment.disk_mb, used.gpus - allotment.gpus
+        self._use(  # Never less than nothing, as rounding would have it.
             Resources(
-                _less(used.cores, allotment.cores),
-                _less(used.memory_mb, allotment.memory_mb),
-                _less(used.disk_mb, allotment.disk_mb),
-                _less(used.gpus, allotment.gpus),
+                cores if cores > 0 else 0.0,
+                memory_mb if memory_mb > 0 else 0.0,
+                disk_mb if disk_mb > 0 else 0.0,
+                gpus if gpus > 0 else 0.0,
             )
         )
 
     def _use(self, used: Resources) -> None:
-        self.used = used
-        self.load = _load(used, self.hello.capacity)
+        self.used, has = used, self.hello.capacity
+        load = used.cores / has.cores if has.cores else 0.0
+        if has.memory_mb and (share := used.memory_mb / has.memory_mb) > load:
+            load = share
+        if has.disk_mb and (share := used.disk_mb / has.disk_mb) > load:
+            load = share
+        if has.gpus and (share := used.gpus / has.gpus) > load:
+            load = share
+        self.load = load
 
     def had_no_room(self) -> None:
         """An attempt beside others did not fit onto the disk, and is gone: no more than are left from now on."""
@@ -152,22 +158,6 @@ class WorkerRecord:
         if self.attempts_max is not None and self.ends_since >= self.attempts_max:
             self.attempts_max += 1
             self.ends_since = 0
-
-
-def _less(used: float, given: float) -> float:
-    """What is left; never less than nothing, as rounding would have it."""
-    return used - given if used > given else 0.0
-
-
-def _load(used: Resources, has: Resources) -> float:
-    load = used.cores / has.cores if has.cores else 0.0
-    if has.memory_mb and (share := used.memory_mb / has.memory_mb) > load:
-        load = share
-    if has.disk_mb and (share := used.disk_mb / has.disk_mb) > load:
-        load = share
-    if has.gpus and (share := used.gpus / has.gpus) > load:
-        load = share
-    return load
 
 
 def amounts(resources: Resources) -> tuple[float, float, float, float]:
