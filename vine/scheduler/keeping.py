@@ -53,17 +53,21 @@ def bind(
 
 def has_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     """The worker holds the object, complete and verified; whatever it held before, this copy is good."""
-    worker.holds.add(known.object_id)
-    known.holders.add(worker.worker_id)
+    worker_id, object_id, transfers = worker.worker_id, known.object_id, state.transfers
+    worker.holds.add(object_id)
+    known.holders.add(worker_id)
     state.placement.copies_came(known.files)
-    _pardon(state, worker, known)
-    if known.data is None or state.transfers.spreads(known.object_id) or state.copies.any_wanted:
-        state.transfers.want_no_more(worker.worker_id, known.object_id)  # It may have made what it was to be sent.
-    hosts = {state.workers[keeper].host_id for keeper in known.keepers}
-    if len(hosts) < keepers_wanted(known) and worker.host_id not in hosts:
-        known.keepers |= {worker.worker_id}
-    if worker.told.get(known.object_id) != _terms(worker, known):
-        state.unrated[worker.worker_id, known.object_id] = None
+    if transfers.doubted or transfers.shunned:
+        _pardon(state, worker, known)
+    if known.data is None or transfers.spreads(object_id) or state.copies.any_wanted:
+        transfers.want_no_more(worker_id, object_id)  # It may have made what it was to be sent.
+    wanted = keepers_wanted(known)
+    if wanted:
+        hosts = {state.workers[keeper].host_id for keeper in known.keepers}
+        if len(hosts) < wanted and worker.host_id not in hosts:
+            known.keepers |= {worker_id}
+    if worker.told.get(object_id) != _terms(worker, known):
+        state.unrated[worker_id, object_id] = None
 
 
 def _pardon(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:

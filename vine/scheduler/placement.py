@@ -7,6 +7,7 @@ mostly are, a task that ends lets one of them have room, and only that one is lo
 
 from __future__ import annotations
 
+import bisect
 import heapq
 from collections.abc import Iterable, Mapping, Set
 from typing import NamedTuple, Protocol
@@ -224,22 +225,25 @@ class Placement:
         for head in heads:
             if not head.fit.blocked or head.fit.seen < self._looked:
                 return 0
-        able = heads
-        while able := [head for head in able if head.fit.usable(worker) and not head.fit.full]:
-            best = min(able)
+        refused: list[Head] = []  # What it cannot take now, it can still less when it has been given more.
+        heads.sort()
+        while heads:
+            best = heads[0]
+            if best.fit.full or not best.fit.usable(worker):
+                refused.append(heads.pop(0))
+                continue
             if worker_id in best.record.avoid:
-                return assigned
-            assigned += self._take(best, worker, room)
-            heads.remove(best)
-            able.remove(best)
+                break
+            assigned += self._take(heads.pop(0), worker, room)
             following = self._first(best.shape, tasks)
             if following is not None:
-                heads.append(following)
-                able.append(following)
+                bisect.insort(heads, following)
                 if not (following.fit.blocked and following.fit.seen >= self._looked):
-                    return assigned
-        passed += [head.fit for head in heads]
-        heads.clear()
+                    break
+        if heads:
+            heads += refused
+        else:
+            passed += [head.fit for head in refused]
         return assigned
 
     def _take(self, head: Head, worker: WorkerRecord, room: Dispatcher) -> bool:

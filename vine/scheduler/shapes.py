@@ -14,6 +14,7 @@ from vine.wire.parts import Request, Resources
 
 _NOTHING_ASKED = Request()
 _ROUNDING = 1e-6  # Loads are sums of fractions.
+_UNKNOWN = Resources()  # Not that of any task: a capacity is not known yet.
 
 
 @dataclass(slots=True, eq=False)
@@ -64,7 +65,10 @@ class Shape:
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False
-        allotment = self.allotment(worker.hello.capacity)
+        capacity = worker.hello.capacity
+        allotment = self.allotments.get(capacity, _UNKNOWN)  # Asked for every head of a queue whenever a task ends.
+        if allotment is _UNKNOWN:
+            allotment = self.allotment(capacity)
         if allotment is None or (self.features and not has_features(worker, self.features)):
             return False
         if self.time_min_s and not self.in_time(worker, allotment):

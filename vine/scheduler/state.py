@@ -141,12 +141,13 @@ class State:
             for worker_id, assignments in self._assignments.items():
                 worker = self.workers.get(worker_id)
                 if worker is not None:
-                    some = _parted(assignments, _assignment_bytes)
-                    out += [actions.Send(worker.peer, RunAttempts(portion)) for portion in some]
+                    for some in _parted(assignments, _assignment_bytes):
+                        out.append(actions.Send(worker.peer, RunAttempts(some)))
             self._assignments = {}
         if self._results:
             for client, results in self._results.items():
-                out += [actions.Send(client, TasksEnded(some)) for some in _parted(results, _result_bytes)]
+                for parts in _parted(results, _result_bytes):
+                    out.append(actions.Send(client, TasksEnded(parts)))
             self._results = {}
         return out
 

@@ -245,9 +245,10 @@ class TaskTable:
 
     def move(self, record: TaskRecord, state: TaskState) -> None:
         """Change a task's state; the only place that does."""
-        assert state in LEGAL[record.state], f"task {record.task_id}: {record.state} -> {state} is not legal"
-        self.counts[record.state] -= 1
-        self.counts[state] += 1
+        before, counts = record.state, self.counts
+        assert state in LEGAL[before], f"task {record.task_id}: {before} -> {state} is not legal"
+        counts[before] -= 1
+        counts[state] += 1
         record.state = state
 
     def begin(self, record: TaskRecord, attempt: Attempt) -> None:

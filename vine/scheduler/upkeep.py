@@ -142,14 +142,16 @@ def _stop_transfers(state: State, known: ObjectRecord) -> None:
 
 def drop_copies(state: State, known: ObjectRecord) -> None:
     """They go, but for those that are kept for ever."""
+    object_id = known.object_id
     for worker_id in staging.places(state, known):
         worker = state.workers[worker_id]
-        if known.object_id in worker.holds and keeping.is_kept_for_ever(worker, known.object_id):
+        holds = object_id in worker.holds
+        if holds and keeping.is_kept_for_ever(worker, object_id):
             continue
-        if known.object_id in worker.holds or known.object_id in worker.making:
-            state.transfers.make_no_more(worker, known.object_id)
+        if holds or object_id in worker.making:
+            state.transfers.make_no_more(worker, object_id)
             keeping.lost_copy(state, worker, known)
-            state.tell_worker(worker_id, DropObjects((known.object_id,)))
+            state.send(worker.peer, DropObjects((object_id,)))
 
 
 def forget_if_unneeded(state: State, record: TaskRecord) -> None:
