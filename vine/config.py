@@ -137,6 +137,7 @@ prefetch_tasks_a_step_max = 64  # Tasks that are looked at, at the head of a que
 prefetch_workers_probed_max = 16  # Workers that are looked at for one such task.
 prefetch_everywhere_share = 0.9  # What so many workers have is not planned ahead: their slots would not differ by it.
 prefetch_passes_max = 8  # Times that a task lets others pass whose inputs were sent ahead to where a slot is free.
+reserve_after_s = 5.0  # The first task of a queue that finds no room for so long has a worker kept free for it.
 no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
 worker_losses_max = 3  # A task whose worker was lost this often is not tried again.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.

@@ -39,7 +39,7 @@ def worker(*given: float, cores: float = 2, features: tuple[str, ...] = ()) -> W
     [
         (0, (), True, True),
         (0, (1,), True, True),
-        (0, (1.5,), True, False),  # One may wait there for the half that is lacking.
+        (0, (1.5,), False, False),  # It would wait there for the half that is lacking, though another had it first.
         (0, (1, 1), False, False),
         (1, (1, 1), True, False),
         (1, (1, 1, 1), True, False),

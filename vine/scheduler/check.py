@@ -115,6 +115,8 @@ def _check_libraries(state: State) -> None:
 def _check_placement(state: State) -> None:
     """Nobody is ready whom a worker could run at once, unless the queues are about to be looked at."""
     placement = state.placement
+    reserved = {w.worker_id: w.reserved for w in state.workers.values() if w.reserved is not None}
+    assert placement.reserved == reserved, "workers are kept free that nobody knows of"
     for shape in placement.shapes.values() if not (placement.due or state.stopping) else ():
         if shape.category is not None and shape.category.full:
             continue

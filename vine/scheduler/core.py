@@ -28,6 +28,7 @@ from vine.scheduler import (
     reasons,
     recovery,
     replicating,
+    reservations,
     results,
     spreading,
     staging,
@@ -199,6 +200,7 @@ class Scheduler:
         state.placement.discard_ended(state.tasks.by_id)
         fleet.fail_what_fits_nowhere(state)
         replicating.ask_again(state)
+        reservations.renew(state)
         prefetching.clean(state)
         state.placement.discard_empty_shapes()
         fleet.tell_news(state)

@@ -20,7 +20,7 @@ from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.queues import Entry
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskRecord, TaskState
-from vine.scheduler.workers import WorkerRecord
+from vine.scheduler.workers import Reservation, WorkerRecord
 from vine.wire.parts import Resources, TaskKind
 
 _HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
@@ -71,6 +71,7 @@ class Placement:
         self._changed: dict[WorkerId, None] = {}  # whose loads have changed since
         self._sequence = 0
         self._strict: set[FileId] = set()  # of all shapes
+        self.reserved: dict[WorkerId, Reservation] = {}  # of those that have one
         self.due = False  # something has changed that may let a task find a worker
         self._timed: list[Shape] = []  # those to which the time matters
         self._now = 0.0
@@ -86,6 +87,19 @@ class Placement:
     def remove_worker(self, worker_id: WorkerId) -> None:
         del self.workers[worker_id], self._versions[worker_id], self._joined[worker_id]
         self._changed.pop(worker_id, None)
+        self.reserved.pop(worker_id, None)
+
+    def reserve(self, worker: WorkerRecord, shape: Shape) -> None:
+        """Let nobody take what one task of the shape needs there."""
+        allotment = shape.allotment(worker.hello.capacity)
+        assert allotment is not None, f"{worker.worker_id} is kept free for what does not fit"
+        worker.reserved = self.reserved[worker.worker_id] = Reservation(shape.key, allotment)
+
+    def release(self, worker: WorkerRecord) -> None:
+        """The worker is there for everybody again."""
+        worker.reserved = None
+        del self.reserved[worker.worker_id]
+        self.load_changed(worker)
 
     def load_changed(self, worker: WorkerRecord) -> None:
         """Cheap, for a batch changes a load many times: the shapes look when they are asked."""
@@ -174,7 +188,7 @@ class Placement:
     def next_pairs(self, tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> None:
         """Pair ready tasks with workers, best task first, until none finds room; if none can, find that out once."""
         loads, pushed = self._loads, self._sequence
-        heads = self._heads(tasks)
+        heads = self.heads(tasks)
         passed: list[Shape] = []
         assigned = self._fill(heads, passed, tasks, room) if len(self._changed) == 1 else 0
         if heads:
@@ -187,8 +201,8 @@ class Placement:
             for fit in passed:
                 fit.seen = self._loads  # Who was given tasks since has less room than before.
 
-    def _heads(self, tasks: dict[TaskId, TaskRecord]) -> list[Head]:
-        """The first task of each queue; of most it is the same as at the last look, which costs no call."""
+    def heads(self, tasks: dict[TaskId, TaskRecord]) -> list[Head]:
+        """The first tasks of the queues of which more may run; most are as at the last look, which costs no call."""
         heads, learnt = [], self.durations.changes
         for shape, head in tuple(self._waiting.items()):
             if (
@@ -256,6 +270,8 @@ class Placement:
         allotment = head.fit.allotment(worker.hello.capacity)
         assert allotment is not None, f"{worker.worker_id} was chosen, and does not fit"
         room.assign(given, worker, allotment)
+        if worker.reserved is not None and worker.reserved.shape == head.fit.key:
+            self.release(worker)
         return True
 
     def _pair(self, heads: list[Head], passed: list[Shape], tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> int:

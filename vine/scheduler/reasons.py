@@ -105,7 +105,9 @@ def why_shape(state: State, shape: Shape) -> str:
         return installing.why_no_slot(shape.library, fitting)
     short_of_disk = sum(worker.attempts_max is not None for worker in fitting)
     disk = f" ({short_of_disk} of them with few tasks at once, whose data fill the disk)" if short_of_disk else ""
-    return f"waits for room: all {len(fitting)} workers that fit it are busy{disk}"
+    kept = ", ".join(w for w in sorted(state.placement.reserved) if state.placement.reserved[w].shape == shape.key)
+    kept = f"; kept free for it: {kept}" if kept else ""
+    return f"waits for room: all {len(fitting)} workers that fit it are busy{disk}{kept}"
 
 
 def _what_factories_do(state: State) -> str:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from vine.names import FileId, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.libraries import LibraryRecord
-from vine.scheduler.queues import Queue
+from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.wall_times import lasts
-from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room
+from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room, has_room_beside
 from vine.wire.parts import Request, Resources
 
 _NOTHING_ASKED = Request()
@@ -39,6 +39,8 @@ class Shape:
     seen: int = 0  # the changes of load that the index knows of
     blocked: bool = False  # Nobody had room when it was looked at, and nobody has come to have any by what is `seen`.
     allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
+    first: Entry | None = None  # the head of the queue when that was looked at last ...
+    first_since: float = 0.0  # ... and since when it has been
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come
 
     def allotment(self, capacity: Resources) -> Resources | None:
@@ -73,12 +75,23 @@ class Shape:
             return False
         if self.time_min_s and not self.in_time(worker, allotment):
             return False
+        kept = worker.reserved
+        if kept is not None and kept.shape != self.key and not has_room_beside(worker, kept.allotment, allotment):
+            return False
         if self.library is not None:
             if worker.worker_id in self.library.failed_on:
                 return False
             if (share := worker.libraries.get(self.library.number)) is not None:
                 return len(share.attempts) < share.slots * (1 + self.ahead)
-        return worker.load < 1 + self.ahead - _ROUNDING or has_room(worker, allotment)
+        # A long task is not queued: it would wait there though another worker had room first.
+        return (self.ahead and worker.load < 1 + self.ahead - _ROUNDING) or has_room(worker, allotment)
+
+    def suits(self, worker: WorkerRecord, now: float) -> bool:
+        """Whether the worker, were it empty, might be given a task of the shape now."""
+        if self.library is not None and worker.worker_id in self.library.failed_on:
+            return False
+        fits = worker.open and self.allotment(worker.hello.capacity) is not None
+        return fits and has_features(worker, self.features) and lasts(worker, self.time_min_s, now)
 
     def runs_at_once(self, worker: WorkerRecord) -> bool:
         """Whether a worker that is usable would run one more now, not queue it."""

@@ -21,6 +21,13 @@ class Terms(NamedTuple):
     forever: bool  # It stays in the workspace after the worker.
 
 
+class Reservation(NamedTuple):
+    """Room on a worker that nobody else is to take."""
+
+    shape: str  # the key of the shape that it is for
+    allotment: Resources  # what a task of that is given there
+
+
 @dataclass(slots=True)
 class LibraryShare:
     """What a library takes of a worker while calls of it are there: all of them together."""
@@ -57,6 +64,7 @@ class WorkerRecord:
     status: WorkerStatus | None = None
     idle_since: float | None = None
     open: bool = True  # It is given tasks.
+    reserved: Reservation | None = None  # It is kept free for tasks of one shape.
     draining: bool = False  # It is to end when it has nothing left to do.
     told_to_end: bool = False
     ends_at: float | None = None  # when its wall time is over
@@ -204,6 +212,23 @@ def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
         and (not allotment.memory_mb or allotment.memory_mb <= has.memory_mb - used.memory_mb + _ROUNDING)
         and (not allotment.disk_mb or allotment.disk_mb <= has.disk_mb - used.disk_mb + _ROUNDING)
         and (not allotment.gpus or allotment.gpus <= has.gpus - used.gpus + _ROUNDING)
+    )
+
+
+def has_room_beside(worker: WorkerRecord, kept: Resources, allotment: Resources) -> bool:
+    """Whether what is kept free on the worker can still be given there when the allotment has been taken, too.
+
+    As far as the allotment goes: of what it has nothing of, less may be left than is kept.
+    """
+    used, has = worker.used, worker.hello.capacity
+    return (
+        (not allotment.cores or allotment.cores <= has.cores - used.cores - kept.cores + _ROUNDING)
+        and (
+            not allotment.memory_mb
+            or allotment.memory_mb <= has.memory_mb - used.memory_mb - kept.memory_mb + _ROUNDING
+        )
+        and (not allotment.disk_mb or allotment.disk_mb <= has.disk_mb - used.disk_mb - kept.disk_mb + _ROUNDING)
+        and (not allotment.gpus or allotment.gpus <= has.gpus - used.gpus - kept.gpus + _ROUNDING)
     )
 
 
