@@ -30,7 +30,7 @@ def _measure(options: argparse.Namespace) -> list[Figure]:
     if options.real:
         return real.figures(options.rounds)
     if options.queued:
-        return alone(queued.figures, options.queued)
+        return [figure for keeps_up in (True, False) for figure in alone(queued.figures, options.queued, keeps_up)]
     if options.graphs:
         return [figure for kind in simulated.GRAPHS for figure in alone(simulated.graph, kind, options.tasks)]
     found = [figure for workers in options.workers for figure in alone(simulated.mixture, workers, options.tasks)]

@@ -50,6 +50,11 @@ class Journal:
             if not self._wake.is_set():
                 self._wake.set()
 
+    @property
+    def records_waiting(self) -> int:
+        """How many records the thread has not taken yet."""
+        return len(self._records)
+
     def statistics(self, snapshot: dict[str, Any], at_s: float) -> None:
         """Write a row for the views; it must not change any more."""
         if not self._given_up:
@@ -84,7 +89,7 @@ class Journal:
                 unwritten = self._take()
             if self._commit(unwritten):
                 unwritten = None
-            elif self._closing.is_set() or len(self._records) > config.journal_records_waiting_max:
+            elif self._closing.is_set() or self.records_waiting > config.journal_records_waiting_max:
                 self._give_up()
                 break
             else:

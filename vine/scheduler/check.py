@@ -50,6 +50,8 @@ def _check_tasks(state: State) -> None:
         if not record.state.ended:
             assert reasons.why(state, record), f"task {record.task_id} has no reason"
         _check_result(state, record)
+    shapes = Counter(record.shape for record in state.tasks.by_attempt.values())
+    assert shapes == {shape: alike.number for shape, alike in state.tasks.assigned.items()}, "attempts are miscounted"
     running = Counter(id(record.category) for record in state.tasks.by_attempt.values())
     for category in state.categories.values():
         assert category.running == running[id(category)], f"category {category.spec.name} is miscounted"

@@ -158,7 +158,7 @@ def _fits_somewhere(state: State, shape: Shape) -> bool:
 
 def suits(worker: WorkerRecord, shape: Shape) -> bool:
     """Whether a worker like this one could run a task of the shape, if it were new and empty."""
-    fits = could_fit(shape.request, worker.capacity) and has_features(worker, shape.features)
+    fits = shape.allotment(worker.hello.capacity) is not None and has_features(worker, shape.features)
     return fits and could_last(worker, shape.time_min_s)
 
 
@@ -202,7 +202,7 @@ def tell_news(state: State) -> None:
 def run_state(state: State) -> RunState:
     return RunState(
         workers=len(state.workers),
-        cores=sum(worker.capacity.cores for worker in state.workers.values()),
+        cores=sum([worker.hello.capacity.cores for worker in state.workers.values()]),
         tasks={task_state.value: n for task_state, n in state.tasks.counts.items()},
         bytes_from_manager=state.transfers.bytes_from_manager,
         bytes_from_peers=state.transfers.bytes_from_peers,
@@ -219,16 +219,17 @@ def fleet_demand(state: State, features: tuple[str, ...] = ()) -> FleetDemand:
             request = shape.request if shape.library is None else shape.library.request_of_one
             waiting[request] += len(shape.queue) if most is None else min(len(shape.queue), most)
     waiting.update(downloads.requests(state))
-    running = Counter(
-        installing.demand_of(state, record)
-        for record in state.tasks.by_attempt.values()
-        if offered.issuperset(record.spec.features)
-    )
+    running: Counter[Request] = Counter()
+    for alike in state.tasks.assigned.values():
+        if offered.issuperset(alike.example.spec.features):
+            running[installing.demand_of(state, alike.example)] += alike.number
     return FleetDemand(
         waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
         running=tuple(WorkDemand(request, n) for request, n in running.items()),
         connected=tuple(sorted(state.workers)),
-        idle=tuple(sorted(worker_id for worker_id, worker in state.workers.items() if is_idle(state, worker))),
+        idle=tuple(
+            sorted([w.worker_id for w in state.workers.values() if not w.attempts and is_idle(state, w)]),
+        ),
     )
 
 

@@ -230,12 +230,21 @@ def _shared_files(*files: FileId | None) -> tuple[FileId, ...]:
     return tuple([file_id for file_id in files if file_id is not None])
 
 
+@dataclass(slots=True)
+class Assigned:
+    """How many tasks of a shape have an attempt, and the last one that was given one: all of them ask for the same."""
+
+    number: int
+    example: TaskRecord
+
+
 class TaskTable:
     """All tasks of the run that somebody may still ask for, and how many are in each state."""
 
     def __init__(self) -> None:
         self.by_id: dict[TaskId, TaskRecord] = {}
         self.by_attempt: dict[AttemptId, TaskRecord] = {}
+        self.assigned: dict[str, Assigned] = {}  # by shape: what each task has asked for is not gone through again
         self.counts: Counter[TaskState] = Counter()
 
     def add(self, record: TaskRecord) -> None:
@@ -260,6 +269,11 @@ class TaskTable:
         if record.category is not None:
             record.category.running += 1
         self.by_attempt[attempt.attempt_id] = record
+        alike = self.assigned.get(record.shape)
+        if alike is None:
+            self.assigned[record.shape] = Assigned(1, record)
+        else:
+            alike.number, alike.example = alike.number + 1, record
 
     def drop_attempt(self, record: TaskRecord) -> Attempt:
         attempt = record.attempt
@@ -267,6 +281,10 @@ class TaskTable:
         del self.by_attempt[attempt.attempt_id]
         if record.category is not None:
             record.category.running -= 1
+        alike = self.assigned[record.shape]
+        alike.number -= 1
+        if not alike.number:
+            del self.assigned[record.shape]
         record.attempt = None
         return attempt
 

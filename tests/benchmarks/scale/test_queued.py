@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks.scale import queued
 
 
-def test_every_call_counts() -> None:
-    held, peak, cost = queued.figures(3000)
+@pytest.mark.parametrize("keeps_up", [True, False])
+def test_every_call_counts(keeps_up: bool) -> None:
+    held, peak, cost = queued.figures(3000, keeps_up)
     assert [figure.name for figure in (held, peak, cost)] == [
         "manager_bytes_per_call", "manager_bytes_per_call_peak", "core_us_per_submitted",
     ]  # fmt: skip
