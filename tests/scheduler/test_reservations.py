@@ -139,6 +139,18 @@ def test_tasks_of_a_higher_priority_have_a_worker_each_at_once() -> None:
     assert not kept(world)
 
 
+def test_nothing_is_kept_free_for_a_task_while_more_urgent_ones_wait() -> None:
+    world = busy(2, free=0)
+    world.submit(request=LARGE)
+    world.pass_time(1)
+    world.pass_time(config.reserve_after_s)
+    assert len(kept(world)) == 1
+    for _ in range(4):
+        world.submit(priority=1)
+    world.pass_time(1)
+    assert not kept(world)
+
+
 def test_a_worker_that_is_kept_free_runs_what_leaves_the_task_its_room() -> None:
     # given a worker whose memory is taken, and a task that waits for some of that
     world = World()

@@ -3,7 +3,8 @@
 A task goes to a worker that can run it at once, whichever is first. Where none can, smaller tasks would take
 whatever comes free, each time too little for the large one. So the first task of a queue that has found no room for
 some time has one worker kept free for it: others are given there only what leaves it its room, until the task has a
-place, there or anywhere. Tasks of a higher priority than all others that wait have a worker each, and sooner.
+place, there or anywhere. Tasks of a higher priority than all others that wait have a worker each, and sooner; while
+they wait, nothing is kept for others.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def _wanted(state: State, heads: list[Head]) -> Iterator[tuple[Head, int]]:
             shape.first, shape.first_since = head.entry, state.now
         elif place == 0 and len(heads) > 1 and head.entry[0] < heads[1].entry[0]:
             yield head, len(shape.queue)
-        elif state.now - shape.first_since >= config.reserve_after_s:
+        elif head.entry[0] == heads[0].entry[0] and state.now - shape.first_since >= config.reserve_after_s:
             yield head, 1
 
 
