@@ -40,6 +40,7 @@ class FakeWorker:
     spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
     forever: set[ObjectId] = field(default_factory=set)
     fetching: dict[object, FetchObject] = field(default_factory=dict)
+    abandoned: dict[object, FetchObject] = field(default_factory=dict)  # and has not answered that it has stopped
     storing: list[ObjectId] = field(default_factory=list)
     unpacking: list[UnpackObject] = field(default_factory=list)
     verifying: list[ObjectId] = field(default_factory=list)
@@ -73,7 +74,8 @@ class FakeWorker:
                     changed = {"sources": message.sources, "backups": message.backups}
                     self.fetching[message.transfer_id] = msgspec.structs.replace(order, **changed)
             case AbandonFetch():
-                self.fetching.pop(message.transfer_id, None)
+                if (stopped := self.fetching.pop(message.transfer_id, None)) is not None:
+                    self.abandoned[message.transfer_id] = stopped
             case UnpackObject():
                 self.unpacking.append(message)
             case VerifyObjects():

@@ -211,6 +211,7 @@ class World:
             events += [("downloaded", worker, d) for d in worker.downloading]
             events += [("start", worker, a) for a, s in worker.assigned.items() if worker.has_inputs(s)]
             events += [("end", worker, a) for a in worker.running]
+            events += [("stopped", worker, t) for t in worker.abandoned]
         events += [("verified", None, o) for o in self.verifying]
         events += [("brought", None, t) for t, f in self.local.items() if self._source_has(f.order)]
         return events
@@ -264,6 +265,10 @@ class World:
             self.say(w.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
         elif kind == "end":
             self._end(worker, what)
+        elif kind == "stopped":
+            order = worker.abandoned.pop(what)
+            answer = w.FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0)
+            self.say(answer, worker.peer)
 
     def fetch_ends(
         self, worker: FakeWorker, transfer: object, fault: FetchFault, blamed: WorkerId | None = None
