@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from tests.scheduler.fake_worker import FakeWorker
+from vine import config
 from vine.content.manifest import chunk_count, object_id
 from vine.names import MANAGER, ClientId, FileId, HostId, ObjectId, RunId, TaskId, WorkerId, numbered
 from vine.scheduler import actions
@@ -54,11 +55,18 @@ def manifest(name: str, chunks: int = 8) -> Manifest:
 class World:
     """Drives the scheduler; `check` runs after every step."""
 
-    def __init__(self, workers: int = 0, cores: float = 1, spread: Spread = Spread.FOREST, patience: float = 1) -> None:
+    def __init__(
+        self,
+        workers: int = 0,
+        cores: float = 1,
+        spread: Spread = Spread.FOREST,
+        patience: float = 1,
+        transfers_max: int = config.source_transfers_max,
+    ) -> None:
         self.settings = Settings(
             run_id=RunId("r"), epoch=1, run_dir="/run", staging_dir="/run/staging", host_id="here",
             run_secret=b"s" * 32, requests_endpoint="tcp://127.0.0.1:1", chunks_endpoint="tcp://127.0.0.1:2",
-            spread=spread, source_patience=patience,
+            spread=spread, source_patience=patience, transfers_max=transfers_max,
         )  # fmt: skip
         self.core = Scheduler(self.settings)
         self.now = 0.0
