@@ -9,7 +9,7 @@ import msgspec
 from vine.names import ObjectId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire import messages as m
-from vine.wire.parts import Assignment, CacheLevel
+from vine.wire.parts import Assignment, CacheLevel, FetchFault
 from vine.wire.worker_messages import (
     AbandonDownload,
     AbandonFetch,
@@ -18,6 +18,7 @@ from vine.wire.worker_messages import (
     DownloadUrl,
     DropObjects,
     EndWorker,
+    FetchEnded,
     FetchObject,
     RateObjects,
     RunAttempts,
@@ -53,6 +54,11 @@ class FakeWorker:
 
     def __repr__(self) -> str:
         return f"<{self.worker_id}>"  # Hypothesis prints it at each event of a failing run.
+
+    def stops(self, transfer: object) -> FetchEnded:
+        """It has stopped a flow as it was told to."""
+        order = self.abandoned.pop(transfer)
+        return FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0)
 
     def take(self, message: m.Message) -> None:
         self.received.append(message)
