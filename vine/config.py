@@ -149,6 +149,7 @@ category_learns_again = 4  # Where sizes are weighed, that is done anew when so 
 category_step_mb = 50.0  # Such memory and disk are rounded up to this, so that figures settle soon.
 category_slack = 0.05  # Of a step: a body that keeps 1.02 cores busy, by the kernel's own rounding, needs one.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
+capacities_kept_max = 10_000  # Of workers, by which a kind of tasks remembers what it would be given there.
 durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
 copy_retry_s = 30.0  # A worker that had no room for a copy that is to be kept is asked again after this.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.

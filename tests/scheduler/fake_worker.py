@@ -9,7 +9,7 @@ import msgspec
 from vine.names import ObjectId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire import messages as m
-from vine.wire.parts import Assignment, CacheLevel
+from vine.wire.parts import Assignment, CacheLevel, FetchFault
 from vine.wire.worker_messages import (
     AbandonDownload,
     AbandonFetch,
@@ -18,6 +18,7 @@ from vine.wire.worker_messages import (
     DownloadUrl,
     DropObjects,
     EndWorker,
+    FetchEnded,
     FetchObject,
     RateObjects,
     RunAttempts,
@@ -40,6 +41,7 @@ class FakeWorker:
     spare: set[ObjectId] = field(default_factory=set)  # what it may give up for room
     forever: set[ObjectId] = field(default_factory=set)
     fetching: dict[object, FetchObject] = field(default_factory=dict)
+    abandoned: dict[object, FetchObject] = field(default_factory=dict)  # and has not answered that it has stopped
     storing: list[ObjectId] = field(default_factory=list)
     unpacking: list[UnpackObject] = field(default_factory=list)
     verifying: list[ObjectId] = field(default_factory=list)
@@ -52,6 +54,11 @@ class FakeWorker:
 
     def __repr__(self) -> str:
         return f"<{self.worker_id}>"  # Hypothesis prints it at each event of a failing run.
+
+    def stops(self, transfer: object) -> FetchEnded:
+        """It has stopped a flow as it was told to."""
+        order = self.abandoned.pop(transfer)
+        return FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0)
 
     def take(self, message: m.Message) -> None:
         self.received.append(message)
@@ -73,7 +80,8 @@ class FakeWorker:
                     changed = {"sources": message.sources, "backups": message.backups}
                     self.fetching[message.transfer_id] = msgspec.structs.replace(order, **changed)
             case AbandonFetch():
-                self.fetching.pop(message.transfer_id, None)
+                if (stopped := self.fetching.pop(message.transfer_id, None)) is not None:
+                    self.abandoned[message.transfer_id] = stopped
             case UnpackObject():
                 self.unpacking.append(message)
             case VerifyObjects():

@@ -258,14 +258,14 @@ class Run(RuleBasedStateMachine):
         elif self.world.local:
             self.world.local_fetch_fails(next(iter(self.world.local)), fault)
 
-    @rule(data=st.data(), true=st.booleans())
-    def a_source_is_slow(self, data: st.DataObject, true: bool) -> None:
+    @rule(data=st.data(), true=st.booleans(), silent=st.booleans())
+    def a_source_is_slow(self, data: st.DataObject, true: bool, silent: bool) -> None:
         flows = [(worker, order) for worker in self.world.workers.values() for order in worker.fetching.values()]
         if flows:
             worker, order = data.draw(st.sampled_from(flows))
             sources = [edge.source for edge in order.sources] if true else sorted(self.world.workers)
             slow = data.draw(st.sampled_from([*sources, worker.worker_id]))
-            self.world.say(SourceSlow(order.transfer_id, order.object_id, slow), worker.peer)
+            self.world.say(SourceSlow(order.transfer_id, order.object_id, slow, silent), worker.peer)
 
     @rule(data=st.data())
     def a_copy_turns_out_to_be_bad(self, data: st.DataObject) -> None:

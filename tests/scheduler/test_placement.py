@@ -11,7 +11,7 @@ from vine import config
 from vine.names import MANAGER, FileId, TaskId, WorkerId
 from vine.scheduler import dispatch, prefetching
 from vine.wire import messages as m
-from vine.wire.parts import Outcome, Policy, Request, Resources
+from vine.wire.parts import CategorySpec, Outcome, Policy, Request, Resources
 from vine.wire.worker_messages import WorkerHello
 
 
@@ -335,3 +335,23 @@ def test_a_task_that_becomes_ready_during_a_look_goes_first_if_it_must(monkeypat
     assert urgent.task_id in queued or urgent.attempt is not None
     assert tasks[1] in queued or world.worker_of(tasks[1]) == "w1"
     assert world.worker_of(tasks[0]) == world.worker_of(tasks[2]) == "w1"
+
+
+def test_a_category_that_is_full_while_a_worker_has_room_finds_it_when_it_is_not_full_any_more() -> None:
+    # given a category of which two may run: one runs on a small worker, and two wait
+    world = World()
+    world.say(m.SetCategory(CategorySpec("few", concurrent_max=2)))
+    large = world.join(cores=4)
+    world.submit(request=Request(cores=4))
+    small = world.join(cores=1)
+    tasks = [world.submit(policy=Policy(category="few")) for _ in range(3)]
+    # and a large one that comes to have room for both, but may be given one of them only
+    world.happen(("start", large, next(iter(large.assigned))))
+    world.happen(("end", large, next(iter(large.running))))
+    assert [world.worker_of(task) for task in tasks] == [small.worker_id, large.worker_id, None]
+    # when the small worker is lost, and with it what made the category full
+    world.lose(small.worker_id)
+    # then the large one is given another
+    assert [world.state_of(task) for task in tasks].count("ready") == 1
+    world.settle()
+    assert set(tasks) <= world.results.keys()

@@ -125,6 +125,17 @@ def test_a_task_that_workers_give_back_more_often_than_it_allows_is_forsaken(mos
     assert not any(world.runs.values())
 
 
+def test_a_task_whose_data_do_not_fit_onto_the_only_worker_that_fits_it_fails_and_does_not_hang() -> None:
+    # given one worker that is large enough for a task, and another that is not
+    world = World(workers=1)
+    large = world.join(cores=4)
+    task = world.submit((world.local_file(),), request=Request(cores=4))
+    # when the large one lacks the room for its data
+    world.fetch_ends(large, next(iter(large.fetching)), FetchFault.DISK_FULL)
+    # then nobody is left who could run it
+    assert world.results[task].outcome is Outcome.DISK_FULL
+
+
 def test_the_loss_of_a_worker_is_no_giving_back() -> None:
     world = World(workers=2)
     task = world.submit(policy=Policy(forsaken_max=0))

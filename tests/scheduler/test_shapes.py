@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vine import config
 from vine.names import AttemptId, HostId, PeerKey, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.shapes import Shape
@@ -73,3 +74,12 @@ def test_a_shape_is_full_with_its_category() -> None:
     assert not queued.full
     category.running = 1
     assert queued.full and not shape().full
+
+
+def test_what_workers_of_days_ago_would_have_given_is_forgotten() -> None:
+    # given a shape of which tasks wait all the time, while workers come and go, each with other space on its disk
+    queued = shape()
+    for number in range(3 * config.capacities_kept_max):
+        assert queued.allotment(Resources(2, 1000, 1000 + number)) is not None
+    # then as few are remembered as may be alive
+    assert len(queued.allotments) <= config.capacities_kept_max

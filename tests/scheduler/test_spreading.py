@@ -8,7 +8,6 @@ from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import CHUNK, World
 from vine import config
 from vine.names import MANAGER, FileId, TaskId, TransferId, WorkerId
-from vine.scheduler import staging
 from vine.scheduler.flows import Transfers
 from vine.scheduler.settings import Spread
 from vine.transfer import ranks
@@ -288,22 +287,22 @@ def test_who_was_taken_for_dead_and_answers_gets_the_object_again() -> None:
     assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS} and len(world.results) == 40
 
 
-def test_who_is_taken_for_dead_while_nothing_flows_to_it_gets_the_object_all_the_same() -> None:
-    """It has nothing to stop, and so nothing to answer: nobody would ever hear of it again."""
-    # given a worker that one child hears nothing of, and that waits for a source itself: its own flow was stopped
-    world, tasks = spreading(40)
-    silent = an_interior_worker(world)
-    (first, order), (second, other) = children_of(world, silent.worker_id)[:2]
-    world.say(SourceSlow(order.transfer_id, order.object_id, silent.worker_id, silent=True), first.peer)
-    [own] = silent.fetching
-    staging.abandon(world.core.state, flows(world).active[own])
-    flows(world).want(silent.worker_id, order.object_id)
-    # when a second child hears nothing of it
-    world.say(SourceSlow(other.transfer_id, other.object_id, silent.worker_id, silent=True), second.peer)
-    # then it gets the object, and feeds nobody
-    assert silent.fetching.keys() - {own} and not children_of(world, silent.worker_id)
+def test_who_waits_for_slots_itself_is_not_taken_for_dead_and_gets_the_object() -> None:
+    """It would have nothing to stop, and so nothing to answer: nobody would ever hear of it again."""
+    # given workers that want more than so few slots give, and one of them that waits while others hang on it
+    world = World(workers=10, transfers_max=2)
+    tasks = a_task_each(world, world.local_file(chunks=CHUNKS))
+    world.lose(next(iter(world.workers)))
+    [forest] = flows(world).forests.values()
+    silent, children = next((n, two) for n in forest.waiting() if len(two := children_of(world, n)) == 2)
+    assert not world.workers[silent].fetching
+    # when all of those hear nothing of it
+    for child, order in children:
+        world.say(SourceSlow(order.transfer_id, order.object_id, silent, silent=True), child.peer)
+    # then it is not given up, and all get the object
+    assert not forest.is_suspended(silent) and not forest.is_slow(silent)
     world.settle()
-    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS} and len(world.results) == 40
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS} and len(world.results) == 10
 
 
 def test_who_calls_itself_slow_feeds_nobody() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 from tests.scheduler.fake_worker import FakeWorker
 from vine.content.manifest import chunk_count, object_id
@@ -13,7 +14,7 @@ from vine.scheduler import actions
 from vine.scheduler.actions import LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
-from vine.scheduler.settings import Settings, Spread
+from vine.scheduler.settings import Settings
 from vine.transfer import tokens
 from vine.wire import messages as m
 from vine.wire import worker_messages as w
@@ -54,11 +55,11 @@ def manifest(name: str, chunks: int = 8) -> Manifest:
 class World:
     """Drives the scheduler; `check` runs after every step."""
 
-    def __init__(self, workers: int = 0, cores: float = 1, spread: Spread = Spread.FOREST, patience: float = 1) -> None:
+    def __init__(self, workers: int = 0, cores: float = 1, patience: float = 1, **settings: Any) -> None:
         self.settings = Settings(
             run_id=RunId("r"), epoch=1, run_dir="/run", staging_dir="/run/staging", host_id="here",
             run_secret=b"s" * 32, requests_endpoint="tcp://127.0.0.1:1", chunks_endpoint="tcp://127.0.0.1:2",
-            spread=spread, source_patience=patience,
+            source_patience=patience, **settings,
         )  # fmt: skip
         self.core = Scheduler(self.settings)
         self.now = 0.0
@@ -113,8 +114,6 @@ class World:
                     self.served.add(served)
                 case actions.StopServing(served):
                     self.served.discard(served)
-                case _:
-                    pass
         check(self.core.state)
         self.check_copies()
         self.check_downloads()
@@ -211,6 +210,7 @@ class World:
             events += [("downloaded", worker, d) for d in worker.downloading]
             events += [("start", worker, a) for a, s in worker.assigned.items() if worker.has_inputs(s)]
             events += [("end", worker, a) for a in worker.running]
+            events += [("stopped", worker, t) for t in worker.abandoned]
         events += [("verified", None, o) for o in self.verifying]
         events += [("brought", None, t) for t, f in self.local.items() if self._source_has(f.order)]
         return events
@@ -264,6 +264,8 @@ class World:
             self.say(w.TasksStarted((what,)), worker.peer)  # type: ignore[arg-type]
         elif kind == "end":
             self._end(worker, what)
+        elif kind == "stopped":
+            self.say(worker.stops(what), worker.peer)
 
     def fetch_ends(
         self, worker: FakeWorker, transfer: object, fault: FetchFault, blamed: WorkerId | None = None

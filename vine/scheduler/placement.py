@@ -257,7 +257,7 @@ class Placement:
         if heads:
             heads += refused
         else:
-            passed += [head.fit for head in refused]
+            passed += [head.fit for head in refused if not head.fit.full]  # Others may have room for those.
         return assigned
 
     def _take(self, head: Head, worker: WorkerRecord, room: Dispatcher) -> bool:

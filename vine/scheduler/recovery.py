@@ -25,7 +25,7 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
 from vine.scheduler.tasks import TaskRecord, TaskState, added
-from vine.scheduler.workers import WorkerRecord
+from vine.scheduler.workers import WorkerRecord, has_features
 from vine.wire.parts import FetchFault, FileKind, Outcome, TaskKind
 from vine.wire.worker_messages import CancelAttempts, DropObjects
 
@@ -222,7 +222,7 @@ def place_elsewhere(
     else:
         record.misplacements += 1
         record.avoid = added(record.avoid, worker.worker_id)
-    nowhere_left = not (state.workers.keys() - record.avoid)
+    nowhere_left = not _suits_another(state, record)
     if record.cancel_requested:
         completion.end(state, record, *record.cancelled_as)
     elif is_forsaken(record):
@@ -233,6 +233,16 @@ def place_elsewhere(
         completion.end(state, record, outcome, message)
     else:
         dispatch.reconsider(state, record)
+
+
+def _suits_another(state: State, record: TaskRecord) -> bool:
+    """Whether there is a worker that the task does not avoid and that could run it, were it empty."""
+    shape = state.placement.shape_of(record)
+    others = state.workers.keys() - record.avoid
+    if shape.strict:
+        others &= dispatch.places_of(state, shape)
+    there = [state.workers[worker_id] for worker_id in others]
+    return any(shape.allotment(w.hello.capacity) is not None and has_features(w, shape.features) for w in there)
 
 
 def is_forsaken(record: TaskRecord) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vine import config
 from vine.names import FileId, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.libraries import LibraryRecord
@@ -48,6 +49,8 @@ class Shape:
         try:
             return self.allotments[capacity]
         except KeyError:
+            if len(self.allotments) >= config.capacities_kept_max:
+                self.allotments.clear()  # Workers come and go, and hardly two find as much room on their disks.
             fits = could_fit(self.request, capacity)
             allotment = self.allotments[capacity] = allot(self.request, capacity) if fits else None
             return allotment

@@ -91,10 +91,8 @@ def source_slow(state: State, worker: WorkerRecord, message: SourceSlow) -> None
         state.transfers.backup_gone(slow, object_id)
         state.ranks.was_slow(slow, object_id)
     if forest.is_suspended(slow):
-        if (slow, object_id) in state.transfers.into:
-            state.transfers.touch(slow, object_id)  # Its flow is to stop: who lives answers that.
-        else:
-            leave(state, slow, object_id)  # It waits for slots itself, with nothing to stop: no answer would ever come.
+        assert (slow, object_id) in state.transfers.into, f"{slow} is taken for dead, and nothing flows to it"
+        state.transfers.touch(slow, object_id)  # Its flow is to stop: who lives answers that.
 
 
 def answered(state: State, worker_id: WorkerId, object_id: ObjectId) -> None:

@@ -49,8 +49,7 @@ class Forest:
         self, node: WorkerId, *, rank: int = 0, stripes: frozenset[int] | None = None, spared: bool = False
     ) -> list[Edge]:
         """This node has the object, or these stripes of it. A `spared` one feeds only whom nobody else can."""
-        member = self._members.get(node)
-        if member is None:
+        if (member := self._members.get(node)) is None:
             member = self._new_member(node, rank)
         else:
             self._stop_feeding(member)
@@ -124,6 +123,8 @@ class Forest:
         member, accuser = self._members[parent], self._members[child]
         if accuser not in member.flows:
             return []  # It is fed by others already.
+        if member in self._waiting:
+            return self._feed_instead(accuser, member)
         accuser.blames(member, silent)
         if len(member.unheard_by) >= config.slow_reports_max and not member.holds:
             return self.suspend(parent)
@@ -138,6 +139,14 @@ class Forest:
             member.slow = False
             del self._slow[member]
             self._offers.add(member)
+        return self._end()
+
+    def _feed_instead(self, child: Member, parent: Member) -> list[Edge]:
+        """The parent waits for slots: that it sends nothing is no fault of its own."""
+        for stripe in [stripe for stripe in self._stripes if child.parents[stripe] is parent]:
+            if (better := self._parent_for(child, stripe)) is not None:
+                self._unlink(child, stripe)
+                self._link(better, child, stripe)
         return self._end()
 
     def _move(self, children: list[Member], parent: Member, stripe: int) -> None:
@@ -423,9 +432,8 @@ class Forest:
         found = self._offers.best(stripe, stripe, child) or self._lender(stripe, child)
         found = found or self._any(self._spared, child, stripe)
         if found is None and last_resort:
-            found = self._any(reversed(self._slow), child, stripe) or self._offers.best(
-                stripe, stripe, child, later=True
-            )
+            found = self._any(reversed(self._slow), child, stripe)
+            found = found or self._offers.best(stripe, stripe, child, later=True)
             found = found or self._lender(stripe, child, later=True)
         return found
 

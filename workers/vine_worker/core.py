@@ -250,8 +250,8 @@ class WorkerCore:
                     grant = None if lacks_gpus else board.ledger.take(wanted, kept)
                     if grant is not None:
                         self._start(attempt, grant)
-                    elif self._found_place(attempt):
-                        pass
+                    elif not (passed and lacks_gpus) and self._found_place(attempt):
+                        pass  # Nothing goes behind a call on a GPU for which somebody waits: it would be kept for ever.
                     elif lacks_gpus:
                         kept = kept if passed else parts(wanted)
                         passed.append(board.ready[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import enum
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -37,19 +37,19 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add = parser.add_argument
     add("--mode", choices=["simulate"], default="simulate", help="the true cores on a model of the paper's cluster")
-    add("--workers", type=_several(count), default=paper.SIZES, metavar="N,N", help="sizes of the pool")
+    add("--workers", type=_several(count), default=_typed(paper.SIZES), metavar="N,N", help="sizes of the pool")
     add("--tasks", type=count, default=paper.TASKS, metavar="N", help="tasks of each run")
     add(
         "--distribution",
         type=_several(_choice(Distribution)),
-        default=tuple(Distribution),
+        default=_typed(each.value for each in Distribution),
         metavar="D,D",
         help=f"some of {_names(Distribution)}: how environment and dataset come to the tasks",
     )
     add(
         "--policy",
         type=_several(_choice(Policy)),
-        default=tuple(Policy),
+        default=_typed(each.value for each in Policy),
         metavar="P,P",
         help=f"some of {_names(Policy)}: taskvine has whole files, a cap of 3 and no streaming; vine is ours",
     )
@@ -75,6 +75,11 @@ def _several(one: Callable[[str], object]) -> Callable[[str], tuple[object, ...]
         return tuple(dict.fromkeys(one(part) for part in text.split(",")))
 
     return several
+
+
+def _typed(values: Iterable[object]) -> str:
+    """As a user would type them: so they stand in the help."""
+    return ",".join(map(str, values))
 
 
 def count(text: str) -> int:

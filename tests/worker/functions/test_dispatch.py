@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.worker.world import FINE, FUNCTION, TREE, World, assignment, starts
 from vine import config
 from vine.names import AttemptId
-from vine.wire.parts import Outcome, TaskKind
+from vine.wire.parts import Outcome, Resources, TaskKind
 from vine.wire.worker_messages import CancelAttempts, DropObjects, ObjectsEvicted, TasksStarted
 from vine_worker import actions as act
 
@@ -36,6 +36,22 @@ def busy_world(calls: int) -> World:
 def test_short_calls_are_handed_to_busy_hosts_ahead_of_time_and_spread_over_them() -> None:
     world = busy_world(6)
     assert [len(host.calls) for host in world.core.pool.hosts.values()] == [3, 3]
+
+
+def test_no_call_is_handed_ahead_to_a_gpu_for_which_another_attempt_waits() -> None:
+    """Else it would wait for as long as short calls come."""
+    # given a short call on the only GPU, and a command that waits for it
+    world = World(capacity=Resources(cores=3, gpus=1))
+    on_gpu = Resources(cores=1, gpus=1)
+    world.run(assignment(1, allotment=on_gpu))
+    world.hear(act.HostReady(1))
+    world.hear(act.CallsEnded(1, ((AttemptId(1, 1), FINE),)))
+    world.run(assignment(2, allotment=on_gpu), assignment(3, TaskKind.COMMAND, allotment=on_gpu))
+    # when another short call comes
+    world.run(assignment(4, allotment=on_gpu))
+    # then it waits behind the command
+    assert list(world.core.pool.hosts[1].calls) == [AttemptId(1, 2)]
+    assert starts(world.hear(act.CallsEnded(1, ((AttemptId(1, 2), FINE),)))) == [3]
 
 
 def test_calls_that_want_a_fork_have_hosts_of_their_own() -> None:

@@ -37,3 +37,13 @@ def test_what_cannot_be_meant_is_refused_by_name(arguments: list[str], capsys: p
         parse(arguments)
     assert caught.value.code == 2
     assert arguments[0] in capsys.readouterr().err
+
+
+def test_the_help_shows_what_can_be_typed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
+    with pytest.raises(SystemExit):
+        parse(["--help"])
+    shown = capsys.readouterr().out
+    assert all(
+        f"(default: {typed})" in shown for typed in ("32,64,128,256", "shared-fs,vine,vine-hot", "taskvine,vine")
+    )
