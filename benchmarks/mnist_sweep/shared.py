@@ -14,7 +14,7 @@ from benchmarks.mnist_sweep import environment
 from benchmarks.mnist_sweep.packing import Packages
 from vine.errors import VineError
 
-_OURS = ("vine", "vine_worker")
+_OURS = ("vine", "vine_worker", "vine_function_host")
 
 
 @dataclass(frozen=True, slots=True)

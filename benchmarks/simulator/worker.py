@@ -92,6 +92,8 @@ class SimulatedWorker:
             act.Collect: programs.collect,
             act.StartHost: programs.start_host,
             act.RunCall: programs.run_call,
+            act.StartLibrary: _never,
+            act.EndLibrary: _never,
             act.TakeBack: programs.take_back,
             act.EndHost: programs.end_host,
             act.End: self._end,

@@ -46,6 +46,7 @@ def test_the_same_software_in_the_same_versions_and_vine_beside_it(packages: Pac
     # and vine is there itself, compiled, not by a link to where it is developed
     ours = environment.site_packages(found.environment)
     assert (ours / "vine_worker" / "main.py").is_file() and not (ours / "vine_worker").is_symlink()
+    assert (ours / "vine_function_host" / "start.py").is_file()
     assert list((ours / "vine" / "__pycache__").glob("config.*.pyc"))
 
 
