@@ -212,7 +212,7 @@ class SimulatedWorker:
 
 
 def _never(action: object) -> None:
-    raise AssertionError(f"there is no web in a simulated cluster: {action}")
+    raise AssertionError(f"a simulated cluster has no web and no libraries: {action}")
 
 
 def _nothing(_action: object) -> None:

@@ -74,6 +74,8 @@ class Loaded(Warm):
 
     def zygote_pid(self) -> int:
         (zygote,) = self.zygotes.by_descriptor.values()
+        while zygote.program not in self._programs.pids:
+            self.listen()  # Starts are told some time later.
         return self._programs.pids[zygote.program]
 
     def log(self) -> str:
