@@ -17,7 +17,7 @@ from vine.client.libraries import Libraries
 from vine.names import FileId, TaskId
 from vine.wire.messages import ForgetFiles, InstallLibrary, RemoveLibrary
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, LibrarySpec, Request, TaskKind
-from vine_function_host.library import parts_of
+from vine_function_host.payload import pieces_of
 
 
 class Said(Libraries):
@@ -70,7 +70,7 @@ def test_modules_functions_and_context_are_packed_together(manager: Said) -> Non
         "lib", made, helper, context=(context, [3]), hoisting_modules=[math, "os.path"]
     )
     assert library.content is not None
-    modules, loaded = parts_of(library.content)
+    modules, loaded = pieces_of(library.content)
     functions, (function, args, kwargs) = dill.loads(loaded[1:])
     assert json.loads(modules) == ["math", "os.path"]
     assert list(functions) == ["made", "helper"]

@@ -140,13 +140,6 @@ def test_outside_of_a_call_futures_are_pickled_and_copied_as_ever() -> None:
     assert copy.copy(done(1)).result() == 1
 
 
-def test_the_results_of_a_chunk_are_told_apart() -> None:
-    parts = [serialise.dump(value) for value in (1, "two", None)]
-    chunk = b"M" + b"".join(len(part).to_bytes(4, "little") + part for part in parts)
-    assert serialise.parts_of(chunk) == parts
-    assert serialise.parts_of(b"M") == []
-
-
 def test_an_argument_that_nothing_can_carry_is_named_with_the_cause_in_one_line() -> None:
     generator = (x for x in range(2))
     with pytest.raises(NotSerialisable) as caught:

@@ -12,8 +12,8 @@ from typing import Any
 
 import dill
 
-from vine.client import serialise
 from vine_function_host import frames
+from vine_function_host.payload import pieces_of
 from vine_worker import process
 from vine_worker.functions.channel import Answer, HostChannel
 
@@ -83,4 +83,4 @@ def many(host: RunningHost, function: Any, first: tuple[Any, ...], rows: list[An
 
 def parts_of(answer: Answer) -> list[Any]:
     assert answer.content[:1] == b"M"
-    return [dill.loads(part[1:]) for part in serialise.parts_of(answer.content)]
+    return [dill.loads(part[1:]) for part in pieces_of(answer.content[1:])]

@@ -1,12 +1,39 @@
-"""Are the two ends' ways with files of buffers one way?"""
+"""Does what is written beside a pickle come out as it lay, without a copy?"""
 
 from __future__ import annotations
 
-from vine.client import buffers
-from vine_function_host import buffers as hosts
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vine_function_host import buffers
+
+heads = st.binary(max_size=300)
+memories = st.lists(st.binary(max_size=300), max_size=5)
 
 
-def test_both_ends_write_the_same() -> None:
-    memory = [memoryview(bytes([number]) * number * 50) for number in range(4)]
-    assert b"".join(hosts.parts_of_file(b"head", memory)) == b"".join(buffers.parts_of_file(b"head", memory))
-    assert hosts.BUFFERS == buffers.BUFFERS
+@given(head=heads, memory=memories)
+def test_what_was_written_is_what_is_read(head: bytes, memory: list[bytes]) -> None:
+    views = [memoryview(part) for part in memory]
+    opened, found = buffers.opened(memoryview(b"".join(buffers.parts_of_file(head, views))))
+    assert bytes(opened) == head
+    assert [bytes(part) for part in found] == memory
+
+
+@given(head=heads, memory=memories)
+def test_every_buffer_begins_where_arrays_like_to(head: bytes, memory: list[bytes]) -> None:
+    at = 0
+    for part in buffers.parts_of_file(head, [memoryview(part) for part in memory]):
+        if isinstance(part, memoryview):
+            assert at % 64 == 0
+        at += len(part)
+
+
+def test_the_parts_are_the_memory_itself_and_so_is_what_is_read() -> None:
+    memory = bytearray(1000)
+    parts = list(buffers.parts_of_file(b"head", [memoryview(memory)]))
+    memory[0] = 7
+    content = bytearray(b"".join(parts))
+    (found,) = buffers.opened(memoryview(content))[1]
+    assert found[0] == 7
+    content[-1] = 9
+    assert found[-1] == 9

@@ -12,8 +12,8 @@ from typing import Any
 import dill
 import pytest
 
-from vine.client.serialise import with_lengths
 from vine_function_host import library
+from vine_function_host.payload import in_one
 from vine_function_host.serialiser import Serialiser
 
 
@@ -31,9 +31,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def written(folder: Path, functions: Any, context: Any = None, modules: tuple[str, ...] = ()) -> str:
     path = folder / "library"
-    path.write_bytes(
-        with_lengths((json.dumps(modules).encode(), b"D" + dill.dumps((functions, context), recurse=True)))
-    )
+    path.write_bytes(in_one((json.dumps(modules).encode(), b"D" + dill.dumps((functions, context), recurse=True))))
     return str(path)
 
 
@@ -79,7 +77,3 @@ def test_another_package_of_that_name_keeps_what_it_has(tmp_path: Path, monkeypa
     library.load_library(written(tmp_path, {}, (lambda: {"model": 7}, (), {})), Serialiser(None))
     assert sys.modules["vine"].promise == "kept"
     assert sys.modules["vine"].load_variable_from_library("model") == 7
-
-
-def test_parts_are_told_from_each_other() -> None:
-    assert library.parts_of(with_lengths((b"", b"one", b"two" * 100))) == [b"", b"one", b"two" * 100]

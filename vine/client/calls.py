@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from vine import config, errors
-from vine.client import buffers, serialise
+from vine.client import serialise
 from vine.client.bindings import Bindings, goes_by_value
 from vine.client.files import Declarer
 from vine.client.futures import VineFuture
@@ -26,6 +26,7 @@ from vine.client.tasks import name_of
 from vine.names import FileId, TaskId
 from vine.wire.messages import ForgetFiles
 from vine.wire.parts import TaskSpec
+from vine_function_host import buffers
 
 # Objects of these types do not change under our hands, except for what a function refers to: it is sent anew when
 # that is bound anew. All other callables are serialised at every call, and declared by content.

@@ -17,6 +17,7 @@ from vine.client.tasks import PythonTask, Sized, a_file, checked, name_of
 from vine.names import TaskId
 from vine.wire.messages import ForgetFiles, InstallLibrary, RemoveLibrary
 from vine.wire.parts import LibrarySpec, Request, TaskKind, TaskSpec
+from vine_function_host.payload import in_one
 
 Function = Callable[..., Any]
 _EXEC_MODES = {"fork": True, "direct": False}
@@ -268,7 +269,7 @@ def _content(library: str, modules: list[str], functions: dict[str, Function], c
             f"{named} of the {label} cannot be serialised by pickle or dill "
             f"({type(error).__name__}: {' '.join(str(error).split())[:300]}): make what it refers to inside of it"
         ) from error
-    return serialise.with_lengths((json.dumps(modules).encode(), registry.before(loaded)))
+    return in_one((json.dumps(modules).encode(), registry.before(loaded)))
 
 
 def _blame(functions: dict[str, Function], context: object) -> str:

@@ -11,9 +11,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from vine.client import futures, serialise
+from vine.client import futures
 from vine.client.futures import VineFuture
 from vine.wire.parts import Outcome, TaskResult
+from vine_function_host.payload import MANY, pieces_of
 
 Row = tuple[Any, ...]  # the arguments of one call
 
@@ -28,13 +29,13 @@ class Results(NamedTuple):
 class ChunkFuture(VineFuture[Results]):
     """The future of several calls that run one after another as one; one that fails does not hide those before it."""
 
-    mark = serialise.MANY
+    mark = MANY
 
     def _take(self, result: TaskResult, value: futures.Content | None) -> None:
-        if value is None or value[:1] != serialise.MANY:
+        if value is None or value[:1] != MANY:
             super()._take(result, value)
             return
-        parts = serialise.parts_of(value)
+        parts = pieces_of(value[len(MANY) :])
         failure = parts.pop() if result.outcome is Outcome.EXCEPTION else None
         error = futures.read_outcome(result, failure)[1]
         one = msgspec.structs.replace(result, outcome=Outcome.SUCCESS, value=None)

@@ -8,19 +8,17 @@ travel with each function (see `calls.py`), by content, and serve its results to
 from __future__ import annotations
 
 import pickle
-import struct
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple, TypeVar
 
 from vine import errors
+from vine_function_host.payload import with_serialisers
 
 T = TypeVar("T")
 # The function that stands in pickles before what a `dump` returned: as hosts call it, and as we do below.
 LOADED = (("vine_function_host.registered", "loaded"), ("vine.client.registered", "loaded"))
-WITH_SERIALISERS = b"R"  # before the bytes of all registered serialisers, their _LENGTH before them, and functions
-_LENGTH = struct.Struct("<I")
 _KINDS_REMEMBERED = 4096  # types of values of which it is known whether they have a serialiser
 # Pickle asks nobody about these.
 _BUILT_IN = (bool, bytearray, bytes, complex, dict, float, frozenset, int, list, set, str, tuple, type(None))
@@ -62,8 +60,7 @@ class Registry:
 
     def before(self, functions: bytes) -> bytes:
         """Serialised functions with all serialisers before them, if there are any."""
-        content = self.content
-        return b"".join((WITH_SERIALISERS, _LENGTH.pack(len(content)), content, functions)) if content else functions
+        return with_serialisers(self.content, functions)
 
     def of(self, kind: type) -> Entry | None:
         """The serialiser of a type, or of the nearest one that it is derived from."""

@@ -9,26 +9,21 @@ from __future__ import annotations
 
 import io
 import pickle
-import struct
 import sys
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from vine.client import buffers
 from vine.client.bindings import goes_by_value
 from vine.client.links import PROTOCOL, Alone, ForeignFailed, Links, Taker, pickling
 from vine.client.registered import LOADED, loaded, registry
 from vine.errors import DependencyFailed, MalformedMessage, NotSerialisable
 from vine.names import TaskId
+from vine_function_host import buffers
+from vine_function_host.payload import DILL, PICKLE
 
 if TYPE_CHECKING:
     import dill
-
-_PICKLE = b"P"
-_DILL = b"D"
-MANY = b"M"  # Before the arguments of a chunk of calls, and before what came of them.
-_LENGTH = struct.Struct("<I")  # before each result of a chunk
 
 
 def dump(value: object, links: Alone | None = None) -> bytes:
@@ -69,28 +64,11 @@ def load(data: bytes | memoryview) -> Any:
     if data[:1] == buffers.BUFFERS:
         data, memory = buffers.opened(memoryview(data))
     mark, body = data[:1], memoryview(data)[1:]
-    if mark == _PICKLE:
+    if mark == PICKLE:
         return _unpickled(body, memory)
-    if mark == _DILL:
+    if mark == DILL:
         return _own_unpickler()(io.BytesIO(body), buffers=memory).load()
     raise MalformedMessage(f"a value in the unknown format {mark!r}: client and worker are of different versions")
-
-
-def with_lengths(parts: Iterable[bytes]) -> bytes:
-    """In one piece, from which each part can be told."""
-    return b"".join(_LENGTH.pack(len(part)) + part for part in parts)
-
-
-def parts_of(value: bytes | memoryview) -> list[bytes | memoryview]:
-    """The results of a chunk of calls, each serialised by itself."""
-    parts: list[bytes | memoryview] = []
-    at = len(MANY)
-    while at < len(value):
-        (length,) = _LENGTH.unpack_from(value, at)
-        at += _LENGTH.size
-        parts.append(value[at : at + length])
-        at += length
-    return parts
 
 
 _PLAIN = frozenset({bool, bytes, dict, float, int, list, set, str, tuple, type(None)})
@@ -108,13 +86,13 @@ def _dump_linked(value: object, links: Links, by_dill: bool) -> bytes:
         try:
             data = (_pickled if registry.entries else pickle.dumps)(value, PROTOCOL, buffer_callback=links.take)
             if b"__main__" not in data:  # By reference to the client's own script, which hosts do not have.
-                return _PICKLE + data
+                return PICKLE + data
         except (ForeignFailed, NotSerialisable):
             raise
         except Exception:  # noqa: BLE001, S110 - picklers raise anything; dill's word is the one that counts
             pass
         links.clear()
-    return _DILL + _dump_with_dill(value, links)
+    return DILL + _dump_with_dill(value, links)
 
 
 class _RegisteredPickler(pickle.Pickler):

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from vine import config, errors
-from vine.client import buffers, serialise
+from vine.client import serialise
 from vine.client.links import Alone, reduced_shared
 from vine.client.session import staging_dirs
+from vine_function_host import buffers
 
 _UNCHANGING = frozenset({bool, bytes, complex, float, int, str, type(None), type(...), range})
 _LOOKED_AT_MAX = 10_000  # members of a value that is looked through for what could change

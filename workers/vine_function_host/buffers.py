@@ -1,4 +1,8 @@
-"""How do a pickle and the memory beside it lie in one file: as `vine/client/buffers.py` says, which clients use."""
+"""How do a pickle and the memory beside it become one file: buffers are written as they lie, none is copied first.
+
+The mark, how many buffers there are, the bytes of the head and of each buffer; the head, which is serialised as
+everything else is; then the buffers, each at a multiple of 64 bytes, where arrays like to begin. Both ends import it.
+"""
 
 from __future__ import annotations
 

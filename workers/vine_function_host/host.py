@@ -31,8 +31,8 @@ from vine_function_host.frames import (
     VALUE,
     read_blob,
 )
+from vine_function_host.payload import MANY
 from vine_function_host.registered import UnsendableError
-from vine_function_host.serialiser import MANY
 from vine_function_host.words import exit_code_of, flush_output, safe_words
 
 if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.

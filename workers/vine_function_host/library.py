@@ -7,7 +7,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from vine_function_host.frames import LENGTH
+from vine_function_host.payload import pieces_of
 from vine_function_host.serialiser import Loaded
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def load_variable_from_library(name: str) -> Any:
 def load_library(path: str, serialiser: Serialiser) -> dict[bytes, Loaded]:
     """Imports, loads, computes the context; returns the functions by their names as calls give them."""
     with open(path, "rb") as file:
-        modules, functions_and_context = parts_of(file.read())
+        modules, functions_and_context = map(bytes, pieces_of(file.read()))
     _offer()
     for name in json.loads(modules.decode()):
         importlib.import_module(name)
@@ -41,17 +41,6 @@ def load_library(path: str, serialiser: Serialiser) -> dict[bytes, Loaded]:
             raise TypeError(f"a context function returns a dict of names and values, not a {kind}")
         _variables.update(made)
     return {name.encode(): Loaded(function, loaded.registered) for name, function in functions.items()}
-
-
-def parts_of(content: bytes) -> list[bytes]:
-    """Each has its length before it."""
-    parts, at = [], 0
-    while at < len(content):
-        (length,) = LENGTH.unpack_from(content, at)
-        at += LENGTH.size
-        parts.append(content[at : at + length])
-        at += length
-    return parts
 
 
 def _offer() -> None:

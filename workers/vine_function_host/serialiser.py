@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 import pickle
-import struct
 import sys
 from typing import TYPE_CHECKING, Any
 
 from vine_function_host.buffers import BUFFERS, parts_of_file
 from vine_function_host.frames import SHARED
+from vine_function_host.payload import DILL, MANY, PICKLE, apart
 from vine_function_host.registered import LOADED, Registered, UnsendableError
 from vine_function_host.values import SharedValues, content_of, parted
 
@@ -21,10 +21,6 @@ if TYPE_CHECKING:
     Content = bytes | memoryview
     Standins = dict[tuple[str, str], Callable[..., Any]]  # what functions that pickles name are here
 
-PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised, unless it is BUFFERS
-MANY = b"M"  # before the arguments of a chunk of calls, and before its results, each of which has its LENGTH before it
-WITH_SERIALISERS = b"R"  # before the bytes of the serialisers that a function came with, their _LENGTH before them
-_LENGTH = struct.Struct("<I")
 RESULT_AT = ("vine.client.links", "result_at")  # the function that stands in arguments for another task's result
 SHARED_AT = ("vine.client.links", "shared_at")  # ... and for a value that calls share
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
@@ -67,11 +63,9 @@ class Serialiser:
 
     def function(self, content: bytes) -> Loaded:
         """What a function's file holds."""
-        if content[:1] != WITH_SERIALISERS:
+        entries, content = apart(content)
+        if not entries:
             return Loaded(self.load(content), None)
-        (length,) = _LENGTH.unpack_from(content, 1)
-        at = 1 + _LENGTH.size
-        entries, content = content[at : at + length], content[at + length :]
         registered = self._registered.get(entries)
         if registered is None:
             if len(self._registered) >= REGISTERED_MAX:

@@ -18,9 +18,9 @@ import pytest
 from tests.worker.assignments import assignment, keep
 from tests.worker.functions.test_hosts import CallEnded, Warm, value_of
 from tests.worker.programs import Held
-from vine.client.serialise import with_lengths
 from vine.names import AttemptId, FileId
 from vine.wire.parts import LibraryOrder, Outcome, TaskKind
+from vine_function_host.payload import in_one
 from vine_worker import actions as act
 from vine_worker.functions.pool import HostKind
 from vine_worker.places import Places
@@ -37,7 +37,7 @@ class Loaded(Warm):
     def load(
         self, functions: dict[str, Any], context: Any = None, modules: tuple[str, ...] = (), forks: bool = True
     ) -> HostKind:
-        content = with_lengths(
+        content = in_one(
             (json.dumps(modules).encode(), b"D" + dill.dumps((functions, context), recurse=True, byref=False))
         )
         self.kind = HostKind(None, 1, (), forks, 1)

@@ -1,0 +1,44 @@
+"""How does what was serialised lie in bytes: by which mark before it, several pieces in one? Both ends import it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine_function_host.frames import LENGTH
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    Content = bytes | memoryview
+
+PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised, unless it is that of a file with memory beside it
+MANY = b"M"  # before the arguments of a chunk of calls, and before its results, which are pieces
+WITH_SERIALISERS = b"R"  # before registered serialisers, one piece, and the functions that they came with
+
+
+def in_one(pieces: Iterable[bytes]) -> bytes:
+    """In one piece, from which each can be told: its length is before it."""
+    return b"".join(LENGTH.pack(len(piece)) + piece for piece in pieces)
+
+
+def pieces_of(content: Content) -> list[Content]:
+    pieces, at = [], 0
+    while at < len(content):
+        (length,) = LENGTH.unpack_from(content, at)
+        at += LENGTH.size
+        pieces.append(content[at : at + length])
+        at += length
+    return pieces
+
+
+def with_serialisers(serialisers: bytes, functions: bytes) -> bytes:
+    """Functions, and how values of some types travel with them, if of any."""
+    return WITH_SERIALISERS + in_one((serialisers, functions)) if serialisers else functions
+
+
+def apart(content: bytes) -> tuple[bytes, bytes]:
+    """The serialisers, which may be none, and the functions."""
+    if content[:1] != WITH_SERIALISERS:
+        return b"", content
+    serialisers, functions = pieces_of(content[1:])
+    return bytes(serialisers), bytes(functions)
