@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import figures
 from benchmarks.broadcast import local, namespaces, outcome, quantities, shaped, simulated
 from benchmarks.broadcast.outcome import Broadcast, Plan
+from benchmarks.counts import count_of_some
 from vine import config
 from vine.errors import ExitCode, VineError
 from vine.scheduler.settings import Spread
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         "--hosts", type=_hosts, metavar="N", help="real processes in N network namespaces and one of the manager's"
     )
     ways.add_argument("--simulate", action="store_true", help="the true cores in virtual time")
-    parser.add_argument("--workers", type=_count, default=8, help="that all get the file (default %(default)s)")
+    parser.add_argument("--workers", type=count_of_some, default=8, help="that all get the file (default %(default)s)")
     parser.add_argument("--plan", type=_plans, default=("forest",), help=f"one or several of {','.join(_PLANS)}")
     cap = config.source_transfers_max
     parser.add_argument(
@@ -71,7 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--encryption", choices=("on", "off", "both"), default="on", help="of the data sockets")
     parser.add_argument(
-        "--rounds", type=_count, help="of which the median is taken (default 3; --hosts: 1; --simulate: always 1)"
+        "--rounds",
+        type=count_of_some,
+        help="of which the median is taken (default 3; --hosts: 1; --simulate: always 1)",
     )
     parser.add_argument(
         "--slow", type=int, choices=(0, 1), default=0,
@@ -124,7 +127,7 @@ def _plans_of(options: argparse.Namespace) -> list[Plan]:
 
 
 def _caps(text: str) -> tuple[int, ...]:
-    return tuple(_count(cap) for cap in text.split(","))
+    return tuple(count_of_some(cap) for cap in text.split(","))
 
 
 def _plans(text: str) -> tuple[str, ...]:
@@ -136,13 +139,7 @@ def _plans(text: str) -> tuple[str, ...]:
 
 
 def _hosts(text: str) -> int:
-    count = _count(text)
-    if count >= namespaces.HOSTS_MAX:
-        raise argparse.ArgumentTypeError(f"{count} hosts do not fit into their network: {namespaces.HOSTS_MAX - 1} do")
-    return count
-
-
-def _count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100,000")
-    return int(text)
+    hosts = count_of_some(text)
+    if hosts >= namespaces.HOSTS_MAX:
+        raise argparse.ArgumentTypeError(f"{hosts} hosts do not fit into their network: {namespaces.HOSTS_MAX - 1} do")
+    return hosts

@@ -1,13 +1,18 @@
-"""What do the benchmarks of dispatch run on: one manager, and one local worker with a slot for each core here?"""
+"""What do the benchmarks of dispatch have in common: a manager with a local worker of two slots, and what they time?"""
 
 from __future__ import annotations
 
+import statistics
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import vine
+from benchmarks.figures import Figure
 
 SLOTS = 2
 RESULT_S = 120.0  # The most that a round may wait for one more result before it is called lost.
@@ -35,3 +40,25 @@ def bench() -> Iterator[Bench]:
 
 def inc(x: int) -> int:
     return x + 1
+
+
+def seconds_of(submit: Callable[[int], Future[int]], count: int) -> float:
+    """From the first of so many submissions, one by one, until all results are here; each is to be one more."""
+    start_s = time.perf_counter()
+    futures = [submit(x) for x in range(count)]
+    wait(futures, timeout=RESULT_S)
+    seconds = time.perf_counter() - start_s
+    assert [future.result(timeout=0) for future in futures] == list(range(1, count + 1)), "wrong results"
+    return seconds
+
+
+def against(
+    names: tuple[str, str, str], pairs: Sequence[tuple[float, float]], count: int, params: dict[str, Any]
+) -> list[Figure]:
+    """Our rate, that of what ours stands beside, and ours over that: of pairs of seconds, the other's first."""
+    own_name, other_name, ratio_name = names
+    return [
+        Figure(own_name, statistics.median(count / own for _, own in pairs), "1/s", params),
+        Figure(other_name, statistics.median(count / other for other, _ in pairs), "1/s", params),
+        Figure(ratio_name, statistics.median(other / own for other, own in pairs), "", params),
+    ]

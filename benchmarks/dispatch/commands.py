@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 from collections import deque
 
 import vine
-from benchmarks.dispatch.bench import RESULT_S, SLOTS, Bench
+from benchmarks.dispatch.bench import RESULT_S, SLOTS, Bench, against
 from benchmarks.figures import Figure
 
 
@@ -28,12 +27,8 @@ def commands(at: Bench, rounds: int, count: int) -> list[Figure]:
 
     ours(count=20)
     pairs = [(spawn_and_wait(count), ours(count)) for _ in range(rounds)]
-    params = {"commands": count, "slots": SLOTS, "rounds": rounds}
-    return [
-        Figure("commands_per_s", statistics.median(count / own for _, own in pairs), "1/s", params),
-        Figure("fork_exec_per_s", statistics.median(count / bare for bare, _ in pairs), "1/s", params),
-        Figure("commands_of_fork_exec", statistics.median(bare / own for bare, own in pairs), "", params),
-    ]
+    names = ("commands_per_s", "fork_exec_per_s", "commands_of_fork_exec")
+    return against(names, pairs, count, {"commands": count, "slots": SLOTS, "rounds": rounds})
 
 
 def spawn_and_wait(count: int) -> float:

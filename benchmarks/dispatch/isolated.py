@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import statistics
 import subprocess
 import sys
 import time
-from concurrent.futures import wait
+from functools import partial
 from pathlib import Path
 
-from benchmarks.dispatch.bench import RESULT_S, SLOTS, Bench, inc
+from benchmarks.dispatch.bench import SLOTS, Bench, against, inc, seconds_of
 from benchmarks.figures import Figure
 from vine_function_host import frames
 
 
 def isolated(at: Bench, rounds: int, count: int) -> list[Figure]:
     """Calls with a fork each; beside them, in turns, bare forks of an interpreter that has loaded the same."""
-    executor = at.executor.options(isolation="fork")
-
-    def ours(count: int) -> float:
-        start_s = time.perf_counter()
-        futures = [executor.submit(inc, x) for x in range(count)]
-        wait(futures, timeout=RESULT_S)
-        seconds = time.perf_counter() - start_s
-        assert [future.result(timeout=0) for future in futures] == list(range(1, count + 1)), "wrong results"
-        return seconds
-
-    ours(count=20)
-    pairs = [(fork_and_wait(count), ours(count)) for _ in range(rounds)]
-    params = {"calls": count, "slots": SLOTS, "rounds": rounds}
-    return [
-        Figure("isolated_per_s", statistics.median(count / own for _, own in pairs), "1/s", params),
-        Figure("fork_per_s", statistics.median(count / bare for bare, _ in pairs), "1/s", params),
-        Figure("isolated_of_fork", statistics.median(bare / own for bare, own in pairs), "", params),
-    ]
+    submit = partial(at.executor.options(isolation="fork").submit, inc)
+    seconds_of(submit, 20)
+    pairs = [(fork_and_wait(count), seconds_of(submit, count)) for _ in range(rounds)]
+    names = ("isolated_per_s", "fork_per_s", "isolated_of_fork")
+    return against(names, pairs, count, {"calls": count, "slots": SLOTS, "rounds": rounds})
 
 
 # What a function host has loaded when it forks; then forks, when it is told how many.

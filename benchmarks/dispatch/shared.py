@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import statistics
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, wait
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 import vine
-from benchmarks.dispatch.bench import RESULT_S, SLOTS, Bench, inc
+from benchmarks.dispatch.bench import RESULT_S, SLOTS, Bench, against, inc, seconds_of
 from benchmarks.figures import Figure
 
 VALUE_BYTES = 8 << 20
 
 
-def inc_beside(x: int, value: Any) -> int:
+def inc_beside(value: Any, x: int) -> int:
     assert len(value) == VALUE_BYTES, "not the value that was shared"
     return x + 1
 
@@ -29,29 +27,13 @@ def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
         params = {"calls": count, "slots": SLOTS, "rounds": rounds, "bytes": VALUE_BYTES, "value": kind}
         start_s = time.perf_counter()
         given = vine.share(value)
-        at.executor.submit(inc_beside, 1, given).result(timeout=RESULT_S)
+        at.executor.submit(inc_beside, given, 1).result(timeout=RESULT_S)
         cold_ms = (time.perf_counter() - start_s) * 1e3
 
-        def with_it(x: int, given: Any = given) -> Future[int]:
-            return at.executor.submit(inc_beside, x, given)
-
-        def without(x: int) -> Future[int]:
-            return at.executor.submit(inc, x)
-
-        _seconds(with_it, 200), _seconds(without, 200)  # Both hosts are started, and have both functions.
-        pairs = [(_seconds(without, count), _seconds(with_it, count)) for _ in range(rounds)]
-        figures += [
-            Figure("shared_cold_ms", cold_ms, "ms", params),
-            Figure("shared_per_s", statistics.median(count / own for _, own in pairs), "1/s", params),
-            Figure("shared_of_calls", statistics.median(bare / own for bare, own in pairs), "", params),
-        ]
+        with_it = partial(at.executor.submit, inc_beside, given)
+        without = partial(at.executor.submit, inc)
+        seconds_of(with_it, 200), seconds_of(without, 200)  # Both hosts are started, and have both functions.
+        pairs = [(seconds_of(without, count), seconds_of(with_it, count)) for _ in range(rounds)]
+        own, _, ratio = against(("shared_per_s", "", "shared_of_calls"), pairs, count, params)
+        figures += [Figure("shared_cold_ms", cold_ms, "ms", params), own, ratio]
     return figures
-
-
-def _seconds(submit: Callable[[int], Future[int]], count: int) -> float:
-    start_s = time.perf_counter()
-    futures = [submit(x) for x in range(count)]
-    wait(futures, timeout=RESULT_S)
-    seconds = time.perf_counter() - start_s
-    assert [future.result(timeout=0) for future in futures] == list(range(1, count + 1)), "wrong results"
-    return seconds

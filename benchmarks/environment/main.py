@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmarks.broadcast.outcome import BenchmarkError
 from benchmarks.broadcast.quantities import rate
+from benchmarks.counts import count
 from benchmarks.environment.packing import Packed, pack, timed
 from benchmarks.environment.ready import Ready, ready
 from benchmarks.environment.unpacking import unpacking_s
@@ -94,7 +95,7 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.environment", description=__doc__)
     parser.add_argument("--workers", type=_numbers, default=(1, 4), metavar="N[,N...]", help="default: 1,4")
     parser.add_argument("--rate", type=rate, default=rate("1gbit"), help="of each host's link (default: 1gbit)")
-    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts (default: 3)")
+    parser.add_argument("--rounds", type=count, default=3, help="of which the median counts (default: 3)")
     parser.add_argument("--folder", type=Path, default=None, help="for archives and workers (default: temporary)")
     parser.add_argument("--cache", type=Path, default=_PROJECT / ".cache", help="keeps the environment")
     parser.add_argument(

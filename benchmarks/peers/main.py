@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from benchmarks.counts import count
 from benchmarks.figures import show
 from benchmarks.peers.child import Round
 from benchmarks.peers.comparison import Medians, figures, medians, table
@@ -62,15 +63,8 @@ def _parser() -> argparse.ArgumentParser:
         "--only", nargs="+", choices=[peer.home for peer in PEERS], metavar="SYSTEM", help=f"some of {homes}"
     )
     parser.add_argument(
-        "--calls", type=_count, default=10_000, help="of a round (default %(default)s); slower systems get fewer"
+        "--calls", type=count, default=10_000, help="of a round (default %(default)s); slower systems get fewer"
     )
-    parser.add_argument("--rounds", type=_count, default=3, help="of which the median is taken (default %(default)s)")
+    parser.add_argument("--rounds", type=count, default=3, help="of which the median is taken (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="one line of JSON a figure")
     return parser
-
-
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not at least 1")
-    return number

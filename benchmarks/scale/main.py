@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
 
+from benchmarks.counts import count
 from benchmarks.figures import Figure, show
 from benchmarks.scale import queued, real, simulated
 from vine.errors import ExitCode, VineError
@@ -57,25 +58,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     ways = parser.add_mutually_exclusive_group()
     ways.add_argument("--graphs", action="store_true", help="a graph of stages and a wide reduction, of --tasks each")
-    ways.add_argument("--queued", type=_count, metavar="N", help="the manager's memory for N calls that wait")
+    ways.add_argument("--queued", type=count, metavar="N", help="the manager's memory for N calls that wait")
     ways.add_argument(
         "--real", action="store_true", help=f"{real.WORKERS} real workers and {real.CALLS} calls of {real.CALL_S} s"
     )
     parser.add_argument(
         "--workers", type=_counts, default=(100, 1000, 10_000), metavar="N,N,...", help="(default 100,1000,10000)"
     )
-    parser.add_argument("--tasks", type=_count, default=1_000_000, metavar="N", help="(default %(default)s)")
-    parser.add_argument("--rounds", type=_count, default=3, help="of --real, of which the median is taken (default 3)")
+    parser.add_argument("--tasks", type=count, default=1_000_000, metavar="N", help="(default %(default)s)")
+    parser.add_argument("--rounds", type=count, default=3, help="of --real, of which the median is taken (default 3)")
     parser.add_argument("--json", action="store_true", help="one line of JSON a figure")
     return parser
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not at least 1")
-    return number
-
-
 def _counts(text: str) -> tuple[int, ...]:
-    return tuple(_count(part) for part in text.split(","))
+    return tuple(count(part) for part in text.split(","))

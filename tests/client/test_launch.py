@@ -46,6 +46,7 @@ def test_a_program_ends_when_the_lifeline_is_cut_and_its_last_words_are_kept(tmp
 
 
 def test_a_program_that_does_not_end_by_itself_is_stopped(tmp_path: Path) -> None:
+    # given one that rests for ever, as far as a test goes
     lifeline = launch.Lifeline()
     started = program(tmp_path, "import time\nprint('ready', flush=True)\ntime.sleep(600)", lifeline)
     assert started.first_line(30) == "ready"

@@ -38,6 +38,7 @@ class Digits(list):
 def load(path, mmap_mode=None):
     with open(path, "rb") as file: return Digits(file.read())
 """
+# More than 512 images take seconds, so that a run can be interrupted while trainings are under way.
 NETWORK = """
 import time
 class MLPClassifier:

@@ -148,7 +148,7 @@ def fill_disk(count: int, where: str, seconds: float = GIVE_UP_S) -> str:
         file.flush()
         end_at = time.monotonic() + seconds
         while time.monotonic() < end_at:
-            time.sleep(0.01)
+            time.sleep(0.01)  # In parts, as above.
     return os.getcwd()
 
 

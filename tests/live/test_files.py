@@ -23,17 +23,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def manager(site: Site) -> Iterator[vine.Manager]:
-    with site.client() as manager:
-        yield manager
-
-
-@pytest.fixture(scope="module")
-def executor(manager: vine.Manager) -> vine.Executor:
-    return vine.Executor(manager)
-
-
 def succeed(manager: vine.Manager, *tasks: vine.Task) -> None:
     done(manager, *tasks)
     for task in tasks:

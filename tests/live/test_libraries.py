@@ -70,7 +70,7 @@ def wait(notes, release):
     with open(notes, "a") as file:
         file.write(f"{os.getpid()} {os.getppid()}\\n")
     while not os.path.exists(release):
-        time.sleep(0.01)
+        time.sleep(0.01)  # A look at a file tells nobody; the test says when.
     return "released"
 
 def die():
@@ -78,10 +78,10 @@ def die():
 
 def fill(size):
     hog = b"x" * size
-    time.sleep(60)
+    time.sleep(60)  # Until it is ended for what it has: memory is looked at a few times a second.
 
 def rest(seconds):
-    time.sleep(seconds)
+    time.sleep(seconds)  # Until a time limit or a cancellation ends it.
 
 def build_large(size):
     return {"model": b"x" * size}

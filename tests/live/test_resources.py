@@ -22,12 +22,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def manager(site: Site) -> Iterator[vine.Manager]:
-    with site.client() as manager:
-        yield manager
-
-
 def test_tasks_that_run_beside_each_other_see_different_gpus(manager: vine.Manager) -> None:
     # Each says which it sees and waits for the other, so that both run at once.
     texts = [
@@ -62,6 +56,7 @@ def test_a_call_sees_its_gpu_too(manager: vine.Manager) -> None:
 
 # --- limits ---
 
+# It rests with what it has until the worker, which looks a few times a second, has seen that.
 HOG = "python3 -c 'import time; hog = bytearray(300_000_000); time.sleep(600)'"
 
 
@@ -180,6 +175,7 @@ def test_a_category_learns_what_its_tasks_need_and_gives_the_maximum_to_one_that
     manager.set_category_resources_max("hogs", {"cores": 1, "memory": 900, "disk": 500})
 
     def hog(megabytes: int) -> vine.Task:
+        # It rests longer than it is from one look at its memory to the next.
         task = vine.Task(f"python3 -c 'import time; hog = bytearray({megabytes} * 10**6); time.sleep(0.6)'")
         task.set_category("hogs")
         return task

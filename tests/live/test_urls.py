@@ -26,12 +26,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def manager(site: Site) -> Iterator[vine.Manager]:
-    with site.client() as manager:
-        yield manager
-
-
 @pytest.fixture
 def server() -> Iterator[WebServer]:
     with a_web_server() as server:

@@ -30,18 +30,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-@pytest.fixture(scope="module")
-def manager(site: Site) -> Iterator[vine.Manager]:
-    with site.client() as manager:
-        yield manager
-
-
-@pytest.fixture(scope="module")
-def executor(manager: vine.Manager) -> Iterator[vine.Executor]:
-    with vine.Executor(manager) as executor:
-        yield executor
-
-
 def brought_to_client(site: Site) -> list[str]:
     """Results that have come to the manager's folder for clients or for other tasks."""
     return [path.name for path in (site.run_dir / "staging").iterdir() if path.name.startswith("result-")]

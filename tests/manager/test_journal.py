@@ -98,6 +98,28 @@ def test_a_write_that_fails_is_tried_again_and_loses_nothing(tmp_path: Path, mon
     assert run.workers == (WORKER,)
 
 
+def test_what_fails_as_the_journal_is_told_to_close_is_tried_once_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures: list[Batch] = []
+    write = Batch.write
+
+    def fails_while_it_closes(batch: Batch, connection: sqlite3.Connection) -> None:
+        if not failures:
+            failures.append(batch)
+            journal._closing.set()  # As `close` does, on another thread.
+            raise sqlite3.OperationalError("database or disk is full")
+        write(batch, connection)
+
+    monkeypatch.setattr(Batch, "write", fails_while_it_closes)
+    journal = Journal(tmp_path / file_name, RUN)
+    journal.record((WorkerJoined(WORKER, "node7", Resources(cores=4), ""),), 1.0)
+    while not failures:
+        journal._thread.join(0.01)
+    journal.close("done")
+    assert replay(tmp_path / file_name).workers == (WORKER,)
+
+
 def test_a_journal_that_cannot_be_written_is_given_up_loudly_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

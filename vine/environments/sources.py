@@ -97,9 +97,8 @@ class Requirements:
         return key_of("requirements", sys.version, sys.base_prefix, *sorted(self.lines), *named)
 
     def pack(self, out: Path, scratch: Path, progress: Progress | None) -> object:
-        requirements.build(
-            self.lines, self.folder, scratch
-        )  # The same folder each time: some of what is installed names it.
+        # The same folder each time: some of what is installed names it.
+        requirements.build(self.lines, self.folder, scratch)
         packed = pack_virtualenv(scratch, out, progress)
         remove(scratch)
         return packed
@@ -202,7 +201,7 @@ def lines_of(text: str) -> tuple[str, ...]:
     if not found:
         raise UsageError("no requirements are given: name at least one distribution, such as 'numpy'")
     if len(found) > config.requirements_max:
-        raise UsageError(f"{len(found)} requirements are more than {config.requirements_max}: leave out what is needed")
+        raise UsageError(f"{len(found)} requirements are more than {config.requirements_max}: leave out what nobody needs")
     return found
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from benchmarks.counts import count_of_some
 from benchmarks.mnist_sweep.simulate import paper, parameters
 from benchmarks.mnist_sweep.simulate.run import Distribution, Policy
 
@@ -37,8 +38,8 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     )
     add = parser.add_argument
     add("--mode", choices=["simulate"], default="simulate", help="the true cores on a model of the paper's cluster")
-    add("--workers", type=_several(count), default=_typed(paper.SIZES), metavar="N,N", help="sizes of the pool")
-    add("--tasks", type=count, default=paper.TASKS, metavar="N", help="tasks of each run")
+    add("--workers", type=_several(count_of_some), default=_typed(paper.SIZES), metavar="N,N", help="sizes of the pool")
+    add("--tasks", type=count_of_some, default=paper.TASKS, metavar="N", help="tasks of each run")
     add(
         "--distribution",
         type=_several(_choice(Distribution)),
@@ -57,12 +58,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
     add("--seed", type=int, default=0, metavar="N", help="of the first draw: which nodes are slow and come late")
     add(
         "--draws",
-        type=count,
+        type=count_of_some,
         default=3,
         metavar="N",
         help="times that each run is made, each with the next seed; a run time is their mean, task times are of all",
     )
-    add("--processes", type=count, default=2, metavar="N", help="runs that are simulated at once")
+    add("--processes", type=count_of_some, default=2, metavar="N", help="runs that are simulated at once")
     add("--out", type=Path, default=Path("sweep-simulated"), metavar="DIR", help="where the results go")
     add("--json", action="store_true", help="print one line of JSON a figure")
     named = vars(parser.parse_args(arguments))
@@ -80,12 +81,6 @@ def _several(one: Callable[[str], object]) -> Callable[[str], tuple[object, ...]
 def _typed(values: Iterable[object]) -> str:
     """As a user would type them: so they stand in the help."""
     return ",".join(map(str, values))
-
-
-def count(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number from 1 to 100,000")
-    return int(text)
 
 
 def _names(choices: type[enum.Enum]) -> str:

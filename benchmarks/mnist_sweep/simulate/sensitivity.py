@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from benchmarks.counts import count_of_some
 from benchmarks.mnist_sweep.simulate import main as simulation
 from benchmarks.mnist_sweep.simulate import paging, paper, parameters, readings
-from benchmarks.mnist_sweep.simulate.options import count
 from benchmarks.mnist_sweep.simulate.paging import without_data
 from benchmarks.mnist_sweep.simulate.parameters import CLUSTER, Parameters
 from benchmarks.mnist_sweep.simulate.readings import MODEL, READINGS
@@ -117,8 +117,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         description="What other readings of the paper's shared-fs column predict.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    parser.add_argument("--tasks", type=count, default=paper.TASKS, metavar="N", help="tasks of each run")
-    parser.add_argument("--processes", type=count, default=2, metavar="N", help="runs that are simulated at once")
+    parser.add_argument("--tasks", type=count_of_some, default=paper.TASKS, metavar="N", help="tasks of each run")
+    parser.add_argument(
+        "--processes", type=count_of_some, default=2, metavar="N", help="runs that are simulated at once"
+    )
     parser.add_argument("--out", type=Path, default=Path("sensitivity.md"), metavar="FILE", help="where the page goes")
     options = parser.parse_args(arguments)
     try:

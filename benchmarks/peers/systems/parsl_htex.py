@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ import parsl
 from parsl.executors import HighThroughputExecutor
 from parsl.providers import LocalProvider
 
-from benchmarks.peers.interface import RESULT_S, WORKERS
+from benchmarks.peers.interface import WORKERS
+from benchmarks.peers.systems.executors import results_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +23,7 @@ class OnParsl:
         return self.app(x)
 
     def gather(self, calls: Sequence[Future[int]]) -> list[int]:
-        wait(calls, RESULT_S)
-        return [call.result(0) for call in calls]
+        return results_of(calls)
 
 
 @contextmanager
