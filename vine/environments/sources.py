@@ -201,7 +201,8 @@ def lines_of(text: str) -> tuple[str, ...]:
     if not found:
         raise UsageError("no requirements are given: name at least one distribution, such as 'numpy'")
     if len(found) > config.requirements_max:
-        raise UsageError(f"{len(found)} requirements are more than {config.requirements_max}: leave out what nobody needs")
+        most = config.requirements_max
+        raise UsageError(f"{len(found)} requirements are more than {most}: leave out what nobody needs")
     return found
 
 

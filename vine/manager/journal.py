@@ -87,7 +87,7 @@ class Journal:
                 self._closing.wait(config.journal_commit_s)  # so that a commit holds what comes in this time
                 self._wake.clear()
                 unwritten = self._take()
-            is_last = self._closing.is_set()  # Before it is tried: what fails while we are told to close is tried again.
+            is_last = self._closing.is_set()  # Before the try: what fails while we are told to close is tried again.
             if self._commit(unwritten):
                 unwritten = None
             elif is_last or self.records_waiting > config.journal_records_waiting_max:
