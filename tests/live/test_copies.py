@@ -126,8 +126,8 @@ def test_inputs_of_tasks_that_wait_are_on_workers_before_their_slots_come_free(t
         until(lambda: {digest for some in held(site).values() for digest in some} == set(tasks), "the inputs are there")
         assert all(len(some) == 1 for some in held(site).values())
         until(lambda: moved_bytes(site) == 2 * SIZE, "the figures are in vine-status")
-        # and the slot that comes free runs the task whose input it has. (Then it asks for the other's input too, while the
-        # other slot is still taken: which is why both are not released at once.)
+        # and the slot that comes free runs the task whose input it has. (Then it asks for the other's input too, while
+        # the other slot is still taken: which is why both are not released at once.)
         (there,) = held(site)[first]
         releases[first].touch()
         ended = [manager.wait(GIVE_UP_S) for _ in range(2)]
