@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from vine.client.files import File as File
     from vine.client.futures import RemoteTraceback as RemoteTraceback
     from vine.client.futures import VineFuture as VineFuture
+    from vine.client.futures_executor import FuturesExecutor as FuturesExecutor
     from vine.client.libraries import FunctionCall as FunctionCall
     from vine.client.libraries import LibraryTask as LibraryTask
     from vine.client.manager import Manager as Manager
+    from vine.client.python_tasks import PythonTask as PythonTask
     from vine.client.registered import register_serialiser as register_serialiser
     from vine.client.shared import share as share
-    from vine.client.tasks import PythonTask as PythonTask
     from vine.client.tasks import Task as Task
     from vine.errors import VineError as VineError
 
@@ -32,9 +33,10 @@ _HOMES = {
     "Executor": "vine.client.executor",
     "File": "vine.client.files",
     "FunctionCall": "vine.client.libraries",
+    "FuturesExecutor": "vine.client.futures_executor",
     "LibraryTask": "vine.client.libraries",
     "Manager": "vine.client.manager",
-    "PythonTask": "vine.client.tasks",
+    "PythonTask": "vine.client.python_tasks",
     "RemoteTraceback": "vine.client.futures",
     "Task": "vine.client.tasks",
     "VineError": "vine.errors",
@@ -49,6 +51,7 @@ __all__ = [
     "Executor",
     "File",
     "FunctionCall",
+    "FuturesExecutor",
     "LibraryTask",
     "Manager",
     "PythonTask",

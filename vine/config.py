@@ -173,6 +173,8 @@ library_worth_bytes = 1 << 30  # Placing a call: a loaded library weighs as much
 
 # --- what bodies use ---
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
+watch_interval_s = 1.0  # Outputs that are watched are looked at so often: as a person does, and `tail -f`.
+watch_bytes_max = 1 << 20  # Of one of them at one look: what is more comes with the next, and at the end in any case.
 measured_run_s_min = 0.1  # Calls, and sandboxes, of shorter bodies are not measured: that would take as long as they.
 disk_look_rest = 10  # After a look at sandboxes the next one waits so many times as long as that took.
 spare_sandboxes_max = 64  # That wait for a next body: as many as short commands run at once on a large machine.

@@ -73,6 +73,8 @@ class SimulatedManager:
             actions.AbandonLocal: lambda action: self.node.abandon(action.transfer_id),
             actions.CopyFile: _nothing,
             actions.WriteFile: _nothing,
+            actions.WritePart: _nothing,
+            actions.Unlink: _nothing,
             actions.RemoveFile: _nothing,
             actions.EndRun: self._end_run,
         }

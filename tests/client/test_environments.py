@@ -14,7 +14,8 @@ from vine import errors
 from vine.client.executor import Executor
 from vine.client.files import File
 from vine.client.manager import Manager
-from vine.client.tasks import PythonTask, Task
+from vine.client.python_tasks import PythonTask
+from vine.client.tasks import Task
 from vine.content.archive import unpack
 from vine.wire.messages import FileUnreadable, SubmitTasks
 from vine.wire.parts import FileKind, TaskSpec

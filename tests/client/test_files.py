@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from vine import config, errors
-from vine.client.files import Declarer, File, Stager
+from vine.client.declarer import Declarer
+from vine.client.files import File
+from vine.client.stager import Stager
 from vine.names import FileId
 from vine.wire.messages import DeclareFiles, FileBound, FileUnreadable, ForgetFiles
 from vine.wire.parts import CacheLevel, FileKind, FileSpec

@@ -21,7 +21,7 @@ from vine import config
 from vine.client import shared
 from vine.client.executor import Executor
 from vine.client.manager import Manager
-from vine.client.tasks import PythonTask
+from vine.client.python_tasks import PythonTask
 from vine.errors import NotSerialisable, UsageError
 from vine.wire.messages import ForgetFiles
 

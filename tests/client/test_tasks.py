@@ -9,7 +9,8 @@ import pytest
 from vine import errors
 from vine.client.calls import Calls
 from vine.client.files import File, cache_level
-from vine.client.tasks import PythonTask, Task, name_of, sandbox_name
+from vine.client.python_tasks import PythonTask, name_of
+from vine.client.tasks import Task, sandbox_name
 from vine.names import FileId, TaskId
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Policy, Request, TaskKind
 

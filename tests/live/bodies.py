@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import signal
 import sys
 import tempfile
@@ -243,3 +244,16 @@ def register_noting(notes: str) -> None:
 def pass_noting_on(notes: str, value: Noting) -> Noting:
     note(f"{notes}.hosts", os.getpid())
     return value
+
+
+def copy_text(name: str, copy: str) -> None:
+    Path(copy).write_text(Path(name).read_text())
+
+
+def numbers(count: int) -> list[int]:
+    return list(range(count))
+
+
+def sum_of_pickled(name: str) -> int:
+    with open(name, "rb") as file:
+        return sum(pickle.load(file))

@@ -40,7 +40,7 @@ def test_no_worker_fits(manager: vine.Manager) -> None:
         "start larger workers",
     )
     check_message(the_error(task), errors.NoWorkerFits, *words)
-    assert task.result == "no-worker-fits"
+    assert task.result == "resource exhaustion"
 
 
 def test_a_missing_input_file(manager: vine.Manager, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_command_that_does_not_make_its_output(manager: vine.Manager) -> None:
     task.add_output(manager.declare_temp(), "results/table.csv")
     done(manager, task)
     check_message(the_error(task), errors.TaskFailed, "results/table.csv")
-    assert task.result == "output-missing"
+    assert task.result == "output missing"
 
 
 def test_every_failure_is_told_by_vine_status_with_its_cause(site: Site, executor: vine.Executor) -> None:

@@ -67,7 +67,7 @@ def test_a_command_that_uses_more_memory_than_it_asked_for_is_killed_with_all_it
     task.set_memory(200)
     done(manager, task)
     check_message(the_error(task), errors.MemoryLimitExceeded, "its limit is 200 MB", "ask for more memory")
-    assert task.result == "memory-limit"
+    assert task.result == "resource exhaustion"
     assert task.limits_exceeded == TaskResources(memory=200)
     assert (task.resources_measured.memory or 0) > 200
 
@@ -154,7 +154,7 @@ def test_a_task_that_still_runs_at_its_end_time_is_killed(manager: vine.Manager)
     task.set_time_end(time.time() + 0.5)
     done(manager, task)
     check_message(the_error(task), errors.TimeLimitExceeded, "end time", "give it a later one")
-    assert task.result == "end-time"
+    assert task.result == "max end time"
 
 
 def test_a_task_does_not_start_before_its_time(manager: vine.Manager) -> None:

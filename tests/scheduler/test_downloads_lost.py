@@ -10,6 +10,7 @@ from vine import config
 from vine.content.manifest import object_id
 from vine.scheduler.actions import Journal
 from vine.scheduler.records import FileFailed
+from vine.scheduler.settings import Spread
 from vine.wire import messages as m
 from vine.wire.parts import CacheLevel, DownloadFault, Outcome, Request, TaskKind
 from vine.wire.worker_messages import DownloadEnded, FetchObject, RateObjects
@@ -253,11 +254,11 @@ def test_the_only_copy_of_a_url_is_not_given_up_for_room() -> None:
     assert not world.sent(RateObjects), "a worker keeps what it has downloaded without being told"
 
 
-@pytest.mark.parametrize("peer_transfer", [True, False])
-def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_it_no_more(peer_transfer: bool) -> None:
+@pytest.mark.parametrize("spread", [Spread.FOREST, Spread.WHOLE_FILE])
+def test_a_url_of_level_task_goes_though_it_is_on_its_way_to_somebody_who_needs_it_no_more(spread: Spread) -> None:
     # given a task that uses the content, and the transfer of one that was cancelled
-    world = World(workers=2)
-    file = world.url(URL, cache=CacheLevel.TASK, peer_transfer=peer_transfer)
+    world = World(workers=2, spread=spread)
+    file = world.url(URL, cache=CacheLevel.TASK)
     tasks = [world.submit((file,)) for _ in range(2)]
     holder = arrive(world)
     (receiver,) = [worker for worker in world.workers.values() if worker is not holder]
@@ -329,9 +330,9 @@ def test_a_folder_is_broadcast_though_its_archive_was_pruned() -> None:
 
 
 def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() -> None:
-    world = World()
+    world = World(spread=Spread.WHOLE_FILE)
     world.join("first")
-    file = world.url(peer_transfer=False)
+    file = world.url()
     world.submit((file,))
     world.settle()
     world.submit()  # The first one is busy.
@@ -352,17 +353,17 @@ def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() ->
 
 
 def test_who_has_downloaded_it_is_not_said_to_wait_for_others_and_feeds_them() -> None:
-    world = World()
+    world = World(spread=Spread.WHOLE_FILE)
     world.web["https://mirror"] = "https://origin"
     world.join("first")
-    file = world.url("https://origin", peer_transfer=False)
+    file = world.url("https://origin")
     world.submit((file,))
     world.settle()
     world.submit()  # The first one is busy.
     second = world.join("second", cores=2)
     task = world.submit((file,))
     assert second.fetching
-    world.submit((world.url("https://mirror", peer_transfer=False),))
+    world.submit((world.url("https://mirror"),))
     (download,) = second.downloading
     world.download_ends(second, download, DownloadFault.NONE)
     assert not second.fetching and not world.core.state.transfers.active

@@ -72,13 +72,23 @@ def test_what_a_body_left_is_collected_before_its_result_goes_out() -> None:
     assert board.results == []
 
 
-@pytest.mark.parametrize(("stop", "outcome"), [(Outcome.CANCELLED, Outcome.SUCCESS), (None, Outcome.EXIT_CODE)])
-def test_outputs_of_what_was_stopped_or_failed_are_not_kept(stop: Outcome | None, outcome: Outcome) -> None:
+@pytest.mark.parametrize(
+    ("stop", "outcome", "wanted"),
+    [
+        (Outcome.CANCELLED, Outcome.SUCCESS, False),
+        (Outcome.TIME_LIMIT, Outcome.SUCCESS, True),
+        (None, Outcome.EXIT_CODE, True),
+    ],
+)
+def test_of_what_failed_or_was_stopped_only_outputs_of_a_failure_are_kept(
+    stop: Outcome | None, outcome: Outcome, wanted: bool
+) -> None:
     board = Board(TWO, inputs_protected=True)
     attempt = running(board, 1)
     attempt.stop = stop
     board.ended(attempt, act.Ending(outcome, value_path="/spill/value"))
-    assert board.actions == [act.Collect(attempt.assignment, False, "/spill/value", stop is None)]
+    kept = act.Collect(attempt.assignment, False, "/spill/value", stop is None, wanted=wanted)
+    assert board.actions == [kept]
 
 
 def test_inputs_of_a_body_that_has_ended_are_under_check_until_all_who_had_them_are_collected() -> None:

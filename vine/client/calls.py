@@ -16,13 +16,13 @@ import msgspec
 from vine import config, errors
 from vine.client import serialise
 from vine.client.bindings import Bindings, goes_by_value
-from vine.client.files import Declarer
+from vine.client.declarer import Declarer
 from vine.client.futures import VineFuture
 from vine.client.links import Links
+from vine.client.python_tasks import name_of
 from vine.client.registered import registry
 from vine.client.session import Session
 from vine.client.shared import Shared, Unasked, is_large
-from vine.client.tasks import name_of
 from vine.names import FileId, TaskId
 from vine.wire.messages import ForgetFiles
 from vine.wire.parts import TaskSpec

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vine import errors
-from vine.client.files import Declarer, File
+from vine.client.declaring import Declaring
+from vine.client.files import File
 from vine.names import FileId
 from vine.wire.parts import FileSpec
 
@@ -33,11 +34,10 @@ class Environment(File):
         return self._tell_python()
 
 
-class Environments:
+class Environments(Declaring):
     """The part of a manager that declares environments."""
 
     run_directory: Path
-    _declarer: Declarer
     _default_environment: File | None = None
 
     def declare_environment(
@@ -97,12 +97,6 @@ class Environments:
             return self.declare_environment(environment)
         self.check_own(environment)
         return environment
-
-    def check_own(self, file: File) -> None:
-        if not isinstance(file, File) or not file.belongs_to(self._declarer.session):
-            raise errors.UsageError(
-                f"{file!r} is no file of this manager: declare it with this manager's declare_...()"
-            )
 
     def _environment_of(self, archive: File, cache: str | bool, peer_transfer: bool) -> Environment:
         spec = self._declarer.untar_spec(archive, cache, peer_transfer)

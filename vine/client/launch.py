@@ -18,6 +18,8 @@ from typing import IO
 
 from vine import config, errors
 
+Port = int | Sequence[int]  # one, or the lowest and the highest that may be taken
+
 _lifelines: weakref.WeakSet[Lifeline] = weakref.WeakSet()
 _READY = "ready "
 
@@ -136,10 +138,10 @@ _CODE_ERRORS: dict[int, type[errors.VineError]] = {
 
 
 def start_manager(
-    lifeline: Lifeline, run_info_path: str, host: str, port: int, name: str | None
+    lifeline: Lifeline, run_info_path: str, host: str, port: Port, name: str | None
 ) -> tuple[Program, str]:
     """A running manager, and the path of its connection file."""
-    arguments = ["vine.manager.main", "--run-info-path", run_info_path, "--bind", f"{host}:{port}"]
+    arguments = ["vine.manager.main", "--run-info-path", run_info_path, "--bind", f"{host}:{_port_text(port)}"]
     arguments += ["--name", name] if name else []
     log = tempfile.TemporaryFile(prefix="vine-manager-")  # noqa: SIM115 - lives as long as the program
     program = Program(arguments, lifeline, log, {})
@@ -158,6 +160,16 @@ def start_manager(
     kind = _CODE_ERRORS.get(program.exit_code or 0, errors.ManagerLost)
     program.stop(0)
     raise kind(f"the manager could not be started ({words})")
+
+
+def _port_text(port: Port) -> str:
+    """As `vine-manager --bind` has it."""
+    numbers = [port] if isinstance(port, int) else list(port) if isinstance(port, (list, tuple, range)) else []
+    ends = (numbers[0], numbers[-1]) if isinstance(port, range) and numbers else tuple(numbers)
+    usable = all(isinstance(number, int) and not isinstance(number, bool) for number in ends)
+    if not usable or len(ends) not in (1, 2) or not 0 <= ends[0] <= ends[-1] <= 65535:
+        raise errors.UsageError(f"port={port!r} is none: give a number from 0, any free one, to 65535, or [low, high]")
+    return "-".join(map(str, ends)) if ends[0] else "0"
 
 
 def start_factory(lifeline: Lifeline, connection_file: str, log_path: str, options: Sequence[str]) -> Program:

@@ -9,11 +9,13 @@ from typing import Any, NoReturn
 
 from vine import config, errors
 from vine.client import serialise
+from vine.client.declarer import Declarer
 from vine.client.environments import environment_id
-from vine.client.files import Declarer, File
+from vine.client.files import File
+from vine.client.python_tasks import PythonTask, name_of
 from vine.client.registered import registry
 from vine.client.session import Session
-from vine.client.tasks import PythonTask, Sized, a_file, checked, name_of
+from vine.client.tasks import Sized, a_file, checked
 from vine.names import TaskId
 from vine.wire.messages import ForgetFiles, InstallLibrary, RemoveLibrary
 from vine.wire.parts import LibrarySpec, Request, TaskKind, TaskSpec

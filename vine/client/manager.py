@@ -6,11 +6,11 @@ import atexit
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import msgspec
 
@@ -18,20 +18,26 @@ from vine import config, errors
 from vine.client import launch
 from vine.client.backlog import Backlog
 from vine.client.calls import Calls
+from vine.client.declarer import Declarer
 from vine.client.environments import Declarable, Environments
-from vine.client.files import Declarer, File, Stager
+from vine.client.higher_order import HigherOrder
 from vine.client.libraries import Libraries
+from vine.client.minitasks import Minitasks
 from vine.client.policies import Policies
 from vine.client.session import Session
+from vine.client.stager import Stager
+from vine.client.stats import Stats
 from vine.client.tasks import Task
+from vine.client.tuning import Tuning
 from vine.host import host_id
 from vine.names import FileId, HostId, TaskId
 from vine.wire.keys import load_connection
-from vine.wire.messages import ForgetFiles, PruneFiles, ReplicateFile, RunState
 from vine.wire.parts import Role
 
+Timeout = float | Literal["wait_forever"] | None
 
-class Manager(Policies, Libraries, Environments):
+
+class Manager(Environments, Minitasks, Libraries, HigherOrder, Policies, Tuning):
     """A run: files that are declared, tasks that are submitted, and workers that come and go.
 
     Starts a manager process that ends with this one, unless `connection` names the connection file (or run
@@ -40,7 +46,7 @@ class Manager(Policies, Libraries, Environments):
 
     def __init__(
         self,
-        port: int = 0,
+        port: launch.Port = 0,
         name: str | None = None,
         host: str = "127.0.0.1",
         run_info_path: str | os.PathLike[str] = "vine-run-info",
@@ -48,10 +54,18 @@ class Manager(Policies, Libraries, Environments):
         enforce_resources: bool = True,
         environment: Declarable | None = None,
     ) -> None:
-        """With `enforce_resources`, tasks that use more memory or disk than they have asked for are killed.
+        """`port` is that which workers connect to: 0 for any free one, or (low, high) for the first free one of these.
 
+        `host` is this machine's address that it listens on: loopback unless told, so that only local workers come.
+        The run's directory is made in `run_info_path`, named by the time, after `name` if that is given.
+
+        With `enforce_resources`, tasks that use more memory or disk than they have asked for are killed.
         Tasks that name no environment run on this one: a declared file, or what `declare_environment` takes.
+
+        CannotBind where no such port is free, UsageError for arguments that cannot be meant, ManagerLost where it
+        cannot be started, ConnectionRefused by a `connection` that does not admit us.
         """
+        super().__init__()
         self.name = name
         self.enforce_resources = enforce_resources
         self._lifeline = launch.Lifeline()
@@ -99,103 +113,10 @@ class Manager(Policies, Libraries, Environments):
         except BaseException:
             self._session.close()
             raise
+        self.staging_directory = welcome.staging_dir
         self._stager = Stager(self._session, welcome.staging_dir)
         self._declarer = Declarer(self._session, self._stager)
         self._calls = Calls(self._session, self._declarer)
-
-    # --- files ---
-
-    def declare_file(
-        self, path: str | os.PathLike[str], cache: str | bool = "workflow", peer_transfer: bool = True
-    ) -> File:
-        """A file or directory here, as an input; or where to bring an output.
-
-        `cache` says how long workers keep it: for the "task", the "workflow", as long as the "worker" lives, or
-        "forever", in its workspace, for the workers that start there in later runs.
-        """
-        return self._declarer.path(path, cache, peer_transfer)
-
-    def declare_buffer(
-        self, data: bytes | str | None = None, cache: str | bool = "workflow", peer_transfer: bool = True
-    ) -> File:
-        """These bytes as a file; None for an output whose `contents()` are read afterwards."""
-        if data is None:
-            return self._declarer.temp(cache, peer_transfer)
-        if isinstance(data, int):  # bytes() would make so many zeros of it.
-            raise errors.UsageError(f"{data!r} is no content for a file: give bytes or text")
-        raw = data.encode() if isinstance(data, str) else bytes(data)
-        return self._declarer.buffer(raw, cache=cache, peer_transfer=peer_transfer)
-
-    def declare_url(self, url: str, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
-        """What an http, https or file URL leads to: one worker downloads it, the others get it from there.
-
-        Nothing is downloaded before a task, or `fetch_file`, needs it; then it is what the URL leads to in this run,
-        under however many declarations, while workers have a copy. A user and password in the URL are sent as Basic
-        authorisation to its host only, and shown nowhere. UsageError for any other scheme.
-        """
-        return self._declarer.url(url, cache, peer_transfer)
-
-    def declare_temp(self, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
-        """An output that stays on workers, to be other tasks' input."""
-        return self._declarer.temp(cache, peer_transfer)
-
-    def declare_untar(self, archive: File, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
-        """The directory that an archive unpacks to, on each worker that needs it."""
-        return self._declarer.untar(archive, cache, peer_transfer)
-
-    def fetch_file(self, file: File, timeout: float | None = None) -> bytes:
-        """The content of a file, brought from a worker if need be."""
-        self.check_own(file)
-        data: bytes = file.contents(timeout=timeout)
-        return data
-
-    def broadcast(self, file: File, workers: str | int | Iterable[str] = "all") -> Future[int]:
-        """Bring a file to workers before any task needs it there; archives and environments are unpacked, too.
-
-        To "all" workers: those that are connected, and each that joins while the file is declared. Or to a number
-        of them, on different hosts as far as there are, which waits for more to join if need be. Or to those with
-        the ids in a list, of which those that are not connected are passed over.
-
-        The future resolves to the number of workers that have the file, as soon as all do: for "all", those that
-        are connected by then, of which there must be one. A worker that is lost meanwhile, or has no room on its
-        disk, is not waited for. Copies go for room like those that a task has left; `replicate` keeps some.
-        A file that a task is to make is waited for until some task has made it, be it submitted later.
-        Cancelling the future ends the waiting only; `prune_file` and `undeclare_file` end the broadcast.
-
-        It fails with `FileMissing` (the file cannot be read, is not there, or was undeclared), `FileChanged`,
-        `DependencyFailed` (the task that makes it did not succeed), `DiskFull` (no worker has room for it),
-        `BroadcastFailed` (none of the workers is connected, or no source could deliver it), or `ManagerLost`.
-        UsageError is raised at once for a file of another manager, or `workers` that name nobody.
-        """
-        self.check_own(file)
-        return self._session.broadcast(file.file_id, workers)
-
-    def replicate(self, file: File, copies: int) -> None:
-        """Keep so many copies of a temp, or of any file, on workers: each on a host of its own, not given up for room.
-
-        They are made when the file is, and again when one is lost: so the loss of a worker does not make the task
-        run again that made the file. Where there are fewer hosts than copies, each has one, and those that join get
-        theirs. 1 undoes it: further copies go when their room is needed. Returns at once.
-        UsageError is raised for a file of another manager, or a number of copies below 1.
-        """
-        self.check_own(file)
-        if isinstance(copies, bool) or not isinstance(copies, int) or not 1 <= copies <= config.workers_max:
-            raise errors.UsageError(f"copies={copies!r} is no number of copies: give 1 or more")
-        self._session.say(ReplicateFile(file.file_id, copies))
-
-    def prune_file(self, file: File) -> None:
-        """Drop its copies on workers, but for those that tasks need; it stays declared, and tasks may use it.
-
-        Ends its broadcasts and the keeping of several copies. A temp that is pruned is made again for a later task
-        that takes it.
-        """
-        self.check_own(file)
-        self._session.say(PruneFiles((file.file_id,)))
-
-    def undeclare_file(self, file: File) -> None:
-        """No task submitted from now on will use it: its copies may go when nothing needs them."""
-        self.check_own(file)
-        self._session.say(ForgetFiles((file.file_id,)))
 
     # --- tasks ---
 
@@ -219,17 +140,27 @@ class Manager(Policies, Libraries, Environments):
             raise
         return task_id
 
-    def wait(self, timeout: float | None = None) -> Task | None:
-        """The next task that has ended; None when the time is up, or no task is left."""
-        return self._awaited(lambda: self._backlog.take(timeout))
+    def wait(self, timeout: Timeout = None) -> Task | None:
+        """The next task that has ended; None when the time is up, in seconds, or no task is left.
 
-    def wait_for_tag(self, tag: str, timeout: float | None = None) -> Task | None:
-        """As `wait`, for a task with this tag; None at once if no such task is left."""
-        return self._awaited(lambda: self._backlog.take_tagged(tag, timeout))
+        None, and "wait_forever", are for as long as it takes.
+        """
+        wait_s = _seconds(timeout)
+        return self._awaited(lambda: self._backlog.take(wait_s))
 
-    def wait_for_task_id(self, task_id: TaskId, timeout: float | None = None) -> Task | None:
-        """As `wait`, for this task; None at once if it has been returned already."""
-        return self._awaited(lambda: self._backlog.take_one(task_id, timeout))
+    def wait_for_tag(self, tag: str | None, timeout: Timeout = None) -> Task | None:
+        """As `wait`, for a task with this tag, or (None) any; None at once if no such task is left."""
+        wait_s = _seconds(timeout)
+        if tag is None:
+            return self.wait(timeout)
+        return self._awaited(lambda: self._backlog.take_tagged(tag, wait_s))
+
+    def wait_for_task_id(self, task_id: int, timeout: Timeout = None) -> Task | None:
+        """As `wait`, for this task, or (-1) any; None at once if it has been returned already."""
+        wait_s = _seconds(timeout)
+        if task_id == -1:
+            return self.wait(timeout)
+        return self._awaited(lambda: self._backlog.take_one(TaskId(task_id), wait_s))
 
     def _awaited(self, take: Callable[[], Task | None]) -> Task | None:
         if self._backlog.empty:
@@ -282,9 +213,14 @@ class Manager(Policies, Libraries, Environments):
             )
 
     @property
-    def stats(self) -> RunState:
+    def stats(self) -> Stats:
         """How the run stood a moment ago: workers, cores, tasks by state, bytes from manager and peers."""
-        return self._session.state
+        return Stats(self._session.state)
+
+    @property
+    def runtime_directory(self) -> str:
+        """TaskVine's name for `run_directory`: the journal, the logs and the keys of the run."""
+        return str(self.run_directory)
 
     def status(self) -> dict[str, Any]:
         """`stats` and where the run lies, as plain data."""
@@ -380,6 +316,14 @@ def close_all() -> None:
 
 
 atexit.register(close_all)
+
+
+def _seconds(timeout: Timeout) -> float | None:
+    if timeout is None or timeout == "wait_forever":
+        return None
+    if isinstance(timeout, bool) or not isinstance(timeout, (int, float)):
+        raise errors.UsageError(f"timeout={timeout!r} is no time: give seconds, or 'wait_forever'")
+    return timeout
 
 
 def _host_id_of(folder: Path) -> HostId:

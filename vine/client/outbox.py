@@ -11,6 +11,7 @@ from typing import TypeVar
 from vine import config
 from vine.names import TaskId
 from vine.wire.messages import (
+    AwaitWorkers,
     CancelTasks,
     DeclareFiles,
     ForgetFiles,
@@ -30,7 +31,7 @@ _TASK_OVERHEAD_BYTES = 200  # About what a task takes on the wire beside its pay
 _FILE_OVERHEAD_BYTES = 300
 
 
-_POLICIES = (SetCategory, SetHosts, InstallLibrary)
+_POLICIES = (SetCategory, SetHosts, AwaitWorkers, InstallLibrary)
 
 
 class Outbox:

@@ -160,6 +160,11 @@ class Session:
     def is_open(self, task_id: TaskId) -> bool:
         return task_id in self._open
 
+    @property
+    def open_count(self) -> int:
+        """How many tasks are open."""
+        return len(self._open)
+
     def open_tasks(self) -> list[tuple[TaskId, OpenTask]]:
         return list(self._open.items())
 

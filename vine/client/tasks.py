@@ -1,21 +1,22 @@
-"""What is to be run, and how did it go: the tasks that `Manager.submit` takes and `Manager.wait` returns."""
+"""What is to be run, and how: the tasks that `Manager.submit` takes."""
 
 from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Callable
+from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from vine import config, errors
-from vine.client import futures, resources
+from vine.client import futures
+from vine.client.ended import Ended
 from vine.client.environments import environment_id
 from vine.client.files import File
 from vine.client.links import Links
-from vine.names import TaskId
-from vine.wire.parts import Mount, Outcome, Policy, Request, TaskKind, TaskResult, TaskSpec, Times
+from vine.names import FileId, TaskId
+from vine.wire.parts import FileKind, Mount, Policy, Request, TaskKind, TaskResult, TaskSpec, When
 
 if TYPE_CHECKING:
     from vine.client.manager import Manager
@@ -40,23 +41,26 @@ class Sized:
         self._request["gpus"] = amount("gpus", gpus)
 
 
-class Task(Sized):
+class Task(Ended, Sized):
     """A shell command that runs in a sandbox of its own."""
 
     links: Links | None = None  # what belongs to the arguments of one that is a function's call
 
-    def __init__(self, command: str) -> None:
-        if not isinstance(command, str) or not command.strip():
-            raise errors.UsageError(f"a task needs a shell command as text, not {command!r}")
-        self.command = command
+    def __init__(self, command: str, **settings: Any) -> None:
+        """`settings` call the setters: tag="a", cores=2, time_max=60, features=["big"], env={"NAME": "value"}, ...
+
+        `inputs` and `outputs` are {file: "name"}, or {file: {"remote_name": "name", "watch": True}}. UsageError names
+        all that there are, should one not be among them.
+        """
+        self.set_command(command)
         self.id: TaskId | None = None
         self.ended_as: TaskResult | None = None
         self.error: BaseException | None = None  # what went wrong, as an exception; it is not raised
         self._inputs: list[tuple[File, str]] = []
-        self._outputs: list[tuple[File, str]] = []
+        self._outputs: list[tuple[File, Mount]] = []
         self._strict: list[File] = []
         self._request: dict[str, float] = {}
-        self._variables: dict[str, str] = {}
+        self._variables: dict[str, str | None] = {}
         self._environment: File | None = None
         self._has_environment = False  # Its own, or none by its own wish; else the manager's default.
         self._tag = ""
@@ -70,26 +74,69 @@ class Task(Sized):
         self._priority = 0.0
         self._features: list[str] = []
         self._manager: Manager | None = None
+        self._set(settings)
+
+    def _set(self, settings: dict[str, Any]) -> None:
+        unknown = sorted(settings.keys() - _SETTINGS)
+        if unknown:
+            known = ", ".join(sorted(_SETTINGS))
+            raise errors.UsageError(f"a task has no {', '.join(unknown)} to be set: give some of {known}")
+        inputs, outputs = settings.pop("inputs", {}), settings.pop("outputs", {})
+        features, variables = settings.pop("features", ()), settings.pop("env", {})
+        for name, value in settings.items():
+            getattr(self, f"set_{name}")(value)
+        for feature in [features] if isinstance(features, str) else features:
+            self.add_feature(feature)
+        for file, mount in _items(inputs):
+            self.add_input(file, **_mount(mount))
+        for file, mount in _items(outputs):
+            self.add_output(file, **_mount(mount))
+        for name, value in _items(variables):
+            self.set_env_var(name, value)
 
     # --- before submission ---
 
-    def add_input(self, file: File, name: str, strict_input: bool = False) -> None:
-        """The file's content is at `name` in the sandbox when the task starts; it is read-only.
+    def set_command(self, command: str) -> None:
+        """What /bin/sh runs."""
+        if not isinstance(command, str) or not command.strip():
+            raise errors.UsageError(f"a task needs a shell command as text, not {command!r}")
+        self.command = command
+
+    def add_input(self, file: File, remote_name: str, strict_input: bool = False, mount_symlink: bool = False) -> None:
+        """The file's content, a directory's too, is at `remote_name` in the sandbox when the task starts; read-only.
 
         With `strict_input` the task runs only on a worker that has the file already: nothing is sent for it.
+        `mount_symlink` is TaskVine's, and changes nothing: inputs always are symbolic links into the worker's cache.
         """
-        self._inputs.append((a_file(file), sandbox_name(name)))
+        self._inputs.append((a_file(file), sandbox_name(remote_name)))
         if strict_input:
             self._strict.append(file)
 
-    def add_output(self, file: File, name: str) -> None:
-        """What the task leaves at `name` in the sandbox becomes the file's content."""
-        self._outputs.append((a_file(file), sandbox_name(name)))
+    def add_output(
+        self,
+        file: File,
+        remote_name: str,
+        watch: bool = False,
+        failure_only: bool | None = None,
+        success_only: bool | None = None,
+    ) -> None:
+        """What the task leaves at `remote_name` in the sandbox, be it a directory, becomes the file's content.
 
-    def set_env_var(self, name: str, value: str) -> None:
-        if not isinstance(name, str) or not isinstance(value, str):
+        It is taken when the task succeeds. With `failure_only` it is taken when the task fails, in any way but by
+        cancellation, if it is there then; with `success_only=False`, in both cases. With `watch`, what the task
+        appends to it appears at the file's path here about once a second while the task runs: for a single file of
+        `declare_file`.
+        """
+        name = sandbox_name(remote_name)
+        if watch and a_file(file).kind is not FileKind.LOCAL:
+            raise errors.UsageError(f"{file.label} has no path here to be watched at: declare_file() one for {name!r}")
+        self._outputs.append((file, Mount(a_file(file).file_id, name, _when(name, failure_only, success_only), watch)))
+
+    def set_env_var(self, name: str, value: str | None = None) -> None:
+        """None is for a variable that the worker has, and the task must not."""
+        if not isinstance(name, str) or not (value is None or isinstance(value, str)):
             raise errors.UsageError(f"the environment variable {name!r} is set to {value!r}: both must be text")
-        if not name or "=" in name or "\0" in name + value:
+        if not name or "=" in name or "\0" in name + (value or ""):
             raise errors.UsageError(
                 f"{name!r} cannot be an environment variable: names have no '=', nor anything a NUL"
             )
@@ -103,7 +150,17 @@ class Task(Sized):
         self._environment = None if environment is None else a_file(environment)
         self._has_environment = True
 
+    def add_environment(self, environment: File) -> None:
+        """As `set_environment`, for the one environment that a task can have."""
+        if self._environment is not None:
+            raise errors.UsageError(f"{self!r} has an environment: a task runs on one, so pack both into one archive")
+        self.set_environment(environment)
+
+    add_poncho_package = add_environment  # TaskVine's names for what is one thing here.
+    add_execution_context = add_environment
+
     def set_tag(self, tag: str) -> None:
+        """What `Manager.wait_for_tag` and `cancel_by_task_tag` find it by."""
         self._tag = tag
 
     def set_category(self, category: str) -> None:
@@ -147,8 +204,6 @@ class Task(Sized):
         """Only workers that were started with this feature may run it."""
         self._features.append(feature)
 
-    # --- after `wait` has returned it ---
-
     @property
     def tag(self) -> str:
         return self._tag
@@ -156,67 +211,6 @@ class Task(Sized):
     @property
     def category(self) -> str:
         return self._category
-
-    @property
-    def result(self) -> str | None:
-        """How it ended, in a word: 'success', 'exit-code', 'time-limit', ...; None before."""
-        return None if self.ended_as is None else self.ended_as.outcome.value
-
-    def successful(self) -> bool:
-        return self.ended_as is not None and self.ended_as.outcome is Outcome.SUCCESS
-
-    def completed(self) -> bool:
-        return self.ended_as is not None
-
-    @property
-    def exit_code(self) -> int | None:
-        return self._ended().exit_code
-
-    @property
-    def std_output(self) -> str:
-        return self._ended().stdout.decode(errors="replace")
-
-    @property
-    def std_error(self) -> str:
-        return self._ended().stderr.decode(errors="replace")
-
-    @property
-    def output(self) -> Any:
-        return self.std_output
-
-    @property
-    def hostname(self) -> str:
-        return self._ended().hostname
-
-    @property
-    def worker(self) -> str | None:
-        return self._ended().worker_id
-
-    @property
-    def times(self) -> Times:
-        return self._ended().times
-
-    @property
-    def resources_requested(self) -> resources.TaskResources:
-        return resources.requested(Request(**self._request))
-
-    @property
-    def resources_allocated(self) -> resources.TaskResources:
-        return resources.allocated(self._ended())
-
-    @property
-    def resources_measured(self) -> resources.TaskResources:
-        return resources.measured(self._ended())
-
-    @property
-    def limits_exceeded(self) -> resources.TaskResources | None:
-        """The one limit that the task was killed for, the other amounts being None; None if it was for none."""
-        return resources.exceeded(self._ended(), Request(**self._request), self._time_limit_s)
-
-    def _ended(self) -> TaskResult:
-        if self.ended_as is None:
-            raise errors.UsageError(f"{self!r} has not ended: it says how it went once Manager.wait() has returned it")
-        return self.ended_as
 
     # --- for the manager ---
 
@@ -227,6 +221,13 @@ class Task(Sized):
         spec = checked(self._spec(manager, task_id))
         self.id, self._manager = task_id, manager
         return spec
+
+    def as_recipe(self, manager: Manager, file_id: FileId, source: str) -> TaskSpec:
+        """What the run is told of a task that makes this file, and nothing else, when it is needed."""
+        if self._outputs:
+            raise errors.UsageError(f"{self!r} has outputs: a mini-task makes the one file that it is declared with")
+        spec = self.submitted(manager, manager.session.number_task())
+        return checked(msgspec.structs.replace(spec, outputs=(Mount(file_id, sandbox_name(source)),)))
 
     def ended(self, result: TaskResult, value: bytes | memoryview | None) -> None:
         self._take(value, result)
@@ -253,14 +254,14 @@ class Task(Sized):
 
     def _common(self, manager: Manager, task_id: TaskId, **own: Any) -> TaskSpec:
         environment = self._environment if self._has_environment else manager.default_environment
-        given = [file for file, _ in (*self._inputs, *self._outputs)]
+        given = [*(file for file, _ in self._inputs), *(file for file, _ in self._outputs)]
         given += [environment] if environment is not None else []
         for file in given:
             manager.check_own(file)
         return TaskSpec(
             task_id,
             inputs=mounts(self._inputs),
-            outputs=mounts(self._outputs),
+            outputs=distinct(tuple(mount for _, mount in self._outputs)),
             variables=self._variables,
             environment=environment_id(environment, self._function_name()),
             request=Request(**self._request),
@@ -297,56 +298,30 @@ class Task(Sized):
         return None
 
 
-class PythonTask(Task):
-    """A function call in a fresh interpreter, that of its environment if it has one."""
-
-    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        if not callable(function):
-            raise errors.UsageError(f"a PythonTask needs a function, not {function!r}")
-        self.name = name_of(function)
-        self._call = (function, args, kwargs)
-        self._value: Any = None
-        super().__init__(self.name)
-
-    @property
-    def output(self) -> Any:
-        """What the function returned, or the exception that it, or its task, ended with."""
-        self._ended()
-        return self._value if self.error is None else self.error
-
-    def _take(self, value: bytes | memoryview | None, result: TaskResult) -> None:
-        self._value, self.error = futures.read_outcome(result, value)
-
-    def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
-        function, args, kwargs = self._call
-        arguments = self._arguments(manager, args, kwargs)
-        declared = manager.declare_function(function)
-        return self._common(manager, task_id, kind=TaskKind.PYTHON, function=declared, label=self.name, **arguments)
-
-    def _arguments(self, manager: Manager, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
-        """What the task's description has of its arguments: bytes, tasks whose results they take, files they share."""
-        payload, self.links = manager.calls.dump(args, kwargs, self.name)
-        links = self.links
-        if links is not None and links.awaited:
-            raise errors.UsageError(
-                f"'{self.name}' is given a future from outside this run that is not done: pass its result() instead"
-            )
-        if links is None:
-            return {"payload": payload}
-        shared = manager.calls.shared_files(links.shared or [])
-        return {"payload": payload, "depends": links.depends, "shared": shared}
-
-    def _label(self) -> str:
-        return self.name
-
-    def _function_name(self) -> str | None:
-        return f"'{self.name}'"
+_SETTINGS = frozenset(
+    {
+        *("category", "cores", "disk", "env", "environment", "features", "gpus", "inputs", "max_forsaken", "memory"),
+        *("outputs", "priority", "retries", "tag", "time_end", "time_max", "time_min", "time_start"),
+    }
+)
 
 
-def name_of(function: Callable[..., Any]) -> str:
-    """What messages call a function."""
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return str(name)[:200]
+def _items(given: Any) -> ItemsView[Any, Any]:
+    if not isinstance(given, Mapping):
+        raise errors.UsageError(f"{given!r} is no mapping: inputs and outputs are {{file: name}}, env {{name: value}}")
+    return given.items()
+
+
+def _mount(given: Any) -> Mapping[str, Any]:
+    return given if isinstance(given, Mapping) else {"remote_name": given}
+
+
+def _when(name: str, failure_only: bool | None, success_only: bool | None) -> When:
+    if failure_only and success_only:
+        raise errors.UsageError(f"the output {name!r} cannot be for failures only and successes only: leave one out")
+    if failure_only:
+        return When.FAILURE
+    return When.ALWAYS if success_only is False else When.SUCCESS
 
 
 def amount(what: str, value: float) -> float:
@@ -382,11 +357,16 @@ def sandbox_name(name: str) -> str:
 
 
 def mounts(files: list[tuple[File, str]]) -> tuple[Mount, ...]:
-    names = [name for _, name in files]
+    return distinct(tuple(Mount(file.file_id, name) for file, name in files))
+
+
+def distinct(mounts: tuple[Mount, ...]) -> tuple[Mount, ...]:
+    """The same; UsageError if two of them have one name."""
+    names = [mount.name for mount in mounts]
     for name in names:
         if names.count(name) > 1:
             raise errors.UsageError(f"two files of one task have the name {name!r}: give each a name of its own")
-    return tuple(Mount(file.file_id, name) for file, name in files)
+    return mounts
 
 
 def checked(spec: TaskSpec) -> TaskSpec:

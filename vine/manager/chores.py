@@ -49,6 +49,33 @@ class Chores:
         except OSError as error:
             _log.error("%s cannot be written: %s", path, error)
 
+    def write_part(self, path: str, offset: int, data: bytes) -> None:
+        """Let these few bytes lie in a user's file from `offset` on; at 0 the file begins anew."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            descriptor = os.open(path, flags, 0o666)
+            try:
+                os.pwrite(descriptor, data, offset)
+            finally:
+                os.close(descriptor)
+        except OSError as error:  # What is there is in the user's hands; the whole output comes at the task's end.
+            _log.warning("%s cannot be written while its task runs: %s", path, error)
+
+    def unlink(self, path: str) -> None:
+        """Remove a user's file or folder, that was declared to go; its name is free when this returns."""
+        self._trashed += 1
+        place = Path(path)
+        trash = place.with_name(f".{place.name[:200]}.vine-{os.getpid()}-{self._trashed}")
+        try:
+            os.rename(place, trash)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.warning("%s stays behind: %s", path, error)
+            return
+        self._have_removed(trash)
+
     def remove(self, path: str) -> None:
         """Remove a file or folder; its name is free when this returns. One that its reader has removed is fine."""
         assert self._is_staged(path), f"{path} is not of the staging folder"
@@ -58,10 +85,13 @@ class Chores:
             os.rename(path, trash)
         except FileNotFoundError:
             return
+        self._have_removed(trash)
+
+    def _have_removed(self, path: Path) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._empty, name="chores", daemon=True)
             self._thread.start()
-        self._trash.put(trash)
+        self._trash.put(path)
 
     def close(self) -> None:
         """Remove what is to be removed, and end."""

@@ -77,6 +77,8 @@ class Loop:
             actions.AbandonLocal: self._abandon,
             actions.CopyFile: self._copy,
             actions.WriteFile: self._write,
+            actions.WritePart: lambda action: self._chores.write_part(action.path, action.offset, action.data),
+            actions.Unlink: lambda action: self._chores.unlink(action.path),
             actions.RemoveFile: self._remove,
             actions.EndRun: self._end_run,
         }

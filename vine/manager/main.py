@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 _default_run_info = "vine-run-info"
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_bind = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)?(?::(?P<port>[0-9]{1,5}))?")
+_bind = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)?(?::(?P<port>[0-9]{1,5})(?:-(?P<high>[0-9]{1,5}))?)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Options:
     run_dir: Path | None
     run_info_path: Path
     host: str
-    port: int
+    ports: range  # the first that is free
     parent_fd: int | None
     name: str
     spread: str  # the value of a `Spread`
@@ -79,8 +79,8 @@ def _parser() -> argparse.ArgumentParser:
         help="make the run's directory in here, named by the time (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--bind", metavar="HOST[:PORT]", default="127.0.0.1",
-        help="the address to listen on (default: %(default)s, at any free port)",
+        "--bind", metavar="HOST[:PORT[-HIGH]]", default="127.0.0.1",
+        help="the address to listen on, at this port or the first free one up to HIGH (default: %(default)s, any port)",
     )  # fmt: skip
     parser.add_argument("--parent-fd", type=int, metavar="N", help="end when this pipe does: its other end has gone")
     parser.add_argument("--name", default="", metavar="NAME", help="what the run is called beside its time")
@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _parse(argv: Sequence[str] | None) -> Options:
     given = _parser().parse_args(argv)
-    host, port = _address(given.bind)
+    host, ports = _address(given.bind)
     if given.parent_fd is not None and not _is_open(given.parent_fd):
         raise UsageError(
             f"--parent-fd {given.parent_fd} is not open here: let the manager inherit the pipe's reading end"
@@ -117,7 +117,7 @@ def _parse(argv: Sequence[str] | None) -> Options:
         run_dir=None if given.run_dir is None else Path(given.run_dir),
         run_info_path=Path(given.run_info_path),
         host=host,
-        port=port,
+        ports=ports,
         parent_fd=given.parent_fd,
         name=given.name,
         spread=given.spread,
@@ -136,11 +136,15 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _address(text: str) -> tuple[str, int]:
+def _address(text: str) -> tuple[str, range]:
     found = _bind.fullmatch(text)
-    if found is None or int(found["port"] or 0) > 65535:
-        raise UsageError(f"--bind {text!r}: give HOST, HOST:PORT or :PORT, such as 127.0.0.1:9123 or [::1]:9123")
-    return (found["host"] or "127.0.0.1").strip("[]"), int(found["port"] or 0)
+    low = 0 if found is None else int(found["port"] or 0)
+    high = low if found is None or found["high"] is None else int(found["high"])
+    if found is None or not low <= high <= 65535 or (found["high"] and not low):
+        raise UsageError(
+            f"--bind {text!r}: give HOST, HOST:PORT, :PORT or HOST:LOW-HIGH, such as 127.0.0.1:9123 or [::1]:9123-9199"
+        )
+    return (found["host"] or "127.0.0.1").strip("[]"), range(low, high + 1)
 
 
 def _is_open(descriptor: int) -> bool:

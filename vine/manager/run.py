@@ -11,13 +11,14 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vine import config
 from vine.content.folders import remove
+from vine.errors import CannotBind
 from vine.garbage import collect_rarely
 from vine.host import host_id
 from vine.manager.chores import Chores
@@ -50,7 +51,7 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
         context = make_context(config.data_io_threads)
         closing.callback(context.term)
         closing.callback(Gate(context, keys).close)
-        hub = Hub(context, keys, options.host, options.port, time.monotonic())
+        hub = _listening(context, keys, options)
         closing.callback(hub.close, config.linger_s)
         place = make_place()  # Only now, so that a port in use leaves no directory behind.
         closing.callback(remove, place.staging_dir)  # What lies there was on its way to those who are gone by then.
@@ -148,6 +149,20 @@ def _log_in(path: Path) -> Iterator[None]:
     finally:
         ours.removeHandler(handler)
         handler.close()
+
+
+def _listening(context: Context, keys: RunKeys, options: Options) -> Hub:
+    """At the first port that is free."""
+    for port in options.ports[:-1]:
+        with suppress(CannotBind):
+            return Hub(context, keys, options.host, port, time.monotonic())
+    try:
+        return Hub(context, keys, options.host, options.ports[-1], time.monotonic())
+    except CannotBind as error:
+        if len(options.ports) == 1:
+            raise
+        low, high = options.ports[0], options.ports[-1]
+        raise CannotBind(f"no port from {low} to {high} is free on {options.host}: {error}") from None
 
 
 def _endpoint(host: str, port: int) -> str:

@@ -82,6 +82,20 @@ class WriteFile(msgspec.Struct, frozen=True, gc=False):
     data: bytes
 
 
+class WritePart(msgspec.Struct, frozen=True, gc=False):
+    """Put these few bytes where a client wants an output, from `offset` on; at 0 the file begins anew."""
+
+    path: str
+    offset: int
+    data: bytes
+
+
+class Unlink(msgspec.Struct, frozen=True, gc=False):
+    """Remove what lies at a path of a client's, who wants it gone with its last use."""
+
+    path: str
+
+
 class RemoveFile(msgspec.Struct, frozen=True, gc=False):
     """Remove a file or directory of the run's staging folder."""
 
@@ -105,6 +119,8 @@ Action = (
     | AbandonLocal
     | CopyFile
     | WriteFile
+    | WritePart
+    | Unlink
     | RemoveFile
     | EndRun
 )

@@ -141,6 +141,8 @@ def _check_objects(state: State) -> None:
     for record in state.tasks.by_id.values():
         if not record.state.ended or record.generation:  # A remote result may have to be made again.
             users.update(record.inputs)
+    for inputs in state.minitasks.held.values():
+        users.update(inputs)
     for file_id, file in state.files.by_id.items():
         assert file.users == users[file_id], f"file {file_id}: {file.users} users counted, {users[file_id]} found"
 

@@ -15,7 +15,7 @@ from vine.scheduler.tasks import Attempt, TaskRecord, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import FileBrought
 from vine.wire.parts import AttemptResult, FileKind, MadeOutput, Outcome
-from vine.wire.worker_messages import DropObjects
+from vine.wire.worker_messages import DropObjects, OutputGrown
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -40,6 +40,19 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         assert file.spec.path is not None
         _collect(state, record, worker, known, file.spec.path)
     existence.file_exists(state, file)
+
+
+def output_grown(state: State, worker: WorkerRecord, message: OutputGrown) -> None:
+    """A watched output has been added to: so is what lies at its path, until the whole of it comes at the end."""
+    record = state.tasks.by_attempt.get(message.attempt)
+    if record is None or message.attempt not in worker.attempts or record.recovering:
+        return  # It has ended, or is not this worker's any more.
+    file = state.files.by_id.get(message.file_id)
+    watched = any(mount.watched and mount.file_id == message.file_id for mount in record.spec.outputs)
+    if file is None or not watched or file.spec.kind is not FileKind.LOCAL or file.spec.path is None:
+        state.strange += 1
+        return
+    state.do(actions.WritePart(file.spec.path, message.offset, message.data))
 
 
 def replace(state: State, file: FileRecord) -> None:
@@ -117,6 +130,9 @@ def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
         if record.value_object == object_id and record.value_path is not None:
             _value_arrived(state, record, known, record.value_path)
         completion.finish_or_collect(state, record)
+    if staging.goes_by_manager(known) and known.manifest is not None and object_id in state.transfers.wanting:
+        keeping.manager_has(state, known)
+        state.do(actions.Serve(object_id, known.manifest, arrived_at, None))
     results.arrived(state, known, arrived_at)
     for file_id in sorted(known.files):
         _answer_bring(state, state.files.by_id[file_id], arrived_at)
@@ -140,7 +156,8 @@ def collect_again(state: State, known: ObjectRecord) -> None:
     """A flow to the manager failed: try again while somebody waits for it and somebody has it."""
     for path, *_ in list(state.collecting.get(known.object_id, {}).values())[:1]:
         staging.bring_to_manager(state, known, path)
-    if any(state.files.by_id[file_id].bring for file_id in known.files):
+    wanted_through_us = staging.goes_by_manager(known) and known.object_id in state.transfers.wanting
+    if wanted_through_us or any(state.files.by_id[file_id].bring for file_id in known.files):
         staging.bring_to_manager(state, known, bring_path(state, known))
     if (wanted := results.wanted_path(state, known)) is not None:
         staging.bring_to_manager(state, known, wanted)

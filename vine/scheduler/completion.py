@@ -15,7 +15,7 @@ from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import AttemptResult, Measured, Outcome, Resources, TaskKind, TaskResult
+from vine.wire.parts import AttemptResult, MadeOutput, Measured, Outcome, Resources, TaskKind, TaskResult
 from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
@@ -141,8 +141,18 @@ def _did_not_succeed(
     if record.recovering:
         _drop_leftovers(state, worker, result)
     else:
+        for output in _wanted_of_failure(record, result):
+            collecting.take_output(state, record, worker, attempt, output)
         collecting.take_value(state, record, worker, attempt, result)
+        _drop_leftovers(state, worker, result)
     finish_or_collect(state, record)
+
+
+def _wanted_of_failure(record: TaskRecord, result: AttemptResult) -> list[MadeOutput]:
+    if record.cancel_requested:
+        return []
+    wanted = {mount.file_id for mount in record.spec.outputs if mount.when.holds(False)}
+    return [output for output in result.outputs if output.file_id in wanted]
 
 
 def _task_result(
@@ -256,10 +266,12 @@ def _fail_missing_outputs(state: State, record: TaskRecord, result: TaskResult) 
         if file is None or file.producer != record.task_id or file.failure is not None:
             continue
         if not state.files.is_available(file.file_id):
-            message = f"task {record.task_id} ({record.spec.label}), which makes {file.spec.label}, did not succeed"
-            existence.file_failed(
-                state, file, Outcome.DEPENDENCY_FAILED, f"{message}: {result.message or result.outcome.value}"
-            )
+            maker = f"task {record.task_id} ({record.spec.label}), which makes {file.spec.label},"
+            if result.outcome is _SUCCESS:  # An optional one.
+                message = f"{maker} has not made it"
+            else:
+                message = f"{maker} did not succeed: {result.message or result.outcome.value}"
+            existence.file_failed(state, file, Outcome.DEPENDENCY_FAILED, message)
 
 
 def _wake_dependants(state: State, record: TaskRecord, result: TaskResult) -> None:

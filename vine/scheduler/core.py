@@ -33,6 +33,7 @@ from vine.scheduler import (
     spreading,
     staging,
     submission,
+    upkeep,
 )
 from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
@@ -52,6 +53,7 @@ from vine.wire.worker_messages import (
     ObjectsEvicted,
     ObjectsHeld,
     ObjectsLost,
+    OutputGrown,
     SourceSlow,
     TasksStarted,
     WorkerBye,
@@ -91,6 +93,7 @@ class Scheduler:
             m.BringResult: self._on_bring_result,
             m.SetCategory: self._on_set_category,
             m.SetHosts: self._on_set_hosts,
+            m.AwaitWorkers: lambda client, message: fleet.await_workers(self.state, message.count),
             m.InstallLibrary: self._on_install_library,
             m.RemoveLibrary: self._on_remove_library,
             m.ClientBye: self._on_client_bye,
@@ -98,14 +101,15 @@ class Scheduler:
         self._from_worker: dict[type[m.Message], _Handler] = {
             TasksStarted: self._on_tasks_started,
             AttemptsEnded: self._on_attempts_ended,
+            OutputGrown: lambda worker, message: collecting.output_grown(self.state, worker, message),
             ObjectsHeld: self._on_objects_held,
             ObjectsLost: self._on_objects_lost,
             ObjectsEvicted: self._on_objects_evicted,
             FetchEnded: self._on_fetch_ended,
             SourceSlow: self._on_source_slow,
             DownloadEnded: self._on_download_ended,
-            LibraryLoaded: self._on_library_loaded,
-            LibraryEnded: self._on_library_ended,
+            LibraryLoaded: lambda worker, message: installing.loaded(self.state, worker, message),
+            LibraryEnded: lambda worker, message: installing.ended(self.state, worker, message),
             WorkerStatus: self._on_worker_status,
             WorkerBye: self._on_worker_bye,
         }
@@ -222,6 +226,8 @@ class Scheduler:
             state.send(factory.peer, m.EndFactory(reason))
         for client in state.clients.values():
             state.send(client.peer, m.Refused(f"the manager has ended: {reason}"))
+        for file in state.files.by_id.values():
+            upkeep.unlink(state, file)
         state.do(actions.EndRun(reason))
         return state.take_actions()
 
@@ -425,12 +431,6 @@ class Scheduler:
     def _on_download_ended(self, worker: WorkerRecord, message: DownloadEnded) -> None:
         downloads.ended(self.state, worker, message)
         staging.plan_all(self.state)
-
-    def _on_library_loaded(self, worker: WorkerRecord, message: LibraryLoaded) -> None:
-        installing.loaded(self.state, worker, message)
-
-    def _on_library_ended(self, worker: WorkerRecord, message: LibraryEnded) -> None:
-        installing.ended(self.state, worker, message)
 
     def _on_worker_status(self, worker: WorkerRecord, message: WorkerStatus) -> None:
         worker.status = message

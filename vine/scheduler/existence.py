@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import ObjectId, TaskId
-from vine.scheduler import collecting, dispatch, keeping, recovery, upkeep
+from vine.scheduler import collecting, dispatch, keeping, minitasks, recovery, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord, unpacked_id
 from vine.scheduler.records import FileFailed
 from vine.scheduler.tasks import TaskState, file_requirement
@@ -24,6 +24,10 @@ def file_exists(state: State, file: FileRecord) -> None:
     assert file.object_id is not None
     for file_id in file.unpacked:
         bind_unpacked(state, state.files.by_id[file_id], file.object_id)
+    if file.spec.recipe is not None:
+        minitasks.made(state, file)
+    if file.recipes:
+        minitasks.input_settled(state, file)
     clients, file.bring = file.bring, []
     for peer in clients:
         collecting.bring(state, peer, file)
@@ -51,6 +55,10 @@ def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) 
         unpacked = state.files.by_id.get(file_id)
         if unpacked is not None and unpacked.failure is None:
             file_failed(state, unpacked, outcome, message)
+    if file.spec.recipe is not None:
+        minitasks.failed(state, file)
+    if file.recipes:
+        minitasks.input_settled(state, file)
 
 
 def files_failed(state: State, known: ObjectRecord, outcome: Outcome, message: str) -> None:

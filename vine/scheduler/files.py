@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass, field
 
 from vine import config
@@ -11,6 +11,7 @@ from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Outcome
 
+_NONE: frozenset[FileId] = frozenset()  # Shared: few files have any.
 _UNPACKED_FACTOR = 4  # How much heavier a placement counts an unpacked archive: 4.4 GB for the paper's 908 MB.
 
 
@@ -26,6 +27,7 @@ class FileRecord:
     users: int = 0  # tasks not yet ended that take it
     waiting: set[TaskId] = field(default_factory=set)  # tasks that wait for it to exist
     unpacked: list[FileId] = field(default_factory=list)  # UNTAR files whose archive this is
+    recipes: Set[FileId] = _NONE  # MINITASK files whose making waits for this one's content to be known
     bring: list[PeerKey] = field(default_factory=list)  # clients that asked for its content
     path: str | None = None  # where the manager's node reads it
     copies: int = 1  # hosts that are to keep it, where workers hold it

@@ -51,6 +51,12 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
     return (hello.host_id, hello.pid, hello.requests_endpoint)
 
 
+def await_workers(state: State, count: int) -> None:
+    """Give out tasks as soon as so many workers are connected, and from then on, whoever is lost."""
+    state.workers_awaited = count if len(state.workers) < count else 0
+    state.placement.due = True
+
+
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     force_setattr(hello, "capacity", same(hello.capacity))  # Most workers are alike, and it is looked at often.
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now, ends_at=end_of(hello, state.now))
@@ -58,6 +64,8 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.worker_of[peer] = hello.worker_id
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
+    if len(state.workers) >= state.workers_awaited:
+        state.workers_awaited = 0
     closing.look_at(state, worker)
     state.downloads.looking = True
     state.copies.join(worker.worker_id, worker.host_id)

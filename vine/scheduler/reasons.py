@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import appointments, dispatch, installing, mates
+from vine.scheduler import appointments, dispatch, installing, mates, minitasks
 from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
@@ -60,6 +60,8 @@ def _why_no_file(state: State, file: FileRecord) -> str:
         return _why_no_file(state, state.files.by_id[file.spec.source])
     if file.spec.url is not None:
         return _why_no_download(state, file.spec.url, label)
+    if file.spec.recipe is not None and file.producer is None:
+        return _why_no_file(state, minitasks.awaited(state, file))
     if file.producer is not None:
         producer = state.tasks.by_id.get(file.producer)
         standing = "" if producer is None else f", {producer.state.value}"
@@ -87,6 +89,8 @@ def why_shape(state: State, shape: Shape) -> str:
         return f"waits for others of its category {spec.name!r} to end: {spec.concurrent_max} may run at once"
     if not state.workers:
         return f"waits for a worker: none is connected; {_what_factories_do(state)}"
+    if state.workers_awaited:
+        return f"waits for {state.workers_awaited} workers to be connected, as was asked for; {len(state.workers)} are"
     there = list(state.workers.values())
     if shape.strict:
         there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]

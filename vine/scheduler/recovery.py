@@ -15,6 +15,7 @@ from vine.scheduler import (
     installing,
     keeping,
     mates,
+    minitasks,
     results,
     spreading,
     staging,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 # The source is at fault: its copy does not count any more.
+_MADE_AGAIN = frozenset({FileKind.TEMP, FileKind.MINITASK})
 _COPY_BAD = frozenset({FetchFault.BAD_CHUNKS, FetchFault.SOURCE_REFUSED, FetchFault.SOURCE_CHANGED})
 
 
@@ -402,7 +404,10 @@ def remake(state: State, file: FileRecord) -> None:
         downloads.want(state, file)
         return
     producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
-    if file.object_id is None or file.spec.kind is not FileKind.TEMP or producer is None:
+    if file.spec.recipe is not None and producer is None:
+        minitasks.want(state, file)
+        return
+    if file.object_id is None or file.spec.kind not in _MADE_AGAIN or producer is None:
         return  # It was never made yet, or it is not ours to make.
     if producer.state is not TaskState.DONE:
         if producer.state.ended:

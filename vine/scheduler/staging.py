@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import keeping, mates
+from vine.scheduler import collecting, keeping, mates
 from vine.scheduler.actions import AbandonLocal, Fetch
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
@@ -97,6 +97,8 @@ def plan_object(state: State, object_id: ObjectId) -> None:
     known = state.files.objects.get(object_id)
     if not wanting or known is None or known.manifest is None:
         return
+    if goes_by_manager(known) and known.holders and not wanting.keys() <= {MANAGER}:
+        bring_to_manager(state, known, collecting.bring_path(state, known))
     for node in [MANAGER] if is_spread(state, known) else list(wanting):
         if node not in wanting:
             continue
@@ -160,6 +162,11 @@ def is_shared(state: State, known: ObjectRecord) -> bool:
     return state.settings.spread is not Spread.ONE_SOURCE and known.peer_transfer
 
 
+def goes_by_manager(known: ObjectRecord) -> bool:
+    """Whether a worker has made what others must not have of it: the manager fetches and serves it."""
+    return not known.peer_transfer and MANAGER not in known.holders
+
+
 def _manager_may_pull(state: State) -> bool:
     return state.transfers.pulls < config.manager_pulls_max
 
@@ -199,7 +206,7 @@ def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: Worker
         return True
     if (source, known.object_id) in state.transfers.shunned:
         return False
-    return node == MANAGER or is_shared(state, known) or MANAGER not in known.holders
+    return node == MANAGER or is_shared(state, known) or (known.peer_transfer and MANAGER not in known.holders)
 
 
 def _has_slots(state: State, source: WorkerId) -> bool:

@@ -16,6 +16,7 @@ from vine.scheduler.downloads import Downloads
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.libraries import LibraryRecord
+from vine.scheduler.minitasks import Minitasks
 from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
 from vine.scheduler.placement import Placement
 from vine.scheduler.prefetches import Prefetches
@@ -52,6 +53,7 @@ class State:
         self.transfers = Transfers(settings.transfers_max)
         self.ranks = Ranks()
         self.downloads = Downloads()
+        self.minitasks = Minitasks()
         self.copies = Copies()
         self.prefetches = Prefetches()
         self.closed_hosts: dict[str, tuple[HostStanding, float | None]] = {}  # by hostname; and until when
@@ -64,6 +66,7 @@ class State:
         self.appointments: list[tuple[float, TaskId]] = []  # heap of when tasks may start, or must have ended
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
+        self.workers_awaited = 0  # before so many are connected no task is given to any
         self.clients_seen = 0
         self.remaking = 0  # depth of the chain of producers that is being started again
         self.strange = 0  # messages that were well formed and made no sense from that peer

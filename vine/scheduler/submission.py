@@ -18,6 +18,7 @@ from vine.scheduler import (
     existence,
     installing,
     keeping,
+    minitasks,
     recovery,
     upkeep,
 )
@@ -46,6 +47,7 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
         raise MalformedMessage("declare-files: a URL without its kind, or the kind without a URL")
     if spec.url is not None and (spec.path, spec.data, spec.source) != (None, None, None):
         raise MalformedMessage("declare-files: a URL that has content from elsewhere, too")
+    minitasks.check(client, spec)
     record = state.files.declare(spec, client.peer)
     state.record(FileDeclared(spec))
     if spec.path is not None and not client.same_host:
@@ -58,6 +60,8 @@ def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
         _declare_unpacked(state, record)
     elif spec.kind is FileKind.URL:
         downloads.share(state, record)
+    elif spec.recipe is not None:
+        minitasks.declared(state, record)
 
 
 def _declare_unpacked(state: State, record: FileRecord) -> None:
@@ -119,13 +123,7 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     if client_index_of(spec.task_id) != client.index or spec.task_id in state.tasks.by_id:
         state.strange += 1
         return
-    share_what_is_alike(spec)
-    record = TaskRecord(spec, client.peer, state.now)
-    if spec.policy is not None and spec.policy.category:
-        record.category = category_of(state, client, spec.policy.category)
-    state.tasks.add(record)
-    client.tasks.add(spec.task_id)
-    state.record(TaskAccepted(spec))
+    record = accept(state, client, spec)
     trouble = _trouble(state, record)
     for mount in spec.outputs:
         file = state.files.by_id.get(mount.file_id)
@@ -134,9 +132,26 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     if trouble is not None:
         _reject(state, record, *trouble)
         return
+    begin(state, record)
+
+
+def accept(state: State, client: ClientRecord, spec: TaskSpec) -> TaskRecord:
+    """The task is known, and its client's."""
+    share_what_is_alike(spec)
+    record = TaskRecord(spec, client.peer, state.now)
+    if spec.policy is not None and spec.policy.category:
+        record.category = category_of(state, client, spec.policy.category)
+    state.tasks.add(record)
+    client.tasks.add(spec.task_id)
+    state.record(TaskAccepted(spec))
+    return record
+
+
+def begin(state: State, record: TaskRecord) -> None:
+    """It waits for what it needs, or is ready."""
     upkeep.hold_inputs(state, record)
     dispatch.wait_for_missing(state, record)
-    if spec.policy is not None:
+    if record.spec.policy is not None:
         appointments.make(state, record)
     if not record.unmet:
         dispatch.make_ready(state, record)
@@ -168,6 +183,8 @@ def _trouble_with_output(file: FileRecord) -> tuple[Outcome, str] | None:
         return Outcome.OUTPUT_MISSING, f"{file.spec.label} is unpacked by workers and no task's output: use a temp"
     if file.spec.kind is FileKind.URL:
         return Outcome.OUTPUT_MISSING, f"{file.spec.label} is downloaded and no task's output: use a temp"
+    if file.spec.kind is FileKind.MINITASK:
+        return Outcome.OUTPUT_MISSING, f"{file.spec.label} is made by its own task and by no other: use a temp"
     return file.failure if file.spec.kind is FileKind.LOCAL else None
 
 

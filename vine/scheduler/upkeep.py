@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine.names import MANAGER
-from vine.scheduler import actions, downloads, keeping, mates, recovery, results, spreading, staging
+from vine.scheduler import actions, downloads, keeping, mates, minitasks, recovery, results, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, added, removed
 from vine.wire.messages import FileBrought
@@ -56,6 +56,9 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
             _bring_no_more(state, file)
         unbind(state, file)
         state.files.forget(file)
+        unlink(state, file)
+        if file.spec.recipe is not None:
+            minitasks.dropped(state, file)
         state.copies.replicated.discard(file.file_id)
         archive = state.files.by_id.get(file.spec.source) if file.spec.source is not None else None
         if archive is not None and file.file_id in archive.unpacked:
@@ -73,6 +76,12 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
         elif _comes_again(state, known):
             _stop_transfers(state, known)
             drop_copies(state, known)
+
+
+def unlink(state: State, file: FileRecord) -> None:
+    """Its last use is over: what lies at its path goes, if its client has said so."""
+    if file.spec.unlink and file.spec.path is not None:
+        state.do(actions.Unlink(file.spec.path))
 
 
 def _bring_no_more(state: State, file: FileRecord) -> None:

@@ -159,6 +159,12 @@ class SetHosts(Message, frozen=True, tag="set-hosts"):
     seconds: Seconds | None = None
 
 
+class AwaitWorkers(Message, frozen=True, tag="await-workers"):
+    """Client to manager: give nobody's tasks to workers before so many of these are connected."""
+
+    count: Count
+
+
 class InstallLibrary(Message, frozen=True, tag="install-library"):
     """Client to manager: calls may name this library from now on."""
 
@@ -192,6 +198,7 @@ FromClient = (
     | BringResult
     | SetCategory
     | SetHosts
+    | AwaitWorkers
     | InstallLibrary
     | RemoveLibrary
     | ClientBye

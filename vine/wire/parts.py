@@ -50,6 +50,7 @@ class FileKind(enum.Enum):
     TEMP = "temp"  # lives on workers only
     UNTAR = "untar"  # made on the worker by unpacking another file
     URL = "url"  # downloaded by one worker
+    MINITASK = "minitask"  # made by a task of its own, on a worker, when a task first needs it
 
 
 class CacheLevel(enum.Enum):
@@ -65,6 +66,17 @@ class TaskKind(enum.Enum):
     CALL = "call"  # a function on a warm host
     FORK = "fork"  # a function in a fork of a warm host
     LIBRARY = "library"  # a function of a library, on a host that has loaded it
+
+
+class When(enum.Enum):
+    """After which ends of a task an output of it is taken."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"  # of any kind but that it was cancelled
+    ALWAYS = "always"
+
+    def holds(self, succeeded: bool) -> bool:
+        return self is When.ALWAYS or (self is When.SUCCESS) == succeeded
 
 
 class Outcome(enum.Enum):
@@ -175,6 +187,8 @@ class FileSpec(Part, frozen=True):
     peer_transfer: bool = True
     exists: bool = True  # of LOCAL: False when there was nothing at the path when it was declared
     url: Url | None = None  # of URL; it may hold secrets, which the label does not
+    recipe: TaskSpec | None = None  # of MINITASK: the task that makes it, and nothing else
+    unlink: bool = False  # of LOCAL: what lies at the path goes when the file is neither declared nor needed any more
 
 
 class Mount(Part, frozen=True):
@@ -182,6 +196,8 @@ class Mount(Part, frozen=True):
 
     file_id: FileNumber
     name: Path
+    when: When = When.SUCCESS  # of an output: after such an end it is taken
+    watched: bool = False  # of an output at a path: what is added to it comes there while the task runs
 
 
 class HostStanding(enum.Enum):
@@ -255,7 +271,7 @@ class TaskSpec(Part, frozen=True):
     depends: tuple[TaskNumber, ...] = ()
     inputs: tuple[Mount, ...] = ()
     outputs: tuple[Mount, ...] = ()
-    variables: dict[Name, Text] = {}
+    variables: dict[Name, Text | None] = {}  # None: not set, though the worker's own is
     environment: FileNumber | None = None  # an UNTAR file whose bin/ is put in front of PATH
     request: Request = Request()
     priority: Annotated[float, msgspec.Meta(ge=-1e9, le=1e9)] = 0.0
@@ -393,7 +409,7 @@ class Assignment(Part, frozen=True):
     values: tuple[DependencyValue, ...] = ()
     inputs: tuple[ObjectMount, ...] = ()
     outputs: tuple[Mount, ...] = ()
-    variables: dict[Name, Text] = {}
+    variables: dict[Name, Text | None] = {}
     environment: Hash | None = None
     time_limit_s: Seconds | None = None
     label: Text = ""

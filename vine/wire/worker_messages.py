@@ -65,6 +65,15 @@ class AttemptsEnded(Message, frozen=True, tag="attempts-ended"):
     results: tuple[AttemptResult, ...]
 
 
+class OutputGrown(Message, frozen=True, tag="output-grown"):
+    """Worker to manager: this has been added to a watched output at this place; at 0 it has begun (anew)."""
+
+    attempt: AttemptId
+    file_id: FileNumber
+    offset: Count
+    data: Inline
+
+
 class ObjectsHeld(Message, frozen=True, tag="objects-held"):
     """Worker to manager: these objects are complete and verified here; `forever` are those of that cache level."""
 
@@ -158,6 +167,7 @@ FromWorker = (
     WorkerHello
     | TasksStarted
     | AttemptsEnded
+    | OutputGrown
     | ObjectsHeld
     | ObjectsLost
     | ObjectsEvicted

@@ -192,7 +192,10 @@ class Host:
         os.chdir(wanted.get("folder") or self._home)
         for name, value in wanted.get("variables", {}).items():
             self._replaced[name] = os.environ.get(name)
-            os.environ[name] = value
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
         self._settings = settings
 
     def _dump_result(self, result: Any, registered: Registered | None, apart_from: int | None = None) -> list[Content]:

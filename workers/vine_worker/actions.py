@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from vine.names import AttemptId, ObjectId, TransferId
+from vine.names import AttemptId, FileId, ObjectId, TransferId
 from vine.wire.parts import Assignment, InlineObject, LibraryOrder, Limits, MadeOutput, Manifest, Measured, Outcome
 from vine.wire.worker_messages import ChangeSources, DownloadUrl, FetchObject, FromWorker
 from vine_worker.functions.pool import HostKind
@@ -147,6 +147,23 @@ class MeasureUse:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """An output that is looked at while its task runs, and how much of it the manager has been told."""
+
+    attempt: AttemptId
+    file_id: FileId
+    name: str
+    told_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LookAtOutputs:
+    """Answered by `Grown`."""
+
+    outputs: tuple[Watched, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Collect:
     """Take what the attempt left, check its inputs, remove its sandbox; answered by `Collected`."""
 
@@ -155,6 +172,7 @@ class Collect:
     value_path: str | None  # a value over the inline limit
     value_wanted: bool
     measured: bool = False  # what lies in its sandbox is to be told
+    wanted: bool = True  # It was not cancelled: outputs of a failure are to be kept.
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +249,7 @@ Action = (
     | StartBody
     | KillBody
     | MeasureUse
+    | LookAtOutputs
     | Collect
     | StartHost
     | StartLibrary
@@ -334,6 +353,13 @@ class Used:
 
 
 @dataclass(frozen=True, slots=True)
+class Grown:
+    """What watched outputs have had added: where that begins, and the bytes. One that begins at 0 was begun anew."""
+
+    parts: tuple[tuple[AttemptId, FileId, int, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class HostReady:
     host: int
 
@@ -389,6 +415,7 @@ LocalEvent = (
     | BodyEnded
     | Collected
     | Used
+    | Grown
     | HostReady
     | LibraryReady
     | LibraryGone

@@ -122,13 +122,11 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
     """The attempt's one result. What we stopped counts as stopped, whatever its body made of that."""
     ending = attempt.ending or Ending(Outcome.CANCELLED)
     outcome, message, value = ending.outcome, ending.message, ending.value
-    outputs: tuple[MadeOutput, ...] = ()
+    outputs: tuple[MadeOutput, ...] = () if collected is None else collected.outputs
     if attempt.stop is not None:
         outcome, message, value = attempt.stop, _words_of_stop(attempt, attempt.stop), None
-    elif collected is not None:
-        outputs = collected.outputs
-        if collected.outcome is not None:
-            outcome, message, value = collected.outcome, collected.message, None
+    elif collected is not None and collected.outcome is not None:
+        outcome, message, value = collected.outcome, collected.message, None
     kept = collected or Collected(attempt.attempt_id)
     times = times_of(attempt, now)
     return AttemptResult(

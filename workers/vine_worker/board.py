@@ -86,7 +86,9 @@ class Board:
         wanted = attempt.stop is None
         succeeded = wanted and ending.outcome is Outcome.SUCCESS
         measured = self.now - attempt.started_s >= config.measured_run_s_min
-        self.actions.append(act.Collect(attempt.assignment, succeeded, ending.value_path, wanted, measured))
+        cancelled = attempt.stop is Outcome.CANCELLED
+        collect = act.Collect(attempt.assignment, succeeded, ending.value_path, wanted, measured, not cancelled)
+        self.actions.append(collect)
 
     def checked(self, attempt: Attempt) -> None:
         """Its inputs are as they were, or out of the store."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from vine import config
 from vine.errors import VineError
 from vine.names import AttemptId, ObjectId
-from vine.wire.parts import Assignment, MadeOutput, Outcome, TaskKind
+from vine.wire.parts import Assignment, MadeOutput, Mount, Outcome, TaskKind
 from vine_function_host.frames import READY
 from vine_worker import actions as act
 from vine_worker import mistakes, process
@@ -68,7 +68,12 @@ class Bodies:
         threads = process.threads_of(assignment.allotment)
         variables = dict(self._interpreter_variables(assignment.environment, threads, action.grant.devices))
         variables["TMPDIR"] = str(sandbox.scratch)
-        variables.update(process.allotment_variables(assignment.allotment, assignment.variables))
+        variables["VINE_SANDBOX"] = str(sandbox.work)
+        for name, value in process.allotment_variables(assignment.allotment, assignment.variables).items():
+            if value is None:
+                variables.pop(name, None)
+            else:
+                variables[name] = value
         body = _Body(assignment, sandbox, time.monotonic())
         try:
             number = self._start_program(body, variables)
@@ -204,7 +209,7 @@ class Bodies:
         altered = () if self._programs.protected else self._altered_inputs(assignment)
         outcome: Outcome | None = None
         message = ""
-        outputs: list[MadeOutput] = []
+        outputs: dict[str, MadeOutput] = {}
         if altered:
             names = ", ".join(mount.name for mount in assignment.inputs if mount.object_id in altered)
             outcome = Outcome.INPUT_ALTERED
@@ -212,7 +217,8 @@ class Bodies:
         elif action.succeeded:
             try:
                 for mount in assignment.outputs:
-                    outputs.append(MadeOutput(mount.file_id, *holdings.adopt(sandbox.take_output(mount.name))))
+                    if mount.when.holds(True):
+                        outputs[mount.name] = self._taken(mount, sandbox)
             except (VineError, OSError) as why:
                 outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING
                 message = str(why)
@@ -222,6 +228,9 @@ class Bodies:
                 f"{assignment.label} failed and left no free space in {self._places.folder}: "
                 "have it write less, or give the worker another --workspace"
             )
+        failed = outcome is not None or not action.succeeded
+        if failed and action.wanted and outcome is not Outcome.DISK_FULL:
+            self._take_what_failure_left(assignment, sandbox, outputs)
         value_object = value_manifest = None
         if action.value_path is not None:
             if action.value_wanted and outcome is None:
@@ -232,7 +241,7 @@ class Bodies:
             assignment.attempt,
             outcome,
             message,
-            tuple(outputs),
+            tuple(outputs.values()),
             altered,
             value_object,
             value_manifest,
@@ -241,6 +250,18 @@ class Bodies:
             truncated,
             used_bytes / 1_000_000,
         )
+
+    def _taken(self, mount: Mount, sandbox: Sandbox) -> MadeOutput:
+        return MadeOutput(mount.file_id, *self._places.holdings.adopt(sandbox.take_output(mount.name)))
+
+    def _take_what_failure_left(self, assignment: Assignment, sandbox: Sandbox, outputs: dict[str, MadeOutput]) -> None:
+        """Those outputs that are wanted then and are there; it is the failure that its user is to hear of."""
+        for mount in assignment.outputs:
+            if mount.when.holds(False) and mount.name not in outputs and sandbox.has_output(mount.name):
+                try:
+                    outputs[mount.name] = self._taken(mount, sandbox)
+                except (VineError, OSError) as why:
+                    log.warning("%s of %s is not kept: %s", mount.name, assignment.label, why)
 
     def _is_disk_full(self) -> bool:
         disk = os.statvfs(self._places.folder)

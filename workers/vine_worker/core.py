@@ -42,6 +42,7 @@ from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.functions.libraries import LoadedLibraries
 from vine_worker.resources import NOTHING, Grant, parts
+from vine_worker.watching import Watching
 
 Event: TypeAlias = ToWorker | act.LocalEvent | FetchEnded | SourceSlow | DownloadEnded
 
@@ -66,6 +67,7 @@ class WorkerCore:
         self._libraries = libraries = LoadedLibraries(board, dispatch)
         self._arrivals = arrivals = Arrivals(board, self._end_users_of, resumed or {})
         self._enforcement = Enforcement(board)
+        self._watching = watching = Watching(board)
         self.attempts = board.attempts
         self.pool = dispatch.pool
         self._epoch = 0
@@ -97,6 +99,7 @@ class WorkerCore:
             act.BodyEnded: self._on_body_ended,
             act.Collected: self._on_collected,
             act.Used: self._on_used,
+            act.Grown: watching.grown,
             act.HostReady: dispatch.host_ready,
             act.LibraryReady: libraries.ready,
             act.LibraryGone: libraries.gone,
@@ -139,12 +142,13 @@ class WorkerCore:
         self._dispatch.tick()
         self._libraries.tick()
         self._enforcement.tick()
+        self._watching.tick()
         return self._take_actions()
 
     def next_deadline(self) -> float | None:
         board = self._board
         times = [heap[0][0] for heap in (board.limits, board.kills) if heap]
-        rooms = (self.pool, self._libraries, self._enforcement)
+        rooms = (self.pool, self._libraries, self._enforcement, self._watching)
         others = [room.next_deadline() for room in rooms]
         times += (time_s for time_s in others if time_s is not None)
         return min(times, default=None)
@@ -215,6 +219,8 @@ class WorkerCore:
         board = self._board
         attempt = Attempt(assignment, board.count(), board.now, needs=needed_objects(assignment))
         self.attempts[attempt.attempt_id] = attempt
+        if assignment.outputs and any(mount.watched for mount in assignment.outputs):
+            self._watching.begin(attempt.attempt_id)
         attempt.missing = board.inventory.use(attempt.attempt_id, attempt.needs)
         if not board.ledger.could_fit(assignment.allotment):
             message = f"{assignment.label or 'the task'} was given more than this worker has; ask for less"

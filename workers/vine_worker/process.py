@@ -82,8 +82,8 @@ def device_names(devices: tuple[int, ...], own: str) -> list[str]:
     return [names[device] if device < len(names) else str(device) for device in devices]
 
 
-def allotment_variables(allotment: Resources, extra: Mapping[str, str]) -> dict[str, str]:
-    """What a body may use, told to it; what the user wants set comes last."""
+def allotment_variables(allotment: Resources, extra: Mapping[str, str | None]) -> dict[str, str | None]:
+    """What a body may use, told to it; what the user wants set, or (None) not set, comes last."""
     return {**_figures(allotment), **extra}
 
 
@@ -115,7 +115,7 @@ def ending_of_exit(code: int | None, message: str, what: str) -> Ending:
     if code < 0:
         name = signal_name(-code)
         hint = "; it may have used more memory than there is" if name == "SIGKILL" else ""
-        return Ending(Outcome.KILLED, message=f"{what} was killed by {name}{hint}")
+        return Ending(Outcome.KILLED, exit_code=-code, message=f"{what} was killed by {name}{hint}")
     if code:
         return Ending(Outcome.EXIT_CODE, exit_code=code, message=f"{what} ended with exit code {code}")
     return Ending(Outcome.SUCCESS, exit_code=0)

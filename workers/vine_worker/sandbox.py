@@ -52,6 +52,10 @@ class Sandbox:
         if place.parent != self.work:
             place.parent.mkdir(parents=True, exist_ok=True)
 
+    def has_output(self, name: str) -> bool:
+        """Whether the body has made something under this name."""
+        return os.path.lexists(self.work / name)
+
     def take_output(self, name: str) -> Path:
         """The output as a file or folder that nobody else has; FileMissing if the body has not made it."""
         place = self.work / name

@@ -36,6 +36,7 @@ from vine_worker.downloads import Downloads
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.hosts import Hosts
 from vine_worker.functions.zygotes import Zygotes
+from vine_worker.growth import Growth
 from vine_worker.places import Places, log_folder, start_logging
 from vine_worker.programs import Programs
 from vine_worker.reports import message_of
@@ -97,6 +98,8 @@ class Worker:
         self._closers.append(self._hosts.close)
         self._usage = Usage(programs, self._bodies, self._hosts, places, self._post)
         self._closers.append(self._usage.close)
+        self._growth = Growth(places.sandbox, self._post)
+        self._closers.append(self._growth.close)
         self._unpacking = Unpacking(places.holdings, self._post)
         self._closers.append(self._unpacking.close)
         self._verifying = Verifying(places.store, self._post)
@@ -126,6 +129,7 @@ class Worker:
             act.StartBody: self._bodies.start,
             act.KillBody: self._bodies.kill,
             act.MeasureUse: self._usage.measure,
+            act.LookAtOutputs: self._growth.look,
             act.Collect: self._collect,
             act.StartHost: self._hosts.start,
             act.StartLibrary: self._zygotes.start,

@@ -205,7 +205,7 @@ def test_a_fork_that_dies_is_told_as_its_calls_end_with_where_the_log_is(warm: W
         warm.call(number, body)
     endings = [warm.next(CallEnded).ending for _ in range(3)]
     assert [ending.outcome for ending in endings] == [Outcome.KILLED, Outcome.EXIT_CODE, Outcome.EXIT_CODE]
-    assert [ending.exit_code for ending in endings] == [None, 3, 0]
+    assert [ending.exit_code for ending in endings] == [11, 3, 0]
     assert "was killed by SIGSEGV (log: " in endings[0].message
     assert "exit code 0 instead of returning" in endings[2].message
     warm.call(4, lambda: "fine")

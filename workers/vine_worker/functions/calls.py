@@ -27,7 +27,7 @@ class CallWriter:
         self._object_path = object_path
         self._settings: dict[tuple[object, ...], bytes] = {}
 
-    def parts(self, assignment: Assignment, folder: Path | None, variables: Mapping[str, str]) -> Parts:
+    def parts(self, assignment: Assignment, folder: Path | None, variables: Mapping[str, str | None]) -> Parts:
         """Function, settings, and arguments with the values that they refer to."""
         assert assignment.function is not None, "a call has a function"
         if assignment.library is None:
@@ -52,7 +52,7 @@ class CallWriter:
         assert value.value is not None, "a value is inline or an object"
         return INLINE, value.value
 
-    def _settings_of(self, folder: Path | None, variables: Mapping[str, str]) -> bytes:
+    def _settings_of(self, folder: Path | None, variables: Mapping[str, str | None]) -> bytes:
         key = (folder, *variables.items())
         settings = self._settings.get(key)
         if settings is None:

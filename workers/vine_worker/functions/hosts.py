@@ -116,8 +116,10 @@ class Hosts:
         try:
             sandbox = self._make_sandbox(assignment) if needs_sandbox(assignment) else None
             variables = process.allotment_variables(share_of(assignment), assignment.variables)
-            if sandbox is not None and host.forks:  # In a shared one Python may have chosen its temporary folder.
-                variables.setdefault("TMPDIR", str(sandbox.scratch))
+            if sandbox is not None:
+                variables.setdefault("VINE_SANDBOX", str(sandbox.work))
+                if host.forks:  # In a shared one Python may have chosen its temporary folder.
+                    variables.setdefault("TMPDIR", str(sandbox.scratch))
             folder = None if sandbox is None else sandbox.work
             host.channel.send(self._last_call, *self._writer.parts(assignment, folder, variables))
             host.calls[self._last_call] = assignment.attempt
