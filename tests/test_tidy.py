@@ -58,6 +58,7 @@ PURE = (
     "vine_worker.inventory",
     "vine_worker.resources",
     "vine_worker.unpack_orders",
+    "vine_worker.watching",
     "vine_factory.policy",
 )
 DECLARATIONS = {

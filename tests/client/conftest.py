@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.client.scripted import ScriptedManager
+from tests.client.staged import FakeSession
 from vine.client.executor import Executor
 from vine.client.manager import Manager
+from vine.client.stager import Stager
 
 
 @pytest.fixture
@@ -29,3 +32,13 @@ def manager(scripted: ScriptedManager) -> Iterator[Manager]:
 def executor(manager: Manager) -> Iterator[Executor]:
     with Executor(manager) as executor:
         yield executor
+
+
+@pytest.fixture
+def session() -> Any:
+    return FakeSession()
+
+
+@pytest.fixture
+def stager(session: Any, tmp_path: Path) -> Stager:
+    return Stager(session, str(tmp_path))

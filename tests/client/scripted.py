@@ -18,6 +18,7 @@ from vine.wire import sockets
 from vine.wire.hub import Hub
 from vine.wire.keys import new_run_keys, write_run_files
 from vine.wire.messages import (
+    AwaitWorkers,
     BringFile,
     BringResult,
     CancelTasks,
@@ -30,6 +31,7 @@ from vine.wire.messages import (
     FileUnreadable,
     ForgetFiles,
     ForgetResults,
+    InstallLibrary,
     KeepResults,
     Message,
     PruneFiles,
@@ -118,6 +120,8 @@ class ScriptedManager:
             SpreadFile: self._nothing,
             ReplicateFile: self._nothing,
             PruneFiles: self._nothing,
+            InstallLibrary: self._nothing,
+            AwaitWorkers: self._nothing,
             KeepResults: self._keep,
             BringResult: self._bring_result,
         }

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import textwrap
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from vine import errors
 from vine.client import launch
+from vine.client.manager import Manager
 
 pytestmark = pytest.mark.live
 
@@ -122,3 +125,27 @@ def test_local_workers_find_the_modules_beside_the_script_but_not_its_libraries(
     monkeypatch.setattr(sys, "path", [str(beside), f"{sys.prefix}/lib/python/site-packages", "/no/such/folder"])
     monkeypatch.setenv("PYTHONPATH", "/given")
     assert launch.own_module_path() == f"{beside}{os.pathsep}/given"
+
+
+@pytest.mark.parametrize(
+    ("port", "text"), [(0, "0"), (9123, "9123"), ([9000, 9100], "9000-9100"), ((5, 5), "5-5"), (range(7, 10), "7-9")]
+)
+def test_a_port_is_one_or_the_lowest_and_the_highest(port: launch.Port, text: str) -> None:
+    assert launch._port_text(port) == text
+
+
+@pytest.mark.parametrize("port", [-1, 70_000, True, "9123", [9100, 9000], [1, 2, 3], [], [1.5, 2], None])
+def test_a_port_that_cannot_be_meant_is_refused(port: Any) -> None:
+    with pytest.raises(errors.UsageError, match=r"is none: give a number from 0"):
+        launch._port_text(port)
+
+
+def test_of_a_range_of_ports_the_first_free_one_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        low = taken.getsockname()[1]
+        with Manager(port=[low, low + 100], run_info_path=tmp_path / "runs") as manager:
+            assert low < manager.port <= low + 100
+        with pytest.raises(errors.CannotBind, match=f"no port from {low} to {low}|{low}"):
+            Manager(port=[low, low], run_info_path=tmp_path / "runs")

@@ -354,3 +354,14 @@ def test_tasks_are_waited_for_and_cancelled_by_their_tags(manager: Manager) -> N
     assert manager.wait_for_task_id(red.id, 30) is red
     assert manager.cancel_all_by_tag("red") == 0
     assert not manager.cancel_by_task_tag("red")
+
+
+def test_waiting_takes_taskvines_words(manager: Manager) -> None:
+    first, second = (manager.submit(Task("true")) for _ in range(2))
+    assert manager.wait_for_task_id(-1, "wait_forever") is not None
+    assert manager.wait_for_tag(None, "wait_forever") is not None
+    assert manager.wait("wait_forever") is None and {first, second}
+    wrong: Any = "soon"
+    for wait in (manager.wait, lambda timeout: manager.wait_for_tag("a", timeout)):
+        with pytest.raises(errors.UsageError, match="timeout='soon' is no time"):
+            wait(wrong)

@@ -12,6 +12,7 @@ from vine import config
 from vine.client.outbox import Outbox
 from vine.names import FileId, TaskId
 from vine.wire.messages import (
+    AwaitWorkers,
     BringFile,
     CancelTasks,
     DeclareFiles,
@@ -56,10 +57,11 @@ def test_submissions_travel_in_batches_behind_the_files_that_they_name() -> None
 def test_how_tasks_are_to_be_run_is_said_before_any_of_them() -> None:
     outbox = Outbox()
     category, hosts = SetCategory(CategorySpec("fit")), SetHosts(("node",), HostStanding.BLOCKED)
-    for item in (BringFile(FileId(1)), category, hosts):
+    awaited = AwaitWorkers(2)
+    for item in (BringFile(FileId(1)), category, hosts, awaited):
         outbox.put(item)
     outbox.put_task(task(1))
-    assert outbox.take() == [category, hosts, SubmitTasks((task(1),)), BringFile(FileId(1))]
+    assert outbox.take() == [category, hosts, awaited, SubmitTasks((task(1),)), BringFile(FileId(1))]
 
 
 def test_a_batch_is_closed_at_the_size_that_envelopes_aim_at() -> None:

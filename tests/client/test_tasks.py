@@ -12,7 +12,7 @@ from vine.client.files import File, cache_level
 from vine.client.python_tasks import PythonTask, name_of
 from vine.client.tasks import Task, sandbox_name
 from vine.names import FileId, TaskId
-from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Policy, Request, TaskKind
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Mount, Policy, Request, TaskKind, When
 
 
 class FakeManager:
@@ -202,3 +202,76 @@ def test_a_strict_input_is_an_input_that_must_be_there_before() -> None:
     spec = spec_of(task)
     assert [mount.file_id for mount in spec.inputs] == [2, 3]
     assert spec.policy.strict == (2,)
+
+
+def test_settings_may_be_given_with_the_command() -> None:
+    task = Task(
+        "run",
+        tag="t",
+        category="c",
+        cores=2,
+        retries=1,
+        time_max=60,
+        features=["a", "b"],
+        inputs={file(2): "in", file(3): {"remote_name": "there", "strict_input": True}},
+        outputs={file(4): {"remote_name": "log", "failure_only": True}},
+        env={"X": "1", "Y": None},
+    )
+    spec = spec_of(task)
+    assert (spec.tag, spec.request.cores, spec.retries, spec.time_limit_s) == ("t", 2, 1, 60)
+    assert (spec.features, spec.variables) == (("a", "b"), {"X": "1", "Y": None})
+    assert spec.inputs == (Mount(FileId(2), "in"), Mount(FileId(3), "there"))
+    assert spec.policy == Policy(category="c", strict=(FileId(3),))
+    assert spec.outputs == (Mount(FileId(4), "log", When.FAILURE),)
+
+
+def test_a_setting_that_there_is_not_is_answered_with_those_that_there_are() -> None:
+    with pytest.raises(errors.UsageError, match="no monitor_output, scheduler to be set: give some of category"):
+        Task("run", scheduler="files", monitor_output="x")
+    with pytest.raises(errors.UsageError, match="is no mapping"):
+        Task("run", inputs=[file(1)])
+
+
+@pytest.mark.parametrize(
+    ("options", "when"),
+    [
+        ({}, When.SUCCESS),
+        ({"success_only": True}, When.SUCCESS),
+        ({"failure_only": True}, When.FAILURE),
+        ({"success_only": False}, When.ALWAYS),
+    ],
+)
+def test_an_output_is_taken_after_the_ends_that_were_named(options: dict[str, bool], when: When) -> None:
+    task = Task("run")
+    task.add_output(file(1), "out", **options)  # type: ignore[arg-type]
+    assert spec_of(task).outputs == (Mount(FileId(1), "out", when),)
+
+
+def test_an_output_cannot_be_for_failures_only_and_successes_only() -> None:
+    with pytest.raises(errors.UsageError, match="leave one out"):
+        Task("run").add_output(file(1), "out", failure_only=True, success_only=True)
+
+
+def test_only_a_file_here_can_be_watched() -> None:
+    session: Any = None
+    local = File(session, FileSpec(FileId(1), FileKind.LOCAL, CacheLevel.TASK, "log", path="/log"))
+    task = Task("run")
+    task.add_output(local, "log", watch=True)
+    assert spec_of(task).outputs == (Mount(FileId(1), "log", watched=True),)
+    with pytest.raises(errors.UsageError, match=r"declare_file\(\) one for 'log'"):
+        Task("run").add_output(file(1), "log", watch=True)
+
+
+def test_an_environment_has_taskvines_names_too_and_there_is_one() -> None:
+    for name in ("add_environment", "add_poncho_package", "add_execution_context"):
+        task = Task("run")
+        getattr(task, name)(file(4))
+        assert spec_of(task).environment == 4
+        with pytest.raises(errors.UsageError, match="has an environment"):
+            Task.add_environment(task, file(5))
+
+
+def test_a_command_may_be_set_anew() -> None:
+    task = Task("first")
+    task.set_command("second")
+    assert spec_of(task).command == "second"

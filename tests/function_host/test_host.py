@@ -97,6 +97,14 @@ def test_a_call_sees_its_folder_and_variables_and_the_next_one_does_not(host: Ru
     assert host.result(where) == (str(tmp_path), None)
 
 
+def test_a_call_does_not_see_a_variable_that_is_unset_for_it_and_the_next_one_does(host: RunningHost) -> None:
+    def path() -> str | None:
+        return os.environ.get("PATH")
+
+    assert host.result(path, settings=b'{"folder": null, "variables": {"PATH": null}}') is None
+    assert host.result(path) == os.environ["PATH"]
+
+
 def test_a_result_that_finds_no_room_leaves_nothing_of_its_file(host: RunningHost, tmp_path: Path) -> None:
     def long() -> bytes:
         import resource

@@ -88,9 +88,8 @@ def test_outputs_are_taken_after_the_ends_that_they_are_for(manager: vine.Manage
 
 def test_what_a_task_killed_at_its_limit_has_left_is_there_to_be_read(manager: vine.Manager) -> None:
     log = manager.declare_buffer()
-    task = vine.Task(
-        "echo so far > log; sleep 600", time_max=0.3, outputs={log: {"remote_name": "log", "failure_only": True}}
-    )
+    task = vine.Task("echo so far > log; sleep 600", time_max=0.3)
+    task.add_output(log, "log", failure_only=True)
     done(manager, task)
     assert task.result == "max wall time"
     assert log.contents(timeout=GIVE_UP_S) == b"so far\n"
@@ -176,13 +175,13 @@ def test_a_python_task_may_leave_its_result_to_others_as_a_file(manager: vine.Ma
 def test_a_task_finds_its_sandbox_and_what_it_may_use_in_variables_and_not_what_was_unset(
     manager: vine.Manager,
 ) -> None:
-    task = vine.Task('test "$VINE_SANDBOX" = "$PWD" && echo $CORES $MEMORY $DISK $GPUS ${PATH-none} $NAME')
+    task = vine.Task('test "$VINE_SANDBOX" = "$PWD" && echo $CORES $MEMORY $DISK $GPUS ${HOME-none} $NAME')
     for name in ("cores", "memory", "disk"):
         getattr(task, f"set_{name}")(1)
-    task.set_env_var("PATH")
+    task.set_env_var("HOME")
     task.set_env_var("NAME", "value")
-    call = vine.PythonTask(bodies.variable, "PATH")
-    call.set_env_var("PATH", None)
+    call = vine.PythonTask(bodies.variable, "HOME")
+    call.set_env_var("HOME", None)
     done(manager, task, call)
     assert task.std_output == "1 1 1 0 none value\n"
     assert call.output is None
@@ -199,14 +198,7 @@ def test_a_signal_is_told_as_one(manager: vine.Manager) -> None:
 
 def test_functions_are_mapped_paired_and_reduced(manager: vine.Manager) -> None:
     assert manager.map(lambda x: x * x, range(7), chunksize=3) == [0, 1, 4, 9, 16, 25, 36]
-    assert manager.pair(lambda both: both[0] + both[1], "ab", "xyz", chunksize=4) == [
-        "ax",
-        "ay",
-        "az",
-        "bx",
-        "by",
-        "bz",
-    ]
+    assert manager.pair("".join, "ab", "xyz", chunksize=4) == ["ax", "ay", "az", "bx", "by", "bz"]
     assert manager.tree_reduce(max, [3, 9, 4, 1, 7], chunksize=2) == 9
     with pytest.raises(ZeroDivisionError):
         manager.map(lambda x: 1 // x, [1, 0])
@@ -227,7 +219,8 @@ def test_taskvines_executor_is_ours_and_takes_prepared_calls(manager: vine.Manag
 
 def test_a_program_can_see_how_hungry_its_run_is(manager: vine.Manager) -> None:
     manager.tune("hungry-minimum", 5)
-    until(lambda: manager.stats.total_cores == 4, "both workers are counted")
+    idle = (4, 0)
+    until(lambda: (manager.stats.total_cores, manager.stats.tasks_on_workers) == idle, "both workers are idle")
     before = manager.hungry()
     manager.tune("hungry-minimum", 50)
     assert (before, manager.hungry()) == (8, 50)

@@ -100,3 +100,33 @@ def test_bytes_are_written_into_the_staging_folder_only(tmp_path: Path) -> None:
     assert (tmp_path / "staging" / "brought").read_bytes() == b"value"
     with pytest.raises(AssertionError):
         chores.write(str(tmp_path / "elsewhere"), b"value")
+
+
+def test_parts_of_a_user_s_file_are_put_where_they_belong_and_the_first_begins_it_anew(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "log"
+    chores = Chores(tmp_path / "staging")
+    chores.write_part(str(path), 0, b"first")
+    chores.write_part(str(path), 5, b" second")
+    assert path.read_bytes() == b"first second"
+    chores.write_part(str(path), 0, b"anew")
+    assert path.read_bytes() == b"anew"
+
+
+def test_a_part_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    Chores(tmp_path).write_part(str(tmp_path / "folder"), 0, b"x")
+
+
+def test_a_user_s_file_or_folder_is_gone_at_once_and_its_name_is_free(tmp_path: Path) -> None:
+    folder, user = tmp_path / "staging", tmp_path / "user"
+    folder.mkdir()
+    (user / "tree").mkdir(parents=True)
+    (user / "tree" / "file").write_bytes(b"x")
+    (user / "file").write_bytes(b"old")
+    chores = Chores(folder)
+    for name in ("tree", "file", "never there"):
+        chores.unlink(str(user / name))
+    assert not (user / "tree").exists() and not (user / "file").exists()
+    (user / "file").write_bytes(b"new")
+    chores.close()
+    assert os.listdir(user) == ["file"] and (user / "file").read_bytes() == b"new"

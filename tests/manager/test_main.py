@@ -59,7 +59,7 @@ def test_a_run_directory_with_something_in_it_is_refused(tmp_path: Path, complai
     assert os.listdir(tmp_path) == ["precious"]
 
 
-@pytest.mark.parametrize("address", ["nowhere:port", "127.0.0.1:99999", "a:b:c", "::1"])
+@pytest.mark.parametrize("address", ["nowhere:port", "127.0.0.1:99999", "a:b:c", "::1", "a:9-8", "a:0-9", "a:1-99999"])
 def test_an_address_that_is_none_is_named(address: str, complaint: Complaint) -> None:
     code, said = complaint("--bind", address)
     assert code == ExitCode.USAGE
@@ -69,14 +69,14 @@ def test_an_address_that_is_none_is_named(address: str, complaint: Complaint) ->
 @pytest.mark.parametrize(
     ("text", "address"),
     [
-        ("127.0.0.1", ("127.0.0.1", 0)),
-        ("node7:9123", ("node7", 9123)),
-        (":9123", ("127.0.0.1", 9123)),
-        ("[::1]:9123", ("::1", 9123)),
-        ("[::1]", ("::1", 0)),
+        ("127.0.0.1", ("127.0.0.1", range(1))),
+        ("node7:9123", ("node7", range(9123, 9124))),
+        (":9123", ("127.0.0.1", range(9123, 9124))),
+        ("[::1]:9123-9200", ("::1", range(9123, 9201))),
+        ("[::1]", ("::1", range(1))),
     ],
 )
-def test_addresses_are_read_as_users_write_them(text: str, address: tuple[str, int]) -> None:
+def test_addresses_are_read_as_users_write_them(text: str, address: tuple[str, range]) -> None:
     assert manager_main._address(text) == address
 
 

@@ -7,8 +7,8 @@ from vine.content.manifest import object_id
 from vine.names import FileId, TaskId
 from vine.scheduler import actions
 from vine.wire import messages as m
-from vine.wire.parts import AttemptResult, MadeOutput, Manifest, Outcome, TaskKind, TreeEntry
-from vine.wire.worker_messages import AttemptsEnded
+from vine.wire.parts import AttemptResult, MadeOutput, Manifest, Mount, Outcome, TaskKind, TaskSpec, TreeEntry
+from vine.wire.worker_messages import AttemptsEnded, OutputGrown
 
 
 def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
@@ -126,3 +126,28 @@ def test_a_small_buffer_is_brought_though_no_worker_has_it() -> None:
     (written,) = [action for action in world.done if isinstance(action, actions.WriteFile)]
     assert written.data == b"data"
     assert world.inbox[-1] == m.FileBrought(file, written.path)
+
+
+def test_what_is_added_to_a_watched_output_is_put_where_it_will_lie() -> None:
+    # given a running task with a watched output, and one that nobody watches
+    world = World(workers=1)
+    (worker,) = world.workers.values()
+    watched, other = (world.local_file(name, bind=False, exists=False) for name in ("watched", "other"))
+    mounts = (Mount(watched, "log", watched=True), Mount(other, "out"))
+    world.say(m.SubmitTasks((TaskSpec(world.new_task_id(), TaskKind.COMMAND, outputs=mounts),)))
+    (attempt,) = worker.assigned
+    # when the worker tells of it
+    world.say(OutputGrown(attempt, watched, 0, b"first"), worker.peer)
+    world.say(OutputGrown(attempt, watched, 5, b" second"), worker.peer)
+    # then
+    parts = [action for action in world.done if isinstance(action, actions.WritePart)]
+    assert parts == [
+        actions.WritePart("/data/watched", 0, b"first"),
+        actions.WritePart("/data/watched", 5, b" second"),
+    ]
+    # and nothing comes of what is not watched, or has ended
+    world.say(OutputGrown(attempt, other, 0, b"x"), worker.peer)
+    assert world.core.state.strange == 1
+    world.settle()
+    world.say(OutputGrown(attempt, watched, 0, b"late"), worker.peer)
+    assert len([action for action in world.done if isinstance(action, actions.WritePart)]) == 2

@@ -7,7 +7,7 @@ import pytest
 from tests.scheduler.world import World
 from vine import config
 from vine.wire import messages as m
-from vine.wire.parts import AttemptResult, Outcome, Resources, TaskKind, TaskSpec
+from vine.wire.parts import AttemptResult, Mount, Outcome, Resources, TaskKind, TaskSpec, When
 from vine.wire.worker_messages import AttemptsEnded, WorkerHello
 
 
@@ -110,3 +110,37 @@ def test_a_failure_that_is_quoted_along_a_chain_of_tasks_stays_a_message() -> No
     world.settle()
     assert len(world.results) == 201
     assert len(world.results[task].message) == config.text_chars_max
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [(Outcome.SUCCESS, {"success", "always"}), (Outcome.EXIT_CODE, {"failure", "always"})]
+)
+def test_outputs_are_there_after_the_ends_that_they_are_for(outcome: Outcome, kept: set[str]) -> None:
+    # given a task with a temp for each kind of end
+    world = World(workers=1)
+    world.outcome = lambda assignment: outcome
+    temps = {when.value: world.temp() for when in When}
+    mounts = tuple(Mount(temps[when.value], when.value, when) for when in When)
+    world.say(m.SubmitTasks((TaskSpec(world.new_task_id(), TaskKind.COMMAND, outputs=mounts),)))
+    # when it has ended
+    world.settle()
+    # then
+    available = {name for name, file in temps.items() if world.core.state.files.is_available(file)}
+    assert available == kept
+    holds = next(iter(world.workers.values())).holds
+    assert holds == {world.core.state.files.by_id[temps[name]].object_id for name in kept}
+    # and who needs one of the others hears that it was not made
+    missing = world.submit((temps["failure" if "success" in kept else "success"],))
+    assert world.results[missing].outcome is Outcome.DEPENDENCY_FAILED
+
+
+def test_a_failure_that_is_tried_again_leaves_nothing() -> None:
+    world = World(workers=1)
+    ends = iter((Outcome.EXIT_CODE, Outcome.SUCCESS))
+    world.outcome = lambda assignment: next(ends)
+    log = world.temp()
+    spec = TaskSpec(world.new_task_id(), TaskKind.COMMAND, outputs=(Mount(log, "log", When.FAILURE),), retries=1)
+    world.say(m.SubmitTasks((spec,)))
+    world.settle()
+    assert world.results[spec.task_id].outcome is Outcome.SUCCESS
+    assert not next(iter(world.workers.values())).holds

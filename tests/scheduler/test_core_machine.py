@@ -6,6 +6,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.scheduler.making import minitask
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
 from vine.wire import messages as m
@@ -61,19 +62,26 @@ class Run(RuleBasedStateMachine):
     @rule(
         kind=st.sampled_from(["buffer", "local", "untar", "unbound", "url", "untar of url"]),
         level=st.sampled_from(list(CacheLevel)),
+        shared=st.sampled_from([True, True, True, False]),
     )
-    def declare(self, kind: str, level: CacheLevel) -> None:
+    def declare(self, kind: str, level: CacheLevel, shared: bool) -> None:
         name = f"file{len(self.files) % 4}"  # Some have equal content.
         if kind == "buffer":
             self.files.append(self.world.buffer(name.encode(), cache=level))
         elif kind == "untar":
             self.files.append(self.world.untar(self.world.local_file(name, cache=level)))
         elif kind == "url":
-            self.files.append(self.world.url(f"https://url{len(self.files) % 2}", cache=level))
+            self.files.append(self.world.url(f"https://url{len(self.files) % 2}", cache=level, peer_transfer=shared))
         elif kind == "untar of url":
             self.files.append(self.world.untar(self.world.url(f"https://url{len(self.files) % 2}", cache=level)))
         else:
             self.files.append(self.world.local_file(name, bind=kind == "local", cache=level))
+
+    @rule(data=st.data(), command=st.sampled_from(["make", "build"]), level=st.sampled_from(list(CacheLevel)))
+    def declare_minitask(self, data: st.DataObject, command: str, level: CacheLevel) -> None:
+        inputs = data.draw(st.lists(st.sampled_from(self.files + self.temps), max_size=2)) if self.files else []
+        shared = data.draw(st.booleans())
+        self.files.append(minitask(self.world, tuple(inputs), command, cache=level, peer_transfer=shared))
 
     @rule(data=st.data())
     @precondition(lambda self: self.files)
@@ -352,6 +360,7 @@ class Run(RuleBasedStateMachine):
         world.settle()
         state = world.core.state
         assert not state.tasks.by_id and not state.files.by_id and not state.files.objects and not world.served
+        assert not state.minitasks.held and not state.minitasks.by_key and not state.minitasks.key_of
         assert not state.downloads.by_url and not state.downloads.running and not state.downloads.at
         assert not state.transfers.active and not state.transfers.wanting and not state.collecting
         assert not state.copies.broadcasts and not state.copies.targets and not state.copies.replicated

@@ -11,7 +11,7 @@ from vine.scheduler import staging
 from vine.scheduler.actions import Fetch
 from vine.scheduler.settings import Spread
 from vine.scheduler.state import State
-from vine.wire.parts import Outcome
+from vine.wire.parts import FetchFault, Outcome
 from vine.wire.worker_messages import FetchObject, UnpackObject
 
 
@@ -139,3 +139,39 @@ def test_what_waits_for_the_manager_to_pull_less_comes_when_it_does() -> None:
     world.settle()
     assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
     assert not world.core.state.transfers.unpulled
+
+
+def test_what_a_worker_has_made_and_may_not_share_is_fetched_and_passed_on_by_the_manager() -> None:
+    # given a temp on one worker, that no other may have of it
+    world = World(workers=3)
+    kept = world.temp(peer_transfer=False)
+    world.submit(outputs=(kept,))
+    world.settle()
+    # when tasks need it everywhere
+    tasks = [world.submit((kept,)) for _ in range(3)]
+    world.settle()
+    # then the worker that has made it has sent it to the manager only
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
+    assert {a.message.sources[0].source for a in world.sent(FetchObject)} == {MANAGER}
+    assert len([action for action in world.done if isinstance(action, Fetch)]) == 1
+
+
+def test_a_download_that_must_not_be_shared_is_passed_on_by_the_manager_too() -> None:
+    world = World(workers=3)
+    url = world.url(peer_transfer=False)
+    tasks = [world.submit((url,)) for _ in range(3)]
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
+    assert {a.message.sources[0].source for a in world.sent(FetchObject)} == {MANAGER}
+    assert world.downloaded.total() == 1
+
+
+def test_what_the_manager_could_not_fetch_to_pass_it_on_it_fetches_again() -> None:
+    world = World(workers=2)
+    kept = world.temp(peer_transfer=False)
+    world.submit(outputs=(kept,))
+    world.settle()
+    tasks = [world.submit((kept,)) for _ in range(2)]
+    world.local_fetch_fails(next(iter(world.local)), FetchFault.SOURCE_BUSY)
+    world.settle()
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}

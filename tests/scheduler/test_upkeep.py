@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.scheduler.world import World
+from vine.scheduler import actions
 from vine.wire import messages as m
 from vine.wire.parts import CacheLevel, Outcome
 
@@ -23,3 +24,26 @@ def test_an_undeclared_file_stays_until_its_last_task_has_ended() -> None:
     assert world.results[task].outcome is Outcome.SUCCESS
     assert not next(iter(world.workers.values())).holds
     assert big not in world.core.state.files.by_id
+
+
+def unlinked(world: World) -> list[str]:
+    return [action.path for action in world.done if isinstance(action, actions.Unlink)]
+
+
+def test_what_is_to_go_goes_when_it_is_neither_declared_nor_needed() -> None:
+    world = World(workers=1)
+    spool, other = world.local_file("spool", unlink=True), world.local_file("other")
+    world.submit((spool, other))
+    for file in (spool, other):
+        world.say(m.ForgetFiles((file,)))
+    assert unlinked(world) == []
+    world.settle()
+    assert unlinked(world) == ["/data/spool"]
+
+
+def test_what_is_to_go_goes_with_its_client_or_the_run() -> None:
+    for end in (lambda world: world.say(m.ClientBye()), lambda world: world.step(world.core.stop("over", world.now))):
+        world = World()
+        world.local_file("spool", unlink=True)
+        end(world)
+        assert unlinked(world) == ["/data/spool"]

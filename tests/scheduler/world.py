@@ -334,12 +334,12 @@ class World:
         outcome = self.outcome(assignment)
         outputs = []
         value: dict[str, object] = {}
+        for mount in [each for each in assignment.outputs if each.when.holds(outcome is Outcome.SUCCESS)]:
+            self._versions += 1
+            made = manifest(f"output {mount.file_id} version {self._versions}", 4)
+            outputs.append(MadeOutput(mount.file_id, object_id(made), made))
+            worker.made(object_id(made))
         if outcome is Outcome.SUCCESS:
-            for mount in assignment.outputs:
-                self._versions += 1
-                made = manifest(f"output {mount.file_id} version {self._versions}", 4)
-                outputs.append(MadeOutput(mount.file_id, object_id(made), made))
-                worker.made(object_id(made))
             if self.large_values:
                 made = manifest(f"value {assignment.task_id}", 4)
                 worker.made(object_id(made))

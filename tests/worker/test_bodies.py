@@ -19,7 +19,7 @@ from tests.worker.assignments import ONE, assignment, function, keep
 from tests.worker.programs import Held
 from vine import config
 from vine.names import FileId
-from vine.wire.parts import Assignment, Mount, ObjectMount, Outcome, TaskKind
+from vine.wire.parts import Assignment, Mount, ObjectMount, Outcome, TaskKind, When
 from vine_worker import actions as act
 from vine_worker.bodies import Bodies
 from vine_worker.functions.calls import CallWriter
@@ -262,3 +262,34 @@ def test_a_sandbox_from_which_a_process_has_escaped_is_not_used_again(running: R
     running.next_end(given)
     running.collect(given)
     assert not running.places.spares.give(running.places.sandbox(command("", number=2).attempt))
+
+
+def test_of_a_failure_the_outputs_that_are_for_it_are_kept_if_they_are_there(running: Running) -> None:
+    mounts = tuple(Mount(FileId(number), when.value, when) for number, when in enumerate(When))
+    given = command("touch success failure; exit 1", outputs=mounts)
+    running.ending(given)
+    collected = running.collect(given, succeeded=False)
+    assert collected.outcome is None
+    assert [output.file_id for output in collected.outputs] == [list(When).index(When.FAILURE)]
+
+
+def test_one_whose_promised_output_is_missing_has_failed_and_leaves_what_is_for_that(running: Running) -> None:
+    mounts = (Mount(FileId(1), "log", When.FAILURE), Mount(FileId(2), "missing"))
+    given = command("echo why > log", outputs=mounts)
+    running.ending(given)
+    collected = running.collect(given)
+    assert collected.outcome is Outcome.OUTPUT_MISSING
+    assert [output.file_id for output in collected.outputs] == [FileId(1)]
+
+
+def test_one_that_was_cancelled_leaves_nothing(running: Running) -> None:
+    given = command("touch log; exit 1", outputs=(Mount(FileId(1), "log", When.ALWAYS),))
+    running.ending(given)
+    assert running.collect(given, succeeded=False, wanted=False).outputs == ()
+
+
+def test_an_output_of_a_failure_that_cannot_be_taken_hides_nothing(running: Running) -> None:
+    given = command("ln -s nowhere log; exit 1", outputs=(Mount(FileId(1), "log", When.ALWAYS),))
+    running.ending(given)
+    collected = running.collect(given, succeeded=False)
+    assert (collected.outcome, collected.outputs) == (None, ())

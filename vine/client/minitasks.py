@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vine import errors
+from vine import config, errors
 from vine.client.declarer import Declarer
 from vine.client.files import File
 from vine.client.tasks import Task
@@ -44,6 +44,6 @@ def _recipe(manager: Any, minitask: Task, file_id: FileId, source: str) -> TaskS
     spec = minitask.as_recipe(manager, file_id, source)
     if spec.kind not in _KINDS:
         raise errors.UsageError(f"{minitask!r} is no mini-task: give a vine.Task or a vine.PythonTask")
-    if spec.depends or minitask.links is not None:
-        raise errors.UsageError(f"{minitask!r} cannot take futures or large memory: give its file inputs for that")
+    if spec.depends or minitask.links is not None or len(spec.payload) > config.inline_bytes_max:
+        raise errors.UsageError(f"{minitask!r} cannot take futures or large values: give it files as inputs instead")
     return spec

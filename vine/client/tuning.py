@@ -54,7 +54,8 @@ class Tuning:
         """How many more tasks to submit, so that workers find one when they end another; 0 when enough wait.
 
         As many may wait as the workers have cores, times "hungry-minimum-factor", and at least "hungry-minimum".
-        `submit` takes any number of tasks: this is for programs that make them as they go.
+        What workers have been given is known up to a second late. `submit` takes any number of tasks: this is for
+        programs that make them as they go.
         """
         state = self._session.state
         on_workers = sum(state.tasks.get(name, 0) for name in ("staged", "running", "collecting"))
