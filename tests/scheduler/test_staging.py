@@ -166,12 +166,19 @@ def test_a_download_that_must_not_be_shared_is_passed_on_by_the_manager_too() ->
     assert world.downloaded.total() == 1
 
 
-def test_what_the_manager_could_not_fetch_to_pass_it_on_it_fetches_again() -> None:
+@pytest.mark.parametrize("always", [False, True])
+def test_what_the_manager_could_not_fetch_to_pass_it_on_it_fetches_again_but_not_for_ever(always: bool) -> None:
+    # given a temp that must not be shared, and a task for each worker that takes it
     world = World(workers=2)
     kept = world.temp(peer_transfer=False)
     world.submit(outputs=(kept,))
     world.settle()
     tasks = [world.submit((kept,)) for _ in range(2)]
-    world.local_fetch_fails(next(iter(world.local)), FetchFault.SOURCE_BUSY)
+    # when the manager does not get it, once or however often it asks
+    for _ in range(config.transfer_failures_max if always else 1):
+        world.local_fetch_fails(next(iter(world.local)), FetchFault.SOURCE_GONE)
+    # then both run, the second at last where the file is
+    if always:
+        assert not world.local
     world.settle()
     assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}

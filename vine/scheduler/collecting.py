@@ -156,8 +156,7 @@ def collect_again(state: State, known: ObjectRecord) -> None:
     """A flow to the manager failed: try again while somebody waits for it and somebody has it."""
     for path, *_ in list(state.collecting.get(known.object_id, {}).values())[:1]:
         staging.bring_to_manager(state, known, path)
-    wanted_through_us = staging.goes_by_manager(known) and known.object_id in state.transfers.wanting
-    if wanted_through_us or any(state.files.by_id[file_id].bring for file_id in known.files):
+    if any(state.files.by_id[file_id].bring for file_id in known.files):
         staging.bring_to_manager(state, known, bring_path(state, known))
     if (wanted := results.wanted_path(state, known)) is not None:
         staging.bring_to_manager(state, known, wanted)
@@ -172,6 +171,9 @@ def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, messa
         state.drop_attempt(record)
         completion.end(state, record, outcome, f"its output {known.label} could not be brought back: {message}")
     results.cannot_be_brought(state, known, message)
+    waiting = list(state.transfers.wanting.get(known.object_id, ())) if staging.goes_by_manager(known) else []
+    for worker_id in waiting:
+        recovery.misplaced(state, worker_id, known, outcome, message)
     for file_id in sorted(known.files):
         file = state.files.by_id[file_id]
         for peer in file.bring:
