@@ -103,7 +103,7 @@ def test_a_call_that_leaves_its_interpreter(executor: vine.Executor) -> None:
 
 def test_a_command_that_ends_with_an_exit_code(manager: vine.Manager) -> None:
     (task,) = done(manager, vine.Task("echo trouble >&2; exit 7"))
-    assert (task.exit_code, task.result, task.std_error) == (7, "exit-code", "trouble\n")
+    assert (task.exit_code, task.result, task.std_error) == (7, "success", "trouble\n")
     check_message(the_error(task), errors.TaskFailed, "exit code 7", "echo trouble")
 
 
