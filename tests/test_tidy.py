@@ -52,6 +52,7 @@ PURE = (
     "vine_worker.board",
     "vine_worker.core",
     "vine_worker.enforcement",
+    "vine_worker.successors",
     "vine_worker.functions.dispatch",
     "vine_worker.functions.libraries",
     "vine_worker.functions.pool",

@@ -9,12 +9,12 @@ from pathlib import Path
 from vine_worker.programs import ProgramEnded, Programs
 
 
-def shell(programs: Programs, folder: Path, command: str) -> int:
+def shell(programs: Programs, folder: Path, command: str, after: int | None = None) -> int:
     """Starts the command with its streams in the folder's file `out`; returns the program's number."""
     null = os.open(os.devnull, os.O_RDWR)
     with (folder / "out").open("wb") as out:
         number = programs.start(
-            ["/bin/sh", "-c", command], folder, dict(os.environ), (null, out.fileno(), out.fileno())
+            ["/bin/sh", "-c", command], folder, dict(os.environ), (null, out.fileno(), out.fileno()), after
         )
     os.close(null)
     return number

@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, ONE, TREE, TWO, assignment
 from vine.names import AttemptId, FileId, ObjectId, TransferId
@@ -77,6 +77,7 @@ class Driver(RuleBasedStateMachine):
         self.hosts: dict[int, ModelHost] = {}
         self.libraries: dict[int, ModelLibrary] = {}
         self.bodies: dict[AttemptId, Assignment] = {}
+        self.behind: dict[AttemptId, Assignment] = {}  # what starts when a body ends
         self.probes: list[tuple[act.Probe, ...]] = []  # not answered yet
         self.collecting: dict[AttemptId, Assignment] = {}
         self.held: set[ObjectId] = set()
@@ -86,6 +87,10 @@ class Driver(RuleBasedStateMachine):
         self.downloads = 0
         self.pinned: Counter[ObjectId] = Counter()
         self.evicted: list[ObjectId] = []  # and not told yet
+
+    @initialize(protected=st.booleans())
+    def worker_starts(self, protected: bool) -> None:
+        self.core = WorkerCore(TWO, protected)
 
     # the driver's side
 
@@ -117,9 +122,18 @@ class Driver(RuleBasedStateMachine):
                 self.hosts[host].calls.append(given.attempt)
             case act.TakeBack(host):
                 return self.take_back(host)
-            case act.StartBody(given, _grant):
+            case act.StartBody(given, _grant, behind):
                 self.check_start(given)
-                self.bodies[given.attempt] = given
+                if behind in self.bodies:
+                    assert behind not in self.behind, "two wait behind one"
+                    self.behind[behind] = given
+                else:
+                    self.bodies[given.attempt] = given
+            case act.TakeBackBody(attempt):
+                before = [before for before, given in self.behind.items() if given.attempt == attempt]
+                for key in before:
+                    del self.behind[key]
+                return [act.BodyReturned(attempt)] if before else []
             case act.MeasureUse(probes):
                 assert not self.probes, "it asks again before it was answered"
                 self.probes.append(probes)
@@ -307,12 +321,33 @@ class Driver(RuleBasedStateMachine):
         unread = tuple(host.calls)[1:] if host.ready else tuple(host.calls)
         self.feed(act.HostEnded(number, act.Ending(outcome), unread))
 
-    @rule(data=st.data())
+    @rule(data=st.data(), next_fails=st.booleans())
     @precondition(lambda self: self.bodies)
-    def body_ends(self, data: st.DataObject) -> None:
+    def body_ends(self, data: st.DataObject, next_fails: bool = False) -> None:
         key = data.draw(st.sampled_from(sorted(self.bodies)))
+        self.body_gone(key, data.draw(st.sampled_from([FINE, act.Ending(Outcome.KILLED)])), next_fails)
+
+    def body_gone(self, key: AttemptId, ending: act.Ending, next_fails: bool = False) -> None:
+        """What waits behind it starts at once, and that it could not is told first."""
         del self.bodies[key]
-        self.feed(act.BodyEnded(key, data.draw(st.sampled_from([FINE, act.Ending(Outcome.KILLED)]))))
+        events = [act.BodyEnded(key, ending)]
+        if key in self.behind:
+            given = self.behind.pop(key)
+            if next_fails:
+                events.insert(0, act.BodyEnded(given.attempt, act.Ending(Outcome.START_FAILED)))
+            else:
+                self.bodies[given.attempt] = given
+        self.feed(*events)
+
+    @rule(count=st.integers(3, 6))
+    def short_commands_come(self, count: int) -> None:
+        """More of them than have room, after one that was short."""
+        for _ in range(count):
+            given = assignment(len(self.given) + 1, TaskKind.COMMAND)
+            self.given[given.attempt] = given
+            self.feed(RunAttempts((given,)))
+        for key in list(self.bodies)[-1:]:
+            self.body_gone(key, FINE)
 
     @rule(memory_mb=st.sampled_from([50.0, 150.0]))
     @precondition(lambda self: self.probes)
@@ -378,8 +413,7 @@ class Driver(RuleBasedStateMachine):
                 if not any(host.calls for host in self.hosts.values() if host.library == instance):
                     self.library_ends(instance)
             for key in list(self.bodies):
-                del self.bodies[key]
-                self.feed(act.BodyEnded(key, FINE))
+                self.body_gone(key, FINE)
             for key in list(self.collecting):
                 del self.collecting[key]
                 self.feed(act.Collected(key))

@@ -123,3 +123,30 @@ def test_what_runs_does_not_outlive_a_spawner_that_was_killed(programs: Programs
     programs._spawner.wait()
     programs.close()
     stray.wait_for_end()
+
+
+def test_a_program_that_is_to_follow_another_starts_when_that_ends(programs: Programs, tmp_path: Path) -> None:
+    go = Held(tmp_path / "go")
+    first = shell(programs, tmp_path, f"cat {go.path}; echo first >> {tmp_path}/order")
+    second = shell(programs, tmp_path, f"echo second >> {tmp_path}/order", after=first)
+    third = shell(programs, tmp_path, "true")
+    assert end_of_one(programs).number == third, "the second has not begun"
+    go.path.write_text("")
+    assert [end.number for end in ends_of(programs, 2)] == [first, second]
+    assert (tmp_path / "order").read_text() == "first\nsecond\n"
+    late = shell(programs, tmp_path, "exit 7", after=first)
+    assert end_of_one(programs) == ProgramEnded(late, 7), "what it was to follow has ended long ago"
+
+
+def test_a_program_that_waits_for_another_can_be_taken_back_and_one_that_runs_cannot(
+    programs: Programs, tmp_path: Path
+) -> None:
+    go = Held(tmp_path / "go")
+    first = shell(programs, tmp_path, f"cat {go.path}")
+    second = shell(programs, tmp_path, f"touch {tmp_path}/begun", after=first)
+    programs.take_back(first)
+    programs.take_back(second)
+    assert end_of_one(programs) == ProgramEnded(second, None, begun=False)
+    go.path.write_text("")
+    assert end_of_one(programs) == ProgramEnded(first, 0)
+    assert not (tmp_path / "begun").exists()

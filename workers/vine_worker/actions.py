@@ -118,10 +118,18 @@ class RemoveObjects:
 
 @dataclass(frozen=True, slots=True)
 class StartBody:
-    """Make the sandbox and start the command or interpreter; answered by `BodyEnded`."""
+    """Make the sandbox and start the command or interpreter, when another one ends; answered by `BodyEnded`."""
 
     assignment: Assignment
     grant: Grant
+    behind: AttemptId | None = None  # that other one; None is at once
+
+
+@dataclass(frozen=True, slots=True)
+class TakeBackBody:
+    """Do not start what waits behind another one; answered by `BodyReturned`, unless it has been started already."""
+
+    attempt: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +255,7 @@ Action = (
     | Verify
     | RemoveObjects
     | StartBody
+    | TakeBackBody
     | KillBody
     | MeasureUse
     | LookAtOutputs
@@ -326,6 +335,13 @@ class Ending:
 class BodyEnded:
     attempt: AttemptId
     ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class BodyReturned:
+    """It had not begun, and will not; nothing of it is left."""
+
+    attempt: AttemptId
 
 
 @dataclass(frozen=True, slots=True)
@@ -413,6 +429,7 @@ LocalEvent = (
     | Verified
     | Evicted
     | BodyEnded
+    | BodyReturned
     | Collected
     | Used
     | Grown

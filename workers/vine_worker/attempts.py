@@ -17,7 +17,7 @@ class State(enum.Enum):
     STAGING = "staging"  # objects that it needs are not here yet
     READY = "ready"  # waits for resources
     WAITING = "waiting"  # for its library to be loaded, or for a slot of it
-    HANDED = "handed"  # given to a host that still runs another call
+    HANDED = "handed"  # given to a host that still runs another call, or to be started when another command ends
     RUNNING = "running"
     COLLECTING = "collecting"  # the body has ended; its outputs are taken into the store
     ENDED = "ended"
@@ -29,9 +29,9 @@ _legal = {
     State.STAGING: {State.READY, State.ENDED},
     State.READY: {State.STAGING, State.WAITING, State.HANDED, State.RUNNING, State.ENDED},
     State.WAITING: {State.STAGING, State.READY, State.ENDED},
-    State.HANDED: {State.READY, State.RUNNING, State.ENDED},
+    State.HANDED: {State.STAGING, State.READY, State.RUNNING, State.COLLECTING, State.ENDED},
     # Back to ready: a call that its host had not begun, though it was the first in its queue.
-    State.RUNNING: {State.READY, State.COLLECTING, State.ENDED},
+    State.RUNNING: {State.STAGING, State.READY, State.COLLECTING, State.ENDED},
     State.COLLECTING: {State.ENDED},
     State.ENDED: set(),
 }

@@ -38,7 +38,7 @@ class Board:
         self.unpinned: list[ObjectId] = []  # what ended attempts and unpackings have needed; not told yet
         self.use_due_s = math.inf  # when what runs is measured next
         self.idle_since_s = 0.0  # when the last attempt ended
-        self._inputs_protected = inputs_protected
+        self.inputs_protected = inputs_protected
         self._counter = 0
 
     def count(self) -> int:
@@ -63,6 +63,17 @@ class Board:
         attempt.staged_s = attempt.staged_s or self.now
         heapq.heappush(self.ready, (attempt.order, attempt.attempt_id))
 
+    def take_back(self, attempt: Attempt) -> None:
+        """It was handed on and has not begun: it waits here again, or for what has been lost meanwhile."""
+        if attempt.stop is not None:
+            self.finish(attempt, None)
+            return
+        attempt.missing = self.inventory.use(attempt.attempt_id, attempt.needs)
+        if attempt.missing:
+            attempt.move(State.STAGING)
+        else:
+            self.make_ready(attempt)
+
     def count_time(self, attempt: Attempt) -> None:
         """Its body runs from now on."""
         attempt.started_s = self.now
@@ -81,7 +92,7 @@ class Board:
             self.finish(attempt, None)
             return
         attempt.move(State.COLLECTING)
-        if not self._inputs_protected:
+        if not self.inputs_protected:
             self.under_check.update(mount.object_id for mount in attempt.assignment.inputs)
         wanted = attempt.stop is None
         succeeded = wanted and ending.outcome is Outcome.SUCCESS
@@ -92,7 +103,7 @@ class Board:
 
     def checked(self, attempt: Attempt) -> None:
         """Its inputs are as they were, or out of the store."""
-        if not self._inputs_protected:
+        if not self.inputs_protected:
             self.under_check -= Counter(mount.object_id for mount in attempt.assignment.inputs)
 
     def finish(self, attempt: Attempt, collected: act.Collected | None) -> None:

@@ -67,8 +67,8 @@ class Bodies:
         assignment = action.assignment
         threads = process.threads_of(assignment.allotment)
         variables = dict(self._interpreter_variables(assignment.environment, threads, action.grant.devices))
-        variables["TMPDIR"] = str(sandbox.scratch)
-        variables["VINE_SANDBOX"] = str(sandbox.work)
+        variables["TMPDIR"] = sandbox.scratch_name
+        variables["VINE_SANDBOX"] = sandbox.work_name
         for name, value in process.allotment_variables(assignment.allotment, assignment.variables).items():
             if value is None:
                 variables.pop(name, None)
@@ -76,7 +76,7 @@ class Bodies:
                 variables[name] = value
         body = _Body(assignment, sandbox, time.monotonic())
         try:
-            number = self._start_program(body, variables)
+            number = self._start_program(body, variables, action.behind)
         except BaseException:
             if body.channel is not None:
                 body.channel.close()
@@ -97,7 +97,7 @@ class Bodies:
             self._variables = key, made
         return self._variables[1]
 
-    def _start_program(self, body: _Body, variables: dict[str, str]) -> int:
+    def _start_program(self, body: _Body, variables: dict[str, str], behind: AttemptId | None) -> int:
         assignment, sandbox, places = body.assignment, body.sandbox, self._places
         environment = places.environment(assignment.environment)
         if assignment.kind is TaskKind.PYTHON:
@@ -109,24 +109,35 @@ class Bodies:
         else:
             arguments = process.command_arguments(environment, assignment.command)
         far = body.channel.far_descriptors if body.channel is not None else ()
+        after = None if behind is None else self._numbers.get(behind)  # It may have ended, and be about to be told.
         streams = sandbox.open_streams()
         try:
-            return self._programs.start(arguments, sandbox.work, variables, (self._null, *streams, *far))
+            return self._programs.start(arguments, sandbox.work_name, variables, (self._null, *streams, *far), after)
         finally:
             for stream in streams:
                 os.close(stream)
+
+    def take_back(self, action: act.TakeBackBody) -> None:
+        number = self._numbers.get(action.attempt)
+        if number is not None:
+            self._programs.take_back(number)
 
     def kill(self, action: act.KillBody) -> None:
         number = self._numbers.get(action.attempt)
         if number is not None:
             self._programs.kill(number, action.force)
 
-    def program_ended(self, ended: ProgramEnded) -> act.BodyEnded | None:
+    def program_ended(self, ended: ProgramEnded) -> act.BodyEnded | act.BodyReturned | None:
         """The event, if the program was a body."""
         body = self._by_number.pop(ended.number, None)
         if body is None:
             return None
         del self._numbers[body.assignment.attempt]
+        if not ended.begun:
+            if body.channel is not None:
+                body.channel.close()
+            body.sandbox.remove()
+            return act.BodyReturned(body.assignment.attempt)
         if ended.alone:
             self._gone.add(body.assignment.attempt)
         what = body.assignment.label or "the task"

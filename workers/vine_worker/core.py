@@ -42,6 +42,7 @@ from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.functions.libraries import LoadedLibraries
 from vine_worker.resources import NOTHING, Grant, parts
+from vine_worker.successors import Successors
 from vine_worker.watching import Watching
 
 Event: TypeAlias = ToWorker | act.LocalEvent | FetchEnded | SourceSlow | DownloadEnded
@@ -68,6 +69,7 @@ class WorkerCore:
         self._arrivals = arrivals = Arrivals(board, self._end_users_of, resumed or {})
         self._enforcement = Enforcement(board)
         self._watching = watching = Watching(board)
+        self._successors = Successors(board)
         self.attempts = board.attempts
         self.pool = dispatch.pool
         self._epoch = 0
@@ -97,6 +99,7 @@ class WorkerCore:
             act.Evicted: arrivals.evicted,
             act.Lost: arrivals.altered_by_others,
             act.BodyEnded: self._on_body_ended,
+            act.BodyReturned: self._on_body_returned,
             act.Collected: self._on_collected,
             act.Used: self._on_used,
             act.Grown: watching.grown,
@@ -143,12 +146,13 @@ class WorkerCore:
         self._libraries.tick()
         self._enforcement.tick()
         self._watching.tick()
+        self._successors.tick()
         return self._take_actions()
 
     def next_deadline(self) -> float | None:
         board = self._board
         times = [heap[0][0] for heap in (board.limits, board.kills) if heap]
-        rooms = (self.pool, self._libraries, self._enforcement, self._watching)
+        rooms = (self.pool, self._libraries, self._enforcement, self._watching, self._successors)
         others = [room.next_deadline() for room in rooms]
         times += (time_s for time_s in others if time_s is not None)
         return min(times, default=None)
@@ -164,7 +168,7 @@ class WorkerCore:
             return None
         if self._news_since_s is None:
             self._news_since_s = board.now
-        more_comes = board.ready or self.pool.has_waiting
+        more_comes = board.ready or self._successors.waiting or self.pool.has_waiting
         return self._news_since_s + (config.news_hold_s if more_comes else 0.0)
 
     def flush(self) -> list[act.Action]:
@@ -268,10 +272,11 @@ class WorkerCore:
             heapq.heappush(board.ready, entry)
 
     def _found_place(self, attempt: Attempt) -> bool:
-        """Whether a call for which nothing is free goes behind a short one; else libraries that idle make room."""
+        """Whether one for which nothing is free goes behind a short one; else libraries that idle make room."""
         self._libraries.make_room()
-        library = attempt.assignment.library
-        return attempt.hosted and library is None and self._dispatch.hand_ahead(attempt)
+        if not attempt.hosted:
+            return self._successors.hand(attempt)
+        return attempt.assignment.library is None and self._dispatch.hand_ahead(attempt)
 
     def _start(self, attempt: Attempt, grant: Grant) -> None:
         if attempt.assignment.library is not None:
@@ -280,9 +285,14 @@ class WorkerCore:
             self._dispatch.start(attempt, grant)
         else:
             attempt.grant = grant
-            attempt.move(State.RUNNING)
             self._board.actions.append(act.StartBody(attempt.assignment, grant))
-            self._board.count_time(attempt)
+            self._runs(attempt)
+
+    def _runs(self, attempt: Attempt) -> None:
+        """A command or interpreter, from now on."""
+        attempt.move(State.RUNNING)
+        self._board.count_time(attempt)
+        self._successors.started(attempt)
 
     # --- stopping ---
 
@@ -290,14 +300,18 @@ class WorkerCore:
         if attempt.stop is not None or attempt.state is State.COLLECTING:
             return  # It is being stopped already, or its end has come first.
         attempt.stop = why
-        key = attempt.attempt_id
         if attempt.host is not None:
             self._dispatch.recall(self.pool.hosts[attempt.host])
         elif attempt.state is State.RUNNING:
-            at_once = why in AT_ONCE
-            self._board.kill(act.KillBody(key, force=False), act.KillBody(key, force=True), at_once)
+            self._kill(attempt, why)
+        elif attempt.state is State.HANDED:
+            self._successors.recall(attempt)
         else:
             self._board.finish(attempt, None)
+
+    def _kill(self, attempt: Attempt, why: Outcome) -> None:
+        key = attempt.attempt_id
+        self._board.kill(act.KillBody(key, force=False), act.KillBody(key, force=True), at_once=why in AT_ONCE)
 
     def _lives(self, kill: Kill) -> bool:
         if isinstance(kill, act.EndHost):
@@ -316,12 +330,22 @@ class WorkerCore:
 
     def _on_body_ended(self, event: act.BodyEnded) -> None:
         attempt = self.attempts[event.attempt]
-        assert attempt.grant is not None, "a body ran without resources"
-        self._board.ledger.give_back(attempt.grant)
-        attempt.grant = None
-        if not attempt.assignment.inputs:  # Else the next one might start on what this one has altered.
+        successor = self._successors.ended(attempt)
+        if successor is not None:
+            self._runs(successor)
+            if successor.stop is not None:  # Too late to have it back.
+                self._kill(successor, successor.stop)
+        elif attempt.grant is not None:
+            self._board.ledger.give_back(attempt.grant)
+            attempt.grant = None
+        if self._board.inputs_protected or not attempt.assignment.inputs:  # Else one might start on what it altered.
             self._pump()  # First the next one starts, then what this one has left is taken.
         self._board.ended(attempt, event.ending)
+
+    def _on_body_returned(self, event: act.BodyReturned) -> None:
+        attempt = self.attempts[event.attempt]
+        self._successors.returned(attempt)
+        self._board.take_back(attempt)
 
     def _on_used(self, event: act.Used) -> None:
         for attempt, why in self._enforcement.used(event):
@@ -343,6 +367,7 @@ class WorkerCore:
         self._board.check()
         self._dispatch.check()
         self._libraries.check()
+        self._successors.check()
 
 
 def batches(results: list[AttemptResult]) -> Iterator[tuple[AttemptResult, ...]]:

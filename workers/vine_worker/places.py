@@ -63,8 +63,9 @@ class Places:
         self.spill = self._make("spill")
         self.hosts = self._make("hosts")
         self.dill = self._make("dill")
-        self._sandboxes = self._make("sandboxes")
-        self.spares = Spares(self._sandboxes, config.spare_sandboxes_max)
+        sandboxes = self._make("sandboxes")
+        self._sandbox_folder = str(sandboxes)
+        self.spares = Spares(sandboxes, config.spare_sandboxes_max)
         self.logs = logs or base
         self._worker_id = worker_id
         # Only dill itself shows through to environments that lack it, not what lies beside it here.
@@ -78,7 +79,7 @@ class Places:
         return folder
 
     def sandbox(self, attempt: AttemptId) -> Sandbox:
-        return Sandbox(self._sandboxes / str(attempt))
+        return Sandbox(f"{self._sandbox_folder}/{attempt}")
 
     def environment(self, key: ObjectId | None) -> Path | None:
         return None if key is None else self.store.path(key)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import select
 import signal
@@ -23,7 +22,7 @@ _SPAWNER_KILLED = "the worker's helper program was killed, and with it what ran 
 
 @dataclass(frozen=True, slots=True)
 class ProgramEnded:
-    """`code` is None where it could not be started, negative where a signal ended it."""
+    """`code` is None where it was not started, negative where a signal ended it."""
 
     number: int
     code: int | None
@@ -31,6 +30,7 @@ class ProgramEnded:
     cpu_s: float = field(default=0.0, compare=False)
     memory_kb: int = field(default=0, compare=False)  # of its largest process
     alone: bool = field(default=False, compare=False)  # no process is left that it has started
+    begun: bool = True  # it was not taken back before
 
 
 class Programs:
@@ -75,15 +75,23 @@ class Programs:
         return bool(self._received)
 
     def start(
-        self, argv: Sequence[str], folder: Path, variables: Mapping[str, str], descriptors: tuple[int, ...]
+        self,
+        argv: Sequence[str],
+        folder: str | Path,
+        variables: Mapping[str, str],
+        descriptors: tuple[int, ...],
+        after: int | None = None,
     ) -> int:
-        """Starts a program with these standard streams (and more descriptors); returns its number."""
+        """Starts a program with these standard streams (and more descriptors), once `after` has ended.
+
+        Returns its number.
+        """
         number = self.new_number()
         known = self._variables  # Most are ours, and need not be told each time.
-        changed = {name: value for name, value in variables.items() if known.get(name) != value}
-        without = [name for name in known if name not in variables]
+        changed = dict(variables.items() - known.items())
+        without = list(known.keys() - variables.keys())
         request = {"start": number, "argv": argv, "folder": str(folder), "variables": changed, "without": without}
-        self._send(request, descriptors)
+        self._send({**request, "after": after}, descriptors)
         return number
 
     def new_number(self) -> int:
@@ -95,6 +103,10 @@ class Programs:
         """Asks the program and its whole group to end, or makes them."""
         signal_number = signal.SIGKILL if force else signal.SIGTERM
         self._send({"kill": number, "signal": int(signal_number)})
+
+    def take_back(self, number: int) -> None:
+        """Has a program not started that waits for another one's end."""
+        self._send({"take_back": number})
 
     def _send(self, request: dict[str, Any], descriptors: tuple[int, ...] = ()) -> None:
         """Takes in reports while there is no room: the spawner may wait for us to read them before it reads on."""
@@ -133,7 +145,7 @@ class Programs:
             end = spawner.HEAD.size + length
             if len(self._received) < end:
                 break
-            report = json.loads(self._received[spawner.HEAD.size : end])
+            report = spawner.loaded(self._received[spawner.HEAD.size : end])
             del self._received[:end]
             if "started" in report:
                 self.pids[report["started"]] = report["pid"]
@@ -141,6 +153,8 @@ class Programs:
                 self.pids.pop(report["ended"], None)  # It may have ended before its start was told.
                 use = {name: report[name] for name in ("cpu_s", "memory_kb", "alone")}
                 ended.append(ProgramEnded(report["ended"], report["code"], **use))
+            elif "returned" in report:
+                ended.append(ProgramEnded(report["returned"], None, begun=False))
             elif "failed" in report:
                 ended.append(ProgramEnded(report["failed"], None, report["message"]))
         return ended

@@ -16,18 +16,46 @@ from vine.names import ObjectId
 from vine.wire.parts import Assignment
 
 _NEW_STREAM = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_SCRATCH = "tmp"
 _BLOCK_BYTES = 512  # of `st_blocks`, on every file system
 
 
 class Sandbox:
-    """One attempt's folder: `work` is where the body runs; its streams lie beside it, out of its names' way."""
+    """One attempt's folder: `work` is where the body runs; its streams lie beside it, out of its names' way.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.work = folder / "work"
-        self.scratch = folder / "tmp"
-        self.stdout = folder / "stdout"
-        self.stderr = folder / "stderr"
+    What is done for every body takes names as text: to put paths together would cost more than the system calls.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.name = os.fspath(folder)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.name)
+
+    @property
+    def work(self) -> Path:
+        return Path(self.work_name)
+
+    @property
+    def work_name(self) -> str:
+        return f"{self.name}/work"
+
+    @property
+    def scratch(self) -> Path:
+        return Path(self.scratch_name)
+
+    @property
+    def scratch_name(self) -> str:
+        return f"{self.name}/{_SCRATCH}"
+
+    @property
+    def stdout(self) -> Path:
+        return Path(f"{self.name}/stdout")
+
+    @property
+    def stderr(self) -> Path:
+        return Path(f"{self.name}/stderr")
 
     def make(
         self,
@@ -39,7 +67,7 @@ class Sandbox:
         inputs = {mount.name: mount.object_id for mount in assignment.inputs}
         check_names(inputs, (mount.name for mount in assignment.outputs))
         if not spare(self):
-            for folder in (self.folder, self.work, self.scratch):
+            for folder in (self.name, self.work_name, self.scratch_name):
                 os.mkdir(folder)
         for name, object_id in inputs.items():
             place = self.work / name
@@ -87,27 +115,27 @@ class Sandbox:
 
     def open_streams(self) -> tuple[int, int]:
         """Descriptors of stdout and stderr, which are empty now; the caller closes them."""
-        stdout = os.open(self.stdout, _NEW_STREAM, 0o666)
+        stdout = os.open(f"{self.name}/stdout", _NEW_STREAM, 0o666)
         try:
-            return stdout, os.open(self.stderr, _NEW_STREAM, 0o666)
+            return stdout, os.open(f"{self.name}/stderr", _NEW_STREAM, 0o666)
         except OSError:
             os.close(stdout)
             raise
 
     def read_streams(self) -> tuple[bytes, bytes, bool]:
         """The starts of stdout and stderr, and whether one of them was longer."""
-        stdout, more_stdout = _start_of(self.stdout)
-        stderr, more_stderr = _start_of(self.stderr)
+        stdout, more_stdout = _start_of(f"{self.name}/stdout")
+        stderr, more_stderr = _start_of(f"{self.name}/stderr")
         return stdout, stderr, more_stdout or more_stderr
 
     def remove_if_bare(self) -> bool:
         """Remove it, if the body has left nothing in it but its streams; else what is left stays."""
         try:
-            os.rmdir(self.scratch)
-            os.rmdir(self.work)
-            os.unlink(self.stdout)
-            os.unlink(self.stderr)
-            os.rmdir(self.folder)
+            os.rmdir(self.scratch_name)
+            os.rmdir(self.work_name)
+            os.unlink(f"{self.name}/stdout")
+            os.unlink(f"{self.name}/stderr")
+            os.rmdir(self.name)
         except OSError:
             return False
         return True
@@ -129,11 +157,11 @@ def check_names(inputs: Iterable[str], outputs: Iterable[str]) -> None:
                 raise UsageError(f"{name!r} lies within the input {'/'.join(parts[:length])!r}; name it elsewhere")
 
 
-def _start_of(path: Path) -> tuple[bytes, bool]:
+def _start_of(path: str) -> tuple[bytes, bool]:
     try:
         if not os.stat(path).st_size:
             return b"", False
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             data = file.read(config.stdio_bytes_max + 1)
     except FileNotFoundError:
         return b"", False  # A call: its host has the streams.

@@ -20,9 +20,9 @@ class Spares:
     """Sandboxes that wait for their next body, under names that no body has heard of."""
 
     def __init__(self, folder: Path, most: int) -> None:
-        self._folder = folder  # of all sandboxes
+        self._folder = os.fspath(folder)  # of all sandboxes
         self._most = most
-        self._free: list[Path] = []
+        self._free: list[str] = []
         self._kept = 0
 
     def keep(self, sandbox: Sandbox) -> bool:
@@ -30,8 +30,8 @@ class Spares:
         if len(self._free) >= self._most or not self._is_as_made(sandbox):
             return False
         self._kept += 1
-        place = self._folder / f"{_NAME}-{self._kept}"
-        os.rename(sandbox.folder, place)
+        place = f"{self._folder}/{_NAME}-{self._kept}"
+        os.rename(sandbox.name, place)
         self._free.append(place)
         return True
 
@@ -39,32 +39,30 @@ class Spares:
         """Put one in the place of a sandbox that is to be made; False if there is none."""
         if not self._free:
             return False
-        os.rename(self._free.pop(), sandbox.folder)
+        os.rename(self._free.pop(), sandbox.name)
         return True
 
     def _is_as_made(self, sandbox: Sandbox) -> bool:
         """Whether the body has neither left a file, nor changed what was there before it, but for its streams."""
         reference = os.stat(self._folder)
+        folder_mode, stream_mode = reference.st_mode, stat.S_IFREG | reference.st_mode & 0o666
 
-        def is_ours(path: Path, mode: int) -> bool:
-            status = os.lstat(path)
-            known = (mode, reference.st_uid, reference.st_gid)
-            return (status.st_mode, status.st_uid, status.st_gid) == known
+        def is_ours(status: os.stat_result, mode: int) -> bool:
+            return status.st_mode == mode and (status.st_uid, status.st_gid) == (reference.st_uid, reference.st_gid)
 
-        def is_plain(path: Path) -> bool:
-            mode = stat.S_IFREG | reference.st_mode & 0o666
-            return is_ours(path, mode) and os.lstat(path).st_nlink == 1
+        def is_plain(name: str) -> bool:
+            status = os.lstat(name)
+            return is_ours(status, stream_mode) and status.st_nlink == 1
 
+        name = sandbox.name
+        folders = (sandbox.work_name, sandbox.scratch_name)
         try:
             return (
-                set(os.listdir(sandbox.folder)) == _MEMBERS
-                and all(
-                    is_ours(folder, reference.st_mode) for folder in (sandbox.folder, sandbox.work, sandbox.scratch)
-                )
-                and not os.listdir(sandbox.work)
-                and not os.listdir(sandbox.scratch)
-                and is_plain(sandbox.stdout)
-                and is_plain(sandbox.stderr)
+                set(os.listdir(name)) == _MEMBERS
+                and all(is_ours(os.lstat(folder), folder_mode) for folder in (name, *folders))
+                and not any(map(os.listdir, folders))
+                and is_plain(f"{name}/stdout")
+                and is_plain(f"{name}/stderr")
             )
         except OSError:
             return False

@@ -4,9 +4,11 @@ The worker starts this file before anything else. Where the kernel allows it, it
 store's objects read-only, and so does everything that it starts. It watches what it started, and when its
 worker is gone, it kills all of it. It needs nothing but the standard library, and it has one thread.
 
-A request is `<II` (bytes of the JSON that follows, number of file descriptors), with the descriptors attached,
-then the JSON: {"start": number, "argv", "folder", "variables", "without"} or {"kill": number, "signal"}. Programs have
-our own variables, but for those that the request sets, and those that they are to be without. The first three
+A request is `<II` (bytes of what follows, number of file descriptors), with the descriptors attached, then, as
+`marshal` writes it for the same interpreter to read, {"start": number, "argv", "folder", "variables", "without",
+"after"}, {"kill": number, "signal"} or {"take_back": number}. A program that is to start after another one starts at
+once where that has ended; until it does, it can be taken back, which is reported as {"returned"}. Programs have our
+own variables, but for those that the request sets, and those that they are to be without. The first three
 descriptors become the standard streams, others are kept, and `{fd}` in argv becomes their numbers. Reports are
 framed alike: {"started", "pid"}, {"failed", "message"}, {"ended", "code", "cpu_s", "memory_kb", "alone"}: processor
 seconds of the program and the processes that it has waited for, the memory of the largest of them at its most, and
@@ -18,9 +20,9 @@ from __future__ import annotations
 import array
 import ctypes
 import errno
-import json
+import marshal
 import os
-import selectors
+import select
 import signal
 import socket
 import struct
@@ -49,9 +51,13 @@ def send(channel: socket.socket, message: dict[str, Any], descriptors: tuple[int
 
 def framed(message: dict[str, Any], descriptors: tuple[int, ...]) -> tuple[bytes, list[Any]]:
     """The bytes of a message, and what is to be attached to the first of them."""
-    body = json.dumps(message).encode()
+    body = marshal.dumps(message)
     attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
     return HEAD.pack(len(body), len(descriptors)) + body, attached
+
+
+def loaded(body: bytes | bytearray) -> dict[str, Any]:
+    return marshal.loads(body)  # type: ignore[no-any-return] # noqa: S302 - no program has this socket, only we two
 
 
 def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
@@ -75,7 +81,7 @@ def receive(channel: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
         if not data:
             return None
         body += data
-    return json.loads(body.decode()), list(descriptors)
+    return loaded(body), list(descriptors)
 
 
 # --- the mounts ----------------------------------------------------------------------------------
@@ -160,6 +166,7 @@ class Spawner:
         self._processes: dict[int, subprocess.Popen[bytes]] = {}  # by pid
         self._pids: dict[int, int] = {}  # by the worker's number
         self._numbers: dict[int, int] = {}  # by pid
+        self._waiting: dict[int, tuple[dict[str, Any], list[int]]] = {}  # to be started, by whose end that is
         self._untold: dict[int, int] = {}  # what has started: numbers, with pids
         self._tell_at_s = 0.0
         self._variables = dict(os.environ)
@@ -177,29 +184,29 @@ class Spawner:
 
     def run(self) -> None:
         """Serves the worker until it is gone, then leaves nothing behind."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._channel, selectors.EVENT_READ)
-            selector.register(self._woken, selectors.EVENT_READ)
-            try:
-                while self._serve(selector.select(self._patience_s())):
-                    if self._untold and time.monotonic() >= self._tell_at_s:
-                        self._tell_started()
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # The worker is gone: that is what the next lines are for.
-            finally:
-                self._kill_all()
+        poll = select.poll()
+        for readable in (self._channel, self._woken):
+            poll.register(readable, select.POLLIN)
+        try:
+            while self._serve(poll.poll(self._patience_ms())):
+                if self._untold and time.monotonic() >= self._tell_at_s:
+                    self._tell_started()
+        except (BrokenPipeError, ConnectionResetError):
+            pass  # The worker is gone: that is what the next lines are for.
+        finally:
+            self._kill_all()
 
-    def _patience_s(self) -> float | None:
-        return max(0.0, self._tell_at_s - time.monotonic()) if self._untold else None
+    def _patience_ms(self) -> float | None:
+        return max(0.0, self._tell_at_s - time.monotonic()) * 1e3 if self._untold else None
 
     def _tell_started(self) -> None:
         untold, self._untold = self._untold, {}
         for number, pid in untold.items():
             send(self._channel, {"started": number, "pid": pid})
 
-    def _serve(self, ready: list[tuple[selectors.SelectorKey, int]]) -> bool:
-        for key, _events in ready:
-            if key.fileobj is self._woken:
+    def _serve(self, ready: list[tuple[int, int]]) -> bool:
+        for descriptor, _events in ready:
+            if descriptor == self._woken.fileno():
                 self._woken.recv(4096)
                 self._reap()
             else:
@@ -211,11 +218,33 @@ class Spawner:
 
     def _handle(self, request: dict[str, Any], descriptors: list[int]) -> None:
         if "start" in request:
-            self._start(request, descriptors)
+            after = request.get("after")
+            if after in self._pids:
+                self._waiting[after] = request, descriptors
+            else:
+                self._start(request, descriptors)
+        elif "take_back" in request:
+            self._take_back(request["take_back"])
         else:
             pid = self._pids.get(request["kill"])
             if pid is not None:
                 kill_group(pid, request["signal"])  # Not reaped yet, so the group is still this one.
+
+    def _take_back(self, number: int) -> None:
+        """What runs already stays: the end of the one before it says so."""
+        for before, (request, descriptors) in self._waiting.items():
+            if request["start"] == number:
+                del self._waiting[before]
+                for descriptor in descriptors:
+                    os.close(descriptor)
+                send(self._channel, {"returned": number})
+                return
+
+    def _start_next(self, number: int) -> None:
+        """What was to start after this one."""
+        waiting = self._waiting.pop(number, None)
+        if waiting is not None:
+            self._start(*waiting)
 
     def _start(self, request: dict[str, Any], descriptors: list[int]) -> None:
         number = request["start"]
@@ -255,6 +284,7 @@ class Spawner:
         return variables
 
     def _reap(self) -> None:
+        strays = False  # Perhaps.
         while True:
             try:
                 # The zombie keeps its pid, and so its group's, until the rest of the group is killed.
@@ -262,22 +292,25 @@ class Spawner:
             except ChildProcessError:
                 return
             if ended is None:
-                self._kill_strays()
+                if strays:
+                    self._kill_strays()
                 return
             process = self._processes.pop(ended.si_pid, None)
             if process is not None:
                 kill_group(ended.si_pid)
             _pid, status, use = os.wait4(ended.si_pid, 0)
+            # What it has left, whatever that is a child of, has an ancestor that has become our own child.
+            alone = self._processes.keys() >= set(children())
+            strays = strays or not alone
             if process is not None:
                 process.returncode = os.waitstatus_to_exitcode(status)
                 number = self._numbers.pop(ended.si_pid)
                 del self._pids[number]
+                self._untold.pop(number, None)
+                self._start_next(number)
                 cpu_s = use.ru_utime + use.ru_stime
                 report = {"ended": number, "code": process.returncode, "cpu_s": cpu_s, "memory_kb": use.ru_maxrss}
-                # What it has left, whatever that is a child of, has an ancestor that has become our own child.
-                report["alone"] = self._processes.keys() >= set(children())
-                self._untold.pop(number, None)
-                send(self._channel, report)
+                send(self._channel, {**report, "alone": alone})
 
     def _kill_strays(self) -> None:
         """Kills what left the group of a program that has ended; as an orphan it has become our child."""
@@ -324,10 +357,16 @@ def kill_marked_children() -> None:
 def children() -> list[int]:
     """The pids whose parent is this process."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
+        file = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return children_by_search()
+    try:
+        parts = []
+        while part := os.read(file, 1 << 16):
+            parts.append(part)
+    finally:
+        os.close(file)
+    return [int(word) for word in b"".join(parts).split()]
 
 
 def children_by_search() -> list[int]:

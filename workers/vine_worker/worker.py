@@ -127,6 +127,7 @@ class Worker:
             act.Verify: self._verifying.start,
             act.RemoveObjects: self._remove,
             act.StartBody: self._bodies.start,
+            act.TakeBackBody: self._bodies.take_back,
             act.KillBody: self._bodies.kill,
             act.MeasureUse: self._usage.measure,
             act.LookAtOutputs: self._growth.look,

@@ -181,10 +181,7 @@ class Dispatch:
             attempt = self._board.attempts[attempt_id]
             attempt.host = None
             attempt.started_s = 0.0
-            if attempt.stop is not None:
-                self._board.finish(attempt, None)
-            else:
-                self._board.make_ready(attempt)
+            self._board.take_back(attempt)
 
     def host_ended(self, event: act.HostEnded) -> None:
         host = self.pool.remove(event.host)
