@@ -91,7 +91,7 @@ def test_the_longest_unused_values_go_and_the_latest_stays_however_large(
     def value(name: str, size: int) -> None:
         path = tmp_path / name
         path.write_bytes(b"x" * size)
-        kept.value(os.fsencode(path), lambda content, _: loads.append((name, len(content))), True)
+        kept.value(os.fsencode(path), lambda content, buffers: loads.append((name, len(content))), True)
 
     for name, size in (("a", 4), ("b", 4), ("a", 4), ("c", 4), ("b", 4), ("large", 20), ("large", 20), ("b", 4)):
         value(name, size)
@@ -113,3 +113,32 @@ def test_small_files_are_read(tmp_path: Path) -> None:
     path = tmp_path / "value"
     path.write_bytes(b"small")
     assert mapped(os.fsencode(path), mmap.ACCESS_READ) == b"small"
+
+
+def test_an_array_is_loaded_once_and_each_call_has_a_view_of_its_own(tmp_path: Path) -> None:
+    shared = Shared(np.arange(100_000))
+    kept, loads = SharedValues(), []
+
+    def value() -> Any:
+        return kept.value(os.fsencode(shared.path), load, keep=False)
+
+    def load(content: Any, buffers: Any) -> Any:
+        loads.append(len(buffers))
+        return pickle.loads(memoryview(content)[1:], buffers=buffers)
+
+    first = value()
+    first.shape = (100, 1000)
+    first.dtype = np.uint64
+    second = value()
+    assert loads == [1]
+    assert (second.shape, second.dtype, second.flags.writeable) == ((100_000,), np.int64, False)
+    assert np.shares_memory(first, second)
+    with pytest.raises(ValueError, match="read-only"):
+        second[0] = 1
+
+
+def test_an_array_that_a_call_could_change_is_no_fixed_one() -> None:
+    for array in (np.zeros(9, [("a", "i8")]), np.array(["x", None], object)):
+        array.flags.writeable = False
+        assert not values.is_fixed_array(array)
+    assert not values.is_fixed_array(pickle.loads(pickle.dumps(np.arange(9)))), "its memory is its own"

@@ -17,11 +17,12 @@ import threading
 import types
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from vine import config
 from vine.client.registered import registry
 from vine.names import TaskId
+from vine_function_host.standins import result_at, shared_at
 
 if TYPE_CHECKING:
     from vine.client.shared import Shared
@@ -110,16 +111,6 @@ class Alone(Links):
 
     def reduce(self, value: object) -> Any:
         return reduce_value(value)
-
-
-def result_at(place: int) -> NoReturn:
-    """Stands for another task's result. Function hosts put their own in its place: see `Serialiser.load` there."""
-    raise TypeError(f"the result {place} of another task is filled in where the call runs")
-
-
-def shared_at(place: int, keep: bool) -> NoReturn:
-    """Stands for a shared value, which function hosts put in its place; they keep what cannot change."""
-    raise TypeError(f"the shared value {place} is filled in where the call runs")
 
 
 class _Pickling(threading.local):

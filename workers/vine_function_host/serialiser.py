@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from vine_function_host import standins
 from vine_function_host.buffers import BUFFERS, parts_of_file
 from vine_function_host.frames import SHARED
 from vine_function_host.payload import DILL, MANY, PICKLE, apart
@@ -19,10 +21,7 @@ if TYPE_CHECKING:
     from vine_function_host.frames import Blob
 
     Content = bytes | memoryview
-    Standins = dict[tuple[str, str], Callable[..., Any]]  # what functions that pickles name are here
 
-RESULT_AT = ("vine.client.links", "result_at")  # the function that stands in arguments for another task's result
-SHARED_AT = ("vine.client.links", "shared_at")  # ... and for a value that calls share
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 REGISTERED_MAX = 16  # Sets of serialisers that are remembered: each further one follows a registration.
 
@@ -80,60 +79,31 @@ class Serialiser:
         payload, buffers = parted(content_of(blobs[0]))
         many = payload[:1] == MANY
         payload = payload[1:] if many else payload
-        standins: Standins = {}
-        if len(blobs) > 1:
-            shared = [path for where, path in blobs if where == SHARED]
-            results = blobs[1 : len(blobs) - len(shared)]
-            standins = self._places(results, shared, registered)
-        args, kwargs = self.load(payload, registered, standins, buffers)
+        if len(blobs) == 1:
+            args, kwargs = self.load(payload, registered, buffers)
+            return many, args, kwargs
+        standins.places = _Filled(self, self._shared, blobs, registered)
+        try:
+            args, kwargs = self.load(payload, registered, buffers)
+        finally:
+            standins.places = standins.NOWHERE
         return many, args, kwargs
-
-    def _places(self, results: Sequence[Blob], shared: Sequence[bytes], registered: Registered | None) -> Standins:
-        loaded: dict[object, Any] = {}  # a value that is named twice is one object, as it was at the client
-
-        def load(content: Content, buffers: Sequence[memoryview] = ()) -> Any:
-            return self.load(content, registered, None, buffers)
-
-        def result_at(place: int) -> Any:
-            if place not in loaded:
-                loaded[place] = load(content_of(results[place]))
-            return loaded[place]
-
-        def shared_at(place: int, keep: bool) -> Any:
-            path = shared[place]
-            if path not in loaded:
-                loaded[path] = self._shared.value(path, load, keep)
-            return loaded[path]
-
-        return {RESULT_AT: result_at, SHARED_AT: shared_at}
 
     def keep_shared(self, blobs: Sequence[Blob], registered: Registered | None) -> None:
         """Loads what calls share; for forks, of which each may do to it what it likes."""
-
-        def load(content: Content, buffers: Sequence[memoryview]) -> Any:
-            return self.load(content, registered, None, buffers)
-
         for where, path in blobs:
             if where == SHARED:
-                self._shared.value(path, load, keep=True)
+                self._shared.value(path, partial(self.load, registered=registered), keep=True)
 
-    def load(
-        self,
-        content: Content,
-        registered: Registered | None = None,
-        standins: Standins | None = None,
-        buffers: Sequence[memoryview] = (),
-    ) -> Any:
-        """What was serialised; `standins` are called in place of the functions that it names."""
+    def load(self, content: Content, registered: Registered | None = None, buffers: Sequence[memoryview] = ()) -> Any:
+        """What was serialised."""
         if content[:1] == BUFFERS:
             content, buffers = parted(content)
         by_pickle, body = content[:1] == PICKLE, memoryview(content)[1:]
-        if registered is not None:
-            standins = {**(standins or {}), **dict.fromkeys(LOADED, registered.loaded)}
-        if not standins:
+        if registered is None:
             return (pickle if by_pickle else self.dill()).loads(body, buffers=buffers)
         reader = self._reader(by_pickle)(io.BytesIO(body), buffers=buffers)
-        reader.standins = standins
+        reader.loaded = registered.loaded
         return reader.load()
 
     def _reader(self, by_pickle: bool) -> Any:
@@ -142,8 +112,7 @@ class Serialiser:
             base: Any = pickle.Unpickler if by_pickle else self.dill().Unpickler
 
             def find_class(reader: Any, module: str, name: str) -> Any:
-                standin = reader.standins.get((module, name))
-                return base.find_class(reader, module, name) if standin is None else standin
+                return reader.loaded if (module, name) in LOADED else base.find_class(reader, module, name)
 
             self._readers[mark] = type("Reader", (base,), {"find_class": find_class})
         return self._readers[mark]
@@ -193,6 +162,32 @@ class Serialiser:
         pickler.reducer_override = reduce
         pickler.dump(value)
         return stream.getvalue()
+
+
+class _Filled(standins.Places):
+    """The values that one call refers to; one that is named twice is one object, as it was at the client."""
+
+    __slots__ = ("_known", "_load", "_paths", "_results", "_shared")
+
+    def __init__(
+        self, serialiser: Serialiser, shared: SharedValues, blobs: Sequence[Blob], registered: Registered | None
+    ) -> None:
+        self._paths = [path for where, path in blobs if where == SHARED]  # They come last.
+        self._results = blobs[1 : len(blobs) - len(self._paths)]
+        self._load = serialiser.load if registered is None else partial(serialiser.load, registered=registered)
+        self._shared = shared
+        self._known: dict[object, Any] = {}
+
+    def result(self, place: int) -> Any:
+        if place not in self._known:
+            self._known[place] = self._load(content_of(self._results[place]))
+        return self._known[place]
+
+    def shared(self, place: int, keep: bool) -> Any:
+        path = self._paths[place]
+        if path not in self._known:
+            self._known[path] = self._shared.value(path, self._load, keep)
+        return self._known[path]
 
 
 def refuse_open_files(value: Any) -> Any:

@@ -1,8 +1,9 @@
 """Which memory do values lie in that come by files: maps, of which the values that many calls share are kept.
 
 What a call alone is given is mapped privately: it may write there, and nobody else sees it. What calls share is
-mapped for reading. A shared value that cannot change is loaded once and kept. Any other is loaded anew for each
-call, and that costs little where arrays make it large: their memory is the map.
+mapped for reading. A shared value that cannot change is loaded once and kept. So is an array whose memory is the map:
+each call has a view of its own, for it might change what lies where in it. Any other value is loaded anew for each
+call, and that costs little where arrays make it large.
 """
 
 from __future__ import annotations
@@ -46,36 +47,65 @@ def parted(content: Content) -> tuple[Content, Sequence[memoryview]]:
     return opened(memoryview(content)) if content[:1] == BUFFERS else (content, ())
 
 
+class _Map:
+    """A file that calls share."""
+
+    __slots__ = ("array", "buffers", "content")
+
+    def __init__(self, content: Content, buffers: Sequence[memoryview]) -> None:
+        self.content = content
+        self.buffers = buffers
+        self.array: Any = None  # that it is, if it is just that
+
+
 class SharedValues:
     """The values that calls share, by the paths of their files: a path stands for one content for ever."""
 
     def __init__(self) -> None:
-        self._maps: OrderedDict[bytes, tuple[Content, Sequence[memoryview]]] = OrderedDict()
+        self._maps: OrderedDict[bytes, _Map] = OrderedDict()
         self._kept: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()  # with the bytes of their files
         self._kept_bytes = 0
 
-    def value(self, path: bytes, load: Callable[[Content, Sequence[memoryview]], Any], keep: bool) -> Any:
-        """What the file holds; it is kept for later calls if `keep` says that none can change it."""
+    def value(self, path: bytes, load: Callable[..., Any], keep: bool) -> Any:
+        """What the file holds, as `load(content, buffers=)` makes it; kept for later calls if `keep` is true.
+
+        That says that nobody can change it, or that nobody else would see it.
+        """
         kept = self._kept.get(path)
         if kept is not None:
             self._kept.move_to_end(path)
             return kept[0]
-        content, buffers = self._content(path)
-        value = load(content, buffers)
+        lies = self._map(path)
+        if lies.array is not None:
+            return lies.array.view()
+        value = load(lies.content, buffers=lies.buffers)
         if keep:
-            size = len(content) + sum(map(len, buffers))
-            self._kept[path] = (value, size)
-            self._kept_bytes += size
-            while self._kept_bytes > KEPT_BYTES_MAX and len(self._kept) > 1:
-                self._kept_bytes -= self._kept.popitem(last=False)[1][1]
+            self._keep(path, value, len(lies.content) + sum(map(len, lies.buffers)))
+        elif is_fixed_array(value):
+            lies.array = value
+            return value.view()
         return value
 
-    def _content(self, path: bytes) -> tuple[Content, Sequence[memoryview]]:
-        content = self._maps.get(path)
-        if content is None:
-            content = self._maps[path] = parted(mapped(path, mmap.ACCESS_READ))
+    def _keep(self, path: bytes, value: Any, size: int) -> None:
+        self._kept[path] = (value, size)
+        self._kept_bytes += size
+        while self._kept_bytes > KEPT_BYTES_MAX and len(self._kept) > 1:
+            self._kept_bytes -= self._kept.popitem(last=False)[1][1]
+
+    def _map(self, path: bytes) -> _Map:
+        lies = self._maps.get(path)
+        if lies is None:
+            lies = self._maps[path] = _Map(*parted(mapped(path, mmap.ACCESS_READ)))
             if len(self._maps) > KEPT_MAPS_MAX:
                 self._maps.popitem(last=False)
         else:
             self._maps.move_to_end(path)
-        return content
+        return lies
+
+
+def is_fixed_array(value: Any) -> bool:
+    """Whether it is an array of NumPy's whose elements nobody can change, and are named by nothing that can change."""
+    kind = type(value)
+    if kind.__name__ != "ndarray" or kind.__module__ != "numpy":
+        return False
+    return not value.flags.writeable and not value.dtype.hasobject and value.dtype.names is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from vine import config
 from vine.names import AttemptId, ObjectId
@@ -23,6 +24,7 @@ class State(enum.Enum):
     ENDED = "ended"
 
 
+_NEEDS_REMEMBERED = 1024  # Calls of a function mostly need what the one before has needed.
 AT_ONCE = frozenset({Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT})  # In a time of grace it would take still more.
 
 _legal = {
@@ -95,11 +97,15 @@ def needs_sandbox(assignment: Assignment) -> bool:
 
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
     """Everything that must be complete here before the body may start."""
-    named = [assignment.function, assignment.payload_object, assignment.environment]
-    if assignment.values or assignment.inputs or assignment.shared:
-        named += [value.object_id for value in assignment.values]
-        named += [mount.object_id for mount in assignment.inputs]
-        named += assignment.shared
+    named = (assignment.function, assignment.payload_object, assignment.environment, *assignment.shared)
+    if assignment.values or assignment.inputs:
+        named += tuple([value.object_id for value in assignment.values])
+        named += tuple([mount.object_id for mount in assignment.inputs])
+    return _each_once(*named)
+
+
+@lru_cache(_NEEDS_REMEMBERED)
+def _each_once(*named: ObjectId | None) -> tuple[ObjectId, ...]:
     return tuple(dict.fromkeys([object_id for object_id in named if object_id is not None]))
 
 

@@ -169,10 +169,10 @@ def test_calls_that_were_not_begun_are_given_back_without_their_sandboxes(warm: 
 def test_what_was_answered_is_told_before_what_comes_back(warm: Warm) -> None:
     """The answer is in the socket when the calls are asked back: else two calls would seem to run."""
     warm.start()
-    attempt = warm.call(1, lambda: "answered")
     (host,) = warm.hosts.by_descriptor.values()
     while act.HostReady(1) not in warm.told:
         warm.hosts.hear(host)
+    attempt = warm.call(1, lambda: "answered")  # Now, or it might be heard with the other news.
     assert select.select([host.channel], [], [], 20)[0]
     warm.told.clear()
     warm.hosts.take_back(act.TakeBack(1))
