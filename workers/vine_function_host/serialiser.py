@@ -82,7 +82,8 @@ class Serialiser:
         if len(blobs) == 1:
             args, kwargs = self.load(payload, registered, buffers)
             return many, args, kwargs
-        standins.places = _Filled(self, self._shared, blobs, registered)
+        load = self.load if registered is None else partial(self.load, registered=registered)
+        standins.places = _Filled(blobs, self._shared, load)
         try:
             args, kwargs = self.load(payload, registered, buffers)
         finally:
@@ -167,26 +168,26 @@ class Serialiser:
 class _Filled(standins.Places):
     """The values that one call refers to; one that is named twice is one object, as it was at the client."""
 
-    __slots__ = ("_known", "_load", "_paths", "_results", "_shared")
+    __slots__ = ("_blobs", "_known", "_load", "_values")
 
-    def __init__(
-        self, serialiser: Serialiser, shared: SharedValues, blobs: Sequence[Blob], registered: Registered | None
-    ) -> None:
-        self._paths = [path for where, path in blobs if where == SHARED]  # They come last.
-        self._results = blobs[1 : len(blobs) - len(self._paths)]
-        self._load = serialiser.load if registered is None else partial(serialiser.load, registered=registered)
-        self._shared = shared
+    def __init__(self, blobs: Sequence[Blob], values: SharedValues, load: Callable[..., Any]) -> None:
+        self._blobs = blobs  # the arguments, then results, then shared values
+        self._values = values
+        self._load = load
         self._known: dict[object, Any] = {}
 
     def result(self, place: int) -> Any:
         if place not in self._known:
-            self._known[place] = self._load(content_of(self._results[place]))
+            self._known[place] = self._load(content_of(self._blobs[1 + place]))
         return self._known[place]
 
     def shared(self, place: int, keep: bool) -> Any:
-        path = self._paths[place]
+        first = 1
+        while self._blobs[first][0] != SHARED:
+            first += 1
+        path = self._blobs[first + place][1]
         if path not in self._known:
-            self._known[path] = self._shared.value(path, self._load, keep)
+            self._known[path] = self._values.value(path, self._load, keep)
         return self._known[path]
 
 
