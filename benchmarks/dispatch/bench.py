@@ -31,7 +31,16 @@ class Bench:
 def bench() -> Iterator[Bench]:
     with (
         tempfile.TemporaryDirectory(prefix="vine-dispatch-") as folder,
-        vine.Manager(run_info_path=folder) as manager,
+        joined(vine.Manager(run_info_path=folder)) as at,
+    ):
+        yield at
+
+
+@contextmanager
+def joined(manager: vine.Manager) -> Iterator[Bench]:
+    """A bench with this manager."""
+    with (
+        manager,
         vine.Executor(manager, min_workers=1, max_workers=1, cores=SLOTS) as executor,
     ):
         manager.wait_for_workers(1, timeout=_READY_S)

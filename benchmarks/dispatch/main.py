@@ -10,6 +10,7 @@ from benchmarks.dispatch.bench import Bench, bench
 from benchmarks.dispatch.calls import calls
 from benchmarks.dispatch.commands import commands
 from benchmarks.dispatch.isolated import isolated
+from benchmarks.dispatch.journal import journal
 from benchmarks.dispatch.latency import latency
 from benchmarks.dispatch.shared import shared
 from benchmarks.dispatch.startup import startup
@@ -17,7 +18,7 @@ from benchmarks.figures import Figure, show
 from vine.errors import ExitCode, VineError
 
 # Those that start what they need themselves. They come first: nothing else runs beside them.
-ALONE: dict[str, Callable[[int], list[Figure]]] = {"startup": startup}
+ALONE: dict[str, Callable[[int], list[Figure]]] = {"startup": startup, "journal": journal}
 # Those on one bench, each with how many tasks a round has.
 BENCHMARKS: dict[str, tuple[Callable[[Bench, int, int], list[Figure]], int]] = {
     "calls": (calls, 10_000),

@@ -11,14 +11,9 @@ import pytest
 
 from tests.function_host.running import RunningHost, value_of
 from vine.client import links
-from vine_function_host import frames, standins
+from vine_function_host import frames
 
 pytestmark = pytest.mark.live
-
-
-def test_both_ends_mean_the_same_by_what_stands_for_other_values() -> None:
-    for function in (links.result_at, links.shared_at):
-        assert function.__module__ == standins.__name__, "a host would look for it in an environment that lacks vine"
 
 
 def test_a_result_that_cannot_be_serialised_is_an_error_that_names_its_type(host: RunningHost) -> None:
