@@ -89,6 +89,10 @@ def test_a_name_is_taken_in_its_plainest_form() -> None:
         (lambda task: task.add_input("path", "name"), "is no declared file"),
         (lambda task: task.exit_code, "has not ended"),
         (lambda task: task.set_time_min(-1), "seconds=-1 is no amount"),
+        (lambda task: task.set_time_max("long"), "seconds='long' is no amount"),
+        (lambda task: task.set_retries(-1), "-1 is no number of more tries: give 0 or more"),
+        (lambda task: task.set_retries(2**70), "is no number of more tries"),
+        (lambda task: task.set_retries(True), "True is no number of more tries"),
         (lambda task: task.set_max_forsaken(1.5), "1.5 is no number of times"),
         (lambda task: task.set_category(5), "5 is no name of a category"),
     ],
@@ -101,11 +105,9 @@ def test_nonsense_is_refused_when_it_is_said(wrong: Any, match: str) -> None:
 @pytest.mark.parametrize(
     "break_it",
     [
-        lambda task: task.set_retries(-1),
-        lambda task: task.set_time_max("long"),
         lambda task: task.set_tag("\udc80"),
         lambda task: task.set_env_var("BIG", "x" * 10_000),
-        lambda task: task.set_retries(2**70),
+        lambda task: task.set_priority(2e9),
     ],
 )
 def test_what_the_wire_does_not_admit_is_refused_before_it_is_sent(break_it: Any) -> None:
@@ -160,8 +162,8 @@ def test_a_variable_that_is_not_text_is_refused_with_its_name() -> None:
 
 def test_a_setting_that_cannot_be_meant_is_named() -> None:
     task = Task("true")
-    task.set_retries(-2)
-    with pytest.raises(errors.UsageError, match="Expected `int` >= 0 - in `retries`"):
+    task.set_priority(-2e9)
+    with pytest.raises(errors.UsageError, match="Expected `float` >= -1000000000.0 - in `priority`"):
         spec_of(task)
 
 

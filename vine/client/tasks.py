@@ -169,6 +169,8 @@ class Task(Ended, Sized):
 
     def set_retries(self, retries: int) -> None:
         """So many more tries after failures of its own; losing a worker does not count."""
+        if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries < 1 << 63:
+            raise errors.UsageError(f"{retries!r} is no number of more tries: give 0 or more")
         self._retries = retries
 
     def set_max_forsaken(self, count: int) -> None:
@@ -186,7 +188,7 @@ class Task(Ended, Sized):
 
     def set_time_max(self, seconds: float) -> None:
         """Killed when it runs longer."""
-        self._time_limit_s = seconds
+        self._time_limit_s = amount("seconds", seconds)
 
     def set_time_start(self, at: float) -> None:
         """It waits until then: seconds since the epoch, as `time.time()` tells them, or TaskVine's microseconds."""

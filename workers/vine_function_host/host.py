@@ -124,16 +124,18 @@ class Host:
 
     def _run(self, call: Call) -> int:
         started_s = time.perf_counter()
+        registered = None  # Until the function is loaded, which may fail.
         try:
             loaded = self._prepared(call)
-            many, args, kwargs = self._serialiser.arguments(call.blobs, loaded.registered)
+            registered = loaded.registered
+            many, args, kwargs = self._serialiser.arguments(call.blobs, registered)
             self._times_before = os.times()
             started_s = time.perf_counter()
             if many:
                 return self._run_many(call.number, loaded, args, kwargs)
             result = loaded.function(*args, **kwargs)
             run_s = time.perf_counter() - started_s
-            value = self._dump_result(result, loaded.registered, self._options.inline_bytes)
+            value = self._dump_result(result, registered, self._options.inline_bytes)
             self._answer(call.number, VALUE, value, run_s)
         except UnsendableError as why:
             self._answer(call.number, UNSENDABLE, [], time.perf_counter() - started_s, str(why))
@@ -143,7 +145,8 @@ class Host:
             return code
         except BaseException as error:  # noqa: BLE001 - whatever the user's function raises is the call's result
             run_s = time.perf_counter() - started_s
-            self._answer(call.number, EXCEPTION, [dump_exception(self._serialiser, error)], run_s, safe_words(error))
+            failure = dump_exception(self._serialiser, error, registered)
+            self._answer(call.number, EXCEPTION, [failure], run_s, safe_words(error))
         return 0
 
     def _prepared(self, call: Call) -> Loaded:
@@ -173,7 +176,7 @@ class Host:
         except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001 - as in `_run`
-            failure = dump_exception(self._serialiser, error)
+            failure = dump_exception(self._serialiser, error, loaded.registered)
             results += (LENGTH.pack(len(failure)), failure)
             brings, words = EXCEPTION, safe_words(error)
         self._answer(number, brings, results, time.perf_counter() - started_s, words)
