@@ -163,7 +163,7 @@ def test_a_variable_that_is_not_text_is_refused_with_its_name() -> None:
 def test_a_setting_that_cannot_be_meant_is_named() -> None:
     task = Task("true")
     task.set_priority(-2e9)
-    with pytest.raises(errors.UsageError, match="Expected `float` >= -1000000000.0 - in `priority`"):
+    with pytest.raises(errors.UsageError, match=r"Expected `float` >= -1000000000\.0 - in `priority`"):
         spec_of(task)
 
 
