@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from pathlib import Path
 
@@ -90,6 +91,26 @@ def test_what_killed_workers_left_is_taken_over_and_their_folders_are_removed(tm
     assert third.holdings.chunk_count(keys[0]) == 1
     end(third)
     assert names(tmp_path) == []
+
+
+def test_a_folder_that_is_taken_for_a_killed_workers_before_its_own_has_locked_it_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given one worker that has made its folder, and another that starts before the first one goes on
+    flock, beside = fcntl.flock, list[Places]()
+
+    def start_beside(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", flock)
+        beside.append(Places(tmp_path, WorkerId("w2"), None, ROOM))
+        flock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", start_beside)
+    # when it goes on, then both are there
+    first = Places(tmp_path, WorkerId("w1"), None, ROOM)
+    assert names(tmp_path) == [STORE, "vine-worker-w1", "vine-worker-w2"]
+    assert first.spill.is_dir()
+    end(first)
+    end(beside[0])
 
 
 def test_a_worker_that_is_started_again_finds_its_folder_free(tmp_path: Path) -> None:

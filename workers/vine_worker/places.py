@@ -112,10 +112,14 @@ def open_store(base: Path, capacity_bytes: int, host_name: str | None) -> Store:
     raise AssertionError("numbers do not end")
 
 
-def take_lock(folder: Path) -> int:
+def take_lock(folder: Path, wait: bool = False) -> int:
     """Says that the folder's worker lives; the kernel takes it back however it dies."""
     descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BaseException:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -131,8 +135,12 @@ def make_own(base: Path, folder: Path) -> int:
         with contextlib.suppress(OSError):  # What its last program still writes is for the next worker.
             remove(left)
         os.close(lock)
-    folder.mkdir(mode=0o700)
-    return take_lock(folder)
+    while True:
+        folder.mkdir(mode=0o700)
+        lock = take_lock(folder, wait=True)
+        if os.fstat(lock).st_nlink:
+            return lock
+        os.close(lock)  # One that starts beside us had it first, took the folder for a killed worker's, and removed it.
 
 
 def _is_ours(left: Path) -> bool:
