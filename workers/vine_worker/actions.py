@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from vine.names import AttemptId, FileId, ObjectId, TransferId
 from vine.wire.parts import Assignment, InlineObject, LibraryOrder, Limits, MadeOutput, Manifest, Measured, Outcome
@@ -10,48 +10,46 @@ from vine.wire.worker_messages import ChangeSources, DownloadUrl, FetchObject, F
 from vine_worker.functions.pool import HostKind
 from vine_worker.resources import Grant
 
+
+class Said(msgspec.Struct, frozen=True, gc=False):
+    """What core and driver say to each other. Several are made for each call, and so of the kind that is made fastest."""
+
+
 # --- actions -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(Said, frozen=True):
     message: FromWorker
 
 
-@dataclass(frozen=True, slots=True)
-class Admitted:
+class Admitted(Said, frozen=True):
     """The manager has welcomed us: wants are checked with this key, and so many flows served."""
 
     source_key: bytes
     transfers_max: int
 
 
-@dataclass(frozen=True, slots=True)
-class StartFetch:
+class StartFetch(Said, frozen=True):
     order: FetchObject
 
 
-@dataclass(frozen=True, slots=True)
-class ChangeFetch:
+class ChangeFetch(Said, frozen=True):
     """Let a fetch that runs go on from other sources."""
 
     change: ChangeSources
 
 
-@dataclass(frozen=True, slots=True)
-class StopFetch:
+class StopFetch(Said, frozen=True):
     transfer_id: TransferId
 
 
-@dataclass(frozen=True, slots=True)
-class KeepObject:
+class KeepObject(Said, frozen=True):
     """Put these bytes into the store; answered by `Kept`."""
 
     item: InlineObject
 
 
-@dataclass(frozen=True, slots=True)
-class StartUnpack:
+class StartUnpack(Said, frozen=True):
     """Answered by `Unpacked`."""
 
     object_id: ObjectId
@@ -60,43 +58,37 @@ class StartUnpack:
     ahead: bool = False  # the archive still arrives: nothing is kept before `ArchiveCame`
 
 
-@dataclass(frozen=True, slots=True)
-class ArchiveCame:
+class ArchiveCame(Said, frozen=True):
     """The archive that is unpacked as this object is complete and verified."""
 
     object_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class StopUnpack:
+class StopUnpack(Said, frozen=True):
     """End it, and leave nothing of it; answered by `Unpacked` as ever."""
 
     object_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class StartDownload:
+class StartDownload(Said, frozen=True):
     """Answered by `DownloadEnded`, with the object pinned."""
 
     order: DownloadUrl
 
 
-@dataclass(frozen=True, slots=True)
-class StopDownload:
+class StopDownload(Said, frozen=True):
     """It is answered all the same."""
 
     download_id: TransferId
 
 
-@dataclass(frozen=True, slots=True)
-class Unpin:
+class Unpin(Said, frozen=True):
     """Ended attempts and unpackings need these no more; what they need was pinned as `WorkerCore.claims` said."""
 
     object_ids: tuple[ObjectId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
+class Rate(Said, frozen=True):
     """These may go for room, or not; `forever`: they stay in the workspace when the worker ends."""
 
     object_ids: tuple[ObjectId, ...]
@@ -104,20 +96,17 @@ class Rate:
     forever: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Verify:
+class Verify(Said, frozen=True):
     """Hash this object again; answered by `Verified`."""
 
     object_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class RemoveObjects:
+class RemoveObjects(Said, frozen=True):
     object_ids: tuple[ObjectId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StartBody:
+class StartBody(Said, frozen=True):
     """Make the sandbox and start the command or interpreter, when another one ends; answered by `BodyEnded`."""
 
     assignment: Assignment
@@ -125,21 +114,18 @@ class StartBody:
     behind: AttemptId | None = None  # that other one; None is at once
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBackBody:
+class TakeBackBody(Said, frozen=True):
     """Do not start what waits behind another one; answered by `BodyReturned`, unless it has been started already."""
 
     attempt: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
-class KillBody:
+class KillBody(Said, frozen=True):
     attempt: AttemptId
     force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(Said, frozen=True):
     """A body that runs, on a host or (None) by itself, and what it may use."""
 
     attempt: AttemptId
@@ -147,15 +133,13 @@ class Probe:
     limits: Limits | None
 
 
-@dataclass(frozen=True, slots=True)
-class MeasureUse:
+class MeasureUse(Said, frozen=True):
     """Answered by `Used`."""
 
     probes: tuple[Probe, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Watched:
+class Watched(Said, frozen=True):
     """An output that is looked at while its task runs, and how much of it the manager has been told."""
 
     attempt: AttemptId
@@ -164,15 +148,13 @@ class Watched:
     told_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class LookAtOutputs:
+class LookAtOutputs(Said, frozen=True):
     """Answered by `Grown`."""
 
     outputs: tuple[Watched, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Collect:
+class Collect(Said, frozen=True):
     """Take what the attempt left, check its inputs, remove its sandbox; answered by `Collected`."""
 
     assignment: Assignment
@@ -183,16 +165,14 @@ class Collect:
     wanted: bool = True  # It was not cancelled: outputs of a failure are to be kept.
 
 
-@dataclass(frozen=True, slots=True)
-class StartHost:
+class StartHost(Said, frozen=True):
     """Answered by `HostReady`, later `HostEnded`."""
 
     host: int
     kind: HostKind
 
 
-@dataclass(frozen=True, slots=True)
-class StartLibrary:
+class StartLibrary(Said, frozen=True):
     """Load a library in a process that hosts of this kind are then forked from.
 
     Answered by `LibraryReady`, later `LibraryGone`, or by `LibraryGone` alone.
@@ -204,35 +184,30 @@ class StartLibrary:
     kind: HostKind
 
 
-@dataclass(frozen=True, slots=True)
-class EndLibrary:
+class EndLibrary(Said, frozen=True):
     instance: int
     force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class RunCall:
+class RunCall(Said, frozen=True):
     """Give the call to the host; answered by `CallsEnded`."""
 
     host: int
     assignment: Assignment
 
 
-@dataclass(frozen=True, slots=True)
-class TakeBack:
+class TakeBack(Said, frozen=True):
     """Take back the calls that the host has not begun; answered by `CallsReturned`."""
 
     host: int
 
 
-@dataclass(frozen=True, slots=True)
-class EndHost:
+class EndHost(Said, frozen=True):
     host: int
     force: bool
 
 
-@dataclass(frozen=True, slots=True)
-class End:
+class End(Said, frozen=True):
     """Stop everything, clean up, exit."""
 
     reason: str
@@ -272,53 +247,46 @@ Action = (
 # --- local events --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
+class Kept(Said, frozen=True):
     object_id: ObjectId
     message: str = ""  # why it could not be kept
     disk_full: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Arriving:
+class Arriving(Said, frozen=True):
     """Room was made for an object that a transfer brings: what comes of it can be read from now on."""
 
     object_id: ObjectId
 
 
-@dataclass(frozen=True, slots=True)
-class Unpacked:
+class Unpacked(Said, frozen=True):
     object_id: ObjectId
     message: str = ""  # why it could not be unpacked
     disk_full: bool = False
     cut: bool = False  # it was stopped, or what had come of its archive is gone: it can be begun again
 
 
-@dataclass(frozen=True, slots=True)
-class Verified:
+class Verified(Said, frozen=True):
     """Whether the object's bytes are still its own; if not, it is in nobody's reach any more."""
 
     object_id: ObjectId
     good: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Evicted:
+class Evicted(Said, frozen=True):
     """The store needed room, and gave up these."""
 
     object_ids: tuple[ObjectId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Lost:
+class Lost(Said, frozen=True):
     """Another worker of this host has found these altered, whoever needs them here."""
 
     object_ids: tuple[ObjectId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How a body ended, before its outputs were looked at."""
+class Ending(Said, frozen=True, eq=False):
+    """How a body ended, before its outputs were looked at. Two are equal if they tell the same, whatever was used."""
 
     outcome: Outcome
     exit_code: int | None = None
@@ -326,26 +294,33 @@ class Ending:
     value: bytes | None = None
     value_path: str | None = None  # where the body left a value over the inline limit
     run_s: float | None = None  # by the body's own clock
-    cpu_s: float = field(default=0.0, compare=False)
-    memory_mb: float = field(default=0.0, compare=False)  # that its largest process had at most
-    left_mb: float = field(default=0.0, compare=False)  # of a call: that its host has left
+    cpu_s: float = 0.0
+    memory_mb: float = 0.0  # that its largest process had at most
+    left_mb: float = 0.0  # of a call: that its host has left
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Ending) and self._told == other._told
+
+    def __hash__(self) -> int:
+        return hash(self._told)
+
+    @property
+    def _told(self) -> tuple[object, ...]:
+        return self.outcome, self.exit_code, self.message, self.value, self.value_path, self.run_s
 
 
-@dataclass(frozen=True, slots=True)
-class BodyEnded:
+class BodyEnded(Said, frozen=True):
     attempt: AttemptId
     ending: Ending
 
 
-@dataclass(frozen=True, slots=True)
-class BodyReturned:
+class BodyReturned(Said, frozen=True):
     """It had not begun, and will not; nothing of it is left."""
 
     attempt: AttemptId
 
 
-@dataclass(frozen=True, slots=True)
-class Collected:
+class Collected(Said, frozen=True):
     """What an attempt left; `outcome` is set when that changes how it ended."""
 
     attempt: AttemptId
@@ -361,35 +336,30 @@ class Collected:
     disk_mb: float = 0.0  # that lay in its sandbox
 
 
-@dataclass(frozen=True, slots=True)
-class Used:
+class Used(Said, frozen=True):
     """What bodies use now; of calls, whose host had others before, no processor time."""
 
     uses: tuple[tuple[AttemptId, Measured], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Grown:
+class Grown(Said, frozen=True):
     """What watched outputs have had added: where that begins, and the bytes. One that begins at 0 was begun anew."""
 
     parts: tuple[tuple[AttemptId, FileId, int, bytes], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HostReady:
+class HostReady(Said, frozen=True):
     host: int
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryReady:
+class LibraryReady(Said, frozen=True):
     """It is loaded. Where it cannot be forked, each of its hosts loads it for itself, and runs its calls itself."""
 
     instance: int
     forkable: bool
 
 
-@dataclass(frozen=True, slots=True)
-class LibraryGone:
+class LibraryGone(Said, frozen=True):
     """Its process has ended, and so do all hosts that were forked from it."""
 
     instance: int
@@ -397,24 +367,21 @@ class LibraryGone:
     value: bytes | None = None  # the serialised exception that was raised while it loaded
 
 
-@dataclass(frozen=True, slots=True)
-class CallsEnded:
+class CallsEnded(Said, frozen=True):
     """How these calls of a host ended, in the order in which they ran."""
 
     host: int
     ends: tuple[tuple[AttemptId, Ending], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class CallsReturned:
+class CallsReturned(Said, frozen=True):
     """These calls had not begun; what the host has besides is at most the call that it runs."""
 
     host: int
     attempts: tuple[AttemptId, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class HostEnded:
+class HostEnded(Said, frozen=True):
     """The host's process is gone; `unread` are the calls that it had not begun."""
 
     host: int

@@ -7,8 +7,10 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from vine import config
 from vine.errors import VineError
@@ -145,7 +147,7 @@ class Bodies:
         if body.channel is not None:
             ending = self._ending_of_interpreter(body, ending)
         memory_mb = max(ending.memory_mb, process.megabytes(ended.memory_kb))
-        ending = replace(ending, cpu_s=max(ending.cpu_s, ended.cpu_s), memory_mb=memory_mb)
+        ending = msgspec.structs.replace(ending, cpu_s=max(ending.cpu_s, ended.cpu_s), memory_mb=memory_mb)
         return act.BodyEnded(body.assignment.attempt, ending)
 
     def number_of(self, attempt: AttemptId) -> int | None:

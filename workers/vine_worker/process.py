@@ -8,9 +8,10 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+
+import msgspec
 
 from vine import config
 from vine.environments.running import entrance, interpreter_in, variables_in
@@ -134,7 +135,7 @@ def ending_of_answer(answer: Answer) -> Ending:
     if answer.use == frames.NO_USE:
         return ending
     cpu_s, most_kb, left_kb = answer.use
-    return replace(ending, cpu_s=cpu_s, memory_mb=megabytes(most_kb), left_mb=megabytes(left_kb))
+    return msgspec.structs.replace(ending, cpu_s=cpu_s, memory_mb=megabytes(most_kb), left_mb=megabytes(left_kb))
 
 
 def megabytes(kilobytes: int) -> float:

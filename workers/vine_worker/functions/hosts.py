@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+
+import msgspec
 
 from vine.content.folders import remove
 from vine.errors import VineError
@@ -162,7 +164,7 @@ class Hosts:
             elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
                 ending = process.ending_of_answer(answer)
                 if answer.brings == DIED:
-                    ending = replace(ending, message=f"{ending.message} (log: {host.log})")
+                    ending = msgspec.structs.replace(ending, message=f"{ending.message} (log: {host.log})")
                 ends.append((host.calls.pop(answer.number), ending))
             else:
                 host.channel.malformed = True
