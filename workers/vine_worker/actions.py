@@ -12,7 +12,7 @@ from vine_worker.resources import Grant
 
 
 class Said(msgspec.Struct, frozen=True, gc=False):
-    """What core and driver say to each other. Several are made for each call, and so of the kind that is made fastest."""
+    """What core and driver say to each other: several for each call, and so of the kind that is made fastest."""
 
 
 # --- actions -------------------------------------------------------------------------------------
