@@ -173,6 +173,19 @@ def test_a_call_that_dies_or_takes_too_much_harms_no_other(manager: vine.Manager
     assert len(lines_of(tmp_path / "built")) == 1
 
 
+def test_the_calls_of_a_library_are_held_to_its_memory_together(manager: vine.Manager) -> None:
+    """Each of these is below it alone."""
+    manager.install_library(library(manager, "whole", "fill"))
+    larger, smaller = (on("w0", vine.FunctionCall("whole", "fill", size)) for size in (250_000_000, 200_000_000))
+    manager.submit(larger)
+    manager.submit(smaller)
+    assert manager.wait(GIVE_UP_S) is larger
+    check_message(larger.error, errors.MemoryLimitExceeded, "the library 'whole' used", "its limit is 400 MB")
+    assert smaller.id is not None and manager.cancel_by_task_id(smaller.id)
+    assert manager.wait(GIVE_UP_S) is smaller
+    assert type(smaller.error) is errors.TaskCancelled
+
+
 def test_what_a_library_has_loaded_is_not_counted_as_its_calls_use(manager: vine.Manager) -> None:
     for mode in ("fork", "direct"):
         manager.install_library(library(manager, mode, "rest", context=("build_large", [120_000_000]), exec_mode=mode))

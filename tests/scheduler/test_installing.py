@@ -11,7 +11,7 @@ from tests.scheduler.world import World
 from vine import config
 from vine.names import FileId, TaskId
 from vine.wire import messages as m
-from vine.wire.parts import Assignment, LibraryOrder, LibrarySpec, Limits, Outcome, Request, Resources, TaskKind
+from vine.wire.parts import Assignment, LibraryOrder, LibrarySpec, Limits, Outcome, Policy, Request, Resources, TaskKind
 from vine.wire.worker_messages import LibraryEnded, LibraryLoaded
 
 
@@ -66,6 +66,14 @@ def fail(world: World, worker: FakeWorker, library: FileId, value: bytes | None 
     world.outcome = lambda assignment: Outcome.SUCCESS
 
 
+def test_a_library_is_not_held_to_its_memory_where_its_user_has_switched_that_off() -> None:
+    world = World()
+    world.join(cores=4, memory_mb=4000)
+    library = install(world, request=Request(cores=2, memory_mb=1000, disk_mb=10), slots=3)
+    order = given(world, call(world, library, policy=Policy(enforce=False))).library
+    assert order is not None and order.memory_mb is None
+
+
 def test_the_first_call_takes_what_the_library_has_and_the_others_take_slots() -> None:
     world = World()
     worker = world.join(cores=4, memory_mb=4000)
@@ -73,7 +81,7 @@ def test_the_first_call_takes_what_the_library_has_and_the_others_take_slots() -
     tasks = calls(world, library, 4)
     assert states(world, tasks) == ["staged"] * 3 + ["ready"]
     assert given(world, tasks[0]).allotment == given(world, tasks[2]).allotment == Resources(2, 1000, 10, 0)
-    assert given(world, tasks[0]).library == LibraryOrder(library, "lib", 3, True)
+    assert given(world, tasks[0]).library == LibraryOrder(library, "lib", 3, True, memory_mb=1000)
     assert given(world, tasks[0]).command == "f"
     record = world.core.state.workers[worker.worker_id]
     assert record.used == Resources(2, 1000, 10, 0)

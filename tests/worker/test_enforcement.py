@@ -6,8 +6,8 @@ import pytest
 
 from tests.worker.world import FINE, World, assignment
 from vine import config
-from vine.names import AttemptId
-from vine.wire.parts import Limits, Measured, Outcome, TaskKind
+from vine.names import AttemptId, FileId
+from vine.wire.parts import LibraryOrder, Limits, Measured, Outcome, TaskKind
 from vine_worker import actions as act
 
 KEY = AttemptId(1, 1)
@@ -58,6 +58,34 @@ def test_a_call_over_its_limit_is_killed_with_its_host_and_those_behind_it_are_n
     assert world.hear(act.CallsReturned(1, ())) == [act.EndHost(1, force=True)]
     world.hear(act.HostEnded(1, act.Ending(Outcome.KILLED), ()))
     assert world.outcomes() == [(1, Outcome.MEMORY_LIMIT)]
+
+
+@pytest.mark.parametrize(("forked", "loaded_mb"), [(True, 60.0), (False, 30.0)])
+def test_of_a_librarys_calls_the_one_that_uses_most_is_killed_when_all_use_more_than_it_may(
+    forked: bool, loaded_mb: float
+) -> None:
+    # given a library that is held to 100 MB and has loaded 60 MB: once for all, or each of its two hosts a half
+    world = World()
+    world.now = 1.0
+    order = LibraryOrder(FileId(1), "lib", 2, True, 100.0)
+    calls = [assignment(n, TaskKind.LIBRARY, library=order, command="f", label="lib.f") for n in (1, 2)]
+    (load,) = (action for action in world.run(*calls) if isinstance(action, act.StartLibrary))
+    world.hear(act.LibraryReady(load.instance, forked))
+    world.hear(*(act.HostReady(host, loaded_mb, forked) for host in (1, 2)))
+    world.wait(config.use_interval_s)
+
+    # when its calls use 40 MB, then nobody is stopped
+    def use(*memory_mb: float) -> list[act.Action]:
+        uses = tuple((AttemptId(1, n), Measured(0.0, mb, 0.0)) for n, mb in enumerate(memory_mb, 1))
+        return world.hear(act.Used(uses))
+
+    assert use(25.0, 15.0) == []
+    # when they use more, then the larger one is
+    assert use(25.0, 16.0) == [act.TakeBack(1)]
+    world.hear(act.CallsReturned(1, ()), act.HostEnded(1, act.Ending(Outcome.KILLED), ()))
+    (result,) = world.results()
+    assert result.outcome is Outcome.MEMORY_LIMIT
+    assert "lib.f: used 25 MB" in result.message and "'lib' used 101 MB with all its calls" in result.message
 
 
 def test_what_has_no_limit_is_measured_and_left_alone() -> None:

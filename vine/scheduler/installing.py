@@ -115,7 +115,9 @@ def take_slot(state: State, record: TaskRecord, worker: WorkerRecord, attempt: A
 
 def order_of(state: State, spec: TaskSpec, allotment: Resources) -> LibraryOrder:
     library = library_of(state, spec)
-    return LibraryOrder(library.number, library.spec.name, library.slots_of(allotment), library.spec.forks)
+    enforced = spec.policy is None or spec.policy.enforce
+    memory_mb = library.spec.request.memory_mb if enforced else None
+    return LibraryOrder(library.number, library.spec.name, library.slots_of(allotment), library.spec.forks, memory_mb)
 
 
 def with_own_limits(state: State, spec: TaskSpec, request: Request) -> Request:

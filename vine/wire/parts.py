@@ -393,6 +393,7 @@ class LibraryOrder(Part, frozen=True):
     name: Name
     slots: Annotated[int, msgspec.Meta(ge=1, le=config.library_slots_max)]
     forks: bool
+    memory_mb: Amount | None = None  # the most that it and all its calls there may use together
 
 
 class Assignment(Part, frozen=True):

@@ -350,6 +350,8 @@ class Grown(Said, frozen=True):
 
 class HostReady(Said, frozen=True):
     host: int
+    loaded_mb: float = 0.0  # by its library, before any call
+    forked: bool = False  # from a process of that, whose memory this is
 
 
 class LibraryReady(Said, frozen=True):

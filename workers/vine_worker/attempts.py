@@ -58,6 +58,7 @@ class Attempt:
     cpu_s: float = 0.0  # these three as they were measured while it ran
     memory_mb: float = 0.0
     disk_mb: float = 0.0
+    together_mb: float = 0.0  # what it and the rest of its library used, where it was stopped for that
     ending: Ending | None = None
 
     @property
@@ -111,7 +112,11 @@ def _each_once(*named: ObjectId | None) -> tuple[ObjectId, ...]:
 
 def _words_of_stop(attempt: Attempt, why: Outcome) -> str:
     """What its user reads of an attempt that we have stopped."""
-    limits = attempt.assignment.limits
+    limits, library = attempt.assignment.limits, attempt.assignment.library
+    if attempt.together_mb and library is not None and library.memory_mb is not None:
+        used, together, limit = attempt.memory_mb, attempt.together_mb, library.memory_mb
+        whole = f"the library '{library.name}' used {together:.0f} MB with all its calls, and its limit is {limit:g} MB"
+        return f"used {used:.0f} MB of memory, the most of those that ran when {whole}; give the library more memory"
     if why is Outcome.TIME_LIMIT:
         limit_s = attempt.assignment.time_limit_s or 0.0
         return f"ran longer than its time limit of {limit_s:g} s; give it more time or less to do"

@@ -67,7 +67,7 @@ class WorkerCore:
         self._dispatch = dispatch = Dispatch(board, max(1, math.ceil(capacity.cores)))
         self._libraries = libraries = LoadedLibraries(board, dispatch)
         self._arrivals = arrivals = Arrivals(board, self._end_users_of, resumed or {})
-        self._enforcement = Enforcement(board)
+        self._enforcement = Enforcement(board, dispatch.pool)
         self._watching = watching = Watching(board)
         self._successors = Successors(board)
         self.attempts = board.attempts

@@ -128,7 +128,7 @@ class Dispatch:
 
     def host_ready(self, event: act.HostReady) -> None:
         host = self.pool.hosts[event.host]
-        host.ready = True
+        host.ready, host.loaded_mb, host.forked = True, event.loaded_mb, event.forked
         if host.calls:
             self._begin(self._board.attempts[host.calls[0]], host)
 

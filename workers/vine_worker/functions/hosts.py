@@ -160,7 +160,8 @@ class Hosts:
         for answer in answers:
             if answer.brings == READY and not host.ready:
                 host.ready, host.loaded_kb = True, answer.use[2]
-                self._feed(act.HostReady(host.host))
+                forked = host.library is not None and self._zygotes.forks(host.library)
+                self._feed(act.HostReady(host.host, process.megabytes(host.loaded_kb), forked))
             elif answer.brings in CALL_ENDS and answer.number == next(iter(host.calls), None):
                 ending = process.ending_of_answer(answer)
                 if answer.brings == DIED:

@@ -35,6 +35,8 @@ class HostRecord:
     started_s: float = 0.0  # when its first call started
     left_mb: float = 0.0  # memory that it had when its last long call had ended
     ready: bool = False  # its interpreter has come up
+    loaded_mb: float = 0.0  # by its library, before any call
+    forked: bool = False  # from a process of that, whose memory this is
     ending: bool = False
     recalled: bool = False  # its waiting calls have been asked back; none are added
 
