@@ -28,6 +28,7 @@ class Sandbox:
 
     def __init__(self, folder: str | Path) -> None:
         self.name = os.fspath(folder)
+        self.work_name, self.scratch_name = f"{self.name}/work", f"{self.name}/{_SCRATCH}"
 
     @property
     def folder(self) -> Path:
@@ -38,24 +39,16 @@ class Sandbox:
         return Path(self.work_name)
 
     @property
-    def work_name(self) -> str:
-        return f"{self.name}/work"
-
-    @property
     def scratch(self) -> Path:
         return Path(self.scratch_name)
 
     @property
-    def scratch_name(self) -> str:
-        return f"{self.name}/{_SCRATCH}"
-
-    @property
     def stdout(self) -> Path:
-        return Path(f"{self.name}/stdout")
+        return Path(self.name, "stdout")
 
     @property
     def stderr(self) -> Path:
-        return Path(f"{self.name}/stderr")
+        return Path(self.name, "stderr")
 
     def make(
         self,
