@@ -79,8 +79,9 @@ def share(value: object) -> Any:
 
     It is serialised once. Workers pull it as they do files, and hosts map it: of arrays (all that pickle protocol 5
     takes as buffers) every call on a host sees the same memory, which cannot be written to. What cannot change
-    (bytes, text, numbers, tuples and frozensets of these) is loaded once by each host and kept, within bounds; any
-    other value is loaded anew from the map for each call, so that no call sees what another one has done to it.
+    (bytes, text, numbers, tuples and frozensets of these) is loaded once by each host and kept, within bounds; so is an
+    array by itself, of which each call has a view of its own. Any other value is loaded anew from the map for each
+    call, so that no call sees what another one has done to it.
     With the isolation "fork" that is loaded once, too: each call finds it as it was.
 
     Its file goes when the object that this returns is gone and the calls that were given it have ended.
