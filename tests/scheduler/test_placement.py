@@ -12,7 +12,6 @@ from vine.names import MANAGER, FileId, TaskId, WorkerId
 from vine.scheduler import dispatch, prefetching
 from vine.wire import messages as m
 from vine.wire.parts import CategorySpec, Outcome, Policy, Request, Resources
-from vine.wire.worker_messages import WorkerHello
 
 
 def test_a_task_takes_the_worker_that_holds_its_input() -> None:
@@ -59,9 +58,7 @@ def test_the_papers_shape_fits_eight_tasks_on_a_worker() -> None:
     world = World()
     worker = world.join(cores=16, memory_mb=16_000)
     assert worker.cores == 16
-    world.core.state.workers[worker.worker_id].hello = WorkerHello(
-        worker.worker_id, worker.host, "h", 1, Resources(16, 16_000, 16_000), (), "3", "tcp://a:1", "tcp://a:2"
-    )  # type: ignore[arg-type]
+    world.core.state.workers[worker.worker_id].capacity = Resources(16, 16_000, 16_000)
     shape = Request(cores=2, memory_mb=2000, disk_mb=2000)
     tasks = [world.submit(request=shape) for _ in range(9)]
     assert [world.state_of(task) for task in tasks] == ["staged"] * 8 + ["ready"]

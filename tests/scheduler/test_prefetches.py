@@ -19,7 +19,7 @@ def worker(name: str, attempts: int = 1) -> WorkerRecord:
     )
     record = WorkerRecord(PeerKey(name), hello, 0.0, 0.0)
     for number in range(attempts):
-        record.attempts[AttemptId(1, number)] = Resources()
+        record.attempts[AttemptId(1, number)] = task(number)
     return record
 
 

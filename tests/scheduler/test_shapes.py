@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from vine import config
-from vine.names import AttemptId, HostId, PeerKey, WorkerId
+from vine.names import AttemptId, HostId, PeerKey, TaskId, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.shapes import Shape
+from vine.scheduler.tasks import Attempt, TaskRecord
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import CategorySpec, Request, Resources
+from vine.wire.parts import CategorySpec, Request, Resources, TaskKind, TaskSpec
 from vine.wire.worker_messages import WorkerHello
 
 ONE_CORE = Request(cores=1)
@@ -31,7 +32,9 @@ def worker(*given: float, cores: float = 2, features: tuple[str, ...] = ()) -> W
     )
     record = WorkerRecord(PeerKey("p"), hello, 0.0, 0.0)
     for number, amount in enumerate(given):
-        record.take(AttemptId(1, number), Resources(amount))
+        task = TaskRecord(TaskSpec(TaskId(number), TaskKind.CALL), PeerKey("client"), 0.0)
+        task.attempt = Attempt(AttemptId(1, number), WorkerId("w"), 0.0, Resources(amount))
+        record.take(task)
     return record
 
 

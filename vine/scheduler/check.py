@@ -39,7 +39,9 @@ def _check_tasks(state: State) -> None:
     for record in state.tasks.by_id.values():
         assert (record.attempt is not None) == record.state.assigned, f"task {record.task_id}: {record.state}"
         if record.attempt is not None:
-            assert state.tasks.by_attempt[record.attempt.attempt_id] is record
+            worker = state.workers[record.attempt.worker]
+            is_there = worker.attempts.get(record.attempt.attempt_id) is record
+            assert is_there or record.task_id in worker.collecting, f"{worker.worker_id} does not know {record.task_id}"
         if record.state is TaskState.READY:
             assert record.task_id in queued, f"task {record.task_id} is ready and in no queue"
         if record.state is TaskState.WAITING:
@@ -50,9 +52,10 @@ def _check_tasks(state: State) -> None:
         if not record.state.ended:
             assert reasons.why(state, record), f"task {record.task_id} has no reason"
         _check_result(state, record)
-    shapes = Counter(record.shape for record in state.tasks.by_attempt.values())
+    assigned = [record for record in state.tasks.by_id.values() if record.attempt is not None]
+    shapes = Counter(record.shape for record in assigned)
     assert shapes == {shape: alike.number for shape, alike in state.tasks.assigned.items()}, "attempts are miscounted"
-    running = Counter(id(record.category) for record in state.tasks.by_attempt.values())
+    running = Counter(id(record.category) for record in assigned)
     for category in state.categories.values():
         assert category.running == running[id(category)], f"category {category.spec.name} is miscounted"
     for shape in state.placement.shapes.values():
@@ -76,35 +79,33 @@ def _check_result(state: State, record: TaskRecord) -> None:
 
 def _check_workers(state: State) -> None:
     for worker_id, worker in state.workers.items():
-        assert state.worker_of[worker.peer] == worker_id
-        for attempt in worker.attempts:
-            record = state.tasks.by_attempt[attempt]
-            assert record.attempt is not None and record.attempt.worker == worker_id
+        assert state.worker_of[worker.peer] is worker
+        for attempt_id, record in worker.attempts.items():
+            assert state.tasks.by_id[record.task_id] is record and record.attempt is not None
+            assert (record.attempt.attempt_id, record.attempt.worker) == (attempt_id, worker_id)
             assert record.state in (TaskState.STAGED, TaskState.RUNNING)
             for file_id in record.inputs:
                 assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
         closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
         assert worker.open != closed, f"{worker_id} and its host disagree"
-        taken = [*worker.attempts.values(), *(share.allotment for share in worker.libraries.values())]
+        taken = [share.allotment for share in worker.libraries.values()]
+        taken += [r.attempt.allotment for r in worker.attempts.values() if r.attempt and not _is_call(r)]
         totals = [sum(column) for column in zip(*map(amounts, taken), strict=True)]
         for total, used in zip(totals, amounts(worker.used), strict=False):
             assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"
-    for record in state.tasks.by_attempt.values():
-        assert record.attempt is not None
-        worker_of = state.workers[record.attempt.worker]
-        assert record.attempt.attempt_id in worker_of.attempts or record.task_id in worker_of.collecting
+
+
+def _is_call(record: TaskRecord) -> bool:
+    """Whether it takes a slot of a library, and nothing itself."""
+    return record.spec.kind is TaskKind.LIBRARY
 
 
 def _check_libraries(state: State) -> None:
     for worker_id, worker in state.workers.items():
-        calls = {
-            attempt: state.tasks.by_attempt[attempt].spec.function
-            for attempt in worker.attempts
-            if state.tasks.by_attempt[attempt].spec.kind is TaskKind.LIBRARY
-        }
-        assert worker.library_of == calls, f"{worker_id} has calls of other libraries"
+        calls = {attempt: record.spec.function for attempt, record in worker.attempts.items() if _is_call(record)}
         slots = {attempt: number for number, share in worker.libraries.items() for attempt in share.attempts}
-        assert slots == calls and all(share.attempts for share in worker.libraries.values())
+        assert slots == calls, f"{worker_id} has calls of other libraries"
+        assert all(share.attempts for share in worker.libraries.values())
         for number in worker.libraries:
             library = state.libraries[number]
             assert worker_id in library.loaded or worker_id in library.loading, f"{worker_id} is not to load {number}"
@@ -297,8 +298,8 @@ def _check_prefetches(state: State) -> None:
     planned = {task_id: worker_id for worker_id, tasks in prefetches.plans.items() for task_id in tasks}
     assert planned == prefetches.worker_of, "plans and tasks disagree"
     assert prefetches.plans.keys() | prefetches.coming.keys() <= state.workers.keys()
-    for record in state.tasks.by_attempt.values():
-        assert record.task_id not in planned, f"task {record.task_id} is planned, and runs already"
+    for record in state.tasks.by_id.values():
+        assert record.attempt is None or record.task_id not in planned, f"task {record.task_id} is planned, and runs"
     for worker_id, object_ids in prefetches.coming.items():
         coming = [object_id for object_id in object_ids if _is_coming(state, worker_id, object_id)]
         assert len(coming) <= config.prefetch_objects_max, f"{coming} are sent ahead to {worker_id}"

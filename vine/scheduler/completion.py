@@ -13,9 +13,9 @@ from vine.scheduler import collecting, dispatch, existence, installing, recovery
 from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded
-from vine.scheduler.tasks import TaskRecord, TaskState
+from vine.scheduler.tasks import Attempt, TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import AttemptResult, MadeOutput, Measured, Outcome, Resources, TaskKind, TaskResult
+from vine.wire.parts import AttemptResult, MadeOutput, Measured, Outcome, TaskKind, TaskResult
 from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
@@ -32,13 +32,12 @@ _END_STATE = {Outcome.SUCCESS: TaskState.DONE, Outcome.CANCELLED: TaskState.CANC
 
 def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> None:
     """A worker reports an attempt's end; one that is not the task's own any more is ignored."""
-    record = state.tasks.by_attempt.get(result.attempt)
-    if record is None or result.attempt not in worker.attempts:
+    record = worker.attempts.get(result.attempt)
+    if record is None:
         _drop_leftovers(state, worker, result)
         return
     state.placement.durations.observe(record.body, result.times.run_s)
-    crowded = result.attempt in worker.crowded
-    allotment = worker.release(result.attempt, state.now)
+    worker.release(record, state.now)
     if worker.attempts_max is not None and result.outcome is not _DISK_FULL:
         worker.had_room()
     state.load_changed(worker)
@@ -50,9 +49,9 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     if result.outcome is _SUCCESS:
         if record.category is not None and result.measured is not None:
             _learn(state, record.category, result.measured, result.times.run_s)
-        _succeeded(state, record, worker, result, allotment)
+        _succeeded(state, record, worker, result)
     else:
-        _did_not_succeed(state, record, worker, result, allotment, crowded)
+        _did_not_succeed(state, record, worker, result)
 
 
 def _learn(state: State, category: Category, used: Measured, run_s: float) -> None:
@@ -86,12 +85,10 @@ def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -
         state.tell_worker(worker.worker_id, DropObjects(tuple(left)))
 
 
-def _succeeded(
-    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, allotment: Resources
-) -> None:
+def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
     attempt = record.attempt
     assert attempt is not None
-    attempt.result = _task_result(state, record, worker, result, allotment)
+    attempt.result = _task_result(state, record, attempt, worker, result)
     for output in result.outputs:
         collecting.take_output(state, record, worker, attempt, output)
     if result.value_object is not None and not (record.recovering and results.is_there(state, record)):
@@ -101,14 +98,7 @@ def _succeeded(
     finish_or_collect(state, record)
 
 
-def _did_not_succeed(
-    state: State,
-    record: TaskRecord,
-    worker: WorkerRecord,
-    result: AttemptResult,
-    allotment: Resources,
-    crowded: bool,
-) -> None:
+def _did_not_succeed(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
     attempt = record.attempt
     assert attempt is not None
     failed_with_library = result.outcome is Outcome.LIBRARY_FAILED and record.spec.kind is _LIBRARY
@@ -118,7 +108,7 @@ def _did_not_succeed(
         return
     if result.outcome in _ELSEWHERE or (result.outcome is Outcome.CANCELLED and not record.cancel_requested):
         state.drop_attempt(record)
-        recovery.place_elsewhere(state, record, worker, result.outcome, result.message, crowded)
+        recovery.place_elsewhere(state, record, worker, result.outcome, result.message, attempt.crowded)
         return
     if record.cancel_requested and result.outcome is Outcome.CANCELLED:
         outcome, message = record.cancelled_as
@@ -137,7 +127,7 @@ def _did_not_succeed(
         _drop_leftovers(state, worker, result)
         dispatch.reconsider(state, record)
         return
-    attempt.result = _task_result(state, record, worker, result, allotment)
+    attempt.result = _task_result(state, record, attempt, worker, result)
     if record.recovering:
         _drop_leftovers(state, worker, result)
     else:
@@ -156,10 +146,8 @@ def _wanted_of_failure(record: TaskRecord, result: AttemptResult) -> list[MadeOu
 
 
 def _task_result(
-    state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, allotment: Resources
+    state: State, record: TaskRecord, attempt: Attempt, worker: WorkerRecord, result: AttemptResult
 ) -> TaskResult:
-    attempt = record.attempt
-    assert attempt is not None and record.first_assigned_at is not None
     return TaskResult(
         task_id=record.task_id,
         outcome=result.outcome,
@@ -176,7 +164,7 @@ def _task_result(
         task_s=max(0.0, state.now - attempt.assigned_at),
         queue_s=max(0.0, attempt.assigned_at - record.submitted_at),
         measured=result.measured,
-        allotment=None if result.measured is None else allotment,
+        allotment=None if result.measured is None else attempt.allotment,
     )
 
 

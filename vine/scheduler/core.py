@@ -122,8 +122,7 @@ class Scheduler:
         state = self.state
         state.now = now
         try:
-            if (worker_id := state.worker_of.get(peer)) is not None:  # As most messages do, it comes from a worker.
-                worker = state.workers[worker_id]
+            if (worker := state.worker_of.get(peer)) is not None:  # As most messages do, it comes from a worker.
                 worker.heard_at = now
                 if (said := self._from_worker.get(type(message))) is not None:
                     said(worker, message)
@@ -149,9 +148,7 @@ class Scheduler:
         """The peer lives: silence is counted from now on anew."""
         state = self.state
         record: ClientRecord | WorkerRecord | FactoryRecord | None
-        record = state.clients.get(peer) or state.factories.get(peer)
-        if record is None and peer in state.worker_of:
-            record = state.workers[state.worker_of[peer]]
+        record = state.clients.get(peer) or state.factories.get(peer) or state.worker_of.get(peer)
         if record is not None:
             record.heard_at = now
 
@@ -282,7 +279,7 @@ class Scheduler:
     def _lose(self, peer: PeerKey, reason: str) -> None:
         state = self.state
         if peer in state.worker_of:
-            recovery.worker_lost(state, state.workers[state.worker_of[peer]], reason)
+            recovery.worker_lost(state, state.worker_of[peer], reason)
         elif peer in state.clients:
             submission.client_left(state, peer)
             state.do(actions.Forget(peer))
@@ -398,8 +395,8 @@ class Scheduler:
     def _on_tasks_started(self, worker: WorkerRecord, message: TasksStarted) -> None:
         state = self.state
         for attempt in message.attempts:
-            record = state.tasks.by_attempt.get(attempt)
-            if record is not None and record.state is _STAGED and attempt in worker.attempts:
+            record = worker.attempts.get(attempt)
+            if record is not None and record.state is _STAGED:
                 state.tasks.move(record, _RUNNING)
                 state.record(AttemptStarted(attempt))
         state.prefetches.open(worker)

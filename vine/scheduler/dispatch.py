@@ -11,7 +11,7 @@ from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import installing, prefetching, recovery, results, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
-from vine.scheduler.placement import few
+from vine.scheduler.loads import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, removed
@@ -112,15 +112,15 @@ class Dispatch:
             reconsider(state, record)  # An input was lost while the task was ready.
             return
         worker_id = worker.worker_id
-        attempt = Attempt(state.next_attempt(), worker_id, state.now)
+        attempt = Attempt(state.next_attempt(), worker_id, state.now, allotment)
         if state.prefetches.worker_of or state.prefetches.passes:
             state.prefetches.forget(record.task_id)
-        if record.spec.kind is _LIBRARY:
-            installing.take_slot(state, record, worker, attempt.attempt_id, allotment)
-        else:
-            worker.take(attempt.attempt_id, allotment)
-        state.load_changed(worker)
         state.tasks.begin(record, attempt)
+        if record.spec.kind is _LIBRARY:
+            installing.take_slot(state, record, worker, allotment)
+        else:
+            worker.take(record)
+        state.load_changed(worker)
         state.tasks.move(record, _STAGED)
         if record.spec.depends:
             inputs += _results(state, record)

@@ -64,7 +64,7 @@ def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) 
 def files_failed(state: State, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """What the manager serves is no longer what was declared: tasks that need it cannot run."""
     for worker in list(state.workers.values()):
-        for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
+        for record in list(worker.attempts.values()):
             if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
                 recovery.withdraw(state, record)
                 state.doom(record.task_id, outcome, message)

@@ -61,7 +61,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     force_setattr(hello, "capacity", same(hello.capacity))  # Most workers are alike, and it is looked at often.
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now, ends_at=end_of(hello, state.now))
     state.workers[hello.worker_id] = worker
-    state.worker_of[peer] = hello.worker_id
+    state.worker_of[peer] = worker
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
     if len(state.workers) >= state.workers_awaited:
@@ -166,7 +166,7 @@ def _fits_somewhere(state: State, shape: Shape) -> bool:
 
 def suits(worker: WorkerRecord, shape: Shape) -> bool:
     """Whether a worker like this one could run a task of the shape, if it were new and empty."""
-    fits = shape.allotment(worker.hello.capacity) is not None and has_features(worker, shape.features)
+    fits = shape.allotment(worker.capacity) is not None and has_features(worker, shape.features)
     return fits and could_last(worker, shape.time_min_s)
 
 
@@ -210,7 +210,7 @@ def tell_news(state: State) -> None:
 def run_state(state: State) -> RunState:
     return RunState(
         workers=len(state.workers),
-        cores=sum([worker.hello.capacity.cores for worker in state.workers.values()]),
+        cores=sum([worker.capacity.cores for worker in state.workers.values()]),
         tasks={task_state.value: n for task_state, n in state.tasks.counts.items()},
         bytes_from_manager=state.transfers.bytes_from_manager,
         bytes_from_peers=state.transfers.bytes_from_peers,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from vine import config
-from vine.names import AttemptId, FileId, WorkerId
+from vine.names import FileId, WorkerId
 from vine.scheduler import completion, dispatch, recovery
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.libraries import LibraryRecord
@@ -105,10 +105,10 @@ def places_of(state: State, spec: TaskSpec) -> set[WorkerId]:
     return library.loaded.keys() | library.loading.keys()
 
 
-def take_slot(state: State, record: TaskRecord, worker: WorkerRecord, attempt: AttemptId, allotment: Resources) -> None:
+def take_slot(state: State, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
     """The worker is given a call: the first one has it load the library."""
     library = library_of(state, record.spec)
-    worker.take_slot(attempt, library.number, allotment, library.slots_of(allotment))
+    worker.take_slot(record, library.number, library.slots_of(allotment))
     if worker.worker_id not in library.loaded:
         library.loading.setdefault(worker.worker_id, state.now)
 

@@ -1,4 +1,4 @@
-"""Which ready task next, and on which worker: equal needs are one shape, each shape an index of workers.
+"""Which ready task next, and on which worker: equal needs are one shape, and the best task goes first.
 
 A decision looks at the emptiest worker with room and at the holders of the task's inputs, never at
 all workers or all tasks: so its cost stays flat as both grow. Where all workers are busy, as they
@@ -17,15 +17,14 @@ from vine.names import FileId, TaskId, WorkerId
 from vine.scheduler.categories import Category
 from vine.scheduler.durations import Durations
 from vine.scheduler.libraries import LibraryRecord
+from vine.scheduler.loads import Loads
 from vine.scheduler.queues import Entry
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import Reservation, WorkerRecord
 from vine.wire.parts import Resources, TaskKind
 
-_HOLDERS_SCANNED_MAX = 64  # A file that more workers hold hardly tells them apart.
 _READY = TaskState.READY
-_STALE_MIN = 64  # Entries of an index that are not worth a clearance.
 
 
 class Head(NamedTuple):
@@ -62,13 +61,9 @@ class Placement:
         self.shapes: dict[tuple[str, int], Shape] = {}
         self._waiting: dict[Shape, Head | None] = {}  # those of them that have tasks, and the first that was seen
         self.durations = Durations()
-        self.workers: dict[WorkerId, WorkerRecord] = {}
-        self._versions: dict[WorkerId, int] = {}  # by their last change of load, the latest one last
-        self._joined: dict[WorkerId, int] = {}
-        self._joins = 0
-        self._loads = 0
+        self.loads = Loads()
         self._looked = 0  # the changes of load by which it was last found that nobody has room
-        self._changed: dict[WorkerId, None] = {}  # whose loads have changed since
+        self._changed: dict[WorkerId, WorkerRecord] = {}  # whose loads have changed since
         self._sequence = 0
         self._strict: set[FileId] = set()  # of all shapes
         self.reserved: dict[WorkerId, Reservation] = {}  # of those that have one
@@ -79,19 +74,17 @@ class Placement:
     # --- what changes -----------------------------------------------------------------------
 
     def add_worker(self, worker: WorkerRecord) -> None:
-        self.workers[worker.worker_id] = worker
-        self._joins += 1
-        self._joined[worker.worker_id] = self._joins
+        self.loads.add(worker)
         self.load_changed(worker)
 
     def remove_worker(self, worker_id: WorkerId) -> None:
-        del self.workers[worker_id], self._versions[worker_id], self._joined[worker_id]
+        self.loads.remove(worker_id)
         self._changed.pop(worker_id, None)
         self.reserved.pop(worker_id, None)
 
     def reserve(self, worker: WorkerRecord, shape: Shape) -> None:
         """Let nobody take what one task of the shape needs there."""
-        allotment = shape.allotment(worker.hello.capacity)
+        allotment = shape.allotment(worker.capacity)
         assert allotment is not None, f"{worker.worker_id} is kept free for what does not fit"
         worker.reserved = self.reserved[worker.worker_id] = Reservation(shape.key, allotment)
 
@@ -102,13 +95,10 @@ class Placement:
         self.load_changed(worker)
 
     def load_changed(self, worker: WorkerRecord) -> None:
-        """Cheap, for a batch changes a load many times: the shapes look when they are asked."""
-        self._loads += 1  # Never counted anew for a worker that comes back: its old entries must not count.
+        """It has been given something, or has ended something."""
+        self.loads.change(worker)
+        self._changed[worker.worker_id] = worker
         self.due = True
-        worker_id = worker.worker_id
-        self._changed[worker_id] = None
-        self._versions.pop(worker_id, None)
-        self._versions[worker_id] = self._loads
 
     def copies_came(self, files: Set[FileId]) -> None:
         """A worker has come to hold what these files stand for: it may be the place of a task that must be there."""
@@ -187,19 +177,19 @@ class Placement:
 
     def next_pairs(self, tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> None:
         """Pair ready tasks with workers, best task first, until none finds room; if none can, find that out once."""
-        loads, pushed = self._loads, self._sequence
+        changes, pushed = self.loads.changes, self._sequence
         heads = self.heads(tasks)
         passed: list[Shape] = []
         assigned = self._fill(heads, passed, tasks, room) if len(self._changed) == 1 else 0
         if heads:
             assigned += self._pair(heads, passed, tasks, room)
         # Each assignment loads one worker. Whatever else has happened meanwhile may have made room, or a task ready.
-        self.due = (self._loads - loads, self._sequence - pushed) != (assigned, 0)
+        self.due = (self.loads.changes - changes, self._sequence - pushed) != (assigned, 0)
         if not self.due:
-            self._looked = self._loads
+            self._looked = self.loads.changes
             self._changed.clear()
             for fit in passed:
-                fit.seen = self._loads  # Who was given tasks since has less room than before.
+                fit.seen = self._looked  # Who was given tasks since has less room than before.
 
     def heads(self, tasks: dict[TaskId, TaskRecord]) -> list[Head]:
         """The first tasks of the queues of which more may run; most are as at the last look, which costs no call."""
@@ -234,8 +224,8 @@ class Placement:
         Returns how many that were. Leaves those heads for which others than that worker must be looked at, and
         notes in `passed` for which shapes nobody has room.
         """
-        (worker_id,) = self._changed
-        worker, assigned = self.workers[worker_id], 0
+        (worker,) = self._changed.values()
+        assigned = 0
         for head in heads:
             if not head.fit.blocked or head.fit.seen < self._looked:
                 return 0
@@ -246,7 +236,7 @@ class Placement:
             if best.fit.full or not best.fit.usable(worker):
                 refused.append(heads.pop(0))
                 continue
-            if worker_id in best.record.avoid:
+            if worker.worker_id in best.record.avoid:
                 break
             assigned += self._take(heads.pop(0), worker, room)
             following = self._first(best.shape, tasks)
@@ -267,7 +257,7 @@ class Placement:
         given = room.instead(head.record, worker)
         if given is head.record:
             head.shape.queue.pop()
-        allotment = head.fit.allotment(worker.hello.capacity)
+        allotment = head.fit.allotment(worker.capacity)
         assert allotment is not None, f"{worker.worker_id} was chosen, and does not fit"
         room.assign(given, worker, allotment)
         if worker.reserved is not None and worker.reserved.shape == head.fit.key:
@@ -316,7 +306,7 @@ class Placement:
 
         Of `places` only, if these are given.
         """
-        emptiest = self._emptiest(shape, record.avoid, places)
+        emptiest = self.loads.emptiest(shape, record.avoid, places)
         if emptiest is None:
             return None
         held: dict[WorkerId, float] = {}
@@ -327,7 +317,7 @@ class Placement:
             return emptiest
         best, best_score = emptiest, (shape.runs_at_once(emptiest), held_there)
         for worker_id, held_bytes in held.items():
-            worker = self.workers.get(worker_id)
+            worker = self.loads.workers.get(worker_id)
             if worker is None or worker_id in record.avoid or not shape.usable(worker):
                 continue
             if places is not None and worker_id not in places:
@@ -337,57 +327,8 @@ class Placement:
                 best, best_score = worker, score
         return best
 
-    def _emptiest(self, shape: Shape, avoid: Set[WorkerId], places: set[WorkerId] | None) -> WorkerRecord | None:
-        if places is not None and len(places) <= _HOLDERS_SCANNED_MAX:
-            few_there = [self.workers[worker_id] for worker_id in sorted(places - avoid)]
-            return min((w for w in few_there if shape.usable(w)), key=lambda w: w.load, default=None)
-        self._renew(shape)
-        passed: list[tuple[float, int, WorkerId, int]] = []
-        found = None
-        while shape.index:
-            _, _, worker_id, version = shape.index[0]
-            worker = self.workers.get(worker_id)
-            if worker is None or self._versions[worker_id] != version or not shape.usable(worker):
-                heapq.heappop(shape.index)
-            elif worker_id in avoid or (places is not None and worker_id not in places):
-                passed.append(heapq.heappop(shape.index))
-            else:
-                found = worker
-                break
-        for entry in passed:
-            heapq.heappush(shape.index, entry)
-        return found
-
     def _is_blocked(self, shape: Shape) -> bool:
         """Whether a look at the shape's queue would be in vain, as the last one was."""
         if shape.blocked:
-            self._renew(shape)
+            self.loads.tell(shape)
         return shape.blocked
-
-    def _renew(self, shape: Shape) -> None:
-        """Let the shape's index know of the loads that have changed since it was asked last."""
-        if shape.seen == self._loads:
-            return
-        for worker_id, version in reversed(self._versions.items()):
-            if version <= shape.seen:
-                break
-            self._enter(shape, self.workers[worker_id])
-        shape.seen = self._loads
-
-    def _enter(self, shape: Shape, worker: WorkerRecord) -> None:
-        if shape.usable(worker):
-            shape.blocked = False
-            heapq.heappush(shape.index, self._entry(worker))
-            if len(shape.index) > 2 * len(self.workers) + _STALE_MIN:
-                # Most are stale: of loads that were, above the lowest one, where nobody looks.
-                shape.index = [self._entry(known) for known in self.workers.values() if shape.usable(known)]
-                heapq.heapify(shape.index)
-
-    def _entry(self, worker: WorkerRecord) -> tuple[float, int, WorkerId, int]:
-        worker_id = worker.worker_id
-        return (worker.load, self._joined[worker_id], worker_id, self._versions[worker_id])
-
-
-def few(holders: Set[WorkerId]) -> Iterable[WorkerId]:
-    """The holders worth comparing, in a stable order; none where there are too many to tell apart."""
-    return sorted(holders) if len(holders) <= _HOLDERS_SCANNED_MAX else ()

@@ -171,7 +171,7 @@ def _send_ahead(
     lacking = [each for each in inputs if not _are_at(worker, [each], state)]
     coming = _still_coming(state, worker)
     if lacking:
-        running = all(state.tasks.by_attempt[attempt].state is TaskState.RUNNING for attempt in worker.attempts)
+        running = all(given.state is TaskState.RUNNING for given in worker.attempts.values())
         room = 0 if worker.status is None else worker.status.free_disk_bytes
         room -= sum(_room_bytes(state, state.files.objects[object_id]) for object_id in coming)
         fits = sum(_room_bytes(state, each) for each in lacking) <= room
@@ -254,4 +254,4 @@ def _is_needed(state: State, worker: WorkerRecord, flowing: ObjectRecord) -> boo
             return True
         if any(worker.worker_id in broadcast.missing for broadcast in copies.of(known)):
             return True
-    return any(dispatch.takes(state, state.tasks.by_attempt[attempt], flowing) for attempt in worker.attempts)
+    return any(dispatch.takes(state, record, flowing) for record in worker.attempts.values())

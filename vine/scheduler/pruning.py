@@ -38,7 +38,7 @@ def prune(state: State, client: ClientRecord, file_id: FileId) -> None:
 def _may_go(state: State, worker: WorkerRecord, known: ObjectRecord) -> bool:
     if worker.worker_id in known.keepers and state.files.is_used(known):
         return False
-    return not any(dispatch.takes(state, state.tasks.by_attempt[attempt], known) for attempt in worker.attempts)
+    return not any(dispatch.takes(state, record, known) for record in worker.attempts.values())
 
 
 def _drop(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:

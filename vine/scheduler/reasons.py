@@ -203,7 +203,7 @@ def snapshot(state: State) -> dict[str, Any]:
 def _worker(state: State, worker_id: str) -> dict[str, Any]:
     worker = state.workers[worker_id]  # type: ignore[index]  # keys of that very table
     status = worker.status
-    states = [state.tasks.by_attempt[attempt].state for attempt in worker.attempts]
+    states = [record.state for record in worker.attempts.values()]
     return {
         "id": worker_id,
         "hostname": worker.hello.hostname,
@@ -311,13 +311,7 @@ def _downloads(state: State) -> list[dict[str, Any]]:
 
 
 def _staged(state: State) -> dict[str, str]:
-    shown: dict[str, str] = {}
-    for record in state.tasks.by_attempt.values():
-        if record.state is TaskState.STAGED:
-            shown[str(record.task_id)] = _why_staged(state, record)
-            if len(shown) == _STAGED_SHOWN_MAX:
-                break
-    return shown
+    return {str(record.task_id): _why_staged(state, record) for record in state.staged()[:_STAGED_SHOWN_MAX]}
 
 
 def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     lost = [state.files.objects[object_id] for object_id in held if object_id in state.files.objects]
     for object_id in held:
         _strike_off(state, worker, object_id)
-    theirs = [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]
+    theirs = list(worker.attempts.values())
     theirs += [state.tasks.by_id[task_id] for task_id in sorted(worker.collecting)]
     for record in theirs:
         _drop_lost_attempt(state, record, reason)
@@ -160,8 +160,7 @@ def take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
     """Those that are staged for the object have no attempt any more."""
     if not (known.results or state.files.is_used(known)):
         return []  # As of most objects that go with their worker.
-    staged = [record for record in state.tasks.by_attempt.values() if record.state is TaskState.STAGED]
-    users = [record for record in staged if dispatch.takes(state, record, known)]
+    users = [record for record in state.staged() if dispatch.takes(state, record, known)]
     for record in users:
         withdraw(state, record)
     return users
@@ -169,9 +168,10 @@ def take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
 
 def withdraw(state: State, record: TaskRecord) -> WorkerId:
     """Take a task back from its worker; what the worker still says of that attempt is ignored."""
+    assert record.attempt is not None
+    worker = state.workers[record.attempt.worker]
+    worker.release(record, state.now)
     attempt = state.drop_attempt(record)
-    worker = state.workers[attempt.worker]
-    worker.release(attempt.attempt_id, state.now)
     state.load_changed(worker)
     state.tell_worker(attempt.worker, CancelAttempts((attempt.attempt_id,)))
     state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, "taken back"))
@@ -188,10 +188,10 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
         state.transfers.touch(worker_id, object_id)
         state.copies.failed.append((worker_id, object_id, outcome, message))
         state.tell_worker(worker_id, DropObjects((object_id,)))  # It must not wait for the archive for ever.
-    for record in [state.tasks.by_attempt[attempt_id] for attempt_id in list(worker.attempts)]:
+    for record in list(worker.attempts.values()):
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             assert record.attempt is not None
-            crowded = record.attempt.attempt_id in worker.crowded
+            crowded = record.attempt.crowded
             withdraw(state, record)
             _stop_bringing_inputs(state, record, worker)
             place_elsewhere(state, record, worker, outcome, message, crowded)
@@ -202,7 +202,7 @@ def _stop_bringing_inputs(state: State, record: TaskRecord, worker: WorkerRecord
     needed = list(dispatch.needed_objects(state, record))
     archives = [state.files.objects.get(known.archive) for known in needed if known.archive is not None]
     needed += [archive for archive in archives if archive is not None]
-    others = [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]
+    others = list(worker.attempts.values())
     for known in needed:
         if known.object_id not in worker.holds and not any(dispatch.takes(state, other, known) for other in others):
             staging.stop_bringing(state, worker.worker_id, known.object_id)
@@ -244,7 +244,7 @@ def _suits_another(state: State, record: TaskRecord) -> bool:
     if shape.strict:
         others &= dispatch.places_of(state, shape)
     there = [state.workers[worker_id] for worker_id in others]
-    return any(shape.allotment(w.hello.capacity) is not None and has_features(w, shape.features) for w in there)
+    return any(shape.allotment(w.capacity) is not None and has_features(w, shape.features) for w in there)
 
 
 def is_forsaken(record: TaskRecord) -> bool:
@@ -379,7 +379,7 @@ def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: 
     replica_gone(state, known)
     if staging.products_in_making(state, worker, known):
         staging.need(state, worker.worker_id, known)  # Though no attempt waits for them there: mates may.
-    for record in [state.tasks.by_attempt[attempt_id] for attempt_id in worker.attempts]:
+    for record in list(worker.attempts.values()):
         if record.state is TaskState.STAGED and dispatch.takes(state, record, known):
             staging.need(state, worker.worker_id, known)
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from vine import config
-from vine.names import FileId, WorkerId
+from vine.names import FileId
 from vine.scheduler.categories import Category
 from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.queues import Entry, Queue
 from vine.scheduler.wall_times import lasts
 from vine.scheduler.workers import WorkerRecord, allot, could_fit, has_features, has_room, has_room_beside
 from vine.wire.parts import Request, Resources
+
+IndexEntry = tuple[float, int, int, WorkerRecord]  # load, when it joined, the number of its last change, the worker
 
 _NOTHING_ASKED = Request()
 _ROUNDING = 1e-6  # Loads are sums of fractions.
@@ -34,9 +36,7 @@ class Shape:
     now: float = 0.0  # ... from now on, as far as that is looked at
     library: LibraryRecord | None = None  # of which its tasks are calls
     queue: Queue = field(default_factory=Queue)
-    index: list[tuple[float, int, WorkerId, int]] = field(
-        default_factory=list
-    )  # heap of (load, joined, worker, version)
+    index: list[IndexEntry] = field(default_factory=list)  # a heap; see loads.py
     seen: int = 0  # the changes of load that the index knows of
     blocked: bool = False  # Nobody had room when it was looked at, and nobody has come to have any by what is `seen`.
     allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
@@ -70,7 +70,7 @@ class Shape:
             return False
         if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
             return False
-        capacity = worker.hello.capacity
+        capacity = worker.capacity
         allotment = self.allotments.get(capacity, _UNKNOWN)  # Asked for every head of a queue whenever a task ends.
         if allotment is _UNKNOWN:
             allotment = self.allotment(capacity)
@@ -93,12 +93,12 @@ class Shape:
         """Whether the worker, were it empty, might be given a task of the shape now."""
         if self.library is not None and worker.worker_id in self.library.failed_on:
             return False
-        fits = worker.open and self.allotment(worker.hello.capacity) is not None
+        fits = worker.open and self.allotment(worker.capacity) is not None
         return fits and has_features(worker, self.features) and lasts(worker, self.time_min_s, now)
 
     def runs_at_once(self, worker: WorkerRecord) -> bool:
         """Whether a worker that is usable would run one more now, not queue it."""
         if self.library is not None and (share := worker.libraries.get(self.library.number)) is not None:
             return len(share.attempts) < share.slots
-        allotment = self.allotment(worker.hello.capacity)
+        allotment = self.allotment(worker.capacity)
         return allotment is not None and has_room(worker, allotment)

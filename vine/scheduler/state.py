@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import TypeVar
 
 from vine import config
@@ -22,7 +23,7 @@ from vine.scheduler.placement import Placement
 from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
-from vine.scheduler.tasks import Attempt, TaskRecord, TaskTable
+from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
 from vine.wire.messages import Message, TasksEnded
@@ -43,7 +44,7 @@ class State:
         self.now = 0.0
         self.clients: dict[PeerKey, ClientRecord] = {}
         self.workers: dict[WorkerId, WorkerRecord] = {}
-        self.worker_of: dict[PeerKey, WorkerId] = {}
+        self.worker_of: dict[PeerKey, WorkerRecord] = {}
         self.hosts: dict[HostId, dict[WorkerId, None]] = {}  # the workers of each
         self.factories: dict[PeerKey, FactoryRecord] = {}
         self.tasks = TaskTable()
@@ -92,6 +93,13 @@ class State:
         if record.category is not None and record.category.full:
             self.placement.due = True
         return self.tasks.drop_attempt(record)
+
+    def staged(self) -> list[TaskRecord]:
+        """The tasks that were assigned and have not started, in the order in which they were assigned."""
+        if not self.tasks.counts[TaskState.STAGED]:
+            return []
+        given = chain.from_iterable(worker.attempts.items() for worker in self.workers.values())
+        return [record for _, record in sorted(each for each in given if each[1].state is TaskState.STAGED)]
 
     @property
     def is_settled(self) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import enum
 from collections import Counter
 from collections.abc import Hashable, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeVar
 
+import msgspec
 from msgspec.structs import force_setattr
 
 from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId, client_index_of
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.categories import Category
-from vine.wire.parts import Outcome, Policy, Request, TaskKind, TaskResult, TaskSpec
+from vine.wire.parts import Outcome, Policy, Request, Resources, TaskKind, TaskResult, TaskSpec
 
 Item = TypeVar("Item")
 
@@ -67,27 +68,32 @@ AT_MOST = "|at most"  # at the end of the shape of tasks that have the most whic
 _CANCELLED = (Outcome.CANCELLED, "cancelled")
 
 
-@dataclass(slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, gc=False, eq=False):
     """One try of a task on one worker, while it lasts."""
 
     attempt_id: AttemptId
     worker: WorkerId
     assigned_at: float
+    allotment: Resources  # what it may use there; a call of a library, with the others of that
+    crowded: bool = False  # It has had others beside it.
     collecting: Set[ObjectId] = _NONE  # what still comes back from the worker; changes by `added` and `removed`
     result: TaskResult | None = None  # to be committed when nothing is collected any more
 
 
-@dataclass(slots=True)
-class TaskRecord:
-    """The manager's view of a task. Its sets change by `added` and `removed`."""
+class TaskRecord(msgspec.Struct, gc=False, eq=False):
+    """The manager's view of a task. Its sets change by `added` and `removed`.
+
+    A million may wait: this kind of class is made fastest, and the garbage collector passes it over, since what it
+    refers to never refers to it.
+    """
 
     spec: TaskSpec
     client: PeerKey
     submitted_at: float
-    shape: str = field(init=False)  # what it asks of a worker
-    body: str = field(init=False)  # what it runs there
-    inputs: tuple[FileId, ...] = field(init=False)  # `input_files` of its spec
+    task_id: TaskId = TaskId(0)  # this and the next three follow from the spec
+    shape: str = ""  # what it asks of a worker
+    body: str = ""  # what it runs there
+    inputs: tuple[FileId, ...] = ()  # `input_files` of its spec
     state: TaskState = TaskState.WAITING
     unmet: Set[TaskId | FileId] = _NONE  # tasks, and files by `file_requirement`
     attempt: Attempt | None = None
@@ -117,16 +123,13 @@ class TaskRecord:
 
     def __post_init__(self) -> None:
         spec = self.spec
+        self.task_id = spec.task_id
         if spec.policy is None and spec.kind is not TaskKind.LIBRARY:
             self.shape = _shape_key(spec.request, spec.features)
         else:
             self.shape = shape_key(spec)
         self.body = _body_key(spec.kind, spec.function, self.shape, "" if spec.function is None else spec.command)
         self.inputs = input_files(spec)
-
-    @property
-    def task_id(self) -> TaskId:
-        return self.spec.task_id
 
     @property
     def request(self) -> Request:
@@ -243,7 +246,6 @@ class TaskTable:
 
     def __init__(self) -> None:
         self.by_id: dict[TaskId, TaskRecord] = {}
-        self.by_attempt: dict[AttemptId, TaskRecord] = {}
         self.assigned: dict[str, Assigned] = {}  # by shape: what each task has asked for is not gone through again
         self.counts: Counter[TaskState] = Counter()
 
@@ -268,7 +270,6 @@ class TaskTable:
             record.first_assigned_at = attempt.assigned_at
         if record.category is not None:
             record.category.running += 1
-        self.by_attempt[attempt.attempt_id] = record
         alike = self.assigned.get(record.shape)
         if alike is None:
             self.assigned[record.shape] = Assigned(1, record)
@@ -278,7 +279,6 @@ class TaskTable:
     def drop_attempt(self, record: TaskRecord) -> Attempt:
         attempt = record.attempt
         assert attempt is not None, f"task {record.task_id} has no attempt to drop"
-        del self.by_attempt[attempt.attempt_id]
         if record.category is not None:
             record.category.running -= 1
         alike = self.assigned[record.shape]

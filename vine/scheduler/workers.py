@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vine.names import AttemptId, FileId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler.actions import PeerKey
-from vine.wire.parts import Request, Resources
+from vine.wire.parts import Request, Resources, TaskKind
 from vine.wire.worker_messages import WorkerHello, WorkerStatus
 
+if TYPE_CHECKING:
+    from vine.scheduler.tasks import TaskRecord
+
 _NOTHING = Resources()
+_LIBRARY = TaskKind.LIBRARY
 _ROUNDING = 1e-6  # Fractional cores add up with rounding errors.
 
 
@@ -47,17 +51,18 @@ class WorkerRecord:
     heard_at: float
     worker_id: WorkerId = field(init=False)  # As in the hello: asked for several times a message.
     host_id: HostId = field(init=False)
+    capacity: Resources = field(init=False)
+    joined: int = 0  # how many had joined when it had
+    loads: int = 0  # changes of load of all workers, up to its own last one; 0 when it has left
     used: Resources = _NOTHING
     load: float = 0.0  # the largest share of what it has that is taken; above 1 where work is queued ahead of time
-    attempts: dict[AttemptId, Resources] = field(default_factory=dict)  # nothing for calls of a library
+    attempts: dict[AttemptId, TaskRecord] = field(default_factory=dict)  # staged or running here
     libraries: dict[FileId, LibraryShare] = field(default_factory=dict)  # that have calls here
-    library_of: dict[AttemptId, FileId] = field(default_factory=dict)
     libraries_left: list[FileId] = field(default_factory=list)  # by their last call here, since that was last asked
     holds: set[ObjectId] = field(default_factory=set)
     told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
     awaits: set[ObjectId] = field(default_factory=set)  # what another worker of its host is to bring
-    crowded: set[AttemptId] = field(default_factory=set)  # that have had others beside them
     attempts_max: int | None = None  # since more at once had no room on its disk
     ends_since: int = 0  # attempts that have ended since that was last changed
     collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
@@ -70,55 +75,64 @@ class WorkerRecord:
     ends_at: float | None = None  # when its wall time is over
 
     def __post_init__(self) -> None:
-        self.worker_id, self.host_id = self.hello.worker_id, self.hello.host_id
+        hello = self.hello
+        self.worker_id, self.host_id, self.capacity = hello.worker_id, hello.host_id, hello.capacity
 
-    @property
-    def capacity(self) -> Resources:
-        return self.hello.capacity
+    def take(self, record: TaskRecord) -> None:
+        """Be given the task, which has an attempt here."""
+        assert record.attempt is not None
+        self._enter(record)
+        self._add(record.attempt.allotment)
 
-    def take(self, attempt: AttemptId, allotment: Resources) -> None:
-        assert attempt not in self.attempts, f"attempt {attempt} was assigned twice"
-        self.attempts[attempt] = allotment
-        self._add(allotment)
-        self.idle_since = None
-        if len(self.attempts) == 2:
-            self.crowded.update(self.attempts)
-        elif len(self.attempts) > 2:
-            self.crowded.add(attempt)
-
-    def take_slot(self, attempt: AttemptId, library: FileId, allotment: Resources, slots: int) -> None:
+    def take_slot(self, record: TaskRecord, library: FileId, slots: int) -> None:
         """As `take`, for a call of a library: the first one takes what all of them have together."""
+        attempt = record.attempt
+        assert attempt is not None
         share = self.libraries.get(library)
         if share is None:
-            share = self.libraries[library] = LibraryShare(allotment, slots)
-            self._add(allotment)
-        share.attempts.add(attempt)
-        self.library_of[attempt] = library
-        self.take(attempt, _NOTHING)
+            share = self.libraries[library] = LibraryShare(attempt.allotment, slots)
+            self._add(share.allotment)
+        attempt.allotment = share.allotment
+        share.attempts.add(attempt.attempt_id)
+        self._enter(record)
 
-    def release(self, attempt: AttemptId, now: float) -> Resources:
-        """Returns what the attempt could use, be it with other calls of its library."""
-        allotment = self.attempts.pop(attempt)
-        self.crowded.discard(attempt)
-        left = allotment
-        if self.library_of and (library := self.library_of.pop(attempt, None)) is not None:
-            allotment, left = self._leave_slot(attempt, library)
-        if not self.attempts:
+    def _enter(self, record: TaskRecord) -> None:
+        attempt, attempts = record.attempt, self.attempts
+        assert attempt is not None and attempt.attempt_id not in attempts, f"task {record.task_id} was assigned twice"
+        attempts[attempt.attempt_id] = record
+        self.idle_since = None
+        if len(attempts) == 2:
+            for other in attempts.values():
+                assert other.attempt is not None
+                other.attempt.crowded = True
+        elif len(attempts) > 2:
+            attempt.crowded = True
+
+    def release(self, record: TaskRecord, now: float) -> None:
+        """The attempt of the task is over here."""
+        attempt = record.attempt
+        assert attempt is not None
+        del self.attempts[attempt.attempt_id]
+        left = attempt.allotment
+        if self.libraries and record.spec.kind is _LIBRARY:
+            left = self._leave_slot(record, attempt.attempt_id)
+        if self.attempts:
+            self._subtract(left)
+        else:
             self._use(_NOTHING)  # No rounding errors pile up over the worker's life.
             self.idle_since = now
-        else:
-            self._subtract(left)
-        return allotment
 
-    def _leave_slot(self, attempt: AttemptId, library: FileId) -> tuple[Resources, Resources]:
-        """What the library has, and what is free now that this call of it has ended."""
+    def _leave_slot(self, record: TaskRecord, attempt_id: AttemptId) -> Resources:
+        """What is free now that this call of a library has ended."""
+        library = record.spec.function
+        assert library is not None
         share = self.libraries[library]
-        share.attempts.discard(attempt)
+        share.attempts.discard(attempt_id)
         if share.attempts:
-            return share.allotment, _NOTHING
+            return _NOTHING
         del self.libraries[library]
         self.libraries_left.append(library)
-        return share.allotment, share.allotment
+        return share.allotment
 
     def _add(self, allotment: Resources) -> None:
         used = self.used
@@ -145,7 +159,7 @@ class WorkerRecord:
         )
 
     def _use(self, used: Resources) -> None:
-        self.used, has = used, self.hello.capacity
+        self.used, has = used, self.capacity
         load = used.cores / has.cores if has.cores else 0.0
         if has.memory_mb and (share := used.memory_mb / has.memory_mb) > load:
             load = share
@@ -206,7 +220,7 @@ def allot(request: Request, capacity: Resources) -> Resources:
 
 def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
     """Whether the allotment can run at once beside what the worker has already been given."""
-    used, has = worker.used, worker.hello.capacity
+    used, has = worker.used, worker.capacity
     return (  # Written out, as above. Who asks for nothing of a kind fits, however much of it is taken.
         (not allotment.cores or allotment.cores <= has.cores - used.cores + _ROUNDING)
         and (not allotment.memory_mb or allotment.memory_mb <= has.memory_mb - used.memory_mb + _ROUNDING)
@@ -220,7 +234,7 @@ def has_room_beside(worker: WorkerRecord, kept: Resources, allotment: Resources)
 
     As far as the allotment goes: of what it has nothing of, less may be left than is kept.
     """
-    used, has = worker.used, worker.hello.capacity
+    used, has = worker.used, worker.capacity
     return (
         (not allotment.cores or allotment.cores <= has.cores - used.cores - kept.cores + _ROUNDING)
         and (
