@@ -319,13 +319,13 @@ def test_a_task_that_becomes_ready_during_a_look_goes_first_if_it_must(monkeypat
     # when it becomes ready while the first of them is given out
     give = state.give
 
-    def give_and_wake(*arguments: Any) -> None:
+    def give_and_wake(_: Any, *arguments: Any) -> None:
         give(*arguments)
         if urgent.unmet:
             urgent.unmet = frozenset()
             dispatch.make_ready(state, urgent)
 
-    monkeypatch.setattr(state, "give", give_and_wake)
+    monkeypatch.setattr(type(state), "give", give_and_wake)
     end_one(world, "w1")
     # then it is in a queue, or on the worker, and so is the one that it came before
     queued = {entry[2] for shape in state.placement.shapes.values() for entry in shape.queue}

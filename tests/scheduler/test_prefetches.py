@@ -53,7 +53,7 @@ def test_who_has_started_a_task_the_longest_ago_is_asked_first() -> None:
     for name in "abcb":
         prefetches.open(worker(name))
     assert asked(prefetches) == "a b c"
-    prefetches.load_changed(worker("a"))
+    prefetches.close(WorkerId("a"))
     assert asked(prefetches) == "b c"
     prefetches.open(worker("a"))
     prefetches.passed_over(WorkerId("b"))

@@ -52,6 +52,6 @@ def test_a_heartbeat_leaves_nothing_to_be_seen_to_and_a_task_does() -> None:
     world = World(workers=1)
     world.report(next(iter(world.workers.values())))
     state = world.core.state
-    assert state.is_settled
+    assert state.is_settled()
     state.placement.push(state.tasks.by_id[world.submit()])
-    assert not state.is_settled
+    assert not state.is_settled()

@@ -44,8 +44,8 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
 
 def output_grown(state: State, worker: WorkerRecord, message: OutputGrown) -> None:
     """A watched output has been added to: so is what lies at its path, until the whole of it comes at the end."""
-    record = state.tasks.by_attempt.get(message.attempt)
-    if record is None or message.attempt not in worker.attempts or record.recovering:
+    record = worker.attempts.get(message.attempt)
+    if record is None or record.recovering:
         return  # It has ended, or is not this worker's any more.
     file = state.files.by_id.get(message.file_id)
     watched = any(mount.watched and mount.file_id == message.file_id for mount in record.spec.outputs)

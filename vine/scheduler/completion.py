@@ -88,7 +88,11 @@ def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -
 def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
     attempt = record.attempt
     assert attempt is not None
-    attempt.result = _task_result(state, record, attempt, worker, result)
+    ended = attempt.result = _task_result(state, record, attempt, worker, result)
+    if not (result.outputs or result.value_object is not None or record.recovering):  # As of most.
+        state.drop_attempt(record)
+        commit(state, record, ended)
+        return
     for output in result.outputs:
         collecting.take_output(state, record, worker, attempt, output)
     if result.value_object is not None and not (record.recovering and results.is_there(state, record)):
@@ -148,6 +152,7 @@ def _wanted_of_failure(record: TaskRecord, result: AttemptResult) -> list[MadeOu
 def _task_result(
     state: State, record: TaskRecord, attempt: Attempt, worker: WorkerRecord, result: AttemptResult
 ) -> TaskResult:
+    task_s, queue_s = state.now - attempt.assigned_at, attempt.assigned_at - record.submitted_at
     return TaskResult(
         task_id=record.task_id,
         outcome=result.outcome,
@@ -161,8 +166,8 @@ def _task_result(
         hostname=worker.hello.hostname,
         attempts=record.attempts,
         times=result.times,
-        task_s=max(0.0, state.now - attempt.assigned_at),
-        queue_s=max(0.0, attempt.assigned_at - record.submitted_at),
+        task_s=task_s if task_s > 0 else 0.0,
+        queue_s=queue_s if queue_s > 0 else 0.0,
         measured=result.measured,
         allotment=None if result.measured is None else attempt.allotment,
     )

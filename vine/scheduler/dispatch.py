@@ -93,8 +93,7 @@ class Dispatch:
         """Give out tasks while there is room."""
         state = self._state
         if state.placement.due and not state.stopping and not state.workers_awaited:
-            state.placement.tell_time(state.now)
-            state.placement.next_pairs(state.tasks.by_id, self)
+            state.placement.next_pairs(state.tasks.by_id, self, state.now)
 
     def holders(self, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
         return held_bytes(self._state, record)
@@ -103,7 +102,8 @@ class Dispatch:
         return places_of(self._state, shape)
 
     def instead(self, record: TaskRecord, worker: WorkerRecord) -> TaskRecord:
-        return prefetching.instead(self._state, record, worker)
+        any_planned = worker.worker_id in self._state.prefetches.plans
+        return prefetching.instead(self._state, record, worker) if any_planned else record
 
     def assign(self, record: TaskRecord, worker: WorkerRecord, allotment: Resources) -> None:
         state = self._state

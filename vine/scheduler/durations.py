@@ -23,7 +23,8 @@ class Durations:
         fit = config.prefetch_target_s / max(mean_s, 1e-6)
         number = before if known is not None and _still_suits(before, fit) else _rounded(fit)
         self._known[body] = mean_s, number
-        self.changes += number != before
+        if number != before:
+            self.changes += 1
         if len(self._known) > config.durations_kept_max:
             del self._known[next(iter(self._known))]  # The one that was seen last the longest time ago.
             self.changes += 1
@@ -35,7 +36,7 @@ class Durations:
 
 
 def _still_suits(number: int, fit: float) -> bool:
-    return number <= fit * _SLACK and fit < max(1, 2 * number) * _SLACK
+    return number <= fit * _SLACK and fit < (2 * number or 1) * _SLACK
 
 
 def _rounded(fit: float) -> int:

@@ -25,7 +25,9 @@ class Loads:
         self.workers: dict[WorkerId, WorkerRecord] = {}
         self.changes = 0  # of loads, of all workers
         self._joins = 0
+        self.moved: dict[WorkerId, WorkerRecord] = {}  # whose loads have changed since somebody has cleared this
         self._changed: list[tuple[int, WorkerRecord]] = []  # by the number of the change; only a worker's last counts
+        self._clear_at = 0  # the change with which it is time to forget those that have been overtaken
 
     def add(self, worker: WorkerRecord) -> None:
         self.workers[worker.worker_id] = worker
@@ -34,15 +36,16 @@ class Loads:
 
     def remove(self, worker_id: WorkerId) -> None:
         self.workers.pop(worker_id).loads = 0
+        self.moved.pop(worker_id, None)
 
     def change(self, worker: WorkerRecord) -> None:
         """Cheap, for a batch changes a load many times: the shapes look when they are asked."""
-        self.changes += 1
-        worker.loads = self.changes
-        changed = self._changed
-        changed.append((self.changes, worker))
-        if len(changed) > 2 * len(self.workers) + _STALE_MIN:
-            self._changed = [(number, known) for number, known in changed if known.loads == number]
+        self.changes = worker.loads = number = self.changes + 1
+        self.moved[worker.worker_id] = worker
+        self._changed.append((number, worker))
+        if number > self._clear_at:
+            self._changed = [(each, known) for each, known in self._changed if known.loads == each]
+            self._clear_at = number + len(self.workers) + _STALE_MIN
 
     def changed_since(self, seen: int) -> Iterator[WorkerRecord]:
         """Those whose last change was after that one, the latest first."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 import bisect
 import heapq
 from collections.abc import Iterable, Mapping, Set
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from vine import config
 from vine.names import FileId, TaskId, WorkerId
@@ -27,8 +29,8 @@ from vine.wire.parts import Resources, TaskKind
 _READY = TaskState.READY
 
 
-class Head(NamedTuple):
-    """The first task of a queue."""
+class Head(msgspec.Struct, frozen=True, order=True, gc=False):
+    """The first task of a queue; they are ordered as their tasks are."""
 
     entry: Entry
     shape: Shape  # whose queue it is
@@ -63,7 +65,6 @@ class Placement:
         self.durations = Durations()
         self.loads = Loads()
         self._looked = 0  # the changes of load by which it was last found that nobody has room
-        self._changed: dict[WorkerId, WorkerRecord] = {}  # whose loads have changed since
         self._sequence = 0
         self._strict: set[FileId] = set()  # of all shapes
         self.reserved: dict[WorkerId, Reservation] = {}  # of those that have one
@@ -79,7 +80,6 @@ class Placement:
 
     def remove_worker(self, worker_id: WorkerId) -> None:
         self.loads.remove(worker_id)
-        self._changed.pop(worker_id, None)
         self.reserved.pop(worker_id, None)
 
     def reserve(self, worker: WorkerRecord, shape: Shape) -> None:
@@ -97,7 +97,6 @@ class Placement:
     def load_changed(self, worker: WorkerRecord) -> None:
         """It has been given something, or has ended something."""
         self.loads.change(worker)
-        self._changed[worker.worker_id] = worker
         self.due = True
 
     def copies_came(self, files: Set[FileId]) -> None:
@@ -136,25 +135,14 @@ class Placement:
             if shape.category is category:
                 if shape.library is None:
                     shape.request = category.fill(shape.asked, shape.at_maximum)
-                self._look_anew(shape)
+                shape.look_anew()
 
     def library_changed(self, library: LibraryRecord) -> None:
         """Other workers may have calls of it from now on."""
         self.due = True
         for shape in self.shapes.values():
             if shape.library is library:
-                self._look_anew(shape)
-
-    @staticmethod
-    def _look_anew(shape: Shape) -> None:
-        shape.allotments.clear()
-        shape.index.clear()
-        shape.seen = 0
-
-    def tell_time(self, now: float) -> None:
-        self._now = now
-        for shape in self._timed:
-            shape.now = now
+                shape.look_anew()
 
     def discard_ended(self, tasks: dict[TaskId, TaskRecord]) -> None:
         """Forget tasks that do not wait any more, at the head of queues at which nobody has looked since."""
@@ -175,21 +163,24 @@ class Placement:
 
     # --- what is decided ----------------------------------------------------------------------
 
-    def next_pairs(self, tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> None:
+    def next_pairs(self, tasks: dict[TaskId, TaskRecord], room: Dispatcher, now: float) -> None:
         """Pair ready tasks with workers, best task first, until none finds room; if none can, find that out once."""
+        self._now = now
+        for shape in self._timed:
+            shape.now = now
         changes, pushed = self.loads.changes, self._sequence
         heads = self.heads(tasks)
         passed: list[Shape] = []
-        assigned = self._fill(heads, passed, tasks, room) if len(self._changed) == 1 else 0
+        assigned = self._fill(heads, passed, tasks, room) if len(self.loads.moved) == 1 else 0
         if heads:
             assigned += self._pair(heads, passed, tasks, room)
         # Each assignment loads one worker. Whatever else has happened meanwhile may have made room, or a task ready.
         self.due = (self.loads.changes - changes, self._sequence - pushed) != (assigned, 0)
         if not self.due:
-            self._looked = self.loads.changes
-            self._changed.clear()
+            self._looked = looked = self.loads.changes
+            self.loads.moved.clear()
             for fit in passed:
-                fit.seen = self._looked  # Who was given tasks since has less room than before.
+                fit.seen = looked  # Who was given tasks since has less room than before.
 
     def heads(self, tasks: dict[TaskId, TaskRecord]) -> list[Head]:
         """The first tasks of the queues of which more may run; most are as at the last look, which costs no call."""
@@ -212,7 +203,9 @@ class Placement:
         while (entry := queue.head) is not None:
             record = tasks.get(entry[2])
             if record is not None and record.state is _READY:
-                head = self._waiting[shape] = Head(entry, shape, record, self.shape_of(record), learnt)
+                ahead = self.durations.ahead(record.body)
+                fit = shape if ahead == shape.ahead and record.shape == shape.key else self.shape_of(record)
+                head = self._waiting[shape] = Head(entry, shape, record, fit, learnt)
                 return head
             queue.pop()
         self._waiting.pop(shape, None)
@@ -224,41 +217,45 @@ class Placement:
         Returns how many that were. Leaves those heads for which others than that worker must be looked at, and
         notes in `passed` for which shapes nobody has room.
         """
-        (worker,) = self._changed.values()
-        assigned = 0
+        (worker,) = self.loads.moved.values()
+        looked, assigned = self._looked, 0
         for head in heads:
-            if not head.fit.blocked or head.fit.seen < self._looked:
+            if not head.fit.blocked or head.fit.seen < looked:
                 return 0
         refused: list[Head] = []  # What it cannot take now, it can still less when it has been given more.
         heads.sort()
         while heads:
             best = heads[0]
-            if best.fit.full or not best.fit.usable(worker):
-                refused.append(heads.pop(0))
+            fit = best.fit
+            is_full = fit.category is not None and fit.category.full
+            allotment = None if is_full else fit.given(worker)
+            if allotment is None:
+                del heads[0]
+                if not is_full:
+                    refused.append(best)
                 continue
             if worker.worker_id in best.record.avoid:
                 break
-            assigned += self._take(heads.pop(0), worker, room)
+            del heads[0]
+            assigned += self._take(best, worker, allotment, room)
             following = self._first(best.shape, tasks)
             if following is not None:
                 bisect.insort(heads, following)
-                if not (following.fit.blocked and following.fit.seen >= self._looked):
+                if not (following.fit.blocked and following.fit.seen >= looked):
                     break
         if heads:
             heads += refused
         else:
-            passed += [head.fit for head in refused if not head.fit.full]  # Others may have room for those.
+            passed += [head.fit for head in refused]  # Others may have room for those.
         return assigned
 
-    def _take(self, head: Head, worker: WorkerRecord, room: Dispatcher) -> bool:
+    def _take(self, head: Head, worker: WorkerRecord, allotment: Resources, room: Dispatcher) -> bool:
         """Give the task to the worker; not if it was given away since, or another one has come to be before it."""
         if head.record.state is not _READY or head.shape.queue.head is not head.entry:
             return False
         given = room.instead(head.record, worker)
         if given is head.record:
             head.shape.queue.pop()
-        allotment = head.fit.allotment(worker.capacity)
-        assert allotment is not None, f"{worker.worker_id} was chosen, and does not fit"
         room.assign(given, worker, allotment)
         if worker.reserved is not None and worker.reserved.shape == head.fit.key:
             self.release(worker)
@@ -278,7 +275,9 @@ class Placement:
             if not self._is_blocked(fit):
                 worker = self.choose(fit, record, room, room.places(fit) if fit.strict else None)
             if worker is not None:
-                assigned += self._take(head, worker, room)
+                allotment = fit.allotment(worker.capacity)
+                assert allotment is not None, f"{worker.worker_id} was chosen, and does not fit"
+                assigned += self._take(head, worker, allotment, room)
             else:
                 # No load tells where a strict input has come to.
                 fit.blocked = not (fit.strict or fit.index)

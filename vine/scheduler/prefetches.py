@@ -69,10 +69,6 @@ class Prefetches:
 
     # --- workers ---
 
-    def load_changed(self, worker: WorkerRecord) -> None:
-        """It is asked again when what it was given has started."""
-        self._open.pop(worker.worker_id, None)
-
     def open(self, worker: WorkerRecord) -> None:
         """Its tasks have started, or its disk may have room now. Who started the longest ago will be free first."""
         worker_id = worker.worker_id

@@ -17,7 +17,6 @@ IndexEntry = tuple[float, int, int, WorkerRecord]  # load, when it joined, the n
 
 _NOTHING_ASKED = Request()
 _ROUNDING = 1e-6  # Loads are sums of fractions.
-_UNKNOWN = Resources()  # Not that of any task: a capacity is not known yet.
 
 
 @dataclass(slots=True, eq=False)
@@ -40,20 +39,32 @@ class Shape:
     seen: int = 0  # the changes of load that the index knows of
     blocked: bool = False  # Nobody had room when it was looked at, and nobody has come to have any by what is `seen`.
     allotments: dict[Resources, Resources | None] = field(default_factory=dict)  # by a worker's capacity
+    _capacity: Resources | None = None  # that was asked for last ...
+    _allotment: Resources | None = None  # ... and what was found for it
     first: Entry | None = None  # the head of the queue when that was looked at last ...
     first_since: float = 0.0  # ... and since when it has been
     unfit_since: float | None = None  # when it was first seen to fit no worker that could come
 
     def allotment(self, capacity: Resources) -> Resources | None:
         """What a task of this shape is given of such a worker; None if it could never fit."""
+        if capacity is self._capacity:  # Asked for every head of a queue whenever a task ends, and most are alike.
+            return self._allotment
         try:
-            return self.allotments[capacity]
+            allotment = self.allotments[capacity]
         except KeyError:
             if len(self.allotments) >= config.capacities_kept_max:
                 self.allotments.clear()  # Workers come and go, and hardly two find as much room on their disks.
             fits = could_fit(self.request, capacity)
             allotment = self.allotments[capacity] = allot(self.request, capacity) if fits else None
-            return allotment
+        self._capacity, self._allotment = capacity, allotment
+        return allotment
+
+    def look_anew(self) -> None:
+        """What it asks for, or who may be given it, has changed: what was found out does not count."""
+        self.allotments.clear()
+        self.index.clear()
+        self.seen = 0
+        self._capacity = self._allotment = None
 
     def in_time(self, worker: WorkerRecord, allotment: Resources) -> bool:
         """Whether a task of the shape has as much time on the worker as it needs: it must not queue there."""
@@ -66,28 +77,29 @@ class Shape:
 
     def usable(self, worker: WorkerRecord) -> bool:
         """Whether the worker may be given one more task of the shape, to run or to queue."""
-        if not worker.open:
-            return False
-        if worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max:
-            return False
-        capacity = worker.capacity
-        allotment = self.allotments.get(capacity, _UNKNOWN)  # Asked for every head of a queue whenever a task ends.
-        if allotment is _UNKNOWN:
-            allotment = self.allotment(capacity)
+        return self.given(worker) is not None
+
+    def given(self, worker: WorkerRecord) -> Resources | None:
+        """What one more task of the shape is given of the worker, to run or to queue there; None if it may not be."""
+        if not worker.open or (worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max):
+            return None
+        allotment = self.allotment(worker.capacity)
         if allotment is None or (self.features and not has_features(worker, self.features)):
-            return False
+            return None
         if self.time_min_s and not self.in_time(worker, allotment):
-            return False
+            return None
         kept = worker.reserved
         if kept is not None and kept.shape != self.key and not has_room_beside(worker, kept.allotment, allotment):
-            return False
+            return None
         if self.library is not None:
             if worker.worker_id in self.library.failed_on:
-                return False
+                return None
             if (share := worker.libraries.get(self.library.number)) is not None:
-                return len(share.attempts) < share.slots * (1 + self.ahead)
+                return allotment if len(share.attempts) < share.slots * (1 + self.ahead) else None
         # A long task is not queued: it would wait there though another worker had room first.
-        return (self.ahead and worker.load < 1 + self.ahead - _ROUNDING) or has_room(worker, allotment)
+        if (self.ahead and worker.load < 1 + self.ahead - _ROUNDING) or has_room(worker, allotment):
+            return allotment
+        return None
 
     def suits(self, worker: WorkerRecord, now: float) -> bool:
         """Whether the worker, were it empty, might be given a task of the shape now."""

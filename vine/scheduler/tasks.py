@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-from collections import Counter
 from collections.abc import Hashable, Set
 from dataclasses import dataclass
 from functools import lru_cache
@@ -247,7 +246,7 @@ class TaskTable:
     def __init__(self) -> None:
         self.by_id: dict[TaskId, TaskRecord] = {}
         self.assigned: dict[str, Assigned] = {}  # by shape: what each task has asked for is not gone through again
-        self.counts: Counter[TaskState] = Counter()
+        self.counts = dict.fromkeys(TaskState, 0)
 
     def add(self, record: TaskRecord) -> None:
         assert record.task_id not in self.by_id, f"task {record.task_id} was accepted twice"

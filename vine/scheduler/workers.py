@@ -101,12 +101,12 @@ class WorkerRecord:
         assert attempt is not None and attempt.attempt_id not in attempts, f"task {record.task_id} was assigned twice"
         attempts[attempt.attempt_id] = record
         self.idle_since = None
-        if len(attempts) == 2:
-            for other in attempts.values():
-                assert other.attempt is not None
-                other.attempt.crowded = True
-        elif len(attempts) > 2:
+        if (given := len(attempts)) > 1:
             attempt.crowded = True
+            if given == 2:
+                for other in attempts.values():
+                    assert other.attempt is not None
+                    other.attempt.crowded = True
 
     def release(self, record: TaskRecord, now: float) -> None:
         """The attempt of the task is over here."""
@@ -119,7 +119,7 @@ class WorkerRecord:
         if self.attempts:
             self._subtract(left)
         else:
-            self._use(_NOTHING)  # No rounding errors pile up over the worker's life.
+            self._use(0.0, 0.0, 0.0, 0.0)  # No rounding errors pile up over the worker's life.
             self.idle_since = now
 
     def _leave_slot(self, record: TaskRecord, attempt_id: AttemptId) -> Resources:
@@ -137,12 +137,10 @@ class WorkerRecord:
     def _add(self, allotment: Resources) -> None:
         used = self.used
         self._use(
-            Resources(
-                used.cores + allotment.cores,
-                used.memory_mb + allotment.memory_mb,
-                used.disk_mb + allotment.disk_mb,
-                used.gpus + allotment.gpus,
-            )
+            used.cores + allotment.cores,
+            used.memory_mb + allotment.memory_mb,
+            used.disk_mb + allotment.disk_mb,
+            used.gpus + allotment.gpus,
         )
 
     def _subtract(self, allotment: Resources) -> None:
@@ -150,22 +148,20 @@ class WorkerRecord:
         cores, memory_mb = used.cores - allotment.cores, used.memory_mb - allotment.memory_mb
         disk_mb, gpus = used.disk_mb - allotment.disk_mb, used.gpus - allotment.gpus
         self._use(  # Never less than nothing, as rounding would have it.
-            Resources(
-                cores if cores > 0 else 0.0,
-                memory_mb if memory_mb > 0 else 0.0,
-                disk_mb if disk_mb > 0 else 0.0,
-                gpus if gpus > 0 else 0.0,
-            )
+            cores if cores > 0 else 0.0,
+            memory_mb if memory_mb > 0 else 0.0,
+            disk_mb if disk_mb > 0 else 0.0,
+            gpus if gpus > 0 else 0.0,
         )
 
-    def _use(self, used: Resources) -> None:
-        self.used, has = used, self.capacity
-        load = used.cores / has.cores if has.cores else 0.0
-        if has.memory_mb and (share := used.memory_mb / has.memory_mb) > load:
+    def _use(self, cores: float, memory_mb: float, disk_mb: float, gpus: float) -> None:
+        self.used, has = Resources(cores, memory_mb, disk_mb, gpus), self.capacity
+        load = cores / has.cores if has.cores else 0.0
+        if (most := has.memory_mb) and (share := memory_mb / most) > load:
             load = share
-        if has.disk_mb and (share := used.disk_mb / has.disk_mb) > load:
+        if (most := has.disk_mb) and (share := disk_mb / most) > load:
             load = share
-        if has.gpus and (share := used.gpus / has.gpus) > load:
+        if (most := has.gpus) and (share := gpus / most) > load:
             load = share
         self.load = load
 
@@ -221,12 +217,14 @@ def allot(request: Request, capacity: Resources) -> Resources:
 def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
     """Whether the allotment can run at once beside what the worker has already been given."""
     used, has = worker.used, worker.capacity
-    return (  # Written out, as above. Who asks for nothing of a kind fits, however much of it is taken.
-        (not allotment.cores or allotment.cores <= has.cores - used.cores + _ROUNDING)
-        and (not allotment.memory_mb or allotment.memory_mb <= has.memory_mb - used.memory_mb + _ROUNDING)
-        and (not allotment.disk_mb or allotment.disk_mb <= has.disk_mb - used.disk_mb + _ROUNDING)
-        and (not allotment.gpus or allotment.gpus <= has.gpus - used.gpus + _ROUNDING)
-    )
+    # Who asks for nothing of a kind fits, however much of it is taken. One by one: so each costs least.
+    if (cores := allotment.cores) and cores > has.cores - used.cores + _ROUNDING:
+        return False
+    if (memory_mb := allotment.memory_mb) and memory_mb > has.memory_mb - used.memory_mb + _ROUNDING:
+        return False
+    if (disk_mb := allotment.disk_mb) and disk_mb > has.disk_mb - used.disk_mb + _ROUNDING:
+        return False
+    return not allotment.gpus or allotment.gpus <= has.gpus - used.gpus + _ROUNDING
 
 
 def has_room_beside(worker: WorkerRecord, kept: Resources, allotment: Resources) -> bool:

@@ -15,7 +15,7 @@ def assert_nothing_is_left(run: Run) -> None:
     state = run.scheduler.core.state
     check(state)
     assert run.failed == state.strange == 0
-    assert not state.tasks.by_attempt and not state.transfers.wanting
+    assert not any(worker.attempts for worker in state.workers.values()) and not state.transfers.wanting
 
 
 def test_every_task_of_a_mixture_ends_though_workers_leave() -> None:
