@@ -44,9 +44,9 @@ class State:
     __slots__ = (
         "_assignments", "_counter", "_out", "_records", "_results", "appointments", "brought_paths", "categories",
         "clients", "clients_seen", "closed_hosts", "collecting", "copies", "doomed", "downloads", "factories",
-        "failures", "files", "hosts", "libraries", "news_at", "now", "placement", "prefetches", "ranks", "record",
-        "remaking", "settings", "stopping", "strange", "tasks", "transfers", "unrated", "worker_of", "workers",
-        "workers_awaited",
+        "failures", "files", "hosts", "libraries", "minitasks", "news_at", "now", "placement", "prefetches", "ranks",
+        "record", "remaking", "settings", "stopping", "strange", "tasks", "transfers", "unrated", "worker_of",
+        "workers", "workers_awaited",
     )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
