@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vine import config
 
+_LEAST_S = 1e-6
 _WEIGHT = 0.2  # Of the newest duration in the running mean.
 _SLACK = 1.5  # So much more or less than the number stands for must fit before it changes: means waver.
 
@@ -20,7 +21,7 @@ class Durations:
         known = self._known.pop(body, None)
         before_s, before = (run_s, 0) if known is None else known
         mean_s = before_s + _WEIGHT * (run_s - before_s)
-        fit = config.prefetch_target_s / max(mean_s, 1e-6)
+        fit = config.prefetch_target_s / (mean_s if mean_s > _LEAST_S else _LEAST_S)
         number = before if known is not None and _still_suits(before, fit) else _rounded(fit)
         self._known[body] = mean_s, number
         if number != before:

@@ -58,7 +58,7 @@ def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecor
     plans = prefetches.plans.get(worker.worker_id)
     if not plans or record.task_id in plans or prefetches.passes[record.task_id] >= config.prefetch_passes_max:
         return record
-    if _are_at(worker, large_inputs(state, record), state):
+    if _has_inputs(state, worker, record):
         return record
     for task_id in list(plans):
         other = state.tasks.by_id.get(task_id)
@@ -68,7 +68,7 @@ def instead(state: State, record: TaskRecord, worker: WorkerRecord) -> TaskRecor
             state.placement.shape_of(other) is state.placement.shape_of(record)
             and other.spec.priority == record.spec.priority
             and worker.worker_id not in other.avoid
-            and _are_at(worker, large_inputs(state, other), state)
+            and _has_inputs(state, worker, other)
         ):
             prefetches.passes[record.task_id] += 1
             return other
@@ -88,6 +88,18 @@ def large_inputs(state: State, record: TaskRecord) -> list[ObjectRecord]:
 def _waits(state: State, task_id: TaskId) -> bool:
     record = state.tasks.by_id.get(task_id)
     return record is not None and record.state is TaskState.READY
+
+
+def _has_inputs(state: State, worker: WorkerRecord, record: TaskRecord) -> bool:
+    """Whether those inputs that are worth sending ahead are on the worker, or are about to be."""
+    for file_id in record.inputs:
+        known = state.files.object_of(file_id)
+        if known is None or known.object_id in worker.holds:
+            continue
+        is_large = state.files.weight_bytes(known) >= config.prefetch_bytes_min
+        if is_large and not staging.comes(state, worker, known.object_id):
+            return False
+    return True
 
 
 def _are_at(worker: WorkerRecord, inputs: list[ObjectRecord], state: State) -> bool:
@@ -242,7 +254,7 @@ def _hold_back(state: State, worker: WorkerRecord, known: ObjectRecord, flowing:
     if known is not flowing:
         staging.stop_bringing(state, worker.worker_id, known.object_id)
     for task_id in list(state.prefetches.plans.get(worker.worker_id, ())):
-        if _waits(state, task_id) and not _are_at(worker, large_inputs(state, state.tasks.by_id[task_id]), state):
+        if _waits(state, task_id) and not _has_inputs(state, worker, state.tasks.by_id[task_id]):
             state.prefetches.plan_again(task_id)
 
 
