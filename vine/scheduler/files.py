@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, field
+
+import msgspec
 
 from vine import config
 from vine.content.manifest import chunk_count, derived_id
@@ -15,8 +16,7 @@ _NONE: frozenset[FileId] = frozenset()  # Shared: few files have any.
 _UNPACKED_FACTOR = 4  # How much heavier a placement counts an unpacked archive: 4.4 GB for the paper's 908 MB.
 
 
-@dataclass(slots=True)
-class FileRecord:
+class FileRecord(msgspec.Struct, gc=False, eq=False):
     """A declared file: a name that tasks use, and the object that it stands for at present."""
 
     spec: FileSpec
@@ -25,10 +25,10 @@ class FileRecord:
     failure: tuple[Outcome, str] | None = None  # why no task can ever use it
     producer: TaskId | None = None  # the task that makes it
     users: int = 0  # tasks not yet ended that take it
-    waiting: set[TaskId] = field(default_factory=set)  # tasks that wait for it to exist
-    unpacked: list[FileId] = field(default_factory=list)  # UNTAR files whose archive this is
+    waiting: set[TaskId] = msgspec.field(default_factory=set)  # tasks that wait for it to exist
+    unpacked: list[FileId] = msgspec.field(default_factory=list)  # UNTAR files whose archive this is
     recipes: Set[FileId] = _NONE  # MINITASK files whose making waits for this one's content to be known
-    bring: list[PeerKey] = field(default_factory=list)  # clients that asked for its content
+    bring: list[PeerKey] = msgspec.field(default_factory=list)  # clients that asked for its content
     path: str | None = None  # where the manager's node reads it
     copies: int = 1  # hosts that are to keep it, where workers hold it
     forgotten: bool = False
@@ -38,8 +38,7 @@ class FileRecord:
         return self.spec.file_id
 
 
-@dataclass(slots=True)
-class ObjectRecord:
+class ObjectRecord(msgspec.Struct, gc=False, eq=False):
     """Some content, however many files stand for it."""
 
     object_id: ObjectId
@@ -49,11 +48,11 @@ class ObjectRecord:
     archive: ObjectId | None = None  # what it is unpacked from
     peer_transfer: bool = True
     cache: CacheLevel = CacheLevel.TASK  # the longest of its files
-    holders: set[WorkerId] = field(default_factory=set)  # complete and verified there; MANAGER: served there
+    holders: set[WorkerId] = msgspec.field(default_factory=set)  # complete and verified there; MANAGER: served there
     copies: int = 1  # the most that one of its files is to have
     keepers: frozenset[WorkerId] = frozenset()  # the holders that must not give it up, each on a host of its own
-    files: set[FileId] = field(default_factory=set)  # that stand for it
-    results: set[TaskId] = field(default_factory=set)  # tasks that returned it
+    files: set[FileId] = msgspec.field(default_factory=set)  # that stand for it
+    results: set[TaskId] = msgspec.field(default_factory=set)  # tasks that returned it
 
     @property
     def is_small(self) -> bool:

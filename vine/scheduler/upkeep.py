@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from vine.names import MANAGER
+from vine.names import MANAGER, WorkerId
 from vine.scheduler import actions, downloads, keeping, mates, minitasks, recovery, results, spreading, staging
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, added, removed
@@ -128,12 +128,8 @@ def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False
     brought = state.brought_paths.pop(known.object_id, None)
     if brought is not None:
         state.do(actions.RemoveFile(brought))
-    for worker_id in sorted(known.holders):
-        worker = state.workers[worker_id]
-        if keep_on_workers or keeping.is_kept_for_ever(worker, known.object_id):
-            keeping.keep_unclaimed(state, worker, known.object_id)
-    if not keep_on_workers:
-        drop_copies(state, known)
+    for worker_id in sorted(known.holders) if keep_on_workers else drop_copies(state, known):
+        keeping.keep_unclaimed(state, state.workers[worker_id], known.object_id)
     state.transfers.dirty.pop(known.object_id, None)  # There is nothing left to be brought up to date.
 
 
@@ -149,18 +145,19 @@ def _stop_transfers(state: State, known: ObjectRecord) -> None:
     state.ranks.forget(object_id=object_id)
 
 
-def drop_copies(state: State, known: ObjectRecord) -> None:
-    """They go, but for those that are kept for ever."""
-    object_id = known.object_id
+def drop_copies(state: State, known: ObjectRecord) -> list[WorkerId]:
+    """They go, but for those that are kept for ever; returns who has these."""
+    object_id, kept = known.object_id, []
     for worker_id in staging.places(state, known):
         worker = state.workers[worker_id]
         holds = object_id in worker.holds
         if holds and keeping.is_kept_for_ever(worker, object_id):
-            continue
-        if holds or object_id in worker.making:
+            kept.append(worker_id)
+        elif holds or object_id in worker.making:
             state.transfers.make_no_more(worker, object_id)
             keeping.lost_copy(state, worker, known)
             state.send(worker.peer, DropObjects((object_id,)))
+    return kept
 
 
 def forget_if_unneeded(state: State, record: TaskRecord) -> None:
