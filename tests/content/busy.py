@@ -8,7 +8,7 @@ import random
 import sys
 from pathlib import Path
 
-from tests.content.objects import made_of, receive
+from tests.content.objects import keep_unpacked, made_of, receive
 from vine.content.manifest import derived_id
 from vine.content.store import Store
 from vine.errors import DiskFull
@@ -43,10 +43,7 @@ class Busy:
 
     def unpack(self) -> None:
         if not self.store.find(TREE):
-            folder = self.store.begin_tree(TREE)
-            for number in range(MEMBERS):
-                (folder / str(number)).write_bytes(bytes(5000))
-            self.store.commit_tree(TREE)
+            keep_unpacked(self.store, TREE, **{str(number): bytes(5000) for number in range(MEMBERS)})
 
     def begin(self) -> None:
         made = self.dice.choice(OBJECTS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from vine.content.folders import bytes_in
+from vine.content.folders import Contents, bytes_in, signatures_within
 from vine.content.hashing import manifest_of_bytes, manifest_of_tree
 from vine.content.manifest import chunk_count, chunk_span, object_id
 from vine.content.partial import Partial
@@ -53,6 +53,19 @@ def receive(store: Store, made: Made) -> None:
     partial = store.begin(made.key, made.manifest)
     made.feed(partial)
     partial.commit()
+
+
+def keep_unpacked(store: Store, key: ObjectId, **files: bytes) -> None:
+    """An archive of these files becomes an object."""
+    folder = store.begin_tree(key)
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    store.commit_tree(key, contents_of(folder))
+
+
+def contents_of(folder: Path) -> Contents:
+    """What whoever has unpacked an archive into this folder says of it."""
+    return Contents(bytes_in(folder), signatures_within(folder))
 
 
 def on_disk(store: Store) -> set[str]:

@@ -29,7 +29,7 @@ def mode(path: Path) -> int:
 
 
 def sealed(root: Path) -> folders.Signatures:
-    folders.protect(root, keep_times=False)
+    folders.protect(root)
     return {**folders.signatures_within(root), "": folders.seal(root)}
 
 
@@ -43,13 +43,12 @@ def test_protection_leaves_nothing_writable_and_keeps_programs(tmp_path: Path) -
     assert mode(single) == 0o555
 
 
-def test_times_go_unless_they_mean_something(tmp_path: Path) -> None:
-    for keep, expected in ((True, 7 * 10**9), (False, folders.STORED_TIME_NS)):
-        root = make_tree(tmp_path / f"{keep}")
-        os.utime(root / "sub" / "data", (7, 7))
-        folders.protect(root, keep_times=keep)
-        assert (root / "sub" / "data").stat().st_mtime_ns == expected
-        assert (root / "sub").stat().st_mtime_ns == folders.STORED_TIME_NS
+def test_times_say_nothing(tmp_path: Path) -> None:
+    root = make_tree(tmp_path / "tree")
+    os.utime(root / "sub" / "data", (7, 7))
+    folders.protect(root)
+    assert (root / "sub" / "data").stat().st_mtime_ns == folders.STORED_TIME_NS
+    assert (root / "sub").stat().st_mtime_ns == folders.STORED_TIME_NS
 
 
 changes: dict[str, Callable[[Path], object]] = {
@@ -96,7 +95,7 @@ def test_read_only_folders_are_moved_and_removed_without_root(tmp_path: Path) ->
         "import os, sys; from pathlib import Path; from vine.content import folders\n"
         "os.getuid() or (os.setgroups([]), os.setgid(65534), os.setuid(65534))\n"
         "root = Path(sys.argv[1]); (root / 'a' / 'b').mkdir(parents=True); (root / 'a' / 'b' / 'f').touch()\n"
-        "folders.protect(root / 'a', False); folders.seal(root / 'a')\n"
+        "folders.protect(root / 'a'); folders.seal(root / 'a')\n"
         "folders.move(root / 'a', root / 'moved'); folders.remove(root / 'moved'); print(list(root.iterdir()))"
     )
     tmp_path.chmod(0o777)
@@ -161,13 +160,12 @@ def test_a_folder_that_is_parted_from_others_shares_no_file_with_them(tmp_path: 
     assert list(folder.iterdir()) == [folder / "member"]
 
 
-@pytest.mark.parametrize("keep_times", [True, False])
-def test_protecting_a_folder_tells_the_versions_that_it_leaves(tmp_path: Path, keep_times: bool) -> None:
+def test_protecting_a_folder_tells_the_versions_that_it_leaves(tmp_path: Path) -> None:
     (tmp_path / "tree" / "below").mkdir(parents=True)
     (tmp_path / "tree" / "below" / "writable").write_bytes(b"x")
     (tmp_path / "tree" / "ready").write_bytes(b"y")
     (tmp_path / "tree" / "ready").chmod(0o444)
     (tmp_path / "tree" / "link").symlink_to("ready")
-    versions = folders.protect(tmp_path / "tree", keep_times)
+    versions = folders.protect(tmp_path / "tree")
     assert versions == folders.signatures_within(tmp_path / "tree")
     assert set(versions) == {"below", "below/writable", "ready", "link"}

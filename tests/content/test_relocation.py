@@ -50,7 +50,8 @@ def test_what_is_listed_names_the_new_folder_and_nothing_else_is_touched(tmp_pat
     (root / "bin" / "tool2").hardlink_to(root / "bin" / "tool")
     before = versions(root)
     # when it is made to run elsewhere
-    assert relocate(root, PLACE) == 3
+    pyc = "lib/__pycache__/m.cpython-311.pyc"
+    assert relocate(root, PLACE) == {"bin/tool", "lib/lib.so", "lib/m.py", pyc}
     # then these name that folder, strings in programs at the same place, with the same modes and times
     after = versions(root)
     assert after["bin/tool"][0] == f"#!{PLACE}/bin/python\nprint('{PLACE}')\n".encode()
@@ -63,7 +64,7 @@ def test_what_is_listed_names_the_new_folder_and_nothing_else_is_touched(tmp_pat
         assert after[name][1:] == before[name][1:]
     # and names of one file still are, and what was compiled of the old module has gone
     assert after["bin/tool2"] == after["bin/tool"]
-    assert before.keys() - after.keys() == {"lib/__pycache__/m.cpython-311.pyc"}
+    assert before.keys() - after.keys() == {pyc}
     for name in after.keys() - {"bin/tool", "bin/tool2", "lib/lib.so", "lib/m.py"}:
         assert after[name] == before[name]
 
@@ -76,8 +77,17 @@ def test_nothing_outside_is_relocated(tmp_path: Path) -> None:
             relocate(root, PLACE)
     root = made(tmp_path / "env", [("link", OLD, "text")])
     (root / "link").symlink_to("../x")
-    assert relocate(root, PLACE) == 0
+    assert relocate(root, PLACE) == set()
     assert (tmp_path / "x").read_text() == OLD
+
+
+def test_what_is_listed_behind_a_link_is_told_by_its_own_name(tmp_path: Path) -> None:
+    root = made(tmp_path / "env", [("lib64/m.py", OLD, "text")])
+    (root / "lib" / "__pycache__").mkdir(parents=True)
+    (root / "lib64").symlink_to("lib")
+    (root / "lib" / "m.py").write_text(f"PREFIX = '{OLD}'\n")
+    (root / "lib" / "__pycache__" / "m.cpython-311.pyc").touch()
+    assert relocate(root, PLACE) == {"lib/m.py", "lib/__pycache__/m.cpython-311.pyc"}
 
 
 def test_a_prefix_that_a_program_has_no_room_for_is_an_error_with_a_remedy(tmp_path: Path) -> None:
@@ -93,7 +103,7 @@ def test_a_folder_without_a_list_stays_as_it_is(tmp_path: Path, script: bytes | 
     if script is not None:
         (tmp_path / "bin" / "conda-unpack").write_bytes(script)
     before = versions(tmp_path)
-    assert relocate(tmp_path, PLACE) == 0
+    assert relocate(tmp_path, PLACE) == set()
     assert versions(tmp_path) == before
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.content import busy
-from tests.content.objects import bytes_on_disk, made_of, made_tree, on_disk, receive
+from tests.content.objects import bytes_on_disk, keep_unpacked, made_of, made_tree, on_disk, receive
 from vine.content.ledger import Ledger
 from vine.content.manifest import derived_id
 from vine.content.partial import Present
@@ -26,8 +26,7 @@ def test_what_one_has_made_received_or_unpacked_is_there_for_all(tmp_path: Path)
     receive(first, file)
     first.adopt(tmp_path / "tree")
     unpacked = derived_id("untar", file.key)
-    (first.begin_tree(unpacked) / "data").write_bytes(b"data")
-    first.commit_tree(unpacked)
+    keep_unpacked(first, unpacked, data=b"data")
     # when another one is to fetch them, then nothing is left to come
     for made in (file, tree):
         there = second.begin(made.key, made.manifest)

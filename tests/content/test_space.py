@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.content.objects import bytes_on_disk, made_of, on_disk, receive
+from tests.content.objects import bytes_on_disk, contents_of, made_of, on_disk, receive
 from vine import config
 from vine.content.manifest import derived_id
 from vine.content.store import Store
@@ -118,10 +118,10 @@ def test_two_stores_that_bring_one_object_do_not_write_into_each_others_file(tmp
 
 def test_two_stores_that_unpack_one_archive_have_it_once(tmp_path: Path) -> None:
     first, second = both(tmp_path)
-    for store in (first, second):
-        (store.begin_tree(TREE) / "data").write_bytes(b"data")
-    for store in (second, first):
-        store.commit_tree(TREE)
+    trees = [(store, store.begin_tree(TREE)) for store in (second, first)]
+    for store, folder in trees:
+        (folder / "data").write_bytes(b"data")
+        store.commit_tree(TREE, contents_of(folder))
     assert first.path(TREE) == second.path(TREE)
     assert (first.used_bytes, on_disk(first)) == (4, {f"objects/{TREE}"})
 

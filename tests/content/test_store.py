@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.content.objects import made_of, made_tree, on_disk, receive
+from tests.content.objects import contents_of, keep_unpacked, made_of, made_tree, on_disk, receive
 from vine.content.hashing import manifest_of_tree
 from vine.content.manifest import derived_id, object_id
 from vine.content.store import Store
@@ -164,7 +164,8 @@ def test_an_unpacked_archive_is_an_object_without_chunks(store: Store) -> None:
     (folder / "bin" / "python").write_bytes(b"#!")
     os.utime(folder / "bin" / "python", (7, 7))
     assert not store.has(key)
-    assert store.commit_tree(key) == 2
+    store.commit_tree(key, contents_of(folder))
+    assert store.used_bytes == 2
     assert (store.path(key) / "bin" / "python").stat().st_mtime == 7
     assert not store.altered(key) and store.verify(key)
     with pytest.raises(KeyError):
@@ -191,9 +192,8 @@ def test_what_exceeds_the_budget_is_refused_and_leaves_nothing(tmp_path: Path) -
     with pytest.raises(DiskFull):
         store.adopt(tmp_path / "output")
     key = derived_id("untar", made.key)
-    (store.begin_tree(key) / "large").write_bytes(bytes(1001))
     with pytest.raises(DiskFull):
-        store.commit_tree(key)
+        keep_unpacked(store, key, large=bytes(1001))
     assert (store.used_bytes, on_disk(store)) == (0, set())
 
 
@@ -348,8 +348,7 @@ def test_what_a_worker_that_died_had_verified_is_found_again(store: Store, tmp_p
     for made in (file, tree, small):
         receive(store, made)
     unpacked = derived_id("untar", file.key)
-    (store.begin_tree(unpacked) / "data").write_bytes(bytes(LARGE))
-    store.commit_tree(unpacked)
+    keep_unpacked(store, unpacked, data=bytes(LARGE))
     store.rate(tree.key, spare=False, forever=True)
     size = store.used_bytes
     store = reopened(store)
@@ -381,8 +380,7 @@ def test_after_a_restart_of_the_machine_every_byte_is_hashed_again(
     for made in (good, bad, tree):
         receive(store, made)
     unpacked = derived_id("untar", good.key)
-    (store.begin_tree(unpacked) / "data").write_bytes(bytes(LARGE))
-    store.commit_tree(unpacked)
+    keep_unpacked(store, unpacked, data=bytes(LARGE))
     path = store.path(bad.key)
     path.chmod(0o755)
     with path.open("r+b") as opened:

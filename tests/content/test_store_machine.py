@@ -12,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.content.objects import bytes_on_disk, made_of, receive
+from tests.content.objects import bytes_on_disk, keep_unpacked, made_of, receive
 from vine.content.entrance import is_small
 from vine.content.hashing import manifest_of_file
 from vine.content.manifest import derived_id, object_id
@@ -101,8 +101,7 @@ class Sharing(RuleBasedStateMachine):
 
     def unpack(self, store: Store) -> None:
         if not store.find(KEYS[TREE]):
-            (store.begin_tree(KEYS[TREE]) / "data").write_bytes(bytes(SIZES[TREE]))
-            store.commit_tree(KEYS[TREE])
+            keep_unpacked(store, KEYS[TREE], data=bytes(SIZES[TREE]))
 
     @rule(who=who, which=which)
     def adopt(self, who: int, which: int) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.content.objects import Made
+from tests.content.objects import Made, contents_of
 from tests.content.test_archive import FILE, Entry, archive_of
 from tests.waiting import GIVE_UP_S, until
 from vine.content.hashing import manifest_of_file
@@ -384,11 +384,12 @@ def test_what_a_mate_unpacks_is_waited_for_and_had_once(bench: Bench) -> None:
     # given another worker of the host that is unpacking an archive
     mate = Store(bench.store.root, 50_000_000)
     tree, archive = ObjectId("d" * 64), ObjectId("a" * 64)
-    (mate.begin_tree(tree) / "data").write_bytes(b"data")
+    folder = mate.begin_tree(tree)
+    (folder / "data").write_bytes(b"data")
     # when this one is to unpack it as well, then it does not begin (the archive is not even here)
     bench.unpacking.start(StartUnpack(tree, archive, "data.tar"))
     assert bench.quiet
-    mate.commit_tree(tree)
+    mate.commit_tree(tree, contents_of(folder))
     assert bench.report() == Unpacked(tree)
     assert bench.holdings.path(tree) == mate.path(tree)
     mate.leave()

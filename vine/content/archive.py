@@ -11,9 +11,12 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from vine import config
 from vine.content.admission import Admission, name_of
 from vine.content.compression import blocks_in, damage_told, is_framed, opened
+from vine.content.folders import Contents
 from vine.content.framed import unpack_frames
 from vine.content.making import Maker
 from vine.content.partial import disk_full_or
@@ -25,11 +28,17 @@ from vine.errors import DiskFull, ExitCode, UnsafeArchive, UsageError, VineError
 _NAMES_REFUSED = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)  # By the file system.
 
 
-def unpack(archive: Path, destination: Path, bytes_max: int | None = None, arriving: PrefixFile | None = None) -> None:
+def unpack(
+    archive: Path,
+    destination: Path,
+    bytes_max: int | None = None,
+    arriving: PrefixFile | None = None,
+    place: Path | None = None,
+) -> Contents:
     """Unpack a tar archive (plain, gz, bz2, xz or zst) into an empty folder.
 
     Archives of ours unpack on all cores. With `arriving` it is read from there, as far as it has come; this may
-    return before the last of it is here. Keeps hard links, links that stay inside, times, and who may run what;
+    return before the last of it is here. With `place` an environment is made to run there. Keeps hard links, links that stay inside, times, and who may run what;
     files are read-only from the start, owners are dropped. Raises UnsafeArchive for a member that leaves the
     folder, lies behind a link, comes twice, would run as another user, or is no file, folder or link, and for an
     archive that unpacks to so much that it must be meant to; DiskFull beyond `bytes_max`. What was unpacked
@@ -52,6 +61,7 @@ def unpack(archive: Path, destination: Path, bytes_max: int | None = None, arriv
                     _unpack_stream(file, maker, admission, claims)
                 for link in admission.links():
                     maker.link(link)
+                return maker.finish(() if place is None else relocate(destination, place))
         except UnsafeArchive as error:
             message = str(error)
             raise error if str(archive) in message else UnsafeArchive(f"{archive}: {message}") from error
@@ -113,12 +123,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="DESCRIPTOR",
         help="read the archive from here, as far as standard input says; end when nobody is left to write that",
     )
+    parser.add_argument("--report", type=int, metavar="DESCRIPTOR", help="write there what was made, as msgpack")
     options = parser.parse_args(argv)
     arriving = None if options.arriving is None else _heard_of(options.arriving)
     try:
-        unpack(options.archive, options.destination, options.bytes_max, arriving)
-        if options.place is not None:
-            relocate(options.destination, options.place)
+        contents = unpack(options.archive, options.destination, options.bytes_max, arriving, options.place)
+        if options.report is not None:
+            with open(options.report, "wb", closefd=False) as report:
+                report.write(msgspec.msgpack.encode(contents))
     except VineError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

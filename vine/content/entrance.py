@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vine import config
 from vine.content import folders
+from vine.content.folders import Contents
 from vine.content.ledger import Entry, Proof
 from vine.content.manifest import Layout
 from vine.content.sharing import Share
@@ -26,18 +27,21 @@ class Entrance:
         self._entering = threading.Lock()  # of this store's own objects
 
     def keep(
-        self, key: ObjectId, path: Path, layout: Layout | None, size: int, reserved: int = 0, pin: bool = False
+        self, key: ObjectId, path: Path, layout: Layout, size: int, reserved: int = 0, pin: bool = False
     ) -> None:
         """Make what lies at the path the object: read-only, with its version noted.
 
         Of its bytes some have been reserved; DiskFull if the others do not fit.
         """
-        versions = folders.protect(path, keep_times=layout is None)
-        held = Held(path, size, versions, layout, shared=layout is None or not is_small(size))
+        held = Held(path, size, folders.protect(path), layout, shared=not is_small(size))
         if held.shared:
             self._keep_shared(key, held, reserved, pin)
         else:
             self._keep_own(key, held, reserved, pin)
+
+    def keep_unpacked(self, key: ObjectId, path: Path, contents: Contents) -> None:
+        """Make the folder at the path, which is read-only but for itself, the object of an archive; it has no layout."""
+        self._keep_shared(key, Held(path, contents.size, dict(contents.versions), None), reserved=0, pin=False)
 
     def learn(self, key: ObjectId) -> Held | None:
         """What the folder has is known from now on, and stays until more is heard of it. Within `writing`."""
@@ -52,7 +56,7 @@ class Entrance:
         passage = self._ground.passage()
         try:
             folders.copy(held.path, passage)
-            folders.protect(passage, keep_times=False)
+            folders.protect(passage)
             self._keep_shared(key, Held(passage, held.size, {}, held.layout, forever=True), 0, pin=False)
         except DiskFull:
             return False

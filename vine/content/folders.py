@@ -9,6 +9,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from vine.content.hashing import signature_of_stat
 from vine.errors import FileMissing
 from vine.wire.parts import Signature
@@ -21,6 +23,16 @@ STORED_TIME_NS = 315_532_800 * 10**9  # 1980-01-01, the oldest that zip can tell
 
 # An object has one copy, whoever declared it and whether as a program or not: so all may be run.
 FILE_MODE = 0o555
+
+
+class Contents(msgspec.Struct, frozen=True, array_like=True):
+    """What an unpacked archive has become: the bytes of its files, and the version of every member.
+
+    Whoever has written all of them has both at hand; another walk over tens of thousands of files takes its time.
+    """
+
+    size: int
+    versions: Signatures
 
 
 def members_of(root: Path) -> Iterator[tuple[str, os.stat_result]]:
@@ -37,24 +49,22 @@ def members_of(root: Path) -> Iterator[tuple[str, os.stat_result]]:
                     pending.append((path + "/", entry.path))
 
 
-def protect(root: Path, keep_times: bool) -> Signatures:
+def protect(root: Path) -> Signatures:
     """Make an object's file, or all that its folder holds, read-only for everyone; the versions of all in the folder.
 
     The folder itself follows with `seal`, when it has been moved to its place: moving writes to it.
-    `keep_times` is for unpacked archives: Python's .pyc files name the time of their source.
     """
     status = os.lstat(root)
     if not stat.S_ISDIR(status.st_mode):
-        _protect_member(str(root), status, FILE_MODE, keep_times)
+        protect_member(str(root), FILE_MODE)
         return {}
     versions: Signatures = {}
     for path, member in list(members_of(root)):
-        if not stat.S_ISLNK(member.st_mode):
-            folder = stat.S_ISDIR(member.st_mode)
-            mode = 0o555 if folder or member.st_mode & 0o100 else 0o444
-            if _protect_member(f"{root}/{path}", member, mode, keep_times and not folder):
-                member = os.lstat(f"{root}/{path}")
-        versions[path] = signature_of_stat(member)
+        if stat.S_ISLNK(member.st_mode):
+            versions[path] = signature_of_stat(member)
+        else:
+            program = stat.S_ISDIR(member.st_mode) or member.st_mode & 0o100
+            versions[path] = protect_member(f"{root}/{path}", 0o555 if program else 0o444)
     return versions
 
 
@@ -62,19 +72,15 @@ def seal(root: Path) -> Signature:
     """Make an object's folder itself read-only, now that it is in its place, and say which version that is."""
     status = os.lstat(root)
     if stat.S_ISDIR(status.st_mode):
-        _protect_member(str(root), status, 0o555, keep_times=False)
-    return signature_of_stat(os.lstat(root))
+        return protect_member(str(root), 0o555)
+    return signature_of_stat(status)
 
 
-def _protect_member(path: str, status: os.stat_result, mode: int, keep_times: bool) -> bool:
-    """Whether anything had to be changed."""
-    if stat.S_IMODE(status.st_mode) != mode:
-        os.chmod(path, mode)
-    elif keep_times:
-        return False
-    if not keep_times:
-        os.utime(path, ns=(STORED_TIME_NS, STORED_TIME_NS))
-    return True
+def protect_member(path: str, mode: int) -> Signature:
+    """A file or folder gets this mode and the time that says nothing; the version that it then is."""
+    os.chmod(path, mode)
+    os.utime(path, ns=(STORED_TIME_NS, STORED_TIME_NS))
+    return signature_of_stat(os.lstat(path))
 
 
 def signatures_within(root: Path) -> Signatures:

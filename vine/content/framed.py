@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from vine.content.admission import Admission, name_of
 from vine.content.compression import Frame, frames_of
-from vine.content.making import Maker, end_file, write_all
+from vine.content.making import Maker, write_all
 from vine.content.prefix import PrefixReader
 from vine.content.tar_stream import NO_ARCHIVE, Kind, Member, TarPart
 from vine.errors import UnsafeArchive
@@ -22,6 +22,7 @@ _AHEAD = 2  # Frames a thread that wait for it: it never runs dry, and little li
 class _Large:
     """A file that frames after the one that it began in go on with."""
 
+    name: str
     member: Member
     descriptor: int
     written_bytes: int  # or on their way
@@ -124,7 +125,7 @@ class _FrameUnpacker:
         self._ended |= made.ended
         if coming.ends is not None:
             self._open.remove(coming.ends.descriptor)
-            end_file(coming.ends.descriptor, coming.ends.member)
+            self._maker.end_file(coming.ends.name, coming.ends.descriptor, coming.ends.member)
         self._carried_bytes = max(0, frame.carried_bytes - frame.content_bytes)
         if made.large is not None:
             self._large, self._carried_bytes = made.large, made.large.left_bytes
@@ -162,7 +163,7 @@ class _FrameUnpacker:
         except BaseException:
             os.close(descriptor)
             raise
-        return _Large(member, descriptor, len(piece), left_bytes)
+        return _Large(name, member, descriptor, len(piece), left_bytes)
 
 
 def _unfitting() -> UnsafeArchive:

@@ -12,11 +12,22 @@ def fault_of_name(name: str) -> str | None:
     """What is wrong with a member's name (relative, with plain components), or None."""
     if not name or "\0" in name:
         return "is empty or holds a NUL"
+    if not name.isascii() and not _is_utf8(name):
+        return "is no UTF-8"
     if name.startswith("/"):
         return "is absolute"
     if not _PARTS_REFUSED.isdisjoint(name.split("/")):
         return "has an empty, '.' or '..' component"
     return None
+
+
+def _is_utf8(name: str) -> bool:
+    """Bytes that are not come as surrogates, and no message can carry these."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parent_of(name: str) -> str:

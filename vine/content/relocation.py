@@ -15,17 +15,20 @@ from vine.errors import UnsafeArchive
 _LIST = "_prefix_records"
 
 
-def relocate(folder: Path, place: Path) -> int:
-    """Name `place` wherever conda-pack has noted that the environment's old prefix is named; returns how many files.
+def relocate(folder: Path, place: Path) -> set[str]:
+    """Name `place` wherever conda-pack has noted that the environment's old prefix is named; which files it touched.
 
     What conda-unpack would do, without running anything of the archive: its list says which files name which old
     prefix, as text or padded with NUL in a program. No other file is touched, but that what was compiled of a changed
     module goes. A folder without such a list stays as it is. Source: conda-pack's `prefixes.py`.
     """
-    changed = 0
+    touched: set[Path] = set()
     for name, old, mode in _listed(folder / "bin" / "conda-unpack"):
-        changed += _relocate_file(folder / plain_name(name, "file to relocate"), old, mode, os.fsencode(place))
-    return changed
+        path = folder / plain_name(name, "file to relocate")
+        if _relocate_file(path, old, mode, os.fsencode(place)):
+            touched |= {path, *_uncompiled(path)}
+    root = os.path.realpath(folder)  # Names in the list may lead through links to folders, as lib64 to lib.
+    return {os.path.relpath(os.path.join(os.path.realpath(path.parent), path.name), root) for path in touched}
 
 
 def _listed(script: Path) -> list[tuple[str, bytes, str]]:
@@ -42,19 +45,27 @@ def _listed(script: Path) -> list[tuple[str, bytes, str]]:
     return []
 
 
-def _relocate_file(path: Path, old: bytes, mode: str, new: bytes) -> int:
+def _relocate_file(path: Path, old: bytes, mode: str, new: bytes) -> bool:
+    """Whether it had to be changed."""
     try:
         data = _read(path)
     except OSError:
-        return 0  # Left out when it was packed; or a link, whose file is listed itself.
+        return False  # Left out when it was packed; or a link, whose file is listed itself.
     moved = data.replace(old, new) if mode == "text" else _padded(data, old, new, path.name)
     if moved == data or not old:
-        return 0
+        return False
     _rewrite(path, moved)
-    if path.suffix == ".py":
-        for compiled in (path.parent / "__pycache__").glob(f"{glob.escape(path.stem)}.*.pyc"):
-            compiled.unlink()
-    return 1
+    return True
+
+
+def _uncompiled(path: Path) -> list[Path]:
+    """Removes what was compiled of a module, whatever its interpreter; where that was."""
+    if path.suffix != ".py":
+        return []
+    found = list((path.parent / "__pycache__").glob(f"{glob.escape(path.stem)}.*.pyc"))
+    for compiled in found:
+        compiled.unlink()
+    return found
 
 
 def _padded(data: bytes, old: bytes, new: bytes, name: str) -> bytes:

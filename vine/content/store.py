@@ -10,6 +10,7 @@ from pathlib import Path
 
 from vine.content import folders
 from vine.content.entrance import Entrance, is_small
+from vine.content.folders import Contents
 from vine.content.growing import Growing
 from vine.content.hashing import manifest_of_bytes, manifest_of_file, manifest_of_tree
 from vine.content.manifest import Layout, check_manifest, chunk_count, object_id
@@ -333,15 +334,12 @@ class Store:
         """Where it will lie when it is complete."""
         return self._ground.objects / key
 
-    def commit_tree(self, key: ObjectId) -> int:
-        """The archive is unpacked: keep the folder; returns its bytes. DiskFull if they exceed the budget."""
-        path = self._coming[key].path
-        size = folders.bytes_in(path)
+    def commit_tree(self, key: ObjectId, contents: Contents) -> None:
+        """The archive is unpacked, to this: keep the folder. DiskFull if it exceeds the budget."""
         try:
-            self._entrance.keep(key, path, None, size)
+            self._entrance.keep_unpacked(key, self._coming[key].path, contents)
         finally:
             self.discard_tree(key)
-        return size
 
     def is_made_elsewhere(self, key: ObjectId) -> bool:
         """Whether another store is about to make the object of an archive; `find` tells what came of it."""

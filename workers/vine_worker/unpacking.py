@@ -12,7 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from vine import config
+from vine.content.folders import Contents
 from vine.content.prefix import note_of
 from vine.errors import ExitCode, VineError
 from vine.names import ObjectId
@@ -64,16 +67,13 @@ class Unpacking:
             archive, descriptor = self._opened(running)
             if descriptor is None:
                 return act.Unpacked(order.object_id, cut=True)
-            try:
-                folder = store.begin_tree(order.object_id)
-                bounds = ["--bytes-max", str(store.room_bytes()), "--arriving", str(descriptor)]
-                place = ["--place", str(store.place_of_tree(order.object_id))]
-                code, said = running.run([str(archive), str(folder), *bounds, *place], descriptor)
-            finally:
-                os.close(descriptor)
-            if code == 0 and running.may_be_kept():
-                store.commit_tree(order.object_id)
-                return act.Unpacked(order.object_id)
+            with os.fdopen(descriptor, "rb") as reading, os.fdopen(os.memfd_create("unpacked"), "rb") as report:
+                arguments = self._arguments(order, archive, reading, report)
+                code, said = running.run(arguments, (reading.fileno(), report.fileno()))
+                if code == 0 and running.may_be_kept():
+                    report.seek(0)
+                    store.commit_tree(order.object_id, msgspec.msgpack.decode(report.read(), type=Contents))
+                    return act.Unpacked(order.object_id)
             reason = said.splitlines()[-1] if said else f"exit code {code}"
             disk_full = code == ExitCode.NO_SPACE
         except (OSError, VineError) as why:
@@ -84,6 +84,13 @@ class Unpacking:
         # The label says which file it is; where that lies here is nobody's concern.
         reason = reason.replace(f"{archive}: ", "").replace(str(archive), "it") if archive.name else reason
         return act.Unpacked(order.object_id, f"{order.label} could not be unpacked: {reason}", disk_full)
+
+    def _arguments(self, order: act.StartUnpack, archive: Path, reading: BinaryIO, report: BinaryIO) -> list[str]:
+        store = self._holdings.store
+        folder = store.begin_tree(order.object_id)
+        bounds = ["--bytes-max", str(store.room_bytes()), "--arriving", str(reading.fileno())]
+        place = ["--place", str(store.place_of_tree(order.object_id)), "--report", str(report.fileno())]
+        return [str(archive), str(folder), *bounds, *place]
 
     def _wait_for_mates(self, running: _Unpacking) -> None:
         """While another worker of this host unpacks it; but one that was stopped may never come to its end.
@@ -173,7 +180,7 @@ class _Unpacking:
         with self._changed:
             return self._changed.wait_for(lambda: self.is_cut, seconds)
 
-    def run(self, arguments: list[str], descriptor: int) -> tuple[int, str]:
+    def run(self, arguments: list[str], descriptors: tuple[int, ...]) -> tuple[int, str]:
         """Lets a process unpack; returns its exit code and what it complained of."""
         with subprocess.Popen(
             [sys.executable, "-m", "vine.content.archive", *arguments],
@@ -181,7 +188,7 @@ class _Unpacking:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             bufsize=0,
-            pass_fds=(descriptor,),
+            pass_fds=descriptors,
         ) as process:
             assert process.stdin is not None and process.stderr is not None
             with self._changed:
