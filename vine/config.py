@@ -199,6 +199,8 @@ archive_name_chars_max = 2048  # Half of PATH_MAX: the rest is for the folder th
 archive_depth_max = 128  # Folders within each other; node_modules of node_modules stay below 60.
 unpacked_ratio_max = 100  # An archive that grows more is a bomb: software grows 3 times, logs some 20 ...
 unpacked_bytes_unasked = 256 << 20  # ... unless it is no more than this.
+written_beside_bytes_min = 1 << 20  # Of a file: it takes 300 us to write, and 50 us to be handed to another thread.
+unpack_threads_max = 4  # Beside the one that makes files: twice what it takes to keep that one busy.
 pack_frame_bytes = 4 << 20  # Of our own archives: large enough to compress well, small enough to spread over cores.
 pack_frame_bytes_max = 64 << 20  # A reader takes no larger frame into memory.
 

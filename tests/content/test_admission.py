@@ -31,6 +31,7 @@ def test_names_come_out_in_their_plain_form() -> None:
         member("a/../../x"),
         member("n" * 4096),
         member("d/" * 200 + "f"),
+        member("no-utf-8-\udcff"),
         member("dev", Kind.OTHER),
         member("tool", mode=0o4755),
         member("tool", mode=0o2755),

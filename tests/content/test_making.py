@@ -1,21 +1,24 @@
-"""Files, folders and links are made by several threads at once, and nothing is made twice or behind a file."""
+"""Files, folders and links are made, large files by several threads, and what they have become is told."""
 
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from vine.content.admission import Link
-from vine.content.making import Maker, write_all
+from vine.content.folders import Contents, bytes_in, signatures_within
+from vine.content.large_files import LargeFiles, write_all
+from vine.content.making import Maker
 from vine.content.tar_stream import Kind, Member
 from vine.errors import UnsafeArchive
 
 
-def member(mode: int = 0o644, mtime_s: float = 1_000_000_000.0) -> Member:
-    return Member("", Kind.FILE, mode, 0, mtime_s, "")
+def member(mode: int = 0o644, mtime_s: float = 1_000_000_000.0, size: int = 0) -> Member:
+    return Member("", Kind.FILE, mode, size, mtime_s, "")
 
 
 def test_a_file_has_its_bytes_its_time_and_no_way_to_be_written_to(tmp_path: Path) -> None:
@@ -28,21 +31,82 @@ def test_a_file_has_its_bytes_its_time_and_no_way_to_be_written_to(tmp_path: Pat
     assert (status.st_mode & 0o7777, status.st_mtime, status.st_nlink) == (0o555, 1_000_000_000, 2)
 
 
-def test_folders_are_made_by_whoever_needs_them_first(tmp_path: Path) -> None:
+def test_what_is_there_is_neither_written_to_nor_followed(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"mine")
+    (tmp_path / "l").symlink_to("f")
     maker = Maker(str(tmp_path))
-    names = [f"{number % 3}/{number % 7}/{number % 11}/{number}" for number in range(400)]
-    with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: maker.file(name, member(), iter(())), names))
-    assert sum(path.is_file() for path in tmp_path.rglob("*")) == 400
-
-
-@pytest.mark.parametrize("name", ["f", "f/x", "f/x/y"])
-def test_what_is_there_twice_or_behind_a_file_is_refused(tmp_path: Path, name: str) -> None:
-    # given a file that another thread has made, of which this one knows nothing
-    Maker(str(tmp_path)).file("f", member(), iter([memoryview(b"mine")]))
-    with pytest.raises(UnsafeArchive):
-        Maker(str(tmp_path)).file(name, member(), iter([memoryview(b"yours")]))
+    for name in ("f", "l", "f/x"):
+        with pytest.raises(FileExistsError):
+            maker.file(name, member(), iter([memoryview(b"yours")]))
     assert (tmp_path / "f").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077])
+def test_of_all_that_was_made_the_versions_are_told(tmp_path: Path, umask: int) -> None:
+    # given files of one name and of two, links and folders, made by a process that would keep them to itself
+    before = os.umask(umask)
+    try:
+        maker = Maker(str(tmp_path))
+        for name in ("a/one", "a/two", "changed", "gone"):
+            maker.file(name, member(), iter([memoryview(b"bytes")]))
+        maker.folder("empty/below")
+        maker.link(Link("b/more", "a/two", hard=True))
+        maker.link(Link("link", "a/one", hard=False))
+    finally:
+        os.umask(before)
+    # when others have changed and removed some of them
+    (tmp_path / "changed").chmod(0o644)
+    (tmp_path / "changed").write_bytes(b"more than before")
+    (tmp_path / "gone").unlink()
+    contents = maker.finish(["changed", "gone"])
+    # then what is told is what is there, and is read-only for everyone
+    assert contents == Contents(bytes_in(tmp_path), signatures_within(tmp_path))
+    assert set(contents.versions) == {
+        *("a", "a/one", "a/two", "b", "b/more", "changed", "empty", "empty/below", "link"),
+    }
+    modes = {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.name != "changed"}
+    assert modes == {0o444, 0o555}
+
+
+def test_large_files_are_written_beside_and_there_when_it_is_settled(tmp_path: Path) -> None:
+    # given files of many pieces, and small ones among them
+    contents = {f"{number}": bytes([number]) * (3_000_000 * (number % 2) + 10) for number in range(8)}
+    maker = Maker(str(tmp_path), threads=3)
+    # when they are made, then each has its own bytes, time and mode, and no descriptor stays
+    before = len(os.listdir("/proc/self/fd"))
+    for name, content in contents.items():
+        pieces = (memoryview(content)[at : at + 700_000] for at in range(0, len(content), 700_000))
+        maker.file(name, member(size=len(content)), pieces)
+    maker.settle()
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == contents
+    assert maker.finish(()) == Contents(bytes_in(tmp_path), signatures_within(tmp_path))
+    assert {(path.stat().st_mtime, path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {(10**9, 0o444)}
+    maker.close()
+
+
+def test_a_large_file_that_ends_too_early_leaves_no_descriptor_and_no_thread(tmp_path: Path) -> None:
+    before = set(threading.enumerate()), len(os.listdir("/proc/self/fd"))
+
+    def pieces() -> Iterator[memoryview]:
+        yield memoryview(bytes(1_000_000))
+        raise UnsafeArchive("cut short")
+
+    maker = Maker(str(tmp_path), threads=3)
+    with pytest.raises(UnsafeArchive):
+        maker.file("f", member(size=5_000_000), pieces())
+    maker.close()
+    assert (set(threading.enumerate()), len(os.listdir("/proc/self/fd"))) == before
+
+
+def test_what_cannot_be_written_is_an_error_of_the_file_system(tmp_path: Path) -> None:
+    # given a descriptor that takes no bytes
+    large = LargeFiles(2)
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    large.write(descriptor, iter([memoryview(b"x")]), lambda: None)
+    with pytest.raises(OSError, match="Bad file"):
+        large.settle()
+    large.close()
 
 
 def test_times_that_no_file_has_are_left_out(tmp_path: Path) -> None:

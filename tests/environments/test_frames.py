@@ -30,7 +30,7 @@ def items_of(folder: Path, contents: dict[str, bytes]) -> list[Item]:
 def frames_of(path: Path) -> list[bytes]:
     data, frames = path.read_bytes(), []
     while data:
-        magic, _, compressed, content, _carried = FRAME_NOTE.unpack(data[: FRAME_NOTE.size])
+        magic, _, compressed, content = FRAME_NOTE.unpack(data[: FRAME_NOTE.size])
         assert magic == FRAME_NOTE_MAGIC
         end = FRAME_NOTE.size + compressed
         frames.append(zstandard.ZstdDecompressor().decompress(data[FRAME_NOTE.size : end]))

@@ -14,10 +14,9 @@ from pathlib import Path
 import msgspec
 
 from vine import config
-from vine.content.admission import Admission, name_of
-from vine.content.compression import blocks_in, damage_told, is_framed, opened
+from vine.content.admission import Admission, Link, name_of
+from vine.content.compression import blocks_in, damage_told, opened, threads_beside
 from vine.content.folders import Contents
-from vine.content.framed import unpack_frames
 from vine.content.making import Maker
 from vine.content.partial import disk_full_or
 from vine.content.prefix import PrefixFile, PrefixReader, listen
@@ -37,12 +36,13 @@ def unpack(
 ) -> Contents:
     """Unpack a tar archive (plain, gz, bz2, xz or zst) into an empty folder.
 
-    Archives of ours unpack on all cores. With `arriving` it is read from there, as far as it has come; this may
-    return before the last of it is here. With `place` an environment is made to run there. Keeps hard links, links that stay inside, times, and who may run what;
-    files are read-only from the start, owners are dropped. Raises UnsafeArchive for a member that leaves the
-    folder, lies behind a link, comes twice, would run as another user, or is no file, folder or link, and for an
-    archive that unpacks to so much that it must be meant to; DiskFull beyond `bytes_max`. What was unpacked
-    until then stays for the caller to remove.
+    Archives of ours are decompressed on all cores. With `arriving` it is read from there, as far as it has come; this
+    may return before the last of it is here. With `place` an environment is made to run there. Keeps hard links, links
+    that stay inside, times, and who may run what; files are read-only from the start, and folders in the end, but for
+    the one that all lies in; owners are dropped. Raises UnsafeArchive for a member that leaves the folder, lies behind
+    a link, comes twice, would run as another user, or is no file, folder or link, and for an archive that unpacks to so
+    much that it must be meant to; DiskFull beyond `bytes_max`. What was unpacked until then stays for the caller to
+    remove.
     """
     try:
         destination.mkdir(parents=True, exist_ok=True)
@@ -53,13 +53,8 @@ def unpack(
     with opened(archive, arriving) as file:
         claims = _Claims(archive, file.size, bytes_max)
         try:
-            with damage_told(archive):
-                admission, maker = Admission(), Maker(str(destination))
-                if is_framed(file):
-                    unpack_frames(file, maker, admission, claims.claim)
-                else:
-                    _unpack_stream(file, maker, admission, claims)
-                for link in admission.links():
+            with damage_told(archive), contextlib.closing(Maker(str(destination), threads_beside())) as maker:
+                for link in _make_files(file, maker, claims):
                     maker.link(link)
                 return maker.finish(() if place is None else relocate(destination, place))
         except UnsafeArchive as error:
@@ -71,7 +66,9 @@ def unpack(
             raise disk_full_or(error, destination / "", claims.bytes) from error
 
 
-def _unpack_stream(file: PrefixReader, maker: Maker, admission: Admission, claims: _Claims) -> None:
+def _make_files(file: PrefixReader, maker: Maker, claims: _Claims) -> list[Link]:
+    """Make all files and folders; the links that are then to be made."""
+    admission = Admission()
     # Closed here and now: the reader has threads, and must never be left to the garbage collector to end.
     with contextlib.closing(blocks_in(file)) as blocks:
         stream = TarStream(blocks)
@@ -83,6 +80,8 @@ def _unpack_stream(file: PrefixReader, maker: Maker, admission: Admission, claim
                 maker.folder(name)
             elif member.kind is Kind.FILE:
                 maker.file(name, member, stream.data())
+    maker.settle()
+    return admission.links()
 
 
 class _Claims:

@@ -1,16 +1,19 @@
-"""What bytes are in a compressed file: a stream of blocks, decompressed ahead of their reader."""
+"""What bytes are in a compressed file: a stream of blocks, decompressed ahead of their reader, frames on all cores."""
 
 from __future__ import annotations
 
 import bz2
 import lzma
+import os
 import struct
 import zlib
+from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import zstandard
 
@@ -18,26 +21,28 @@ from vine import config
 from vine.content.prefix import PrefixFile, PrefixReader, open_whole
 from vine.errors import FileMissing, UnsafeArchive
 
+T = TypeVar("T")
+
 # Our archives announce each zstd frame with a skippable frame that holds its sizes, so that frames can be
 # found without being decompressed. Other readers of zstd skip it.
-FRAME_NOTE = struct.Struct("<IIIIQ")  # Magic, length of the rest, compressed bytes, content bytes, bytes carried over.
+FRAME_NOTE = struct.Struct("<IIII")  # Magic, length of the rest, compressed bytes, content bytes.
 FRAME_NOTE_MAGIC = 0x184D2A5E
-FRAME_NOTE_LENGTH = 16  # Of what follows the first two.
+FRAME_NOTE_LENGTH = 8  # Of what follows the first two.
+_FRAME_NOTE_START = struct.pack("<II", FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH)
 
 _BLOCK_BYTES = 1 << 20
+_BLOCKS_AHEAD = 3
 _INPUT_BYTES = 256 << 10
-_MAGIC_BYTES = 6
 _SKIPPABLE_MAGIC = 0x184D2A50  # To ...5F: a frame that readers of zstd pass over; pzstd begins with one, and we do.
 _DAMAGE = (zlib.error, EOFError, lzma.LZMAError, zstandard.ZstdError)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One of our archives' frames; `carried_bytes` at its beginning belong to a member that began before it."""
+    """One of our archives' frames."""
 
     compressed: bytes
     content_bytes: int
-    carried_bytes: int
 
     def content(self) -> bytes:
         return zstandard.ZstdDecompressor().decompress(self.compressed, max_output_size=self.content_bytes)
@@ -62,28 +67,19 @@ def damage_told(path: Path) -> Iterator[None]:
         raise UnsafeArchive(f"{path} is damaged ({error}): make or copy it again") from error
 
 
-def is_framed(file: PrefixReader) -> bool:
-    """Whether it is an archive of ours, whose frames can be told apart."""
-    start = file.read(FRAME_NOTE.size)
-    file.seek(0)
-    return len(start) == FRAME_NOTE.size and FRAME_NOTE.unpack(start)[:2] == (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH)
+def threads_beside() -> int:
+    """How many threads have a core when one makes the files, which Python lets only one do at a time."""
+    return min(max(1, len(os.sched_getaffinity(0)) - 1), config.unpack_threads_max)
 
 
-def frames_of(file: PrefixReader) -> Iterator[Frame | None]:
-    """Each frame of an archive of ours; None wherever the next one has yet to arrive."""
-    while True:
-        if not file.has(FRAME_NOTE.size):
-            yield None
-        note = file.read(FRAME_NOTE.size)
-        if not note:
-            return
-        compressed, content, carried = _sizes(note)
-        if not file.has(compressed):
-            yield None
+def frames_of(file: PrefixReader) -> Iterator[Frame]:
+    """Each frame of an archive of ours."""
+    while note := file.read(FRAME_NOTE.size):
+        compressed, content = _sizes(note)
         frame = file.read(compressed)
         if len(frame) < compressed or zstandard.frame_content_size(frame) != content:
             raise EOFError("it is cut short, or a frame is not of its noted size")
-        yield Frame(frame, content, carried)
+        yield Frame(frame, content)
 
 
 def blocks_of(path: Path) -> Generator[bytes, None, None]:
@@ -97,37 +93,49 @@ def blocks_of(path: Path) -> Generator[bytes, None, None]:
 
 def blocks_in(file: PrefixReader) -> Generator[bytes, None, None]:
     """The same of a file that is open, within `damage_told`; of one that arrives, as far as it has come."""
-    start = file.read(_MAGIC_BYTES)
+    start = file.read(FRAME_NOTE.size)
     file.seek(0)
+    if start.startswith(_FRAME_NOTE_START):
+        return _contents(file)
     for magic, reader in _READERS.items():
         if start.startswith(magic):
-            return _ahead(reader(file), file)
+            return _ahead(reader(file), file, _BLOCKS_AHEAD)
     if int.from_bytes(start[:4], "little") & ~0xF == _SKIPPABLE_MAGIC:
-        return _ahead(_unzstd(file), file)
-    return _ahead(_pieces(file), file)
+        return _ahead(_unzstd(file), file, _BLOCKS_AHEAD)
+    return _ahead(_pieces(file), file, _BLOCKS_AHEAD)
 
 
-def _ahead(blocks: Iterator[bytes], file: PrefixReader) -> Generator[bytes, None, None]:
-    """The same blocks, each made by another thread while the one before is used."""
-    with ThreadPoolExecutor(1, "vine-decompress") as pool:
+def _contents(file: PrefixReader) -> Generator[bytes, None, None]:
+    """What our frames hold, as many at once decompressed as there are cores."""
+    threads = threads_beside()
+    with ThreadPoolExecutor(threads, "vine-decompress") as pool:
+        begun = (pool.submit(frame.content) for frame in frames_of(file))
+        with closing(_ahead(begun, file, threads + _BLOCKS_AHEAD - 1)) as contents:
+            for content in contents:
+                yield content.result()
+
+
+def _ahead(blocks: Iterator[T], file: PrefixReader, ahead: int) -> Generator[T, None, None]:
+    """The same blocks, so many made by another thread while one is used."""
+    with ThreadPoolExecutor(1, "vine-read") as pool:
         try:
-            coming = [pool.submit(next, blocks, None) for _ in range(3)]
-            while (block := coming.pop(0).result()) is not None:
+            coming = deque(pool.submit(next, blocks, None) for _ in range(ahead))
+            while (block := coming.popleft().result()) is not None:
                 coming.append(pool.submit(next, blocks, None))
                 yield block
         finally:
             file.stop()  # The thread may wait for bytes that nobody will use.
 
 
-def _sizes(note: bytes) -> tuple[int, int, int]:
-    """Of a frame, of its content, and of what is carried over into it."""
+def _sizes(note: bytes) -> tuple[int, int]:
+    """Of a frame, and of its content."""
     if len(note) < FRAME_NOTE.size:
         raise EOFError("it is cut short")
-    magic, length, compressed, content, carried = FRAME_NOTE.unpack(note)
+    magic, length, compressed, content = FRAME_NOTE.unpack(note)
     known = (magic, length) == (FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH)
-    if not known or max(compressed, content) > config.pack_frame_bytes_max or carried > config.archive_member_bytes_max:
+    if not known or max(compressed, content) > config.pack_frame_bytes_max:
         raise EOFError("a frame without its sizes")
-    return compressed, content, carried
+    return compressed, content
 
 
 def _pieces(file: PrefixReader) -> Iterator[bytes]:

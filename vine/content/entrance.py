@@ -26,9 +26,7 @@ class Entrance:
         self._ground, self._ledger, self._space, self._held = share.ground, share.ledger, share.space, share.table
         self._entering = threading.Lock()  # of this store's own objects
 
-    def keep(
-        self, key: ObjectId, path: Path, layout: Layout, size: int, reserved: int = 0, pin: bool = False
-    ) -> None:
+    def keep(self, key: ObjectId, path: Path, layout: Layout, size: int, reserved: int = 0, pin: bool = False) -> None:
         """Make what lies at the path the object: read-only, with its version noted.
 
         Of its bytes some have been reserved; DiskFull if the others do not fit.
@@ -40,7 +38,7 @@ class Entrance:
             self._keep_own(key, held, reserved, pin)
 
     def keep_unpacked(self, key: ObjectId, path: Path, contents: Contents) -> None:
-        """Make the folder at the path, which is read-only but for itself, the object of an archive; it has no layout."""
+        """Make the folder at the path, whose contents are read-only, the object of an archive: it has no layout."""
         self._keep_shared(key, Held(path, contents.size, dict(contents.versions), None), reserved=0, pin=False)
 
     def learn(self, key: ObjectId) -> Held | None:

@@ -1,4 +1,4 @@
-"""How are an archive's files, folders and links made in a folder, by several threads at once?"""
+"""How are an archive's files, folders and links made in a folder?"""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ import os
 import stat
 from collections.abc import Iterable
 
-from vine.content.admission import Link, shown
+from vine import config
+from vine.content.admission import Link
 from vine.content.folders import Contents, Signatures, protect_member
 from vine.content.hashing import signature_of_stat
+from vine.content.large_files import LargeFiles, write_all
 from vine.content.paths import parent_of
 from vine.content.tar_stream import Member
-from vine.errors import UnsafeArchive
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _TIME_MAX_S = 1 << 33  # Beyond what some file systems can note; such times are taken as damaged, not as wrong.
 
 
 class Maker:
-    """Makes what `name_of` has found a plain name for.
+    """Makes what `name_of` has found a plain name for; large files by `threads` more, if these are several.
 
     Links come after everything else, so that nothing that is made by its name can lie behind one. What a file has
     become is noted as it is closed: nobody need look at all of them again.
     """
 
-    def __init__(self, destination: str) -> None:
+    def __init__(self, destination: str, threads: int = 1) -> None:
         self._destination = destination
+        self._large = LargeFiles(threads) if threads > 1 else None
         self._folders = {""}
         self._files: Signatures = {}
         self._links: Signatures = {}
@@ -34,39 +36,28 @@ class Maker:
 
     def folder(self, name: str) -> None:
         """And those above it; it may be there already."""
-        if name in self._folders:
-            return
-        self.folder(parent_of(name))
-        try:
+        if name not in self._folders:
+            self.folder(parent_of(name))
             os.mkdir(self._path(name))
-        except FileExistsError:  # Another thread's; or a file, and then what comes behind it fails.
-            pass
-        except NotADirectoryError as error:
-            raise _behind(name) from error
-        self._folders.add(name)
+            self._folders.add(name)
 
     def file(self, name: str, member: Member, pieces: Iterable[memoryview]) -> None:
-        descriptor = self.begin_file(name, member)
+        """Whoever else opens it can only read. A large one may be complete only after `settle`."""
+        self.folder(parent_of(name))
+        mode = 0o555 if member.mode & 0o100 else 0o444
+        descriptor = os.open(self._path(name), _NEW_FILE, mode)
+        if self._large is not None and member.size >= config.written_beside_bytes_min:
+            self._large.write(descriptor, pieces, lambda: self._end_file(name, member, descriptor, mode))
+            return
         try:
             at = 0
             for piece in pieces:
                 write_all(descriptor, piece, at)
                 at += len(piece)
         finally:
-            self.end_file(name, descriptor, member)
+            self._end_file(name, member, descriptor, mode)
 
-    def begin_file(self, name: str, member: Member) -> int:
-        """A descriptor to write the file by, for `end_file`; whoever else opens it can only read."""
-        self.folder(parent_of(name))
-        try:
-            return os.open(self._path(name), _NEW_FILE, _mode_of(member))
-        except FileExistsError as error:
-            raise UnsafeArchive(f"the member {shown(name)} is there twice: make it again") from error
-        except NotADirectoryError as error:
-            raise _behind(name) from error
-
-    def end_file(self, name: str, descriptor: int, member: Member) -> None:
-        mode = _mode_of(member)
+    def _end_file(self, name: str, member: Member, descriptor: int, mode: int) -> None:
         try:
             if 0 <= member.mtime_s < _TIME_MAX_S:
                 os.utime(descriptor, (member.mtime_s, member.mtime_s))
@@ -88,6 +79,15 @@ class Maker:
             os.symlink(link.target, path)
             self._links[link.name] = signature_of_stat(os.lstat(path))
 
+    def settle(self) -> None:
+        """Wait until every file has its bytes."""
+        if self._large is not None:
+            self._large.settle()
+
+    def close(self) -> None:
+        if self._large is not None:
+            self._large.close()
+
     def finish(self, touched: Iterable[str]) -> Contents:
         """What is there now that all has been made, and these files have been changed or removed since.
 
@@ -103,17 +103,3 @@ class Maker:
 
     def _path(self, name: str) -> str:
         return f"{self._destination}/{name}"
-
-
-def write_all(descriptor: int, piece: memoryview, offset: int) -> None:
-    while piece:
-        written = os.pwrite(descriptor, piece, offset)
-        piece, offset = piece[written:], offset + written
-
-
-def _mode_of(member: Member) -> int:
-    return 0o555 if member.mode & 0o100 else 0o444
-
-
-def _behind(name: str) -> UnsafeArchive:
-    return UnsafeArchive(f"the member {shown(name)} lies behind a file: make it without that")

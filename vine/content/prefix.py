@@ -58,10 +58,6 @@ class PrefixFile(io.RawIOBase):
             self._stopped = True
             self._changed.notify_all()
 
-    def has(self, end: int) -> bool:
-        """Whether reading up to this position, or to the end if that comes first, would not wait."""
-        return self._here_bytes >= min(end, self.size)
-
     def readable(self) -> bool:
         return True
 
@@ -99,10 +95,6 @@ class PrefixReader(io.BufferedReader):
         super().__init__(file, _BUFFER_BYTES)
         self.size = file.size
         self._file = file
-
-    def has(self, size: int) -> bool:
-        """Whether so many bytes can be read without waiting."""
-        return self._file.has(self.tell() + size)
 
     def stop(self) -> None:
         """Nobody wants more of it, and nobody may wait for more; on any thread."""

@@ -50,7 +50,6 @@ class TarStream:
     """The members of an archive, one after the other, with their bytes: nothing is held, nothing is read twice."""
 
     def __init__(self, blocks: Iterator[bytes | memoryview]) -> None:
-        self.ended = False  # The mark of an archive's end was read.
         self._blocks = blocks
         self._block = memoryview(b"")
         self._left = 0  # Bytes of the present member that nobody has taken yet, padding included.
@@ -60,10 +59,11 @@ class TarStream:
     def members(self) -> Iterator[Member]:
         """Each member; its bytes, if wanted, are taken with `data` before the next one is asked for."""
         attributes = dict(self._global)
-        while not self._is_over():
+        while True:
+            while self._left:  # What nobody has taken of the last member.
+                self._left -= len(self._piece(self._left))
             header = bytes(self._exactly(BLOCK))
             if header == _ZEROS:
-                self.ended = True
                 return
             _check_sum(header)
             size = _number(header[124:136])
@@ -89,12 +89,6 @@ class TarStream:
     def _begin_data(self, size: int) -> None:
         self._padding = -size % BLOCK
         self._left = size + self._padding
-
-    def _is_over(self) -> bool:
-        """Passes over what nobody has taken of the last member; only parts are over before an archive's end."""
-        while self._left:
-            self._left -= len(self._piece(self._left))
-        return False
 
     def _piece(self, most: int) -> memoryview:
         while not self._block:
@@ -123,30 +117,6 @@ class TarStream:
         text = bytes(self._exactly(size)) if size else b""
         self._left = -size % BLOCK
         return text
-
-
-class TarPart(TarStream):
-    """A part of an archive, which begins where a member does, and may end within the bytes of the last one."""
-
-    def __init__(self, part: memoryview) -> None:
-        super().__init__(iter(()))
-        self._block = part
-
-    @property
-    def missing_bytes(self) -> int:
-        """Of the present member, padding included, what is not in this part."""
-        return max(0, self._left - len(self._block))
-
-    def data(self) -> Iterator[memoryview]:
-        """The bytes of the present member that are in this part."""
-        here = min(self._left - self._padding, len(self._block))
-        if here > 0:
-            self._left -= here
-            yield self._piece(here)
-
-    def _is_over(self) -> bool:
-        self._block, self._left = self._block[self._left :], self.missing_bytes
-        return not self._block
 
 
 def _member(header: bytes, attributes: dict[str, str], kind: Kind) -> Member:

@@ -59,7 +59,7 @@ def write_archive(items: list[Item], out: Path, progress: Progress | None = None
         with unfinished.open("wb") as file, contextlib.closing(_frames(items)) as frames:
             packed = 0
             for frame in frames:
-                sizes = len(frame.compressed), frame.content_bytes, frame.carried_bytes
+                sizes = len(frame.compressed), frame.content_bytes
                 file.write(FRAME_NOTE.pack(FRAME_NOTE_MAGIC, FRAME_NOTE_LENGTH, *sizes))
                 file.write(frame.compressed)
                 packed += frame.members
@@ -118,15 +118,7 @@ def _frame(parts: list[_Part]) -> _Packed:
     content = b"".join(pieces)
     ended = sum(part.offset + part.length == part.item.size for part in parts)
     compressed = zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).compress(content)
-    return _Packed(compressed, len(content), _carried_bytes(parts), ended)
-
-
-def _carried_bytes(parts: list[_Part]) -> int:
-    """How much of a member that began before these parts is still to come, with what fills its last block."""
-    if not parts or not parts[0].offset:
-        return 0
-    size = parts[0].item.size
-    return size - parts[0].offset + -size % BLOCK
+    return _Packed(compressed, len(content), ended)
 
 
 def _pieces(part: _Part) -> Iterator[bytes]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import json
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from vine.content.compression import blocks_of, damage_told, frames_of, is_framed, opened
-from vine.content.tar_stream import TarPart, TarStream
+from vine.content.compression import blocks_of
+from vine.content.tar_stream import TarStream
 
 NAME = "vine-environment.json"  # The first member of what we pack from an environment.
 
@@ -32,26 +33,15 @@ class Note:
 
 def of_archive(path: Path) -> Note:
     """What an archive says; of one that others have made, what its names tell. VineError if it cannot be read."""
-    with opened(path) as file, damage_told(path):
-        if is_framed(file):
-            for frame in frames_of(file):
-                assert frame is not None, "all of it is here"
-                stream = TarPart(memoryview(frame.content()))
-                for member in stream.members():
-                    if member.name == NAME and member.size <= _NOTE_BYTES_MAX:
-                        return _read(b"".join(map(bytes, stream.data())))
-                    if (found := _LIBRARY.search(member.name)) is not None:
-                        return Note(found[1])
-            return Note(None)
-    blocks = blocks_of(path)
-    try:
-        for number, member in enumerate(TarStream(blocks).members()):
+    with contextlib.closing(blocks_of(path)) as blocks:
+        stream = TarStream(blocks)
+        for number, member in enumerate(stream.members()):
+            if member.name == NAME and member.size <= _NOTE_BYTES_MAX:
+                return _read(b"".join(map(bytes, stream.data())))
             if (found := _LIBRARY.search(member.name)) is not None:
                 return Note(found[1])
             if number > _LOOKED_AT_MAX:
                 break
-    finally:
-        blocks.close()
     return Note(None)
 
 

@@ -20,7 +20,7 @@ from vine.environments.pack import pack_virtualenv
 from vine.environments.virtualenv import is_virtualenv, python_of_virtualenv
 from vine.errors import FileMissing, UsageError
 
-FORMAT = "1"  # Of what we pack: archives of an earlier one are packed anew.
+FORMAT = "2"  # Of what we pack: archives of an earlier one are packed anew.
 
 
 class Source(Protocol):
