@@ -144,6 +144,18 @@ def test_nonsense_is_refused_with_what_may_be_given(manager: Said, arguments: An
         manager.create_library_from_functions(*arguments, **named)
 
 
+def test_a_library_that_names_no_environment_runs_on_the_managers_default(manager: Said) -> None:
+    default, own = manager.buffer(b"", "default"), manager.buffer(b"", "own")
+    manager._default_environment = default
+    libraries = [manager.create_library_from_functions(name, helper) for name in ("default's", "own", "none")]
+    libraries[1].set_environment(own)
+    libraries[2].set_environment(None)
+    for library in libraries:
+        manager.install_library(library)
+    specs = [message.library for message in manager.said]
+    assert [spec.environment for spec in specs] == [default.file_id, own.file_id, None]
+
+
 def test_what_cannot_travel_is_named(manager: Said) -> None:
     lines = (line for line in "ab")
 

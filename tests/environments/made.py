@@ -10,7 +10,11 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterable
+from importlib import metadata
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 BASE = os.path.join(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
@@ -50,6 +54,43 @@ def virtualenv(prefix: Path, **modules: str) -> Path:
     return prefix
 
 
+def virtualenv_with(prefix: Path, *distributions: str) -> Path:
+    """With what these distributions of this machine's own environment install, and what they require."""
+    virtualenv(prefix)
+    for name in _required(distributions):
+        distribution = metadata.distribution(name)
+        for top in sorted({file.parts[0] for file in distribution.files or ()} - {"..", "__pycache__"}):
+            source = Path(str(distribution.locate_file(top)))
+            target = prefix / "lib" / f"python{PYTHON}" / "site-packages" / top
+            if source.is_dir():
+                shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=True)
+            else:
+                _link_or_copy(source, target)
+    return prefix
+
+
+def _required(distributions: Iterable[str]) -> set[str]:
+    found: set[str] = set()
+    pending = list(distributions)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            requirements = map(Requirement, metadata.requires(name) or ())
+            pending += [
+                each.name for each in requirements if each.marker is None or each.marker.evaluate({"extra": ""})
+            ]
+    return found
+
+
+def _link_or_copy(source: str | Path, target: str | Path) -> None:
+    """Linked, it costs neither time nor room."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
 def conda_prefix(prefix: Path, *, python: str = PYTHON) -> Path:
     """A conda environment: conda's records of what a package linked into it, and where that names its prefix.
 
@@ -63,8 +104,10 @@ def conda_prefix(prefix: Path, *, python: str = PYTHON) -> Path:
         "lib/tool.bin": b"\x7fbinary\0" + f"{placeholder}/share".encode() + b"\0end\0",
         "share/tool.cfg": f"home={placeholder}/share\n".encode(),
         "share/plain.txt": b"plain\n",
+        "etc/conda/activate.d/tool.sh": f'export TOOL_DATA="{placeholder}/share"\n'.encode(),
     }
     modes = {"bin/tool": "text", "lib/tool.bin": "binary", "share/tool.cfg": "text"}
+    modes["etc/conda/activate.d/tool.sh"] = "text"
     entries = []
     for name, content in contents.items():
         for root, old in ((package, placeholder), (prefix, str(prefix))):

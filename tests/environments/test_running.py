@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -52,4 +53,23 @@ def test_an_entrance_is_used_where_there_is_one_that_runs(tmp_path: Path) -> Non
         interpreter_in(tmp_path / "bin")
     assert interpreter_in(tmp_path) == f"{tmp_path}/bin/python3"
     (tmp_path / "bin" / "run_in_env").chmod(0o755)
+    assert entrance(tmp_path) == [f"{tmp_path}/bin/run_in_env"]
+
+
+def test_scripts_of_conda_packages_set_what_a_command_finds(tmp_path: Path) -> None:
+    # given an environment with scripts that set variables, print, and play with their arguments
+    folder = tmp_path / "etc" / "conda" / "activate.d"
+    folder.mkdir(parents=True)
+    (folder / "a.sh").write_text('export PROJ_DATA="$CONDA_PREFIX/share/proj"\necho activated\n')
+    (folder / "b.sh").write_text("set -- lost\nexport ARGUMENTS=$#\n")
+    (folder / "c.fish").write_text("exit 1\n")
+    # when a command runs in it
+    command = [*entrance(tmp_path), "/bin/sh", "-c", 'echo "$PROJ_DATA $ARGUMENTS $1"', "sh", "mine"]
+    ended = subprocess.run(command, env=variables_in(tmp_path, os.environ), capture_output=True, text=True)
+    # then it has the variables, its own arguments, and nothing else in its output
+    assert ended.stdout == f"{tmp_path}/share/proj 1 mine\n"
+    assert ended.stderr == "activated\n"
+    # and an environment with an entrance of its own is left to that
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "run_in_env").touch(mode=0o755)
     assert entrance(tmp_path) == [f"{tmp_path}/bin/run_in_env"]

@@ -39,9 +39,9 @@ def lines_of(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
-def command(name: str, *arguments: object) -> list[str]:
+def command(name: str, *arguments: object, python: str | Path = sys.executable) -> list[str]:
     """A command of ours, as its console script would run it."""
-    return [sys.executable, "-m", _MODULES[name], *map(str, arguments)]
+    return [str(python), "-m", _MODULES[name], *map(str, arguments)]
 
 
 def variables(**extra: str) -> dict[str, str]:
@@ -158,14 +158,16 @@ def _marked(mark: str) -> Iterator[psutil.Process]:
 class Worker(Program):
     """A `vine-worker` with a workspace of its own, which counts as a host of its own."""
 
-    def __init__(self, site: Site, name: str, *options: object) -> None:
+    def __init__(self, site: Site, name: str, *options: object, python: str | Path = sys.executable) -> None:
         self.name = name
         self.workspace = site.folder / f"workspace-{name}"
         arguments = [
             "--connection", site.connection, "--worker-id", name, "--host-name", f"host-{name}", "--feature", name,
             "--workspace", self.workspace, "--cores", 1, "--memory", 1000, "--disk", 2000, *options,
         ]  # fmt: skip
-        super().__init__(command("vine-worker", *arguments), site.folder / f"{name}.err", lifeline=site.lifeline)
+        super().__init__(
+            command("vine-worker", *arguments, python=python), site.folder / f"{name}.err", lifeline=site.lifeline
+        )
 
     @property
     def home(self) -> Path:
@@ -206,8 +208,8 @@ class Site:
         assert ready == f"ready {self.run_dir}/connection.json", ready + self.manager.complaints()
         self.connection = self.run_dir / "connection.json"
 
-    def worker(self, name: str, *options: object) -> Worker:
-        self.workers[name] = worker = Worker(self, name, *options)
+    def worker(self, name: str, *options: object, python: str | Path = sys.executable) -> Worker:
+        self.workers[name] = worker = Worker(self, name, *options, python=python)
         return worker
 
     def client(self) -> vine.Manager:

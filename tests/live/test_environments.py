@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import vine
-from tests.environments.made import conda_prefix, virtualenv
+from tests.environments.made import conda_prefix, virtualenv, virtualenv_with
 from tests.live.helpers import a_site, done
 from tests.waiting import GIVE_UP_S
 from vine.environments.pack import pack_virtualenv
@@ -77,6 +77,42 @@ def test_two_environments_run_side_by_side_on_one_worker_and_nothing_of_its_own_
         assert [output[1] for output in outputs] == ["none", "none"]
 
 
+def a_sweep() -> tuple[Callable[[], str], Callable[[float], float]]:
+    """Functions that travel with their code: what a worker's own Python says of NumPy, and a training."""
+
+    def numpy_here() -> str:
+        import importlib.util
+
+        return str(importlib.util.find_spec("numpy"))
+
+    def train(regularisation: float) -> float:
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+        images, digits = load_digits(return_X_y=True)
+        model = LogisticRegression(C=regularisation, max_iter=50).fit(images[:900] / 16, digits[:900])
+        return float(model.score(images[900:] / 16, digits[900:]))
+
+    return numpy_here, train
+
+
+def test_a_sweep_runs_on_scikit_learn_where_the_workers_python_has_not_even_numpy(tmp_path: Path) -> None:
+    # given a worker whose Python has what vine needs and no more, and an environment with scikit-learn
+    bare = virtualenv_with(tmp_path / "bare", "pyzmq", "msgpack", "msgspec", "dill", "blake3", "zstandard", "psutil")
+    numpy_here, train = a_sweep()
+    with a_site(tmp_path / "site") as site, site.client() as manager:
+        site.worker("w0", "--cores", 2, python=bare / "bin" / "python")
+        environment = manager.declare_environment(virtualenv_with(tmp_path / "learning", "scikit-learn"))
+        # when trainings are swept over it
+        with vine.Executor(manager) as plain, vine.Executor(manager, environment=environment) as executor:
+            found = plain.submit(numpy_here).result(GIVE_UP_S)
+            accuracies = list(executor.map(train, [0.001, 0.01, 0.1, 1.0]))
+    # then they have all learnt, more where less is held back, and the worker's own Python never could have
+    assert found == "None"
+    assert accuracies == sorted(accuracies)
+    assert accuracies[-1] > 0.85
+
+
 def convention(path: Path) -> Path:
     """A tarball as TaskVine's users have them: a program that sets up what is needed, and runs others."""
     script = b'#!/bin/sh\nexport SET_UP=yes\nexport PREFIX="$(dirname "$(dirname "$0")")"\nexec "$@"\n'
@@ -115,10 +151,12 @@ def test_a_conda_environment_names_the_place_in_the_workers_store(tmp_path: Path
         # given a conda environment that is declared by its folder
         environment = manager.declare_environment(conda_prefix(tmp_path / "env"))
         # when its script runs, then it runs by its own interpreter, and names where it lies now
-        task = vine.Task("tool; cat $CONDA_PREFIX/share/tool.cfg; touch $CONDA_PREFIX/x 2>/dev/null || echo kept")
+        task = vine.Task("tool; cat $CONDA_PREFIX/share/tool.cfg; echo data=$TOOL_DATA")
         task.set_environment(environment)
         done(manager, task)
         assert task.successful(), task.std_error
         (place,) = [path for path in site.workers["w0"].objects.values() if path.is_dir()]
         assert task.std_output.splitlines()[0].endswith(str(place))
         assert f"home={place}/share" in task.std_output
+        # and it has the variables that its packages set when conda activates it
+        assert f"data={place}/share" in task.std_output

@@ -80,7 +80,7 @@ class Environments(Declaring):
         return self.declare_environment(package, cache, peer_transfer)
 
     def set_default_environment(self, environment: File | None) -> None:
-        """What tasks and executors that name none run on from now on; None for the workers' own software."""
+        """What tasks, executors and libraries that name none run on from now on; None for the workers' own software."""
         if environment is not None:
             self.check_own(environment)
         self._default_environment = environment

@@ -40,6 +40,7 @@ class LibraryTask(Sized):
         self.spec: LibrarySpec | None = None  # since it is
         self._request: dict[str, float] = {}
         self._environment: File | None = None
+        self._has_environment = False  # Its own, or none by its own wish; else the manager's default.
         self._slots: int | None = None
         self._forks = True
 
@@ -60,12 +61,23 @@ class LibraryTask(Sized):
             raise errors.UsageError(f"{mode!r} is no mode of running calls: give 'fork' or 'direct'")
         self._forks = _EXEC_MODES[mode]
 
-    def set_environment(self, environment: File) -> None:
-        """Load and call it with the interpreter of this environment, from `declare_environment`."""
-        self._environment = a_file(environment)
+    def set_environment(self, environment: File | None) -> None:
+        """Load and call it with the interpreter of this environment, from `declare_environment`.
+
+        None is the workers' own software, whatever the manager's default is; without this that default counts, as it
+        is when the library is installed.
+        """
+        self._environment = None if environment is None else a_file(environment)
+        self._has_environment = True
 
     @property
     def environment(self) -> File | None:
+        return self._environment
+
+    def environment_or(self, default: File | None) -> File | None:
+        """What it runs on, where that is what runs on nothing of its own."""
+        if not self._has_environment:
+            self.set_environment(default)
         return self._environment
 
     def described(self, file: File) -> LibrarySpec:
@@ -141,6 +153,7 @@ class Libraries:
 
     _session: Session
     _declarer: Declarer
+    _default_environment: File | None = None
     _libraries: dict[str, LibraryTask]
 
     def create_library_from_functions(
@@ -162,7 +175,8 @@ class Libraries:
         has several threads after loading, or uses a GPU, cannot be forked: each slot then loads the library for
         itself, and runs its calls one after another, and the library's log says so.
 
-        `slots` and `exec_mode` are as `set_function_slots` and `set_function_exec_mode` of the library. UsageError
+        `environment`, `slots` and `exec_mode` are as `set_environment`, `set_function_slots` and
+        `set_function_exec_mode` of the library; without an environment it runs on the manager's default. UsageError
         for what cannot be meant, NotSerialisable for functions or a context that cannot travel.
         """
         if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
@@ -188,8 +202,9 @@ class Libraries:
             raise errors.UsageError(
                 f"a library '{library.name}' is installed already: remove_library() it first, or use another name"
             )
-        if library.environment is not None and not library.environment.belongs_to(self._session):
-            raise errors.UsageError(f"{library.environment!r} is no file of this manager: declare it here")
+        environment = library.environment_or(self._default_environment)
+        if environment is not None and not environment.belongs_to(self._session):
+            raise errors.UsageError(f"{environment!r} is no file of this manager: declare it here")
         checked(TaskSpec(TaskId(1), TaskKind.LIBRARY, label=library.name, tag=library.name))
         file = self._declarer.buffer(library.content, f"library '{library.name}'")
         library.spec = library.described(file)

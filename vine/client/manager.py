@@ -60,7 +60,8 @@ class Manager(Environments, Minitasks, Libraries, HigherOrder, Policies, Tuning)
         The run's directory is made in `run_info_path`, named by the time, after `name` if that is given.
 
         With `enforce_resources`, tasks that use more memory or disk than they have asked for are killed.
-        Tasks that name no environment run on this one: a declared file, or what `declare_environment` takes.
+        Tasks and libraries that name no environment run on this one: a declared file, or what `declare_environment`
+        takes.
 
         CannotBind where no such port is free, UsageError for arguments that cannot be meant, ManagerLost where it
         cannot be started, ConnectionRefused by a `connection` that does not admit us.

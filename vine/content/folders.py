@@ -124,14 +124,15 @@ def remove(root: Path) -> None:
     if not stat.S_ISDIR(status.st_mode):
         os.unlink(root)
         return
-    _open_folders(root)
+    open_folders(root)
     try:
         shutil.rmtree(root)
     except RecursionError:  # What a task has made may be deeper than Python goes.
         raise OSError(errno.ENAMETOOLONG, "its folders are too deep to be removed", str(root)) from None
 
 
-def _open_folders(root: Path) -> None:
+def open_folders(root: Path) -> None:
+    """Let the owner of a folder add to it, and to all folders in it, and remove from them."""
     pending = [str(root)]
     while pending:
         folder = pending.pop()

@@ -137,14 +137,14 @@ def _run(options: argparse.Namespace) -> int:
 def _run_in(archive: Path, folder: Path, command: list[str]) -> int:
     """In a folder that keeps what is unpacked there for the next time."""
     from vine.content.archive import unpack
-    from vine.content.relocation import relocate
+    from vine.content.folders import open_folders
     from vine.environments.running import entrance, variables_in
 
     folder = Path(os.path.abspath(folder))
     whole = folder.with_name(folder.name + ".unpacked")
     if not whole.exists():
-        unpack(archive, folder)
-        relocate(folder, folder)
+        unpack(archive, folder, place=folder)
+        open_folders(folder)  # It is the user's, to be removed as any other.
         whole.touch()
     try:
         variables = variables_in(folder, os.environ)

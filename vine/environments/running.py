@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,19 +21,36 @@ _FOREIGN = (
 )
 
 
+_ACTIVATION = Path("etc", "conda", "activate.d")
+# In a function, so that no script sees or changes the command's arguments; what scripts print is no task's output.
+_ACTIVATE = (
+    'activate() { for script in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$script"; done; }; activate >&2; '
+    'unset -f activate; exec "$@"'
+)
+
+
 def variables_in(environment: Path, own: Mapping[str, str]) -> dict[str, str]:
     """Our own variables as a program in the environment is to have them: its programs and modules, and not ours."""
     variables = {name: value for name, value in own.items() if name not in _FOREIGN}
     variables["PYTHONNOUSERSITE"] = "1"
-    variables["CONDA_PREFIX" if (environment / "conda-meta").is_dir() else "VIRTUAL_ENV"] = str(environment)
+    by_conda = (environment / "conda-meta").is_dir() or (environment / _ACTIVATION).is_dir()
+    variables["CONDA_PREFIX" if by_conda else "VIRTUAL_ENV"] = str(environment)
     variables["PATH"] = f"{environment / 'bin'}:{_path_of_others(own.get('PATH', os.defpath))}"
     return variables
 
 
 def entrance(environment: Path) -> list[str]:
-    """TaskVine's convention: the program of an environment that sets up what else it needs, and then runs others."""
+    """What sets up the rest of what an environment needs, and then runs the command that follows; most have none.
+
+    That is its own program, by TaskVine's convention, or else a shell that goes through the scripts by which conda's
+    packages set variables (where `conda activate` would; in bash, for which most are written, if there is one).
+    """
     program = environment / "bin" / "run_in_env"
-    return [str(program)] if os.access(program, os.X_OK) else []
+    if os.access(program, os.X_OK):
+        return [str(program)]
+    if any((environment / _ACTIVATION).glob("*.sh")):
+        return [shutil.which("bash") or "/bin/sh", "-c", _ACTIVATE, "activate"]
+    return []
 
 
 def interpreter_in(environment: Path) -> str:
