@@ -11,7 +11,6 @@ import pytest
 
 from vine.content.admission import Link
 from vine.content.folders import Contents, bytes_in, signatures_within
-from vine.content.large_files import LargeFiles, write_all
 from vine.content.making import Maker
 from vine.content.tar_stream import Kind, Member
 from vine.errors import UnsafeArchive
@@ -99,24 +98,6 @@ def test_a_large_file_that_ends_too_early_leaves_no_descriptor_and_no_thread(tmp
     assert (set(threading.enumerate()), len(os.listdir("/proc/self/fd"))) == before
 
 
-def test_what_cannot_be_written_is_an_error_of_the_file_system(tmp_path: Path) -> None:
-    # given a descriptor that takes no bytes
-    large = LargeFiles(2)
-    descriptor = os.open(tmp_path, os.O_RDONLY)
-    large.write(descriptor, iter([memoryview(b"x")]), lambda: None)
-    with pytest.raises(OSError, match="Bad file"):
-        large.settle()
-    large.close()
-
-
 def test_times_that_no_file_has_are_left_out(tmp_path: Path) -> None:
     Maker(str(tmp_path)).file("f", member(mtime_s=float(1 << 40)), iter(()))
     assert (tmp_path / "f").stat().st_mtime < 1 << 33
-
-
-def test_bytes_go_where_they_belong(tmp_path: Path) -> None:
-    descriptor = os.open(tmp_path / "f", os.O_WRONLY | os.O_CREAT)
-    write_all(descriptor, memoryview(b"cd"), 2)
-    write_all(descriptor, memoryview(b"ab"), 0)
-    os.close(descriptor)
-    assert (tmp_path / "f").read_bytes() == b"abcd"

@@ -21,7 +21,7 @@ from vine.content.manifest import (
     chunk_span,
     object_id,
 )
-from vine.content.paths import leads_out
+from vine.content.paths import is_utf8, leads_out
 from vine.errors import FileChanged, FileMissing, UsageError
 from vine.names import ObjectId
 from vine.wire.parts import Manifest, Signature, TreeEntry
@@ -148,28 +148,20 @@ def _names_in(folder: Path) -> list[str]:
 
 def _member(root: Path, path: str) -> TreeEntry:
     full = root / path
-    if not _is_utf8(path):
+    if not is_utf8(path):
         raise UsageError(f"{str(full)!r} has a name that is not UTF-8: rename it")
     try:
         status = os.lstat(full)
         target = os.readlink(full) if stat.S_ISLNK(status.st_mode) else None
     except OSError as error:
         raise _missing(full, error) from error
-    if target is not None and not _is_utf8(target):
+    if target is not None and not is_utf8(target):
         raise UsageError(f"{full} is a link to a name that is not UTF-8: rename its target")
     folder = stat.S_ISDIR(status.st_mode)
     if target is None and not folder and not stat.S_ISREG(status.st_mode):
         raise UsageError(f"{full} is neither a file, a folder nor a link: leave it out of {root}")
     size = -1 if folder else 0 if target is not None else status.st_size
     return TreeEntry(path, canonical_mode(folder, target, bool(status.st_mode & 0o100)), size, target)
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _open_file(path: Path, flags: int = 0) -> int:

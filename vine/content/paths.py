@@ -12,7 +12,7 @@ def fault_of_name(name: str) -> str | None:
     """What is wrong with a member's name (relative, with plain components), or None."""
     if not name or "\0" in name:
         return "is empty or holds a NUL"
-    if not name.isascii() and not _is_utf8(name):
+    if not name.isascii() and not is_utf8(name):
         return "is no UTF-8"
     if name.startswith("/"):
         return "is absolute"
@@ -21,8 +21,8 @@ def fault_of_name(name: str) -> str | None:
     return None
 
 
-def _is_utf8(name: str) -> bool:
-    """Bytes that are not come as surrogates, and no message can carry these."""
+def is_utf8(name: str) -> bool:
+    """Bytes that are not come as surrogates, which no message can carry."""
     try:
         name.encode()
     except UnicodeEncodeError:
