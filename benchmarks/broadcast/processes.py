@@ -30,10 +30,14 @@ _BLOCK = 16 << 20
 
 @dataclass(frozen=True, slots=True)
 class Where:
-    """A place in which a program is started: what comes before its command, and how it is reached."""
+    """A place in which a program is started: what comes before its command, and how it is reached.
+
+    Workers whose `host` has the same name are of one host and share its disk; without one each is a host of its own.
+    """
 
     prefix: tuple[str, ...] = ()
     address: str = "127.0.0.1"
+    host: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +76,9 @@ class Site:
             raise BenchmarkError(f"the manager did not start: {(self._folder / 'manager.err').read_text().strip()}")
 
     def _start_worker(self, name: str, where: Where) -> None:
-        workspace = self._folder / f"workspace-{name}"
-        who = ("--worker-id", name, "--host-name", f"host-{name}", "--feature", name)
+        host = where.host or name
+        workspace = self._folder / f"workspace-{host}"
+        who = ("--worker-id", name, "--host-name", f"host-{host}", "--feature", name)
         place = ("--connection", str(self._run_dir), "--workspace", str(workspace), "--address", where.address)
         self._start(name, where, "vine_worker.main", *who, *place, "--cores", "1", "--memory", "100")
 

@@ -18,31 +18,41 @@ _GZIP_LEVEL = 4  # conda-pack's default.
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """An environment as two archives of the same members."""
+    """An archive, and what is in it."""
 
-    frames: Path
-    gzip: Path
-    frames_s: float
-    gzip_s: float
+    archive: Path
+    seconds: float
     content_bytes: int
     files: int
 
+    @property
+    def ratio(self) -> float:
+        return self.content_bytes / self.archive.stat().st_size
 
-def pack(prefix: Path, folder: Path) -> Packed:
-    """Pack the environment, then the same members as gzip, which are left where both are found: in `folder`."""
-    frames, gzipped = folder / "environment.tar.zst", folder / "environment.tar.gz"
-    frames_s = timed(lambda: pack_virtualenv(prefix, frames))
-    tree = folder / "tree"
-    unpack(frames, tree)
-    sizes = [path.lstat().st_size for path in tree.rglob("*") if path.is_file() and not path.is_symlink()]
+
+def pack_frames(prefix: Path, folder: Path) -> Packed:
+    """Pack the environment as it is packed for workers; the archive is left in `folder`."""
+    archive = folder / "environment.tar.zst"
+    seconds = timed(lambda: pack_virtualenv(prefix, archive))
+    contents = unpack(archive, folder / "tree")
+    paths = [folder / "tree" / name for name in contents.versions]
+    files = sum(path.is_file() and not path.is_symlink() for path in paths)
+    remove(folder / "tree")
+    return Packed(archive, seconds, contents.size, files)
+
+
+def pack_gzip(frames: Packed, folder: Path) -> Packed:
+    """The same members as gzip."""
+    archive, tree = folder / "environment.tar.gz", folder / "tree"
+    unpack(frames.archive, tree)
 
     def write() -> None:
-        with tarfile.open(gzipped, "w:gz", compresslevel=_GZIP_LEVEL) as archive:
-            archive.add(tree, ".")
+        with tarfile.open(archive, "w:gz", compresslevel=_GZIP_LEVEL) as tar:
+            tar.add(tree, ".")
 
-    gzip_s = timed(write)
+    seconds = timed(write)
     remove(tree)
-    return Packed(frames, gzipped, frames_s, gzip_s, sum(sizes), len(sizes))
+    return Packed(archive, seconds, frames.content_bytes, frames.files)
 
 
 def timed(run: Callable[[], object]) -> float:

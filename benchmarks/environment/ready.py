@@ -5,7 +5,8 @@ from __future__ import annotations
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import vine
@@ -21,27 +22,49 @@ _TELL_TIME = "import time; print(time.time())"
 
 
 @dataclass(frozen=True, slots=True)
+class Fleet:
+    """So many workers on so many hosts, each of which has a link and a disk of its own."""
+
+    workers: int
+    hosts: int
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """Seconds from the submission of one task a worker until the last one had come so far; medians."""
 
     first_line_s: float
     first_import_s: float
     after_transfer_s: float  # first line, where the archive is brought whole before it is unpacked
+    tar_s: float  # in the same rounds
 
 
-def ready(archive: Path, folder: Path, workers: int, link_bytes_per_s: float, rounds: int, modules: str) -> Ready:
-    """Each round has new workers with empty caches, in hosts of their own with links of that rate."""
-    found: dict[str, list[float]] = {"line": [], "import": [], "after": []}
-    with namespaces.hosts(workers + 1, link_bytes_per_s) as (manager, *others):
-        layout = Layout(manager, tuple(others), manager_options(Plan("forest", config.source_transfers_max), "on"))
-        for _ in range(rounds):
-            for kind, values in found.items():
-                with tempfile.TemporaryDirectory(dir=folder, prefix="site-") as site_folder:
-                    with a_site(Path(site_folder), layout) as site:
-                        values.append(_measured(site, archive, kind, modules))
-                    remove(Path(site_folder))
-                    Path(site_folder).mkdir()
-    return Ready(*(statistics.median(values) for values in found.values()))
+def ready(
+    archive: Path,
+    folder: Path,
+    fleet: Fleet,
+    link_bytes_per_s: float,
+    rounds: int,
+    modules: str,
+    tar: Callable[[], float],
+) -> Ready:
+    """Each start is on new workers with empty caches, on hosts with links of that rate; `tar` is timed in between."""
+    with namespaces.hosts(fleet.hosts + 1, link_bytes_per_s) as (manager, *others):
+        options = manager_options(Plan("forest", config.source_transfers_max), "on")
+        hosts = [replace(where, host=f"{number}") for number, where in enumerate(others)]
+        layout = Layout(manager, tuple(hosts[number % fleet.hosts] for number in range(fleet.workers)), options)
+
+        def started(kind: str) -> float:
+            with tempfile.TemporaryDirectory(dir=folder, prefix="site-") as site_folder:
+                with a_site(Path(site_folder), layout) as site:
+                    seconds = _measured(site, archive, kind, modules)
+                remove(Path(site_folder))
+                Path(site_folder).mkdir()
+            return seconds
+
+        found = [(started("line"), tar(), started("import"), started("after")) for _ in range(rounds)]
+    line, tars, imported, after = map(statistics.median, zip(*found, strict=True))
+    return Ready(line, imported, after, tars)
 
 
 def _measured(site: Site, archive: Path, kind: str, modules: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.environment.packing import Packed, remove, timed
@@ -12,19 +13,44 @@ from benchmarks.environment.packing import Packed, remove, timed
 _TARFILE = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='fully_trusted')"
 
 
-def unpacking_s(packed: Packed, folder: Path, rounds: int) -> dict[str, float]:
+def unpacking_s(frames: Packed, gzip: Packed, folder: Path, rounds: int) -> dict[str, float]:
     """The median of each; every program starts anew, as it does on a worker."""
-    out = folder / "unpacked"
-    ways = {
-        "ours": [sys.executable, "-m", "vine.content.archive", str(packed.frames), str(out)],
-        "tar --zstd": ["tar", "--zstd", "-xf", str(packed.frames), "-C", str(out)],
-        "tarfile, gzip": [sys.executable, "-c", _TARFILE, str(packed.gzip), str(out)],
-        "ours, gzip": [sys.executable, "-m", "vine.content.archive", str(packed.gzip), str(out)],
+    ours = [sys.executable, "-m", "vine.content.archive"]
+    ways: dict[str, Callable[[Path], list[str]]] = {
+        "ours": lambda out: [*ours, str(frames.archive), str(out)],
+        "tar --zstd": lambda out: _tar(frames.archive, out),
+        "tarfile, gzip": lambda out: [sys.executable, "-c", _TARFILE, str(gzip.archive), str(out)],
+        "ours, gzip": lambda out: [*ours, str(gzip.archive), str(out)],
     }
     found: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
-        for name, command in ways.items():
-            out.mkdir()
-            found[name].append(timed(lambda command=command: subprocess.run(command, check=True)))  # type: ignore[misc]
-            remove(out)
+        for name, way in ways.items():
+            found[name].append(_side_by_side_s(way, folder, 1))
     return {name: statistics.median(values) for name, values in found.items()}
+
+
+def tar_s(frames: Packed, folder: Path, hosts: int) -> float:
+    """What `tar --zstd` needs where so many hosts, which are all this machine, unpack at the same time."""
+    return _side_by_side_s(lambda out: _tar(frames.archive, out), folder, hosts)
+
+
+def _tar(archive: Path, out: Path) -> list[str]:
+    return ["tar", "--zstd", "-xf", str(archive), "-C", str(out)]
+
+
+def _side_by_side_s(way: Callable[[Path], list[str]], folder: Path, count: int) -> float:
+    """Until the last of so many is done, each in a folder of its own."""
+    places = [folder / f"unpacked-{number}" for number in range(count)]
+    for place in places:
+        place.mkdir()
+
+    def run() -> None:
+        programs = [subprocess.Popen(way(place)) for place in places]
+        for program in programs:
+            if program.wait():
+                raise subprocess.CalledProcessError(program.returncode, program.args)
+
+    seconds = timed(run)
+    for place in places:
+        remove(place)
+    return seconds
