@@ -47,6 +47,7 @@ def bad_archives(outside: Path) -> dict[str, tuple[bytes, str]]:
         "fifo": (member("p", tarfile.FIFOTYPE), "no file, folder or link"),
         "setuid": (member("tool", rest=b"x", mode=0o4755), "as another user"),
         "name of 4 KiB": (member("n" * 4096), "shorten"),
+        "name that is no UTF-8": (member("n\udcff"), "is no UTF-8"),
         "duplicate members": (member("f", rest=b"one") + member("f", rest=b"two"), "is there already"),
         "truncated": (whole.getvalue()[:-500], "damaged"),
         "10 GB of zeros": (zeros(10_000_000_000), "times its size"),
