@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -37,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prefix = _built(options)
         with tempfile.TemporaryDirectory(prefix="vine-environment-", dir=options.folder) as folder:
             show(_figures(prefix, Path(folder), options), as_json=options.json)
-    except (VineError, BenchmarkError) as error:
+    except (VineError, BenchmarkError, subprocess.CalledProcessError) as error:
         print(f"benchmarks.environment: {error}", file=sys.stderr)
         return 1
     return 0
@@ -45,7 +46,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _built(options: argparse.Namespace) -> Path:
     try:
-        return build(options.cache, options.requirements)
+        # Its interpreter is a copy: where its folder is mounted, links that lead out of that may not be followed.
+        return build(options.cache, options.requirements, symlinks=False)
     except VineError as error:
         raise BenchmarkError(
             f"{error} PyTorch's builds for CPUs are in an index of their own: name that, or a folder that has them, by "
