@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 from pathlib import Path
 
@@ -66,6 +68,16 @@ def keep_unpacked(store: Store, key: ObjectId, **files: bytes) -> None:
 def contents_of(folder: Path) -> Contents:
     """What whoever has unpacked an archive into this folder says of it."""
     return Contents(bytes_in(folder), signatures_within(folder))
+
+
+def open_below(folder: Path) -> list[str]:
+    """The files in this folder that this process has open."""
+    descriptors = Path("/proc/self/fd")
+    led_to = []
+    for name in os.listdir(descriptors):
+        with contextlib.suppress(FileNotFoundError):  # Of another thread, and closed by now.
+            led_to.append(os.readlink(descriptors / name))
+    return [path for path in led_to if path.startswith(f"{folder}/")]
 
 
 def on_disk(store: Store) -> set[str]:
