@@ -194,8 +194,8 @@ def test_isolation_is_the_kind_of_task_that_a_call_becomes(executor: Executor, s
     [
         ({"isolation": "thread"}, "give 'shared', 'fork' or 'process'"),
         ({"cores": -1}, "cores=-1 is no amount"),
-        ({"time_limit": -1.0}, "cannot be submitted as it is: .* in `time_limit_s`"),
-        ({"retries": "many"}, "cannot be submitted as it is: .* in `retries`"),
+        ({"time_limit": -1.0}, "time_limit=-1.0 is no amount"),
+        ({"retries": "many"}, "retries='many' is no number of more tries"),
         ({"inputs": ["a.txt"]}, "is no mapping"),
         ({"inputs": {"/etc/passwd": None}}, "is no file of this manager"),
         ({"environment": "env.tar"}, "is no file of this manager"),

@@ -156,6 +156,26 @@ def test_a_library_that_names_no_environment_runs_on_the_managers_default(manage
     assert [spec.environment for spec in specs] == [default.file_id, own.file_id, None]
 
 
+def test_taskvines_words_mean_the_same(manager: Said) -> None:
+    environment = manager.buffer(b"", "environment")
+    manager._default_environment = environment
+    ours = manager.create_library_from_functions("a", helper, context=(context, [3]))
+    theirs = manager.create_library_from_functions(
+        "b", helper, poncho_env=environment, library_context_info=[context, [3], {}], hoisting_modules=None
+    )
+    bare = manager.create_library_from_functions("c", helper, poncho_env=environment, add_env=False)
+    assert theirs.content == ours.content and theirs.environment is environment
+    manager.install_library(bare)
+    assert manager.said[-1].library.environment is None
+    with pytest.raises(errors.UsageError, match="context and library_context_info are two words for one thing"):
+        manager.create_library_from_functions("d", helper, context=(context,), library_context_info=(context,))
+
+
+def test_the_result_of_a_call_cannot_be_left_on_workers_as_a_file() -> None:
+    with pytest.raises(errors.UsageError, match=r"use a vine\.PythonTask with enable_temp_output\(\)"):
+        vine.FunctionCall("lib", "f").enable_temp_output()
+
+
 def test_what_cannot_travel_is_named(manager: Said) -> None:
     lines = (line for line in "ab")
 

@@ -57,6 +57,20 @@ def test_nonsense_about_a_category_is_refused_with_what_may_be_given() -> None:
     assert not policies.said
 
 
+def test_a_category_cannot_be_given_more_than_it_may_have() -> None:
+    policies = Said()
+    policies.set_category_resources_max("fit", {"cores": 2, "memory": 500})
+    said = list(policies.said)
+    with pytest.raises(errors.UsageError, match="minimum of memory of category 'fit', 900, is above its maximum, 500"):
+        policies.set_category_resources_min("fit", {"memory": 900})
+    with pytest.raises(errors.UsageError, match="first guess of cores of category 'fit', 3, is above its maximum, 2"):
+        policies.set_category_first_allocation_guess("fit", {"cores": 3})
+    assert policies.said == said
+    policies.set_category_resources_min("fit", {"memory": 500, "disk": 900})
+    with pytest.raises(errors.UsageError, match="raise the maximum"):
+        policies.set_category_resources_max("fit", {"memory": 499})
+
+
 def test_hosts_are_closed_and_opened_by_their_names() -> None:
     policies = Said()
     policies.block_host("node7")

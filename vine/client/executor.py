@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
 from vine import errors
-from vine.client import mapping, serialise, tasks
+from vine.client import amounts, mapping, serialise, tasks
 from vine.client.calls import Function
 from vine.client.environments import Declarable, environment_id
 from vine.client.files import File
@@ -167,11 +167,15 @@ class Executor(concurrent.futures.Executor):
         """
         given: dict[str, Any] = {"cores": cores, "memory": memory, "disk": disk, "gpus": gpus}
         changes: dict[str, Any] = {
-            name: value if value is None else tasks.amount(name, value) for name, value in _set(given).items()
+            name: value if value is None else amounts.amount(name, value) for name, value in _set(given).items()
         }
-        changes |= _set(
-            {"environment": environment, "priority": priority, "retries": retries, "time_limit": time_limit}
-        )
+        changes |= _set({"environment": environment})
+        if priority is not _UNSET:
+            changes["priority"] = amounts.priority(priority)
+        if retries is not _UNSET:
+            changes["retries"] = amounts.retries(retries)
+        if time_limit is not _UNSET:
+            changes["time_limit"] = None if time_limit is None else amounts.amount("time_limit", time_limit)
         if inputs is not _UNSET:
             if not isinstance(inputs, Mapping):
                 raise errors.UsageError(
@@ -179,7 +183,7 @@ class Executor(concurrent.futures.Executor):
                 )
             for file in inputs.values():
                 self.manager.check_own(file)
-            changes["inputs"] = tasks.mounts([(file, tasks.sandbox_name(name)) for name, file in inputs.items()])
+            changes["inputs"] = tasks.mounts([(file, amounts.sandbox_name(name)) for name, file in inputs.items()])
         if changes.get("environment") is not None:
             self.manager.check_own(changes["environment"])
         if isolation is not _UNSET:
@@ -187,7 +191,7 @@ class Executor(concurrent.futures.Executor):
                 raise errors.UsageError(f"isolation={isolation!r} is none: give 'shared', 'fork' or 'process'")
             changes["isolation"] = isolation
         if category is not _UNSET:
-            changes["category"] = "" if category is None else tasks.category_name(category)
+            changes["category"] = "" if category is None else amounts.name("category", category)
         other = object.__new__(type(self))
         other._pool = self._pool
         other._set_options(replace(self._options, **changes))

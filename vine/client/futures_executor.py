@@ -7,7 +7,7 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from vine import errors
-from vine.client import launch
+from vine.client import amounts, launch
 from vine.client.executor import Executor
 from vine.client.files import File
 from vine.client.manager import Manager
@@ -37,19 +37,19 @@ class FuturePythonTask(Sized):
 
     def set_priority(self, priority: float) -> None:
         """Higher goes first."""
-        self._others["priority"] = priority
+        self._others["priority"] = amounts.priority(priority)
 
     def set_retries(self, retries: int) -> None:
         """So many more tries after failures of its own."""
-        self._others["retries"] = retries
+        self._others["retries"] = amounts.retries(retries)
 
     def set_time_max(self, seconds: float) -> None:
         """Killed when it runs longer."""
-        self._others["time_limit"] = seconds
+        self._others["time_limit"] = amounts.amount("seconds", seconds)
 
     def set_category(self, category: str) -> None:
         """What `Manager.set_category_...` say of it holds for the call."""
-        self._others["category"] = category
+        self._others["category"] = amounts.name("category", category)
 
     def add_environment(self, environment: File) -> None:
         """Run on this environment."""

@@ -9,12 +9,10 @@ from typing import Any, NoReturn
 
 from vine import config, errors
 from vine.client import serialise
-from vine.client.declarer import Declarer
-from vine.client.environments import environment_id
+from vine.client.environments import Declarable, Environments, environment_id
 from vine.client.files import File
 from vine.client.python_tasks import PythonTask, name_of
 from vine.client.registered import registry
-from vine.client.session import Session
 from vine.client.tasks import Sized, a_file, checked
 from vine.names import TaskId
 from vine.wire.messages import ForgetFiles, InstallLibrary, RemoveLibrary
@@ -22,6 +20,7 @@ from vine.wire.parts import LibrarySpec, Request, TaskKind, TaskSpec
 from vine_function_host.payload import in_one
 
 Function = Callable[..., Any]
+_TWO_WORDS = "{} and {} are two words for one thing: leave one out"
 _EXEC_MODES = {"fork": True, "direct": False}
 
 
@@ -123,6 +122,12 @@ class FunctionCall(PythonTask):
     def set_environment(self, environment: File | None) -> None:
         self._refuse("environment")
 
+    def enable_temp_output(self) -> None:
+        raise errors.UsageError(
+            f"the result of {self!r} comes back as its output, and cannot stay on workers as a file: use a "
+            "vine.PythonTask with enable_temp_output(), or Executor.submit, whose results other calls take from there"
+        )
+
     def _refuse(self, what: str) -> NoReturn:
         raise errors.UsageError(
             f"a call takes a slot of its library, '{self._library}', and has no {what} of its own: "
@@ -148,12 +153,9 @@ def _placeholder() -> None:
     """In the place of a function that is named, not given."""
 
 
-class Libraries:
+class Libraries(Environments):
     """A manager's part that has functions loaded once; see `Manager`."""
 
-    _session: Session
-    _declarer: Declarer
-    _default_environment: File | None = None
     _libraries: dict[str, LibraryTask]
 
     def create_library_from_functions(
@@ -162,9 +164,12 @@ class Libraries:
         *functions: Function,
         environment: File | None = None,
         context: Sequence[Any] | None = None,
-        hoisting_modules: Iterable[types.ModuleType | str] = (),
+        hoisting_modules: Iterable[types.ModuleType | str] | None = None,
         slots: int | None = None,
         exec_mode: str = "fork",
+        poncho_env: Declarable | None = None,
+        add_env: bool = True,
+        library_context_info: Sequence[Any] | None = None,
     ) -> LibraryTask:
         """A library of these functions, which may call each other; `install_library` makes it usable.
 
@@ -178,16 +183,28 @@ class Libraries:
         `environment`, `slots` and `exec_mode` are as `set_environment`, `set_function_slots` and
         `set_function_exec_mode` of the library; without an environment it runs on the manager's default. UsageError
         for what cannot be meant, NotSerialisable for functions or a context that cannot travel.
+
+        The rest are TaskVine's words: `library_context_info` is the `context`, and `poncho_env` an `environment` that
+        is yet to be declared; with `add_env=False` the library runs on the workers' own software.
         """
         if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
             raise errors.UsageError(f"{name!r} is no name for a library: give 1 to {config.name_chars_max} characters")
         by_name = _by_name(name, functions)
-        modules = [_module_name(name, module) for module in hoisting_modules]
-        content = _content(name, modules, by_name, _call_of(name, context))
+        modules = [_module_name(name, module) for module in hoisting_modules or ()]
+        if context is not None and library_context_info is not None:
+            raise errors.UsageError(_TWO_WORDS.format("context", "library_context_info"))
+        info = library_context_info if context is None else context
+        content = _content(name, modules, by_name, _call_of(name, info))
         library = LibraryTask(name, by_name, content)
         library.set_function_slots(slots)
         library.set_function_exec_mode(exec_mode)
-        if environment is not None:
+        if environment is not None and poncho_env is not None:
+            raise errors.UsageError(_TWO_WORDS.format("environment", "poncho_env"))
+        if not add_env:
+            library.set_environment(None)
+        elif poncho_env is not None:
+            library.set_environment(self.environment_or_default(poncho_env))
+        elif environment is not None:
             library.set_environment(environment)
         return library
 

@@ -19,7 +19,7 @@ from vine.client import launch
 from vine.client.backlog import Backlog
 from vine.client.calls import Calls
 from vine.client.declarer import Declarer
-from vine.client.environments import Declarable, Environments
+from vine.client.environments import Declarable
 from vine.client.higher_order import HigherOrder
 from vine.client.libraries import Libraries
 from vine.client.minitasks import Minitasks
@@ -37,7 +37,7 @@ from vine.wire.parts import Role
 Timeout = float | Literal["wait_forever"] | None
 
 
-class Manager(Environments, Minitasks, Libraries, HigherOrder, Policies, Tuning):
+class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning):
     """A run: files that are declared, tasks that are submitted, and workers that come and go.
 
     Starts a manager process that ends with this one, unless `connection` names the connection file (or run

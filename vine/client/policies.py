@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from vine import config, errors
+from vine.client import amounts
 from vine.client.session import Session
-from vine.client.tasks import amount, category_name
 from vine.wire.messages import SetCategory, SetHosts
 from vine.wire.parts import CategoryMode, CategorySpec, HostStanding, Request
 
@@ -90,9 +90,24 @@ class Policies:
         self._session.say(SetHosts(hostnames, standing, seconds))
 
     def _set_category(self, category: str, **changes: object) -> None:
-        before = self._categories.get(category) or CategorySpec(category_name(category))
-        spec = self._categories[category] = msgspec.structs.replace(before, **changes)
+        before = self._categories.get(category) or CategorySpec(amounts.name("category", category))
+        spec = msgspec.structs.replace(before, **changes)
+        _check_order(spec)
+        self._categories[category] = spec
         self._session.say(SetCategory(spec))
+
+
+def _check_order(spec: CategorySpec) -> None:
+    """UsageError where a category's tasks are to have more than they may have."""
+    for kind, field in _FIELDS.items():
+        most = getattr(spec.most, field)
+        for what, request in (("minimum", spec.least), ("first guess", spec.first)):
+            figure = getattr(request, field)
+            if most is not None and figure is not None and figure > most:
+                raise errors.UsageError(
+                    f"the {what} of {kind} of category '{spec.name}', {figure:g}, is above its maximum, {most:g}: "
+                    "lower it, or raise the maximum with set_category_resources_max() first"
+                )
 
 
 def _request(resources: Mapping[str, float]) -> Request:
@@ -101,4 +116,4 @@ def _request(resources: Mapping[str, float]) -> Request:
     unknown = sorted(set(resources) - set(_FIELDS))
     if unknown:
         raise errors.UsageError(f"there are no resources {', '.join(map(repr, unknown))}: give {', '.join(_FIELDS)}")
-    return Request(**{_FIELDS[kind]: amount(kind, value) for kind, value in resources.items()})
+    return Request(**{_FIELDS[kind]: amounts.amount(kind, value) for kind, value in resources.items()})

@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from vine import config, errors
-from vine.client import launch, tasks
+from vine.client import amounts, launch
 from vine.client.futures import VineFuture
 from vine.client.manager import Manager, close_all
 from vine.client.session import anew
@@ -124,7 +124,7 @@ def factory_options(
         if size is not None:
             if name == "--gpus" and size != int(size):
                 raise errors.UsageError(f"gpus={size!r} are no whole devices: give each worker a whole number of them")
-            options += [name, f"{tasks.amount(name.lstrip('-'), size):g}"]
+            options += [name, f"{amounts.amount(name.lstrip('-'), size):g}"]
     if workspace is not None:
         options += ["--workspace", os.path.abspath(os.fspath(workspace))]
     return options

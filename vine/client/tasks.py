@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 from collections.abc import ItemsView, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from vine import config, errors
-from vine.client import futures
+from vine.client import amounts, futures
 from vine.client.ended import Ended
 from vine.client.environments import environment_id
 from vine.client.files import File
@@ -28,17 +27,17 @@ class Sized:
     _request: dict[str, float]
 
     def set_cores(self, cores: float) -> None:
-        self._request["cores"] = amount("cores", cores)
+        self._request["cores"] = amounts.amount("cores", cores)
 
     def set_memory(self, memory_mb: float) -> None:
-        self._request["memory_mb"] = amount("memory", memory_mb)
+        self._request["memory_mb"] = amounts.amount("memory", memory_mb)
 
     def set_disk(self, disk_mb: float) -> None:
-        self._request["disk_mb"] = amount("disk", disk_mb)
+        self._request["disk_mb"] = amounts.amount("disk", disk_mb)
 
     def set_gpus(self, gpus: float) -> None:
         """A share of one device (below 1), or whole devices, which CUDA_VISIBLE_DEVICES names to the task."""
-        self._request["gpus"] = amount("gpus", gpus)
+        self._request["gpus"] = amounts.amount("gpus", gpus)
 
 
 class Task(Ended, Sized):
@@ -108,7 +107,7 @@ class Task(Ended, Sized):
         With `strict_input` the task runs only on a worker that has the file already: nothing is sent for it.
         `mount_symlink` is TaskVine's, and changes nothing: inputs always are symbolic links into the worker's cache.
         """
-        self._inputs.append((a_file(file), sandbox_name(remote_name)))
+        self._inputs.append((a_file(file), amounts.sandbox_name(remote_name)))
         if strict_input:
             self._strict.append(file)
 
@@ -127,7 +126,7 @@ class Task(Ended, Sized):
         appends to it appears at the file's path here about once a second while the task runs: for a single file of
         `declare_file`.
         """
-        name = sandbox_name(remote_name)
+        name = amounts.sandbox_name(remote_name)
         if watch and a_file(file).kind is not FileKind.LOCAL:
             raise errors.UsageError(f"{file.label} has no path here to be watched at: declare_file() one for {name!r}")
         self._outputs.append((file, Mount(a_file(file).file_id, name, _when(name, failure_only, success_only), watch)))
@@ -161,17 +160,17 @@ class Task(Ended, Sized):
 
     def set_tag(self, tag: str) -> None:
         """What `Manager.wait_for_tag` and `cancel_by_task_tag` find it by."""
+        if not isinstance(tag, str) or len(tag) > config.text_chars_max:
+            raise errors.UsageError(f"{tag!r} is no tag: give text of up to {config.text_chars_max} characters")
         self._tag = tag
 
     def set_category(self, category: str) -> None:
         """Tasks of one category have in common what `Manager.set_category_...` say of it."""
-        self._category = category_name(category) if category != "" else ""
+        self._category = amounts.name("category", category) if category != "" else ""
 
     def set_retries(self, retries: int) -> None:
         """So many more tries after failures of its own; losing a worker does not count."""
-        if not isinstance(retries, int) or isinstance(retries, bool) or not 0 <= retries < 1 << 63:
-            raise errors.UsageError(f"{retries!r} is no number of more tries: give 0 or more")
-        self._retries = retries
+        self._retries = amounts.retries(retries)
 
     def set_max_forsaken(self, count: int) -> None:
         """Workers may give it back so often without having run it, for want of room or inputs; -1 is no limit.
@@ -184,27 +183,27 @@ class Task(Ended, Sized):
 
     def set_time_min(self, seconds: float) -> None:
         """Only a worker that lives for so long yet is given it: see `vine-worker --wall-time`."""
-        self._time_min_s = amount("seconds", seconds)
+        self._time_min_s = amounts.amount("seconds", seconds)
 
     def set_time_max(self, seconds: float) -> None:
         """Killed when it runs longer."""
-        self._time_limit_s = amount("seconds", seconds)
+        self._time_limit_s = amounts.amount("seconds", seconds)
 
     def set_time_start(self, at: float) -> None:
         """It waits until then: seconds since the epoch, as `time.time()` tells them, or TaskVine's microseconds."""
-        self._starts_at_s = _epoch_seconds(at)
+        self._starts_at_s = amounts.epoch_seconds(at)
 
     def set_time_end(self, at: float) -> None:
         """If it has not ended then, it is killed, or never begun; told as for `set_time_start`."""
-        self._ends_at_s = _epoch_seconds(at)
+        self._ends_at_s = amounts.epoch_seconds(at)
 
     def set_priority(self, priority: float) -> None:
         """Higher goes first."""
-        self._priority = priority
+        self._priority = amounts.priority(priority)
 
     def add_feature(self, feature: str) -> None:
         """Only workers that were started with this feature may run it."""
-        self._features.append(feature)
+        self._features.append(amounts.name("feature", feature))
 
     @property
     def tag(self) -> str:
@@ -229,7 +228,7 @@ class Task(Ended, Sized):
         if self._outputs:
             raise errors.UsageError(f"{self!r} has outputs: a mini-task makes the one file that it is declared with")
         spec = self.submitted(manager, manager.session.number_task())
-        return checked(msgspec.structs.replace(spec, outputs=(Mount(file_id, sandbox_name(source)),)))
+        return checked(msgspec.structs.replace(spec, outputs=(Mount(file_id, amounts.sandbox_name(source)),)))
 
     def ended(self, result: TaskResult, value: bytes | memoryview | None) -> None:
         self._take(value, result)
@@ -324,38 +323,6 @@ def _when(name: str, failure_only: bool | None, success_only: bool | None) -> Wh
     if failure_only:
         return When.FAILURE
     return When.ALWAYS if success_only is False else When.SUCCESS
-
-
-def amount(what: str, value: float) -> float:
-    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value <= 1e9:
-        raise errors.UsageError(f"{what}={value!r} is no amount: give a number of at least 0")
-    if what == "gpus" and value > 1 and value != int(value):
-        raise errors.UsageError(
-            f"gpus={value!r} are neither a share of one device nor whole ones: give {int(value) + 1}"
-        )
-    return float(value)
-
-
-def category_name(name: str) -> str:
-    if not isinstance(name, str) or not 1 <= len(name) <= config.name_chars_max:
-        limit = f"1 to {config.name_chars_max} characters"
-        raise errors.UsageError(f"{name!r} is no name of a category: give text of {limit}")
-    return name
-
-
-def _epoch_seconds(at: float) -> float:
-    """No date that is meant in seconds is as large as the microseconds of 1973."""
-    if not isinstance(at, (int, float)) or isinstance(at, bool) or not at >= 0:
-        raise errors.UsageError(f"{at!r} is no time: give seconds since the epoch, such as time.time() + 60")
-    return at / 1e6 if at > 1e14 else float(at)
-
-
-def sandbox_name(name: str) -> str:
-    """A path inside the sandbox, in its plainest form."""
-    plain = posixpath.normpath(name) if isinstance(name, str) and name else ""
-    if not plain or plain in (".", "..") or plain.startswith(("/", "../")) or "\0" in plain:
-        raise errors.UsageError(f"{name!r} is no name for a file in a sandbox: use a relative path without '..'")
-    return plain
 
 
 def mounts(files: list[tuple[File, str]]) -> tuple[Mount, ...]:
