@@ -155,24 +155,3 @@ def test_each_task_that_fits_nowhere_is_given_its_time() -> None:
         assert world.state_of(task) == "ready"
         world.pass_time(config.no_fit_grace_s + 1)
         assert world.results[task].outcome is Outcome.NO_WORKER_FITS
-
-
-def test_tasks_wait_for_as_many_workers_as_was_asked_for_and_no_more_once_they_were_there() -> None:
-    world = World(workers=1)
-    world.say(m.AwaitWorkers(2))
-    task = world.submit()
-    assert world.state_of(task) == "ready" and "waits for 2 workers" in world.core.why(task, world.now)
-    world.join("second")
-    assert world.worker_of(task) is not None
-    world.lose("second")
-    world.settle()
-    later = world.submit()
-    assert world.worker_of(later) is not None
-
-
-def test_workers_that_are_there_already_are_not_waited_for() -> None:
-    world = World(workers=2)
-    world.say(m.AwaitWorkers(5))
-    task = world.submit()
-    world.say(m.AwaitWorkers(2))
-    assert world.worker_of(task) is not None

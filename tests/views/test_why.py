@@ -12,6 +12,7 @@ from vine.errors import UsageError
 from vine.names import FileId, TaskId
 from vine.views.reading import open_run
 from vine.views.why import why
+from vine.wire import messages as m
 from vine.wire.parts import FileKind, Outcome, Policy, Request
 
 
@@ -90,6 +91,14 @@ def test_a_task_waits_for_an_archive_that_the_client_still_hashes(world: Journal
     tree = world.declare(FileKind.UNTAR, source=archive, label="env.tar, unpacked")
     task = world.submit(inputs=(tree,))
     assert asked(world, task) == [f"task {task}: waiting: waits for env.tar, unpacked: its archive is not there yet"]
+
+
+def test_a_task_waits_for_the_workers_that_its_client_awaits(world: JournaledWorld) -> None:
+    world.say(m.AwaitWorkers(2))
+    world.join("w1")
+    task = world.submit()
+    (said,) = asked(world, task)
+    assert said == f"task {task}: waiting: waits for 2 workers to be connected, as its client has asked for; 1 are"
 
 
 def test_a_task_waits_for_a_file_that_another_makes(world: JournaledWorld) -> None:

@@ -30,8 +30,8 @@ class Tuning:
         """Set one of TaskVine's parameters that mean something here; UsageError names them for any other.
 
         "hungry-minimum" (10) and "hungry-minimum-factor" (2): see `hungry`. "temp-replica-count" (1): so many copies,
-        on as many hosts, are kept of each file that `declare_temp` declares from now on. "wait-for-workers" (0): no
-        task is given to a worker before so many are connected; once they were, it has done its work.
+        on as many hosts, are kept of each file that `declare_temp` declares from now on. "wait-for-workers" (0): what
+        this manager submits from then on waits until so many are connected; once they were, it has done its work.
         """
         if name not in _LIMITS:
             known = ", ".join(map(repr, _LIMITS))

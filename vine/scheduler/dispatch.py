@@ -92,7 +92,7 @@ class Dispatch:
     def go_on(self) -> None:
         """Give out tasks while there is room."""
         state = self._state
-        if state.placement.due and not state.stopping and not state.workers_awaited:
+        if state.placement.due and not state.stopping:
             state.placement.next_pairs(state.tasks.by_id, self, state.now)
 
     def holders(self, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:

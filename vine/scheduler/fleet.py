@@ -9,7 +9,7 @@ from msgspec.structs import force_setattr
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import closing, dispatch, downloads, installing, keeping, recovery, staging
+from vine.scheduler import closing, dispatch, downloads, gates, installing, keeping, recovery, staging
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import WorkerJoined
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _UNITS = ("cores", "MB memory", "MB disk", "gpus")
 _NO_PLACE = "no worker has all of its strict inputs, and they are not sent for it: let other tasks make them there"
+_WHOLE_WORKER = Request()
 _REMEDY = "Ask for less, or start larger workers"
 
 
@@ -51,12 +52,6 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
     return (hello.host_id, hello.pid, hello.requests_endpoint)
 
 
-def await_workers(state: State, count: int) -> None:
-    """Give out tasks as soon as so many workers are connected, and from then on, whoever is lost."""
-    state.workers_awaited = count if len(state.workers) < count else 0
-    state.placement.due = True
-
-
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     force_setattr(hello, "capacity", same(hello.capacity))  # Most workers are alike, and it is looked at often.
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now, ends_at=end_of(hello, state.now))
@@ -64,8 +59,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.worker_of[peer] = worker
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
-    if len(state.workers) >= state.workers_awaited:
-        state.workers_awaited = 0
+    gates.worker_joined(state)
     closing.look_at(state, worker)
     state.downloads.looking = True
     state.copies.join(worker.worker_id, worker.host_id)
@@ -227,6 +221,8 @@ def fleet_demand(state: State, features: tuple[str, ...] = ()) -> FleetDemand:
             request = shape.request if shape.library is None else shape.library.request_of_one
             waiting[request] += len(shape.queue) if most is None else min(len(shape.queue), most)
     waiting.update(downloads.requests(state))
+    if missing := gates.missing(state):
+        waiting[_WHOLE_WORKER] += missing
     running: Counter[Request] = Counter()
     for alike in state.tasks.assigned.values():
         if offered.issuperset(alike.example.spec.features):

@@ -21,6 +21,7 @@ class ClientRecord:
     same_host: bool  # its paths name the manager's files
     told: RunState | None = None
     tasks: set[TaskId] = field(default_factory=set)  # that it may still ask for
+    workers_awaited: int = 0  # before so many are connected, what it submits waits
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import appointments, dispatch, installing, mates, minitasks
+from vine.scheduler import appointments, dispatch, gates, installing, mates, minitasks
 from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
@@ -50,6 +50,8 @@ def _why_waiting(state: State, record: TaskRecord) -> str:
     for file_id in record.inputs:
         if file_requirement(file_id) in record.unmet:
             return _why_no_file(state, state.files.by_id[file_id])
+    if gates.ENOUGH_WORKERS in record.unmet:
+        return gates.why(state.clients[record.client].workers_awaited, len(state.workers))
     assert NOT_BEFORE in record.unmet, f"task {record.task_id} waits for nothing"
     return f"waits for its start time, which is in {appointments.starts_in(state, record):.1f} s"
 
@@ -89,8 +91,6 @@ def why_shape(state: State, shape: Shape) -> str:
         return f"waits for others of its category {spec.name!r} to end: {spec.concurrent_max} may run at once"
     if not state.workers:
         return f"waits for a worker: none is connected; {_what_factories_do(state)}"
-    if state.workers_awaited:
-        return f"waits for {state.workers_awaited} workers to be connected, as was asked for; {len(state.workers)} are"
     there = list(state.workers.values())
     if shape.strict:
         there = [state.workers[worker_id] for worker_id in dispatch.places_of(state, shape)]
@@ -165,6 +165,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "tasks": {task_state.value: state.tasks.counts[task_state] for task_state in TaskState},
         "workers": [_worker(state, worker_id) for worker_id in sorted(state.workers)],
         "clients": len(state.clients),
+        "workers_awaited": {str(c.index): c.workers_awaited for c in state.clients.values() if c.workers_awaited},
         "factories": [_factory(state, peer) for peer in sorted(state.factories)],
         "transfers": _transfers(state),
         "broadcasts": [_broadcast(state, broadcast) for broadcast in (*state.copies.ended, *state.copies.all())],
@@ -324,6 +325,11 @@ def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> li
             counts[reason] += len(shape.queue)
             example.setdefault(reason, shape.queue.head[2])
     waiting = state.tasks.counts[TaskState.WAITING]
+    for client in [client for client in state.clients.values() if client.workers_awaited]:
+        if held := gates.held(state, client):
+            counts[reason := gates.why(client.workers_awaited, len(state.workers))] += len(held)
+            example.setdefault(reason, held[0].task_id)
+            waiting -= len(held)
     if waiting:
         counts["waits for results of other tasks, or for files"] += waiting
     for task_id, reason in staged.items():

@@ -77,7 +77,6 @@ class State:
         self.appointments: list[tuple[float, TaskId]] = []  # heap of when tasks may start, or must have ended
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
-        self.workers_awaited = 0  # before so many are connected no task is given to any
         self.clients_seen = 0
         self.remaking = 0  # depth of the chain of producers that is being started again
         self.strange = 0  # messages that were well formed and made no sense from that peer

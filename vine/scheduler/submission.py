@@ -16,6 +16,7 @@ from vine.scheduler import (
     dispatch,
     downloads,
     existence,
+    gates,
     installing,
     keeping,
     minitasks,
@@ -153,6 +154,7 @@ def begin(state: State, record: TaskRecord) -> None:
     dispatch.wait_for_missing(state, record)
     if record.spec.policy is not None:
         appointments.make(state, record)
+    gates.hold(state, record)
     if not record.unmet:
         dispatch.make_ready(state, record)
 

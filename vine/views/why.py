@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from vine.errors import UsageError
 from vine.manager.replay import file_spec, task_spec
-from vine.names import FileId, TaskId
+from vine.names import FileId, TaskId, WorkerId, client_index_of
+from vine.scheduler import gates
 from vine.scheduler.tasks import AT_MOST, input_files, shape_key
 from vine.views.reading import Run
 from vine.wire.parts import FileKind, FileSpec, TaskSpec
 
+_tasks = "SELECT task_id, state, outcome, message, worker_id, spec FROM tasks"
 _named_max = 10  # Dependencies that are named one by one.
 
 
 @dataclass(frozen=True, slots=True)
-class _Task:
+class KnownTask:
     task_id: TaskId
     state: str
     outcome: str | None
@@ -37,7 +39,7 @@ class _File:
     spec: FileSpec
     bound: bool  # it had content at least once
     failure: str | None
-    maker: _Task | None  # of the content that it had
+    maker: KnownTask | None  # of the content that it had
 
 
 def why(run: Run, number: str) -> list[str]:
@@ -51,30 +53,40 @@ def why(run: Run, number: str) -> list[str]:
         return [_ended(task)]
     heard = run.snapshot()
     snapshot = heard[1] if heard is not None else {}
-    state = _state(run.connection, snapshot, task)
+    state = state_of(run.connection, snapshot, task)
     first, *more = _reasons_of_state[state](run.connection, snapshot, task)
     return [f"{task.title()}: {state}: {first}", *(f"  {line}" for line in more)]
 
 
-def _find(connection: sqlite3.Connection, number: int) -> _Task | None:
+def _find(connection: sqlite3.Connection, number: int) -> KnownTask | None:
     if number >= 1 << 63:
         return None
-    columns = "task_id, state, outcome, message, worker_id, spec"
-    row = connection.execute(f"SELECT {columns} FROM tasks WHERE task_id = ?", (number,)).fetchone()  # noqa: S608
-    if row is None:
-        return None
-    task_id, state, outcome, message, worker_id, spec = row
-    return _Task(task_id, state, outcome, message or "", worker_id, task_spec(spec))
+    row = connection.execute(f"{_tasks} WHERE task_id = ?", (number,)).fetchone()
+    return None if row is None else _known(*row)
 
 
-def _state(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> str:
+def open_tasks(connection: sqlite3.Connection) -> Iterator[KnownTask]:
+    """Those that have not ended, in the order in which they were submitted."""
+    for row in connection.execute(f"{_tasks} WHERE outcome IS NULL ORDER BY accepted_s, task_id").fetchall():
+        yield _known(*row)
+
+
+def _known(
+    task_id: TaskId, state: str, outcome: str | None, message: str | None, worker_id: WorkerId | None, spec: bytes
+) -> KnownTask:
+    return KnownTask(task_id, state, outcome, message or "", worker_id, task_spec(spec))
+
+
+def state_of(connection: sqlite3.Connection, snapshot: dict[str, Any], task: KnownTask) -> str:
     """The state as it is. That a task became ready is not always recorded: it has nothing to wait for any more."""
-    if task.state != "waiting" or _starts_in(task) > 0 or _unmet_tasks(connection, task.spec):
+    if task.state != "waiting" or _starts_in(task) > 0 or _workers_awaited(snapshot, task):
+        return task.state
+    if _unmet_tasks(connection, task.spec):
         return task.state
     return "waiting" if _unmet_files(connection, snapshot, task.spec) else "ready"
 
 
-def _ended(task: _Task) -> str:
+def _ended(task: KnownTask) -> str:
     where = f" on {task.worker_id}" if task.worker_id else ""
     cause = f": {task.message}" if task.message else ""
     return f"{task.title()}: {task.state}{where} ({task.outcome}){cause}"
@@ -83,13 +95,15 @@ def _ended(task: _Task) -> str:
 # --- a reason for each state -----------------------------------------------------------------------
 
 
-def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: KnownTask) -> list[str]:
     lines = [
-        f"waits for the result of {needed.title()}, which is {_state(connection, snapshot, needed)}"
+        f"waits for the result of {needed.title()}, which is {state_of(connection, snapshot, needed)}"
         for needed in _unmet_tasks(connection, task.spec)
     ]
     files = _unmet_files(connection, snapshot, task.spec)
     lines += [f"waits for {_why_no_file(connection, snapshot, file)}" for file in files]
+    if awaited := _workers_awaited(snapshot, task):
+        lines.append(gates.why(awaited, len(snapshot["workers"])))
     if _starts_in(task) > 0:
         lines.append(f"waits for its start time, which is in {_starts_in(task):.1f} s")
     if len(lines) == 1:
@@ -98,7 +112,7 @@ def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task:
     return [f"waits for {len(lines)} results and files", *lines[:_named_max], *rest]
 
 
-def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: KnownTask) -> list[str]:
     shapes, key = snapshot.get("shapes", {}), shape_key(task.spec)
     reason = shapes.get(key) or shapes.get(key + AT_MOST)
     if reason is not None:
@@ -108,18 +122,18 @@ def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _
     return ["waits for room on a worker; the manager tells more within a second"]
 
 
-def _why_staged(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
+def _why_staged(connection: sqlite3.Connection, snapshot: dict[str, Any], task: KnownTask) -> list[str]:
     reason = snapshot.get("staged", {}).get(str(task.task_id))
-    worker = _worker_of(connection, task.task_id)
+    worker = worker_of(connection, task.task_id)
     return [reason or f"is assigned to {worker}: its inputs are on their way there, or it queues behind other tasks"]
 
 
-def _why_running(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
-    return [f"runs on {_worker_of(connection, task.task_id)}"]
+def _why_running(connection: sqlite3.Connection, snapshot: dict[str, Any], task: KnownTask) -> list[str]:
+    return [f"runs on {worker_of(connection, task.task_id)}"]
 
 
-def _why_collecting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: _Task) -> list[str]:
-    worker = _worker_of(connection, task.task_id)
+def _why_collecting(connection: sqlite3.Connection, snapshot: dict[str, Any], task: KnownTask) -> list[str]:
+    worker = worker_of(connection, task.task_id)
     return [f"has ended on {worker}: the manager brings its results from there, or is about to send it out again"]
 
 
@@ -137,7 +151,7 @@ def _why_no_file(connection: sqlite3.Connection, snapshot: dict[str, Any], file:
     maker = file.maker or _maker_of(connection, file.spec.file_id)
     if maker is not None:
         again = " again, for its copies were lost" if maker.outcome is not None else ""
-        return f"{label}, which {maker.title()} makes{again}; that one is {_state(connection, snapshot, maker)}"
+        return f"{label}, which {maker.title()} makes{again}; that one is {state_of(connection, snapshot, maker)}"
     if kind is FileKind.TEMP or not file.spec.exists:
         return f"{label}, which no submitted task makes"
     return f"{label}, which is being read and hashed by the client"
@@ -158,7 +172,7 @@ def _download_of(snapshot: dict[str, Any], file: _File) -> dict[str, Any] | None
     return next((download for download in downloads if file.spec.file_id in download["files"]), None)
 
 
-_reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task], list[str]]] = {
+_reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], KnownTask], list[str]]] = {
     "waiting": _why_waiting,
     "ready": _why_ready,
     "staged": _why_staged,
@@ -167,21 +181,27 @@ _reasons_of_state: dict[str, Callable[[sqlite3.Connection, dict[str, Any], _Task
 }
 
 
-def _starts_in(task: _Task) -> float:
+def _starts_in(task: KnownTask) -> float:
     policy = task.spec.policy
     return 0.0 if policy is None or policy.starts_at_s is None else policy.starts_at_s - time.time()
+
+
+def _workers_awaited(snapshot: dict[str, Any], task: KnownTask) -> int:
+    """How many workers its client waits for, if it does."""
+    awaited: int = snapshot.get("workers_awaited", {}).get(str(client_index_of(task.task_id)), 0)
+    return awaited
 
 
 # --- what it waits for -----------------------------------------------------------------------------
 
 
-def _worker_of(connection: sqlite3.Connection, task_id: TaskId) -> str:
+def worker_of(connection: sqlite3.Connection, task_id: TaskId) -> str:
     latest = "SELECT worker_id FROM attempts WHERE task_id = ? ORDER BY epoch DESC, counter DESC LIMIT 1"
     row = connection.execute(latest, (task_id,)).fetchone()
     return str(row[0]) if row is not None else "a worker"
 
 
-def _unmet_tasks(connection: sqlite3.Connection, spec: TaskSpec) -> list[_Task]:
+def _unmet_tasks(connection: sqlite3.Connection, spec: TaskSpec) -> list[KnownTask]:
     """Those whose results are not there."""
     found = [_find(connection, task_id) for task_id in dict.fromkeys(spec.depends)]
     return [needed for needed in found if needed is not None and needed.outcome is None]
@@ -221,7 +241,7 @@ def _find_file(connection: sqlite3.Connection, file_id: FileId) -> _File | None:
     )
 
 
-def _maker_of(connection: sqlite3.Connection, file_id: FileId) -> _Task | None:
+def _maker_of(connection: sqlite3.Connection, file_id: FileId) -> KnownTask | None:
     """Which open task promises this file. Looks through all of them: nobody asks this often."""
     for task_id, encoded in connection.execute("SELECT task_id, spec FROM tasks WHERE outcome IS NULL"):
         if any(mount.file_id == file_id for mount in task_spec(encoded).outputs):
