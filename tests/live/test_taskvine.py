@@ -235,6 +235,20 @@ def test_a_program_can_see_how_hungry_its_run_is(manager: vine.Manager) -> None:
     assert manager.wait(0) is None
 
 
+def test_a_program_can_ask_for_its_workers_tasks_and_categories(site: Site, manager: vine.Manager) -> None:
+    task = vine.Task("sleep 600", tag="long", category="sleep")
+    manager.submit(task)
+    until(lambda: [row["state"] for row in manager.status("tasks")] == ["running"], "it runs")
+    (row,) = manager.status("tasks")
+    assert (row["task_id"], row["tag"], row["category"]) == (task.id, "long", "sleep")
+    assert row["worker"] in site.workers
+    until(lambda: sum(worker["running"] for worker in manager.status("workers")) == 1, "that worker tells of it")
+    assert "sleep" in [category["name"] for category in manager.status("categories")]
+    manager.cancel_all()
+    assert manager.wait(GIVE_UP_S) is task
+    until(lambda: manager.status("tasks") == [], "the journal has its end")
+
+
 def test_no_task_begins_before_the_workers_that_it_waits_for_are_there(tmp_path: Path) -> None:
     with a_site(tmp_path / "site", 1) as site, site.client() as manager:
         manager.tune("wait-for-workers", 2)

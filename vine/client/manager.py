@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, NoReturn
 
-import msgspec
-
 from vine import config, errors
 from vine.client import launch
 from vine.client.backlog import Backlog
@@ -26,7 +24,7 @@ from vine.client.minitasks import Minitasks
 from vine.client.policies import Policies
 from vine.client.session import Session
 from vine.client.stager import Stager
-from vine.client.stats import Stats
+from vine.client.standing import Standing
 from vine.client.tasks import Task
 from vine.client.tuning import Tuning
 from vine.host import host_id
@@ -37,7 +35,7 @@ from vine.wire.parts import Role
 Timeout = float | Literal["wait_forever"] | None
 
 
-class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning):
+class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
     """A run: files that are declared, tasks that are submitted, and workers that come and go.
 
     Starts a manager process that ends with this one, unless `connection` names the connection file (or run
@@ -214,19 +212,9 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning):
             )
 
     @property
-    def stats(self) -> Stats:
-        """How the run stood a moment ago: workers, cores, tasks by state, bytes from manager and peers."""
-        return Stats(self._session.state)
-
-    @property
     def runtime_directory(self) -> str:
         """TaskVine's name for `run_directory`: the journal, the logs and the keys of the run."""
         return str(self.run_directory)
-
-    def status(self) -> dict[str, Any]:
-        """`stats` and where the run lies, as plain data."""
-        plain: dict[str, Any] = msgspec.structs.asdict(self._session.state)
-        return {**plain, "run_directory": str(self.run_directory), "port": self.port, "name": self.name}
 
     def close(self) -> None:
         """Leave the run: what has not ended is cancelled. A manager that was started here ends, with its workers."""
