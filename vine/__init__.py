@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vine.client.libraries import LibraryTask as LibraryTask
     from vine.client.manager import Manager as Manager
     from vine.client.python_tasks import PythonTask as PythonTask
+    from vine.client.python_tasks import PythonTaskNoResult as PythonTaskNoResult
     from vine.client.registered import register_serialiser as register_serialiser
     from vine.client.shared import share as share
     from vine.client.tasks import Task as Task
@@ -37,6 +38,7 @@ _HOMES = {
     "LibraryTask": "vine.client.libraries",
     "Manager": "vine.client.manager",
     "PythonTask": "vine.client.python_tasks",
+    "PythonTaskNoResult": "vine.client.python_tasks",
     "RemoteTraceback": "vine.client.futures",
     "Task": "vine.client.tasks",
     "VineError": "vine.errors",
@@ -55,6 +57,7 @@ __all__ = [
     "LibraryTask",
     "Manager",
     "PythonTask",
+    "PythonTaskNoResult",
     "RemoteTraceback",
     "Task",
     "VineError",

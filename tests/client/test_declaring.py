@@ -32,6 +32,18 @@ def test_cache_and_sharing_are_told_of_every_kind(scripted: ScriptedManager, man
     assert [spec.kind for spec in specs] == kinds
 
 
+def test_sharing_may_be_left_off_for_all_that_is_declared_from_then_on(
+    scripted: ScriptedManager, manager: Manager
+) -> None:
+    files = [manager.declare_buffer("before")]
+    manager.disable_peer_transfers()
+    files += [manager.declare_buffer("without"), manager.declare_temp()]
+    manager.enable_peer_transfers()
+    files.append(manager.declare_temp())
+    scripted.until(lambda: all(file.file_id in scripted.files for file in files))
+    assert [scripted.files[file.file_id].peer_transfer for file in files] == [True, False, False, True]
+
+
 def test_a_buffer_of_nothing_is_for_an_output_and_a_number_is_no_content(manager: Manager) -> None:
     assert manager.declare_buffer().kind is FileKind.TEMP
     number: Any = 5

@@ -57,7 +57,8 @@ def test_python_tasks_return_values_and_errors(manager: Manager) -> None:
     assert good.output == 42
     assert not bad.successful()
     assert (bad.result, bad.exit_code, bad.completed()) == ("success", 1, True)
-    assert isinstance(bad.output, ValueError)
+    assert isinstance(bad.output, ValueError) and isinstance(bad.output, vine.PythonTaskNoResult)
+    assert not isinstance(good.output, vine.PythonTaskNoResult)
 
 
 def test_results_of_tasks_need_not_be_kept(manager: Manager, scripted: ScriptedManager) -> None:

@@ -71,6 +71,14 @@ def test_a_category_cannot_be_given_more_than_it_may_have() -> None:
         policies.set_category_resources_max("fit", {"memory": 499})
 
 
+def test_whether_tasks_are_killed_for_exceeding_their_figures_can_be_said_in_taskvines_words() -> None:
+    policies = Said()
+    policies.enable_monitoring(watchdog=False)
+    assert policies.enforce_resources is False
+    policies.enable_monitoring()
+    assert policies.enforce_resources is True
+
+
 def test_hosts_are_closed_and_opened_by_their_names() -> None:
     policies = Said()
     policies.block_host("node7")

@@ -34,6 +34,7 @@ class Declarer:
     def __init__(self, session: Session, stager: Stager) -> None:
         self._session = session
         self._stager = stager
+        self.from_peers = True  # Whether any file that is declared from now on may come from other workers.
 
     def path(self, path: str | os.PathLike[str], cache: str | bool, peer_transfer: bool, unlink: bool = False) -> File:
         full = os.path.abspath(os.fspath(path))
@@ -46,7 +47,7 @@ class Declarer:
             cache_level(cache),
             full,
             path=full,
-            peer_transfer=peer_transfer,
+            peer_transfer=peer_transfer and self.from_peers,
             exists=exists,
             unlink=unlink,
         )
@@ -98,7 +99,13 @@ class Declarer:
         return spec.file_id
 
     def temp(self, cache: str | bool, peer_transfer: bool, kind: FileKind = FileKind.TEMP) -> File:
-        spec = FileSpec(self._session.number_file(), kind, cache_level(cache), kind.value, peer_transfer=peer_transfer)
+        spec = FileSpec(
+            self._session.number_file(),
+            kind,
+            cache_level(cache),
+            kind.value,
+            peer_transfer=peer_transfer and self.from_peers,
+        )
         self._session.declare(spec)
         return File(self._session, spec)
 
@@ -110,7 +117,7 @@ class Declarer:
             cache_level(cache),
             label_of(checked),
             url=checked,
-            peer_transfer=peer_transfer,
+            peer_transfer=peer_transfer and self.from_peers,
         )
         self._session.declare(spec)
         return File(self._session, spec)
@@ -137,7 +144,7 @@ class Declarer:
             cache_level(cache),
             f"untar of {archive.label}"[: config.text_chars_max],
             source=archive.file_id,
-            peer_transfer=peer_transfer,
+            peer_transfer=peer_transfer and self.from_peers,
         )
         self._session.declare(spec)
         return spec
@@ -152,7 +159,7 @@ class Declarer:
             FileKind.MINITASK,
             cache_level(cache),
             label[: config.text_chars_max],
-            peer_transfer=peer_transfer,
+            peer_transfer=peer_transfer and self.from_peers,
             recipe=recipe_for(file_id),
         )
         self._session.declare(spec)
@@ -182,5 +189,5 @@ class Declarer:
             label[: config.text_chars_max],
             path=None if small else self._stager.staged_path(file_id),
             data=data if small else None,
-            peer_transfer=peer_transfer,
+            peer_transfer=peer_transfer and self.from_peers,
         )

@@ -26,6 +26,14 @@ class Declaring:
                 f"{file!r} is no file of this manager: declare it with this manager's declare_...()"
             )
 
+    def enable_peer_transfers(self) -> None:
+        """Workers have files of each other, as they do unless told otherwise."""
+        self._declarer.from_peers = True
+
+    def disable_peer_transfers(self) -> None:
+        """As if every file that is declared from now on were so with `peer_transfer=False`."""
+        self._declarer.from_peers = False
+
     def declare_file(
         self,
         path: str | os.PathLike[str],

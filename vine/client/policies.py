@@ -20,6 +20,12 @@ class Policies:
 
     _session: Session
     _categories: dict[str, CategorySpec]
+    enforce_resources: bool
+
+    def enable_monitoring(self, watchdog: bool = True) -> None:
+        """What tasks use is always measured. `watchdog` says of tasks that are submitted from now on, as the manager's
+        argument `enforce_resources` does of all, whether those are killed that exceed what they asked for."""
+        self.enforce_resources = watchdog
 
     def set_category_mode(self, category: str, mode: str) -> None:
         """Where the category's tasks get the figures from that they do not give themselves.

@@ -15,6 +15,7 @@ from vine.wire.parts import TaskKind, TaskResult, TaskSpec
 if TYPE_CHECKING:
     from vine.client.manager import Manager
 
+PythonTaskNoResult = BaseException  # What TaskVine's users ask whether `output` is one: it is, without a result.
 _RESULT = "vine-result"  # in the sandbox, of a task whose result is a file
 
 

@@ -1,0 +1,89 @@
+"""Is the page for TaskVine's users complete, and does all that it names exist?"""
+
+from __future__ import annotations
+
+import configparser
+import inspect
+import re
+from functools import cache
+from typing import Any, NamedTuple
+
+import pytest
+
+import vine
+from tests.live.helpers import ROOT
+from vine.client.resources import TaskResources
+from vine.client.stats import Stats
+
+# What TaskVine's users know, by where they have it.
+EXPECTED = {
+    "managers": """port name run_info_path submit wait wait_for_tag wait_for_task_id cancel_by_task_id empty hungry
+        cancel_by_task_tag cancel_all_by_tag cancel_by_category cancel_all stats status tune map pair tree_reduce
+        create_library_from_functions install_library remove_library""",
+    "files": """declare_file declare_buffer declare_temp declare_url declare_minitask declare_untar declare_poncho
+        fetch_file prune_file undeclare_file cache peer_transfer unlink_when_done""",
+    "tasks": """add_input add_output set_command set_cores set_memory set_disk set_gpus set_category set_tag
+        set_priority set_retries set_max_forsaken set_time_max set_time_min set_time_start set_time_end set_env_var
+        add_feature add_environment result exit_code std_output output successful completed""",
+    "inputs and outputs": "mount_symlink strict_input watch failure_only success_only",
+    "kinds of tasks": "PythonTask FunctionCall LibraryTask enable_temp_output output_file",
+    "futures and other front ends": "FuturesExecutor VineFuture Factory DaskVine TaskVineExecutor",
+}
+CLASSES = [getattr(vine, name) for name in vine.__all__ if inspect.isclass(getattr(vine, name))]
+
+
+class Row(NamedTuple):
+    theirs: str
+    ours: str
+    differences: str
+
+
+def rows() -> list[Row]:
+    lines = (ROOT / "docs" / "from-taskvine.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines if line.startswith("| ")]
+    return [Row(*row, *[""] * (3 - len(row))) for row in cells if row[0] not in ("TaskVine", "---")]
+
+
+def words(cell: str) -> set[str]:
+    """The names in a cell's code: of methods, arguments, attributes, classes and commands."""
+    code = " ".join(re.findall(r"`([^`]*)`", cell))
+    code = re.sub(r"\"[^\"]*\"|'[^']*'|(?<=[ (])--?[a-z]+|(?<=vine-package) \w+|=\w+", "", code)
+    names = re.findall(r"(?<![*\w-])[A-Za-z][\w-]+", code)  # What has one letter is a number.
+    return {name for name in names if not name.isupper() and name not in ("True", "None")}
+
+
+@cache
+def there_is() -> frozenset[str]:
+    found = {*vine.__all__, "vine", *TaskResources.__annotations__}
+    for each in (*CLASSES, Stats):
+        for name in [name for name in dir(each) if not name.startswith("_") or name == "__init__"]:
+            member: Any = inspect.getattr_static(each, name)
+            found.add(name)
+            if inspect.isfunction(member):
+                found |= set(inspect.signature(member).parameters)
+    for path in (ROOT / "vine" / "client").glob("*.py"):  # What instances have besides.
+        found |= set(re.findall(r"self\.([a-z]\w*)(?:: [^=\n]+)? = ", path.read_text()))
+    settings = configparser.ConfigParser()
+    settings.read(ROOT / "setup.cfg")
+    commands = settings["options.entry_points"]["console_scripts"]
+    return frozenset(found | {line.split("=")[0].strip() for line in commands.splitlines()})
+
+
+@pytest.mark.parametrize("kind", EXPECTED)
+def test_all_that_taskvines_users_know_is_on_the_page(kind: str) -> None:
+    told = set().union(*(words(row.theirs) for row in rows()))
+    assert set(EXPECTED[kind].split()) <= told
+
+
+def test_all_that_the_page_names_of_ours_exists() -> None:
+    for row in rows():
+        missing = words(row.theirs if row.ours == "the same" else row.ours) - there_is()
+        assert not missing, f"{row.theirs}: there is no {', '.join(sorted(missing))}"
+
+
+def test_what_the_page_says_is_missing_is_missing() -> None:
+    for row in rows():
+        if row.ours == "-":
+            named = {re.split(r"\W", code)[0] for code in re.findall(r"`([^`]+)`", row.theirs)} - {"Manager"}
+            there = {name for name in named if any(hasattr(each, name) for each in (vine, *CLASSES))}
+            assert not there, f"{', '.join(sorted(there))} is there: say what is different"
