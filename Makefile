@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 WITHOUT := $(if $(filter 0,$(shell id -u)),,--ignore tests/hosts)
 
-.PHONY: test sweep check clean
+.PHONY: test sweep check docs clean
 
 test: $(READY)
 	@test -z "$(WITHOUT)" || echo "Left out: tests/hosts, which makes network namespaces and so needs root."
@@ -19,6 +19,13 @@ check: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 
+# The reference of the Python API, from docstrings: docs/reference/index.html.
+PARTS := declaring ended environments higher_order libraries minitasks policies resources standing stats tasks tuning
+
+docs: $(READY)
+	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
+	$(VENV)/bin/pdoc vine vine.errors $(PARTS:%=vine.client.%) --no-include-undocumented --no-show-source -o docs/reference
+
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --upgrade pip setuptools
@@ -26,4 +33,4 @@ $(READY): setup.cfg pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(VENV) sweep-results vine-run-info *.egg-info
+	rm -rf $(VENV) docs/reference sweep-results vine-run-info *.egg-info

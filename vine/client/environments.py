@@ -87,6 +87,7 @@ class Environments(Declaring):
 
     @property
     def default_environment(self) -> File | None:
+        """What tasks run on that name no environment."""
         return self._default_environment
 
     def environment_or_default(self, environment: Declarable | None) -> File | None:

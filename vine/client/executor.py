@@ -137,6 +137,7 @@ class Executor(concurrent.futures.Executor):
 
     @property
     def manager(self) -> Manager:
+        """The one whose workers it uses, be it its own or not."""
         return self._pool.manager
 
     def options(

@@ -37,6 +37,7 @@ class File:
 
     @property
     def file_id(self) -> FileId:
+        """Its number in the run."""
         return self._spec.file_id
 
     @property

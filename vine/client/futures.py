@@ -146,6 +146,7 @@ class VineFuture(DeferringFuture[T]):
         return self.task.worker_id if self.task is not None else None
 
     def cancel(self) -> bool:
+        """As `concurrent.futures`, but for a call that runs, too: it is killed. False if it has ended otherwise."""
         # Whoever claims the task from the session is the one to resolve its future.
         if self.session.claim(self.task_id) is None:
             return self.cancelled()

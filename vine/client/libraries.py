@@ -71,6 +71,7 @@ class LibraryTask(Sized):
 
     @property
     def environment(self) -> File | None:
+        """What `set_environment` has said; since it is installed, what it runs on."""
         return self._environment
 
     def environment_or(self, default: File | None) -> File | None:
@@ -114,15 +115,19 @@ class FunctionCall(PythonTask):
         self.name = self.command = f"{self._library}.{name}"
 
     def set_cores(self, cores: float) -> None:
+        """UsageError: cores, gpus and the environment are the library's."""
         self._refuse("cores")
 
     def set_gpus(self, gpus: float) -> None:
+        """As `set_cores`."""
         self._refuse("gpus")
 
     def set_environment(self, environment: File | None) -> None:
+        """As `set_cores`."""
         self._refuse("environment")
 
     def enable_temp_output(self) -> None:
+        """UsageError: the result of a call comes back."""
         raise errors.UsageError(
             f"the result of {self!r} comes back as its output, and cannot stay on workers as a file: use a "
             "vine.PythonTask with enable_temp_output(), or Executor.submit, whose results other calls take from there"

@@ -27,12 +27,15 @@ class Sized:
     _request: dict[str, float]
 
     def set_cores(self, cores: float) -> None:
+        """So many of a worker's, or a share of one. UsageError, as for the others, for what is no amount."""
         self._request["cores"] = amounts.amount("cores", cores)
 
     def set_memory(self, memory_mb: float) -> None:
+        """In MB of 1,000,000 bytes; who uses more is killed, unless `enforce_resources` says otherwise."""
         self._request["memory_mb"] = amounts.amount("memory", memory_mb)
 
     def set_disk(self, disk_mb: float) -> None:
+        """In MB, of what it writes and of inputs; who writes more is killed, as for memory."""
         self._request["disk_mb"] = amounts.amount("disk", disk_mb)
 
     def set_gpus(self, gpus: float) -> None:
@@ -207,10 +210,12 @@ class Task(Ended, Sized):
 
     @property
     def tag(self) -> str:
+        """What `set_tag` has said, or ''."""
         return self._tag
 
     @property
     def category(self) -> str:
+        """What `set_category` has said, or ''."""
         return self._category
 
     # --- for the manager ---
