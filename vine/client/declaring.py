@@ -52,13 +52,16 @@ class Declaring:
         With `unlink_when_done` what lies at the path is deleted once the file is undeclared and no task needs it any
         more, at the latest when this manager is closed. It is for what a program makes for its tasks, never for what
         cannot be replaced.
+
+        UsageError for another `cache`, or a path that cannot travel. That nothing can be read there is told by the
+        tasks that need it: `InputMissing`, or `InputChanged` for what has changed since.
         """
         return self._declarer.path(path, cache, peer_transfer, unlink_when_done)
 
     def declare_buffer(
         self, data: bytes | str | None = None, cache: str | bool = "workflow", peer_transfer: bool = True
     ) -> File:
-        """These bytes as a file; None for an output whose `contents()` are read afterwards."""
+        """These bytes, or this text as UTF-8, as a file; None for an output whose `contents()` are read afterwards."""
         if data is None:
             return self._declarer.temp(cache, peer_transfer)
         if isinstance(data, int):  # bytes() would make so many zeros of it.
@@ -86,11 +89,19 @@ class Declaring:
         return file
 
     def declare_untar(self, archive: File, cache: str | bool = "workflow", peer_transfer: bool = True) -> File:
-        """The directory that an archive unpacks to, on each worker that needs it."""
+        """The directory that an archive (tar, plain or gz, bz2, xz, zst) unpacks to, once a host that needs it.
+
+        UsageError for what is no declared file, or a directory already. That it cannot be unpacked, or would leave its
+        directory, is told by the tasks that need it.
+        """
         return self._declarer.untar(archive, cache, peer_transfer)
 
     def fetch_file(self, file: File, timeout: float | None = None) -> bytes:
-        """The content of a file, brought from a worker if need be."""
+        """The content of a file, brought from a worker if need be.
+
+        TimeoutError after `timeout` seconds; TaskFailed if no task has made it, or that failed; UsageError for a
+        directory, whose `path()` leads to it, or a file of another manager.
+        """
         self.check_own(file)
         data: bytes = file.contents(timeout=timeout)
         return data

@@ -120,7 +120,11 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
     # --- tasks ---
 
     def submit(self, task: Task) -> TaskId:
-        """Have the task run; `wait` returns it when it has ended."""
+        """Have the task run; `wait` returns it when it has ended. Its number in the run, at once.
+
+        UsageError for what is no task, was submitted before, or has a file of another manager; NotSerialisable for a
+        function or arguments that cannot travel; ManagerLost when the run is over.
+        """
         self._session.check()
         if not isinstance(task, Task):
             raise errors.UsageError(
@@ -142,7 +146,7 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
     def wait(self, timeout: Timeout = None) -> Task | None:
         """The next task that has ended; None when the time is up, in seconds, or no task is left.
 
-        None, and "wait_forever", are for as long as it takes.
+        None, and "wait_forever", are for as long as it takes. ManagerLost when the run is over and tasks are left.
         """
         wait_s = _seconds(timeout)
         return self._awaited(lambda: self._backlog.take(wait_s))
@@ -204,7 +208,7 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
     # --- the run ---
 
     def wait_for_workers(self, count: int, timeout: float | None = None) -> None:
-        """Return when so many workers are connected; TimeoutError otherwise."""
+        """Return when so many workers are connected; TimeoutError after `timeout` seconds, ManagerLost at the end."""
         if not self._session.await_news(lambda: self._session.state.workers >= count, timeout):
             raise TimeoutError(
                 f"{self._session.state.workers} of {count} workers are connected after {timeout:g} s: "
