@@ -151,11 +151,11 @@ def test_arguments_of_any_shape_are_on_the_host_what_they_were_with_values_in_th
     payload, links = serialise.dump_call(sent, kwargs, "f", task_of)
     assert payload[:1] == (b"D" if by_dill else b"P")
     assert (set() if links is None else set(links.depends)) == {task_of(future) for future in found}
-    many, args_there, kwargs_there = on_the_host(payload, links, {TaskId(f.number): f.value for f in found})
+    mark, args_there, kwargs_there = on_the_host(payload, links, {TaskId(f.number): f.value for f in found})
     if by_dill:
         *args_there, function = args_there
         assert function() == "only dill carries this"
-    assert (many, list(args), kwargs) == (False, list(args_there), kwargs_there)
+    assert (mark, list(args), kwargs) == (b"", list(args_there), kwargs_there)
 
 
 @given(values=st.sets(HASHABLE, min_size=1, max_size=4), plain=st.frozensets(PLAIN, max_size=2))

@@ -171,11 +171,6 @@ def test_taskvines_words_mean_the_same(manager: Said) -> None:
         manager.create_library_from_functions("d", helper, context=(context,), library_context_info=(context,))
 
 
-def test_the_result_of_a_call_cannot_be_left_on_workers_as_a_file() -> None:
-    with pytest.raises(errors.UsageError, match=r"use a vine\.PythonTask with enable_temp_output\(\)"):
-        vine.FunctionCall("lib", "f").enable_temp_output()
-
-
 def test_what_cannot_travel_is_named(manager: Said) -> None:
     lines = (line for line in "ab")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +9,10 @@ import pytest
 from tests.client.scripted import ScriptedManager
 from vine import errors
 from vine.client.manager import Manager
-from vine.client.python_tasks import PythonTask, _writing
+from vine.client.python_tasks import PythonTask
 from vine.names import TaskId
 from vine.wire.parts import FileKind, Mount, Outcome, TaskResult
+from vine_function_host.payload import LEFT, RESULT_FILE
 
 
 def test_a_result_that_stays_is_an_output_under_a_temporary_file(scripted: ScriptedManager, manager: Manager) -> None:
@@ -27,7 +26,7 @@ def test_a_result_that_stays_is_an_output_under_a_temporary_file(scripted: Scrip
     assert file is not None and file.kind is FileKind.TEMP
     scripted.until(lambda: scripted.tasks)
     (spec,) = scripted.tasks.values()
-    assert [mount.file_id for mount in spec.outputs] == [file.file_id]
+    assert spec.outputs == (Mount(file.file_id, RESULT_FILE),) and spec.payload[:1] == LEFT
     assert scripted.files[file.file_id].cache.value == "worker"
 
 
@@ -37,22 +36,6 @@ def test_a_result_that_comes_back_needs_no_file(scripted: ScriptedManager, manag
     task.disable_temp_output()
     manager.submit(task)
     assert manager.wait(30) is task and (task.output, task.output_file) == (2, None)
-
-
-def test_the_function_leaves_a_pickle_or_its_bytes_or_what_dill_makes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    for function, serialised, load in (
-        (lambda: {"a": [1]}, True, pickle.loads),
-        (lambda: b"raw", False, bytes),
-        (lambda: lambda: 5, True, pickle.loads),
-    ):
-        _writing(function, serialised)()
-        (left,) = tmp_path.iterdir()
-        loaded: Any = load(left.read_bytes())
-        value = function()
-        assert (loaded() == value() == 5) if callable(value) else loaded == value
 
 
 def test_of_a_result_that_stays_the_output_says_where_it_is_and_of_a_failure_why() -> None:

@@ -33,8 +33,8 @@ def load_on_worker(payload: bytes, values: list[object]) -> Any:
     """As a function host reads a payload: dependency values filled in by position."""
 
     blobs = [(INLINE, content) for content in (payload, *map(serialise.dump, values))]
-    many, args, kwargs = Serialiser(None).arguments(blobs)
-    assert not many
+    mark, args, kwargs = Serialiser(None).arguments(blobs)
+    assert not mark
     return args, kwargs
 
 

@@ -172,6 +172,22 @@ def test_a_python_task_may_leave_its_result_to_others_as_a_file(manager: vine.Ma
         _ = maker.output
 
 
+def test_a_call_of_a_library_may_leave_its_result_to_others_as_a_file(manager: vine.Manager) -> None:
+    # given a call whose result stays on a worker
+    manager.install_library(manager.create_library_from_functions("left", bodies.numbers, slots=1))
+    maker = vine.FunctionCall("left", "numbers", 1000)
+    maker.enable_temp_output()
+    done(manager, maker)
+    # when another task takes it
+    assert maker.output_file is not None
+    taker = vine.PythonTask(bodies.sum_of_pickled, "in")
+    taker.add_input(maker.output_file, "in")
+    done(manager, taker)
+    # then
+    assert taker.output == sum(range(1000))
+    manager.remove_library("left")
+
+
 def test_a_task_finds_its_sandbox_and_what_it_may_use_in_variables_and_not_what_was_unset(
     manager: vine.Manager,
 ) -> None:

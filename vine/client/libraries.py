@@ -126,13 +126,6 @@ class FunctionCall(PythonTask):
         """As `set_cores`."""
         self._refuse("environment")
 
-    def enable_temp_output(self) -> None:
-        """UsageError: the result of a call comes back."""
-        raise errors.UsageError(
-            f"the result of {self!r} comes back as its output, and cannot stay on workers as a file: use a "
-            "vine.PythonTask with enable_temp_output(), or Executor.submit, whose results other calls take from there"
-        )
-
     def _refuse(self, what: str) -> NoReturn:
         raise errors.UsageError(
             f"a call takes a slot of its library, '{self._library}', and has no {what} of its own: "

@@ -11,12 +11,12 @@ from vine.client.files import File, cache_level
 from vine.client.tasks import Task
 from vine.names import TaskId
 from vine.wire.parts import TaskKind, TaskResult, TaskSpec
+from vine_function_host.payload import LEFT, LEFT_AS_IT_IS, RESULT_FILE
 
 if TYPE_CHECKING:
     from vine.client.manager import Manager
 
 PythonTaskNoResult = BaseException  # What TaskVine's users ask whether `output` is one: it is, without a result.
-_RESULT = "vine-result"  # in the sandbox, of a task whose result is a file
 
 
 class PythonTask(Task):
@@ -81,10 +81,6 @@ class PythonTask(Task):
     def _spec(self, manager: Manager, task_id: TaskId) -> TaskSpec:
         function, args, kwargs = self._call
         arguments = self._arguments(manager, args, kwargs)
-        if self._as_file:
-            function = _writing(function, self._serialised)
-            self._output_file = manager.declare_temp(self._cache)
-            self.add_output(self._output_file, _RESULT)
         declared = manager.declare_function(function)
         return self._common(manager, task_id, kind=TaskKind.PYTHON, function=declared, label=self.name, **arguments)
 
@@ -96,6 +92,10 @@ class PythonTask(Task):
             raise errors.UsageError(
                 f"'{self.name}' is given a future from outside this run that is not done: pass its result() instead"
             )
+        if self._as_file:
+            self._output_file = manager.declare_temp(self._cache)
+            self.add_output(self._output_file, RESULT_FILE)
+            payload = (LEFT if self._serialised else LEFT_AS_IT_IS) + payload
         if links is None:
             return {"payload": payload}
         shared = manager.calls.shared_files(links.shared or [])
@@ -112,28 +112,3 @@ def name_of(function: Callable[..., Any]) -> str:
     """What messages call a function."""
     name = getattr(function, "__qualname__", None) or type(function).__qualname__
     return str(name)[:200]
-
-
-def _writing(function: Callable[..., Any], serialised: bool) -> Callable[..., None]:
-    """The function with its result put into a file of the sandbox, for an interpreter that may have nothing of ours."""
-    name = _RESULT
-
-    def write(*args: Any, **kwargs: Any) -> None:
-        import pickle
-
-        result = function(*args, **kwargs)
-        if not serialised:
-            data = bytes(result)
-        else:
-            try:
-                data = pickle.dumps(result, 5)
-                if b"__main__" in data:
-                    raise TypeError("it is of __main__, which other tasks do not have")
-            except Exception:  # noqa: BLE001 - picklers raise anything
-                import dill
-
-                data = dill.dumps(result, 5, byref=False, recurse=True)
-        with open(name, "wb") as file:
-            file.write(data)
-
-    return write

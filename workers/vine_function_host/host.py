@@ -31,7 +31,7 @@ from vine_function_host.frames import (
     VALUE,
     read_blob,
 )
-from vine_function_host.payload import MANY
+from vine_function_host.payload import LEFT, MANY, RESULT_FILE
 from vine_function_host.registered import UnsendableError
 from vine_function_host.words import exit_code_of, flush_output, safe_words
 
@@ -128,13 +128,16 @@ class Host:
         try:
             loaded = self._prepared(call)
             registered = loaded.registered
-            many, args, kwargs = self._serialiser.arguments(call.blobs, registered)
+            mark, args, kwargs = self._serialiser.arguments(call.blobs, registered)
             self._times_before = os.times()
             started_s = time.perf_counter()
-            if many:
+            if mark == MANY:
                 return self._run_many(call.number, loaded, args, kwargs)
             result = loaded.function(*args, **kwargs)
             run_s = time.perf_counter() - started_s
+            if mark:
+                self._leave(result, mark, registered)
+                result = None
             value = self._dump_result(result, registered, self._options.inline_bytes)
             self._answer(call.number, VALUE, value, run_s)
         except UnsendableError as why:
@@ -210,6 +213,18 @@ class Host:
             kind = type(result).__qualname__
             hint = HINTS.get(kind, "return plain data")
             raise UnsendableError(f"the result is a {kind}, which cannot travel ({safe_words(why)}): {hint}") from why
+
+    def _leave(self, result: Any, mark: bytes, registered: Registered | None) -> None:
+        """Puts the result into a file of the call's folder, which others take as it is."""
+        if mark == LEFT:
+            (whole,) = self._dump_result(result, registered)
+            content = memoryview(whole)[1:]  # Without our mark it is a pickle like any other.
+        elif isinstance(result, (bytes, bytearray, memoryview)):
+            content = memoryview(result)
+        else:
+            raise UnsendableError(f"the result is a {type(result).__qualname__}, and no bytes: let it be serialised")
+        with open(RESULT_FILE, "wb") as file:
+            file.write(content)
 
     def _answer(
         self,

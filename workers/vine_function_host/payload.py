@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised, unless it is that of a file with memory beside it
 MANY = b"M"  # before the arguments of a chunk of calls, and before its results, which are pieces
+LEFT, LEFT_AS_IT_IS = b"L", b"l"  # before the arguments of a call that leaves its result, or these bytes, in ...
+RESULT_FILE = "vine-result"  # ... this file of its folder
 WITH_SERIALISERS = b"R"  # before registered serialisers, one piece, and the functions that they came with
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vine_function_host import standins
 from vine_function_host.buffers import BUFFERS, parts_of_file
 from vine_function_host.frames import SHARED
-from vine_function_host.payload import DILL, MANY, PICKLE, apart
+from vine_function_host.payload import DILL, PICKLE, apart
 from vine_function_host.registered import LOADED, Registered, UnsendableError
 from vine_function_host.values import SharedValues, content_of, parted
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     Content = bytes | memoryview
 
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
+_UNMARKED = (PICKLE, DILL)
 REGISTERED_MAX = 16  # Sets of serialisers that are remembered: each further one follows a registration.
 
 
@@ -74,21 +75,21 @@ class Serialiser:
 
     def arguments(
         self, blobs: Sequence[Blob], registered: Registered | None = None
-    ) -> tuple[bool, Sequence[Any], dict[str, Any]]:
-        """Whether they are of many calls, positional ones, named ones; with other values in their places."""
+    ) -> tuple[bytes, Sequence[Any], dict[str, Any]]:
+        """The mark before them, if any, positional ones, named ones; with other values in their places."""
         payload, buffers = parted(content_of(blobs[0]))
-        many = payload[:1] == MANY
-        payload = payload[1:] if many else payload
+        mark = b"" if payload[:1] in _UNMARKED else bytes(payload[:1])
+        payload = payload[1:] if mark else payload
         if len(blobs) == 1:
             args, kwargs = self.load(payload, registered, buffers)
-            return many, args, kwargs
+            return mark, args, kwargs
         load = self.load if registered is None else partial(self.load, registered=registered)
         standins.places = _Filled(blobs, self._shared, load)
         try:
             args, kwargs = self.load(payload, registered, buffers)
         finally:
             standins.places = standins.NOWHERE
-        return many, args, kwargs
+        return mark, args, kwargs
 
     def keep_shared(self, blobs: Sequence[Blob], registered: Registered | None) -> None:
         """Loads what calls share; for forks, of which each may do to it what it likes."""
