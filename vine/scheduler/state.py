@@ -46,7 +46,7 @@ class State:
         "clients", "clients_seen", "closed_hosts", "collecting", "copies", "doomed", "downloads", "factories",
         "failures", "files", "hosts", "libraries", "minitasks", "news_at", "now", "placement", "prefetches", "ranks",
         "record", "remaking", "settings", "stopping", "strange", "tasks", "transfers", "unrated", "worker_of",
-        "workers", "workers_awaited",
+        "workers",
     )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
