@@ -35,7 +35,7 @@ class Standing:
         """`stats` and where the run lies, as plain data; or with a word, as in TaskVine, a list of dicts.
 
         "manager": that alone. "workers": a dict for each that is connected: id, hostname, capacity, used, running,
-        staged, ... "categories": name, mode, running, measured, the most that was used, .... Both as
+        staged, ... "categories": name, mode, running, measured, and the most that was used. Both as
         `vine-status --json` has them, up to a second old. "tasks": those of all clients that have not ended, with
         task_id, state, label, tag, category, priority and the worker that has it, or None, by the run's journal,
         which is 50 ms behind. Memory and disk are MB.
