@@ -160,7 +160,7 @@ class SetHosts(Message, frozen=True, tag="set-hosts"):
 
 
 class AwaitWorkers(Message, frozen=True, tag="await-workers"):
-    """Client to manager: give nobody's tasks to workers before so many of these are connected."""
+    """Client to manager: what I submit from now on waits until so many workers are connected."""
 
     count: Count
 
