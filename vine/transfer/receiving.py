@@ -256,7 +256,7 @@ class Receiving:
                     lambda: arrival.begin(arrival.object_id, arrival.manifest),
                     lambda future: self._opened(arrival, future),
                 )
-            elif arrival.shared:
+            elif self._arrivals.get(arrival.object_id) is arrival:  # Else a late job of one that is over.
                 del self._arrivals[arrival.object_id]
         elif arrival.state is _State.OPEN:
             assert arrival.landing is not None, "an open arrival has a place"
