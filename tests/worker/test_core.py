@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from tests.worker.world import DATA, FINE, FUNCTION, ONE, TWO, World, assignment, starts
+from tests.worker.world import ARCHIVE, DATA, FINE, FUNCTION, ONE, TREE, TWO, World, assignment, starts
 from vine import config
-from vine.names import AttemptId, RunId
-from vine.wire.parts import Assignment, AttemptResult, ObjectMount, Outcome, Resources, TaskKind
-from vine.wire.worker_messages import CancelAttempts, ObjectsHeld, ObjectsLost, TasksStarted, WorkerWelcome
+from vine.content.hashing import manifest_of_bytes
+from vine.names import AttemptId, RunId, TransferId
+from vine.wire.parts import Assignment, AttemptResult, DownloadFault, ObjectMount, Outcome, Resources, TaskKind
+from vine.wire.worker_messages import (
+    CancelAttempts,
+    DownloadEnded,
+    DownloadUrl,
+    FetchObject,
+    ObjectsHeld,
+    ObjectsLost,
+    TasksStarted,
+    UnpackObject,
+    WorkerWelcome,
+)
 from vine_worker import actions as act
 from vine_worker.core import batches
+
+WELCOME = WorkerWelcome(RunId("run"), 1, b"k" * 16, 3)
 
 # --- starting ---
 
@@ -110,6 +123,38 @@ def test_a_manager_that_welcomes_us_again_hears_what_is_here() -> None:
     world = World(held=(DATA, FUNCTION))
     actions = world.hear(WorkerWelcome(RunId("run"), 1, b"k" * 16, 3))
     assert actions == [act.Admitted(b"k" * 16, 3), act.Send(ObjectsHeld((DATA, FUNCTION)))]
+
+
+def test_what_an_earlier_session_has_ordered_is_stopped_when_a_manager_welcomes_us_anew() -> None:
+    # given what was ordered by a manager that has lost us since: bodies, fetches, unpackings, downloads
+    world = World(held=(ARCHIVE,))
+    world.hear(WELCOME)
+    waiting = assignment(2, TaskKind.COMMAND, inputs=(ObjectMount(DATA, "data"),))
+    world.run(assignment(1, TaskKind.COMMAND), waiting)
+    fetch, download = TransferId(1, 3), TransferId(1, 4)
+    content = manifest_of_bytes(b"data")
+    world.hear(FetchObject(fetch, DATA, content, ()), UnpackObject(TREE, ARCHIVE, "tree"))
+    world.hear(DownloadUrl(download, "https://url", "url"))
+    # when it, or one that was started in its place, welcomes us again
+    actions = world.hear(WELCOME)
+    # then all of it ends ...
+    assert act.KillBody(AttemptId(1, 1), force=False) in actions and world.outcomes() == [(2, Outcome.CANCELLED)]
+    assert {act.StopFetch(fetch), act.StopUnpack(TREE), act.StopDownload(download)} <= {*filter(_is_stop, actions)}
+    # ... and the same object can be fetched anew at once
+    again = FetchObject(TransferId(2, 1), DATA, content, ())
+    assert world.hear(again) == [act.StartFetch(again)]
+
+
+def test_what_an_earlier_session_had_downloaded_is_told_of_when_it_comes_too_late_to_be_stopped() -> None:
+    world = World()
+    world.hear(WELCOME, DownloadUrl(TransferId(1, 4), "https://url", "url"), WELCOME)
+    content = manifest_of_bytes(b"data")
+    ended = DownloadEnded(TransferId(1, 4), DownloadFault.NONE, DATA, content, 4)
+    assert world.hear(ended) == [act.Send(ended), act.Send(ObjectsHeld((DATA,)))]
+
+
+def _is_stop(action: act.Action) -> bool:
+    return isinstance(action, act.StopFetch | act.StopUnpack | act.StopDownload)
 
 
 # --- ends ---

@@ -46,6 +46,7 @@ class Arrivals:
         self._abandoned: dict[TransferId, ObjectId] = {}  # stopped, and not ended yet
         self._unpacks = UnpackOrders(board)
         self._downloads: set[TransferId] = set()
+        self._disowned: set[TransferId] = set()  # those of which the manager knows nothing
         self._forever = {object_id for object_id, forever in resumed.items() if forever}  # here or on its way
         for object_id in resumed:
             self._inventory.arrived(object_id)
@@ -60,6 +61,14 @@ class Arrivals:
     def downloading(self) -> bool:
         """Whether it does so for all: nobody else has begun."""
         return bool(self._downloads)
+
+    def stop_all(self) -> None:
+        """Nobody knows any more of what is on its way here."""
+        for transfer_id in list(self._fetches):
+            self.abandon(AbandonFetch(transfer_id))
+        self._unpacks.drop_all()
+        self._board.actions += [act.StopDownload(download_id) for download_id in self._downloads]
+        self._disowned |= self._downloads
 
     # --- what the manager wants ---
 
@@ -174,6 +183,9 @@ class Arrivals:
         if event.object_id is not None:
             self._inventory.wanted_again(event.object_id)
             self.arrived(event.object_id)
+            if event.download_id in self._disowned:
+                self._board.send(ObjectsHeld((event.object_id,)))
+        self._disowned.discard(event.download_id)
 
     def kept(self, event: act.Kept) -> None:
         self._made(event.object_id, event.message, event.disk_full)

@@ -207,9 +207,20 @@ class WorkerCore:
     def _on_welcome(self, message: WorkerWelcome) -> None:
         if message.epoch < self._epoch:
             return  # A manager that has been replaced.
+        if self._epoch:
+            self._begin_anew()
         self._epoch = message.epoch
         self._board.actions.append(act.Admitted(message.source_key, message.transfers_max))
         self._arrivals.announce()
+
+    def _begin_anew(self) -> None:
+        """Whoever welcomes us again knows nothing of what was ordered before: it has given us up, or is another one.
+
+        What is complete here is all that it can use.
+        """
+        for attempt in list(self.attempts.values()):
+            self._stop(attempt, Outcome.CANCELLED)
+        self._arrivals.stop_all()
 
     def _on_run(self, message: RunAttempts) -> None:
         for assignment in message.assignments:

@@ -77,6 +77,10 @@ class UnpackOrders:
         if not any(order.archive == object_id for order in self._orders.values()):
             self._arriving.discard(object_id)
 
+    def drop_all(self) -> None:
+        for object_id in list(self._orders):
+            self.drop(object_id)
+
     def stop_unwanted(self) -> None:
         """Ends what nobody waits for."""
         for object_id in [object_id for object_id in self._unwanted if not self._inventory.users(object_id)]:
