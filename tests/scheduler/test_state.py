@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from tests.scheduler.world import World
 from vine import config
 from vine.names import WorkerId
@@ -9,7 +11,7 @@ from vine.scheduler.actions import Send
 from vine.wire import messages as m
 from vine.wire.codec import encode_one
 from vine.wire.parts import AttemptResult, Outcome
-from vine.wire.worker_messages import AttemptsEnded, EndWorker, RunAttempts
+from vine.wire.worker_messages import AttemptsEnded, CancelAttempts, EndWorker, RunAttempts
 
 
 def test_the_results_of_a_step_reach_a_client_in_one_message() -> None:
@@ -55,3 +57,19 @@ def test_a_heartbeat_leaves_nothing_to_be_seen_to_and_a_task_does() -> None:
     assert state.is_settled()
     state.placement.push(state.tasks.by_id[world.submit()])
     assert not state.is_settled()
+
+
+def test_what_is_given_and_taken_back_in_one_step_is_cancelled_after_it_was_assigned() -> None:
+    # given a worker that is told of a task
+    world = World(workers=1)
+    task = world.submit()
+    (worker,) = world.workers.values()
+    (assignment,) = worker.assigned.values()
+    state = world.core.state
+    # when within one step another attempt is given, and not wanted any more
+    later = replace(assignment, attempt=state.next_attempt(), task_id=task)
+    state.give(worker.worker_id, later)
+    state.cancel(worker.worker_id, later.attempt)
+    said = [type(action.message) for action in state.take_actions() if isinstance(action, Send)]
+    # then the worker hears of it before it is to stop it: else it would keep it, and its inputs, for ever
+    assert said == [RunAttempts, CancelAttempts]

@@ -28,7 +28,7 @@ from vine.scheduler.records import AttemptEnded, WorkerLeft
 from vine.scheduler.tasks import TaskRecord, TaskState, added
 from vine.scheduler.workers import WorkerRecord, has_features
 from vine.wire.parts import FetchFault, FileKind, Outcome, TaskKind
-from vine.wire.worker_messages import CancelAttempts, DropObjects
+from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -173,7 +173,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
     worker.release(record, state.now)
     attempt = state.drop_attempt(record)
     state.load_changed(worker)
-    state.tell_worker(attempt.worker, CancelAttempts((attempt.attempt_id,)))
+    state.cancel(attempt.worker, attempt.attempt_id)
     state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, "taken back"))
     return attempt.worker
 

@@ -28,7 +28,7 @@ from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
 from vine.wire.messages import Message, TasksEnded
 from vine.wire.parts import Assignment, HostStanding, Outcome, TaskResult
-from vine.wire.worker_messages import RunAttempts
+from vine.wire.worker_messages import CancelAttempts, RunAttempts
 
 _FAILURES_KEPT = 10
 
@@ -87,6 +87,7 @@ class State:
         self.record: Callable[[Record], None] = self._records.append
         self._results: dict[PeerKey, list[TaskResult]] = {}
         self._assignments: dict[WorkerId, list[Assignment]] = {}
+        self._cancelled: dict[WorkerId, list[AttemptId]] = {}
 
     def load_changed(self, worker: WorkerRecord) -> None:
         """The worker has been given an attempt, or has one less."""
@@ -142,6 +143,10 @@ class State:
         """Batched with the step's other assignments to that worker, after everything else."""
         self._assignments.setdefault(worker_id, []).append(assignment)
 
+    def cancel(self, worker_id: WorkerId, attempt: AttemptId) -> None:
+        """Batched behind the step's assignments: one may have been given, and be wanted no more, in the same step."""
+        self._cancelled.setdefault(worker_id, []).append(attempt)
+
     def result(self, record: TaskRecord, result: TaskResult) -> None:
         """Batched with the step's other results for that client."""
         if record.client in self.clients:
@@ -165,6 +170,12 @@ class State:
                     for some in _parted(assignments, _assignment_bytes):
                         out.append(actions.Send(worker.peer, RunAttempts(some)))
             self._assignments = {}
+        if self._cancelled:
+            for worker_id, attempts in self._cancelled.items():
+                worker = self.workers.get(worker_id)
+                if worker is not None:
+                    out.append(actions.Send(worker.peer, CancelAttempts(tuple(attempts))))
+            self._cancelled = {}
         if self._results:
             for client, results in self._results.items():
                 for parts in _parted(results, _result_bytes):

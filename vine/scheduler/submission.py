@@ -31,7 +31,6 @@ from vine.scheduler.records import CategorySet, FileDeclared, ObjectBound, TaskA
 from vine.scheduler.tasks import TaskRecord, TaskState, share_what_is_alike
 from vine.wire.messages import FileBound, FileUnreadable
 from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskKind, TaskSpec
-from vine.wire.worker_messages import CancelAttempts
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -238,7 +237,7 @@ def stop(state: State, record: TaskRecord) -> None:
     if record.attempt is None:
         state.doom(record.task_id, *record.cancelled_as)
     elif record.state is not TaskState.COLLECTING:
-        state.tell_worker(record.attempt.worker, CancelAttempts((record.attempt.attempt_id,)))
+        state.cancel(record.attempt.worker, record.attempt.attempt_id)
 
 
 def category_of(state: State, client: ClientRecord, name: str) -> Category:
