@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.world import World
+from tests.scheduler.world import World, manifest
 from vine import config
+from vine.content.manifest import object_id
 from vine.names import MANAGER, TaskId
 from vine.scheduler import actions
 from vine.wire import messages as m
-from vine.wire.parts import Outcome
+from vine.wire.parts import AttemptResult, MadeOutput, Outcome
+from vine.wire.worker_messages import AttemptsEnded
 
 
 @pytest.fixture
@@ -289,3 +291,34 @@ def test_a_client_that_leaves_takes_all_of_it_along(world: World) -> None:
     world.settle()
     state = world.core.state
     assert not state.tasks.by_id and not state.files.objects
+
+
+def test_one_that_was_other_bytes_before_it_was_lost_leaves_nothing_of_them_behind(world: World) -> None:
+    # given a task with a remote result and a file, both of which are lost
+    temp = world.temp()
+    first = world.submit(outputs=(temp,))
+    world.say(m.KeepResults((first,)))
+    world.settle()
+    before = world.core.state.tasks.by_id[first].value_object
+    lose_all(world, first)
+    # when it runs again for the sake of its file, and returns something else
+    taker = world.submit((temp,))
+    advance(world, "running", first)
+    (worker,) = [each for each in world.workers.values() if each.running]
+    ((attempt, _),) = worker.running.items()
+    other, made = manifest("another value", 4), manifest("the file again", 4)
+    worker.holds.update({object_id(other), object_id(made)})
+    outputs = (MadeOutput(temp, object_id(made), made),)
+    worker.running.clear()
+    ended = AttemptResult(
+        attempt,
+        Outcome.SUCCESS,
+        outputs=outputs,
+        value_object=object_id(other),
+        value_manifest=other,  # type: ignore[arg-type]
+    )
+    world.say(AttemptsEnded((ended,)), worker.peer)
+    # then its result is what it has returned last
+    assert before not in world.core.state.files.objects
+    world.settle()
+    assert world.results[taker].outcome is Outcome.SUCCESS

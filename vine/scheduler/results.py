@@ -51,6 +51,8 @@ def _generation_of(state: State, record: TaskRecord) -> int:
 def keep(state: State, record: TaskRecord, worker: WorkerRecord, known: ObjectRecord) -> None:
     """The result stays: others have it from there."""
     record.generation = record.generation or _generation_of(state, record)
+    if record.value_object != known.object_id:
+        upkeep.drop_value(state, record)  # Lost, and made again of other bytes though a file was what it ran for.
     record.value_object = known.object_id
     known.results.add(record.task_id)
     if not known.files and not known.peer_transfer:
