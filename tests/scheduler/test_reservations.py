@@ -191,3 +191,28 @@ def test_nobody_is_kept_free_while_the_queue_goes_on() -> None:
             world.report(worker)
         world.pass_time(1)
         assert not kept(world)
+
+
+def test_who_waits_is_not_forgotten_as_a_task_loses_its_input_for_which_the_worker_was_kept_free() -> None:
+    # given a worker that is kept free for a large task with a file of another task's
+    world = World()
+    maker = world.join("maker")
+    temp = world.temp()
+    world.submit((), (temp,))
+    world.settle()
+    wide = world.join("wide", cores=4)
+    blocker = world.submit(request=Request(cores=3))
+    large = world.submit((temp,), request=LARGE)
+    for _ in range(int(config.reserve_after_s) + 2):
+        world.pass_time(1)
+    assert kept(world) == {"wide"} and world.worker_of(blocker) == "wide"
+    other = world.submit(request=Request(cores=2))
+    # when the file is lost, and made again elsewhere, before there is room
+    world.lose(maker.worker_id)
+    world.join("second")
+    world.submit((temp,))
+    end_one(world, wide)
+    # then the large task waits for its file, and the worker is given back at the next look
+    assert world.state_of(large) == "waiting" and kept(world) == {"wide"}
+    world.pass_time(1)
+    assert not kept(world) and world.worker_of(other) == "wide"

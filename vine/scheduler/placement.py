@@ -257,6 +257,8 @@ class Placement:
         if given is head.record:
             head.shape.queue.pop()
         room.assign(given, worker, allotment)
+        if given.attempt is None:
+            return False  # An input was lost while it was ready: it waits again, and nobody has less room.
         if worker.reserved is not None and worker.reserved.shape == head.fit.key:
             self.release(worker)
         return True
