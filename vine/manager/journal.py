@@ -32,7 +32,7 @@ class Journal:
 
     def __init__(self, path: Path, run_id: RunId) -> None:
         self._connection = _open(path)
-        self.epoch = _begin_epoch(self._connection, path, run_id)
+        self.epoch = begin_epoch(self._connection, path, run_id, time.time())
         self._records: list[tuple[float, Record]] = []
         self._snapshots: list[tuple[float, dict[str, Any]]] = []
         self._task_of: dict[AttemptId, TaskId] = {}
@@ -148,7 +148,7 @@ def _open(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _begin_epoch(connection: sqlite3.Connection, path: Path, run_id: RunId) -> int:
+def begin_epoch(connection: sqlite3.Connection, path: Path, run_id: RunId, at_s: float) -> int:
     """Make the tables, or take them over from the manager before; each manager of a run has an epoch of its own."""
     found = connection.execute("PRAGMA user_version").fetchone()[0]
     if found not in (0, schema.version):
@@ -157,7 +157,7 @@ def _begin_epoch(connection: sqlite3.Connection, path: Path, run_id: RunId) -> i
     make = f"{schema.script} PRAGMA user_version = {schema.version};" if found == 0 else ""
     connection.executescript(f"BEGIN IMMEDIATE; {make}")
     epoch = int((connection.execute("SELECT value FROM facts WHERE name = 'epoch'").fetchone() or (0,))[0]) + 1
-    facts = [("epoch", epoch), ("run_id", run_id), ("started_s", time.time())]
+    facts = [("epoch", epoch), ("run_id", run_id), ("started_s", at_s)]
     connection.executemany("INSERT OR REPLACE INTO facts VALUES (?, ?)", facts)
     connection.execute("DELETE FROM facts WHERE name IN ('ended_s', 'end_reason')")
     connection.execute("COMMIT")

@@ -64,39 +64,44 @@ def replay(path: Path) -> ReplayedRun:
     """Read a journal, whether or not a manager is writing it."""
     connection = open_to_read(path)
     try:
-        facts = dict(connection.execute("SELECT name, value FROM facts"))
-        running: dict[TaskId, list[tuple[AttemptId, WorkerId]]] = {}
-        for epoch, counter, task_id, worker_id in connection.execute(
-            "SELECT epoch, counter, task_id, worker_id FROM attempts WHERE outcome IS NULL"
-        ):
-            running.setdefault(task_id, []).append((AttemptId(epoch, counter), worker_id))
-        highest = connection.execute("SELECT max(counter) FROM attempts WHERE epoch = ?", (facts["epoch"],)).fetchone()
-        return ReplayedRun(
-            run_id=facts["run_id"],
-            epoch=facts["epoch"],
-            attempts_max=highest[0] or 0,
-            tasks=_tasks(connection, running),
-            files=_files(connection),
-            manifests={
-                object_id: _manifest.decode(manifest)
-                for object_id, manifest in connection.execute("SELECT object_id, manifest FROM objects")
-            },
-            categories={
-                CategoryKey(client_index, name): _category_spec.decode(spec)
-                for client_index, name, spec in connection.execute("SELECT client_index, name, spec FROM categories")
-            },
-            closed_hosts={
-                name: (HostStanding(standing), until_s)
-                for name, standing, until_s in connection.execute("SELECT * FROM closed_hosts")
-            },
-            libraries={
-                file_id: _library_spec.decode(spec)
-                for file_id, spec in connection.execute("SELECT file_id, spec FROM libraries")
-            },
-            workers=tuple(name for (name,) in connection.execute("SELECT worker_id FROM workers WHERE left_s IS NULL")),
-        )
+        return read_run(connection)
     finally:
         connection.close()
+
+
+def read_run(connection: sqlite3.Connection) -> ReplayedRun:
+    """As `replay`, of a journal that is open."""
+    facts = dict(connection.execute("SELECT name, value FROM facts"))
+    running: dict[TaskId, list[tuple[AttemptId, WorkerId]]] = {}
+    for epoch, counter, task_id, worker_id in connection.execute(
+        "SELECT epoch, counter, task_id, worker_id FROM attempts WHERE outcome IS NULL"
+    ):
+        running.setdefault(task_id, []).append((AttemptId(epoch, counter), worker_id))
+    highest = connection.execute("SELECT max(counter) FROM attempts WHERE epoch = ?", (facts["epoch"],)).fetchone()
+    return ReplayedRun(
+        run_id=facts["run_id"],
+        epoch=facts["epoch"],
+        attempts_max=highest[0] or 0,
+        tasks=_tasks(connection, running),
+        files=_files(connection),
+        manifests={
+            object_id: _manifest.decode(manifest)
+            for object_id, manifest in connection.execute("SELECT object_id, manifest FROM objects")
+        },
+        categories={
+            CategoryKey(client_index, name): _category_spec.decode(spec)
+            for client_index, name, spec in connection.execute("SELECT client_index, name, spec FROM categories")
+        },
+        closed_hosts={
+            name: (HostStanding(standing), until_s)
+            for name, standing, until_s in connection.execute("SELECT * FROM closed_hosts")
+        },
+        libraries={
+            file_id: _library_spec.decode(spec)
+            for file_id, spec in connection.execute("SELECT file_id, spec FROM libraries")
+        },
+        workers=tuple(name for (name,) in connection.execute("SELECT worker_id FROM workers WHERE left_s IS NULL")),
+    )
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:

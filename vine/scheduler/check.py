@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from vine import config
-from vine.names import MANAGER, ObjectId, WorkerId
+from vine.names import MANAGER, ObjectId, TaskId, WorkerId
 from vine.scheduler import dispatch, keeping, mates, reasons, staging
 from vine.scheduler.downloads import is_waited_for
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskRecord, TaskState, file_requirement
-from vine.scheduler.workers import amounts
+from vine.scheduler.workers import WorkerRecord, amounts
 from vine.wire.parts import TaskKind
 
 
@@ -30,6 +31,19 @@ def check(state: State) -> None:
     _check_prefetches(state)
 
 
+def check_touched(state: State, tasks: Iterable[TaskId], workers: Iterable[WorkerId]) -> None:
+    """As `check`, of what a step has touched; it costs no more than the step."""
+    for task_id in tasks:
+        record = state.tasks.by_id.get(task_id)
+        if record is not None:
+            _check_task(state, record)
+    for worker_id in workers:
+        _check_worker(state, state.workers[worker_id])
+    assert not state.doomed, "a doomed task outlived its step"
+    for source, flows in state.transfers.slots.used.items():
+        _check_cap(state, source, flows)
+
+
 def _check_tasks(state: State) -> None:
     alive = Counter(record.state for record in state.tasks.by_id.values() if not record.state.ended)
     for task_state in TaskState:
@@ -37,21 +51,9 @@ def _check_tasks(state: State) -> None:
             assert alive[task_state] == state.tasks.counts[task_state], f"{task_state} is miscounted"
     queued = {entry[2] for shape in state.placement.shapes.values() for entry in shape.queue}
     for record in state.tasks.by_id.values():
-        assert (record.attempt is not None) == record.state.assigned, f"task {record.task_id}: {record.state}"
-        if record.attempt is not None:
-            worker = state.workers[record.attempt.worker]
-            is_there = worker.attempts.get(record.attempt.attempt_id) is record
-            assert is_there or record.task_id in worker.collecting, f"{worker.worker_id} does not know {record.task_id}"
         if record.state is TaskState.READY:
             assert record.task_id in queued, f"task {record.task_id} is ready and in no queue"
-        if record.state is TaskState.WAITING:
-            assert record.unmet, f"task {record.task_id} waits for nothing"
-            for file_id in record.inputs:
-                if file_requirement(file_id) in record.unmet:
-                    assert record.task_id in state.files.by_id[file_id].waiting
-        if not record.state.ended:
-            assert reasons.why(state, record), f"task {record.task_id} has no reason"
-        _check_result(state, record)
+        _check_task(state, record)
     assigned = [record for record in state.tasks.by_id.values() if record.attempt is not None]
     shapes = Counter(record.shape for record in assigned)
     assert shapes == {shape: alike.number for shape, alike in state.tasks.assigned.items()}, "attempts are miscounted"
@@ -62,6 +64,22 @@ def _check_tasks(state: State) -> None:
         if shape.category is not None and shape.library is None:
             assert shape.request == shape.category.fill(shape.asked, shape.at_maximum), f"{shape.key} asks for the past"
     assert not state.doomed, "a doomed task outlived its step"
+
+
+def _check_task(state: State, record: TaskRecord) -> None:
+    assert (record.attempt is not None) == record.state.assigned, f"task {record.task_id}: {record.state}"
+    if record.attempt is not None:
+        worker = state.workers[record.attempt.worker]
+        is_there = worker.attempts.get(record.attempt.attempt_id) is record
+        assert is_there or record.task_id in worker.collecting, f"{worker.worker_id} does not know {record.task_id}"
+    if record.state is TaskState.WAITING:
+        assert record.unmet, f"task {record.task_id} waits for nothing"
+        for file_id in record.inputs:
+            if file_requirement(file_id) in record.unmet:
+                assert record.task_id in state.files.by_id[file_id].waiting
+    if not record.state.ended:
+        assert reasons.why(state, record), f"task {record.task_id} has no reason"
+    _check_result(state, record)
 
 
 def _check_result(state: State, record: TaskRecord) -> None:
@@ -78,26 +96,34 @@ def _check_result(state: State, record: TaskRecord) -> None:
 
 
 def _check_workers(state: State) -> None:
-    for worker_id, worker in state.workers.items():
-        assert state.worker_of[worker.peer] is worker
-        for attempt_id, record in worker.attempts.items():
-            assert state.tasks.by_id[record.task_id] is record and record.attempt is not None
-            assert (record.attempt.attempt_id, record.attempt.worker) == (attempt_id, worker_id)
-            assert record.state in (TaskState.STAGED, TaskState.RUNNING)
-            for file_id in record.inputs:
-                assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
-        closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
-        assert worker.open != closed, f"{worker_id} and its host disagree"
-        taken = [share.allotment for share in worker.libraries.values()]
-        taken += [r.attempt.allotment for r in worker.attempts.values() if r.attempt and not _is_call(r)]
-        totals = [sum(column) for column in zip(*map(amounts, taken), strict=True)]
-        for total, used in zip(totals, amounts(worker.used), strict=False):
-            assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"
+    for worker in state.workers.values():
+        _check_worker(state, worker)
 
 
 def _is_call(record: TaskRecord) -> bool:
     """Whether it takes a slot of a library, and nothing itself."""
     return record.spec.kind is TaskKind.LIBRARY
+
+
+def _check_worker(state: State, worker: WorkerRecord) -> None:
+    worker_id = worker.worker_id
+    assert state.worker_of[worker.peer] is worker
+    for attempt_id, record in worker.attempts.items():
+        assert state.tasks.by_id[record.task_id] is record and record.attempt is not None
+        assert (record.attempt.attempt_id, record.attempt.worker) == (attempt_id, worker_id)
+        assert record.state in (TaskState.STAGED, TaskState.RUNNING)
+        for file_id in record.inputs:
+            assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
+        for known in dispatch.needed_objects(state, record) if record.state is TaskState.STAGED else ():
+            there = known.object_id in worker.holds or staging.comes(state, worker, known.object_id)
+            assert there, f"task {record.task_id} waits on {worker_id} for {known.object_id}, which nobody brings"
+    closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
+    assert worker.open != closed, f"{worker_id} and its host disagree"
+    taken = [share.allotment for share in worker.libraries.values()]
+    taken += [r.attempt.allotment for r in worker.attempts.values() if r.attempt and not _is_call(r)]
+    totals = [sum(column) for column in zip(*map(amounts, taken), strict=True)]
+    for total, used in zip(totals, amounts(worker.used), strict=False):
+        assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"
 
 
 def _check_libraries(state: State) -> None:
@@ -172,8 +198,7 @@ def _check_transfers(state: State) -> None:
     flows = Counter(source for transfer in slotted for source in set(transfer.sources))
     assert flows == transfers.slots.used, "slots are miscounted"
     for source, n in flows.items():
-        extra = config.manager_small_transfers if source == MANAGER else 0
-        assert n <= state.settings.transfers_max + extra, f"{source} has {n} flows"
+        _check_cap(state, source, n)
     assert transfers.pulls == sum(transfer.destination == MANAGER for transfer in transfers.active.values())
     making = {(object_id, worker_id) for worker_id, worker in state.workers.items() for object_id in worker.making}
     assert making == {(object_id, maker) for object_id, makers in transfers.makers.items() for maker in makers}
@@ -197,6 +222,11 @@ def _check_transfers(state: State) -> None:
     for object_id in transfers.forests:
         _check_forest(state, object_id)
     _check_waiting(state)
+
+
+def _check_cap(state: State, source: WorkerId, flows: int) -> None:
+    extra = config.manager_small_transfers if source == MANAGER else 0
+    assert flows <= state.settings.transfers_max + extra, f"{source} has {flows} flows"
 
 
 def _check_waiting(state: State) -> None:

@@ -17,7 +17,7 @@ from vine.wire.keys import RunKeys
 from vine.wire.messages import FromClient, FromFactory, Message, ToClient, ToFactory
 from vine.wire.parts import Role
 from vine.wire.session import MORE, Header, Session, Verdict, opens_session, unknown_session, unpack_header
-from vine.wire.sockets import Context, bind_control, role_of
+from vine.wire.sockets import Context, Socket, bind_control, role_of
 from vine.wire.worker_messages import FromWorker, ToWorker
 
 _FROM = MappingProxyType({Role.CLIENT: FromClient, Role.WORKER: FromWorker, Role.FACTORY: FromFactory})
@@ -50,7 +50,7 @@ class Hub:
     """
 
     def __init__(self, context: Context, keys: RunKeys, host: str, port: int, now: float) -> None:
-        self.socket, self.port = bind_control(context, keys, host, port)
+        self.socket, self.port = self._bind(context, keys, host, port)
         self.malformed: Counter[str] = Counter()  # what was dropped, by what was wrong with it
         self._peers: dict[PeerKey, _Peer] = {}
         self._sessions: dict[bytes, _Peer] = {}
@@ -60,6 +60,9 @@ class Hub:
         self._outgoing: dict[Role, Decoder[Message]] = {role: Decoder(union) for role, union in _TO.items()}
         self._received_at = now
         self._stopped_s = 0.0  # how long we were not running, in all
+
+    def _bind(self, context: Context, keys: RunKeys, host: str, port: int) -> tuple[Socket, int]:
+        return bind_control(context, keys, host, port)
 
     def receive(self, now: float) -> list[Received]:
         """What has arrived: by peer in order, each message once."""

@@ -17,7 +17,7 @@ from vine.wire.keys import Connection
 from vine.wire.messages import FromClient, FromFactory, Message, Refused
 from vine.wire.parts import Role
 from vine.wire.session import MORE, SESSION_BYTES, Header, Session, Verdict, unpack_header
-from vine.wire.sockets import Context, connect_control
+from vine.wire.sockets import Context, HandshakeWatch, Socket, connect_control
 from vine.wire.worker_messages import FromWorker
 
 _OUTGOING = MappingProxyType({Role.CLIENT: FromClient, Role.WORKER: FromWorker, Role.FACTORY: FromFactory})
@@ -46,7 +46,7 @@ class Link:
         self._started_at = self._checked_at = now
         self._connections = 0
         self._open(now)
-        self.socket, self._watch = connect_control(context, connection)
+        self.socket, self._watch = self._connect(context, connection)
 
     @property
     def sockets(self) -> tuple[zmq.Socket[bytes], ...]:
@@ -135,8 +135,14 @@ class Link:
         self._watch.close()
         self.socket.close(round(linger_s * 1000))
 
+    def _connect(self, context: Context, connection: Connection) -> tuple[Socket, HandshakeWatch]:
+        return connect_control(context, connection)
+
+    def _new_session_id(self) -> bytes:
+        return os.urandom(SESSION_BYTES)
+
     def _open(self, now: float) -> None:
-        self._session = Session(os.urandom(SESSION_BYTES), now)
+        self._session = Session(self._new_session_id(), now)
         self._outbox = Outbox()
         self._inbox = Inbox()
         self.sessions_opened += 1
