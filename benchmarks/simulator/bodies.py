@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from benchmarks.simulator.clock import Clock
 from benchmarks.simulator.content import manifest_of
 from benchmarks.simulator.store import SimulatedStore
 from vine.content.manifest import object_id
 from vine.names import AttemptId
-from vine.wire.parts import Assignment, MadeOutput, Outcome, TaskKind
+from vine.wire.parts import Assignment, MadeOutput, Manifest, Outcome, TaskKind
 from vine_worker import actions as act
 
 
@@ -26,6 +26,7 @@ class Body:
     waits_for: Callable[[Callable[[], None]], None] | None = None
     outcome: Outcome = Outcome.SUCCESS
     value: bytes = b""
+    value_bytes: int = 0  # of a value that is over the inline limit, and is left as an object
     output_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -33,7 +34,7 @@ Bodies = Callable[[Assignment], Body]  # what a task that is assigned to a worke
 
 
 @dataclass(slots=True)
-class _Host:
+class Host:
     calls: deque[Assignment] = field(default_factory=deque)  # the first one runs
     ended: bool = False
 
@@ -55,19 +56,18 @@ class Programs:
         self._host_start_s = host_start_s
         self._tell = tell
         self._running: set[AttemptId] = set()
-        self._hosts: dict[int, _Host] = {}
+        self._hosts: dict[int, Host] = {}
 
     # --- commands and fresh interpreters ---
 
     def start(self, action: act.StartBody) -> None:
         attempt, body = action.assignment.attempt, self._bodies(action.assignment)
         self._running.add(attempt)
-        value = body.value if action.assignment.kind is not TaskKind.COMMAND else None
         exit_code, start_s = 0 if body.outcome is Outcome.SUCCESS else 1, self._clock.now()
 
         def run() -> None:
             ran_s = self._clock.now() - start_s + body.run_s
-            ending = act.Ending(body.outcome, exit_code, value=value, run_s=ran_s)
+            ending = _ending(action.assignment, body, exit_code, ran_s)
             self._clock.after(body.run_s, lambda: self._end(attempt, ending))
 
         run() if body.waits_for is None else body.waits_for(run)
@@ -81,19 +81,27 @@ class Programs:
             self._tell(act.BodyEnded(attempt, ending))
 
     def collect(self, action: act.Collect) -> None:
-        made = []
-        sizes = self._bodies(action.assignment).output_bytes if action.succeeded else {}
+        made, body, attempt = [], self._bodies(action.assignment), action.assignment.attempt
+        sizes = body.output_bytes if action.succeeded else {}
         for mount in action.assignment.outputs:
             if mount.name in sizes:
-                manifest = manifest_of(f"{mount.name} of {action.assignment.attempt}", sizes[mount.name])
-                self._store.put(object_id(manifest), manifest)
+                manifest = self._leave(f"{mount.name} of {attempt}", sizes[mount.name])
                 made.append(MadeOutput(mount.file_id, object_id(manifest), manifest))
-        self._tell(act.Collected(action.assignment.attempt, outputs=tuple(made)))
+        collected = act.Collected(attempt, outputs=tuple(made))
+        if action.value_path is not None and action.value_wanted:
+            value = self._leave(f"value of {attempt}", body.value_bytes)
+            collected = replace(collected, value_object=object_id(value), value_manifest=value)
+        self._tell(collected)
+
+    def _leave(self, name: str, size: int) -> Manifest:
+        manifest = manifest_of(name, size)
+        self._store.put(object_id(manifest), manifest)
+        return manifest
 
     # --- function hosts ---
 
     def start_host(self, action: act.StartHost) -> None:
-        self._hosts[action.host] = _Host()
+        self._hosts[action.host] = Host()
         self._clock.after(self._host_start_s, lambda: self._come_up(action.host))
 
     def _come_up(self, number: int) -> None:
@@ -106,13 +114,13 @@ class Programs:
         if len(host.calls) == 1:
             self._begin(action.host, host)
 
-    def _begin(self, number: int, host: _Host) -> None:
+    def _begin(self, number: int, host: Host) -> None:
         assignment = host.calls[0]
         body = self._bodies(assignment)
-        ending = act.Ending(body.outcome, 0, value=body.value, run_s=body.run_s)
+        ending = _ending(assignment, body, 0, body.run_s)
         self._clock.after(body.run_s, lambda: self._answer(number, host, assignment, ending))
 
-    def _answer(self, number: int, host: _Host, assignment: Assignment, ending: act.Ending) -> None:
+    def _answer(self, number: int, host: Host, assignment: Assignment, ending: act.Ending) -> None:
         if host.ended:
             return
         host.calls.popleft()
@@ -121,16 +129,23 @@ class Programs:
         self._tell(act.CallsEnded(number, ((assignment.attempt, ending),)))
 
     def take_back(self, action: act.TakeBack) -> None:
-        self._tell(act.CallsReturned(action.host, _unread(self._hosts[action.host])))
+        self._tell(act.CallsReturned(action.host, take_unread(self._hosts[action.host])))
 
     def end_host(self, action: act.EndHost) -> None:
         host = self._hosts[action.host]
         if not host.ended:
             host.ended = True
-            self._tell(act.HostEnded(action.host, act.Ending(Outcome.CANCELLED), _unread(host)))
+            self._tell(act.HostEnded(action.host, act.Ending(Outcome.CANCELLED), take_unread(host)))
 
 
-def _unread(host: _Host) -> tuple[AttemptId, ...]:
+def _ending(assignment: Assignment, body: Body, exit_code: int, run_s: float) -> act.Ending:
+    if body.value_bytes and body.outcome is Outcome.SUCCESS:
+        return act.Ending(body.outcome, exit_code, value_path="value", run_s=run_s)
+    value = None if assignment.kind is TaskKind.COMMAND else body.value
+    return act.Ending(body.outcome, exit_code, value=value, run_s=run_s)
+
+
+def take_unread(host: Host) -> tuple[AttemptId, ...]:
     """Take the calls from the host that it has not begun."""
     unread = tuple(assignment.attempt for assignment in list(host.calls)[1:])
     while len(host.calls) > 1:

@@ -16,14 +16,14 @@ class SimulatedClient:
     """A client on the manager's host."""
 
     def __init__(self, send: Callable[[wire.FromClient], None]) -> None:
-        self._send = send
+        self.say = send
         self._index: int | None = None
         self._counter = 0
         self.results: dict[TaskId, TaskResult] = {}
         self.spread: dict[int, wire.FileSpread] = {}  # the answers, by request
 
     def join(self) -> None:
-        self._send(wire.ClientHello(ClientId("client"), HostId("host-manager"), "3.11"))
+        self.say(wire.ClientHello(ClientId("client"), HostId("host-manager"), "3.11"))
 
     @property
     def is_welcome(self) -> bool:
@@ -43,14 +43,14 @@ class SimulatedClient:
     def broadcast(self, file_id: FileId) -> int:
         """Have the file brought to all workers; returns the request that `spread` will have an answer to."""
         self._counter += 1
-        self._send(wire.SpreadFile(self._counter, file_id))
+        self.say(wire.SpreadFile(self._counter, file_id))
         return self._counter
 
     def local_file(self, name: str, size: int, **fields: Any) -> tuple[FileId, ObjectId]:
         """Declare a file of so many bytes, read and hashed already."""
         manifest, path = manifest_of(name, size), f"/data/{name}"
         file_id, key = self.declare(FileKind.LOCAL, path=path, **fields), object_id(manifest)
-        self._send(wire.FileBound(file_id, key, manifest, path, Signature(size, 1, 1)))
+        self.say(wire.FileBound(file_id, key, manifest, path, Signature(size, 1, 1)))
         return file_id, key
 
     def buffer(self, data: bytes) -> FileId:
@@ -60,7 +60,7 @@ class SimulatedClient:
     def declare(self, kind: FileKind, **fields: Any) -> FileId:
         file_id = FileId(self._number())
         fields = {"cache": CacheLevel.WORKFLOW, "label": f"{kind.value} {file_id}", **fields}
-        self._send(wire.DeclareFiles((FileSpec(file_id, kind, **fields),)))
+        self.say(wire.DeclareFiles((FileSpec(file_id, kind, **fields),)))
         return file_id
 
     def task(self, **fields: Any) -> TaskSpec:
@@ -70,7 +70,7 @@ class SimulatedClient:
 
     def submit(self, *tasks: TaskSpec) -> None:
         """In one message, and so in one step of the scheduler."""
-        self._send(wire.SubmitTasks(tasks))
+        self.say(wire.SubmitTasks(tasks))
 
     def _number(self) -> int:
         assert self._index is not None, "the manager has not welcomed this client"

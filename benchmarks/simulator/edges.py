@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,6 +63,13 @@ class SimulatedEdges(Edges):
             elif not edge.outbox and now >= edge.used_at + config.edge_idle_s and not len(edge.pipe):
                 del self._open[endpoint]
         return lost
+
+    def idle_at(self) -> float:
+        """When the first edge will have been idle for too long; infinite without any, and past if one is blocked."""
+        edges = self._open.values()
+        if self._unknown or any(edge.blocked_since is not None for edge in edges):
+            return -math.inf
+        return min([edge.used_at for edge in edges], default=math.inf) + config.edge_idle_s
 
     def __len__(self) -> int:
         return len(self._open)

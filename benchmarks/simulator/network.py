@@ -30,10 +30,13 @@ class Port:
 class Pipe(Flow):
     """A connection from one node to another: what goes in comes out in order."""
 
-    __slots__ = ("_due", "_event", "_latency", "_left", "_network", "_queue", "_since", "broken", "deliver", "on_left")
+    __slots__ = (
+        "_due", "_event", "_left", "_network", "_queue", "_since", "broken", "deliver", "on_left", "source", "target",
+    )  # fmt: skip
 
     def __init__(self, network: Network, source: Port, target: Port, deliver: Deliver) -> None:
         super().__init__(source.up, target.down)
+        self.source, self.target = source, target
         self._network = network
         self._queue: deque[tuple[int, Any]] = deque()
         self._left = 0.0  # bytes of the first in the queue that have not left
@@ -102,9 +105,13 @@ class Pipe(Flow):
         """One of the two ends is gone, and with it all that was under way."""
         if not self.broken:
             self.broken = True
-            if self._queue:
-                self._queue.clear()
-                self._network.sharing.stop(self)
+            self.drop_queued()
+
+    def drop_queued(self) -> None:
+        """What has not left yet never will."""
+        if self._queue:
+            self._queue.clear()
+            self._network.sharing.stop(self)
 
 
 class Network:
@@ -120,13 +127,16 @@ class Network:
         return Port(name, up_bytes_per_s, down_bytes_per_s)
 
     def pipe(self, source: Port, target: Port, deliver: Deliver) -> Pipe:
-        pipe = Pipe(self, source, target, deliver)
+        pipe = self.make_pipe(source, target, deliver)
         if source.alive and target.alive:
             source.pipes.append(pipe)
             target.pipes.append(pipe)
         else:
             pipe.broken = True
         return pipe
+
+    def make_pipe(self, source: Port, target: Port, deliver: Deliver) -> Pipe:
+        return Pipe(self, source, target, deliver)
 
     def unplug(self, port: Port) -> None:
         """The node is gone: nothing more leaves it or comes to it."""

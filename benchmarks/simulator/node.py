@@ -145,7 +145,9 @@ class SimulatedNode:
     # --- what is due ---
 
     def _keep_ticking(self) -> None:
-        due = min(self._clock.now() + config.node_tick_s, self.receiving.look_at)
+        self._tick_by(min(self._clock.now() + config.node_tick_s, self.receiving.look_at))
+
+    def _tick_by(self, due: float) -> None:
         if due < self._tick_at:
             self._tick_at = due
             self._clock.at(due, lambda: self._tick(due))
@@ -160,5 +162,7 @@ class SimulatedNode:
         for endpoint in self._edges.expire(now):
             self.receiving.unreachable(endpoint)
             self.sender.unreachable(endpoint)
-        if len(self._edges) or self.receiving.pulls() or self.sender.next_deadline() is not None:
+        if self.receiving.pulls() or self.sender.next_deadline() is not None:
             self._keep_ticking()
+        elif (idle_at := self._edges.idle_at()) < math.inf:
+            self._tick_by(max(idle_at, now + config.node_tick_s))

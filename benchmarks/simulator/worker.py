@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from benchmarks.simulator.bodies import Bodies, Programs
@@ -57,12 +58,12 @@ class SimulatedWorker:
         self.fetched_s: dict[ObjectId, float] = {}  # when each object was complete here
         self._machine, self._clock = place.machine, place.machine.clock
         self._send = send
-        self._store = SimulatedStore(place.machine)
+        self._store = self.make_store(place.machine)
         self.node = SimulatedNode(
             place.name, Role.WORKER, place.machine, place.port, addresses, self._store, self._of_node, trace
         )
         self.core = WorkerCore(place.capacity, inputs_protected=True)
-        self._programs = programs = Programs(self._clock, self._store, bodies, place.host_start_s, self._later)
+        self._programs = programs = self.make_programs(bodies)
         unpacking = Unpacking(place.machine, place.archive_bytes, self._later)
         self.unpacked_s = unpacking.unpacked_s  # when each archive's folder was complete here
         if place.unpacks_ahead:
@@ -99,23 +100,45 @@ class SimulatedWorker:
             act.End: self._end,
         }
 
+    # --- what a worker of another kind has instead ---
+
+    def make_store(self, machine: Machine) -> SimulatedStore:
+        return SimulatedStore(machine)
+
+    def make_programs(self, bodies: Bodies) -> Programs:
+        return Programs(self._clock, self._store, bodies, self.place.host_start_s, self._later)
+
+    def handle(self, event: Any, now: float) -> None:
+        """One event goes to the core, and what it asks for is done."""
+        self._execute(self.core.handle(event, now))
+
+    def free_disk_bytes(self) -> int:
+        return 0
+
+    # --- as it begins ---
+
+    def hello(self) -> WorkerHello:
+        place = self.place
+        return WorkerHello(
+            worker_id=self.name,
+            host_id=HostId(f"host-{place.name}"),
+            hostname=place.name,
+            pid=1,
+            capacity=place.capacity,
+            features=place.features,
+            python="3.11",
+            requests_endpoint=self.node.requests_endpoint,
+            chunks_endpoint=self.node.chunks_endpoint,
+        )
+
     def join(self, first_status_s: float) -> None:
         """Say hello to the manager, and from then on that it is still here."""
-        place = self.place
-        self._send(
-            WorkerHello(
-                worker_id=self.name,
-                host_id=HostId(f"host-{place.name}"),
-                hostname=place.name,
-                pid=1,
-                capacity=place.capacity,
-                features=place.features,
-                python="3.11",
-                requests_endpoint=self.node.requests_endpoint,
-                chunks_endpoint=self.node.chunks_endpoint,
-            )
-        )
-        self._clock.after(first_status_s, self._tell_status)
+        self._send(self.hello())
+        self.tell_status_after(first_status_s)
+
+    def tell_status_after(self, seconds: float) -> None:
+        """... and from then on as often as it does."""
+        self._clock.after(seconds, self._tell_status)
 
     def hear(self, message: ToWorker) -> None:
         """The manager says this."""
@@ -137,7 +160,7 @@ class SimulatedWorker:
         self._feeding = True
         now = self._clock.now()
         while self._events:
-            self._execute(self.core.handle(self._events.popleft(), now))
+            self.handle(self._events.popleft(), now)
         self._feeding = False
         self._turn(now)
 
@@ -149,9 +172,11 @@ class SimulatedWorker:
         for due in (self.core.next_deadline(), self.core.news_due()):
             if due is not None and due < self._look_at:
                 self._look_at = due
-                self._clock.at(due, self._look)
+                self._clock.at(due, partial(self._look, due))
 
-    def _look(self) -> None:
+    def _look(self, due: float) -> None:
+        if due != self._look_at:
+            return  # An earlier one was arranged instead.
         self._look_at = float("inf")
         if not self.ended and self._machine.alive:
             self._turn(self._clock.now())
@@ -165,7 +190,7 @@ class SimulatedWorker:
             return
         status = WorkerStatus(
             store_bytes=sum(manifest.size for manifest in self._store.manifests.values()),
-            free_disk_bytes=0,
+            free_disk_bytes=self.free_disk_bytes(),
             sent_bytes=self.node.sent_bytes(),
             received_bytes=self.node.receiving.received_bytes,
             flows_out=self.node.sender.flows(),
@@ -173,7 +198,7 @@ class SimulatedWorker:
             malformed=0,
         )
         self._send(status)
-        self._clock.after(self.place.heartbeat_after_s(self._clock.now()), self._tell_status)
+        self.tell_status_after(self.place.heartbeat_after_s(self._clock.now()))
 
     # --- actions ---
 

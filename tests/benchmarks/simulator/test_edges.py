@@ -81,3 +81,13 @@ def test_an_idle_edge_is_closed(world: World) -> None:
     world.clock.run()
     assert world.edges.expire(config.edge_idle_s - 0.1) == [] and len(world.edges) == 1
     assert world.edges.expire(config.edge_idle_s + 0.1) == [] and len(world.edges) == 0
+
+
+def test_it_is_known_when_an_edge_is_to_be_looked_at_next(world: World) -> None:
+    assert world.edges.idle_at() == float("inf")
+    world.send(Parcel(b"want"))
+    world.clock.run()
+    assert world.edges.idle_at() == config.edge_idle_s
+    for _ in range(config.data_hwm_messages + 1):
+        world.send(Parcel(b"", b"x" * 100))
+    assert world.edges.idle_at() < 0, "it is blocked: at once"
