@@ -5,7 +5,7 @@ VENV := .venv
 READY := $(VENV)/.ready
 WITHOUT := $(if $(filter 0,$(shell id -u)),,--ignore tests/hosts)
 
-.PHONY: test sweep check docs clean
+.PHONY: test sweep nightly check docs clean
 
 test: $(READY)
 	@test -z "$(WITHOUT)" || echo "Left out: tests/hosts, which makes network namespaces and so needs root."
@@ -13,6 +13,10 @@ test: $(READY)
 
 sweep: $(READY)
 	$(VENV)/bin/python -m benchmarks.mnist_sweep --workers 2 --tasks 32 --distribution vine --out sweep-results
+
+# Takes hours; `make test` runs the first 200 of the small ones.
+nightly: $(READY)
+	$(VENV)/bin/python -m benchmarks.simulator.faults --seeds 20000 --sizes all
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

@@ -1,0 +1,171 @@
+"""Does one seed's run keep its promises: safe while things break, and all done in time once they have stopped?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks.simulator.faults.client import FaultyClient
+from benchmarks.simulator.faults.cluster import QUICK, FaultyCluster, Size
+from benchmarks.simulator.faults.injector import Injector
+from benchmarks.simulator.faults.oracle import check_forgotten, check_node
+from benchmarks.simulator.faults.work import Work
+from vine import config
+from vine.scheduler.check import check
+from vine.wire.parts import Outcome
+
+_LIVENESS_S = 400.0  # Virtual time in which all that was submitted has ended, once nothing breaks any more.
+_REST_S = 18.0  # ... and in which what was sent before has arrived everywhere.
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What came of one seed; `error` is empty if all promises were kept."""
+
+    seed: int
+    events: int
+    steps: int
+    faults: int
+    tasks: int
+    digest: str
+    error: str = ""
+
+
+class Run:
+    def __init__(self, seed: int, size: Size = QUICK, keep_trace: bool = False) -> None:
+        self.seed = seed
+        self.cluster = FaultyCluster(seed, size, keep_trace)
+        self._works: list[Work] = []
+        self._faults = 0
+
+    def verdict(self) -> Verdict:
+        """Run it. An assertion that fails is the verdict; any other exception is one, too."""
+        error = ""
+        try:
+            self._run()
+        except Exception as failure:  # noqa: BLE001 - whatever a core raises is what is looked for
+            error = f"{type(failure).__name__}: {failure}" + _place_of(failure)
+        cluster, tasks = self.cluster, sum(len(work.tasks) for work in self._works)
+        clock = cluster.clock
+        return Verdict(self.seed, clock.happened, cluster.steps, self._faults, tasks, cluster.trace.digest(), error)
+
+    def _run(self) -> None:
+        cluster, dice = self.cluster, self.cluster.dice
+        cluster.on_client = self._begin_work
+        cluster.start_manager()
+        cluster.start_fleet()
+        cluster.start_client()
+        injector = Injector(cluster)
+        calm = cluster.weather.is_calm
+        self._pass(5 + dice.random() * 25)
+        injector.stop()
+        self._faults = injector.faults
+        cluster.weather.clear()
+        for work in self._works:
+            work.tasks_left = 0
+        self._await(lambda: cluster.client is not None and cluster.client.is_welcome and not cluster.client.open)
+        self._last_wave(calm)
+        self._check_at_rest()
+        cluster.leave()
+        assert cluster.manager is not None
+        clients = cluster.manager.scheduler.state.clients
+        self._await(lambda: not clients)
+        self._pass(_REST_S)
+        check(cluster.manager.scheduler.state)
+        check_forgotten(cluster.manager.scheduler.state)
+        cluster.journal.compare(cluster.manager.scheduler.state)
+        assert not cluster.journal.open_attempts, "the journal's writer remembers attempts that have ended"
+
+    def _begin_work(self, client: FaultyClient) -> None:
+        cluster = self.cluster
+        left = self._works[-1].tasks_left if self._works else cluster.tasks_n
+        work = Work(client, client.say, cluster.dice, cluster.behaviours, left, cluster.worker_cores)
+        self._works.append(work)
+
+        def go_on() -> None:
+            if cluster.client is client and work.tasks_left > 0:
+                if client.is_welcome:
+                    work.step()
+                cluster.clock.after(cluster.dice.random() * 20 / cluster.tasks_n, go_on)
+
+        cluster.clock.after(0.1, go_on)
+
+    def _last_wave(self, calm: bool) -> None:
+        """What is submitted now succeeds; and so has all before, where nothing was ever broken."""
+        cluster = self.cluster
+        client: FaultyClient | None = None
+        while client is None or client is not cluster.client:  # One that was forgotten while things broke may end now.
+            self._await(self._knows_one_client)  # What others have left goes only when they are given up.
+            client, work = cluster.client, self._works[-1]
+            assert client is not None and client.is_welcome
+            work.forget_all()
+            self._pass(3.0)
+            wave = work.last_wave()
+            self._await(partial(self._is_over, client))
+        expected = wave | (set(work.tasks) & client.results.keys() if calm else set())
+        for task_id in sorted(expected):
+            result = client.results[task_id]
+            fine = result.outcome is Outcome.SUCCESS or (calm and result.outcome in _ASKED_FOR)
+            assert fine, f"nothing breaks, and task {task_id} ends with {result.outcome}: {result.message}"
+        self._await(lambda: work.requests <= client.spread.keys() and work.brought <= client.answered)
+
+    def _knows_one_client(self) -> bool:
+        manager, client = self.cluster.manager, self.cluster.client
+        known = manager is not None and len(manager.scheduler.state.clients) == 1
+        return known and client is not None and client.is_welcome
+
+    def _is_over(self, client: FaultyClient) -> bool:
+        return not client.open or self.cluster.client is not client
+
+    def _check_at_rest(self) -> None:
+        """Nothing is on its way: what is known is what is true."""
+        self._pass(_REST_S)
+        manager = self.cluster.manager
+        assert manager is not None
+        state = manager.scheduler.state
+        check(state)
+        check_node(manager.node, config.manager_small_transfers)
+        assert set(state.workers) == set(self.cluster.workers), "the manager knows other workers than there are"
+        for name, record in state.workers.items():
+            there = self.cluster.workers[name].worker
+            check_node(there.node)
+            true = there.store.manifests.keys() | there.watch.folders
+            assert record.holds == true, f"{name} is said to hold {record.holds - true} and holds {true - record.holds}"
+            assert not there.core.attempts, f"{name} has attempts that nobody waits for"
+
+    # --- time ---
+
+    def _pass(self, seconds: float) -> None:
+        self.cluster.clock.run(end_s=self.cluster.clock.now() + seconds)
+
+    def _await(self, holds: Callable[[], bool]) -> None:
+        end_s = self.cluster.clock.now() + _LIVENESS_S
+        while not holds():
+            assert self.cluster.clock.now() < end_s, f"no end in sight after {_LIVENESS_S:g} s: {self._whats_left()}"
+            self._pass(1.0)
+
+    def _whats_left(self) -> str:
+        """Why the manager thinks that what is open has not ended."""
+        client, manager = self.cluster.client, self.cluster.manager
+        if client is None or manager is None or not client.is_welcome:
+            return f"{client=}, {manager=}, and the manager knows {manager and manager.scheduler.state.clients}"
+        known, now = manager.scheduler.state.tasks.by_id, manager.process.now()
+        some = {task_id: task_id in known for task_id in sorted(client.open)[:3]}
+        reasons = [manager.scheduler.why(t, now) if is_known else "is forgotten" for t, is_known in some.items()]
+        if some:
+            return "; ".join(f"task {task_id}: {why}" for task_id, why in zip(some, reasons, strict=True))
+        work = self._works[-1]
+        return f"broadcasts {work.requests - client.spread.keys()}, results {work.brought - client.answered}"
+
+
+_ASKED_FOR = frozenset({Outcome.CANCELLED, Outcome.DEPENDENCY_FAILED, Outcome.INPUT_MISSING})
+
+
+def _place_of(failure: BaseException) -> str:
+    trace = failure.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return ""
+    return f" ({trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno})"

@@ -1,0 +1,34 @@
+"""A manager's turns: what comes by its sessions, and what it writes down."""
+
+from __future__ import annotations
+
+from tests.benchmarks.simulator.faults.cluster_world import ClusterWorld
+from vine import config
+
+
+def test_what_it_has_written_down_is_what_it_knows() -> None:
+    world = ClusterWorld()
+    for _ in range(5):
+        world.submit(run_s=3.0)
+    world.wait(1.0)
+    manager = world.cluster.manager
+    assert manager is not None and world.cluster.journal.records > 5
+    world.cluster.journal.compare(manager.scheduler.state)
+
+
+def test_a_worker_that_stands_still_for_too_long_is_given_up_and_comes_back() -> None:
+    world = ClusterWorld()
+    world.cluster.workers["w0"].process.stand_still(config.worker_lost_after_s + 8)
+    world.wait(config.worker_lost_after_s + 3)
+    assert world.known == {"w1"}
+    world.wait(10.0)
+    assert world.known == {"w0", "w1"}
+
+
+def test_time_in_which_it_stood_still_itself_is_no_silence_of_others() -> None:
+    world = ClusterWorld()
+    manager = world.cluster.manager
+    assert manager is not None
+    manager.process.stand_still(config.worker_lost_after_s + 10)
+    world.wait(config.worker_lost_after_s + 15)
+    assert world.known == {"w0", "w1"} and not any("ends:" in line for line in world.cluster.trace.lines or [])
