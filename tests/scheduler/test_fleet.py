@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.scheduler.world import World
 from vine import config
-from vine.names import HostId, PeerKey, WorkerId
-from vine.scheduler import actions, fleet
+from vine.names import MANAGER, HostId, PeerKey, WorkerId
+from vine.scheduler import actions, fleet, staging
 from vine.wire import messages as m
-from vine.wire.parts import Outcome, Request, Resources
+from vine.wire.parts import FetchFault, Outcome, Request, Resources
 from vine.wire.worker_messages import WorkerHello
 
 
@@ -155,3 +155,17 @@ def test_each_task_that_fits_nowhere_is_given_its_time() -> None:
         assert world.state_of(task) == "ready"
         world.pass_time(config.no_fit_grace_s + 1)
         assert world.results[task].outcome is Outcome.NO_WORKER_FITS
+
+
+def test_what_has_come_by_a_flow_that_was_stopped_too_late_is_known_to_be_there() -> None:
+    # given a worker to which a file is on its way
+    world = World(workers=1)
+    task = world.submit((world.local_file(chunks=1),))
+    (worker,) = world.workers.values()
+    (transfer,) = world.core.state.transfers.active.values()
+    # when the manager stops that while the word is on its way to it that all has come
+    world.say(m.CancelTasks((task,)))
+    staging.abandon(world.core.state, transfer)
+    world.fetch_ends(worker, transfer.transfer_id, FetchFault.NONE)
+    # then the copy counts
+    assert world.core.state.files.objects[transfer.object_id].holders == {MANAGER, worker.worker_id}

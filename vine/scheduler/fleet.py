@@ -102,7 +102,10 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
     state.transfers.bytes_from_peers += message.received_bytes - from_manager
     transfer = state.transfers.active.get(message.transfer_id)
     if transfer is None or transfer.destination != worker.worker_id:
-        return  # It was abandoned meanwhile.
+        if message.fault is FetchFault.NONE:  # It was abandoned, and the order has crossed the word that it is here.
+            announced(state, worker, message.object_id, forever=False)
+            staging.plan_all(state)
+        return
     state.transfers.remove(transfer)
     if message.fault is FetchFault.NONE:
         state.transfers.done += 1
