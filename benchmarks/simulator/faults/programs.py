@@ -26,14 +26,12 @@ class FaultyPrograms(Programs):
         clock: Clock,
         store: FaultyStore,
         bodies: Bodies,
-        tell: Callable[[act.LocalEvent], None],
         feed: Callable[[act.LocalEvent], None],
         weather: Weather,
         watch: BodyWatch,
     ) -> None:
-        """`tell` as from another thread; `feed` at once, so that nothing is given to a host that is gone."""
-        super().__init__(clock, store, bodies, _HOST_START_S, tell)
-        self._feed = feed
+        """What is fed is known at once, in order: nothing is given to a host, or heard of one, that is gone."""
+        super().__init__(clock, store, bodies, _HOST_START_S, feed)
         self._weather = weather
         self._watch = watch
         self._library_of: dict[int, int] = {}  # of hosts: the instance that they were forked from
@@ -84,7 +82,7 @@ class FaultyPrograms(Programs):
             host.ended = True
             if host.calls:
                 self._watch.ends(host.calls[0].attempt)
-            self._feed(act.HostEnded(number, ending, take_unread(host)))
+            self._tell(act.HostEnded(number, ending, take_unread(host)))
 
     # --- libraries ---
 
@@ -106,6 +104,6 @@ class FaultyPrograms(Programs):
     def _library_gone(self, instance: int, message: str) -> None:
         if instance in self._libraries:
             self._libraries.remove(instance)
-            self._feed(act.LibraryGone(instance, message))
+            self._tell(act.LibraryGone(instance, message))
             for number in [number for number, library in self._library_of.items() if library == instance]:
                 self._host_gone(number, _GONE)

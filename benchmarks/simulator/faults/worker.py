@@ -74,9 +74,7 @@ class FaultyWorker(SimulatedWorker):
         return self.store
 
     def make_programs(self, bodies: Bodies) -> FaultyPrograms:
-        self.programs = FaultyPrograms(
-            self._clock, self.store, bodies, self._later, self._feed, self._weather, self.watch
-        )
+        self.programs = FaultyPrograms(self._clock, self.store, bodies, self._feed, self._weather, self.watch)
         return self.programs
 
     def free_disk_bytes(self) -> int:
