@@ -218,3 +218,19 @@ def test_the_journal_knows_how_it_is_made() -> None:
     records = [record for action in world.done if isinstance(action, actions.Journal) for record in action.records]
     (declared,) = [record for record in records if getattr(record, "spec", None) and record.spec.file_id == file]
     assert declared.spec.recipe is not None and declared.spec.recipe.command == "make"
+
+
+def test_a_task_that_takes_one_which_is_the_same_as_one_made_before_has_it_at_once() -> None:
+    # given a file that was made, and is still there
+    world = World(workers=2)
+    first = minitask(world)
+    world.submit((first,))
+    world.settle()
+    # when a task takes another of the same definition, and a file that is not there yet
+    second, late = minitask(world), world.local_file(bind=False)
+    tasks = [world.submit((second,)), world.submit((minitask(world), late))]
+    assert [world.state_of(task) for task in tasks] == ["staged", "waiting"]
+    world.bind(late)
+    world.settle()
+    # then nothing is made a second time
+    assert [outcome(world, task) for task in tasks] == [Outcome.SUCCESS] * 2 and runs(world) == 1

@@ -62,11 +62,13 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
     for file_id in record.inputs:
         file = state.files.by_id[file_id]
         if file.object_id is None or not state.files.can_be_had(state.files.objects[file.object_id]):
-            record.unmet = added(record.unmet, file_requirement(file_id))
-            file.waiting.add(record.task_id)
             if file.failure is None:
                 recovery.remake(state, file)
-            else:
+                if state.files.is_available(file_id):
+                    continue  # It is the same as one that was made before.
+            record.unmet = added(record.unmet, file_requirement(file_id))
+            file.waiting.add(record.task_id)
+            if file.failure is not None:
                 state.doom(record.task_id, *file.failure)  # It could be had when the task was submitted.
 
 
