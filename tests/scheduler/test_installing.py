@@ -348,3 +348,21 @@ def test_one_that_fits_no_worker_is_an_error_soon() -> None:
     world.pass_time(1)
     world.pass_time(world.settings.no_fit_grace_s)
     assert world.results[task].outcome is Outcome.NO_WORKER_FITS
+
+
+def test_a_call_that_is_queued_ahead_lets_others_of_its_library_have_the_slots_that_it_opens() -> None:
+    # given calls of a library, some of which are known to be short, and a more urgent task
+    world = World()
+    library = install(world, request=Request(cores=1), slots=3)
+    short = {"policy": Policy(category="short")}
+    record = world.core.state.tasks.by_id[call(world, library, **short)]
+    for _ in range(50):
+        world.core.state.placement.durations.observe(record.body, 0.001)
+    world.say(m.CancelTasks((record.task_id,)))
+    urgent = world.submit(priority=1)
+    calls_of_all = [call(world, library), call(world, library, **short)]
+    # when a worker comes that has room for the urgent task alone, behind which the short call is queued
+    world.join(cores=1)
+    world.pass_time(1)
+    # then the other call goes there, too: the library is loaded then, and has slots
+    assert states(world, [urgent, *calls_of_all]) == ["staged"] * 3

@@ -68,6 +68,7 @@ class Placement:
         self._sequence = 0
         self._strict: set[FileId] = set()  # of all shapes
         self.reserved: dict[WorkerId, Reservation] = {}  # of those that have one
+        self._called: set[Shape] = set()  # those of libraries of which calls were given to workers in this look
         self.due = False  # something has changed that may let a task find a worker
         self._timed: list[Shape] = []  # those to which the time matters
         self._now = 0.0
@@ -169,18 +170,27 @@ class Placement:
         for shape in self._timed:
             shape.now = now
         changes, pushed = self.loads.changes, self._sequence
+        self._called.clear()
         heads = self.heads(tasks)
         passed: list[Shape] = []
         assigned = self._fill(heads, passed, tasks, room) if len(self.loads.moved) == 1 else 0
         if heads:
             assigned += self._pair(heads, passed, tasks, room)
         # Each assignment loads one worker. Whatever else has happened meanwhile may have made room, or a task ready.
-        self.due = (self.loads.changes - changes, self._sequence - pushed) != (assigned, 0)
+        self.due = (self.loads.changes - changes, self._sequence - pushed) != (assigned, 0) or self._opened_slots()
         if not self.due:
             self._looked = looked = self.loads.changes
             self.loads.moved.clear()
             for fit in passed:
                 fit.seen = looked  # Who was given tasks since has less room than before.
+
+    def _opened_slots(self) -> bool:
+        """Whether a call has come to a worker where others of its library, of another shape, may have slots now."""
+        if not self._called:
+            return False
+        given = {shape.library.number for shape in self._called if shape.library is not None}
+        waiting = [each for each in self._waiting if each.library is not None and each.library.number in given]
+        return any(len(self._called) > 1 or shape not in self._called for shape in waiting)
 
     def heads(self, tasks: dict[TaskId, TaskRecord]) -> list[Head]:
         """The first tasks of the queues of which more may run; most are as at the last look, which costs no call."""
@@ -259,6 +269,8 @@ class Placement:
         room.assign(given, worker, allotment)
         if given.attempt is None:
             return False  # An input was lost while it was ready: it waits again, and nobody has less room.
+        if head.fit.library is not None:
+            self._called.add(head.fit)
         if worker.reserved is not None and worker.reserved.shape == head.fit.key:
             self.release(worker)
         return True
