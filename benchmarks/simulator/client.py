@@ -58,7 +58,7 @@ class SimulatedClient:
         return self.declare(FileKind.BUFFER, data=data)
 
     def declare(self, kind: FileKind, **fields: Any) -> FileId:
-        file_id = FileId(self._number())
+        file_id = FileId(self.number())
         fields = {"cache": CacheLevel.WORKFLOW, "label": f"{kind.value} {file_id}", **fields}
         self.say(wire.DeclareFiles((FileSpec(file_id, kind, **fields),)))
         return file_id
@@ -66,13 +66,14 @@ class SimulatedClient:
     def task(self, **fields: Any) -> TaskSpec:
         """A task to be submitted, with a number of its own."""
         fields.setdefault("kind", TaskKind.COMMAND)
-        return TaskSpec(TaskId(self._number()), **fields)
+        return TaskSpec(TaskId(self.number()), **fields)
 
     def submit(self, *tasks: TaskSpec) -> None:
         """In one message, and so in one step of the scheduler."""
         self.say(wire.SubmitTasks(tasks))
 
-    def _number(self) -> int:
+    def number(self) -> int:
+        """Of a task or a file of its own."""
         assert self._index is not None, "the manager has not welcomed this client"
         self._counter += 1
         return numbered(self._index, self._counter)

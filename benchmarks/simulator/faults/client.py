@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.simulator.client import SimulatedClient
-from vine.names import ClientId, HostId, TaskId
+from vine.names import ClientId, FileId, HostId, TaskId
 from vine.wire import messages as wire
 from vine.wire.parts import TaskSpec
 
@@ -18,7 +18,9 @@ class FaultyClient(SimulatedClient):
         self.name = name
         self._on_forgotten = on_forgotten
         self.open: set[TaskId] = set()
+        self.recipes: set[TaskId] = set()  # tasks of files: their ends are told, and nobody waits for them
         self.answered: set[TaskId] = set()  # whose results were brought, or are told to be gone
+        self.brought: set[FileId] = set()  # files of which that is so
 
     def hello(self) -> wire.ClientHello:
         return wire.ClientHello(ClientId(self.name), HostId("host-manager"), "3.11")
@@ -34,7 +36,9 @@ class FaultyClient(SimulatedClient):
         super().hear(message)
         if isinstance(message, wire.TasksEnded):
             ended = {result.task_id for result in message.results}
-            assert ended <= self.open, "the end of a task was told that nobody waits for"
+            assert ended <= self.open | self.recipes, "the end of a task was told that nobody waits for"
             self.open -= ended
         elif isinstance(message, wire.ResultBrought):
             self.answered.add(message.task_id)
+        elif isinstance(message, wire.FileBrought):
+            self.brought.add(message.file_id)

@@ -108,7 +108,7 @@ class Run:
             result = client.results[task_id]
             fine = result.outcome is Outcome.SUCCESS or (calm and result.outcome in _ASKED_FOR)
             assert fine, f"nothing breaks, and task {task_id} ends with {result.outcome}: {result.message}"
-        self._await(lambda: work.requests <= client.spread.keys() and work.brought <= client.answered)
+        self._await(lambda: not _unanswered(client, work))
 
     def _knows_one_client(self) -> bool:
         manager, client = self.cluster.manager, self.cluster.client
@@ -156,10 +156,18 @@ class Run:
         if some:
             return "; ".join(f"task {task_id}: {why}" for task_id, why in zip(some, reasons, strict=True))
         work = self._works[-1]
-        return f"broadcasts {work.requests - client.spread.keys()}, results {work.brought - client.answered}"
+        return f"nobody answers for {_unanswered(client, work)}"
 
 
-_ASKED_FOR = frozenset({Outcome.CANCELLED, Outcome.DEPENDENCY_FAILED, Outcome.INPUT_MISSING})
+_ASKED_FOR = frozenset(  # what programs do to themselves
+    {Outcome.CANCELLED, Outcome.DEPENDENCY_FAILED, Outcome.INPUT_MISSING, Outcome.LIBRARY_MISSING}
+)
+
+
+def _unanswered(client: FaultyClient, work: Work) -> set[int]:
+    """The broadcasts, results and files that the program has asked for, and has not heard of."""
+    lacking: set[int] = work.requests - client.spread.keys()
+    return lacking | (work.brought - client.answered) | (work.brought_files - client.brought)
 
 
 def _place_of(failure: BaseException) -> str:

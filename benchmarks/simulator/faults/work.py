@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.simulator.bodies import Body
-from benchmarks.simulator.client import SimulatedClient
+from benchmarks.simulator.faults.client import FaultyClient
 from benchmarks.simulator.faults.weather import Weather
 from vine.names import AttemptId, FileId, TaskId
 from vine.wire import messages as wire
@@ -18,6 +18,8 @@ from vine.wire.parts import (
     CategoryMode,
     CategorySpec,
     FileKind,
+    FileSpec,
+    HostStanding,
     LibrarySpec,
     Mount,
     Outcome,
@@ -73,7 +75,7 @@ class Behaviours:
 class Work:
     """One client's program. Each `step` says one thing to the manager, and what was said before matters."""
 
-    def __init__(self, client: SimulatedClient, say: Callable[[wire.FromClient], None], dice: random.Random,
+    def __init__(self, client: FaultyClient, say: Callable[[wire.FromClient], None], dice: random.Random,
                  behaviours: Behaviours, tasks_max: int, worker_cores: int) -> None:  # fmt: skip
         self._client = client
         self._say = say
@@ -86,12 +88,14 @@ class Work:
         self.tasks: list[TaskId] = []
         self.usable: list[TaskId] = []  # whose results have not been forgotten
         self.libraries: list[FileId] = []
-        self.brought: set[TaskId] = set()
+        self.brought: set[TaskId] = set()  # results that were asked for
+        self.brought_files: set[FileId] = set()  # ... and files
         self.requests: set[int] = set()
-        self._steps: list[tuple[int, Callable[[], None]]] = [
+        self._steps: list[tuple[float, Callable[[], None]]] = [
             (12, self._submit), (4, self._declare), (1, self._cancel), (1, self._forget_result), (1, self._forget_file),
             (1, self._replicate), (1, self._broadcast), (1, self._bring), (1, self._keep), (1, self._prune),
-            (1, self._install), (1, self._set_category), (2, self._submit_many),
+            (1, self._install), (1, self._set_category), (2, self._submit_many), (1, self._bring_file),
+            (0.3, self._remove_library), (0.3, self._close_hosts),
         ]  # fmt: skip
 
     def step(self) -> None:
@@ -102,17 +106,31 @@ class Work:
 
     def _declare(self) -> None:
         dice, client, level = self._dice, self._client, self._dice.choice(_LEVELS)
-        kind = dice.choice(["buffer", "local", "local", "untar", "url", "untar of url"])
+        kind = dice.choice(["buffer", "local", "local", "untar", "url", "untar of url", "minitask"])
         if kind == "buffer":
             self.files.append(client.declare(FileKind.BUFFER, data=b"data %d" % dice.randrange(4), cache=level))
         elif kind in ("local", "untar"):
             name, chunks = f"file{dice.randrange(6)}", dice.choice([1, 2, 3, 6, 12])
             file_id, _ = client.local_file(f"{name}-{chunks}", chunks * _CHUNK, cache=level)
             self.files.append(file_id)
-        elif len(self.files) < 30:
+        elif kind == "minitask":
+            self.files.append(self._minitask(level))
+        else:
             self.files.append(client.declare(FileKind.URL, url=f"https://url{dice.randrange(3)}", cache=level))
         if kind.startswith("untar") and self.files:
             self.files.append(client.declare(FileKind.UNTAR, source=self.files[-1], cache=level))
+
+    def _minitask(self, level: CacheLevel) -> FileId:
+        """A file that is made by a task of its own when it is first needed."""
+        file_id = FileId(self._client.number())
+        inputs = tuple(Mount(taken, f"in{i}") for i, taken in enumerate(self._some(self.files, 2)))
+        recipe = self._client.task(
+            command=f"make {self._dice.randrange(3)}", inputs=inputs, outputs=(Mount(file_id, "out"),)
+        )
+        self._behaviours.of_task[recipe.task_id] = Behaviour(0.1, output_bytes=2 * _CHUNK)
+        self._client.recipes.add(recipe.task_id)
+        self._say(wire.DeclareFiles((FileSpec(file_id, FileKind.MINITASK, level, "minitask", recipe=recipe),)))
+        return file_id
 
     def _some(self, items: list[Any], most: int) -> list[Any]:
         return self._dice.sample(items, min(len(items), self._dice.randint(0, most)))
@@ -120,6 +138,7 @@ class Work:
     def _forget_file(self) -> None:
         if self.files and self._dice.random() < 0.5:
             file_id = self.files.pop(self._dice.randrange(len(self.files)))
+            self.brought_files.discard(file_id)
             self._say(wire.ForgetFiles((file_id,)))
 
     def _replicate(self) -> None:
@@ -129,6 +148,12 @@ class Work:
     def _broadcast(self) -> None:
         if self.files:
             self.requests.add(self._client.broadcast(self._dice.choice(self.files)))
+
+    def _bring_file(self) -> None:
+        if self.files:
+            file_id = self._dice.choice(self.files)
+            self._say(wire.BringFile(file_id))
+            self.brought_files.add(file_id)
 
     def _prune(self) -> None:
         if self.files or self.temps:
@@ -201,6 +226,14 @@ class Work:
             slots = self._dice.choice([None, 1, 2])
             self._say(wire.InstallLibrary(LibrarySpec(number, "lib", ("f",), None, request, slots)))
             self.libraries.append(number)
+
+    def _remove_library(self) -> None:
+        if self.libraries:
+            self._say(wire.RemoveLibrary(self._dice.choice(self.libraries)))
+
+    def _close_hosts(self) -> None:
+        standing = self._dice.choice([HostStanding.BLOCKED, HostStanding.OPEN])
+        self._say(wire.SetHosts((f"w{self._dice.randrange(3)}",), standing, self._dice.choice([1.0, 5.0])))
 
     def _set_category(self) -> None:
         mode, most = self._dice.choice(list(CategoryMode)), self._dice.choice([None, 1, 2])
