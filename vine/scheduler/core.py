@@ -201,6 +201,7 @@ class Scheduler:
         installing.keep(state)
         state.placement.discard_ended(state.tasks.by_id)
         fleet.fail_what_fits_nowhere(state)
+        fleet.try_again_where_avoided(state)
         replicating.ask_again(state)
         reservations.renew(state)
         prefetching.clean(state)
@@ -438,7 +439,7 @@ class Scheduler:
         self.state.prefetches.open(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: WorkerBye) -> None:
-        self._lose(worker.peer, message.reason or "left")
+        recovery.worker_lost(self.state, worker, message.reason or "left", in_order=True)
 
     # --- factories -----------------------------------------------------------------------------
 

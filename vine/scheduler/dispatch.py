@@ -15,7 +15,7 @@ from vine.scheduler.loads import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, removed
-from vine.scheduler.workers import WorkerRecord
+from vine.scheduler.workers import WorkerRecord, has_features
 from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources, TaskKind
 
 if TYPE_CHECKING:
@@ -200,6 +200,16 @@ def _results(state: State, record: TaskRecord) -> list[ObjectRecord]:
         if dependency.value_object is not None:
             found.append(state.files.objects[dependency.value_object])
     return found
+
+
+def suits_another(state: State, record: TaskRecord) -> bool:
+    """Whether there is a worker that the task does not avoid and that could run it, were it empty."""
+    shape = state.placement.shape_of(record)
+    others = state.workers.keys() - record.avoid
+    if shape.strict:
+        others &= places_of(state, shape)
+    there = [state.workers[worker_id] for worker_id in others]
+    return any(shape.allotment(w.capacity) is not None and has_features(w, shape.features) for w in there)
 
 
 def needed_objects(state: State, record: TaskRecord) -> Iterator[ObjectRecord]:

@@ -152,6 +152,17 @@ def fail_what_fits_nowhere(state: State) -> None:
                     state.doom(task_id, outcome, named)
 
 
+def try_again_where_avoided(state: State) -> None:
+    """Whoever is left is better than nobody: where a task's data could not be had is counted, and so comes to an end.
+
+    Only the heads of queues are looked at, each time that this is called.
+    """
+    for head in state.placement.heads(state.tasks.by_id):
+        if head.record.avoid and not dispatch.suits_another(state, head.record):
+            head.record.avoid = frozenset()
+            state.placement.due = True
+
+
 def _fits_somewhere(state: State, shape: Shape) -> bool:
     if shape.strict:  # Workers that come have none of its inputs.
         return any(suits(state.workers[worker_id], shape) for worker_id in dispatch.places_of(state, shape))

@@ -26,7 +26,7 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
 from vine.scheduler.tasks import TaskRecord, TaskState, added
-from vine.scheduler.workers import WorkerRecord, has_features
+from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import FetchFault, FileKind, Outcome, TaskKind
 from vine.wire.worker_messages import DropObjects
 
@@ -38,7 +38,7 @@ _MADE_AGAIN = frozenset({FileKind.TEMP, FileKind.MINITASK})
 _COPY_BAD = frozenset({FetchFault.BAD_CHUNKS, FetchFault.SOURCE_REFUSED, FetchFault.SOURCE_CHANGED})
 
 
-def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
+def worker_lost(state: State, worker: WorkerRecord, reason: str, in_order: bool = False) -> None:
     """The worker is gone: its tasks run elsewhere, its copies do not count, its flows begin anew."""
     worker_id = worker.worker_id
     del state.workers[worker_id]
@@ -67,7 +67,8 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str) -> None:
     theirs = list(worker.attempts.values())
     theirs += [state.tasks.by_id[task_id] for task_id in sorted(worker.collecting)]
     for record in theirs:
-        _drop_lost_attempt(state, record, reason)
+        # That it leaves in order is no fault of a task, unless that ran and would take longer than workers stay.
+        _drop_lost_attempt(state, record, reason, not (in_order and record.state is TaskState.STAGED))
     for record in theirs:  # What one of them has to be made anew for must not find the others still there.
         _go_on_elsewhere(state, record, worker_id, reason)
     for transfer in [t for t in state.transfers.active.values() if worker_id in t.sources]:
@@ -85,12 +86,12 @@ def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason:
     _go_on_elsewhere(state, record, worker_id, reason)
 
 
-def _drop_lost_attempt(state: State, record: TaskRecord, reason: str) -> None:
+def _drop_lost_attempt(state: State, record: TaskRecord, reason: str, counts: bool = True) -> None:
     assert record.attempt is not None
     collecting.stop_collecting(state, record)
     attempt = state.drop_attempt(record)
     state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
-    record.losses += 1
+    record.losses += counts
 
 
 def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
@@ -224,7 +225,7 @@ def place_elsewhere(
     else:
         record.misplacements += 1
         record.avoid = added(record.avoid, worker.worker_id)
-    nowhere_left = not _suits_another(state, record)
+    nowhere_left = not dispatch.suits_another(state, record)
     if record.cancel_requested:
         completion.end(state, record, *record.cancelled_as)
     elif is_forsaken(record):
@@ -235,16 +236,6 @@ def place_elsewhere(
         completion.end(state, record, outcome, message)
     else:
         dispatch.reconsider(state, record)
-
-
-def _suits_another(state: State, record: TaskRecord) -> bool:
-    """Whether there is a worker that the task does not avoid and that could run it, were it empty."""
-    shape = state.placement.shape_of(record)
-    others = state.workers.keys() - record.avoid
-    if shape.strict:
-        others &= dispatch.places_of(state, shape)
-    there = [state.workers[worker_id] for worker_id in others]
-    return any(shape.allotment(w.capacity) is not None and has_features(w, shape.features) for w in there)
 
 
 def is_forsaken(record: TaskRecord) -> bool:
