@@ -99,3 +99,17 @@ def test_one_whose_input_was_lost_while_it_waited_stages_again() -> None:
     world.wait(config.calls_ahead_s * 2)
     world.hear(act.BodyReturned(AttemptId(1, 4)), act.BodyEnded(AttemptId(1, 2), FINE))
     assert starts(world.hear(act.Kept(DATA))) == [4]
+
+
+def test_nobody_is_handed_on_at_the_moment_at_which_he_would_be_asked_back() -> None:
+    # given two bodies that began at a time at which sums and differences are rounded to different sides
+    world = World()
+    world.run(command(1))
+    world.wait(0.001)
+    world.hear(act.BodyEnded(AttemptId(1, 1), FINE))
+    world.now = started_s = 0.1
+    world.run(command(2), command(3))
+    world.now += config.calls_ahead_s
+    assert world.now - started_s < config.calls_ahead_s
+    # then who comes at the moment at which they turn out to be long waits for his turn
+    assert not behind(world.run(command(4)))

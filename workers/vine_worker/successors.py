@@ -48,7 +48,7 @@ class Successors:
                 key not in self._next
                 and grant.resources == attempt.assignment.allotment
                 and running.stop is None
-                and self._board.now - running.started_s < config.calls_ahead_s
+                and self._board.now < self._due_s(key)  # As it is asked back: else it might go to and fro.
             ):
                 attempt.move(State.HANDED)
                 self._next[key] = attempt
