@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from benchmarks.simulator.clock import Clock
 from benchmarks.simulator.content import manifest_of
@@ -56,11 +58,26 @@ class Programs:
         self._host_start_s = host_start_s
         self._tell = tell
         self._running: set[AttemptId] = set()
+        self._behind: dict[AttemptId, act.StartBody] = {}  # what waits behind each that runs
         self._hosts: dict[int, Host] = {}
 
     # --- commands and fresh interpreters ---
 
     def start(self, action: act.StartBody) -> None:
+        """Now, or when the one ends that it waits behind."""
+        if action.behind in self._running:
+            self._behind[action.behind] = action
+        else:
+            self.begin_body(action)
+
+    def take_back_body(self, action: act.TakeBackBody) -> None:
+        for before, waiting in self._behind.items():
+            if waiting.assignment.attempt == action.attempt:
+                del self._behind[before]
+                self._tell(act.BodyReturned(action.attempt))
+                return
+
+    def begin_body(self, action: act.StartBody) -> None:
         attempt, body = action.assignment.attempt, self._bodies(action.assignment)
         self._running.add(attempt)
         exit_code, start_s = 0 if body.outcome is Outcome.SUCCESS else 1, self._clock.now()
@@ -79,6 +96,8 @@ class Programs:
         if attempt in self._running:
             self._running.remove(attempt)
             self._tell(act.BodyEnded(attempt, ending))
+            if (following := self._behind.pop(attempt, None)) is not None:
+                self.begin_body(following)
 
     def collect(self, action: act.Collect) -> None:
         made, body, attempt = [], self._bodies(action.assignment), action.assignment.attempt

@@ -89,7 +89,9 @@ class SimulatedWorker:
             act.RemoveObjects: self._remove,
             act.StartBody: programs.start,
             act.KillBody: programs.kill,
+            act.TakeBackBody: programs.take_back_body,
             act.MeasureUse: _nothing,  # What bodies use is known here from the start.
+            act.LookAtOutputs: _nothing,  # No output is watched here.
             act.Collect: programs.collect,
             act.StartHost: programs.start_host,
             act.RunCall: programs.run_call,

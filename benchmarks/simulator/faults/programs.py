@@ -39,9 +39,9 @@ class FaultyPrograms(Programs):
 
     # --- commands and interpreters ---
 
-    def start(self, action: act.StartBody) -> None:
+    def begin_body(self, action: act.StartBody) -> None:
         self._watch.begins(action.assignment)
-        super().start(action)
+        super().begin_body(action)
 
     def _end(self, attempt: AttemptId, ending: act.Ending) -> None:
         self._watch.ends(attempt)

@@ -184,7 +184,7 @@ class Work:
             "policy": Policy(category=dice.choice("ab")) if dice.random() < 0.2 else None,
             **fields,
         })  # fmt: skip
-        run_s, value = dice.choice([0.01, 0.01, 0.05, 0.3, 1.0]), dice.choice([0, 0, 2 * _CHUNK])
+        run_s, value = dice.choice([0.002, 0.01, 0.05, 0.3, 1.0]), dice.choice([0, 0, 2 * _CHUNK])
         self._behaviours.of_task[spec.task_id] = Behaviour(run_s, value, dice.choice([_CHUNK, 5 * _CHUNK]))
         self._client.submit(spec)
         self.tasks.append(spec.task_id)

@@ -135,3 +135,16 @@ def test_what_is_killed_while_it_waits_ends_once() -> None:
     world.clock.after(1.0, lambda: world.programs.kill(act.KillBody(AttemptId(1, 1), force=True)))
     world.clock.run()
     assert [now for _, now in world.told] == [1.0]
+
+
+def test_a_body_that_waits_behind_another_begins_as_that_ends_unless_it_is_taken_back(world: World) -> None:
+    grant = Grant(Resources(1), ())
+    first, second, third = (assignment(number, TaskKind.COMMAND) for number in (1, 2, 3))
+    world.programs.start(act.StartBody(first, grant))
+    world.programs.start(act.StartBody(second, grant, behind=first.attempt))
+    world.clock.run(end_s=1.5)
+    world.programs.start(act.StartBody(third, grant, behind=second.attempt))
+    world.programs.take_back_body(act.TakeBackBody(third.attempt))
+    world.clock.run()
+    told = [(type(event), time_s) for event, time_s in world.told]
+    assert told == [(act.BodyEnded, 1.0), (act.BodyReturned, 1.0), (act.BodyEnded, 3.0)]
