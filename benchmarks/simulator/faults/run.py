@@ -64,6 +64,7 @@ class Run:
         cluster.weather.clear()
         for work in self._works:
             work.tasks_left = 0
+        self._await(lambda: not any(each.process.standing for each in cluster.workers.values()))
         self._await(lambda: cluster.client is not None and cluster.client.is_welcome and not cluster.client.open)
         self._last_wave(calm)
         self._check_at_rest()
