@@ -120,7 +120,7 @@ class Oracle:
             check.check(state)
         else:
             workers = {action.peer for action in done if isinstance(action, actions.Send)} & state.worker_of.keys()
-            check.check_touched(state, touched, [state.worker_of[peer] for peer in workers])
+            check.check_touched(state, touched, [state.worker_of[peer].worker_id for peer in workers])
 
 
 def check_node(node: SimulatedNode, extra: int = 0) -> None:
@@ -134,7 +134,7 @@ def check_forgotten(state: State) -> None:
     """Nothing is left of a client that has gone, and of its work."""
     left: dict[str, Sized] = {
         "tasks": state.tasks.by_id,
-        "attempts": state.tasks.by_attempt,
+        "attempts": [attempt_id for worker in state.workers.values() for attempt_id in worker.attempts],
         "files": state.files.by_id,
         "objects": state.files.objects,
         "transfers": state.transfers.active,

@@ -18,7 +18,7 @@ from vine.scheduler.state import State
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.landing import Landing
-from vine.wire.parts import AttemptResult, FileKind, Resources
+from vine.wire.parts import AttemptResult, FileKind
 from vine.wire.session import Header, Session, Verdict
 from vine.wire.worker_messages import FetchObject
 from vine_worker.arrivals import Arrivals
@@ -103,15 +103,7 @@ def a_worker_does_not_stop_what_it_is_told_to(patch: Patch) -> None:
 
 @planted
 def what_an_attempt_had_is_not_given_back(patch: Patch) -> None:
-    release = WorkerRecord.release
-
-    def kept(self: WorkerRecord, attempt: AttemptId, now: float) -> Resources:
-        used, allotment = self.used, release(self, attempt, now)
-        if self.attempts:
-            self.used = used
-        return allotment
-
-    patch.setattr(WorkerRecord, "release", kept)
+    patch.setattr(WorkerRecord, "_subtract", nothing)
 
 
 @planted
