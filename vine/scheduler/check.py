@@ -113,7 +113,8 @@ def _check_worker(state: State, worker: WorkerRecord) -> None:
         assert (record.attempt.attempt_id, record.attempt.worker) == (attempt_id, worker_id)
         assert record.state in (TaskState.STAGED, TaskState.RUNNING)
         for file_id in record.inputs:
-            assert state.files.object_of(file_id) is not None, f"task {record.task_id} lost input {file_id}"
+            is_there = state.files.object_of(file_id) is not None or record.state is TaskState.RUNNING
+            assert is_there, f"task {record.task_id} lost input {file_id}"
         for known in dispatch.needed_objects(state, record) if record.state is TaskState.STAGED else ():
             there = known.object_id in worker.holds or staging.comes(state, worker, known.object_id)
             assert there, f"task {record.task_id} waits on {worker_id} for {known.object_id}, which nobody brings"
