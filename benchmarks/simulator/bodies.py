@@ -95,9 +95,9 @@ class Programs:
     def _end(self, attempt: AttemptId, ending: act.Ending) -> None:
         if attempt in self._running:
             self._running.remove(attempt)
-            self._tell(act.BodyEnded(attempt, ending))
             if (following := self._behind.pop(attempt, None)) is not None:
                 self.begin_body(following)
+            self._tell(act.BodyEnded(attempt, ending))
 
     def collect(self, action: act.Collect) -> None:
         made, body, attempt = [], self._bodies(action.assignment), action.assignment.attempt
