@@ -53,9 +53,10 @@ def test_a_seed_that_finds_something_prints_the_command_that_repeats_it(
 ) -> None:
     monkeypatch.setattr(recovery, "object_evicted", lambda state, worker, object_id: None)
     assert main(["--seeds", "20", "--failures", "1"]) == 1
-    command = next(line for line in capsys.readouterr().out.splitlines() if "--seed " in line).split()
-    assert main(command[3:]) == 1
-    assert "is said to hold" in (again := capsys.readouterr().out) and "manager says" in again
+    found, command, _ = capsys.readouterr().out.splitlines()
+    assert command.split()[:3] == ["python", "-m", "benchmarks.simulator.faults"]
+    assert main(command.split()[3:]) == 1
+    assert found in (again := capsys.readouterr().out).splitlines() and "manager says" in again
 
 
 def test_seeds_that_find_nothing_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
