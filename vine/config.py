@@ -221,11 +221,24 @@ linger_s = 0.2  # ... and what is still queued for the network has so long to le
 
 # --- the factory ---
 workers_max = 100_000  # Of a factory or a broadcast; ten times what the manager is measured with: more is a slip.
-idle_timeout_s = 60.0  # A worker in surplus is released after this; starting it again costs its cache.
-worker_young_s = 10.0  # A worker that ends unasked at this age or less has found something broken.
-launch_backoff_s = 1.0  # The first pause after a young death; each further one doubles it ...
+idle_timeout_s = 60.0  # Workers in surplus for so long are released; starting one again costs its cache.
+factory_cycle_s = 10.0  # Between two looks at a batch system: its administrators ask for no more.
+worker_young_s = 10.0  # A worker that ends unasked so soon after it came has found something broken.
+worker_start_max_s = 600.0  # From a job's start until its worker is heard: cold shared disks may take minutes.
+launch_backoff_s = 1.0  # The first pause after a young death or a refusal; each further one doubles it ...
 launch_backoff_max_s = 60.0  # ... up to this: a repaired machine is noticed within a minute.
+launch_batch_max = 1000  # Workers in one submission: what Slurm takes in one array unless its configuration says more.
 worker_stop_grace_s = 8.0  # From SIGTERM to SIGKILL for a worker, which stops its tasks and clears its disk first.
+batch_look_first_s = 1.0  # After a submission or a removal the batch system is looked at so soon, then ever later.
+batch_command_max_s = 60.0  # A command of the batch system that takes longer has failed.
+batch_release_max_s = 30.0  # At its end a factory waits so long for its jobs to be gone, and names those that are not.
+batch_release_look_s = 0.2  # ... and looks so often.
+batch_jobs_a_command = 500  # Named on one command line: far below the kernel's limit.
+batch_memory_mb = 2000.0  # Of a worker's memory for each core, where nothing was said: what most nodes have at least.
+batch_disk_mb = 5000.0  # ... and of its disk.
+wall_reserve_s = 30.0  # A job's last seconds, in which its worker leaves: from SIGTERM to SIGKILL Slurm gives as many.
+wall_drain_s = 60.0  # Before the end of its wall time a worker gets no more tasks for so long ...
+wall_drain_share = 0.1  # ... or for this share of it, if that is less.
 
 # --- client ---
 queued_submissions_max = 100_000  # `submit` blocks above this many unsent tasks.

@@ -1,49 +1,49 @@
-"""What does the factory process do: hear the manager's demand, and launch and release as the policy says."""
+"""What does the factory process do: hear manager and batch system, and launch and release as the policy says."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
-import re
+import queue
 import signal
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import zmq
 
 from vine import config
+from vine.errors import UsageError
+from vine.factory_options import FactoryOptions
 from vine.names import WorkerId
 from vine.wire import messages as wire
 from vine.wire.keys import load_connection
 from vine.wire.link import Link
-from vine.wire.parts import Request, Role
+from vine.wire.parts import Resources, Role
 from vine.wire.sockets import make_context
-from vine_factory.launchers.interface import LaunchFailed
-from vine_factory.launchers.local import LocalLauncher, measure_machine, share_of_machine
-from vine_factory.policy import Action, FleetLimits, FleetPolicy, Launch, Release
+from vine_factory import batch
+from vine_factory.launchers.choice import launcher_for, plan_for
+from vine_factory.place import FactoryPlace
+from vine_factory.policy import Action, Cancel, Drain, FleetLimits, FleetPolicy, Keep, Launch
+from vine_factory.settings import Settings, WatchedOptions
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What the command line says."""
-
-    connection: Path
-    batch_type: str
-    min_workers: int
-    max_workers: int
-    size: Request  # of each worker
-    features: tuple[str, ...]  # ... and what it offers besides
-    idle_timeout_s: float
-    workspace: Path | None
-    parent_fd: int | None
+def limits_of(options: FactoryOptions, size: Resources) -> FleetLimits:
+    return FleetLimits(
+        min_workers=options.min_workers,
+        max_workers=options.most_workers,
+        capacity=size,
+        idle_timeout_s=options.idle_timeout,
+        workers_per_cycle=options.workers_per_cycle,
+        cycle_s=options.cycle,
+        tasks_per_worker=options.tasks_per_worker,
+        within_capacity=options.capacity,
+    )
 
 
 class Factory:
@@ -51,54 +51,77 @@ class Factory:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._options = WatchedOptions(settings)
+        options = self._options.current
         connection = load_connection(settings.connection, Role.FACTORY)
-        machine = measure_machine(settings.workspace or Path(tempfile.gettempdir()))
-        self._size = share_of_machine(machine, settings.max_workers, settings.size)
-        self._name = f"{_plain(os.uname().nodename)}-{os.getpid()}"
-        limits = FleetLimits(settings.min_workers, settings.max_workers, self._size, settings.idle_timeout_s)
-        self._policy = FleetPolicy(limits, self._name)
-        # The same files as the workers' own logs: whatever went wrong stands in one place.
-        self._launcher = LocalLauncher(connection.run_dir / "logs", settings.parent_fd, settings.size.gpus or 0.0)
+        self._name = options.name or options.batch_type
+        self._place = FactoryPlace(connection.run_dir, self._name)
+        connection_file = settings.connection.absolute()
+        self._plan = plan_for(options, connection_file, connection, self._place.folder)
+        limits = limits_of(options, self._plan.size)
+        self._policy = FleetPolicy(limits, f"{self._name}-{self._place.generation}")
+        self._events: queue.SimpleQueue[batch.Event] = queue.SimpleQueue()
+        self._woken_fd, self._wake_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ending: str | None = None
         self._now = time.monotonic()
+        self._options_due = self._now + config.heartbeat_interval_s
         self._trouble = ""
+        self._silent_trouble = ""  # of a batch system that does not answer
         self._told: wire.FactoryStatus | None = None
+        self._ready = False
         self._context = make_context()
         self._link = Link(self._context, connection, wire.ToFactory, self._hello, self._now)
+        launcher = launcher_for(self._plan, connection.run_dir, settings.parent_fd)
+        self._batch = batch.BatchThread(launcher, options.cycle, self._post)
         self._on_message: dict[type[Any], Callable[[Any], None]] = {
-            wire.FactoryWelcome: lambda message: log.info("admitted to run %s", message.run_id),
+            wire.FactoryWelcome: self._welcomed,
             wire.FleetDemand: lambda message: self._do(self._policy.demand(message, self._now)),
             wire.EndFactory: lambda message: self._end(message.reason),
         }
-        self._do_action: dict[type[Action], Callable[[Any], None]] = {Launch: self._launch, Release: self._release}
+        self._on_event: dict[type[batch.Event], Callable[[Any], None]] = {
+            batch.Submitted: self._submitted,
+            batch.Refused: self._refused,
+            batch.Listed: self._listed,
+            batch.Unanswered: self._unanswered,
+        }
+        self._do_action: dict[type[Action], Callable[[Any], None]] = {
+            Launch: self._launch,
+            Drain: lambda action: log.info("%s gets no more tasks: not needed any more", action.worker_id),
+            Keep: lambda action: log.info("%s is needed again", action.worker_id),
+            Cancel: self._cancel,
+        }
 
     def run(self) -> None:
         """Keeps the fleet until somebody says that it is the end; VineError where that is not as it should be."""
         logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s vine-factory: %(message)s")
-        wake_fd, signal_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._listen_to_signals(signal_fd)
+        self._listen_to_signals()
         try:
-            self._loop(wake_fd)
+            self._loop()
             log.info("ending: %s", self._ending)
         finally:
-            self._launcher.close()
-            self._link.close()
-            self._context.term()
-            signal.set_wakeup_fd(-1)
-            os.close(wake_fd)
-            os.close(signal_fd)
+            self._close()
 
-    def _loop(self, wake_fd: int) -> None:
+    def _close(self) -> None:
+        left = self._batch.close()
+        if left:
+            log.error("these may still be there: %s", ", ".join(sorted(left)))
+        self._link.close()
+        self._context.term()
+        signal.set_wakeup_fd(-1)
+        for descriptor in (self._woken_fd, self._wake_fd):
+            os.close(descriptor)
+        self._place.close()
+
+    def _loop(self) -> None:
         poller = zmq.Poller()
-        for readable in (*self._link.sockets, wake_fd):
+        for readable in (*self._link.sockets, self._woken_fd):
             poller.register(readable, zmq.POLLIN)
         if self._settings.parent_fd is not None:
             poller.register(self._settings.parent_fd, zmq.POLLIN)
-        self._do(self._policy.tick(self._now))
         while self._ending is None:
             ready = dict(poller.poll(self._patience_ms()))
-            if wake_fd in ready:
-                _drain(wake_fd)
+            if self._woken_fd in ready:
+                _drain(self._woken_fd)
             if self._settings.parent_fd in ready:
                 self._end("the program that started it is gone")
             self._now = time.monotonic()
@@ -106,9 +129,8 @@ class Factory:
 
     def _patience_ms(self) -> int:
         """How long nothing need be done."""
-        deadline = self._link.deadline()
-        ours = self._policy.next_deadline()
-        left_s = (deadline if ours is None else min(deadline, ours)) - time.monotonic()
+        due = [self._link.deadline(), self._policy.next_deadline(), self._options_due]
+        left_s = min(time_s for time_s in due if time_s is not None) - time.monotonic()
         return max(0, int(left_s * 1000) + 1)
 
     def _turn(self) -> None:
@@ -116,73 +138,119 @@ class Factory:
         now = self._now
         for message in self._link.receive(now):
             self._on_message[type(message)](message)
-        for ended in self._launcher.query(now):
-            log.info("%s", ended.message)
-            self._trouble = ended.message
-            self._do(self._policy.ended(ended.worker_id, now))
+        while not self._events.empty():
+            event = self._events.get()
+            self._on_event[type(event)](event)
+        if now >= self._options_due:
+            self._options_due = now + config.heartbeat_interval_s
+            self._look_at_options()
         self._do(self._policy.tick(now))
         self._report()
         self._link.flush(now)
         self._link.check(now)
 
-    # --- actions ---
+    # --- what the batch system says -----------------------------------------------------------------
+
+    def _post(self, event: batch.Event) -> None:
+        """For the batch system's thread."""
+        self._events.put(event)
+        with contextlib.suppress(BlockingIOError):  # Enough wake-ups are on their way.
+            os.write(self._wake_fd, b"\0")
+
+    def _submitted(self, event: batch.Submitted) -> None:
+        log.info("submitted %s", _span(event.worker_ids))
+        self._do(self._policy.submitted(event.worker_ids, self._now))
+
+    def _refused(self, event: batch.Refused) -> None:
+        log.warning("%s was not submitted: %s", _span(event.worker_ids), event.message)
+        self._trouble = event.message
+        self._do(self._policy.refused(event.worker_ids, self._now))
+
+    def _listed(self, event: batch.Listed) -> None:
+        self._silent_trouble = ""
+        for worker_id, words in event.ended.items():
+            log.info("worker %s: %s", worker_id, words)
+            self._trouble = f"worker {worker_id}: {words}"
+            self._do(self._policy.ended(worker_id, self._now))
+        self._do(self._policy.listed(event.jobs, self._now))
+
+    def _unanswered(self, event: batch.Unanswered) -> None:
+        if event.message != self._silent_trouble:
+            log.warning("%s", event.message)
+        self._silent_trouble = event.message
+
+    # --- actions ------------------------------------------------------------------------------------
 
     def _do(self, actions: list[Action]) -> None:
         for action in actions:
             self._do_action[type(action)](action)
 
     def _launch(self, action: Launch) -> None:
+        self._batch.submit(action.worker_ids)
+
+    def _cancel(self, action: Cancel) -> None:
+        log.info("cancelling %s: %s", ", ".join(action.worker_ids), action.reason)
+        self._batch.cancel(action.worker_ids)
+
+    # --- options ------------------------------------------------------------------------------------
+
+    def _look_at_options(self) -> None:
+        if not self._options.changed():
+            return
         try:
-            self._launcher.submit(action.worker_id, self._command(action.worker_id))
-        except LaunchFailed as why:
-            log.warning("%s", why)
-            self._trouble = str(why)
-            self._do(self._policy.ended(action.worker_id, self._now))
-        else:
-            log.info("launched %s", action.worker_id)
+            changes = self._options.read_again()
+        except UsageError as why:
+            log.warning("the options stay as they were: %s", why)
+            return
+        for change in changes:
+            log.info("%s", change)
+        self._batch.cycle_s = self._options.current.cycle
+        self._do(self._policy.change(limits_of(self._options.current, self._plan.size), self._now))
+        self._link.send(self._hello())  # The manager shows the limits.
 
-    def _release(self, action: Release) -> None:
-        log.info("releasing %s: %s", action.worker_id, action.reason)
-        self._launcher.cancel(action.worker_id, self._now)
-
-    def _command(self, worker_id: WorkerId) -> list[str]:
-        size = self._size
-        command = [sys.executable, "-m", "vine_worker.main", "--worker-id", worker_id]
-        command += ["--connection", str(self._settings.connection.absolute())]
-        command += ["--cores", str(size.cores), "--memory", str(size.memory_mb)]
-        command += ["--disk", str(size.disk_mb), "--gpus", str(size.gpus)]
-        for feature in self._settings.features:
-            command += ["--feature", feature]
-        if self._settings.workspace is not None:
-            command += ["--workspace", str(self._settings.workspace)]
-        return command
-
-    # --- what we say ---
+    # --- what we say --------------------------------------------------------------------------------
 
     def _hello(self) -> wire.FactoryHello:
         self._told = None  # A manager that greets us anew knows nothing of our fleet.
-        settings = self._settings
+        options = self._options.current
         return wire.FactoryHello(
-            self._name, settings.batch_type, settings.min_workers, settings.max_workers, self._size, settings.features
+            self._name,
+            options.batch_type,
+            options.min_workers,
+            options.most_workers,
+            self._plan.size,
+            options.feature,
+            options.wall_time,
         )
+
+    def _welcomed(self, message: wire.FactoryWelcome) -> None:
+        if not self._ready:
+            log.info("admitted to run %s", message.run_id)
+            self._ready = True
+            sys.stdout.write(f"ready {self._name}\n")
+            sys.stdout.flush()
 
     def _report(self) -> None:
         """Tell the manager how the fleet stands, if that has changed; the link itself says that we live."""
-        message = self._trouble[: config.text_chars_max] if self._policy.backing_off else ""
-        status = wire.FactoryStatus(self._policy.starting, self._policy.running, message)
+        policy = self._policy
+        trouble = self._silent_trouble or (self._trouble if policy.backing_off else "")
+        status = wire.FactoryStatus(
+            policy.starting, policy.running, trouble[: config.text_chars_max], policy.pending, policy.draining
+        )
         if status != self._told:
             self._told = status
             self._link.send(status)
 
-    # --- the end ---
+    # --- the end ------------------------------------------------------------------------------------
 
     def _end(self, reason: str) -> None:
         self._ending = self._ending or reason
 
-    def _listen_to_signals(self, signal_fd: int) -> None:
-        # The bytes that Python writes there wake the poll; SIGCHLD needs a handler to count as a signal at all.
-        signal.set_wakeup_fd(signal_fd, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, lambda number, frame: None)
+    def _listen_to_signals(self) -> None:
+        # The bytes that Python writes there wake the poll.
+        signal.set_wakeup_fd(self._wake_fd, warn_on_full_buffer=False)
+        if self._options.current.batch_type == "local":  # Other children are the batch system's own commands.
+            signal.signal(signal.SIGCHLD, lambda number, frame: self._batch.look())
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup vine-factory &` outlives its terminal.
                 signal.signal(number, self._on_signal)
@@ -192,7 +260,7 @@ class Factory:
 
 
 def _drain(descriptor: int) -> None:
-    """Empty the pipe that signals fill."""
+    """Empty the pipe that signals and events fill."""
     while True:
         try:
             if not os.read(descriptor, 4096):
@@ -201,6 +269,6 @@ def _drain(descriptor: int) -> None:
             return
 
 
-def _plain(hostname: str) -> str:
-    """A host's name as workers may bear it, and as it can stand in a file's name."""
-    return re.sub(r"[^A-Za-z0-9_.-]", "-", hostname)[:60].lstrip("-._") or "host"
+def _span(worker_ids: tuple[WorkerId, ...]) -> str:
+    """Consecutive names in few words."""
+    return worker_ids[0] if len(worker_ids) == 1 else f"{worker_ids[0]} to {worker_ids[-1]}"

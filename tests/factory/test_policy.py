@@ -2,52 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
-from hypothesis import settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.factory.made import (
+    IDLE_TIMEOUT_S,
+    LIMITS,
+    ONE_CORE,
+    WHOLE,
+    cancelled,
+    drained,
+    launched,
+    names,
+    policy,
+    work,
+)
 from vine import config
 from vine.names import WorkerId
 from vine.wire.messages import FleetDemand
-from vine.wire.parts import Request, Resources, WorkDemand
-from vine_factory.policy import Action, FleetLimits, FleetPolicy, Launch, Release, tasks_per_worker, workers_for
+from vine.wire.parts import Request, WorkDemand
+from vine_factory.fleet import JobState
+from vine_factory.policy import FleetLimits, FleetPolicy, Keep
 
-SIZE = Resources(cores=4, memory_mb=8_000, disk_mb=10_000)
-ONE_CORE = Request(cores=1)
-WHOLE = Request(cores=4)
-IDLE_TIMEOUT_S = 60.0
-
-
-def policy(minimum: int = 0, maximum: int = 10) -> FleetPolicy:
-    return FleetPolicy(FleetLimits(minimum, maximum, SIZE, IDLE_TIMEOUT_S), "local")
-
-
-def work(waiting: int = 0, running: int = 0, *, connected: str = "", idle: str = "") -> FleetDemand:
-    """A demand of so many one-worker tasks, and the workers as their numbers: "12" for local-1 and local-2."""
-    return FleetDemand(
-        waiting=(WorkDemand(WHOLE, waiting),),
-        running=(WorkDemand(WHOLE, running),),
-        connected=tuple(WorkerId(f"local-{number}") for number in connected),
-        idle=tuple(WorkerId(f"local-{number}") for number in idle),
-    )
-
-
-def launched(*numbers: int) -> list[Action]:
-    return [Launch(WorkerId(f"local-{number}")) for number in numbers]
-
-
-def released(*numbers: int, reason: str = "idle") -> list[Action]:
-    return [Release(WorkerId(f"local-{number}"), reason) for number in numbers]
+RUNNING, PENDING, HELD = JobState.RUNNING, JobState.PENDING, JobState.HELD
 
 
 # --- growing -------------------------------------------------------------------------------------
 
 
 def test_the_minimum_is_launched_before_there_is_any_work() -> None:
-    assert policy(minimum=2).tick(0.0) == launched(1, 2)
+    assert FleetPolicy(replace(LIMITS, min_workers=2), "local").listed({}, 0.0) == launched(1, 2)
+
+
+def test_nothing_is_launched_before_the_batch_system_has_said_what_it_has() -> None:
+    fleet = FleetPolicy(replace(LIMITS, min_workers=1), "local")
+    assert fleet.tick(0.0) == []
+    assert fleet.demand(work(waiting=3), 1.0) == []
+    assert fleet.next_deadline() is None
+    assert fleet.listed({}, 2.0) == launched(1, 2, 3)
 
 
 def test_the_fleet_grows_to_the_work_at_once_and_not_beyond() -> None:
@@ -75,8 +68,7 @@ def test_tasks_that_others_workers_run_launch_none_of_ours() -> None:
 def test_a_small_task_that_waits_for_a_moment_goes_to_the_room_that_busy_workers_have() -> None:
     fleet = policy()
     assert fleet.demand(FleetDemand((WorkDemand(ONE_CORE, 5),), (), (), ()), 0.0) == launched(1, 2)
-    both = (WorkerId("local-1"), WorkerId("local-2"))
-    more = FleetDemand((WorkDemand(ONE_CORE, 1),), (WorkDemand(ONE_CORE, 5),), both, ())
+    more = FleetDemand((WorkDemand(ONE_CORE, 1),), (WorkDemand(ONE_CORE, 5),), names(1, 2), ())
     assert fleet.demand(more, 1.0) == []
 
 
@@ -88,22 +80,49 @@ def test_a_worker_that_ended_is_replaced_while_its_work_is_there() -> None:
     assert fleet.ended(WorkerId("local-1"), 100.0) == launched(2)
 
 
+def test_no_more_are_asked_for_in_a_cycle_than_the_user_allows() -> None:
+    fleet = policy(workers_per_cycle=2, cycle_s=30.0)
+    assert fleet.demand(work(waiting=5), 0.0) == launched(1, 2)
+    assert fleet.tick(29.0) == []
+    assert fleet.next_deadline() == 30.0
+    assert fleet.tick(30.0) == launched(3, 4)
+    assert fleet.tick(60.0) == launched(5)
+
+
+def test_a_user_may_say_how_many_tasks_are_one_workers() -> None:
+    assert policy(tasks_per_worker=100.0).demand(work(waiting=250), 0.0) == launched(1, 2, 3)
+
+
+def test_no_more_workers_come_than_the_manager_can_keep_busy_where_the_user_wants_it_so() -> None:
+    fed = FleetDemand((WorkDemand(ONE_CORE, 400),), (), (), (), tasks_at_once_max=9)
+    assert policy(within_capacity=True).demand(fed, 0.0) == launched(1, 2)
+    assert len(policy(maximum=30).demand(fed, 0.0)[0].worker_ids) == 30  # type: ignore[union-attr]
+    unknown = FleetDemand((WorkDemand(ONE_CORE, 8),), (), (), ())
+    assert policy(within_capacity=True).demand(unknown, 0.0) == launched(1, 2)
+
+
+def test_a_limit_that_is_raised_counts_at_once() -> None:
+    fleet = policy(maximum=1)
+    assert fleet.demand(work(waiting=3), 0.0) == launched(1)
+    assert fleet.change(replace(LIMITS, max_workers=2), 1.0) == launched(2)
+
+
 # --- shrinking -----------------------------------------------------------------------------------
 
 
-def test_an_idle_worker_in_surplus_is_released_after_the_timeout() -> None:
+def test_an_idle_worker_in_surplus_is_drained_after_the_timeout() -> None:
     fleet = policy()
     fleet.demand(work(waiting=2), 0.0)
     fleet.demand(work(running=2, connected="12"), 1.0)
     assert fleet.demand(work(running=1, connected="12", idle="2"), 10.0) == []
     assert fleet.next_deadline() == 10.0 + IDLE_TIMEOUT_S
-    assert fleet.tick(10.0 + IDLE_TIMEOUT_S) == released(2)
+    assert fleet.tick(10.0 + IDLE_TIMEOUT_S) == drained(2)
+    assert fleet.draining == names(2)
     assert fleet.next_deadline() is None
 
 
 def test_the_minimum_stays_however_idle_it_is() -> None:
     fleet = policy(minimum=2)
-    fleet.tick(0.0)
     assert fleet.demand(work(connected="12", idle="12"), 1.0) == []
     assert fleet.tick(1e6) == []
     assert fleet.next_deadline() is None
@@ -117,46 +136,141 @@ def test_a_burst_within_the_timeout_keeps_the_fleet() -> None:
         assert fleet.demand(work(running=1, connected="1"), start + 49.0) == []
 
 
-def test_a_busy_worker_stays_though_the_fleet_is_too_large() -> None:
+def test_busy_workers_are_drained_last_when_fewer_would_do() -> None:
     fleet = policy()
-    fleet.demand(work(waiting=2), 0.0)
-    fleet.demand(FleetDemand((), (WorkDemand(ONE_CORE, 2),), work(connected="12").connected, ()), 1.0)
-    assert fleet.tick(1_000.0) == []
+    fleet.demand(work(waiting=3), 0.0)
+    small = FleetDemand((), (WorkDemand(ONE_CORE, 2),), names(1, 2, 3), names(3))
+    fleet.demand(small, 1.0)
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == drained(3, 1)
 
 
 def test_launches_that_nobody_needs_any_more_are_withdrawn_before_workers_with_caches() -> None:
     fleet = policy()
     fleet.demand(work(waiting=2), 0.0)
+    fleet.submitted(names(1, 2), 0.5)
     fleet.demand(work(connected="1", idle="1"), 1.0)
-    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == released(2, 1)
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == [*cancelled(2, reason="not needed any more"), *drained(1)]
+
+
+def test_who_is_drained_is_kept_when_work_comes_and_only_the_rest_is_launched() -> None:
+    fleet = policy()
+    fleet.demand(work(waiting=1), 0.0)
+    fleet.demand(work(connected="1", idle="1"), 1.0)
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == drained(1)
+    assert fleet.demand(work(waiting=2, connected="1", idle="1"), 90.0) == [Keep(WorkerId("local-1")), *launched(2)]
+    assert fleet.draining == ()
 
 
 def test_a_worker_that_leaves_keeps_its_place_until_it_is_gone() -> None:
     fleet = policy(maximum=1)
     fleet.demand(work(waiting=1), 0.0)
     fleet.demand(work(connected="1", idle="1"), 1.0)
-    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == released(1)
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == drained(1)
+    fleet.demand(work(), 90.0)
     assert fleet.demand(work(waiting=1), 100.0) == []
     assert fleet.ended(WorkerId("local-1"), 101.0) == launched(2)
+    assert not fleet.backing_off
+
+
+def test_a_drained_worker_that_has_left_and_whose_job_does_not_end_is_cancelled() -> None:
+    fleet = policy()
+    fleet.demand(work(waiting=1), 0.0)
+    fleet.demand(work(connected="1", idle="1"), 1.0)
+    fleet.tick(1.0 + IDLE_TIMEOUT_S)
+    fleet.demand(work(), 70.0)
+    assert fleet.next_deadline() == 70.0 + config.manager_lost_after_s
+    assert fleet.tick(70.0 + config.manager_lost_after_s) == cancelled(1, reason="lost by the manager")
+
+
+def test_a_limit_that_is_lowered_counts_at_once() -> None:
+    fleet = policy()
+    fleet.demand(work(waiting=3), 0.0)
+    fleet.demand(work(running=2, waiting=1, connected="12"), 1.0)
+    assert fleet.change(replace(LIMITS, max_workers=1), 2.0) == [
+        *cancelled(3, reason="not needed any more"), *drained(1),
+    ]  # fmt: skip
 
 
 def test_a_worker_that_the_manager_lost_is_given_up_and_replaced() -> None:
     fleet = policy(minimum=1)
-    fleet.tick(0.0)
     fleet.demand(work(connected="1"), 1.0)
     fleet.demand(work(), 20.0)
     deadline = 20.0 + config.manager_lost_after_s
     assert fleet.next_deadline() == deadline
-    assert fleet.tick(deadline) == [*released(1, reason="lost by the manager"), *launched(2)]
+    assert fleet.tick(deadline) == [*cancelled(1, reason="lost by the manager"), *launched(2)]
 
 
 def test_a_worker_that_the_manager_found_again_stays() -> None:
     fleet = policy(minimum=1)
-    fleet.tick(0.0)
     fleet.demand(work(connected="1"), 1.0)
     fleet.demand(work(), 20.0)
     fleet.demand(work(connected="1"), 30.0)
     assert fleet.tick(1_000.0) == []
+
+
+def test_a_job_whose_worker_never_comes_is_given_up_with_a_pause() -> None:
+    fleet = policy(minimum=1)
+    fleet.submitted(names(1), 0.0)
+    fleet.listed({WorkerId("local-1"): RUNNING}, 5.0)
+    assert fleet.next_deadline() == 5.0 + config.worker_start_max_s
+    [action] = fleet.tick(5.0 + config.worker_start_max_s)
+    assert action == cancelled(1, reason=f"not heard by the manager {config.worker_start_max_s:g} s after its start")[0]
+    assert fleet.backing_off
+
+
+# --- the batch system ----------------------------------------------------------------------------
+
+
+def test_jobs_of_an_earlier_factory_are_adopted_and_not_doubled() -> None:
+    fleet = FleetPolicy(replace(LIMITS, min_workers=2), "local-2")
+    earlier = {WorkerId("local-1-7"): PENDING, WorkerId("local-1-8"): RUNNING}
+    assert fleet.listed(earlier, 0.0) == []
+    assert (fleet.pending, fleet.starting) == (1, 1)
+    busy = FleetDemand((), (WorkDemand(WHOLE, 2),), (WorkerId("local-1-7"), WorkerId("local-1-8")), ())
+    assert fleet.demand(busy, 1.0) == []
+    assert fleet.running == 2
+
+
+def test_what_is_adopted_beyond_the_maximum_is_let_go() -> None:
+    fleet = FleetPolicy(replace(LIMITS, max_workers=1), "local-2")
+    earlier = {WorkerId("a"): PENDING, WorkerId("b"): PENDING}
+    fleet.demand(work(waiting=5), 0.0)
+    [action] = fleet.listed(earlier, 1.0)
+    assert len(action.worker_ids) == 1  # type: ignore[union-attr]
+
+
+def test_a_refused_submission_that_was_taken_all_the_same_is_adopted() -> None:
+    fleet = policy(minimum=1)
+    assert fleet.refused(names(1), 1.0) == []
+    assert fleet.listed({WorkerId("local-1"): PENDING}, 1.5) == []
+    assert fleet.tick(100.0) == []
+
+
+def test_after_a_refusal_there_is_a_pause_and_fewer_are_asked_for_at_once() -> None:
+    fleet = policy()
+    assert fleet.demand(work(waiting=8), 0.0) == launched(*range(1, 9))
+    assert fleet.refused(names(*range(1, 9)), 1.0) == []
+    assert fleet.backing_off
+    assert fleet.next_deadline() == 1.0 + config.launch_backoff_s
+    assert fleet.tick(2.0) == launched(9, 10, 11, 12)
+    assert fleet.submitted(names(9, 10, 11, 12), 3.0) == launched(13, 14, 15, 16)
+
+
+def test_a_held_job_is_cancelled_and_counts_as_trouble() -> None:
+    fleet = policy(minimum=1)
+    fleet.submitted(names(1), 0.0)
+    assert fleet.listed({WorkerId("local-1"): HELD}, 5.0) == cancelled(1, reason="held by the batch system")
+    assert fleet.backing_off
+
+
+def test_a_job_that_goes_back_into_the_queue_waits_there_again() -> None:
+    fleet = policy(minimum=1)
+    fleet.submitted(names(1), 0.0)
+    fleet.listed({WorkerId("local-1"): RUNNING}, 5.0)
+    assert (fleet.pending, fleet.starting) == (0, 1)
+    fleet.listed({WorkerId("local-1"): PENDING}, 15.0)
+    assert (fleet.pending, fleet.starting) == (1, 0)
+    assert fleet.next_deadline() is None
 
 
 # --- young deaths --------------------------------------------------------------------------------
@@ -164,7 +278,6 @@ def test_a_worker_that_the_manager_found_again_stays() -> None:
 
 def test_workers_that_die_young_are_replaced_ever_later() -> None:
     fleet = policy(minimum=1)
-    fleet.tick(0.0)
     now, pauses = 0.0, []
     for number in range(1, 9):
         assert fleet.ended(WorkerId(f"local-{number}"), now) == []
@@ -178,7 +291,6 @@ def test_workers_that_die_young_are_replaced_ever_later() -> None:
 
 def test_workers_that_were_launched_together_and_die_together_count_once() -> None:
     fleet = policy(minimum=4, maximum=4)
-    fleet.tick(0.0)
     for number in range(1, 5):
         assert fleet.ended(WorkerId(f"local-{number}"), 0.0) == []
     assert fleet.next_deadline() == 0.0 + config.launch_backoff_s
@@ -186,20 +298,27 @@ def test_workers_that_were_launched_together_and_die_together_count_once() -> No
 
 def test_a_straggler_of_a_wave_that_died_is_not_replaced_at_once_either() -> None:
     fleet = policy(minimum=2, maximum=2)
-    fleet.tick(0.0)
     fleet.ended(WorkerId("local-1"), 0.0)
     fleet.tick(5.0)
     assert fleet.ended(WorkerId("local-2"), 5.0) == []
     assert fleet.next_deadline() == 5.0 + config.launch_backoff_s
 
 
+def test_a_worker_that_ends_before_the_manager_has_seen_it_died_young_however_long_it_took() -> None:
+    fleet = policy(minimum=1)
+    fleet.submitted(names(1), 0.0)
+    assert fleet.ended(WorkerId("local-1"), 500.0) == []
+    assert fleet.backing_off
+
+
 def test_a_worker_that_grows_old_ends_the_pauses() -> None:
     fleet = policy(minimum=1)
-    fleet.tick(0.0)
     fleet.ended(WorkerId("local-1"), 0.0)
     assert fleet.backing_off
     fleet.tick(1.0)
-    fleet.demand(work(connected="2", idle="2"), 1.0 + config.worker_young_s)
+    fleet.demand(work(connected="2", idle="2"), 2.0)
+    assert fleet.backing_off
+    fleet.demand(work(connected="2", idle="2"), 2.0 + config.worker_young_s)
     assert not fleet.backing_off
     assert fleet.ended(WorkerId("local-2"), 20.0) == launched(3)
 
@@ -213,127 +332,8 @@ def test_an_old_worker_from_before_the_deaths_ends_no_pause() -> None:
     assert fleet.backing_off
 
 
-# --- how much work is how many workers -----------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("request_", "fitting"),
-    [
-        (Request(cores=1), 4),
-        (Request(cores=3), 1),
-        (Request(cores=0.1), 40),
-        (Request(cores=1, memory_mb=4_000), 2),
-        (Request(disk_mb=10_000), 1),
-        (Request(cores=5), 0),
-        (Request(gpus=1), 0),
-        (Request(), 1),
-        (Request(cores=0, memory_mb=4_000), 2),
-    ],
-)
-def test_the_scarcest_resource_tells_how_many_tasks_a_worker_takes(request_: Request, fitting: int) -> None:
-    assert tasks_per_worker(request_, SIZE) == fitting
-
-
-def test_small_tasks_share_a_worker() -> None:
-    assert workers_for((WorkDemand(ONE_CORE, 3), WorkDemand(Request(memory_mb=4_000), 1)), SIZE) == 2
-    assert workers_for((WorkDemand(Request(cores=0.1), 40),), SIZE) == 1
-
-
-@pytest.mark.parametrize(("gpus", "fitting"), [(1, 2), (2, 1), (3, 0), (0.5, 4), (0.6, 2), (0.1, 20)])
-def test_a_share_of_a_gpu_is_of_one_device(gpus: float, fitting: int) -> None:
-    assert tasks_per_worker(Request(gpus=gpus), Resources(4, 8_000, 10_000, 2)) == fitting
-
-
-# --- every order of events -----------------------------------------------------------------------
-
-
-class Fleet(RuleBasedStateMachine):
-    """A policy beside a model of the workers that it launched, with what each of them is doing."""
-
-    @initialize(minimum=st.integers(0, 3), more=st.integers(0, 4))
-    def begin(self, minimum: int, more: int) -> None:
-        self.minimum, self.maximum = minimum, minimum + more
-        self.policy = policy(self.minimum, self.maximum)
-        self.now = 0.0
-        self.alive: dict[WorkerId, float] = {}  # launched at
-        self.connected: set[WorkerId] = set()
-        self.busy: set[WorkerId] = set()  # as the last demand said
-        self.leaving: set[WorkerId] = set()
-        self.launched_at = -IDLE_TIMEOUT_S
-        self.paused_until = 0.0
-        self.follow(self.policy.tick(self.now))
-
-    def follow(self, actions: Sequence[Action]) -> None:
-        for action in actions:
-            if isinstance(action, Launch):
-                assert action.worker_id not in self.alive
-                self.alive[action.worker_id] = self.launched_at = self.now
-            else:
-                assert action.worker_id in self.alive.keys() - self.leaving
-                self.leaving.add(action.worker_id)
-                if action.reason == "idle":
-                    assert action.worker_id not in self.busy, "released a busy worker"
-                    assert len(self.alive) - len(self.leaving) >= self.minimum, "released below the minimum"
-                    assert self.now >= self.launched_at + IDLE_TIMEOUT_S, "released soon after a launch: it flaps"
-
-    @rule(pause_s=st.sampled_from([0.01, 0.5, 5.0, 30.0, 61.0]))
-    def wait(self, pause_s: float) -> None:
-        self.now += pause_s
-        self.follow(self.policy.tick(self.now))
-
-    @precondition(lambda self: self.policy.next_deadline() is not None)
-    @rule()
-    def wait_for_the_deadline(self) -> None:
-        deadline = self.policy.next_deadline()
-        assert deadline is not None and deadline >= self.now, "a deadline in the past would spin"
-        self.now = deadline
-        self.follow(self.policy.tick(self.now))
-        after = self.policy.next_deadline()
-        assert after is None or after > self.now, "a deadline that changes nothing would spin"
-
-    @rule(waiting=st.integers(0, 12), request=st.sampled_from([ONE_CORE, WHOLE, Request(cores=64)]), data=st.data())
-    def demand(self, waiting: int, request: Request, data: st.DataObject) -> None:
-        ours = sorted(self.alive)
-        self.connected = set(data.draw(st.lists(st.sampled_from(ours), unique=True))) if ours else set()
-        busy = data.draw(st.lists(st.sampled_from(sorted(self.connected)), unique=True)) if self.connected else []
-        self.busy = set(busy)
-        message = FleetDemand(
-            waiting=(WorkDemand(request, waiting),),
-            running=(WorkDemand(ONE_CORE, len(busy)),),
-            connected=(*sorted(self.connected), WorkerId("of-another")),
-            idle=tuple(sorted(self.connected - self.busy)),
-        )
-        self.follow(self.policy.demand(message, self.now))
-
-    @precondition(lambda self: self.alive)
-    @rule(data=st.data())
-    def a_worker_ends(self, data: st.DataObject) -> None:
-        worker_id = data.draw(st.sampled_from(sorted(self.alive)))
-        self.busy.discard(worker_id)
-        unasked = worker_id not in self.leaving
-        self.leaving.discard(worker_id)
-        died_young = self.now - self.alive.pop(worker_id) < config.worker_young_s
-        actions = self.policy.ended(worker_id, self.now)
-        if died_young and unasked:
-            assert not any(isinstance(action, Launch) for action in actions), "no pause after a young death"
-            self.paused_until = self.now + config.launch_backoff_max_s
-        self.follow(actions)
-
-    @rule()
-    def a_worker_of_others_ends(self) -> None:
-        assert self.policy.ended(WorkerId("of-another"), self.now) == []
-
-    @invariant()
-    def the_fleet_stays_within_its_limits(self) -> None:
-        if not hasattr(self, "policy"):
-            return
-        assert len(self.alive) <= self.maximum
-        active = len(self.alive) - len(self.leaving)
-        room = self.maximum - len(self.alive)
-        if self.now >= self.paused_until and room > 0:
-            assert active >= self.minimum
-        assert self.policy.starting + self.policy.running <= active
-
-
-Fleet.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-TestFleet = Fleet.TestCase
+@pytest.mark.parametrize("limits", [LIMITS, replace(LIMITS, min_workers=3, workers_per_cycle=1)])
+def test_a_worker_of_others_that_ends_changes_nothing(limits: FleetLimits) -> None:
+    fleet = FleetPolicy(limits, "local")
+    fleet.listed({}, 0.0)
+    assert fleet.ended(WorkerId("of-another"), 1.0) == []

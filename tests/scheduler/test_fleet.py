@@ -10,6 +10,8 @@ from vine.wire import messages as m
 from vine.wire.parts import FetchFault, Outcome, Request, Resources
 from vine.wire.worker_messages import WorkerHello
 
+FACTORY = m.FactoryHello("f", "slurm", 0, 10, Resources(8, 8000, 8000, 0))
+
 
 def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
     world = World(workers=1, cores=2)
@@ -141,10 +143,10 @@ def test_a_task_that_has_ended_while_nobody_had_room_asks_for_no_worker() -> Non
     world = World()
     tasks = [world.submit() for _ in range(3)]
     world.pass_time(1)
-    assert [each.tasks for each in fleet.fleet_demand(world.core.state).waiting] == [3]
+    assert [each.tasks for each in fleet.fleet_demand(world.core.state, FACTORY).waiting] == [3]
     world.say(m.CancelTasks(tuple(tasks)))
     world.pass_time(1)
-    assert not fleet.fleet_demand(world.core.state).waiting
+    assert not fleet.fleet_demand(world.core.state, FACTORY).waiting
 
 
 def test_each_task_that_fits_nowhere_is_given_its_time() -> None:

@@ -286,6 +286,7 @@ class Scheduler:
             submission.client_left(state, peer)
             state.do(actions.Forget(peer))
         elif peer in state.factories:
+            closing.set_draining(state, state.factories[peer], ())
             del state.factories[peer]
             state.do(actions.Forget(peer))
 
@@ -321,7 +322,8 @@ class Scheduler:
 
     def _on_factory_hello(self, peer: PeerKey, hello: m.FactoryHello) -> None:
         state = self.state
-        state.factories[peer] = FactoryRecord(peer, hello, state.now)
+        known = state.factories.get(peer)
+        state.factories[peer] = FactoryRecord(peer, hello, state.now, draining=known.draining if known else frozenset())
         state.send(peer, m.FactoryWelcome(state.settings.run_id, state.settings.epoch))
         state.news_at = state.now  # It starts workers as soon as it knows of work.
 
@@ -445,3 +447,4 @@ class Scheduler:
 
     def _on_factory_status(self, factory: FactoryRecord, message: m.FactoryStatus) -> None:
         factory.status = message
+        closing.set_draining(self.state, factory, message.draining)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -18,7 +19,7 @@ from vine.scheduler.tasks import TaskState, same
 from vine.scheduler.wall_times import could_last, end_of
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
-from vine.wire.messages import FleetDemand, RunState
+from vine.wire.messages import FactoryHello, FleetDemand, RunState
 from vine.wire.parts import FetchFault, Outcome, Request, Resources, WorkDemand
 from vine.wire.worker_messages import DropObjects, FetchEnded, WorkerHello, WorkerWelcome
 
@@ -60,7 +61,7 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
     state.placement.add_worker(worker)
     gates.worker_joined(state)
-    closing.look_at(state, worker)
+    closing.worker_joined(state, worker)
     state.downloads.looking = True
     state.copies.join(worker.worker_id, worker.host_id)
     settings = state.settings
@@ -167,7 +168,7 @@ def _fits_somewhere(state: State, shape: Shape) -> bool:
     if shape.strict:  # Workers that come have none of its inputs.
         return any(suits(state.workers[worker_id], shape) for worker_id in dispatch.places_of(state, shape))
     return any(suits(worker, shape) for worker in state.workers.values()) or any(
-        could_fit(shape.request, factory.hello.capacity) and set(shape.features) <= set(factory.hello.features)
+        could_fit(shape.request, factory.hello.capacity) and offers(factory.hello, shape.features, shape.time_min_s)
         for factory in state.factories.values()
     )
 
@@ -209,7 +210,7 @@ def tell_news(state: State) -> None:
                 client.told = news
                 state.send(client.peer, news)
     for factory in state.factories.values():
-        demand = fleet_demand(state, factory.hello.features)
+        demand = fleet_demand(state, factory.hello)
         if factory.told != demand:
             factory.told = demand
             state.send(factory.peer, demand)
@@ -225,30 +226,45 @@ def run_state(state: State) -> RunState:
     )
 
 
-def fleet_demand(state: State, features: tuple[str, ...] = ()) -> FleetDemand:
-    """What there is to do for workers with these features."""
-    offered = frozenset(features)
+def offers(hello: FactoryHello, features: tuple[str, ...], time_min_s: float = 0.0) -> bool:
+    """Whether the factory's workers have these features and live that long."""
+    return set(features) <= set(hello.features) and time_min_s <= (hello.wall_time_s or math.inf)
+
+
+def fleet_demand(state: State, factory: FactoryHello) -> FleetDemand:
+    """What there is to do for workers as this factory starts them."""
+    running: Counter[Request] = Counter()
+    for alike in state.tasks.assigned.values():
+        if offers(factory, alike.example.spec.features):
+            running[installing.demand_of(state, alike.example)] += alike.number
+    workers = state.workers.values()
+    return FleetDemand(
+        waiting=tuple(WorkDemand(request, n) for request, n in _waiting(state, factory).items()),
+        running=tuple(WorkDemand(request, n) for request, n in running.items()),
+        connected=tuple(sorted(state.workers)),
+        idle=tuple(sorted([w.worker_id for w in workers if not w.attempts and is_idle(state, w)])),
+        tasks_at_once_max=state.tasks_at_once_max,
+    )
+
+
+def _waiting(state: State, factory: FactoryHello) -> Counter[Request]:
+    """The tasks that would run if such workers came: not if their category has its fill, or their place is fixed."""
     waiting: Counter[Request] = Counter()
+    room: dict[int, int] = {}  # that limited categories have left, shared by all of their shapes
     for shape in state.placement.shapes.values():
-        if shape.queue and offered.issuperset(shape.features):
-            most = None if shape.category is None else shape.category.spec.concurrent_max
-            request = shape.request if shape.library is None else shape.library.request_of_one
-            waiting[request] += len(shape.queue) if most is None else min(len(shape.queue), most)
+        if not shape.queue or shape.strict or not offers(factory, shape.features, shape.time_min_s):
+            continue  # Workers that come have none of the inputs that strict tasks wait for.
+        tasks = len(shape.queue)
+        if (category := shape.category) is not None and (most := category.spec.concurrent_max) is not None:
+            left = room.setdefault(id(category), max(0, most - category.running))
+            tasks = min(tasks, left)
+            room[id(category)] = left - tasks
+        if tasks:
+            waiting[shape.request if shape.library is None else shape.library.request_of_one] += tasks
     waiting.update(downloads.requests(state))
     if missing := gates.missing(state):
         waiting[_WHOLE_WORKER] += missing
-    running: Counter[Request] = Counter()
-    for alike in state.tasks.assigned.values():
-        if offered.issuperset(alike.example.spec.features):
-            running[installing.demand_of(state, alike.example)] += alike.number
-    return FleetDemand(
-        waiting=tuple(WorkDemand(request, n) for request, n in waiting.items()),
-        running=tuple(WorkDemand(request, n) for request, n in running.items()),
-        connected=tuple(sorted(state.workers)),
-        idle=tuple(
-            sorted([w.worker_id for w in state.workers.values() if not w.attempts and is_idle(state, w)]),
-        ),
-    )
+    return waiting
 
 
 def is_idle(state: State, worker: WorkerRecord) -> bool:

@@ -33,6 +33,7 @@ class FactoryRecord:
     heard_at: float
     status: FactoryStatus | None = None
     told: FleetDemand | None = None
+    draining: frozenset[WorkerId] = frozenset()  # workers that it lets go
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,7 +119,9 @@ def _what_factories_do(state: State) -> str:
         return "start some with vine-worker or vine-factory"
     statuses = [factory.status for factory in state.factories.values() if factory.status is not None]
     trouble = next((f" (its last trouble: {status.message})" for status in statuses if status.message), "")
-    return f"the factory is starting {sum(status.starting for status in statuses)}{trouble}"
+    queued = sum(status.pending for status in statuses)
+    waiting = f", {queued} wait in the queue of its batch system" if queued else ""
+    return f"the factory is starting {sum(status.starting for status in statuses)}{waiting}{trouble}"
 
 
 def _why_staged(state: State, record: TaskRecord) -> str:
@@ -233,8 +235,10 @@ def _factory(state: State, peer: str) -> dict[str, Any]:
         "batch_type": factory.hello.batch_type,
         "min_workers": factory.hello.min_workers,
         "max_workers": factory.hello.max_workers,
+        "pending": 0 if status is None else status.pending,
         "starting": 0 if status is None else status.starting,
         "running": 0 if status is None else status.running,
+        "draining": 0 if status is None else len(status.draining),
         "message": "" if status is None else status.message,
     }
 

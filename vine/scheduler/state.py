@@ -68,6 +68,8 @@ class State:
         self.copies = Copies()
         self.prefetches = Prefetches()
         self.closed_hosts: dict[str, tuple[HostStanding, float | None]] = {}  # by hostname; and until when
+        self.draining: dict[WorkerId, None] = {}  # workers that are to end when they have nothing left to do
+        self.drains_at: list[tuple[float, WorkerId]] = []  # heap of when workers get their last task
         self.categories: dict[CategoryKey, Category] = {}
         self.collecting: dict[ObjectId, dict[TaskId, list[str]]] = {}  # tasks that left it, and where it comes to
         self.brought_paths: dict[ObjectId, str] = {}  # in the staging folder, for clients that asked
@@ -75,6 +77,7 @@ class State:
         self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step
         self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
         self.appointments: list[tuple[float, TaskId]] = []  # heap of when tasks may start, or must have ended
+        self.tasks_at_once_max: int | None = None  # that this manager can keep busy, once it has measured itself
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
         self.clients_seen = 0

@@ -70,7 +70,7 @@ class WorkerRecord:
     idle_since: float | None = None
     open: bool = True  # It is given tasks.
     reserved: Reservation | None = None  # It is kept free for tasks of one shape.
-    draining: bool = False  # It is to end when it has nothing left to do.
+    drains_for: str | None = None  # why it is to end when it has nothing left to do, if it is
     told_to_end: bool = False
     ends_at: float | None = None  # when its wall time is over
 

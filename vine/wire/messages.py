@@ -279,6 +279,7 @@ class FactoryHello(Message, frozen=True, tag="factory-hello"):
     max_workers: Count
     capacity: Resources
     features: tuple[Name, ...] = ()
+    wall_time_s: Seconds | None = None  # that they live at most
 
 
 class FactoryStatus(Message, frozen=True, tag="factory-status"):
@@ -287,6 +288,8 @@ class FactoryStatus(Message, frozen=True, tag="factory-status"):
     starting: Count
     running: Count
     message: Text = ""  # the last trouble that it had in starting workers
+    pending: Count = 0  # in the queue of the batch system
+    draining: tuple[WorkerId, ...] = ()  # give these, and no others of mine, no more tasks; end them when theirs end
 
 
 FromFactory = FactoryHello | FactoryStatus
@@ -306,6 +309,7 @@ class FleetDemand(Message, frozen=True, tag="fleet-demand"):
     running: tuple[WorkDemand, ...]
     connected: tuple[WorkerId, ...]
     idle: tuple[WorkerId, ...]
+    tasks_at_once_max: Count | None = None  # that the manager can keep busy, once it has measured itself
 
 
 class EndFactory(Message, frozen=True, tag="end-factory"):

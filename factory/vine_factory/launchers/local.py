@@ -16,10 +16,12 @@ from pathlib import Path
 from vine import config
 from vine.names import WorkerId
 from vine.wire.parts import Request, Resources
-from vine_factory.launchers.interface import Ended, LaunchFailed
+from vine_factory.fleet import JobState
+from vine_factory.launchers import commands
+from vine_factory.launchers.interface import LaunchFailed
+from vine_factory.script import Batch, WorkerPlan
 
 _MB = 1_000_000
-_LAST_WORDS_BYTES = 4096  # Of a log's end: enough to hold the line that says what went wrong.
 
 
 @dataclass(slots=True)
@@ -31,28 +33,56 @@ class _Job:
 
 
 class LocalLauncher:
-    """Each worker is a child process that logs to `log_dir`/NAME.log.
+    """Each worker is a child process that logs to NAME.log among the run's logs.
 
     Workers watch a pipe that nobody writes to, and end at its end: the client's, where we have
     inherited one, so that they end with the client even if we could not tell them; else our own.
+    So a factory that is started again finds none of an earlier one's.
     """
 
-    def __init__(self, log_dir: Path, parent_fd: int | None, gpus: float = 0.0) -> None:
-        """`gpus` is how many each worker has: no two of them have the same."""
-        self._log_dir = log_dir
-        self._gpus = math.ceil(gpus)
+    def __init__(self, plan: WorkerPlan, logs: Path, parent_fd: int | None) -> None:
+        self._plan = plan
+        self._logs = logs
+        self._gpus = math.ceil(plan.size.gpus)  # of each worker: no two of them have the same
         self._jobs: dict[WorkerId, _Job] = {}
+        self._ended: dict[WorkerId, str] = {}
         self._own_pipe = os.pipe() if parent_fd is None else None
         self._watched_fd = self._own_pipe[0] if self._own_pipe else parent_fd
 
-    def submit(self, worker_id: WorkerId, command: Sequence[str]) -> None:
+    def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
+        return ["bash", str(commands.write_script(self._plan, Batch.of(worker_ids)))]
+
+    def submit(self, worker_ids: Sequence[WorkerId]) -> None:
+        command = self.prepare(worker_ids)
+        started: list[WorkerId] = []
+        try:
+            for index, worker_id in enumerate(worker_ids):
+                self._start(worker_id, [*command, str(index)])
+                started.append(worker_id)
+        except LaunchFailed:
+            for worker_id in started:  # All or none.
+                job = self._jobs.pop(worker_id)
+                job.process.kill()
+                job.process.wait()
+            raise
+
+    def _start(self, worker_id: WorkerId, command: Sequence[str]) -> None:
         assert worker_id not in self._jobs, "a worker's name was used twice"
-        log = self._log_dir / f"{worker_id}.log"
+        assert self._watched_fd is not None, "there is always a pipe to watch"
+        log = self._logs / f"{worker_id}.log"
         devices = self._free_devices(worker_id)
         try:
-            self._log_dir.mkdir(parents=True, exist_ok=True)
+            self._logs.mkdir(parents=True, exist_ok=True)
             with open(log, "ab") as output:
-                process = self._start([*command, "--parent-fd", str(self._watched_fd)], output.fileno(), devices)
+                process = subprocess.Popen(
+                    [*command, "--parent-fd", str(self._watched_fd)],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else None,
+                    pass_fds=(self._watched_fd,),
+                    start_new_session=True,  # Ctrl-C in our terminal is for us, and we end them in order.
+                )
         except OSError as error:
             raise LaunchFailed(f"cannot start worker {worker_id} with its log at {log}: {error}") from error
         self._jobs[worker_id] = _Job(process, log, devices)
@@ -70,67 +100,38 @@ class LocalLauncher:
             )
         return devices
 
-    def query(self, now: float) -> list[Ended]:
-        ended = []
+    def query(self) -> dict[WorkerId, JobState]:
+        now = time.monotonic()
         for worker_id, job in list(self._jobs.items()):
             if job.process.poll() is not None:
-                ended.append(Ended(worker_id, f"worker {worker_id} {_how_it_ended(job)}"))
+                self._ended[worker_id] = _how_it_ended(job)
                 del self._jobs[worker_id]
             elif job.kill_at is not None and now >= job.kill_at:
                 job.process.kill()  # Alone: its own helper sees that it is gone, and ends what it ran.
-        return ended
+        return dict.fromkeys(self._jobs, JobState.RUNNING)
 
-    def cancel(self, worker_id: WorkerId, now: float) -> None:
-        job = self._jobs.get(worker_id)
-        if job is not None and job.kill_at is None:
-            job.process.terminate()
-            job.kill_at = now + config.worker_stop_grace_s
+    def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
+        for worker_id in worker_ids:
+            job = self._jobs.get(worker_id)
+            if job is not None and job.kill_at is None:
+                job.process.terminate()
+                job.kill_at = time.monotonic() + config.worker_stop_grace_s
+
+    def last_words(self, worker_id: WorkerId) -> str:
+        return self._ended.pop(worker_id, "it ended unseen")
 
     def close(self) -> None:
-        now = time.monotonic()
-        for worker_id in self._jobs:
-            self.cancel(worker_id, now)
-        for job in self._jobs.values():
-            assert job.kill_at is not None, "it was asked to end just now"
-            try:
-                job.process.wait(max(0.0, job.kill_at - time.monotonic()))
-            except subprocess.TimeoutExpired:
-                job.process.kill()
-                job.process.wait()
-        self._jobs.clear()
         for descriptor in self._own_pipe or ():
             os.close(descriptor)
         self._own_pipe = None
-
-    def _start(self, command: Sequence[str], output_fd: int, devices: tuple[str, ...] = ()) -> subprocess.Popen[bytes]:
-        assert self._watched_fd is not None, "there is always a pipe to watch"
-        return subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output_fd,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "CUDA_VISIBLE_DEVICES": ",".join(devices)} if devices else None,
-            pass_fds=(self._watched_fd,),
-            start_new_session=True,  # Ctrl-C in our terminal is for us, and we end them in order.
-        )
 
 
 def _how_it_ended(job: _Job) -> str:
     """The exit code or signal, and the last line that the worker wrote: its errors are one line."""
     code = job.process.returncode
     how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-    last_line = _last_line(job.log)
+    last_line = commands.last_line_of(job.log)
     return f"{how}: {last_line} (log: {job.log})" if last_line else f"{how} (log: {job.log})"
-
-
-def _last_line(log: Path) -> str:
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - _LAST_WORDS_BYTES))
-            lines = file.read().decode(errors="replace").splitlines()
-    except OSError:
-        return ""  # Whoever removed it has their reasons; the exit code tells enough.
-    return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
 
 def measure_machine(workspace: Path) -> Resources:

@@ -1,0 +1,108 @@
+"""How are workers run by HTCondor: as processes of a cluster, known by the batch's name and the process's number."""
+
+from __future__ import annotations
+
+import getpass
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from vine.names import WorkerId
+from vine_factory.fleet import JobState
+from vine_factory.launchers import commands
+from vine_factory.launchers.interface import LaunchFailed
+from vine_factory.script import Batch, WorkerPlan, is_archive, job_name, worker_named
+
+_MB_PER_MIB = 1_048_576 / 1_000_000
+_STATES = {
+    "1": JobState.PENDING,
+    "2": JobState.RUNNING,
+    "5": JobState.HELD,
+    "6": JobState.RUNNING,
+    "7": JobState.RUNNING,
+}
+_ASKED = ("ClusterId", "ProcId", "JobStatus", "JobBatchName")
+
+
+class HTCondorLauncher:
+    """condor_submit, condor_q and condor_rm, for the user that runs this."""
+
+    def __init__(self, plan: WorkerPlan) -> None:
+        self._plan = plan
+        self._jobs: dict[WorkerId, str] = {}  # as HTCondor names them: CLUSTER.PROCESS
+        self._logs: dict[WorkerId, Path] = {}
+
+    def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
+        batch = Batch.of(worker_ids)
+        script = commands.write_script(self._plan, batch)
+        submit_file = script.with_suffix(".submit")
+        commands.write(submit_file, self._submit_text(batch, script))
+        return ["condor_submit", "-terse", str(submit_file)]
+
+    def _submit_text(self, batch: Batch, script: Path) -> str:
+        plan, size, options = self._plan, self._plan.size, self._plan.options
+        inputs = [str(plan.connection)]
+        if options.worker_environment is not None and is_archive(options.worker_environment):
+            inputs.append(os.path.abspath(options.worker_environment))
+        name = job_name(plan, batch)
+        lines = [
+            f"# {batch.number} workers of the vine run {plan.run_id} for its factory {plan.factory}.",
+            f"# By hand: condor_submit {script.with_suffix('.submit').name}",
+            "universe = vanilla",
+            f"executable = {script}",
+            "arguments = $(Process)",
+            f"batch_name = {name}",
+            f"request_cpus = {max(1, math.ceil(size.cores))}",
+            f"request_memory = {max(1, math.ceil(size.memory_mb / _MB_PER_MIB))}MB",
+            f"request_disk = {max(1, math.ceil(size.disk_mb / _MB_PER_MIB))}MB",
+            *([f"request_gpus = {math.ceil(size.gpus)}"] if size.gpus else []),
+            *([f"requirements = {options.requirements}"] if options.requirements else []),
+            "should_transfer_files = YES",
+            "when_to_transfer_output = ON_EXIT",
+            'transfer_output_files = ""',
+            f"transfer_input_files = {','.join(inputs)}",
+            f"output = {plan.scratch}/{name}+$(Process).log",
+            f"error = {plan.scratch}/{name}+$(Process).log",
+            f"log = {plan.scratch}/{name}.events",
+            *options.batch_option,
+            f"queue {batch.number}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def submit(self, worker_ids: Sequence[WorkerId]) -> None:
+        answer = commands.run(self.prepare(worker_ids)).strip()
+        cluster = answer.split(".")[0]  # It says the first and the last: 12.0 - 12.4
+        if not cluster.isdigit():
+            raise LaunchFailed(f"condor_submit said {answer!r}, which is no cluster of jobs: look at condor_q")
+        batch = Batch.of(worker_ids)
+        for index, worker_id in enumerate(worker_ids):
+            self._note(worker_id, f"{cluster}.{index}", job_name(self._plan, batch), index)
+
+    def _note(self, worker_id: WorkerId, job: str, name: str, index: int) -> None:
+        self._jobs[worker_id] = job
+        self._logs[worker_id] = self._plan.scratch / f"{name}+{index}.log"
+
+    def query(self) -> dict[WorkerId, JobState]:
+        found = {}
+        for line in commands.run(["condor_q", getpass.getuser(), "-autoformat:t", *_ASKED]).splitlines():
+            cluster, process, status, name = line.split("\t", 3)
+            worker_id = worker_named(self._plan, name, int(process))
+            if worker_id is not None and status in _STATES:
+                self._note(worker_id, f"{cluster}.{process}", name, int(process))
+                found[worker_id] = _STATES[status]
+        self._jobs = {worker_id: job for worker_id, job in self._jobs.items() if worker_id in found}
+        return found
+
+    def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
+        jobs = [self._jobs[worker_id] for worker_id in worker_ids if worker_id in self._jobs]
+        for some in commands.portions(jobs):
+            commands.run(["condor_rm", *some])
+
+    def last_words(self, worker_id: WorkerId) -> str:
+        log = self._logs.pop(worker_id, None)
+        line = "" if log is None else commands.last_line_of(log)
+        return f"its job has ended: {line} (log: {log})" if line else f"its job has ended (log, if it began: {log})"
+
+    def close(self) -> None:
+        """Nothing is held here."""

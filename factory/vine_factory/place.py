@@ -1,0 +1,40 @@
+"""Where does a factory keep what it must know when it is started again, and is another one of its name at work?"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from vine.errors import UsageError
+
+
+class FactoryPlace:
+    """A folder of the run for one factory's name, locked by the process that has it."""
+
+    def __init__(self, run_dir: Path, name: str) -> None:
+        self.folder = run_dir / "factories" / name
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"another factory called {name!r} is at work on this run: end it, or give this one another --name"
+            ) from None
+        except OSError as error:
+            raise UsageError(f"cannot use {self.folder} ({error.strerror}): workers are accounted for there") from None
+        self.generation = self._next_generation()
+
+    def _next_generation(self) -> int:
+        """How many factories have had this name, with this one: so no name of a worker is given twice."""
+        path = self.folder / "generation"
+        text = path.read_text() if path.exists() else ""
+        generation = (int(text) if text.isdigit() else 0) + 1
+        fresh = path.with_suffix(".new")
+        fresh.write_text(str(generation))
+        os.replace(fresh, path)
+        return generation
+
+    def close(self) -> None:
+        os.close(self._lock)

@@ -1,0 +1,49 @@
+"""Fleets, demands and actions of factories, as their tests say them in few words."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vine.names import WorkerId
+from vine.wire.messages import FleetDemand
+from vine.wire.parts import Request, Resources, WorkDemand
+from vine_factory.policy import Action, Cancel, Drain, FleetLimits, FleetPolicy, Launch
+
+SIZE = Resources(cores=4, memory_mb=8_000, disk_mb=10_000)
+ONE_CORE = Request(cores=1)
+WHOLE = Request(cores=4)
+IDLE_TIMEOUT_S = 60.0
+LIMITS = FleetLimits(0, 10, SIZE, IDLE_TIMEOUT_S)
+
+
+def policy(minimum: int = 0, maximum: int = 10, **limits: Any) -> FleetPolicy:
+    """One whose batch system has nothing of ours: its minimum is launched at time 0."""
+    fleet = FleetPolicy(FleetLimits(minimum, maximum, SIZE, IDLE_TIMEOUT_S, **limits), "local")
+    fleet.listed({}, 0.0)
+    return fleet
+
+
+def names(*numbers: int) -> tuple[WorkerId, ...]:
+    return tuple(WorkerId(f"local-{number}") for number in numbers)
+
+
+def work(waiting: int = 0, running: int = 0, *, connected: str = "", idle: str = "") -> FleetDemand:
+    """A demand of so many one-worker tasks, and the workers as their numbers: "12" for local-1 and local-2."""
+    return FleetDemand(
+        waiting=(WorkDemand(WHOLE, waiting),),
+        running=(WorkDemand(WHOLE, running),),
+        connected=names(*map(int, connected)),
+        idle=names(*map(int, idle)),
+    )
+
+
+def launched(*numbers: int) -> list[Action]:
+    return [Launch(names(*numbers))]
+
+
+def drained(*numbers: int) -> list[Action]:
+    return [Drain(name) for name in names(*numbers)]
+
+
+def cancelled(*numbers: int, reason: str) -> list[Action]:
+    return [Cancel(names(*numbers), reason)]
