@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vine.client.context import load_variable_from_library as load_variable_from_library
     from vine.client.executor import Executor as Executor
+    from vine.client.factory import Factory as Factory
     from vine.client.fetches import remote_value as remote_value
     from vine.client.files import File as File
     from vine.client.futures import RemoteTraceback as RemoteTraceback
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 # Imported at first use: manager, workers and views import vine too, and need none of these.
 _HOMES = {
     "Executor": "vine.client.executor",
+    "Factory": "vine.client.factory",
     "File": "vine.client.files",
     "FunctionCall": "vine.client.libraries",
     "FuturesExecutor": "vine.client.futures_executor",
@@ -51,6 +53,7 @@ _HOMES = {
 
 __all__ = [
     "Executor",
+    "Factory",
     "File",
     "FunctionCall",
     "FuturesExecutor",

@@ -255,5 +255,6 @@ unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed;
 unread_bytes_max = 64 << 20  # What the manager has not acknowledged yet: above, submissions wait in our queue.
 staging_threads = 2  # Write, hash and pack what was declared; packing an environment must not hold up a file.
 manager_start_timeout_s = 30.0  # Until a started manager says that it is ready; a cold shared filesystem is slow.
+factory_start_timeout_s = 30.0  # ... and until a started factory has been admitted.
 client_farewell_s = 0.25  # A closing client waits so long for an acknowledgement, then for the network.
 run_end_s = 10.0  # From the end of a run until what it started is stopped by signals: workers clean up meanwhile.

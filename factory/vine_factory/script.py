@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -130,10 +131,15 @@ def _arguments(plan: WorkerPlan) -> list[tuple[str, str]]:
     found += [(f"--{name}", f"{amount:.10g}") for name, amount in amounts]
     found += [("--feature", shlex.quote(feature)) for feature in options.feature]
     if options.workspace is not None:
-        found.append(("--workspace", double_quoted(options.workspace)))
+        found.append(("--workspace", double_quoted(_from_here(options.workspace))))
     if options.wall_time is not None:
         found.append(("--wall-time", f"$(({math.ceil(worker_wall_time_s(options.wall_time))} - SECONDS))"))
     return found
+
+
+def _from_here(path: str) -> str:
+    """The same folder wherever the job starts, unless it begins with a variable of the node's."""
+    return path if path.startswith("$") else os.path.abspath(path)
 
 
 def worker_wall_time_s(job_s: float) -> float:

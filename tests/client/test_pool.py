@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vine import errors
-from vine.client.pool import factory_options, fleet
+from vine.client.pool import fleet
 
 
 @pytest.mark.live
@@ -76,11 +76,3 @@ def test_the_fleet_is_what_was_asked_for() -> None:
         fleet(None, 3, 2, needed=True)
     with pytest.raises(errors.UsageError, match="fixed number"):
         fleet(1, 1, None, needed=True)
-    assert factory_options(1, 2, "local", {"--cores": 2, "--memory": None}, "/w") == (
-        ["--batch-type", "local", "--min-workers", "1", "--max-workers", "2", "--cores", "2", "--workspace", "/w"]
-    )
-
-
-def test_workers_have_whole_gpus() -> None:
-    with pytest.raises(errors.UsageError, match=r"gpus=0.5 are no whole devices"):
-        factory_options(1, 1, "local", {"--gpus": 0.5}, None)

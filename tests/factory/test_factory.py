@@ -73,6 +73,7 @@ class Run:
                 env={**os.environ, "PYTHONPATH": path},
                 cwd=self.folder,
                 pass_fds=(self.read_end,),
+                stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
             )
@@ -117,6 +118,11 @@ class Run:
                 return {name: (int(pid), arguments) for name, (pid, arguments) in found.items()}
             self.hub.socket.poll(10)
 
+    def said(self, words: str) -> str:
+        """The line of its log with these words, which it writes sooner or later."""
+        assert self.factory.stderr is not None
+        return next(line for line in self.factory.stderr if words in line)
+
     def end(self) -> str:
         """What the factory wrote, after its end within the time that a client gives it."""
         _, stderr = self.factory.communicate(timeout=config.run_end_s)
@@ -145,9 +151,9 @@ def test_the_minimum_starts_unasked_with_the_size_that_was_asked_for(run: Run) -
     assert (hello.min_workers, hello.max_workers, hello.batch_type) == (2, 3, "local")
     assert hello.capacity == Resources(cores=1, memory_mb=500, disk_mb=70, gpus=0)
     workers = run.workers(2)
-    assert set(workers) == {f"{hello.factory_id}-1", f"{hello.factory_id}-2"}
+    assert set(workers) == {"local-1-1", "local-1-2"}
     for _, arguments in workers.values():
-        assert "'--cores', '1.0', '--memory', '500.0', '--disk', '70.0', '--gpus', '0.0'" in arguments
+        assert "'--cores', '1', '--memory', '500', '--disk', '70', '--gpus', '0'" in arguments
         assert f"'--connection', '{run.connection}'" in arguments
 
 
@@ -162,23 +168,23 @@ def test_the_fleet_grows_with_the_work_and_ends_with_the_run(run: Run) -> None:
     factory = run.start("--max-workers", "2", "--cores", "1")
     run.welcome()
     run.demand(5)
-    run.hear(FactoryStatus, lambda status: status.starting == 2)
+    run.hear(FactoryStatus, lambda status: status.pending + status.starting == 2)
     run.workers(2)
     run.say(EndFactory("the run is over"))
     assert "ending: the run is over" in run.end()
     assert factory.returncode == ExitCode.OK
 
 
-def test_connected_workers_are_told_as_running_and_idle_ones_are_released(run: Run) -> None:
+def test_connected_workers_are_told_as_running_and_idle_ones_are_drained(run: Run) -> None:
     run.start("--max-workers", "2", "--cores", "1", "--idle-timeout", "0")
-    hello = run.welcome()
+    run.welcome()
     run.demand(2)
     first, second = sorted(run.workers(2))
-    run.demand(0, connected=(first, second), idle=(second,))
-    run.hear(FactoryStatus, lambda status: (status.starting, status.running) == (0, 1))
-    assert hello.factory_id in first
+    run.demand(1, connected=(first, second), idle=(second,))
+    status = run.hear(FactoryStatus, lambda status: status.running == 1)
+    assert (status.starting, status.draining) == (0, (second,))
     run.say(EndFactory("the run is over"))
-    assert f"releasing {second}: idle" in run.end()
+    assert f"{second} gets no more tasks" in run.end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
@@ -221,11 +227,11 @@ def test_a_worker_that_dies_young_is_told_to_the_manager_in_its_own_words(run: R
 
 def test_a_worker_that_is_killed_is_replaced(run: Run) -> None:
     run.start("--min-workers", "1")
-    hello = run.welcome()
+    run.welcome()
     [(_, (pid, _arguments))] = run.workers(1).items()
     os.kill(pid, signal.SIGKILL)
     assert "SIGKILL" in run.hear(FactoryStatus, lambda status: bool(status.message)).message
-    assert f"{hello.factory_id}-2" in run.workers(2)
+    assert "local-1-2" in run.workers(2)
 
 
 def test_a_manager_that_refuses_ends_the_factory_with_its_reason(run: Run) -> None:
@@ -262,8 +268,43 @@ def test_workers_that_cannot_be_launched_are_told_to_the_manager(run: Run) -> No
 def test_a_manager_that_does_not_know_us_any_more_is_told_everything_again(run: Run) -> None:
     run.start("--min-workers", "1")
     hello = run.welcome()
-    run.hear(FactoryStatus, lambda status: status.starting == 1)
+    run.hear(FactoryStatus, lambda status: status.pending + status.starting == 1)
     assert run.peer is not None
     run.hub.forget(run.peer)
     assert run.welcome() == hello
-    assert run.hear(FactoryStatus).starting == 1
+    status = run.hear(FactoryStatus)
+    assert status.pending + status.starting == 1
+
+
+def test_it_says_when_it_has_been_admitted_and_not_before(run: Run) -> None:
+    factory = run.start("--name", "mine")
+    assert run.welcome().factory_id == "mine"
+    run.hear(FactoryStatus)
+    assert factory.stdout is not None and factory.stdout.readline() == "ready mine\n"
+
+
+def test_a_second_factory_of_its_name_is_refused(run: Run) -> None:
+    run.start()
+    run.welcome()
+    second = subprocess.run(
+        [sys.executable, "-m", "vine_factory.main", "--connection", str(run.connection)],
+        capture_output=True,
+        text=True,
+    )
+    assert second.returncode == ExitCode.USAGE
+    [line] = second.stderr.splitlines()
+    assert "another factory called 'local' is at work on this run" in line
+
+
+def test_its_file_is_read_again_while_it_runs_and_a_bad_edit_changes_nothing(run: Run) -> None:
+    options = run.folder / "options.json"
+    options.write_text('{"max-workers": 1, "cores": 1}')
+    run.start("--config", str(options))
+    assert run.welcome().max_workers == 1
+    run.demand(5)
+    run.hear(FactoryStatus, lambda status: status.pending + status.starting == 1)
+    options.write_text('{"max-workers": "many"}')
+    assert run.said("the options stay as they were")
+    options.write_text('{"max-workers": 3}')
+    assert run.hear(FactoryHello).max_workers == 3
+    run.hear(FactoryStatus, lambda status: status.pending + status.starting == 3)

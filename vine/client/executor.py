@@ -17,12 +17,14 @@ from vine import errors
 from vine.client import amounts, mapping, serialise, tasks
 from vine.client.calls import Function
 from vine.client.environments import Declarable, environment_id
+from vine.client.factory import options_named
 from vine.client.files import File
 from vine.client.futures import VineFuture
 from vine.client.links import ForeignFailed, Links
 from vine.client.manager import Manager
-from vine.client.pool import Pool, factory_options, fleet, opened
+from vine.client.pool import Pool, fleet, opened
 from vine.client.session import anew
+from vine.factory_options import BatchType
 from vine.names import FileId, TaskId
 from vine.wire.parts import Mount, Policy, Request, TaskKind, TaskSpec
 
@@ -87,10 +89,10 @@ def _opened(
 class Executor(concurrent.futures.Executor):
     """Runs calls on warm interpreters of the workers.
 
-    Without a manager it starts one and a local factory, and ends both at `shutdown`. With one it uses the
-    workers that the manager has, and starts a factory if `workers`, `min_workers` or `max_workers` is given;
-    `cores`, `memory`, `disk` and `gpus` are the size of each of the factory's workers. One call takes one core
-    unless `options` says otherwise.
+    Without a manager it starts one and a factory, and ends both at `shutdown`. With one it uses the workers that the
+    manager has, and starts a factory if `workers`, `min_workers` or `max_workers` is given; `batch_type` is where
+    that starts workers, `cores`, `memory`, `disk` and `gpus` are the size of each. One call takes one core unless
+    `options` says otherwise.
 
     Futures of the same run may be arguments, also inside of containers: their values go from worker to worker.
     A future from elsewhere is waited for, and its value sent; such arguments are serialised only then.
@@ -109,26 +111,29 @@ class Executor(concurrent.futures.Executor):
         gpus: float | None = None,
         idle_timeout: float | None = None,
         workspace: str | os.PathLike[str] | None = None,
-        batch_type: str = "local",
+        batch_type: BatchType = "local",
         run_info_path: str | os.PathLike[str] = "vine-run-info",
         environment: Declarable | None = None,
+        **factory_options: Any,
     ) -> None:
         """`environment` is what calls run on: a declared file, or what `Manager.declare_environment` takes; without
-        it the manager's default."""
+        it the manager's default. Further options are those of `vine.Factory`."""
         if manager is not None and not isinstance(manager, Manager):
             raise errors.UsageError(
                 f"{manager!r} is no Manager: for a running one, give Manager(connection={manager!r})"
             )
-        sizes = {"--cores": cores, "--memory": memory, "--disk": disk, "--gpus": gpus, "--idle-timeout": idle_timeout}
         few, many = fleet(workers, min_workers, max_workers, needed=manager is None)
-        options = factory_options(few, many, batch_type, sizes, workspace)
+        named = {"cores": cores, "memory": memory, "disk": disk, "gpus": gpus, "workspace": workspace}
+        named |= {"idle_timeout": idle_timeout, "batch_type": batch_type, **factory_options}
+        chosen = {name: value for name, value in named.items() if value is not None}
+        options_named({"min_workers": few, "max_workers": many, **chosen})
         owned = manager is None
         manager = manager or Manager(run_info_path=run_info_path)
         self._pool = Pool(manager, owned)
         try:
             self._set_options(CallOptions(environment=manager.environment_or_default(environment)))
             if many:
-                self._pool.start_factory(options)
+                self._pool.start_factory({"min_workers": few, "max_workers": many, **chosen})
         except BaseException:
             if owned:
                 manager.close()

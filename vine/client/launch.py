@@ -173,7 +173,7 @@ def _port_text(port: Port) -> str:
 
 
 def start_factory(lifeline: Lifeline, connection_file: str, log_path: str, options: Sequence[str]) -> Program:
-    """A running factory; its workers find the modules that the client's script finds beside itself."""
+    """A factory that starts; its workers find the modules that the client's script finds beside itself."""
     log = open(log_path, "ab+")  # noqa: SIM115 - lives as long as the program
     arguments = ["vine_factory.main", "--connection", connection_file, *options]
     return Program(arguments, lifeline, log, {"PYTHONPATH": own_module_path()})

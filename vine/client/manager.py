@@ -278,10 +278,13 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
     def task_broken(self, task: Task) -> None:
         self._backlog.over()
 
-    def adopt(self, program: launch.Program, before_close: Callable[[], None]) -> None:
-        """A program that ends with the run; `before_close` is called before that."""
+    def adopt(self, program: launch.Program) -> None:
+        """A program that ends with the run."""
         self._programs.append(program)
-        self._before_close.append(before_close)
+
+    def before_close(self, call: Callable[[], None]) -> None:
+        """To be called before the run ends."""
+        self._before_close.append(call)
 
     def _on_exit(self) -> None:
         assert self._program is not None

@@ -5,12 +5,12 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import contextlib
-import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from vine import config, errors
-from vine.client import amounts, launch
+from vine.client.factory import Factory
 from vine.client.futures import VineFuture
 from vine.client.manager import Manager, close_all
 from vine.client.session import anew
@@ -26,21 +26,18 @@ class Pool:
         self.owned = owned
         self.closed = False
         self.error: errors.VineError | None = None
-        self.factory: launch.Program | None = None
+        self.factory: Factory | None = None
 
     def open_futures(self) -> list[VineFuture[Any]]:
         found = (task for _, task in self.manager.session.open_tasks())
         return [task for task in found if isinstance(task, VineFuture) and task.pool is self]
 
-    def start_factory(self, options: list[str]) -> None:
-        self.manager.session.check()  # Nobody is left to hold a factory of a manager that is gone.
-        log_path = os.path.join(self.manager.run_directory, "factory.log")
-        connection_file = str(self.manager.connection_file)
-        self.factory = launch.start_factory(self.manager.lifeline, connection_file, log_path, options)
-        self.manager.adopt(self.factory, self._close)
-        self.factory.watch(self._factory_ended)
+    def start_factory(self, options: Mapping[str, Any]) -> None:
+        self.factory = Factory(manager=self.manager, **options)
+        self.manager.before_close(self._close)
+        self.factory.start_unheard(self._factory_ended)
 
-    def _factory_ended(self) -> None:
+    def _factory_ended(self, last_words: str) -> None:
         assert self.factory is not None
         session = self.manager.session
         if self.closed or self.manager.closed or session.error is not None:
@@ -48,8 +45,7 @@ class Pool:
         if session.state.workers:
             return  # Workers outlive their factory, and may be all that is needed.
         self.error = errors.FactoryLost(
-            f"the factory has ended ({self.factory.last_words()}), and no worker is connected: "
-            f"see {self.manager.run_directory}/factory.log"
+            f"the factory has ended ({last_words}), and no worker is connected: see {self.factory.log_path}"
         )
         for future in self.open_futures():
             if self.manager.session.claim(future.task_id) is not None:
@@ -91,7 +87,7 @@ class Pool:
         if self.owned:
             self.manager.close()
         elif self.factory is not None:
-            self.factory.stop(0)
+            self.factory.stop()
 
 
 def fleet(workers: int | None, few: int | None, many: int | None, needed: bool) -> tuple[int, int]:
@@ -110,24 +106,6 @@ def fleet(workers: int | None, few: int | None, many: int | None, needed: bool) 
     if few > many:
         raise errors.UsageError(f"min_workers={few} is more than max_workers={many}: swap them")
     return few, many
-
-
-def factory_options(
-    few: int,
-    many: int,
-    batch_type: str,
-    sizes: dict[str, float | None],
-    workspace: str | os.PathLike[str] | None,
-) -> list[str]:
-    options = ["--batch-type", batch_type, "--min-workers", str(few), "--max-workers", str(many)]
-    for name, size in sizes.items():
-        if size is not None:
-            if name == "--gpus" and size != int(size):
-                raise errors.UsageError(f"gpus={size!r} are no whole devices: give each worker a whole number of them")
-            options += [name, f"{amounts.amount(name.lstrip('-'), size):g}"]
-    if workspace is not None:
-        options += ["--workspace", os.path.abspath(os.fspath(workspace))]
-    return options
 
 
 _open_pools: list[Pool] = []

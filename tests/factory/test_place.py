@@ -1,0 +1,34 @@
+"""What a factory keeps for the next of its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vine.errors import UsageError
+from vine_factory.place import FactoryPlace
+
+
+def test_no_two_factories_of_one_name_are_at_work_at_once(tmp_path: Path) -> None:
+    first = FactoryPlace(tmp_path, "slurm")
+    with pytest.raises(UsageError, match="another factory called 'slurm' is at work on this run"):
+        FactoryPlace(tmp_path, "slurm")
+    FactoryPlace(tmp_path, "other").close()
+    first.close()
+    FactoryPlace(tmp_path, "slurm").close()
+
+
+def test_each_factory_of_a_name_has_its_own_number(tmp_path: Path) -> None:
+    numbers = []
+    for _ in range(3):
+        place = FactoryPlace(tmp_path, "slurm")
+        numbers.append(place.generation)
+        place.close()
+    assert numbers == [1, 2, 3]
+
+
+def test_a_run_that_cannot_be_written_to_is_named(tmp_path: Path) -> None:
+    (tmp_path / "factories").write_text("a file where the folder should be")
+    with pytest.raises(UsageError, match=r"cannot use .*factories/slurm"):
+        FactoryPlace(tmp_path, "slurm")
