@@ -3,12 +3,15 @@
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
-WITHOUT := $(if $(filter 0,$(shell id -u)),,--ignore tests/hosts)
+ROOT := $(filter 0,$(shell id -u))
+SLURM := $(and $(shell command -v slurmctld),$(shell command -v slurmd),$(shell command -v munged))
+WITHOUT := $(if $(ROOT),,--ignore tests/hosts) $(if $(and $(ROOT),$(SLURM)),,--ignore tests/slurm)
 
 .PHONY: test sweep nightly check docs clean
 
 test: $(READY)
-	@test -z "$(WITHOUT)" || echo "Left out: tests/hosts, which makes network namespaces and so needs root."
+	@test -n "$(ROOT)" || echo "Left out: tests/hosts and tests/slurm: network namespaces and Slurm's daemons need root."
+	@test -n "$(SLURM)" || echo "Left out: tests/slurm, which needs Slurm: apt-get install slurm-wlm munge."
 	$(VENV)/bin/python -m pytest $(WITHOUT)
 
 sweep: $(READY)

@@ -60,6 +60,9 @@ PURE = (
     "vine_worker.resources",
     "vine_worker.unpack_orders",
     "vine_worker.watching",
+    "vine_factory.fleet",
+    "vine_factory.need",
+    "vine_factory.pauses",
     "vine_factory.policy",
 )
 DECLARATIONS = {

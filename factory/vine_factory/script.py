@@ -73,6 +73,9 @@ def helper_script(plan: WorkerPlan, batch: Batch, directives: Sequence[str] = ()
         "set -e",
         f"index=${{1:-{index}}}",
         f"worker={batch.prefix}-$(({batch.first} + index))",
+        "# The run's keys stay in their file, which the batch system may have brought here.",
+        f"connection={shlex.quote(str(plan.connection))}",
+        '[ -e "$connection" ] || { connection=$(basename "$connection"); chmod 600 "$connection"; }',
         "",
     ]
     if options.module:
@@ -124,9 +127,9 @@ def _environment(plan: WorkerPlan, archived: bool) -> list[str]:
 
 
 def _arguments(plan: WorkerPlan) -> list[tuple[str, str]]:
-    """The options of `vine-worker`. The run's keys stay in the file that is named."""
+    """The options of `vine-worker`."""
     options, size = plan.options, plan.size
-    found = [("--connection", shlex.quote(str(plan.connection)))]
+    found = [("--connection", '"$connection"')]
     amounts = (("cores", size.cores), ("memory", size.memory_mb), ("disk", size.disk_mb), ("gpus", size.gpus))
     found += [(f"--{name}", f"{amount:.10g}") for name, amount in amounts]
     found += [("--feature", shlex.quote(feature)) for feature in options.feature]

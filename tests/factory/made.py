@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
+from pathlib import Path
 from typing import Any
 
-from vine.names import WorkerId
+from vine.factory_options import options_of
+from vine.names import RunId, WorkerId
 from vine.wire.messages import FleetDemand
 from vine.wire.parts import Request, Resources, WorkDemand
+from vine_factory.launchers.choice import size_of_workers
 from vine_factory.policy import Action, Cancel, Drain, FleetLimits, FleetPolicy, Launch
+from vine_factory.script import WorkerPlan
 
 SIZE = Resources(cores=4, memory_mb=8_000, disk_mb=10_000)
 ONE_CORE = Request(cores=1)
@@ -47,3 +53,22 @@ def drained(*numbers: int) -> list[Action]:
 
 def cancelled(*numbers: int, reason: str) -> list[Action]:
     return [Cancel(names(*numbers), reason)]
+
+
+def plan_in(folder: Path, worker: str = "", **options: Any) -> WorkerPlan:
+    """Of a run called "run" and a factory "local", whose workers run this Python code in place of ours."""
+    (folder / "connection.json").touch()
+    code, stand_in = folder / "stand-in.py", folder / "stand-in"
+    code.write_text(worker)
+    stand_in.write_text(f'#!/bin/bash\nexec {shlex.quote(sys.executable)} {shlex.quote(str(code))} "$@"\n')
+    stand_in.chmod(0o755)
+    known = options_of({name.replace("_", "-"): value for name, value in options.items()})
+    return WorkerPlan(
+        run_id=RunId("run"),
+        factory="local",
+        connection=folder / "connection.json",
+        size=size_of_workers(known),
+        options=known,
+        scratch=folder / "scratch",
+        python=str(stand_in),
+    )

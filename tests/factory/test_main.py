@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
+import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from vine import config
 from vine.errors import ExitCode
-from vine.wire.parts import Request
+from vine.factory_options import FactoryOptions
+from vine.names import RunId
+from vine.wire.keys import new_run_keys, write_run_files
 from vine_factory.main import main, parse
 
 NEEDED = ("--connection", "run")
@@ -16,40 +20,36 @@ NEEDED = ("--connection", "run")
 
 def test_what_is_left_out_has_its_default() -> None:
     settings = parse(NEEDED)
-    assert (settings.min_workers, settings.max_workers, settings.batch_type) == (0, 1, "local")
-    assert (settings.size, settings.idle_timeout_s) == (Request(), config.idle_timeout_s)
-    assert (settings.workspace, settings.parent_fd) == (None, None)
+    assert settings.options() == FactoryOptions()
+    assert (settings.config, settings.dry_run, settings.parent_fd) == (None, None, None)
 
 
-def test_a_minimum_alone_is_the_maximum_too() -> None:
-    assert parse([*NEEDED, "--min-workers", "4"]).max_workers == 4
+def test_every_option_of_a_factory_is_one_of_the_command() -> None:
+    given = {
+        "batch-type": "htcondor", "name": "f", "min-workers": "1", "max-workers": "9", "workers-per-cycle": "3",
+        "cycle": "5", "tasks-per-worker": "2.5", "capacity": None, "idle-timeout": "30", "cores": "0.5",
+        "memory": "1e3", "disk": "20", "gpus": "2", "feature": "NVIDIA RTX A2000", "wall-time": "3600",
+        "workspace": "$TMPDIR/vine", "python": "/opt/python", "worker-environment": "env.tar.gz", "module": "gcc",
+        "setup": "ulimit -n 4096", "batch-option": "+ProjectName = 1", "requirements": "HasGPU", "scratch-dir": "s",
+    }  # fmt: skip
+    words = [word for name, value in given.items() for word in ([f"--{name}={value}"] if value else [f"--{name}"])]
+    options = parse([*NEEDED, *words]).options()
+    assert [each.encode_name for each in msgspec.structs.fields(FactoryOptions)] == list(given)
+    assert all(getattr(options, name) != default for name, default in msgspec.structs.asdict(FactoryOptions()).items())
 
 
-def test_sizes_may_be_fractions() -> None:
-    settings = parse([*NEEDED, "--cores", "0.5", "--memory", "1e3", "--disk", "20", "--gpus", "0"])
-    assert settings.size == Request(0.5, 1000, 20, 0)
-
-
-def test_features_are_given_one_by_one() -> None:
-    assert parse([*NEEDED, "--feature", "a100", "--feature", "NVIDIA RTX A2000"]).features == (
-        "a100", "NVIDIA RTX A2000",
-    )  # fmt: skip
-
-
-def test_the_workspace_does_not_depend_on_where_workers_start() -> None:
-    assert parse([*NEEDED, "--workspace", "here"]).workspace == Path("here").absolute()
+def test_what_may_be_given_several_times_is_kept_in_order() -> None:
+    assert parse([*NEEDED, "--feature", "a100", "--feature", "x y"]).options().feature == ("a100", "x y")
 
 
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--min-workers", "3", "--max-workers", "2"], "--min-workers 3 is more than --max-workers 2"),
-        (["--max-workers", "-1"], "-1 is not between 0 and"),
-        (["--max-workers", "many"], "invalid whole value: 'many'"),
-        (["--cores", "nan"], "nan is not between 0 and a billion"),
-        (["--memory", "-5"], "-5 is not between 0 and a billion"),
-        (["--gpus", "0.5"], "0.5 is no whole number"),
+        (["--min-workers", "3", "--max-workers", "2"], "min-workers 3 is more than max-workers 2"),
+        (["--max-workers", "-1"], "max-workers '-1' cannot be: expected int >= 0"),
+        (["--gpus", "0.5"], "gpus '0.5' cannot be: expected int"),
         (["--batch-type", "cloud"], "invalid choice: 'cloud'"),
+        (["--config", "nothing.json"], "cannot read nothing.json"),
     ],
 )
 def test_what_cannot_be_is_refused(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -63,3 +63,24 @@ def test_a_missing_run_is_one_line_and_an_exit_code(tmp_path: Path, capsys: pyte
     assert main(["--connection", str(tmp_path / "nothing")]) == ExitCode.USAGE
     [line] = capsys.readouterr().err.splitlines()
     assert line.startswith("vine-factory: ") and "nothing" in line
+
+
+@pytest.mark.parametrize(
+    ("batch_type", "command"),
+    [("local", "bash"), ("slurm", "sbatch --parsable"), ("htcondor", "condor_submit -terse")],
+)
+def test_a_dry_run_writes_what_would_be_submitted_and_says_how(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], batch_type: str, command: str
+) -> None:
+    connection = write_run_files(new_run_keys(), tmp_path / "run", RunId("r"), "tcp://127.0.0.1:1")
+    folder = tmp_path / "scripts"
+    arguments = ["--connection", str(connection), "--batch-type", batch_type, "--min-workers", "3"]
+    assert main([*arguments, "--dry-run", str(folder)]) == ExitCode.OK
+    said = capsys.readouterr().out.strip()
+    assert said.startswith(command)
+    assert Path(shlex.split(said)[-1]).parent == folder
+    [script] = folder.glob("*.sh")
+    assert "one of 3 workers" in script.read_text()
+    assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
+    secret = msgspec.json.decode(connection.read_bytes())["own"]["secret"]
+    assert not any(secret in path.read_text() for path in folder.iterdir()), "keys stay in their file"

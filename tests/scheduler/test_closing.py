@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from tests.scheduler.world import World
+from vine import config
+from vine.names import PeerKey, WorkerId
 from vine.scheduler import actions
 from vine.wire import messages as m
-from vine.wire.parts import HostStanding, Outcome
+from vine.wire.parts import HostStanding, Outcome, Resources
 from vine.wire.worker_messages import EndWorker
 
 BLOCKED, DRAINING, OPEN = HostStanding.BLOCKED, HostStanding.DRAINING, HostStanding.OPEN
@@ -92,3 +94,80 @@ def test_a_drained_host_takes_in_no_worker() -> None:
     assert isinstance(refused, actions.Send)
     assert "node1 is drained" in refused.message.message  # type: ignore[attr-defined]
     assert worker.worker_id not in world.core.state.workers
+
+
+def draining(world: World, *workers: str) -> None:
+    """What the factory "f" says of those that it lets go."""
+    world.say(m.FactoryStatus(0, 2, draining=tuple(map(WorkerId, workers))), PeerKey("factory"))
+
+
+def with_factory() -> World:
+    world = two_hosts()
+    world.say(m.FactoryHello("f", "slurm", 0, 2, Resources(2, 1000, 1000, 0)), PeerKey("factory"))
+    return world
+
+
+def test_a_worker_that_its_factory_lets_go_ends_when_its_tasks_have_and_gets_no_more() -> None:
+    world = with_factory()
+    before = [world.submit() for _ in range(2)]
+    draining(world, "w1")
+    after = [world.submit() for _ in range(2)]
+    assert [world.worker_of(task) for task in after] == ["w2", None]
+    world.pass_time(1)
+    assert not ended(world)
+    world.settle()
+    world.pass_time(1)
+    assert ended(world) == ["w1"]
+    assert all(world.results[task].outcome is Outcome.SUCCESS for task in (*before, *after))
+    assert [action.message.reason for action in world.sent(EndWorker)] == ["its factory lets it go"]  # type: ignore[union-attr]
+
+
+def test_a_factory_may_want_a_worker_back() -> None:
+    world = with_factory()
+    draining(world, "w1", "w2")
+    task = world.submit()
+    assert world.state_of(task) == "ready"
+    draining(world, "w2")
+    assert world.worker_of(task) == "w1"
+
+
+def test_who_its_factory_let_go_stays_when_the_factory_is_gone() -> None:
+    world = with_factory()
+    world.submit()
+    draining(world, "w1", "w2")
+    world.step(world.core.peer_lost(PeerKey("factory"), "was killed", world.now))
+    assert all(worker.open for worker in world.core.state.workers.values())
+    world.pass_time(1)
+    assert not ended(world)
+
+
+def test_a_worker_that_is_let_go_before_it_has_come_gets_no_tasks() -> None:
+    world = with_factory()
+    draining(world, "w3")
+    world.join("w3", cores=8)
+    assert {world.worker_of(world.submit()) for _ in range(4)} == {"w1", "w2"}
+
+
+def test_a_worker_is_empty_before_its_wall_time_is_over() -> None:
+    world = World()
+    world.join("w1", cores=2, wall_time_s=1000)
+    first = world.submit()
+    world.pass_time(1000 - config.wall_drain_s - 1)
+    second = world.submit()
+    assert world.worker_of(second) == "w1"
+    world.pass_time(1)
+    third = world.submit()
+    assert world.state_of(third) == "ready"
+    world.settle()
+    world.pass_time(1)
+    assert ended(world) == ["w1"]
+    assert {world.results[task].outcome for task in (first, second)} == {Outcome.SUCCESS}
+
+
+def test_a_short_wall_time_loses_no_more_than_a_share_of_it() -> None:
+    world = World()
+    world.join("w1", cores=2, wall_time_s=100)
+    world.pass_time(100 * (1 - config.wall_drain_share) - 1)
+    assert world.worker_of(world.submit()) == "w1"
+    world.pass_time(1)
+    assert world.state_of(world.submit()) == "ready"

@@ -6,11 +6,13 @@ from tests.scheduler.world import World
 from vine import config
 from vine.names import MANAGER, HostId, PeerKey, WorkerId
 from vine.scheduler import actions, fleet, staging
+from vine.scheduler.tasks import TaskState
 from vine.wire import messages as m
-from vine.wire.parts import FetchFault, Outcome, Request, Resources
+from vine.wire.parts import CategorySpec, FetchFault, Outcome, Policy, Request, Resources
 from vine.wire.worker_messages import WorkerHello
 
-FACTORY = m.FactoryHello("f", "slurm", 0, 10, Resources(8, 8000, 8000, 0))
+SIZE = Resources(8, 8000, 8000, 0)
+FACTORY = m.FactoryHello("f", "slurm", 0, 10, SIZE)
 
 
 def test_a_task_that_fits_no_worker_fails_soon_and_names_the_largest() -> None:
@@ -171,3 +173,59 @@ def test_what_has_come_by_a_flow_that_was_stopped_too_late_is_known_to_be_there(
     world.fetch_ends(worker, transfer.transfer_id, FetchFault.NONE)
     # then the copy counts
     assert world.core.state.files.objects[transfer.object_id].holders == {MANAGER, worker.worker_id}
+
+
+def waiting(world: World, factory: m.FactoryHello = FACTORY) -> list[int]:
+    return [each.tasks for each in fleet.fleet_demand(world.core.state, factory).waiting]
+
+
+def test_a_limited_category_asks_for_no_more_workers_than_may_run_over_all_of_its_kinds_of_tasks() -> None:
+    world = World(workers=2)
+    world.say(m.SetCategory(CategorySpec("few", concurrent_max=3)))
+    for cores in (1.0, 2.0):
+        for _ in range(5):
+            world.submit(request=Request(cores=cores), policy=Policy(category="few"))
+    # Two of one core run, or are about to; of the eight others one may.
+    assert sum(record.state is TaskState.STAGED for record in world.core.state.tasks.by_id.values()) == 2
+    assert sum(waiting(world)) == 1
+
+
+def test_tasks_whose_place_is_fixed_ask_for_no_worker() -> None:
+    world = World(workers=1)
+    made = world.temp()
+    world.submit((), (made,))
+    world.settle()
+    for _ in range(3):
+        world.submit((made,), policy=Policy(strict=(made,)))
+    assert waiting(world) == []
+    world.submit()
+    assert waiting(world) == [1]
+
+
+def test_tasks_that_last_longer_than_a_factorys_workers_live_do_not_ask_it() -> None:
+    world = World()
+    world.submit(policy=Policy(time_min_s=100.0))
+    assert waiting(world) == [1]
+    short, long = (m.FactoryHello("f", "slurm", 0, 9, SIZE, wall_time_s=limit_s) for limit_s in (99.0, 100.0))
+    assert (waiting(world, short), waiting(world, long)) == ([], [1])
+
+
+def test_a_factory_that_comes_again_takes_the_place_of_the_one_before() -> None:
+    world = World(workers=1)
+    [worker] = world.workers
+    world.say(FACTORY, PeerKey("first"))
+    world.say(m.FactoryStatus(0, 1, draining=(worker,)), PeerKey("first"))
+    assert not world.core.state.workers[worker].open
+    world.say(FACTORY, PeerKey("second"))
+    assert list(world.core.state.factories) == ["second"]
+    assert world.core.state.workers[worker].open, "who was let go by the first is not by the second"
+
+
+def test_a_factory_may_say_other_limits_in_its_session() -> None:
+    world = World(workers=1)
+    [worker] = world.workers
+    world.say(FACTORY, PeerKey("factory"))
+    world.say(m.FactoryStatus(0, 1, draining=(worker,)), PeerKey("factory"))
+    world.say(m.FactoryHello("f", "slurm", 1, 20, SIZE), PeerKey("factory"))
+    assert world.core.state.factories[PeerKey("factory")].hello.max_workers == 20
+    assert not world.core.state.workers[worker].open

@@ -286,9 +286,7 @@ class Scheduler:
             submission.client_left(state, peer)
             state.do(actions.Forget(peer))
         elif peer in state.factories:
-            closing.set_draining(state, state.factories[peer], ())
-            del state.factories[peer]
-            state.do(actions.Forget(peer))
+            fleet.factory_left(state, peer)
 
     # --- hellos --------------------------------------------------------------------------------
 
@@ -321,11 +319,7 @@ class Scheduler:
         staging.plan_all(state)
 
     def _on_factory_hello(self, peer: PeerKey, hello: m.FactoryHello) -> None:
-        state = self.state
-        known = state.factories.get(peer)
-        state.factories[peer] = FactoryRecord(peer, hello, state.now, draining=known.draining if known else frozenset())
-        state.send(peer, m.FactoryWelcome(state.settings.run_id, state.settings.epoch))
-        state.news_at = state.now  # It starts workers as soon as it knows of work.
+        fleet.admit_factory(self.state, peer, hello)
 
     # --- clients -------------------------------------------------------------------------------
 

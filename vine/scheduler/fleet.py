@@ -11,15 +11,16 @@ from msgspec.structs import force_setattr
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import closing, dispatch, downloads, gates, installing, keeping, recovery, staging
-from vine.scheduler.actions import PeerKey
+from vine.scheduler.actions import Forget, PeerKey
 from vine.scheduler.flows import Transfer
+from vine.scheduler.peers import FactoryRecord
 from vine.scheduler.records import WorkerJoined
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskState, same
 from vine.scheduler.wall_times import could_last, end_of
 from vine.scheduler.workers import Terms, WorkerRecord, amounts, asked, could_fit, has_features
 from vine.transfer import tokens
-from vine.wire.messages import FactoryHello, FleetDemand, RunState
+from vine.wire.messages import FactoryHello, FactoryWelcome, FleetDemand, RunState
 from vine.wire.parts import FetchFault, Outcome, Request, Resources, WorkDemand
 from vine.wire.worker_messages import DropObjects, FetchEnded, WorkerHello, WorkerWelcome
 
@@ -68,6 +69,25 @@ def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     key = tokens.source_key(settings.run_secret, hello.worker_id)
     state.send(peer, WorkerWelcome(settings.run_id, settings.epoch, key, settings.transfers_max))
     state.record(WorkerJoined(hello.worker_id, hello.hostname, hello.capacity, hello.log_path))
+
+
+def admit_factory(state: State, peer: PeerKey, hello: FactoryHello) -> None:
+    """It may say who it is again in its session, with other limits. No two of a name are at work at once."""
+    before = state.factories.get(peer)
+    for other in [other for other, factory in state.factories.items() if factory.hello.factory_id == hello.factory_id]:
+        if other != peer:
+            factory_left(state, other)
+    draining = before.draining if before else frozenset()
+    state.factories[peer] = FactoryRecord(peer, hello, state.now, draining=draining)
+    state.send(peer, FactoryWelcome(state.settings.run_id, state.settings.epoch))
+    state.news_at = state.now  # It starts workers as soon as it knows of work.
+
+
+def factory_left(state: State, peer: PeerKey) -> None:
+    """Those whom it let go stay: the next one of its name decides anew."""
+    closing.set_draining(state, state.factories[peer], ())
+    del state.factories[peer]
+    state.do(Forget(peer))
 
 
 def announced(state: State, worker: WorkerRecord, object_id: ObjectId, forever: bool) -> None:

@@ -12,7 +12,8 @@ from vine.names import WorkerId
 from vine_factory.fleet import JobState
 from vine_factory.launchers import commands
 from vine_factory.launchers.interface import LaunchFailed
-from vine_factory.script import Batch, WorkerPlan, is_archive, job_name, worker_named
+from vine_factory.launchers.job_table import JobTable
+from vine_factory.script import Batch, WorkerPlan, is_archive, job_name
 
 _MB_PER_MIB = 1_048_576 / 1_000_000
 _STATES = {
@@ -30,8 +31,7 @@ class HTCondorLauncher:
 
     def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
-        self._jobs: dict[WorkerId, str] = {}  # as HTCondor names them: CLUSTER.PROCESS
-        self._logs: dict[WorkerId, Path] = {}
+        self._jobs = JobTable(plan)  # as HTCondor names them: CLUSTER.PROCESS
 
     def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
         batch = Batch.of(worker_ids)
@@ -75,34 +75,26 @@ class HTCondorLauncher:
         cluster = answer.split(".")[0]  # It says the first and the last: 12.0 - 12.4
         if not cluster.isdigit():
             raise LaunchFailed(f"condor_submit said {answer!r}, which is no cluster of jobs: look at condor_q")
-        batch = Batch.of(worker_ids)
-        for index, worker_id in enumerate(worker_ids):
-            self._note(worker_id, f"{cluster}.{index}", job_name(self._plan, batch), index)
-
-    def _note(self, worker_id: WorkerId, job: str, name: str, index: int) -> None:
-        self._jobs[worker_id] = job
-        self._logs[worker_id] = self._plan.scratch / f"{name}+{index}.log"
+        name = job_name(self._plan, Batch.of(worker_ids))
+        for index in range(len(worker_ids)):
+            self._jobs.note(f"{cluster}.{index}", name, index)
 
     def query(self) -> dict[WorkerId, JobState]:
         found = {}
         for line in commands.run(["condor_q", getpass.getuser(), "-autoformat:t", *_ASKED]).splitlines():
             cluster, process, status, name = line.split("\t", 3)
-            worker_id = worker_named(self._plan, name, int(process))
-            if worker_id is not None and status in _STATES:
-                self._note(worker_id, f"{cluster}.{process}", name, int(process))
+            worker_id = self._jobs.note(f"{cluster}.{process}", name, int(process)) if status in _STATES else None
+            if worker_id is not None:
                 found[worker_id] = _STATES[status]
-        self._jobs = {worker_id: job for worker_id, job in self._jobs.items() if worker_id in found}
+        self._jobs.keep(found)
         return found
 
     def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
-        jobs = [self._jobs[worker_id] for worker_id in worker_ids if worker_id in self._jobs]
-        for some in commands.portions(jobs):
+        for some in commands.portions(self._jobs.named(worker_ids)):
             commands.run(["condor_rm", *some])
 
     def last_words(self, worker_id: WorkerId) -> str:
-        log = self._logs.pop(worker_id, None)
-        line = "" if log is None else commands.last_line_of(log)
-        return f"its job has ended: {line} (log: {log})" if line else f"its job has ended (log, if it began: {log})"
+        return self._jobs.last_words(worker_id)
 
     def close(self) -> None:
         """Nothing is held here."""

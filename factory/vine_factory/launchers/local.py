@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +40,12 @@ class LocalLauncher:
     So a factory that is started again finds none of an earlier one's.
     """
 
-    def __init__(self, plan: WorkerPlan, logs: Path, parent_fd: int | None) -> None:
+    def __init__(
+        self, plan: WorkerPlan, logs: Path, parent_fd: int | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._plan = plan
         self._logs = logs
+        self._clock = clock
         self._gpus = math.ceil(plan.size.gpus)  # of each worker: no two of them have the same
         self._jobs: dict[WorkerId, _Job] = {}
         self._ended: dict[WorkerId, str] = {}
@@ -101,7 +104,7 @@ class LocalLauncher:
         return devices
 
     def query(self) -> dict[WorkerId, JobState]:
-        now = time.monotonic()
+        now = self._clock()
         for worker_id, job in list(self._jobs.items()):
             if job.process.poll() is not None:
                 self._ended[worker_id] = _how_it_ended(job)
@@ -115,7 +118,7 @@ class LocalLauncher:
             job = self._jobs.get(worker_id)
             if job is not None and job.kill_at is None:
                 job.process.terminate()
-                job.kill_at = time.monotonic() + config.worker_stop_grace_s
+                job.kill_at = self._clock() + config.worker_stop_grace_s
 
     def last_words(self, worker_id: WorkerId) -> str:
         return self._ended.pop(worker_id, "it ended unseen")

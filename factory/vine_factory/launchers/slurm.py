@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Sequence
-from pathlib import Path
 
 from vine.names import WorkerId
 from vine_factory.fleet import JobState
 from vine_factory.launchers import commands
 from vine_factory.launchers.interface import LaunchFailed
-from vine_factory.script import Batch, WorkerPlan, job_name, worker_named
+from vine_factory.launchers.job_table import JobTable
+from vine_factory.script import Batch, WorkerPlan, job_name
 
 _MB_PER_MIB = 1_048_576 / 1_000_000
 _WAITING = frozenset({"PD", "RQ", "RF", "RH", "RS", "RD"})  # in the queue, or back in it
@@ -23,8 +23,7 @@ class SlurmLauncher:
 
     def __init__(self, plan: WorkerPlan) -> None:
         self._plan = plan
-        self._jobs: dict[WorkerId, str] = {}  # as Slurm names them: JOB_INDEX
-        self._logs: dict[WorkerId, Path] = {}
+        self._jobs = JobTable(plan)  # as Slurm names them: JOB_INDEX
 
     def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
         batch = Batch.of(worker_ids)
@@ -55,36 +54,28 @@ class SlurmLauncher:
         job = answer.split(";")[0]  # The cluster's name may follow.
         if not job.isdigit():
             raise LaunchFailed(f"sbatch said {answer!r}, which is no job: look at squeue")
-        batch = Batch.of(worker_ids)
-        for index, worker_id in enumerate(worker_ids):
-            self._note(worker_id, f"{job}_{index}", job_name(self._plan, batch), index)
-
-    def _note(self, worker_id: WorkerId, job: str, name: str, index: int) -> None:
-        self._jobs[worker_id] = job
-        self._logs[worker_id] = self._plan.scratch / f"{name}+{index}.log"
+        name = job_name(self._plan, Batch.of(worker_ids))
+        for index in range(len(worker_ids)):
+            self._jobs.note(f"{job}_{index}", name, index)
 
     def query(self) -> dict[WorkerId, JobState]:
         command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%K|%t|%j"]
         found = {}
         for line in commands.run(command).splitlines():
             job, index, state, name = line.strip().split("|", 3)
-            worker_id = worker_named(self._plan, name, int(index)) if index.isdigit() else None
+            worker_id = self._jobs.note(f"{job}_{index}", name, int(index)) if index.isdigit() else None
             if worker_id is not None:
-                self._note(worker_id, f"{job}_{index}", name, int(index))
                 waits = JobState.PENDING if state in _WAITING else JobState.RUNNING
                 found[worker_id] = JobState.HELD if state in _HELD else waits
-        self._jobs = {worker_id: job for worker_id, job in self._jobs.items() if worker_id in found}
+        self._jobs.keep(found)
         return found
 
     def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
-        jobs = [self._jobs[worker_id] for worker_id in worker_ids if worker_id in self._jobs]
-        for some in commands.portions(jobs):
+        for some in commands.portions(self._jobs.named(worker_ids)):
             commands.run(["scancel", "--quiet", *some])
 
     def last_words(self, worker_id: WorkerId) -> str:
-        log = self._logs.pop(worker_id, None)
-        line = "" if log is None else commands.last_line_of(log)
-        return f"its job has ended: {line} (log: {log})" if line else f"its job has ended (log, if it began: {log})"
+        return self._jobs.last_words(worker_id)
 
     def close(self) -> None:
         """Nothing is held here."""

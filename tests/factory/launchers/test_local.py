@@ -6,157 +6,172 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.factory.made import names, plan_in
 from vine import config
 from vine.names import WorkerId
 from vine.wire.parts import Request, Resources
-from vine_factory.launchers.interface import Ended, LaunchFailed
+from vine_factory.fleet import JobState
+from vine_factory.launchers.interface import LaunchFailed
 from vine_factory.launchers.local import LocalLauncher, measure_machine, share_of_machine
 
 ONE = WorkerId("local-1")
+ONLY = (ONE,)
 pytestmark = pytest.mark.live
 
 # A stand-in for a worker: it says in a FIFO that it runs, then waits for its parent's pipe to end.
 WORKER = """
 import os, signal, sys
 {setup}
-open(sys.argv[1], "w").write("running")
+open({fifo!r}, "w").write("running")
 os.read(int(sys.argv[sys.argv.index("--parent-fd") + 1]), 1)
 print("the parent is gone")
 """
 
 
-@pytest.fixture
-def launcher(tmp_path: Path) -> Iterator[LocalLauncher]:
-    launcher = LocalLauncher(tmp_path / "logs", parent_fd=None)
-    yield launcher
-    launcher.close()
+class Launching:
+    """A launcher whose workers run the code that a test gives, and whose clock the test sets."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.now = 0.0
+        self.fifo = folder / "fifo"
+        self.launcher: LocalLauncher
+        os.mkfifo(self.fifo)
+
+    def start(self, code: str, *worker_ids: WorkerId, parent_fd: int | None = None, **options: int) -> LocalLauncher:
+        plan = plan_in(self.folder, code, **options)
+        self.launcher = LocalLauncher(plan, self.folder / "logs", parent_fd, lambda: self.now)
+        self.launcher.submit(worker_ids or ONLY)
+        return self.launcher
+
+    def running(self, setup: str = "", parent_fd: int | None = None) -> LocalLauncher:
+        """One that runs, after some code of its own."""
+        launcher = self.start(WORKER.format(setup=setup, fifo=str(self.fifo)), parent_fd=parent_fd)
+        assert self.fifo.read_text() == "running"  # Blocks until the stand-in has written.
+        return launcher
+
+    def last_words(self) -> str:
+        """Of the one worker, once the operating system knows that it has ended."""
+        [job] = self.launcher._jobs.values()
+        os.waitid(os.P_PID, job.process.pid, os.WEXITED | os.WNOWAIT)
+        assert self.launcher.query() == {}
+        return self.launcher.last_words(ONE)
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> Callable[..., None]:
-    """Start a stand-in, with some code before, and return when it runs."""
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-
-    def start(launcher: LocalLauncher, setup: str = "") -> None:
-        launcher.submit(ONE, [sys.executable, "-c", WORKER.format(setup=setup), str(fifo)])
-        assert fifo.read_text() == "running"  # Blocks until the stand-in has written.
-
-    return start
+def launching(tmp_path: Path) -> Iterator[Launching]:
+    launching = Launching(tmp_path)
+    yield launching
+    for job in launching.launcher._jobs.values():
+        job.process.kill()
+        job.process.wait()
+    launching.launcher.close()
 
 
-def wait_for_the_end(launcher: LocalLauncher, now: float = 0.0) -> Ended:
-    """The end of the one worker, once the operating system knows of it."""
-    [job] = launcher._jobs.values()
-    os.waitid(os.P_PID, job.process.pid, os.WEXITED | os.WNOWAIT)
-    [ended] = launcher.query(now)
-    return ended
-
-
-def test_a_worker_that_ends_is_told_once_with_its_code_and_last_words(launcher: LocalLauncher, tmp_path: Path) -> None:
-    launcher.submit(ONE, [sys.executable, "-c", "import sys; print('tried', flush=True); sys.exit('no such key\\n')"])
-    ended = wait_for_the_end(launcher)
-    log = tmp_path / "logs" / "local-1.log"
-    assert ended == Ended(ONE, f"worker local-1 ended with exit code 1: no such key (log: {log})")
+def test_a_worker_that_has_ended_is_listed_no_more_and_has_its_code_and_last_words(launching: Launching) -> None:
+    launching.start("import sys; print('tried', flush=True); sys.exit('no such key\\n')")
+    log = launching.folder / "logs" / "local-1.log"
+    assert launching.last_words() == f"ended with exit code 1: no such key (log: {log})"
     assert log.read_text().strip() == "tried\nno such key"
-    assert launcher.query(0.0) == []
 
 
-def test_a_worker_that_is_killed_is_told_by_its_signal(launcher: LocalLauncher) -> None:
-    launcher.submit(ONE, [sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"])
-    assert "worker local-1 was ended by SIGKILL (log: " in wait_for_the_end(launcher).message
+def test_a_worker_that_is_killed_is_told_by_its_signal(launching: Launching) -> None:
+    launching.start("import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    assert launching.last_words().startswith("was ended by SIGKILL (log: ")
 
 
-def test_a_running_worker_is_not_told_as_ended(launcher: LocalLauncher, running: Callable[..., None]) -> None:
-    running(launcher)
-    assert launcher.query(0.0) == []
+def test_workers_have_their_own_names_and_what_the_plan_says(launching: Launching) -> None:
+    say = f"import sys; open({str(launching.fifo)!r}, 'w').write(' '.join(sys.argv[1:]))"
+    launching.start(say, *names(7), cores=2, memory=10, disk=20)
+    said = launching.fifo.read_text()
+    assert said.startswith("-m vine_worker.main --worker-id local-7 --connection ")
+    assert "--cores 2 --memory 10 --disk 20 --gpus 0 --parent-fd" in said
 
 
-def test_a_cancelled_worker_is_asked_to_end(launcher: LocalLauncher, running: Callable[..., None]) -> None:
-    running(launcher, "signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))")
-    launcher.cancel(ONE, 0.0)
-    assert "ended with exit code 0" in wait_for_the_end(launcher).message
+def test_a_running_worker_is_listed(launching: Launching) -> None:
+    assert launching.running().query() == {ONE: JobState.RUNNING}
 
 
-def test_a_cancelled_worker_that_does_not_listen_is_killed_after_its_grace(
-    launcher: LocalLauncher, running: Callable[..., None]
-) -> None:
-    running(launcher, "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
-    launcher.cancel(ONE, 100.0)
-    assert launcher.query(100.0 + config.worker_stop_grace_s - 0.01) == []
-    assert launcher.query(100.0 + config.worker_stop_grace_s) == []  # Killed now, and not yet known to be gone.
-    assert "SIGKILL" in wait_for_the_end(launcher).message
+def test_a_cancelled_worker_is_asked_to_end(launching: Launching) -> None:
+    launching.running("signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))").cancel(ONLY)
+    assert launching.last_words().startswith("ended with exit code 0")
 
 
-def test_cancelling_who_is_gone_does_nothing(launcher: LocalLauncher) -> None:
-    launcher.cancel(ONE, 0.0)
-    assert launcher.query(0.0) == []
+def test_a_cancelled_worker_that_does_not_listen_is_killed_after_its_grace(launching: Launching) -> None:
+    launcher = launching.running("signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    launching.now = 100.0
+    launcher.cancel(ONLY)
+    launching.now = 100.0 + config.worker_stop_grace_s - 0.01
+    assert launcher.query() == {ONE: JobState.RUNNING}
+    launcher.cancel(ONLY)  # Said again, it gives no more time.
+    launching.now = 100.0 + config.worker_stop_grace_s
+    launcher.query()
+    assert launching.last_words().startswith("was ended by SIGKILL")
 
 
-def test_close_leaves_no_worker_behind_even_one_that_does_not_listen(
-    running: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(config, "worker_stop_grace_s", 0.0)
-    launcher = LocalLauncher(tmp_path / "logs", parent_fd=None)
-    running(launcher, "signal.signal(signal.SIGTERM, signal.SIG_IGN)")
-    [job] = launcher._jobs.values()
-    launcher.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(job.process.pid, 0)
+def test_cancelling_who_is_not_there_does_nothing(launching: Launching) -> None:
+    launcher = launching.running()
+    launcher.cancel(names(5))
+    assert launcher.query() == {ONE: JobState.RUNNING}
 
 
-def test_workers_end_with_the_client_whose_pipe_they_inherit(tmp_path: Path, running: Callable[..., None]) -> None:
+def test_workers_end_with_the_client_whose_pipe_they_inherit(launching: Launching) -> None:
     read_end, write_end = os.pipe()
-    launcher = LocalLauncher(tmp_path / "logs", parent_fd=read_end)
-    running(launcher)
+    launching.running(parent_fd=read_end)
     os.close(write_end)  # As the kernel does it when the client dies.
-    assert "ended with exit code 0: the parent is gone" in wait_for_the_end(launcher).message
-    launcher.close()
+    assert launching.last_words().startswith("ended with exit code 0: the parent is gone")
     os.close(read_end)
 
 
 def test_workers_end_with_a_factory_that_is_killed(tmp_path: Path) -> None:
-    # Given a launcher in a process of its own, whose worker holds the write end of our pipe as its output
-    read_end, write_end = os.pipe()
+    # Given a launcher in a process of its own, whose worker holds the write end of our FIFO
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    worker = (
+        f"import os, sys; held = open({str(fifo)!r}, 'w'); held.write('running'); held.flush(); "
+        "os.read(int(sys.argv[-1]), 1)"
+    )
     script = (
-        "import os, sys; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
+        "from tests.factory.made import names, plan_in\n"
         "from vine_factory.launchers.local import LocalLauncher\n"
-        f"launcher = LocalLauncher(Path({str(tmp_path)!r}), parent_fd=None)\n"
-        "worker = 'import os, sys; os.read(int(sys.argv[-1]), 1)'\n"
-        "launcher._start([sys.executable, '-c', worker, str(launcher._watched_fd)], int(sys.argv[1]))\n"
-        "print('started', flush=True); sys.stdin.read()"
+        f"folder = Path({str(tmp_path)!r})\n"
+        f"LocalLauncher(plan_in(folder, {worker!r}), folder, parent_fd=None).submit(names(1))\n"
+        "sys.stdin.read()"
     )
     with subprocess.Popen(
-        [sys.executable, "-c", script, str(write_end)],
+        [sys.executable, "-c", script],
         stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        pass_fds=(write_end,),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *filter(None, sys.path)])},
     ) as factory:
-        os.close(write_end)
-        assert factory.stdout is not None and factory.stdout.readline() == b"started\n"
-        # When the factory is killed
-        factory.send_signal(signal.SIGKILL)
-    # Then the worker ends too: nobody is left who could write to our pipe.
-    assert os.read(read_end, 1) == b""
-    os.close(read_end)
+        with fifo.open() as said:
+            assert said.read(7) == "running"
+            # When the factory is killed
+            factory.send_signal(signal.SIGKILL)
+            # Then the worker ends too: nobody is left who could write to our FIFO.
+            assert said.read() == ""
 
 
-def test_a_command_that_does_not_exist_is_a_launch_that_failed(launcher: LocalLauncher) -> None:
-    with pytest.raises(LaunchFailed, match=r"cannot start worker local-1 .* No such file"):
-        launcher.submit(ONE, ["/nonexistent/program"])
-    assert launcher.query(0.0) == []
+def test_an_interpreter_that_does_not_exist_is_told(launching: Launching) -> None:
+    plan = replace(plan_in(launching.folder), python="/nonexistent/python")
+    launching.launcher = LocalLauncher(plan, launching.folder / "logs", parent_fd=None)
+    launching.launcher.submit(ONLY)
+    words = launching.last_words()
+    assert words.startswith("ended with exit code 127: ") and "/nonexistent/python" in words
 
 
 def test_a_log_that_cannot_be_written_is_a_launch_that_failed(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file where the folder should be")
-    launcher = LocalLauncher(tmp_path / "logs", parent_fd=None)
+    launcher = LocalLauncher(plan_in(tmp_path), tmp_path / "logs", parent_fd=None)
     with pytest.raises(LaunchFailed, match=r"with its log at .*local-1\.log"):
-        launcher.submit(ONE, [sys.executable])
+        launcher.submit(ONLY)
+    assert launcher.query() == {}
     launcher.close()
 
 
@@ -188,23 +203,30 @@ def test_the_machine_is_measured_where_the_workspace_will_be(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(("visible", "given"), [(None, ["0,1", "2,3"]), ("4,GPU-1a,7,2", ["4,GPU-1a", "7,2"])])
 def test_no_two_workers_have_the_same_gpus(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, visible: str | None, given: list[str]
+    launching: Launching, monkeypatch: pytest.MonkeyPatch, visible: str | None, given: list[str]
 ) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     if visible is not None:
         monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    launcher = LocalLauncher(tmp_path / "logs", parent_fd=None, gpus=2)
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
     say = (
-        "import os, sys; open(sys.argv[1], 'w').write(os.environ['CUDA_VISIBLE_DEVICES']); os.read(int(sys.argv[3]), 1)"
+        f"import os, sys; open({str(launching.fifo)!r}, 'w').write(os.environ['CUDA_VISIBLE_DEVICES']); "
+        "os.read(int(sys.argv[-1]), 1)"
     )
-    seen = []
-    for name in ("local-1", "local-2"):
-        launcher.submit(WorkerId(name), [sys.executable, "-c", say, str(fifo)])
-        seen.append(fifo.read_text())
-    assert seen == given
+    launcher = launching.start(say, ONE, gpus=2)
+    seen = [launching.fifo.read_text()]
+    launcher.submit(names(2))
+    assert [*seen, launching.fifo.read_text()] == given
     if visible is not None:
         with pytest.raises(LaunchFailed, match="has only 0 GPUs that no other worker has"):
-            launcher.submit(WorkerId("local-3"), [sys.executable, "-c", say, str(fifo)])
-    launcher.close()
+            launcher.submit(names(3))
+
+
+def test_of_workers_that_are_launched_together_all_start_or_none(
+    launching: Launching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    launcher = launching.running()
+    monkeypatch.setattr(launcher, "_gpus", 1)
+    with pytest.raises(LaunchFailed):
+        launcher.submit(names(2, 3, 4))
+    assert launcher.query() == {ONE: JobState.RUNNING}
