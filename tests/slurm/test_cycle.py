@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import signal
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ import pytest
 import vine
 from tests.live.helpers import Program, Site, command
 from tests.slurm.cluster import SlurmCluster
-from tests.waiting import until
+from tests.waiting import GIVE_UP_S, until
 
 MOST = 3
 
@@ -69,6 +71,15 @@ def nap_until(path: str) -> str:
     return path
 
 
+@contextmanager
+def at_the_end(go: Path) -> Iterator[None]:
+    """Tasks that wait for the file end in any case: an executor waits for them."""
+    try:
+        yield
+    finally:
+        go.touch()
+
+
 def test_a_fleet_grows_with_a_sweep_to_its_limit_shrinks_after_it_and_is_gone_at_the_end(run: SlurmRun) -> None:
     # Given no work, and so no worker
     factory = run.factory()
@@ -95,7 +106,7 @@ def test_a_fleet_grows_with_a_sweep_to_its_limit_shrinks_after_it_and_is_gone_at
 
 def test_a_worker_whose_job_is_cancelled_loses_nothing_and_is_replaced(run: SlurmRun, tmp_path: Path) -> None:
     run.factory("--min-workers", 2)
-    with run.site.client() as manager, vine.Executor(manager) as executor:
+    with run.site.client() as manager, vine.Executor(manager) as executor, at_the_end(tmp_path / "go"):
         futures = [executor.submit(nap_until, str(tmp_path / "go")) for _ in range(MOST)]
         until(lambda: manager.stats.tasks.get("running") == MOST, "all run")
         victim = run.slurm.running()[0]
@@ -108,9 +119,9 @@ def test_a_worker_whose_job_is_cancelled_loses_nothing_and_is_replaced(run: Slur
 
 def test_a_factory_that_was_killed_takes_over_its_jobs_when_it_is_started_again(run: SlurmRun, tmp_path: Path) -> None:
     first = run.factory()
-    with run.site.client() as manager, vine.Executor(manager) as executor:
+    with run.site.client() as manager, vine.Executor(manager) as executor, at_the_end(tmp_path / "go"):
         futures = [executor.submit(nap_until, str(tmp_path / "go")) for _ in range(MOST)]
-        until(lambda: len(run.slurm.running()) == MOST, "the fleet is there")
+        until(lambda: manager.stats.tasks.get("running") == MOST, "the fleet is there, and all run")
         jobs = set(run.slurm.jobs())
         first.kill()
         assert set(run.slurm.jobs()) == jobs
@@ -146,3 +157,14 @@ def test_jobs_that_wait_in_the_queue_are_withdrawn_when_nobody_needs_them(run: S
         until(lambda: sorted(run.slurm.jobs().values()) == ["PENDING", "RUNNING"], "one runs, one waits")
         assert [future.result() for future in futures] == [0, 1]
         until(lambda: not run.slurm.jobs(), "both are gone")
+
+
+def test_a_worker_that_is_submitted_by_hand_has_what_its_job_has(run: SlurmRun) -> None:
+    worker = shlex.join([*command("vine-worker", "--connection", run.site.connection), "--workspace"])
+    job = ("--cpus-per-task=2", "--mem=600M", f"--output={run.site.folder}/by-hand.log")
+    run.slurm.run("sbatch", *job, f"--wrap=exec {worker} {run.site.folder}/by-hand")
+    with run.site.client() as manager:
+        manager.wait_for_workers(1, GIVE_UP_S)
+        assert manager.stats.cores == 2
+    [found] = run.site.status()["workers"]
+    assert (found["capacity"]["cores"], round(found["capacity"]["memory_mb"])) == (2, 629)

@@ -7,7 +7,7 @@ import socket
 from itertools import takewhile
 from pathlib import Path
 
-from vine import config
+from vine import config, control_groups
 from vine.host import host_id
 from vine.names import HostId
 
@@ -25,20 +25,14 @@ def hostname() -> str:
 
 def cores() -> float:
     """The cores that this process may use, which a batch system or container may have cut down."""
-    return float(len(os.sched_getaffinity(0)))
+    available = float(len(os.sched_getaffinity(0)))
+    return min(available, control_groups.core_limit() or available)
 
 
 def memory_mb() -> float:
     """The machine's memory, or the control group's limit where that is less."""
     total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(name).read_text(encoding="ascii").strip()
-        except OSError:
-            continue
-        if text.isdigit():
-            total = min(total, int(text))
-    return float(total // _MB)
+    return float(min(total, control_groups.memory_limit_bytes() or total) // _MB)
 
 
 def gpus() -> float:

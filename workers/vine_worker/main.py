@@ -8,6 +8,7 @@ import re
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from vine.errors import ExitCode, UsageError, VineError
 from vine.names import WorkerId
 from vine_worker import machine
 from vine_worker.settings import Settings
+from vine_worker.slot import slot_of
 from vine_worker.worker import Worker
 
 _plain_name = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
@@ -25,10 +27,18 @@ def parse(argv: Sequence[str] | None) -> Settings:
     parser = argparse.ArgumentParser(prog="vine-worker", description="Runs the tasks of one vine run on this machine.")
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--connection", type=Path, required=True, help="the run's connection.json, or its folder")
-    parser.add_argument("--cores", type=amount, help="cores for tasks (default: all that this process may use)")
-    parser.add_argument("--memory", type=megabytes, metavar="MB", help="memory for tasks (default: the machine's)")
-    parser.add_argument("--disk", type=megabytes, metavar="MB", help="disk for tasks and cache (default: what is free)")
-    parser.add_argument("--gpus", type=devices, help="GPUs for tasks (default: the NVIDIA devices found)")
+    parser.add_argument(
+        "--cores", type=amount, help="cores for tasks (default: the batch slot's, or all that may be used)"
+    )
+    parser.add_argument(
+        "--memory", type=megabytes, metavar="MB", help="memory for tasks (default: the slot's, or the machine's)"
+    )
+    parser.add_argument(
+        "--disk", type=megabytes, metavar="MB", help="disk for tasks and cache (default: the slot's, or what is free)"
+    )
+    parser.add_argument(
+        "--gpus", type=devices, help="GPUs for tasks (default: the slot's, or the NVIDIA devices found)"
+    )
     parser.add_argument(
         "--workspace",
         type=Path,
@@ -43,7 +53,9 @@ def parse(argv: Sequence[str] | None) -> Settings:
         help="workers with the same name count as one host (default: those with the same workspace on one machine)",
     )
     parser.add_argument("--idle-timeout", type=amount, metavar="S", help="end after so long without a task")
-    parser.add_argument("--wall-time", type=amount, metavar="S", help="end after so long in any case")
+    parser.add_argument(
+        "--wall-time", type=amount, metavar="S", help="end after so long, without tasks before (default: the slot's)"
+    )
     parser.add_argument(
         "--address", metavar="HOST", help="where peers reach this worker (default: as the manager does)"
     )
@@ -123,7 +135,7 @@ def default_workspace() -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     try:
-        Worker(parse(argv)).run()
+        Worker(parse(argv).within(slot_of(os.environ), time.time())).run()
     except VineError as why:
         sys.stderr.write(f"vine-worker: {why}\n")
         return why.exit_code

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vine.names import WorkerId
 from vine.wire.parts import Resources
 from vine_worker import machine
 from vine_worker.places import nearest_folder
+from vine_worker.slot import Slot
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line said; None is measured."""
+    """What the command line said, or the batch system; None is measured."""
 
     connection: Path
     worker_id: WorkerId
@@ -37,6 +38,17 @@ class Settings:
             memory_mb=machine.memory_mb() if self.memory_mb is None else self.memory_mb,
             disk_mb=machine.disk_mb(nearest_folder(self.workspace)) if self.disk_mb is None else self.disk_mb,
             gpus=machine.gpus() if self.gpus is None else self.gpus,
+        )
+
+    def within(self, slot: Slot, now_s: float) -> Settings:
+        """What was left out is as the batch system says; `now_s` is since the epoch."""
+        return replace(
+            self,
+            cores=slot.cores if self.cores is None else self.cores,
+            memory_mb=slot.memory_mb if self.memory_mb is None else self.memory_mb,
+            disk_mb=slot.disk_mb if self.disk_mb is None else self.disk_mb,
+            gpus=slot.gpus if self.gpus is None else self.gpus,
+            wall_time_s=slot.wall_time_s(now_s) if self.wall_time_s is None else self.wall_time_s,
         )
 
     def offers(self, gpus: float) -> tuple[str, ...]:

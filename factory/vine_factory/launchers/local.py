@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vine import config
+from vine import config, control_groups
 from vine.names import WorkerId
 from vine.wire.parts import Request, Resources
 from vine_factory.fleet import JobState
@@ -140,9 +140,10 @@ def _how_it_ended(job: _Job) -> str:
 def measure_machine(workspace: Path) -> Resources:
     """What this machine has for workers whose workspaces lie at or below this path."""
     existing = next(folder for folder in (workspace, *workspace.absolute().parents) if folder.exists())
+    cores, memory = float(len(os.sched_getaffinity(0))), os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return Resources(
-        cores=len(os.sched_getaffinity(0)),
-        memory_mb=os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // _MB,
+        cores=min(cores, control_groups.core_limit() or cores),
+        memory_mb=min(memory, control_groups.memory_limit_bytes() or memory) // _MB,
         disk_mb=shutil.disk_usage(existing).free // _MB,
     )
 
