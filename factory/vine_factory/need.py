@@ -20,12 +20,15 @@ class Need:
         self._before: deque[tuple[float, int]] = deque()
 
     def become(self, value: int, now: float) -> None:
-        if value == self.now:
-            return
-        while self._before and self._before[-1][1] <= self.now:
+        if value != self.now:
+            self.held(self.now, now)
+            self.now = value
+
+    def held(self, value: int, now: float) -> None:
+        """So many were needed until now."""
+        while self._before and self._before[-1][1] <= value:
             self._before.pop()
-        self._before.append((now, self.now))
-        self.now = value
+        self._before.append((now, value))
 
     def peak(self, now: float, window_s: float) -> int:
         """The largest value that held at some time within the window before now."""

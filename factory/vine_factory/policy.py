@@ -3,7 +3,8 @@
 Events go in, actions come out: the driver launches, drains and cancels what it is told, and says what
 the manager and the batch system say. These rules hold at every moment:
 
-- Nothing is launched before the batch system has said which jobs of ours it has; those are adopted.
+- Nothing is launched before the batch system has said which jobs of ours it has, which are adopted; and
+  nobody is let go before the manager has said what work there is.
 - Never more than `max_workers` are asked for, and no surplus is let go below `min_workers`.
 - The fleet grows at once, and shrinks to what was needed at most in the last `idle_timeout_s`, so that
   it does not flap. Who waits in the queue goes first, then who is idle, then who works: the manager
@@ -84,7 +85,8 @@ class FleetPolicy:
         self._name_prefix = name_prefix
         self._launched = 0
         self._ticked_at = -math.inf
-        self._begun = False  # The batch system has said what it has of ours.
+        self._begun = False  # The batch system has said what it has of ours ...
+        self._demand: FleetDemand | None = None  # ... and the manager, last, what work there is.
         self._fleet = Fleet()
         self._need = Need()
         self._pauses = Pauses()
@@ -102,15 +104,24 @@ class FleetPolicy:
     def change(self, limits: FleetLimits, now: float) -> list[Action]:
         """The user wants it otherwise from now on."""
         self._limits = limits
+        self._take_in(now)
         return self.tick(now)
 
     def demand(self, demand: FleetDemand, now: float) -> list[Action]:
         """The manager says what work there is, and which workers are connected and idle."""
+        self._demand = demand
+        self._take_in(now)
+        return self.tick(now)
+
+    def _take_in(self, now: float) -> None:
+        """See fleet and need as the manager's last word has them: it says nothing while nothing changes."""
+        demand = self._demand
+        if demand is None:
+            return
         connected, idle = set(demand.connected), set(demand.idle)
         for worker in self._fleet:
             self._fleet.see(worker, worker.worker_id in connected, worker.worker_id in idle, now)
         self._need.become(self._needed(demand), now)
-        return self.tick(now)
 
     def _needed(self, demand: FleetDemand) -> int:
         limits = self._limits
@@ -128,8 +139,7 @@ class FleetPolicy:
 
     def listed(self, jobs: Mapping[WorkerId, JobState], now: float) -> list[Action]:
         """The batch system says what it has of ours: those that we do not know are adopted."""
-        self._begun = True
-        held = []
+        held, adopted = [], jobs.keys() - self._fleet.by_id.keys()
         for worker_id, job in jobs.items():
             worker = self._fleet.by_id.get(worker_id)
             if worker is None:
@@ -139,6 +149,11 @@ class FleetPolicy:
             self._fleet.list(worker, job, now)
             if job is JobState.HELD and worker.state in COMING:
                 held.append(worker)
+        if not self._begun:
+            self._begun = True
+            self._need.held(self._fleet.active, now)  # Whoever asked for them had a reason.
+        if adopted:
+            self._take_in(now)
         return [*self._give_up_these(held, _HELD, now), *self.tick(now)]
 
     def submitted(self, worker_ids: Sequence[WorkerId], now: float) -> list[Action]:
@@ -238,7 +253,8 @@ class FleetPolicy:
 
     def _shrink(self, now: float) -> list[Action]:
         """Let go what has been too much for long enough, or is more than there may be."""
-        most = self._allowed(self._need.peak(now, self._limits.idle_timeout_s))
+        peak = self._need.peak(now, self._limits.idle_timeout_s)
+        most = self._allowed(peak) if self._demand is not None else self._limits.max_workers
         leaving = self._fleet.release_order()[: max(0, self._fleet.active - most)]
         for worker in leaving:
             drains = worker.state is WorkerState.CONNECTED

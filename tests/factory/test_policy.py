@@ -23,7 +23,7 @@ from vine.names import WorkerId
 from vine.wire.messages import FleetDemand
 from vine.wire.parts import Request, WorkDemand
 from vine_factory.fleet import JobState
-from vine_factory.policy import FleetLimits, FleetPolicy, Keep
+from vine_factory.policy import Drain, FleetLimits, FleetPolicy, Keep
 
 RUNNING, PENDING, HELD = JobState.RUNNING, JobState.PENDING, JobState.HELD
 
@@ -229,6 +229,28 @@ def test_jobs_of_an_earlier_factory_are_adopted_and_not_doubled() -> None:
     busy = FleetDemand((), (WorkDemand(WHOLE, 2),), (WorkerId("local-1-7"), WorkerId("local-1-8")), ())
     assert fleet.demand(busy, 1.0) == []
     assert fleet.running == 2
+
+
+def test_who_is_adopted_stays_until_the_manager_has_said_what_there_is_to_do_and_as_long_as_others_after_that() -> None:
+    fleet = FleetPolicy(LIMITS, "local-2")
+    assert fleet.listed({WorkerId("local-1-7"): RUNNING}, 0.0) == []
+    assert fleet.tick(500.0) == []
+    idle = FleetDemand((), (), (WorkerId("local-1-7"),), (WorkerId("local-1-7"),))
+    assert fleet.demand(idle, 501.0) == [Drain(WorkerId("local-1-7"))]
+    fleet = FleetPolicy(LIMITS, "local-2")
+    fleet.demand(idle, 0.0)
+    assert fleet.listed({WorkerId("local-1-7"): RUNNING}, 1.0) == []
+    assert fleet.tick(IDLE_TIMEOUT_S) == []
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == [Drain(WorkerId("local-1-7"))]
+
+
+def test_who_is_adopted_is_known_to_be_busy_by_what_the_manager_has_said_before() -> None:
+    fleet = FleetPolicy(LIMITS, "local-2")
+    adopted = WorkerId("local-1-7")
+    fleet.demand(FleetDemand((), (WorkDemand(WHOLE, 1),), (adopted,), ()), 0.0)
+    assert fleet.listed({adopted: RUNNING}, 1.0) == []
+    assert fleet.running == 1
+    assert fleet.tick(1_000.0) == []
 
 
 def test_what_is_adopted_beyond_the_maximum_is_let_go() -> None:
