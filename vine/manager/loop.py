@@ -65,6 +65,7 @@ class Loop:
         self._stop_reason: str | None = None
         self._end_reason: str | None = None
         self._statistics_at = 0.0
+        self._worked_s = 0.0  # of this thread's time, as was last told
         self._wall_s = 0.0  # by which records are dated: the time of this turn
         self._on: dict[type[Action], Callable[[Any], None]] = {
             actions.Send: self._send,
@@ -149,6 +150,9 @@ class Loop:
 
     def _note_statistics(self, now: float) -> None:
         self._statistics_at = now + config.statistics_interval_s
+        worked_s = time.thread_time()
+        self._scheduler.was_busy(worked_s - self._worked_s)
+        self._worked_s = worked_s
         stats = self._node.stats()
         snapshot = self._scheduler.snapshot(now)
         snapshot["manager"] = {

@@ -37,6 +37,7 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         _drop_leftovers(state, worker, result)
         return
     state.placement.durations.observe(record.body, result.times.run_s)
+    state.feeding.ended(result.times.run_s)
     worker.release(record, state.now)
     if worker.attempts_max is not None and result.outcome is not _DISK_FULL:
         worker.had_room()

@@ -209,6 +209,10 @@ class Scheduler:
         fleet.tell_news(state)
         return self._finish()
 
+    def was_busy(self, seconds: float) -> None:
+        """So much of its own time has the driver worked since it last said so."""
+        self.state.feeding.was_busy(seconds)
+
     def next_deadline(self) -> float:
         """When to call `tick` at the latest."""
         appointment = self.state.appointments

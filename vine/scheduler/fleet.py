@@ -263,7 +263,7 @@ def fleet_demand(state: State, factory: FactoryHello) -> FleetDemand:
         running=tuple(WorkDemand(request, n) for request, n in running.items()),
         connected=tuple(sorted(state.workers)),
         idle=tuple(sorted([w.worker_id for w in workers if not w.attempts and is_idle(state, w)])),
-        tasks_at_once_max=state.tasks_at_once_max,
+        tasks_at_once_max=state.feeding.tasks_at_once_max,
     )
 
 

@@ -14,6 +14,7 @@ from vine.scheduler.actions import Action, PeerKey
 from vine.scheduler.categories import Category, CategoryKey
 from vine.scheduler.copies import Copies
 from vine.scheduler.downloads import Downloads
+from vine.scheduler.feeding import Feeding
 from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.libraries import LibraryRecord
@@ -77,7 +78,7 @@ class State:
         self.doomed: dict[TaskId, tuple[Outcome, str]] = {}  # tasks to be ended in this step
         self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
         self.appointments: list[tuple[float, TaskId]] = []  # heap of when tasks may start, or must have ended
-        self.tasks_at_once_max: int | None = None  # that this manager can keep busy, once it has measured itself
+        self.feeding = Feeding()
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
         self.clients_seen = 0
