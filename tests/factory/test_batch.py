@@ -101,8 +101,9 @@ def test_what_was_submitted_is_told_and_who_is_gone_after_it_is_told_with_its_la
     assert ended == {names(1)[0]: "farewell of local-1"}
 
 
-def test_a_refusal_is_told_and_looked_into_at_once(talk: Talk) -> None:
+def test_a_refusal_is_told_and_looked_into_at_once(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     talk.hear(Listed)
+    monkeypatch.setattr(config, "batch_look_first_s", 3600.0)
     talk.launcher.refusal = "no such partition"
     talk.launcher.jobs[names(1)[0]] = RUNNING  # It was taken all the same.
     talk.thread.submit(names(1))

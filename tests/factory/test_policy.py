@@ -354,6 +354,16 @@ def test_an_old_worker_from_before_the_deaths_ends_no_pause() -> None:
     assert fleet.backing_off
 
 
+def test_who_was_asked_to_end_did_not_die_young() -> None:
+    fleet = policy(maximum=2)
+    fleet.demand(work(waiting=2), 0.0)
+    fleet.demand(work(connected="1", idle="1"), 1.0)
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == [*cancelled(2, reason="not needed any more"), *drained(1)]
+    fleet.ended(WorkerId("local-2"), 62.0)
+    fleet.ended(WorkerId("local-1"), 62.0)
+    assert not fleet.backing_off
+
+
 @pytest.mark.parametrize("limits", [LIMITS, replace(LIMITS, min_workers=3, workers_per_cycle=1)])
 def test_a_worker_of_others_that_ends_changes_nothing(limits: FleetLimits) -> None:
     fleet = FleetPolicy(limits, "local")
