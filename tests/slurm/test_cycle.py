@@ -149,10 +149,14 @@ def test_what_slurm_refuses_is_told_to_who_asks_the_manager(run: SlurmRun) -> No
     assert run.slurm.jobs() == {}
 
 
-def test_jobs_that_wait_in_the_queue_are_withdrawn_when_nobody_needs_them(run: SlurmRun) -> None:
+def test_jobs_that_wait_in_the_queue_are_withdrawn_when_nobody_needs_them(run: SlurmRun, tmp_path: Path) -> None:
     # Given workers for which the node has no room
-    run.factory("--cores", 8, "--max-workers", 2)
-    with run.site.client() as manager, vine.Executor(manager).options(cores=8) as executor:
+    options = {"cores": 8, "memory": 500, "max_workers": 2, "cycle": 1, "idle_timeout": 1, "workspace": tmp_path / "ws"}
+    with (
+        run.site.client() as manager,
+        vine.Factory("slurm", manager=manager, **options),
+        vine.Executor(manager).options(cores=8) as executor,
+    ):
         futures = [executor.submit(nap, number) for number in range(2)]
         until(lambda: sorted(run.slurm.jobs().values()) == ["PENDING", "RUNNING"], "one runs, one waits")
         assert [future.result() for future in futures] == [0, 1]

@@ -193,6 +193,6 @@ def test_categories_are_shown_with_what_their_tasks_have_used_and_closed_hosts_w
     world.submit(policy=Policy(category="fit"))
     world.say(m.SetHosts(("host",), HostStanding.BLOCKED))
     said = shown(capsys, str(world.save()))
-    assert "workers when it ended: 1, 1 on blocked or drained hosts\n" in said
+    assert "workers when it ended: 1, 1 blocked or drained\n" in said
     (line,) = [line.split() for line in said.splitlines() if line.split()[:1] == ["fit"]]
     assert line == ["fit", "max", "1", "of", "at", "most", "2", "1", "1.5", "120", "MB", "30", "MB"]

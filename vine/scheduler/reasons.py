@@ -101,7 +101,9 @@ def why_shape(state: State, shape: Shape) -> str:
         return unfit_message(shape, sizes_that_could_come(state))
     closed = sum(not worker.open for worker in fitting)
     if closed == len(fitting):
-        return f"waits for a host to be opened: those of all {closed} workers that fit it are blocked or drained"
+        return (
+            f"waits for another worker, or a host to be opened: all {closed} workers that fit it are blocked or drained"
+        )
     fitting = [worker for worker in fitting if worker.open and lasts(worker, shape.time_min_s, state.now)]
     if not fitting:
         return f"waits for a worker that lives for {shape.time_min_s:g} s more: those that fit it end sooner"
@@ -232,6 +234,7 @@ def _factory(state: State, peer: str) -> dict[str, Any]:
     factory = state.factories[peer]  # type: ignore[index]  # as above
     status = factory.status
     return {
+        "name": factory.hello.factory_id,
         "batch_type": factory.hello.batch_type,
         "min_workers": factory.hello.min_workers,
         "max_workers": factory.hello.max_workers,

@@ -13,6 +13,7 @@ from typing import Any
 from vine import config
 from vine.errors import ExitCode, UsageError, VineError
 from vine.views import tables
+from vine.views.factories import factories
 from vine.views.libraries import libraries
 from vine.views.reading import Run, latest_run, open_run
 from vine.views.tables import Table, amount_of_bytes, duration
@@ -108,7 +109,7 @@ def status(run: Run, now_s: float) -> dict[str, Any]:
 
 def sections(found: dict[str, Any]) -> list[Table]:
     """The same for people."""
-    standing = [_head(found), _tasks(found), _workers(found), _transfers(found), _broadcasts(found)]
+    standing = [_head(found), _tasks(found), _workers(found), factories(found), _transfers(found), _broadcasts(found)]
     parts = [*standing, _downloads(found), _categories(found), libraries(found), _reasons(found), _failures(found)]
     return [part for part in parts if part is not None]
 
@@ -153,7 +154,7 @@ def _workers(found: dict[str, Any]) -> Table:
     )  # fmt: skip
     when = "" if found["ended_s"] is None else " when it ended"
     closed = sum(not worker["open"] for worker in workers)
-    aside = f", {closed} on blocked or drained hosts" if closed else ""
+    aside = f", {closed} blocked or drained" if closed else ""
     return Table(f"workers{when}: {len(workers)}{aside}{_of_which(workers)}", columns if rows else (), rows)
 
 
