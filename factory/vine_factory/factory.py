@@ -56,8 +56,7 @@ class Factory:
         connection = load_connection(settings.connection, Role.FACTORY)
         self._name = options.name or options.batch_type
         self._place = FactoryPlace(connection.run_dir, self._name)
-        connection_file = settings.connection.absolute()
-        self._plan = plan_for(options, connection_file, connection, self._place.folder)
+        self._plan = plan_for(options, connection, self._place.folder)
         limits = limits_of(options, self._plan.size)
         self._policy = FleetPolicy(limits, f"{self._name}-{self._place.generation}")
         self._events: queue.SimpleQueue[batch.Event] = queue.SimpleQueue()

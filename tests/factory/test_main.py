@@ -74,7 +74,8 @@ def test_a_dry_run_writes_what_would_be_submitted_and_says_how(
 ) -> None:
     connection = write_run_files(new_run_keys(), tmp_path / "run", RunId("r"), "tcp://127.0.0.1:1")
     folder = tmp_path / "scripts"
-    arguments = ["--connection", str(connection), "--batch-type", batch_type, "--min-workers", "3"]
+    # Given the folder with the keys of all roles: only the workers' file goes anywhere
+    arguments = ["--connection", str(connection.parent), "--batch-type", batch_type, "--min-workers", "3"]
     assert main([*arguments, "--dry-run", str(folder)]) == ExitCode.OK
     said = capsys.readouterr().out.strip()
     assert said.startswith(command)
@@ -82,5 +83,9 @@ def test_a_dry_run_writes_what_would_be_submitted_and_says_how(
     [script] = folder.glob("*.sh")
     assert "one of 3 workers" in script.read_text()
     assert subprocess.run(["bash", "-n", str(script)]).returncode == 0
+    assert any(f"{connection}" in path.read_text() for path in folder.iterdir())
+    if batch_type == "htcondor":
+        [submit] = folder.glob("*.submit")
+        assert f"transfer_input_files = {connection}\n" in submit.read_text()
     secret = msgspec.json.decode(connection.read_bytes())["own"]["secret"]
     assert not any(secret in path.read_text() for path in folder.iterdir()), "keys stay in their file"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from vine import config
 from vine.factory_options import FactoryOptions
-from vine.wire.keys import Connection
-from vine.wire.parts import Request, Resources
+from vine.wire.keys import FILE_NAMES, Connection
+from vine.wire.parts import Request, Resources, Role
 from vine_factory.launchers.htcondor import HTCondorLauncher
 from vine_factory.launchers.interface import Launcher
 from vine_factory.launchers.local import LocalLauncher, measure_machine, share_of_machine
@@ -33,11 +33,11 @@ def size_of_workers(options: FactoryOptions) -> Resources:
     )
 
 
-def plan_for(options: FactoryOptions, connection_file: Path, connection: Connection, scratch: Path) -> WorkerPlan:
+def plan_for(options: FactoryOptions, connection: Connection, scratch: Path) -> WorkerPlan:
     return WorkerPlan(
         run_id=connection.run_id,
         factory=options.name or options.batch_type,
-        connection=connection_file,
+        connection=connection.run_dir / FILE_NAMES[Role.WORKER],  # No other keys go to the nodes.
         size=size_of_workers(options),
         options=options,
         scratch=scratch if options.scratch_dir is None else Path(options.scratch_dir).absolute(),
