@@ -30,7 +30,7 @@ class FactoryOptions(
     batch_type: Annotated[BatchType, Meta(description="where workers run (default: here)")] = "local"
     name: Annotated[
         Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")] | None,
-        Meta(description="of this factory in its run: started again, it takes over its jobs (default: the batch type)"),
+        Meta(description="of this factory: started again, it takes over its jobs (default: the batch type, -2, ...)"),
     ] = None
 
     min_workers: Annotated[Workers, Meta(description="never fewer (default: 0)")] = 0

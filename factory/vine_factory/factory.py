@@ -26,7 +26,7 @@ from vine.wire.parts import Resources, Role
 from vine.wire.sockets import make_context
 from vine_factory import batch
 from vine_factory.launchers.choice import launcher_for, plan_for
-from vine_factory.place import FactoryPlace
+from vine_factory.place import FactoryPlace, first_free_place
 from vine_factory.policy import Action, Cancel, Drain, FleetLimits, FleetPolicy, Keep, Launch
 from vine_factory.settings import Settings, WatchedOptions
 
@@ -54,9 +54,10 @@ class Factory:
         self._options = WatchedOptions(settings)
         options = self._options.current
         connection = load_connection(settings.connection, Role.FACTORY)
-        self._name = options.name or options.batch_type
-        self._place = FactoryPlace(connection.run_dir, self._name)
-        self._plan = plan_for(options, connection, self._place.folder)
+        name, run_dir = options.name, connection.run_dir
+        self._place = first_free_place(run_dir, options.batch_type) if name is None else FactoryPlace(run_dir, name)
+        self._name = self._place.name
+        self._plan = plan_for(options, connection, self._name, self._place.folder)
         limits = limits_of(options, self._plan.size)
         self._policy = FleetPolicy(limits, f"{self._name}-{self._place.generation}")
         self._events: queue.SimpleQueue[batch.Event] = queue.SimpleQueue()

@@ -71,7 +71,7 @@ def write_scripts(settings: Settings, folder: Path) -> list[str]:
     """What would be submitted for the first workers, written below the folder; returns the command."""
     options = msgspec.structs.replace(settings.options(), scratch_dir=str(folder.absolute()))
     connection = load_connection(settings.connection, Role.FACTORY)
-    plan = plan_for(options, connection, folder)
+    plan = plan_for(options, connection, options.name or options.batch_type, folder)
     number = max(1, options.min_workers)
     names = [WorkerId(f"{plan.factory}-1-{first}") for first in range(1, number + 1)]
     return launcher_for(plan, connection.run_dir, None).prepare(names)

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import itertools
 import os
 from pathlib import Path
 
 from vine.errors import UsageError
 
 
+class NameTaken(UsageError):  # noqa: N818 - the family reads as what happened
+    """Another factory of this name is at work."""
+
+
 class FactoryPlace:
     """A folder of the run for one factory's name, locked by the process that has it."""
 
     def __init__(self, run_dir: Path, name: str) -> None:
+        self.name = name
         self.folder = run_dir / "factories" / name
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UsageError(
+            os.close(self._lock)
+            raise NameTaken(
                 f"another factory called {name!r} is at work on this run: end it, or give this one another --name"
             ) from None
         except OSError as error:
@@ -38,3 +46,11 @@ class FactoryPlace:
 
     def close(self) -> None:
         os.close(self._lock)
+
+
+def first_free_place(run_dir: Path, batch_type: str) -> FactoryPlace:
+    """For a factory that was given no name: started again, it finds the one that it had."""
+    for number in itertools.count(1):
+        with contextlib.suppress(NameTaken):
+            return FactoryPlace(run_dir, batch_type if number == 1 else f"{batch_type}-{number}")
+    raise AssertionError("there is always another number")

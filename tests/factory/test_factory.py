@@ -284,16 +284,16 @@ def test_it_says_when_it_has_been_admitted_and_not_before(run: Run) -> None:
 
 
 def test_a_second_factory_of_its_name_is_refused(run: Run) -> None:
-    run.start()
+    run.start("--name", "mine")
     run.welcome()
     second = subprocess.run(
-        [sys.executable, "-m", "vine_factory.main", "--connection", str(run.connection)],
+        [sys.executable, "-m", "vine_factory.main", "--connection", str(run.connection), "--name", "mine"],
         capture_output=True,
         text=True,
     )
     assert second.returncode == ExitCode.USAGE
     [line] = second.stderr.splitlines()
-    assert "another factory called 'local' is at work on this run" in line
+    assert "another factory called 'mine' is at work on this run" in line
 
 
 def test_its_file_is_read_again_while_it_runs_and_a_bad_edit_changes_nothing(run: Run) -> None:

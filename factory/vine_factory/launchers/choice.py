@@ -33,10 +33,10 @@ def size_of_workers(options: FactoryOptions) -> Resources:
     )
 
 
-def plan_for(options: FactoryOptions, connection: Connection, scratch: Path) -> WorkerPlan:
+def plan_for(options: FactoryOptions, connection: Connection, name: str, scratch: Path) -> WorkerPlan:
     return WorkerPlan(
         run_id=connection.run_id,
-        factory=options.name or options.batch_type,
+        factory=name,
         connection=connection.run_dir / FILE_NAMES[Role.WORKER],  # No other keys go to the nodes.
         size=size_of_workers(options),
         options=options,
