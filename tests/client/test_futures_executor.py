@@ -15,9 +15,9 @@ from vine.wire.parts import Request
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def started(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """The options of factories that would have been started."""
-    options: list[list[str]] = []
+    options: list[dict[str, Any]] = []
     monkeypatch.setattr(pool.Pool, "start_factory", lambda _, given: options.append(given))
     return options
 
@@ -56,12 +56,13 @@ def test_a_prepared_call_has_its_arguments(manager: Manager) -> None:
         executor.submit(executor.future_task(pow, 2), 3)
 
 
-def test_the_factory_gets_its_options_by_taskvines_names(started: list[list[str]], manager: Manager) -> None:
+def test_the_factory_gets_its_options_by_taskvines_names(started: list[dict[str, Any]], manager: Manager) -> None:
     FuturesExecutor(manager=manager, opts={"min-workers": 2, "max-workers": 4, "cores": 1, "timeout": 30})
     FuturesExecutor(manager=manager)
-    first, usual = (" ".join(options) for options in started)
-    assert "--min-workers 2 --max-workers 4" in first and "--cores 1" in first and "--idle-timeout 30" in first
-    assert "--min-workers 1 --max-workers 1" in usual
+    assert started == [
+        {"batch_type": "local", "min_workers": 2, "max_workers": 4, "cores": 1, "idle_timeout": 30},
+        {"batch_type": "local", "min_workers": 1, "max_workers": 1},
+    ]
 
 
 def test_an_option_that_there_is_not_is_answered_with_those_that_there_are(manager: Manager) -> None:

@@ -171,3 +171,12 @@ def test_a_short_wall_time_loses_no_more_than_a_share_of_it() -> None:
     assert world.worker_of(world.submit()) == "w1"
     world.pass_time(1)
     assert world.state_of(world.submit()) == "ready"
+
+
+def test_who_is_lost_while_it_drains_is_forgotten() -> None:
+    world = with_factory()
+    world.submit()
+    draining(world, "w1")
+    world.lose("w1")
+    world.pass_time(1)
+    assert not world.core.state.draining

@@ -12,12 +12,15 @@ from vine.client.executor import Executor
 from vine.client.files import File
 from vine.client.manager import Manager
 from vine.client.tasks import Sized
+from vine.factory_options import BatchType
 
 T = TypeVar("T")
 
 _FACTORY_OPTIONS = {
     "min-workers": "min_workers",
     "max-workers": "max_workers",
+    "workers-per-cycle": "workers_per_cycle",
+    "tasks-per-worker": "tasks_per_worker",
     "cores": "cores",
     "memory": "memory",
     "disk": "disk",
@@ -71,7 +74,7 @@ class FuturesExecutor(Executor):
     def __init__(
         self,
         port: launch.Port = 0,
-        batch_type: str = "local",
+        batch_type: BatchType = "local",
         manager: Manager | None = None,
         manager_name: str | None = None,
         factory: bool = True,

@@ -89,8 +89,10 @@ def keep(state: State) -> None:
     if over:
         set_hosts(state, SetHosts(tuple(over), HostStanding.OPEN))
     for worker_id in list(state.draining):
-        worker = state.workers[worker_id]
-        if fleet.is_idle(state, worker):
+        worker = state.workers.get(worker_id)
+        if worker is None:
+            del state.draining[worker_id]  # It was lost.
+        elif fleet.is_idle(state, worker):
             assert worker.drains_for is not None, "it is among those that drain"
             del state.draining[worker_id]
             worker.told_to_end = True

@@ -46,7 +46,6 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str, in_order: bool 
     del state.hosts[worker.host_id][worker_id]
     if not state.hosts[worker.host_id]:
         del state.hosts[worker.host_id]
-    state.draining.pop(worker_id, None)
     mates.worker_lost(state, worker)
     state.placement.remove_worker(worker_id)
     state.copies.leave(worker_id)
