@@ -11,9 +11,8 @@ from pathlib import Path
 from vine.names import WorkerId
 from vine_factory.fleet import JobState
 from vine_factory.launchers import commands
-from vine_factory.launchers.interface import LaunchFailed
-from vine_factory.launchers.job_table import JobTable
-from vine_factory.script import Batch, WorkerPlan, is_archive, job_name
+from vine_factory.launchers.queued import QueuedLauncher
+from vine_factory.script import Batch, is_archive, job_name
 
 _MB_PER_MIB = 1_048_576 / 1_000_000
 _STATES = {
@@ -26,12 +25,10 @@ _STATES = {
 _ASKED = ("ClusterId", "ProcId", "JobStatus", "JobBatchName")
 
 
-class HTCondorLauncher:
-    """condor_submit, condor_q and condor_rm, for the user that runs this."""
+class HTCondorLauncher(QueuedLauncher):
+    """condor_submit, condor_q and condor_rm; a worker is CLUSTER.PROCESS."""
 
-    def __init__(self, plan: WorkerPlan) -> None:
-        self._plan = plan
-        self._jobs = JobTable(plan)  # as HTCondor names them: CLUSTER.PROCESS
+    removal = ("condor_rm",)
 
     def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
         batch = Batch.of(worker_ids)
@@ -70,31 +67,20 @@ class HTCondorLauncher:
         ]
         return "\n".join(lines) + "\n"
 
-    def submit(self, worker_ids: Sequence[WorkerId]) -> None:
-        answer = commands.run(self.prepare(worker_ids)).strip()
-        cluster = answer.split(".")[0]  # It says the first and the last: 12.0 - 12.4
-        if not cluster.isdigit():
-            raise LaunchFailed(f"condor_submit said {answer!r}, which is no cluster of jobs: look at condor_q")
-        name = job_name(self._plan, Batch.of(worker_ids))
-        for index in range(len(worker_ids)):
-            self._jobs.note(f"{cluster}.{index}", name, index)
+    def submitted_as(self, answer: str) -> str:
+        return answer.split(".")[0]  # It says the first and the last: 12.0 - 12.4
+
+    def element(self, job: str, index: int) -> str:
+        return f"{job}.{index}"
 
     def query(self) -> dict[WorkerId, JobState]:
         found = {}
         for line in commands.run(["condor_q", getpass.getuser(), "-autoformat:t", *_ASKED]).splitlines():
             cluster, process, status, name = line.split("\t", 3)
-            worker_id = self._jobs.note(f"{cluster}.{process}", name, int(process)) if status in _STATES else None
+            if status not in _STATES:
+                continue  # It has ended.
+            worker_id = self._jobs.note(self.element(cluster, int(process)), name, int(process))
             if worker_id is not None:
                 found[worker_id] = _STATES[status]
         self._jobs.keep(found)
         return found
-
-    def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
-        for some in commands.portions(self._jobs.named(worker_ids)):
-            commands.run(["condor_rm", *some])
-
-    def last_words(self, worker_id: WorkerId) -> str:
-        return self._jobs.last_words(worker_id)
-
-    def close(self) -> None:
-        """Nothing is held here."""

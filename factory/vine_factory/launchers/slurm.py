@@ -9,21 +9,18 @@ from collections.abc import Sequence
 from vine.names import WorkerId
 from vine_factory.fleet import JobState
 from vine_factory.launchers import commands
-from vine_factory.launchers.interface import LaunchFailed
-from vine_factory.launchers.job_table import JobTable
-from vine_factory.script import Batch, WorkerPlan, job_name
+from vine_factory.launchers.queued import QueuedLauncher
+from vine_factory.script import Batch, job_name
 
 _MB_PER_MIB = 1_048_576 / 1_000_000
 _WAITING = frozenset({"PD", "RQ", "RF", "RH", "RS", "RD"})  # in the queue, or back in it
 _HELD = frozenset({"RH", "SE"})  # requeued held, special exit: nothing but a person lets it run
 
 
-class SlurmLauncher:
-    """sbatch, squeue and scancel, for the user that runs this."""
+class SlurmLauncher(QueuedLauncher):
+    """sbatch, squeue and scancel; a worker is JOB_INDEX."""
 
-    def __init__(self, plan: WorkerPlan) -> None:
-        self._plan = plan
-        self._jobs = JobTable(plan)  # as Slurm names them: JOB_INDEX
+    removal = ("scancel", "--quiet")
 
     def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
         batch = Batch.of(worker_ids)
@@ -49,33 +46,20 @@ class SlurmLauncher:
             options.append(f"--time={max(1, math.ceil(plan.options.wall_time / 60))}")
         return [f"#SBATCH {option}" for option in (*options, *plan.options.batch_option)]
 
-    def submit(self, worker_ids: Sequence[WorkerId]) -> None:
-        answer = commands.run(self.prepare(worker_ids)).strip()
-        job = answer.split(";")[0]  # The cluster's name may follow.
-        if not job.isdigit():
-            raise LaunchFailed(f"sbatch said {answer!r}, which is no job: look at squeue")
-        name = job_name(self._plan, Batch.of(worker_ids))
-        for index in range(len(worker_ids)):
-            self._jobs.note(f"{job}_{index}", name, index)
+    def submitted_as(self, answer: str) -> str:
+        return answer.split(";")[0]  # The cluster's name may follow.
+
+    def element(self, job: str, index: int) -> str:
+        return f"{job}_{index}"
 
     def query(self) -> dict[WorkerId, JobState]:
         command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%K|%t|%j"]
         found = {}
         for line in commands.run(command).splitlines():
             job, index, state, name = line.strip().split("|", 3)
-            worker_id = self._jobs.note(f"{job}_{index}", name, int(index)) if index.isdigit() else None
+            worker_id = self._jobs.note(self.element(job, int(index)), name, int(index)) if index.isdigit() else None
             if worker_id is not None:
                 waits = JobState.PENDING if state in _WAITING else JobState.RUNNING
                 found[worker_id] = JobState.HELD if state in _HELD else waits
         self._jobs.keep(found)
         return found
-
-    def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
-        for some in commands.portions(self._jobs.named(worker_ids)):
-            commands.run(["scancel", "--quiet", *some])
-
-    def last_words(self, worker_id: WorkerId) -> str:
-        return self._jobs.last_words(worker_id)
-
-    def close(self) -> None:
-        """Nothing is held here."""

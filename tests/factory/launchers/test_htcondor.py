@@ -85,5 +85,5 @@ def test_what_was_just_submitted_can_be_cancelled(tmp_path: Path, asked: Command
 
 def test_an_answer_that_is_no_cluster_is_a_launch_that_failed(tmp_path: Path, asked: Commands) -> None:
     asked.answers["condor_submit"] = "Submitting job(s)\n"
-    with pytest.raises(LaunchFailed, match=r"which is no cluster of jobs"):
+    with pytest.raises(LaunchFailed, match=r"which is no job: look at the queue"):
         HTCondorLauncher(plan_in(tmp_path, batch_type="htcondor")).submit(names(1))

@@ -1,0 +1,51 @@
+"""Does a launcher that says only how its batch system speaks do the rest by what is common?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.factory.launchers.conftest import Commands
+from tests.factory.made import plan_in
+from vine import config
+from vine.names import WorkerId
+from vine_factory.fleet import JobState
+from vine_factory.launchers.interface import LaunchFailed
+from vine_factory.launchers.queued import QueuedLauncher
+
+THREE = [WorkerId(f"local-1-{number}") for number in (4, 5, 6)]
+
+
+class MyLauncher(QueuedLauncher):
+    removal = ("mydel", "-f")
+
+    def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
+        return ["mysub", *worker_ids]
+
+    def query(self) -> dict[WorkerId, JobState]:
+        return {}
+
+    def submitted_as(self, answer: str) -> str:
+        return answer.split()[-1]
+
+    def element(self, job: str, index: int) -> str:
+        return f"{job}[{index}]"
+
+
+def test_what_was_submitted_can_be_cancelled_by_its_elements(
+    tmp_path: Path, asked: Commands, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "batch_jobs_a_command", 2)
+    launcher = MyLauncher(plan_in(tmp_path))
+    asked.answers["mysub"] = "it is job 9\n"
+    launcher.submit(THREE)
+    launcher.cancel([*THREE, WorkerId("unknown")])
+    assert asked.asked == [["mysub", *THREE], ["mydel", "-f", "9[0]", "9[1]"], ["mydel", "-f", "9[2]"]]
+
+
+def test_an_answer_without_a_job_is_told_in_its_own_words(tmp_path: Path, asked: Commands) -> None:
+    asked.answers["mysub"] = "come back tomorrow\n"
+    with pytest.raises(LaunchFailed, match="mysub said 'come back tomorrow', which is no job"):
+        MyLauncher(plan_in(tmp_path)).submit(THREE)
