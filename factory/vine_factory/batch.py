@@ -43,7 +43,14 @@ class Unanswered:
     message: str
 
 
-Event = Submitted | Refused | Listed | Unanswered
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A mistake of ours has ended the thread: the factory cannot go on."""
+
+    mistake: BaseException
+
+
+Event = Submitted | Refused | Listed | Unanswered | Broken
 
 
 class BatchThread:
@@ -78,12 +85,20 @@ class BatchThread:
         """End all jobs, and return those that are not gone after `config.batch_release_max_s`."""
         self._orders.put(self._release_all)
         self._thread.join()
+        if not self._ended:  # The thread is broken: what can be ended is ended all the same.
+            self._release_all()
         self._launcher.close()
         return self._there
 
     # --- on the thread ---------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._work()
+        except BaseException as mistake:
+            self._post(Broken(mistake))
+
+    def _work(self) -> None:
         while not self._ended:
             try:
                 order = self._orders.get(timeout=max(0.0, self._look_at - time.monotonic()))

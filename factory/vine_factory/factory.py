@@ -83,6 +83,7 @@ class Factory:
             batch.Refused: self._refused,
             batch.Listed: self._listed,
             batch.Unanswered: self._unanswered,
+            batch.Broken: self._broken,
         }
         self._do_action: dict[type[Action], Callable[[Any], None]] = {
             Launch: self._launch,
@@ -178,6 +179,9 @@ class Factory:
         if event.message != self._silent_trouble:
             log.warning("%s", event.message)
         self._silent_trouble = event.message
+
+    def _broken(self, event: batch.Broken) -> None:
+        raise event.mistake
 
     # --- actions ------------------------------------------------------------------------------------
 

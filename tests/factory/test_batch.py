@@ -13,7 +13,7 @@ from tests.waiting import GIVE_UP_S
 from vine import config
 from vine.names import WorkerId
 from vine_factory import batch
-from vine_factory.batch import BatchThread, Listed, Refused, Submitted, Unanswered
+from vine_factory.batch import BatchThread, Broken, Listed, Refused, Submitted, Unanswered
 from vine_factory.fleet import JobState
 from vine_factory.launchers.interface import LaunchFailed
 
@@ -132,6 +132,16 @@ def test_a_batch_system_that_does_not_answer_is_told_and_ends_nobody(talk: Talk)
     talk.launcher.silent = None
     talk.thread.look()
     assert not talk.hear(Listed).ended
+
+
+def test_a_mistake_of_ours_is_told_and_jobs_are_ended_all_the_same(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk.thread.submit(names(1))
+    talk.hear(Submitted)
+    monkeypatch.setattr(talk.launcher, "submit", lambda worker_ids: 1 / 0)
+    talk.thread.submit(names(2))
+    assert isinstance(talk.hear(Broken).mistake, ZeroDivisionError)
+    assert talk.thread.close() == set()
+    assert talk.launcher.jobs == {}
 
 
 def test_close_ends_all_jobs_those_of_an_earlier_factory_too(talk: Talk) -> None:
