@@ -95,7 +95,7 @@ class BatchThread:
     def _run(self) -> None:
         try:
             self._work()
-        except BaseException as mistake:
+        except BaseException as mistake:  # noqa: BLE001 - whatever it is, the loop raises it
             self._post(Broken(mistake))
 
     def _work(self) -> None:

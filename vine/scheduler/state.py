@@ -43,11 +43,12 @@ class State:
     # Named, because they are asked for a hundred times a task, and an object of more than 30 attributes finds them
     # a good deal more slowly where they are not.
     __slots__ = (
-        "_assignments", "_cancelled", "_counter", "_out", "_records", "_results", "appointments",
-        "brought_paths", "categories", "clients", "clients_seen", "closed_hosts", "collecting", "copies",
-        "doomed", "downloads", "factories", "failures", "files", "hosts", "libraries", "minitasks", "news_at",
-        "now", "placement", "prefetches", "ranks", "record", "remaking", "settings", "stopping", "strange",
-        "tasks", "transfers", "unrated", "worker_of", "workers",
+        "_assignments", "_cancelled", "_counter", "_out", "_records", "_results", "appointments", "brought_paths",
+        "categories",
+        "clients", "clients_seen", "closed_hosts", "collecting", "copies", "doomed", "downloads", "draining",
+        "drains_at", "factories", "failures", "feeding", "files", "hosts", "libraries", "minitasks", "news_at", "now",
+        "placement", "prefetches", "ranks", "record", "remaking", "settings", "stopping", "strange", "tasks",
+        "transfers", "unrated", "worker_of", "workers",
     )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
