@@ -48,7 +48,7 @@ class SlurmCluster:
     """Up when made; `close` ends its daemons and all jobs."""
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="vine-slurm-"))  # A socket's path must be short.
+        self.folder = Path(tempfile.mkdtemp(prefix="slurm-of-tests-"))  # A socket's path must be short.
         self.folder.chmod(0o755)
         self._daemons: list[subprocess.Popen[bytes]] = []
         self._logs: list[IO[bytes]] = []

@@ -19,7 +19,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.live)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _cluster() -> Iterator[SlurmCluster]:
     os.environ["PYTHONPATH"] = helpers.SOURCES  # Jobs must find the packages too.
     cluster = SlurmCluster()

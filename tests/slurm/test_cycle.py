@@ -42,9 +42,9 @@ class SlurmRun:
 
     @property
     def of_factory(self) -> dict[str, Any]:
-        """What the manager knows of the only one that lives."""
-        found: dict[str, Any] = self.site.status()["factories"][-1]
-        return found
+        """What the manager knows of the only one that lives, once it tells."""
+        found: list[dict[str, Any]] = until(lambda: self.site.status()["factories"], "the factory is told")
+        return found[-1]
 
     def close(self) -> None:
         for factory in self._factories:
