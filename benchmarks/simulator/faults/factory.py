@@ -8,7 +8,8 @@ from functools import partial
 from benchmarks.simulator.faults.process import Process
 from vine.names import WorkerId
 from vine.wire import messages as wire
-from vine_factory.policy import Action, FleetLimits, FleetPolicy, Launch
+from vine_factory.fleet import JobState
+from vine_factory.policy import Action, Cancel, FleetLimits, FleetPolicy, Launch
 
 _LAUNCH_S = 0.3  # From its launch until a worker says hello.
 
@@ -40,7 +41,12 @@ class FaultyFactory:
         return wire.FactoryHello(self.name, "simulated", limits.min_workers, limits.max_workers, limits.capacity)
 
     def begin(self) -> None:
-        self._do(self._policy.tick(self.process.now()))
+        self._list()
+
+    def _list(self) -> None:
+        """What its batch system has of it: all that was launched runs at once."""
+        jobs = {WorkerId(worker): JobState.RUNNING for worker in sorted(self.fleet)}
+        self._do(self._policy.listed(jobs, self.process.now()))
 
     def hear(self, message: wire.ToFactory) -> None:
         if isinstance(message, wire.FleetDemand):
@@ -59,12 +65,17 @@ class FaultyFactory:
     def _do(self, todo: list[Action]) -> None:
         for action in todo:
             if isinstance(action, Launch):
-                self.fleet.add(action.worker_id)
-                self.process.after(_LAUNCH_S, partial(self._start, action.worker_id))
-            else:
-                self.process.after(0, partial(self._stop, action.worker_id, action.reason))
+                self.fleet.update(action.worker_ids)
+                for worker_id in action.worker_ids:
+                    self.process.after(_LAUNCH_S, partial(self._start, worker_id))
+                self._do(self._policy.submitted(action.worker_ids, self.process.now()))
+                self._list()
+            elif isinstance(action, Cancel):
+                for worker_id in action.worker_ids:
+                    self.process.after(0, partial(self._stop, worker_id, action.reason))
         assert len(self.fleet) <= self._limits.max_workers, f"{len(self.fleet)} workers were launched"
-        status = wire.FactoryStatus(self._policy.starting, self._policy.running)
+        policy = self._policy
+        status = wire.FactoryStatus(policy.starting, policy.running, pending=policy.pending, draining=policy.draining)
         if status != self._told:
             self._told = status
             self.say(status)

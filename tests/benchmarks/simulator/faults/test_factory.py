@@ -61,4 +61,5 @@ def test_those_that_idle_are_let_go_in_time(world: World) -> None:
     world.clock.run(end_s=1.0)
     world.demand(0, "f-1")
     world.clock.run(end_s=10.0)
-    assert world.stopped == ["f-1"]
+    assert world.said[-1] == wire.FactoryStatus(starting=0, running=0, draining=(WorkerId("f-1"),))
+    assert world.stopped == [], "the manager ends it, when it has nothing left to do"
