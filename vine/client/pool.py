@@ -5,8 +5,10 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import contextlib
+import functools
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from vine import config, errors
@@ -51,10 +53,14 @@ class Pool:
             f"the factory has ended ({self.factory.last_words()}), and no worker is connected: "
             f"see {self.manager.run_directory}/factory.log"
         )
+        self.fail_open(functools.partial(anew, self.error))
+
+    def fail_open(self, error: Callable[[], BaseException]) -> None:
+        """Cancel the calls that are open, and end each future with an error of its own."""
         for future in self.open_futures():
             if self.manager.session.claim(future.task_id) is not None:
                 self.manager.session.cancel_task(future.task_id)
-                future.broken(anew(self.error))
+                future.broken(error())
 
     def _close(self) -> None:
         self.closed = True
