@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vine import errors
 from vine.client import tasks
-from vine.client.executor import Executor
+from vine.client.executor import CallOptions, Executor
 from vine.client.futures import VineFuture
 from vine.parsl.resources import invalid, options_of
 
@@ -93,6 +93,11 @@ class Apps(Executor):
     def with_all(self, config: ManagerConfig) -> Apps:
         """For what all apps have in common."""
         return self._changed(variables=dict(config.env_vars), retries=config.max_retries)
+
+    @property
+    def call_options(self) -> CallOptions:
+        """What its calls ask for."""
+        return self._options
 
     @property
     def pool(self) -> Pool:

@@ -17,8 +17,7 @@ _ID_START = "block-{}-"  # of the workers of one block
 
 def launch_command(block_id: str, connection_file: str, config: FactoryConfig) -> str:
     """What a job of the block runs on each of its nodes."""
-    words = [config.worker_executable, "--connection", connection_file]
-    words += ["--worker-id-start", _ID_START.format(block_id)]
+    words = ["--connection", connection_file, "--worker-id-start", _ID_START.format(block_id)]
     sizes = {"--cores": config.cores, "--memory": config.memory, "--disk": config.disk, "--gpus": config.gpus}
     for name, size in sizes.items():
         words += [] if size is None else [name, f"{size:g}"]
@@ -26,7 +25,7 @@ def launch_command(block_id: str, connection_file: str, config: FactoryConfig) -
     for feature in config.features:
         words += ["--feature", feature]
     options = f" {config.worker_options}" if config.worker_options else ""
-    return f"PARSL_WORKER_BLOCK_ID={block_id} {shlex.join(words)}{options}"
+    return f"PARSL_WORKER_BLOCK_ID={block_id} {config.worker_executable} {shlex.join(words)}{options}"
 
 
 class Blocks:

@@ -32,7 +32,7 @@ class Names:
         """The file's name in the sandbox, and its path for the app: the same relative path if it can be."""
         plain = posixpath.normpath(path)
         if posixpath.isabs(path) or plain.startswith("..") or not self._is_free(plain):
-            name = f"{_FURTHER}/{len(self._given)}/{posixpath.basename(plain) or 'root'}"
+            name = f"{_FURTHER}/{len(self._given)}/{_last_part(plain)}"
             self._take(name)
             return name, AtWorker(name)
         self._take(plain)
@@ -50,3 +50,8 @@ class Names:
 def _parents(name: str) -> list[str]:
     parts = name.split("/")
     return ["/".join(parts[:length]) for length in range(1, len(parts))]
+
+
+def _last_part(plain: str) -> str:
+    last = posixpath.basename(plain)
+    return "folder" if last in ("", ".", "..") else last

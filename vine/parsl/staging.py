@@ -9,9 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from parsl.app.errors import BadStdStreamFile
 from parsl.data_provider.files import File
-from parsl.utils import get_std_fname_mode
 
 from vine.client.files import File as VineFile
 from vine.client.manager import Manager
@@ -20,6 +18,7 @@ from vine.parsl.streams import Stream, appended
 from vine.wire.parts import Mount
 
 STREAMS = ("stdout", "stderr")
+_STREAM_MODE = "a+"  # in which Parsl opens one that is named without a mode
 
 Signature = tuple[int, ...]
 
@@ -158,7 +157,7 @@ class _Plan:
 
     def _kwarg(self, name: str, value: Any) -> Any:
         if name in STREAMS:
-            return None if value is None else self._stream(name, value)
+            return None if value is None else self._stream(value)
         if name in ("inputs", "outputs") and isinstance(value, (list, tuple)):
             return _each(value, self._input if name == "inputs" else self._output)
         return self._input(value) if _is_staged(value) else value
@@ -186,14 +185,13 @@ class _Plan:
             self._put_out(full, path, left.file)
         return _named(file, self._outputs[full][1])
 
-    def _stream(self, name: str, given: Any) -> Any:
+    def _stream(self, given: Any) -> Any:
         if _is_staged(given):
             return _named(given, self._place_of_stream(given.filepath, "w"))
-        try:
-            path, mode = get_std_fname_mode(name, given)
-        except (BadStdStreamFile, TypeError, ValueError):
+        path, mode = given if isinstance(given, tuple) and len(given) == 2 else (given, _STREAM_MODE)
+        if not isinstance(path, (str, os.PathLike)) or not isinstance(mode, str):
             return given  # The app tells its user, as it does everywhere.
-        place = self._place_of_stream(path, mode)
+        place = self._place_of_stream(os.fsdecode(path), mode)
         return (place, mode) if isinstance(given, tuple) else place
 
     def _place_of_stream(self, path: str, mode: str) -> Any:

@@ -1,0 +1,86 @@
+"""Does what became of an app's call come to Parsl as it should, with its files where they belong?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.client.scripted import ScriptedManager
+from vine import errors
+from vine.client.manager import Manager
+from vine.parsl.apps import AppCall, Apps
+from vine.wire.parts import TaskResult
+
+
+class Owner:
+    """Says of each error that it was asked."""
+
+    def explained(self, error: BaseException, ended: TaskResult | None) -> BaseException:
+        return RuntimeError(f"explained: {error}")
+
+
+class Files:
+    """Of one call; notes whether they have come, and cannot be put in their place if `trouble` says so."""
+
+    def __init__(self, trouble: Exception | None = None) -> None:
+        self.trouble = trouble
+        self.said: list[str] = []
+
+    def arrived(self) -> None:
+        self.said.append("arrived")
+        if self.trouble is not None:
+            raise self.trouble
+
+    def given_up(self) -> None:
+        self.said.append("given up")
+
+
+@pytest.fixture
+def apps(manager: Manager) -> Apps:
+    return Apps(manager)
+
+
+def submit(apps: Apps, function: Any, *args: Any, files: Any = None) -> AppCall:
+    return apps.submit_app(Owner(), function, files, args, {})
+
+
+def double(x: int) -> int:
+    return 2 * x
+
+
+def fail() -> None:
+    raise ValueError("mine")
+
+
+def test_an_apps_files_are_in_place_before_its_result_is(apps: Apps) -> None:
+    files = Files()
+    call = submit(apps, double, 2, files=files)
+    assert (call.result(30), files.said) == (4, ["arrived"])
+    assert call.parsl_executor_task_id == call.task_id
+
+
+def test_what_stands_in_the_way_of_a_file_is_the_calls_result(apps: Apps) -> None:
+    trouble = OSError("no such place")
+    assert submit(apps, double, 2, files=Files(trouble)).exception(30) is trouble
+
+
+def test_a_failed_call_gives_its_files_up_and_its_error_is_explained(apps: Apps) -> None:
+    files = Files()
+    error = submit(apps, fail, files=files).exception(30)
+    assert (str(error), files.said) == ("explained: mine", ["given up"])
+
+
+def test_calls_that_are_open_at_the_end_fail_with_what_was_said(apps: Apps, scripted: ScriptedManager) -> None:
+    scripted.held.add("double")
+    call = submit(apps, double, 2)
+    apps.pool.fail_open(lambda: errors.TaskFailed("it is over"))
+    assert str(call.exception(30)) == "explained: it is over"
+    apps.end()
+    assert apps.manager.closed
+
+
+def test_nothing_is_submitted_after_the_end(apps: Apps) -> None:
+    apps.end()
+    with pytest.raises(RuntimeError, match="after shutdown"):
+        submit(apps, double, 2)
