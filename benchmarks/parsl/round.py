@@ -25,9 +25,11 @@ class Round:
     chain_s: float  # of apps, each of which takes the future of the one before it
 
 
-@parsl.python_app
-def increased(number: int) -> int:
+def plus_one(number: int) -> int:
     return number + 1
+
+
+increased: Callable[[Any], Any] = parsl.python_app(plus_one)
 
 
 def measured(executor: Any, folder: str, log: bool, apps: int, chain: int) -> Round:

@@ -28,6 +28,7 @@ from vine.parsl.config import FactoryConfig, ManagerConfig
 from vine.parsl.errors import translated
 from vine.parsl.factory import start_factory
 from vine.parsl.resources import ISOLATION
+from vine.parsl.serialisers import Packing
 from vine.parsl.staging import FileStaging, places
 from vine.wire.parts import TaskResult
 
@@ -85,6 +86,7 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         self.storage_access = storage_access
         self.working_dir = working_dir
         self.remote_monitoring_radio = remote_monitoring_radio or UDPRadio(address=self._address())
+        self._packing = Packing()
         self._manager: vine.Manager | None = None
 
     # --- for Parsl's DataFlowKernel ---
@@ -140,6 +142,7 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
             staged = self._staging.stage(args, kwargs)
             if staged is not None:
                 apps, args, kwargs = apps.with_files(staged), staged.args, staged.kwargs
+            func, args, kwargs = self._packing.packed(func, args, kwargs)
             return apps.submit_app(self, func, staged, args, kwargs)
         except BaseException as why:
             if staged is not None:
