@@ -72,6 +72,13 @@ def concatenated(inputs: Any = (), outputs: Any = (), stdout: Any = None, stderr
     return f"cat {inputs[0]} {inputs[1]} > {outputs[0]} && echo done && echo complaints >&2"
 
 
+@python_app
+def dies(stdout: Any = None) -> None:
+    with open(stdout, "w") as file:
+        file.write("last words")
+    os._exit(1)
+
+
 @bash_app
 def failing(outputs: Any = (), stderr: Any = None) -> str:
     return f"echo half > {outputs[0]}; echo why >&2; exit 3"
@@ -123,6 +130,8 @@ def test_a_failing_app_leaves_what_it_has_written(executor: VineExecutor, folder
     assert "exit code 3" in str(error(failed))
     assert (folder / "half.txt").read_text() == "half\n"
     assert (folder / "why.txt").read_text().splitlines()[-1] == "why"
+    assert isinstance(error(dies(stdout="words.txt")), WorkerLost)
+    assert (folder / "words.txt").read_text() == "last words"
 
 
 def test_each_app_has_the_mode_that_it_asks_for(executor: VineExecutor) -> None:

@@ -65,10 +65,15 @@ def test_what_stands_in_the_way_of_a_file_is_the_calls_result(apps: Apps) -> Non
     assert submit(apps, double, 2, files=Files(trouble)).exception(30) is trouble
 
 
-def test_a_failed_call_gives_its_files_up_and_its_error_is_explained(apps: Apps) -> None:
+def test_a_failure_counts_more_than_a_file_that_cannot_be_put_in_its_place(apps: Apps) -> None:
+    error = submit(apps, fail, files=Files(OSError("no such place"))).exception(30)
+    assert str(error) == "explained: mine"
+
+
+def test_a_failed_calls_files_come_too_and_its_error_is_explained(apps: Apps) -> None:
     files = Files()
     error = submit(apps, fail, files=files).exception(30)
-    assert (str(error), files.said) == ("explained: mine", ["given up"])
+    assert (str(error), files.said) == ("explained: mine", ["arrived"])
 
 
 def test_calls_that_are_open_at_the_end_fail_with_what_was_said(apps: Apps, scripted: ScriptedManager) -> None:

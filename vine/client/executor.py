@@ -42,7 +42,7 @@ class CallOptions:
     environment: File | None = None
     inputs: tuple[Mount, ...] = ()
     outputs: tuple[Mount, ...] = ()
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str | None] = field(default_factory=dict)
     priority: float = 0.0
     retries: int = 0
     time_limit: float | None = None

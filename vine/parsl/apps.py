@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,6 +12,8 @@ from vine.client import tasks
 from vine.client.executor import CallOptions, Executor
 from vine.client.futures import VineFuture
 from vine.parsl.resources import invalid, options_of
+
+_log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
     from vine.client.futures import CallSession
@@ -56,7 +59,10 @@ class AppCall(VineFuture[Any]):
     def set_exception(self, exception: BaseException | None) -> None:
         staged, self.staged = self.staged, None
         if staged is not None:
-            staged.given_up()
+            try:
+                staged.arrived()  # What it had written may tell why.
+            except Exception as why:  # noqa: BLE001 - it is the failure itself that its user is to hear of
+                _log.warning("what a failed app has left cannot be put where it belongs: %s", why)
         super().set_exception(None if exception is None else self.owner.explained(exception, self.task))
 
 
@@ -92,7 +98,7 @@ class Apps(Executor):
 
     def with_all(self, config: ManagerConfig) -> Apps:
         """For what all apps have in common."""
-        return self._changed(variables=dict(config.env_vars), retries=config.max_retries)
+        return self._changed(variables={**config.env_vars}, retries=config.max_retries)
 
     @property
     def call_options(self) -> CallOptions:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from vine.client.tasks import name_of
+from vine.client.python_tasks import name_of
 from vine.parsl.apps import Apps
 from vine.parsl.config import ManagerConfig
 from vine.parsl.resources import Specifications

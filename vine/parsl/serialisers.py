@@ -9,7 +9,7 @@ from typing import Any
 from parsl.serialize import serialize
 from parsl.serialize.facade import methods_for_data
 
-from vine.client.tasks import name_of
+from vine.client.python_tasks import name_of
 from vine.errors import NotSerialisable
 
 _AS_IT_COMES = tuple(methods_for_data)  # What Parsl has registered itself; ours does as well, and faster.

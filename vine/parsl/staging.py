@@ -15,7 +15,7 @@ from vine.client.files import File as VineFile
 from vine.client.manager import Manager
 from vine.parsl.names import AtWorker, Names
 from vine.parsl.streams import Stream, appended
-from vine.wire.parts import Mount
+from vine.wire.parts import Mount, When
 
 STREAMS = ("stdout", "stderr")
 _STREAM_MODE = "a+"  # in which Parsl opens one that is named without a mode
@@ -206,7 +206,8 @@ class _Plan:
 
     def _put_out(self, full: str, path: str, file: VineFile) -> None:
         name, place = self._names.give(path)
-        self._outputs[full] = Mount(file.file_id, name, optional=True), place
+        # Also of apps that fail, and of those whose process died: what they wrote tells why.
+        self._outputs[full] = Mount(file.file_id, name, When.ALWAYS, optional=True), place
 
 
 def _is_staged(value: Any) -> bool:
