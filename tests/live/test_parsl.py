@@ -38,7 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def executor(folder: Path) -> Iterator[VineExecutor]:
     """Of a configuration whose files are all staged, as they are for workers elsewhere."""
-    executor = two_slots(shared_fs=False, env_vars={"FROM_CONFIG": "yes"})
+    executor = two_slots(shared_fs=False, env_vars={"FROM_CONFIG": "yes"}, wait_for_workers=1)
     with parsl.load(config(folder, executor, strategy="none")):
         yield executor
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import parsl
 import psutil
+import pytest
 from parsl import python_app
 from parsl.config import Config
 from parsl.dataflow.memoization import BasicMemoizer
@@ -18,7 +19,8 @@ from parsl.providers import LocalProvider
 
 from tests.live import helpers
 from tests.waiting import GIVE_UP_S, until
-from vine.parsl import FactoryConfig, VineExecutor
+from vine.errors import UsageError
+from vine.parsl import FactoryConfig, ManagerConfig, VineExecutor
 
 WORKER = " ".join(helpers.command("vine-worker"))
 
@@ -81,6 +83,15 @@ def test_apps_that_have_not_ended_fail_at_the_end_and_nothing_stays_behind(tmp_p
     kernel.cleanup()
     parsl.clear()
     assert isinstance(running.exception(GIVE_UP_S), ExecutorError)
+    assert {child.pid for child in psutil.Process().children()} <= before
+
+
+def test_a_configuration_that_cannot_be_is_refused_and_nothing_stays_behind(tmp_path: Path) -> None:
+    before = {child.pid for child in psutil.Process().children()}
+    executor = VineExecutor(manager_config=ManagerConfig(tune_parameters={"no-such": 1}))
+    with pytest.raises(UsageError, match="no-such"):
+        parsl.load(config(tmp_path, executor))
+    parsl.clear()
     assert {child.pid for child in psutil.Process().children()} <= before
 
 

@@ -33,6 +33,8 @@ class ManagerConfig:
     autocategory: apps of one name are one category, unless their specification names another.
     autolabel: an app without figures of its own has those that its category has been found to need.
     autolabel_algorithm: "max-xput" (most apps a second), "min-waste", or "max" (the most that one has used).
+    wait_for_workers: no app starts before so many workers have joined.
+    tune_parameters: further ones of `vine.Manager.tune`, by their names.
     """
 
     port: int = 0
@@ -48,6 +50,8 @@ class ManagerConfig:
     autocategory: bool = True
     autolabel: bool = False
     autolabel_algorithm: str = "max-xput"
+    wait_for_workers: int | None = None
+    tune_parameters: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass

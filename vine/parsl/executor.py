@@ -111,6 +111,10 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
 
     def _start_apps(self, manager: vine.Manager) -> None:
         config = self.manager_config
+        if config.wait_for_workers is not None:
+            manager.tune("wait-for-workers", config.wait_for_workers)
+        for name, value in config.tune_parameters.items():
+            manager.tune(name, value)
         self._apps = Apps(manager)
         if self.worker_launch_method == "factory":
             start_factory(self._apps.pool, self.factory_config)
