@@ -57,6 +57,7 @@ def with_blocks(standing: dict[str, JobStatus]) -> tuple[VineExecutor, Jobs]:
         {"worker_launch_method": "ssh"},
         {"function_exec_mode": "python"},
         {"provider": LocalProvider()},
+        {"manager_config": ManagerConfig(autolabel_algorithm="bucketing")},
         {"worker_launch_method": "manual", "provider": LocalProvider()},
     ],
 )

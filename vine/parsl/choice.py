@@ -10,7 +10,8 @@ from vine.parsl.apps import Apps
 from vine.parsl.config import ManagerConfig
 from vine.parsl.resources import Specifications
 
-_MODES = {"max-xput": "max throughput", "min-waste": "min waste", "max": "max"}
+# By the names that Parsl has for them.
+MODES = {"max-xput": "max throughput", "min-waste": "min waste", "max": "max"}
 _REMEMBERED_MAX = 1000  # Of different specifications; programs have few.
 
 
@@ -44,7 +45,7 @@ class Choice:
             return apps
         if self._config.autolabel and name not in self._categories:
             self._categories.add(name)
-            apps.manager.set_category_mode(name, _MODES[self._config.autolabel_algorithm])
+            apps.manager.set_category_mode(name, MODES[self._config.autolabel_algorithm])
         return apps.in_category(name, measured=self._config.autolabel and "cores" not in known)
 
 

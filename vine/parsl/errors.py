@@ -59,6 +59,9 @@ class NoWorkerFits(InvalidResourceSpecification, errors.NoWorkerFits):  # type: 
     def __init__(self, message: str) -> None:
         super().__init__(set(), message)
 
+    def __str__(self) -> str:
+        return str(self.message)
+
 
 class NotSent(SerializationError, errors.NotSerialisable):  # type: ignore[misc]  # noqa: N818 - as above
     """The app's function, arguments or result cannot travel."""

@@ -23,7 +23,7 @@ import vine
 from vine import errors
 from vine.parsl.apps import Apps
 from vine.parsl.blocks import Blocks, launch_command
-from vine.parsl.choice import Choice
+from vine.parsl.choice import MODES, Choice
 from vine.parsl.config import FactoryConfig, ManagerConfig
 from vine.parsl.errors import translated
 from vine.parsl.factory import start_factory
@@ -82,6 +82,10 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         self.worker_launch_method = worker_launch_method
         self.function_exec_mode = function_exec_mode
         self.manager_config = manager_config or ManagerConfig()
+        if self.manager_config.autolabel_algorithm not in MODES:
+            raise ConfigurationError(
+                f"autolabel_algorithm={self.manager_config.autolabel_algorithm!r} is none: give one of {tuple(MODES)}"
+            )
         self.factory_config = factory_config or FactoryConfig()
         self.storage_access = storage_access
         self.working_dir = working_dir
