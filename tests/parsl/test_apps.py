@@ -10,6 +10,7 @@ from tests.client.scripted import ScriptedManager
 from vine import errors
 from vine.client.manager import Manager
 from vine.parsl.apps import AppCall, Apps
+from vine.wire.messages import ForgetResults
 from vine.wire.parts import TaskResult
 
 
@@ -58,6 +59,13 @@ def test_an_apps_files_are_in_place_before_its_result_is(apps: Apps) -> None:
     call = submit(apps, double, 2, files=files)
     assert (call.result(30), files.said) == (4, ["arrived"])
     assert call.parsl_executor_task_id == call.task_id
+
+
+def test_the_run_forgets_a_result_that_parsl_still_holds(apps: Apps, scripted: ScriptedManager) -> None:
+    call = submit(apps, double, 2)
+    assert call.result(30) == 4
+    submit(apps, double, 3)  # What is forgotten goes out with whatever goes next.
+    scripted.until(lambda: call.task_id in [i for told in scripted.all(ForgetResults) for i in told.task_ids])
 
 
 def test_what_stands_in_the_way_of_a_file_is_the_calls_result(apps: Apps) -> None:

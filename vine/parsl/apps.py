@@ -16,7 +16,7 @@ from vine.parsl.resources import invalid, options_of
 _log = logging.getLogger(__name__)
 
 if TYPE_CHECKING:
-    from vine.client.futures import CallSession
+    from vine.client.futures import CallSession, Content
     from vine.client.pool import Pool
     from vine.names import TaskId
     from vine.parsl.config import ManagerConfig
@@ -45,6 +45,15 @@ class AppCall(VineFuture[Any]):
     def parsl_executor_task_id(self) -> TaskId:
         """For Parsl's log: as vine-status numbers it."""
         return self.task_id
+
+    def ended(self, result: TaskResult, value: Content | None) -> None:
+        super().ended(result, value)
+        # Parsl keeps this as long as its own future, and passes values on: the run need not remember them that long.
+        self.session.forget_result(self.task_id)
+
+    def __del__(self) -> None:
+        if self.task is None:
+            super().__del__()
 
     def set_result(self, result: Any) -> None:
         staged, self.staged = self.staged, None
