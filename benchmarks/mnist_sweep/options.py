@@ -109,7 +109,12 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="of --mode real: workers run on this Python, which needs vine and nothing of the tasks' software",
     )
     add("--task-cores", type=_number(1), default=1, metavar="N", help="cores of a task")
-    named = vars(parser.parse_args(arguments))
+    return _checked(parser, parser.parse_args(arguments))
+
+
+def _checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
+    """With the defaults that follow from the mode; what does not go together is told."""
+    named = vars(given)
     hosts, training = named.pop("hosts"), _TRAINING[named["mode"]]
     if named["mode"] == "emulate":
         named["workers"] = hosts

@@ -67,6 +67,7 @@ def measure(
         site.executor.shutdown(wait=False, cancel_futures=True)
     figures = {
         "interrupted": interrupted,
+        "front_end": options.front_end,
         "images": options.images,
         "epochs": options.epochs,
         "worker_cores": options.worker_cores,

@@ -1,8 +1,7 @@
-"""`python -m benchmarks.parsl`: see main.py."""
+"""What `python -m benchmarks.parsl` runs."""
 
 import sys
 
 from benchmarks.parsl.main import main
 
-if __name__ == "__main__":
-    sys.exit(main())
+sys.exit(main())
