@@ -77,7 +77,7 @@ def test_several_executors_run_side_by_side_and_a_later_run_knows_their_results(
 
 def test_apps_that_have_not_ended_fail_at_the_end_and_nothing_stays_behind(tmp_path: Path) -> None:
     before = {child.pid for child in psutil.Process().children()}
-    kernel = parsl.load(config(tmp_path, executor := VineExecutor()))
+    kernel = parsl.load(config(tmp_path, executor := VineExecutor(), retries=2))
     running = never_ends()
     until(lambda: executor.manager.stats.tasks.get("running"), "it runs")
     kernel.cleanup()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -87,13 +88,23 @@ def test_a_failed_calls_files_come_too_and_its_error_is_explained(apps: Apps) ->
 def test_calls_that_are_open_at_the_end_fail_with_what_was_said(apps: Apps, scripted: ScriptedManager) -> None:
     scripted.held.add("double")
     call = submit(apps, double, 2)
-    apps.pool.fail_open(lambda: errors.TaskFailed("it is over"))
+    again: list[BaseException | None] = []
+    call.add_done_callback(lambda ended: again.append(refused(lambda: submit(apps, double, 3))))
+    apps.end(lambda: errors.TaskFailed("it is over"))
     assert str(call.exception(30)) == "explained: it is over"
-    apps.end()
+    assert [type(error) for error in again] == [RuntimeError], "who tries again then is told at once"
     assert apps.manager.closed
 
 
+def refused(do: Callable[[], object]) -> BaseException | None:
+    try:
+        do()
+    except RuntimeError as error:
+        return error
+    return None
+
+
 def test_nothing_is_submitted_after_the_end(apps: Apps) -> None:
-    apps.end()
+    apps.end(RuntimeError)
     with pytest.raises(RuntimeError, match="after shutdown"):
         submit(apps, double, 2)

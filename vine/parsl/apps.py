@@ -5,10 +5,12 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vine import errors
 from vine.client import tasks
+from vine.client.callbacks import Callback
 from vine.client.executor import CallOptions, Executor
 from vine.client.futures import VineFuture
 from vine.parsl.resources import invalid, options_of
@@ -45,6 +47,13 @@ class AppCall(VineFuture[Any]):
     def parsl_executor_task_id(self) -> TaskId:
         """For Parsl's log: as vine-status numbers it."""
         return self.task_id
+
+    def add_done_callback(self, fn: Callback) -> None:
+        """As with Parsl's own executors it runs on the thread that has the results.
+
+        Parsl's callbacks lead from each app to the next, which need not wait for a further thread to be given its turn.
+        """
+        Future.add_done_callback(self, fn)
 
     def ended(self, result: TaskResult, value: Content | None) -> None:
         super().ended(result, value)
@@ -118,9 +127,11 @@ class Apps(Executor):
     def pool(self) -> Pool:
         return self._pool
 
-    def end(self) -> None:
-        """The run is over, and its manager ends with all that it has started."""
-        self._pool.owned = True
+    def end(self, error: Callable[[], BaseException]) -> None:
+        """The run is over, and its manager ends with all that it has started; calls that are open have this error."""
+        self._pool.closed = True  # Before Parsl hears of failures, for it may try again.
+        self._pool.fail_open(error)
+        self.manager.close()
         self.shutdown()
 
     def with_files(self, staged: Staged) -> Apps:

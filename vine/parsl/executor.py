@@ -162,8 +162,7 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
     def shutdown(self) -> None:
         """End the run; apps that have not ended fail with ExecutorError. Harmless without `start`, or done twice."""
         if self._manager is not None and not self._manager.closed:
-            self._apps.pool.fail_open(lambda: ExecutorError(self, "it was shut down before the app had ended"))
-            self._apps.end()
+            self._apps.end(lambda: ExecutorError(self, "it was shut down before the app had ended"))
         super().shutdown()
 
     # --- for Parsl's scaling of blocks ---
