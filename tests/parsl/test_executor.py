@@ -99,6 +99,15 @@ def test_it_listens_to_this_machine_alone_unless_workers_come_from_elsewhere(
     assert executor.remote_monitoring_radio.address == address
 
 
+def test_without_a_route_the_address_is_to_be_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_route() -> str:
+        raise OSError("network is unreachable")
+
+    monkeypatch.setattr("vine.parsl.executor.address_by_route", no_route)
+    with pytest.raises(ConfigurationError, match="address="):
+        VineExecutor(factory_config=FactoryConfig(batch_type="slurm"))
+
+
 def test_a_nodes_slots_are_known_from_its_configuration() -> None:
     method: Any = {"worker_launch_method": "provider"}
     assert VineExecutor(**method, factory_config=FactoryConfig(cores=8)).workers_per_node == 8

@@ -89,7 +89,8 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         self.factory_config = factory_config or FactoryConfig()
         self.storage_access = storage_access
         self.working_dir = working_dir
-        self.remote_monitoring_radio = remote_monitoring_radio or UDPRadio(address=self._address())
+        self._host = self._address()
+        self.remote_monitoring_radio = remote_monitoring_radio or UDPRadio(address=self._host)
         self._packing = Packing()
         self._manager: vine.Manager | None = None
 
@@ -102,7 +103,7 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         self._manager = vine.Manager(
             port=config.port,
             name=config.project_name or self.label,
-            host=self._address(),
+            host=self._host,
             run_info_path=config.vine_log_dir or os.path.join(self.run_dir, self.label),
             enforce_resources=config.enforce_resources,
             environment=config.env_pack,
@@ -128,7 +129,7 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         self._choice = Choice(self._apps.options(isolation=isolation).with_all(config), config)
         spool = manager.run_directory / "streams"
         spool.mkdir()
-        in_place = places(config.shared_fs, workers_are_here=_is_loopback(self._address()))
+        in_place = places(config.shared_fs, workers_are_here=_is_loopback(self._host))
         self._staging = FileStaging(manager, str(spool), in_place, config.enable_peer_transfers)
         self._blocks = Blocks(manager.run_directory)
 
@@ -239,7 +240,14 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
             "provider": not isinstance(self.provider, LocalProvider),
             "manual": False,
         }
-        return str(address_by_route()) if elsewhere[self.worker_launch_method] else _LOOPBACK
+        if not elsewhere[self.worker_launch_method]:
+            return _LOOPBACK
+        try:
+            return str(address_by_route())
+        except OSError as why:
+            raise ConfigurationError(
+                f"no address of this machine is known for workers elsewhere ({why}): give ManagerConfig(address=...)"
+            ) from why
 
 
 def _is_loopback(address: str) -> bool:

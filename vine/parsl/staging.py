@@ -21,6 +21,7 @@ STREAMS = ("stdout", "stderr")
 _STREAM_MODE = "a+"  # in which Parsl opens one that is named without a mode
 
 Signature = tuple[int, ...]
+Mounted = dict[str, tuple[Mount, Any]]  # by the full path here, with the place as the worker names it
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +142,8 @@ class _Plan:
     def __init__(self, staging: FileStaging) -> None:
         self._staging = staging
         self._names = Names()
-        self._inputs: dict[str, tuple[Mount, Any]] = {}  # by the full path here, with the place as the worker names it
-        self._outputs: dict[str, tuple[Mount, Any]] = {}
+        self._inputs: Mounted = {}
+        self._outputs: Mounted = {}
         self.left: list[Left] = []
         self.streams: list[Stream] = []
 
@@ -163,27 +164,29 @@ class _Plan:
         return self._input(value) if _is_staged(value) else value
 
     def _input(self, file: File) -> File:
-        path = file.filepath
-        full = os.path.abspath(path)
-        if self._staging.in_place(path):
-            return _named(file, full)
-        if full not in self._inputs:
-            if not os.path.exists(full):
-                return file  # It is the worker's, or the app finds that there is none.
-            name, place = self._names.give(path)
-            self._inputs[full] = Mount(self._staging.declared(full).file_id, name), place
-        return _named(file, self._inputs[full][1])
+        return self._placed(file, self._inputs, self._put_in)
 
     def _output(self, file: File) -> File:
+        return self._placed(file, self._outputs, self._put_out)
+
+    def _placed(self, file: File, mounted: Mounted, put: Callable[[str, str], None]) -> File:
         path = file.filepath
         full = os.path.abspath(path)
         if self._staging.in_place(path):
             return _named(file, full)
-        if full not in self._outputs:
-            left = self._staging.output(full)
-            self.left.append(left)
-            self._put_out(full, path, left.file)
-        return _named(file, self._outputs[full][1])
+        if full not in mounted:
+            put(full, path)
+        return _named(file, mounted[full][1]) if full in mounted else file
+
+    def _put_in(self, full: str, path: str) -> None:
+        if os.path.exists(full):  # Else it is the worker's, or the app finds that there is none.
+            name, place = self._names.give(path)
+            self._inputs[full] = Mount(self._staging.declared(full).file_id, name), place
+
+    def _put_out(self, full: str, path: str) -> None:
+        left = self._staging.output(full)
+        self.left.append(left)
+        self._mount_out(full, path, left.file)
 
     def _stream(self, given: Any) -> Any:
         if _is_staged(given):
@@ -201,10 +204,10 @@ class _Plan:
         if full not in self._outputs:
             stream = self._staging.stream(full, mode)
             self.streams.append(stream)
-            self._put_out(full, path, stream.file)
+            self._mount_out(full, path, stream.file)
         return self._outputs[full][1]
 
-    def _put_out(self, full: str, path: str, file: VineFile) -> None:
+    def _mount_out(self, full: str, path: str, file: VineFile) -> None:
         name, place = self._names.give(path)
         # Also of apps that fail, and of those whose process died: what they wrote tells why.
         self._outputs[full] = Mount(file.file_id, name, When.ALWAYS, optional=True), place
