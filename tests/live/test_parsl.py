@@ -110,8 +110,6 @@ def test_files_go_to_apps_and_come_back_and_from_one_to_the_next(executor: VineE
         "done\n",
         "complaints",
     )
-    # What an app has left for the next one was not brought back to be sent out again.
-    assert executor.manager.stats.tasks["done"] == 2 or executor.manager.stats.tasks["done"] > 2
 
 
 def test_a_file_that_was_written_anew_is_read_anew(executor: VineExecutor, folder: Path) -> None:
