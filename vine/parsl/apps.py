@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any, Protocol
 
 from vine import errors
-from vine.client import tasks
+from vine.client import amounts
 from vine.client.callbacks import Callback
 from vine.client.executor import CallOptions, Executor
 from vine.client.futures import VineFuture
@@ -103,7 +103,7 @@ class Apps(Executor):
         try:
             asking = self.options(**options_of(known))
             if "running_time_min" in known:
-                asking = asking._changed(time_min=tasks.amount("running_time_min", known["running_time_min"]))
+                asking = asking._changed(time_min=amounts.amount("running_time_min", known["running_time_min"]))
             if "environment" in known:
                 asking = asking._changed(environment=self.manager.environment_or_default(known["environment"]))
         except errors.UsageError as why:
@@ -112,7 +112,7 @@ class Apps(Executor):
 
     def in_category(self, name: str, measured: bool) -> Apps:
         """For apps of this category; with `measured` it is that which decides on cores that nobody has named."""
-        return self._changed(category=tasks.category_name(name), **({"cores": None} if measured else {}))
+        return self._changed(category=amounts.name("category", name), **({"cores": None} if measured else {}))
 
     def with_all(self, config: ManagerConfig) -> Apps:
         """For what all apps have in common."""
