@@ -31,7 +31,7 @@ PARTS := declaring ended environments higher_order libraries minitasks policies 
 
 docs: $(READY)
 	$(VENV)/bin/python -m pip install --quiet --editable '.[docs]'
-	$(VENV)/bin/pdoc vine vine.errors $(PARTS:%=vine.client.%) --no-include-undocumented --no-show-source -o docs/reference
+	$(VENV)/bin/pdoc vine vine.errors vine.parsl $(PARTS:%=vine.client.%) --no-include-undocumented --no-show-source -o docs/reference
 
 $(READY): setup.cfg pyproject.toml
 	$(PYTHON) -m venv $(VENV)

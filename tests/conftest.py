@@ -5,12 +5,23 @@ A run that fails here fails everywhere. `pytest --hypothesis-profile explore` dr
 
 from __future__ import annotations
 
+import copyreg
+import types
+
 import pytest
 from hypothesis import settings
 
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile("same")
+
+
+@pytest.fixture(autouse=True)
+def _exceptions_travel_as_in_programs_without_parsl() -> None:
+    """Parsl registers picklers of its own for tracebacks and for every exception, when a test first imports it."""
+    for kind in [*copyreg.dispatch_table]:
+        if isinstance(kind, type) and issubclass(kind, (BaseException, types.TracebackType)):
+            del copyreg.dispatch_table[kind]
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
+from parsl.errors import ParslError
 
 import vine
+import vine.parsl.errors
 from tests.live.helpers import ROOT
 from vine.client.resources import TaskResources
 from vine.client.stats import Stats
@@ -54,8 +56,11 @@ def words(cell: str) -> set[str]:
 
 @cache
 def there_is() -> frozenset[str]:
-    found = {*vine.__all__, "vine", *TaskResources.__annotations__}
-    for each in (*CLASSES, Stats):
+    found = {*vine.__all__, "vine", "parsl", *vine.parsl.__all__, *TaskResources.__annotations__}
+    found |= {each.__name__ for each in (ParslError, *_below(ParslError))}
+    found |= {"parsl_resource_specification"}  # of any app
+    of_parsl: list[Any] = [getattr(vine.parsl, name) for name in vine.parsl.__all__]
+    for each in (*CLASSES, Stats, *of_parsl):
         for name in [name for name in dir(each) if not name.startswith("_") or name == "__init__"]:
             member: Any = inspect.getattr_static(each, name)
             found.add(name)
@@ -67,6 +72,10 @@ def there_is() -> frozenset[str]:
     settings.read(ROOT / "setup.cfg")
     commands = settings["options.entry_points"]["console_scripts"]
     return frozenset(found | {line.split("=")[0].strip() for line in commands.splitlines()})
+
+
+def _below(kind: type) -> set[type]:
+    return {found for each in kind.__subclasses__() for found in (each, *_below(each))}
 
 
 @pytest.mark.parametrize("kind", EXPECTED)

@@ -92,6 +92,7 @@ BELOW = {
 WITHOUT_TESTS = {
     "vine.errors": "declares classes; what raises them is tested where it is raised",
     "vine.config": "declares limits; each is tested where it is used",
+    "vine.parsl.config": "declares options; each is tested where it is used",
     "vine.scheduler.actions": "declares what the scheduler asks for; its tests compare lists of them",
     "vine.scheduler.peers": "declares what the scheduler remembers of clients, factories and failures",
     "vine.scheduler.records": "declares what the journal is told; test_journal.py writes and replays them",

@@ -39,13 +39,19 @@ def _run(options: Options) -> int:
     start_s = time.perf_counter()
     options.out.mkdir(parents=True, exist_ok=True)  # Now, and not after an hour, is the time to hear that it cannot be.
     print("preparing the environment and the dataset (kept in the cache for the next time)", flush=True)
-    packages = packing.prepare(options.cache, options.mnist)
+    if options.front_end == "parsl":
+        from benchmarks.mnist_sweep import on_parsl  # Parsl is not needed for anything else.
+
+        packages = packing.prepare(options.cache, options.mnist, on_parsl.requirements())
+    else:
+        packages = packing.prepare(options.cache, options.mnist)
     if options.distribution != "vine":
         packages.pack_missing()  # That nobody fetches in a run on a shared filesystem, but its report says their size.
     in_place = shared.prepare(options.shared, packages) if options.distribution == "shared-fs" else None
     prepare_s = time.perf_counter() - start_s
     print(
-        f"{options.tasks} combinations on {options.workers} workers, {options.distribution}: "
+        f"{options.tasks} combinations on {options.workers} workers, {options.distribution}"
+        f"{' by Parsl' if options.front_end == 'parsl' else ''}: "
         f"{options.images:,} images, {options.epochs} epochs each",
         flush=True,
     )

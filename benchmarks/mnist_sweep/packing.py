@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,9 +49,9 @@ class Packages:
                 package.pack()
 
 
-def prepare(cache: Path, mnist: Path | None) -> Packages:
+def prepare(cache: Path, mnist: Path | None, requirements: Sequence[str] = environment.REQUIREMENTS) -> Packages:
     """Both folders, made where they are not in the cache yet; nothing is packed."""
-    prefix = environment.build(cache)
+    prefix = environment.build(cache, requirements)
     dataset = _dataset(cache, mnist)
     tarballs = cache / "packed"
     return Packages(

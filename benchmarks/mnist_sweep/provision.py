@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ class Provision:
     """How a distribution provides for the sweep's tasks."""
 
     bound: Mapping[str, Any]  # the executor's options that bring it
-    digits: str  # the dataset's folder, as tasks name it
+    digits: str | os.PathLike[str]  # the dataset's folder, as tasks name it
     fault: Callable[[str, str], str | None]  # of a task with this prefix and folder; None if it ran where it should
 
 

@@ -36,7 +36,7 @@ class Site:
     """A run with its workers, ready for the sweep."""
 
     manager: vine.Manager
-    executor: vine.Executor
+    executor: Any  # a vine.Executor, or what has the same methods on Parsl
     check: Callable[[], None]  # raises a VineError when the run cannot go on, and nobody else would say so
 
 
@@ -47,7 +47,7 @@ def sweep(options: Options, packages: Packages, shared: Shared | None) -> Run:
         start_s = time.perf_counter()
         pack_s = packages.pack() if options.distribution == "vine" else 0.0
         with _runtime(options, workspace, shared) as site:
-            provision = _provision(site.manager, options, packages, shared, workspace)
+            provision = _provision(site, options, packages, shared, workspace)
             return measure(site, provision, options, packages, start_s, {"pack_s": pack_s, "warm_s": warm_s})
 
 
@@ -67,6 +67,7 @@ def measure(
         site.executor.shutdown(wait=False, cancel_futures=True)
     figures = {
         "interrupted": interrupted,
+        "front_end": options.front_end,
         "images": options.images,
         "epochs": options.epochs,
         "worker_cores": options.worker_cores,
@@ -88,7 +89,7 @@ def warm(options: Options, packages: Packages, workspace: Path) -> float:
     short = replace(options, tasks=options.workers, task_cores=options.worker_cores, images=IMAGES_LEAST, epochs=1)
     with _runtime(options, workspace, None) as site:
         site.manager.wait_for_workers(options.workers)
-        provision = _provision(site.manager, options, packages, None, workspace)
+        provision = _provision(site, options, packages, None, workspace)
         rows, interrupted = collect(site, submit(site.executor, short, provision), provision)
     if interrupted:
         raise KeyboardInterrupt
@@ -111,6 +112,12 @@ def workspace_folder(parent: Path | None = None) -> Iterator[Path]:
 @contextmanager
 def _runtime(options: Options, workspace: Path, shared: Shared | None) -> Iterator[Site]:
     """A run with workers that the factory starts; on a shared environment, or a Python that was named, its own are."""
+    if options.front_end == "parsl":
+        from benchmarks.mnist_sweep import on_parsl
+
+        with on_parsl.calls(options, workspace) as parsl:
+            yield Site(parsl.manager, parsl, lambda: None)
+        return
     workers = options.workers
     with vine.Manager(run_info_path=options.out / "vine-run-info") as manager:
         python = options.worker_python if shared is None else shared.python
@@ -127,15 +134,16 @@ def _runtime(options: Options, workspace: Path, shared: Shared | None) -> Iterat
                 yield Site(manager, executor, programs.check)
 
 
-def _provision(
-    manager: vine.Manager, options: Options, packages: Packages, shared: Shared | None, workspace: Path
-) -> Provision:
+def _provision(site: Site, options: Options, packages: Packages, shared: Shared | None, workspace: Path) -> Provision:
     if shared is not None:
         return in_place(shared)
-    return staged(manager, packages, "forever" if options.distribution == "vine-warm" else "workflow", workspace)
+    if options.front_end == "parsl":
+        provision: Provision = site.executor.provision(packages, workspace)
+        return provision
+    return staged(site.manager, packages, "forever" if options.distribution == "vine-warm" else "workflow", workspace)
 
 
-def submit(executor: vine.Executor, options: Options, provision: Provision) -> dict[Future[Any], int]:
+def submit(executor: Any, options: Options, provision: Provision) -> dict[Future[Any], int]:
     """One call a combination; which future has which."""
     bound = executor.options(cores=options.task_cores, **provision.bound)
     train = network.by_value(network.train)
@@ -182,7 +190,8 @@ def standing(manager: vine.Manager, total: int, rows: Collection[Row]) -> Standi
 def row_of(number: int, future: Future[Any], fault: Callable[[str, str], str | None]) -> Row:
     """What an ended call says of itself, and what the runtime says of it."""
     row = Row(number, combination(number), outcome="cancelled")
-    result: TaskResult | None = getattr(future, "task", None)  # None: it never got as far as a manager's answer.
+    call = getattr(future, "task_record", {}).get("exec_fu", future)  # of Parsl's future, ours of the last try
+    result: TaskResult | None = getattr(call, "task", None)  # None: it never got as far as a manager's answer.
     if result is not None:
         row = replace(
             row,

@@ -34,6 +34,13 @@ def test_a_path_that_cannot_travel_is_refused(session: Any, stager: Stager, path
         Declarer(session, stager).path(path, True, True)
 
 
+def test_what_is_to_come_to_a_path_is_not_what_is_there(session: Any, stager: Stager, tmp_path: Path) -> None:
+    (there := tmp_path / "out").write_text("old")
+    Declarer(session, stager).path(there, True, True, exists=False)
+    (spec,) = session.declared
+    assert (spec.path, spec.exists, session.said) == (str(there), False, [])
+
+
 def test_a_url_is_declared_without_being_asked_and_without_its_secrets_in_the_label(
     session: Any, stager: Stager
 ) -> None:

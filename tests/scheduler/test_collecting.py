@@ -95,6 +95,18 @@ def test_outputs_of_equal_content_all_come_to_their_paths() -> None:
     assert world.results[task].outcome is Outcome.SUCCESS
 
 
+def test_a_task_that_leaves_out_an_output_ends_well_and_who_takes_that_hears_who_did() -> None:
+    world = World(workers=1)
+    files = tuple(world.local_file(f"out{i}", bind=False, exists=False) for i in range(2))
+    task = world.submit(outputs=files)
+    taker = world.submit((files[1],))
+    made_by(world, task, ["made"], files[:1])
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS
+    assert world.results[taker].outcome is Outcome.DEPENDENCY_FAILED
+    assert "has not made it" in world.results[taker].message
+
+
 def test_a_task_staged_for_a_file_that_is_made_anew_takes_the_new_one() -> None:
     world = World(workers=2)
     file = world.local_file("data")

@@ -194,6 +194,14 @@ def test_an_output_that_was_not_made_is_told_by_its_name(running: Running) -> No
     assert "there" in collected.message
 
 
+def test_an_optional_output_is_taken_if_it_is_there(running: Running) -> None:
+    outputs = (Mount(FileId(7), "there", optional=True), Mount(FileId(8), "deep/missing", optional=True))
+    given = command("echo one > there", outputs=outputs)
+    running.ending(given)
+    collected = running.collect(given)
+    assert (collected.outcome, [output.file_id for output in collected.outputs]) == (None, [FileId(7)])
+
+
 def test_an_output_that_does_not_fit_is_a_full_disk(running: Running) -> None:
     given = command("truncate -s 200M large", outputs=(Mount(FileId(7), "large"),))
     running.ending(given)

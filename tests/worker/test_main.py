@@ -68,6 +68,9 @@ def test_a_part_of_a_gpu_is_no_gpu(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_name_that_a_worker_gives_itself_is_plain() -> None:
     assert plain_name(default_id())
+    settings = parse(["--connection", "c", "--worker-id-start", "block-3-"])
+    assert settings.worker_id.startswith("block-3-")
+    assert plain_name(settings.worker_id)
 
 
 def test_what_few_workers_need_is_not_imported_when_each_starts() -> None:

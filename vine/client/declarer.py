@@ -36,11 +36,20 @@ class Declarer:
         self._stager = stager
         self.from_peers = True  # Whether any file that is declared from now on may come from other workers.
 
-    def path(self, path: str | os.PathLike[str], cache: str | bool, peer_transfer: bool, unlink: bool = False) -> File:
+    def path(
+        self,
+        path: str | os.PathLike[str],
+        cache: str | bool,
+        peer_transfer: bool,
+        unlink: bool = False,
+        exists: bool | None = None,
+    ) -> File:
+        """A local file; with `exists` False it is what comes to be there, and else what there is."""
         full = os.path.abspath(os.fspath(path))
         if len(full) > config.path_chars_max or "\0" in full or not _is_text(full):
             raise errors.UsageError(f"the path {full[:80]!r} is too long, or not valid UTF-8: use another name")
-        exists = os.path.lexists(full)
+        if exists is None:
+            exists = os.path.lexists(full)
         spec = FileSpec(
             self._session.number_file(),
             FileKind.LOCAL,

@@ -58,6 +58,12 @@ class Declaring:
         """
         return self._declarer.path(path, cache, peer_transfer, unlink_when_done)
 
+    def declare_output(
+        self, path: str | os.PathLike[str], cache: str | bool = "workflow", peer_transfer: bool = True
+    ) -> File:
+        """A file or directory that a task leaves and that comes to this path, whatever is there now."""
+        return self._declarer.path(path, cache, peer_transfer, exists=False)
+
     def declare_buffer(
         self, data: bytes | str | None = None, cache: str | bool = "workflow", peer_transfer: bool = True
     ) -> File:

@@ -9,7 +9,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, NoReturn, TypeVar
 
@@ -23,13 +23,14 @@ from vine.client.futures import VineFuture
 from vine.client.links import ForeignFailed, Links
 from vine.client.manager import Manager
 from vine.client.pool import Pool, fleet, opened
-from vine.client.session import anew
+from vine.client.session import Session, anew
 from vine.factory_options import BatchType
 from vine.names import FileId, TaskId
 from vine.wire.parts import Mount, Policy, Request, TaskKind, TaskSpec
 
 T = TypeVar("T")
 F = TypeVar("F", bound=VineFuture[Any])
+E = TypeVar("E", bound="Executor")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,12 @@ class CallOptions:
     gpus: float | None = None
     environment: File | None = None
     inputs: tuple[Mount, ...] = ()
+    outputs: tuple[Mount, ...] = ()
+    variables: dict[str, str | None] = field(default_factory=dict)
     priority: float = 0.0
     retries: int = 0
     time_limit: float | None = None
+    time_min: float = 0.0
     isolation: str = "shared"
     category: str = ""
 
@@ -146,7 +150,7 @@ class Executor(concurrent.futures.Executor):
         return self._pool.manager
 
     def options(
-        self,
+        self: E,
         *,
         cores: float | None = _UNSET,
         memory: float | None = _UNSET,
@@ -159,7 +163,7 @@ class Executor(concurrent.futures.Executor):
         time_limit: float | None = _UNSET,
         isolation: str = _UNSET,
         category: str | None = _UNSET,
-    ) -> Executor:
+    ) -> E:
         """The same executor, whose calls have these set; what is not named stays as it is here.
 
         Without an `environment` (None) they run on the workers' own software, whatever the manager's default is.
@@ -198,6 +202,9 @@ class Executor(concurrent.futures.Executor):
             changes["isolation"] = isolation
         if category is not _UNSET:
             changes["category"] = "" if category is None else amounts.name("category", category)
+        return self._changed(**changes)
+
+    def _changed(self: E, **changes: Any) -> E:
         other = object.__new__(type(self))
         other._pool = self._pool
         other._set_options(replace(self._options, **changes))
@@ -255,7 +262,14 @@ class Executor(concurrent.futures.Executor):
         if pool.error is not None:
             raise anew(pool.error)
 
-    def _submit(self, kind: type[F], fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> F:
+    def _submit(
+        self,
+        make: Callable[[Session, TaskId, Pool], F],
+        fn: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> F:
+        """Submit the call under the future that `make` makes for it."""
         pool = self._pool
         calls, session = pool.manager.calls, pool.manager.session
         function = calls.function(fn)
@@ -265,11 +279,11 @@ class Executor(concurrent.futures.Executor):
             payload, links = b"", None  # Told as any other failure of a future from elsewhere: by our future.
         awaited = None if links is None else links.awaited
         task_id = session.number_task()
-        future = kind(session, task_id, pool)
+        future = make(session, task_id, pool)
         session.expect(task_id, future)
         try:
             if payload and not awaited:
-                calls.submit(self._spec(task_id, function, kind.mark + payload, links), links)
+                calls.submit(self._spec(task_id, function, future.mark + payload, links), links)
             else:
                 future.waits_here = True
                 _when_done(awaited or [], lambda: self._submit_late(future, function, args, kwargs))
@@ -307,7 +321,7 @@ class Executor(concurrent.futures.Executor):
         self._options = options
         self._request = options.request()
         self._kind = _KINDS[options.isolation]
-        policy = Policy(enforce=self.manager.enforce_resources, category=options.category)
+        policy = Policy(enforce=self.manager.enforce_resources, category=options.category, time_min_s=options.time_min)
         self._policy = None if policy == Policy() else policy
         self._environment = environment_id(options.environment, "a function")
         # Checked once here, so that the calls need not be.
@@ -322,6 +336,8 @@ class Executor(concurrent.futures.Executor):
             payload=payload,
             depends=() if links is None else links.depends,
             inputs=options.inputs,
+            outputs=options.outputs,
+            variables=options.variables,
             environment=self._environment,
             request=self._request,
             priority=options.priority,

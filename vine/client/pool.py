@@ -5,8 +5,9 @@ from __future__ import annotations
 import atexit
 import concurrent.futures
 import contextlib
+import functools
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from vine import config, errors
@@ -47,10 +48,14 @@ class Pool:
         self.error = errors.FactoryLost(
             f"the factory has ended ({last_words}), and no worker is connected: see {self.factory.log_path}"
         )
+        self.fail_open(functools.partial(anew, self.error))
+
+    def fail_open(self, error: Callable[[], BaseException]) -> None:
+        """Cancel the calls that are open, and end each future with an error of its own."""
         for future in self.open_futures():
             if self.manager.session.claim(future.task_id) is not None:
                 self.manager.session.cancel_task(future.task_id)
-                future.broken(anew(self.error))
+                future.broken(error())
 
     def _close(self) -> None:
         self.closed = True

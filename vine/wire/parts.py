@@ -198,6 +198,7 @@ class Mount(Part, frozen=True):
     name: Path
     when: When = When.SUCCESS  # of an output: after such an end it is taken
     watched: bool = False  # of an output at a path: what is added to it comes there while the task runs
+    optional: bool = False  # of an output: a task that succeeds without making it has not failed
 
 
 class HostStanding(enum.Enum):

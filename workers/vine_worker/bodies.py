@@ -230,7 +230,7 @@ class Bodies:
         elif action.succeeded:
             try:
                 for mount in assignment.outputs:
-                    if mount.when.holds(True):
+                    if mount.when.holds(True) and not (mount.optional and not sandbox.has_output(mount.name)):
                         outputs[mount.name] = self._taken(mount, sandbox)
             except (VineError, OSError) as why:
                 outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.OUTPUT_MISSING

@@ -60,6 +60,9 @@ def parse(argv: Sequence[str] | None) -> Settings:
         "--address", metavar="HOST", help="where peers reach this worker (default: as the manager does)"
     )
     parser.add_argument("--worker-id", type=plain_name, metavar="ID", help="a name that no other worker of the run has")
+    parser.add_argument(
+        "--worker-id-start", type=plain_name, metavar="START", help="what the name it makes up begins with"
+    )
     parser.add_argument("--parent-fd", type=int, metavar="N", help="a pipe whose end is this worker's end")
     parser.add_argument(
         "--protect",
@@ -70,7 +73,7 @@ def parse(argv: Sequence[str] | None) -> Settings:
     given = parser.parse_args(argv)
     return Settings(
         connection=given.connection,
-        worker_id=WorkerId(given.worker_id or default_id()),
+        worker_id=WorkerId(given.worker_id or default_id(given.worker_id_start or "")),
         workspace=given.workspace.absolute() if given.workspace else default_workspace(),
         cores=given.cores,
         memory_mb=given.memory,
@@ -118,9 +121,9 @@ def plain_name(text: str) -> str:
     return text
 
 
-def default_id() -> str:
+def default_id(start: str = "") -> str:
     host = re.sub(r"[^A-Za-z0-9_.-]", "-", machine.hostname())[:60].lstrip("-._") or "worker"
-    return f"{host}-{os.getpid()}-{secrets.token_hex(2)}"
+    return f"{start}{host}-{os.getpid()}-{secrets.token_hex(2)}"
 
 
 def default_workspace() -> Path:
