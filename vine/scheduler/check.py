@@ -127,6 +127,7 @@ def _check_worker(state: State, worker: WorkerRecord) -> None:
     totals = [sum(column) for column in zip(*map(amounts, taken), strict=True)]
     for total, used in zip(totals, amounts(worker.used), strict=False):
         assert abs(total - used) < 1e-3, f"{worker_id}: {used} taken, {total} assigned"
+    assert worker.vacant is None, f"{worker_id} has something left of an attempt that nobody may use"
 
 
 def _check_libraries(state: State) -> None:

@@ -38,10 +38,9 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         return
     state.placement.durations.observe(record.body, result.times.run_s)
     state.feeding.ended(result.times.run_s)
-    worker.release(record, state.now)
     if worker.attempts_max is not None and result.outcome is not _DISK_FULL:
         worker.had_room()
-    state.load_changed(worker)
+    dispatch.leave(state, worker, record, result.outcome)
     if result.outputs or result.value_object is not None:  # Of most, what is small comes with its end.
         result = _checked(state, worker, result)
     state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))

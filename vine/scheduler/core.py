@@ -250,13 +250,12 @@ class Scheduler:
 
     def _finish(self) -> list[Action]:
         state = self.state
-        if state.is_settled():
-            return state.take_actions()  # As after most heartbeats and starts.
         if state.doomed:
             self._end_doomed()
-        self._dispatch.go_on()
+        if state.placement.due:
+            self._dispatch.go_on()
         if state.is_settled():
-            return state.take_actions()  # As after most ends.
+            return state.take_actions()  # As after most messages.
         downloads.settle(state)
         while state.doomed:  # An input of a task that was ready is gone, and cannot be had again.
             self._end_doomed()

@@ -16,7 +16,7 @@ from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, removed
 from vine.scheduler.workers import WorkerRecord, has_features
-from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Resources, TaskKind
+from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Outcome, Resources, TaskKind
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -83,6 +83,29 @@ def requirement_met(state: State, requirement: TaskId | FileId, waiting: Set[Tas
             reconsider(state, record)
 
 
+def leave(state: State, worker: WorkerRecord, record: TaskRecord, outcome: Outcome) -> None:
+    """The task's attempt is over; most leave what they had to the task that is next."""
+    placement = state.placement
+    is_usual = outcome is Outcome.SUCCESS and record.spec.kind is not _LIBRARY and worker.attempts_max is None
+    if is_usual and placement.vacated is None and not placement.loads.moved:
+        worker.leave(record)
+        placement.vacated, placement.due = worker, True
+        state.prefetches.close(worker.worker_id)
+    else:
+        vacate(state)
+        worker.release(record, state.now)
+        state.load_changed(worker)
+
+
+def vacate(state: State) -> None:
+    """What was left is there for everybody."""
+    placement = state.placement
+    if (worker := placement.vacated) is not None:
+        placement.vacated = None
+        worker.vacate(state.now)
+        state.load_changed(worker)
+
+
 class Dispatch:
     """Pairs ready tasks with workers; what the placement may ask of this room."""
 
@@ -94,8 +117,11 @@ class Dispatch:
     def go_on(self) -> None:
         """Give out tasks while there is room."""
         state = self._state
-        if state.placement.due and not state.stopping:
-            state.placement.next_pairs(state.tasks.by_id, self, state.now)
+        placement, goes_on = state.placement, not state.stopping
+        if placement.vacated is not None and not (goes_on and placement.hand_over(state.tasks.by_id, self)):
+            vacate(state)
+        if placement.due and goes_on:
+            placement.next_pairs(state.tasks.by_id, self, state.now)
 
     def holders(self, record: TaskRecord) -> Iterator[tuple[WorkerId, float]]:
         return held_bytes(self._state, record)
@@ -118,11 +144,14 @@ class Dispatch:
         if state.prefetches.worker_of or state.prefetches.passes:
             state.prefetches.forget(record.task_id)
         state.tasks.begin(record, attempt)
-        if record.spec.kind is _LIBRARY:
-            installing.take_slot(state, record, worker, allotment)
+        if worker.vacant is not None:
+            worker.take_over(record)
         else:
-            worker.take(record)
-        state.load_changed(worker)
+            if record.spec.kind is _LIBRARY:
+                installing.take_slot(state, record, worker, allotment)
+            else:
+                worker.take(record)
+            state.load_changed(worker)
         state.tasks.move(record, _STAGED)
         if record.spec.depends:
             inputs += _results(state, record)

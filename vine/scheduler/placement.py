@@ -2,7 +2,8 @@
 
 A decision looks at the emptiest worker with room and at the holders of the task's inputs, never at
 all workers or all tasks: so its cost stays flat as both grow. Where all workers are busy, as they
-mostly are, a task that ends lets one of them have room, and only that one is looked at.
+mostly are, a task that ends lets one of them have room, and only that one is looked at: mostly the
+next task takes over just what was left, and no load changes.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from vine.scheduler.loads import Loads
 from vine.scheduler.queues import Entry
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskRecord, TaskState
-from vine.scheduler.workers import Reservation, WorkerRecord
+from vine.scheduler.workers import Reservation, WorkerRecord, has_features, has_room
 from vine.wire.parts import Resources, TaskKind
 
 _READY = TaskState.READY
@@ -69,6 +70,7 @@ class Placement:
         self._strict: set[FileId] = set()  # of all shapes
         self.reserved: dict[WorkerId, Reservation] = {}  # of those that have one
         self._called: set[Shape] = set()  # those of libraries of which calls were given to workers in this look
+        self.vacated: WorkerRecord | None = None  # where an attempt has ended in this step, and what it had is left
         self.due = False  # something has changed that may let a task find a worker
         self._timed: list[Shape] = []  # those to which the time matters
         self._now = 0.0
@@ -192,6 +194,50 @@ class Placement:
         waiting = [each for each in self._waiting if each.library is not None and each.library.number in given]
         return any(len(self._called) > 1 or shape not in self._called for shape in waiting)
 
+    def hand_over(self, tasks: dict[TaskId, TaskRecord], room: Dispatcher) -> bool:
+        """Whether the next task has taken over what one has left, and so changed no load.
+
+        Only where `next_pairs` would end in the same: nobody had room for any, so that after this nobody has, either.
+        """
+        worker = self.vacated
+        assert worker is not None
+        heads, left = self.heads(tasks), worker.vacant
+        heir = None if left is None else self._heir(heads, worker, left)
+        if heir is None or left is None:
+            return False
+        pushed = self._sequence
+        self._take(heir, worker, left, room)
+        if worker.vacant is not None:
+            return False  # An input of the task was lost.
+        self.vacated = None
+        following = self._first(heir.shape, tasks)
+        self.due = self._sequence != pushed or not (following is None or self._is_passed(following.fit))
+        return True
+
+    def _heir(self, heads: list[Head], worker: WorkerRecord, left: Resources) -> Head | None:
+        """The task that is next on the worker, if it is to be given there just what was left."""
+        if self.loads.moved or self._timed or not worker.open or worker.reserved is not None or worker.load > 1:
+            return None
+        for head in heads:
+            if not self._is_passed(head.fit):
+                return None
+        heads.sort()
+        for head in heads:
+            fit = head.fit
+            allotment = fit.allotment(worker.capacity)
+            if fit.ahead or fit.library is not None:
+                return None
+            if allotment == left:
+                may_be_given = worker.worker_id not in head.record.avoid and has_features(worker, fit.features)
+                return head if may_be_given else None
+            if allotment is not None and has_room(worker, allotment, left):
+                return None
+        return None
+
+    def _is_passed(self, fit: Shape) -> bool:
+        """Whether nobody had room for it when all were looked at last."""
+        return fit.blocked and fit.seen >= self._looked
+
     def heads(self, tasks: dict[TaskId, TaskRecord]) -> list[Head]:
         """The first tasks of the queues of which more may run; most are as at the last look, which costs no call."""
         heads, learnt = [], self.durations.changes
@@ -228,10 +274,9 @@ class Placement:
         notes in `passed` for which shapes nobody has room.
         """
         (worker,) = self.loads.moved.values()
-        looked, assigned = self._looked, 0
-        for head in heads:
-            if not head.fit.blocked or head.fit.seen < looked:
-                return 0
+        assigned = 0
+        if not all(self._is_passed(head.fit) for head in heads):
+            return 0
         refused: list[Head] = []  # What it cannot take now, it can still less when it has been given more.
         heads.sort()
         while heads:
@@ -251,7 +296,7 @@ class Placement:
             following = self._first(best.shape, tasks)
             if following is not None:
                 bisect.insort(heads, following)
-                if not (following.fit.blocked and following.fit.seen >= looked):
+                if not self._is_passed(following.fit):
                     break
         if heads:
             heads += refused

@@ -56,6 +56,7 @@ class WorkerRecord:
     loads: int = 0  # changes of load of all workers, up to its own last one; 0 when it has left
     used: Resources = _NOTHING
     load: float = 0.0  # the largest share of what it has that is taken; above 1 where work is queued ahead of time
+    vacant: Resources | None = None  # what an attempt that has ended in this step had: it still counts as used
     attempts: dict[AttemptId, TaskRecord] = field(default_factory=dict)  # staged or running here
     libraries: dict[FileId, LibraryShare] = field(default_factory=dict)  # that have calls here
     libraries_left: list[FileId] = field(default_factory=list)  # by their last call here, since that was last asked
@@ -83,6 +84,12 @@ class WorkerRecord:
         assert record.attempt is not None
         self._enter(record)
         self._add(record.attempt.allotment)
+
+    def take_over(self, record: TaskRecord) -> None:
+        """As `take`, where the task is given what another one has left: its load stays as it is."""
+        assert record.attempt is not None and self.vacant == record.attempt.allotment
+        self.vacant = None
+        self._enter(record)
 
     def take_slot(self, record: TaskRecord, library: FileId, slots: int) -> None:
         """As `take`, for a call of a library: the first one takes what all of them have together."""
@@ -116,6 +123,22 @@ class WorkerRecord:
         left = attempt.allotment
         if self.libraries and record.spec.kind is _LIBRARY:
             left = self._leave_slot(record, attempt.attempt_id)
+        self._give_back(left, now)
+
+    def leave(self, record: TaskRecord) -> None:
+        """As `release`, but for what the attempt had: that is to be taken over or vacated within the step."""
+        attempt = record.attempt
+        assert attempt is not None and self.vacant is None
+        del self.attempts[attempt.attempt_id]
+        self.vacant = attempt.allotment
+
+    def vacate(self, now: float) -> None:
+        """Nobody has taken over what was left."""
+        assert self.vacant is not None
+        left, self.vacant = self.vacant, None
+        self._give_back(left, now)
+
+    def _give_back(self, left: Resources, now: float) -> None:
         if self.attempts:
             self._subtract(left)
         else:
@@ -214,17 +237,17 @@ def allot(request: Request, capacity: Resources) -> Resources:
     )
 
 
-def has_room(worker: WorkerRecord, allotment: Resources) -> bool:
-    """Whether the allotment can run at once beside what the worker has already been given."""
+def has_room(worker: WorkerRecord, allotment: Resources, left: Resources = _NOTHING) -> bool:
+    """Whether the allotment can run at once beside what the worker has already been given, but for what is `left`."""
     used, has = worker.used, worker.capacity
     # Who asks for nothing of a kind fits, however much of it is taken. One by one: so each costs least.
-    if (cores := allotment.cores) and cores > has.cores - used.cores + _ROUNDING:
+    if (cores := allotment.cores) and cores > has.cores - (used.cores - left.cores) + _ROUNDING:
         return False
-    if (memory_mb := allotment.memory_mb) and memory_mb > has.memory_mb - used.memory_mb + _ROUNDING:
+    if (memory_mb := allotment.memory_mb) and memory_mb > has.memory_mb - (used.memory_mb - left.memory_mb) + _ROUNDING:
         return False
-    if (disk_mb := allotment.disk_mb) and disk_mb > has.disk_mb - used.disk_mb + _ROUNDING:
+    if (disk_mb := allotment.disk_mb) and disk_mb > has.disk_mb - (used.disk_mb - left.disk_mb) + _ROUNDING:
         return False
-    return not allotment.gpus or allotment.gpus <= has.gpus - used.gpus + _ROUNDING
+    return not allotment.gpus or allotment.gpus <= has.gpus - (used.gpus - left.gpus) + _ROUNDING
 
 
 def has_room_beside(worker: WorkerRecord, kept: Resources, allotment: Resources) -> bool:
