@@ -41,6 +41,7 @@ from vine.wire.messages import (
     RunState,
     SpreadFile,
     SubmitTasks,
+    TasksAwaited,
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
@@ -122,6 +123,7 @@ class ScriptedManager:
             PruneFiles: self._nothing,
             InstallLibrary: self._nothing,
             AwaitWorkers: self._nothing,
+            TasksAwaited: self._nothing,
             KeepResults: self._keep,
             BringResult: self._bring_result,
         }

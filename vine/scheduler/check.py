@@ -118,7 +118,7 @@ def _check_worker(state: State, worker: WorkerRecord) -> None:
         for known in dispatch.needed_objects(state, record) if record.state is TaskState.STAGED else ():
             there = known.object_id in worker.holds or staging.comes(state, worker, known.object_id)
             assert there, f"task {record.task_id} waits on {worker_id} for {known.object_id}, which nobody brings"
-    closed = worker.told_to_end or worker.hello.hostname in state.closed_hosts
+    closed = worker.told_to_end or worker.returning or worker.hello.hostname in state.closed_hosts
     assert worker.open != closed, f"{worker_id} and its host disagree"
     taken = [share.allotment for share in worker.libraries.values()]
     taken += [r.attempt.allotment for r in worker.attempts.values() if r.attempt and not _is_call(r)]

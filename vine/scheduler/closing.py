@@ -36,7 +36,7 @@ def look_at(state: State, worker: WorkerRecord) -> None:
     """Give the worker tasks, or none, as its host stands."""
     standing, _ = state.closed_hosts.get(worker.hello.hostname, (HostStanding.OPEN, None))
     worker.draining = standing is HostStanding.DRAINING
-    is_open = standing is HostStanding.OPEN and not worker.told_to_end
+    is_open = standing is HostStanding.OPEN and not worker.told_to_end and not worker.returning
     if worker.open != is_open:
         worker.open = is_open
         state.load_changed(worker)

@@ -94,6 +94,8 @@ class Dispatch:
     def go_on(self) -> None:
         """Give out tasks while there is room."""
         state = self._state
+        if state.awaited and state.now < state.dispatches_from:
+            return
         if state.placement.due and not state.stopping:
             state.placement.next_pairs(state.tasks.by_id, self, state.now)
 
