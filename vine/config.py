@@ -41,6 +41,9 @@ heartbeat_interval_s = 1.0  # Every process says something at least so often.
 worker_replaced_after_s = 3.0  # A worker heard so recently lives: another one cannot join under its name.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 manager_lost_after_s = 60.0  # Client, workers and factory give up a silent manager after this.
+lease_s = 600.0  # Workers wait so long for a manager that has died to be started again, and it then for them.
+return_grace_s = 3.0  # A restarted manager gives out nothing for so long unless all workers are back: some may have it.
+clients_unwritten_max = 1024  # Of them as many may have joined unbeknown to the journal: their numbers stay theirs.
 connect_timeout_s = 10.0  # From connecting until the manager's welcome; loopback takes milliseconds.
 spawner_start_max_s = 30.0  # The worker's helper program takes milliseconds; a machine that swaps, seconds.
 stop_grace_s = 2.0  # From SIGTERM to SIGKILL for what we started.
@@ -176,6 +179,10 @@ library_functions_max = 1024  # Their names are in one message, and in each view
 library_worth_bytes = 1 << 30  # Placing a call: a loaded library weighs as much as inputs of this size.
 
 # --- what bodies use ---
+ends_kept_bytes_max = (
+    64 << 20
+)  # Results of a worker that may not be in the manager's journal yet: some seconds of them.
+end_bytes = 300  # About what the end of an attempt takes beside its value.
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
 watch_interval_s = 1.0  # Outputs that are watched are looked at so often: as a person does, and `tail -f`.
 watch_bytes_max = 1 << 20  # Of one of them at one look: what is more comes with the next, and at the end in any case.
@@ -258,6 +265,7 @@ shared_unasked_bytes = 256 << 20  # ... and no more bytes of them, unless it is 
 unstaged_bytes_max = 256 << 20  # Large values waiting to be written and hashed; `submit` blocks above.
 unread_bytes_max = 64 << 20  # What the manager has not acknowledged yet: above, submissions wait in our queue.
 staging_threads = 2  # Write, hash and pack what was declared; packing an environment must not hold up a file.
+manager_restarts_max = 3  # By the client that has started it: what dies more often dies of the run itself.
 manager_start_timeout_s = 30.0  # Until a started manager says that it is ready; a cold shared filesystem is slow.
 factory_start_timeout_s = 30.0  # ... and until a started factory has been admitted.
 client_farewell_s = 0.25  # A closing client waits so long for an acknowledgement, then for the network.

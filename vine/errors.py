@@ -40,6 +40,10 @@ class ConnectionFileError(VineError):
     exit_code = ExitCode.USAGE
 
 
+class JournalDamaged(VineError):  # noqa: N818 - the family reads as what happened
+    """A run's journal is not whole, so that its manager cannot go on as if it were."""
+
+
 class CannotBind(VineError):  # noqa: N818 - the family reads as what happened
     """The address is in use or not ours."""
 

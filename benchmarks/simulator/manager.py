@@ -67,6 +67,7 @@ class SimulatedManager:
             actions.Send: self._send,
             actions.Forget: self._forget,
             actions.Journal: self._record,
+            actions.AskJournal: self._ask_journal,
             actions.Serve: self._serve,
             actions.StopServing: self._stop_serving,
             actions.VerifyServed: self._verify,
@@ -128,6 +129,12 @@ class SimulatedManager:
 
     def _forget(self, action: actions.Forget) -> None:
         self._channels.pop(action.peer, None)
+
+    def _ask_journal(self, action: actions.AskJournal) -> None:
+        """There is none; but those who wait for it may forget what they keep."""
+        written_at = self._clock.now() + config.journal_commit_s
+        event = actions.JournalWritten()
+        self._clock.at(written_at, lambda: self._act(self.scheduler.local(event, self._clock.now())))
 
     def _serve(self, action: actions.Serve) -> None:
         self._store.put(action.object_id, action.manifest, cold=True)

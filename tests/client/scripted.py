@@ -42,6 +42,7 @@ from vine.wire.messages import (
     SetCategory,
     SpreadFile,
     SubmitTasks,
+    TasksAwaited,
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
@@ -124,6 +125,7 @@ class ScriptedManager:
             PruneFiles: self._nothing,
             InstallLibrary: self._nothing,
             AwaitWorkers: self._nothing,
+            TasksAwaited: self._nothing,
             KeepResults: self._keep,
             BringResult: self._bring_result,
         }

@@ -253,7 +253,7 @@ def test_a_missing_connection_file_is_told(tmp_path: Path) -> None:
         Manager(connection=tmp_path / "connection.json")
 
 
-def test_a_manager_that_dies_fails_everything_that_waits_on_it(
+def test_a_manager_that_dies_again_and_again_fails_everything_that_waits_on_it(
     scripted: ScriptedManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # given: a started manager process that says where the scripted one listens, and dies when told
@@ -272,7 +272,8 @@ def test_a_manager_that_dies_fails_everything_that_waits_on_it(
         # when
         (tmp_path / "die").touch()
         # then
-        with pytest.raises(errors.ManagerLost, match=r"the manager has ended \(exit code 7: out of luck\)"):
+        again = r"the manager has ended \(exit code 7: out of luck\), after it was started again 3 times"
+        with pytest.raises(errors.ManagerLost, match=again):
             future.result(30)
         with pytest.raises(errors.ManagerLost, match="out of luck"):
             manager.wait(30)

@@ -10,17 +10,51 @@ from tests.client.scripted import ScriptedManager
 from vine import config, errors
 from vine.client.executor import Executor
 from vine.client.manager import Manager
-from vine.wire.messages import SubmitTasks
+from vine.wire.messages import ClientHello, FileSpread, Refused, ReplicateFile, SpreadFile, SubmitTasks, TasksAwaited
 
 pytestmark = pytest.mark.live
 
 
-def test_a_manager_that_has_forgotten_us_is_lost(manager: Manager, scripted: ScriptedManager) -> None:
+def test_a_manager_that_knows_nothing_of_us_is_told_who_we_are_and_what_we_have_said(
+    manager: Manager, scripted: ScriptedManager
+) -> None:
     scripted.held.add("len")
     future: Future[int] = Executor(manager).submit(len, "abc")
     scripted.until(lambda: scripted.all(SubmitTasks))
     scripted.order(lambda: scripted._hub.forget(scripted._peer))
-    with pytest.raises(errors.ManagerLost, match="does not know this client any more"):
+    scripted.until(lambda: scripted.all(TasksAwaited))
+    first, again = scripted.all(ClientHello)
+    assert (first.index, again.index, again.epoch) == (None, 3, 1)
+    assert (again.client_id, again.key) == (first.client_id, first.key) and first.key is not None
+    submitted = [spec.task_id for message in scripted.all(SubmitTasks) for spec in message.tasks]
+    assert submitted == [submitted[0]] * 2, "what may not be written down is said again"
+    assert scripted.all(TasksAwaited) == [TasksAwaited((submitted[0],))]
+    scripted.release("len")
+    assert future.result(30) == 3
+
+
+def test_what_has_not_been_answered_is_asked_again_and_what_has_is_not(
+    manager: Manager, scripted: ScriptedManager
+) -> None:
+    file = manager.declare_temp()
+    manager.broadcast(file)
+    answered = manager.broadcast(file, 1)
+    manager.replicate(file, 2)
+    scripted.until(lambda: len(scripted.all(SpreadFile)) == 2 and scripted.all(ReplicateFile))
+    first, second = scripted.all(SpreadFile)
+    scripted.say(FileSpread(second.request, 1))
+    assert answered.result(30) == 1
+    scripted.order(lambda: scripted._hub.forget(scripted._peer))
+    scripted.until(lambda: len(scripted.all(ReplicateFile)) == 2)
+    assert scripted.all(SpreadFile) == [first, second, first]
+
+
+def test_a_manager_that_has_given_us_up_is_lost(manager: Manager, scripted: ScriptedManager) -> None:
+    scripted.held.add("len")
+    future: Future[int] = Executor(manager).submit(len, "abc")
+    scripted.until(lambda: scripted.all(SubmitTasks))
+    scripted.order(lambda: scripted.say(Refused("this client was given up")))
+    with pytest.raises(errors.ConnectionRefused, match="given up"):
         future.result(30)
 
 

@@ -18,7 +18,7 @@ import vine
 from tests.live import bodies
 from tests.live.helpers import Program, a_site, check_message, command_of, done, lines_of
 from tests.waiting import GIVE_UP_S, until
-from vine import errors
+from vine import config, errors
 
 # A client whose run is busy: a warm host has answered, another call and a command are running.
 BUSY = """
@@ -128,8 +128,11 @@ def test_a_worker_removes_what_a_killed_one_left_in_the_workspace(tmp_path: Path
         until(lambda: not left.home.exists(), "the folder of the killed one is gone")
 
 
-def test_when_the_manager_is_killed_calls_fail_promptly_and_nothing_is_left(tmp_path: Path) -> None:
+def test_when_a_manager_is_killed_that_is_not_started_again_calls_fail_promptly_and_nothing_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # given
+    monkeypatch.setattr(config, "manager_restarts_max", 0)
     executor = vine.Executor(workers=1, workspace=tmp_path / "workspace", run_info_path=tmp_path / "runs")
     future = executor.submit(bodies.note_and_wait, str(tmp_path / "notes"), str(tmp_path / "never"))
     task = vine.Task("true")

@@ -17,7 +17,7 @@ from vine.scheduler.records import (
     TaskEnded,
     TaskReady,
 )
-from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Outcome, TaskKind, TaskSpec, Times
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Outcome, TaskKind, TaskResult, TaskSpec, Times
 
 RUN = RunId("run")
 WORKER = WorkerId("w1")
@@ -41,7 +41,7 @@ def life_of_a_call(task_id: int, counter: int) -> list[Record]:
         AttemptAssigned(attempt, TaskId(task_id), WORKER),
         AttemptStarted(attempt),
         AttemptEnded(attempt, Outcome.SUCCESS, times=Times(run_s=0.5)),
-        TaskEnded(TaskId(task_id), Outcome.SUCCESS, value=b"P2", worker_id=WORKER, task_s=0.6, queue_s=0.1),
+        TaskEnded(TaskResult(TaskId(task_id), Outcome.SUCCESS, value=b"P2", worker_id=WORKER, task_s=0.6, queue_s=0.1)),
     ]
 
 

@@ -24,7 +24,8 @@ def test_what_was_recorded_before_close_is_there_afterwards(tmp_path: Path) -> N
     path = written(tmp_path, life_of_a_call(1, 1))
     task = replay(path).tasks[TaskId(1)]
     assert task.spec == call(1)
-    assert (task.state, task.outcome, task.value, task.attempts) == ("done", Outcome.SUCCESS, b"P2", ())
+    assert task.result is not None
+    assert (task.state, task.result.outcome, task.result.value, task.attempts) == ("done", Outcome.SUCCESS, b"P2", ())
 
 
 def test_each_manager_of_a_run_has_an_epoch_of_its_own(tmp_path: Path) -> None:
@@ -62,7 +63,7 @@ def test_a_journal_of_another_version_is_refused_in_one_line(tmp_path: Path) -> 
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     for opening in (lambda: Journal(path, RUN), lambda: replay(path)):
-        with pytest.raises(UsageError, match=r"version 99, not 3: use the vine that wrote it$"):
+        with pytest.raises(UsageError, match=r"version 99, not 4: use the vine that wrote it$"):
             opening()
 
 
@@ -94,7 +95,7 @@ def test_a_write_that_fails_is_tried_again_and_loses_nothing(tmp_path: Path, mon
         journal._thread.join(0.01)
     journal.close("done")
     run = replay(path)
-    assert run.tasks[TaskId(1)].outcome is Outcome.SUCCESS
+    assert run.tasks[TaskId(1)].result is not None
     assert run.workers == (WORKER,)
 
 
@@ -133,6 +134,7 @@ def test_a_journal_that_cannot_be_written_is_given_up_loudly_at_the_end(
     journal.record((TaskReady(TaskId(2)),), 0.0)
     assert "database or disk is full" in caplog.text
     assert "this run cannot be resumed" in caplog.text
+    assert not (tmp_path / file_name).stat().st_mode & stat.S_IWUSR, "it is not marked as one that is not whole"
 
 
 def test_a_record_that_cannot_be_written_ends_the_journal_and_not_the_run(
@@ -158,3 +160,23 @@ def test_the_tables_appear_together_with_the_facts_that_views_need(
         Journal(tmp_path / file_name, RUN)
     with pytest.raises(UsageError, match="ask again"):
         open_to_read(tmp_path / file_name)
+
+
+def test_what_waits_for_the_journal_is_called_when_all_before_it_is_written(tmp_path: Path) -> None:
+    path, seen = tmp_path / file_name, list[int]()
+    journal = Journal(path, RUN)
+    for number in (1, 2):
+        journal.record(life_of_a_call(number, number), float(number))
+        journal.when_written(lambda: seen.append(len(replay(path).tasks)))
+    journal.close(None)
+    assert seen[0] >= 1 and seen[1] == 2
+
+
+def test_what_waits_for_a_journal_that_was_given_up_is_called_all_the_same(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / file_name, RUN)
+    journal.record((TaskReady(TaskId(1 << 70)),), 1.0)
+    journal._thread.join()
+    called: list[str] = []
+    journal.when_written(lambda: called.append("at once"))
+    journal.close("the end")
+    assert called == ["at once"]

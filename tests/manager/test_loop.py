@@ -151,7 +151,10 @@ def test_a_call_goes_to_a_worker_and_its_result_to_the_client_and_both_into_the_
     assert [(result.task_id, result.value) for result in results] == [(1, b"P1"), (2, b"P2")]
     assert manager.end() == (0, "")
     tasks = replay(manager.run_dir / file_name).tasks
-    assert [(task.state, task.value) for task in tasks.values()] == [("done", b"P1"), ("done", b"P2")]
+    assert [(task.state, task.result and task.result.value) for task in tasks.values()] == [
+        ("done", b"P1"),
+        ("done", b"P2"),
+    ]
 
 
 def test_when_its_parent_is_gone_it_tells_everybody_to_end_and_ends(

@@ -132,16 +132,6 @@ def test_a_name_that_could_leave_its_folder_is_refused(complaint: Complaint) -> 
     assert "'../evil'" in said
 
 
-def test_two_runs_of_one_second_have_folders_of_their_own_and_the_link_names_the_latter(tmp_path: Path) -> None:
-    first = manager_main._new_folder(tmp_path, "stamp")
-    second = manager_main._new_folder(tmp_path, "stamp")
-    assert (first.name, second.name) == ("stamp", "stamp-2")
-    manager_main._point_most_recent(first)
-    manager_main._point_most_recent(second)
-    assert (tmp_path / "most-recent").resolve() == second
-    assert sorted(os.listdir(tmp_path)) == ["most-recent", "stamp", "stamp-2"]
-
-
 def test_help_and_version_are_told(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["--help"])

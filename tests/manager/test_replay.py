@@ -20,6 +20,7 @@ from vine.scheduler.records import (
     WorkerJoined,
     WorkerLeft,
 )
+from vine.scheduler.replayed import ReplayedLibrary
 from vine.wire.parts import (
     CacheLevel,
     CategoryMode,
@@ -38,7 +39,7 @@ from vine.wire.parts import (
 def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) -> None:
     path = written(tmp_path, life_of_a_call(1, 7)[:4])
     run = replay(path)
-    assert run.tasks[TaskId(1)].attempts == ((AttemptId(1, 7), WORKER),)
+    assert run.tasks[TaskId(1)].attempts == ((AttemptId(1, 7), WORKER, 2.0),)
     assert run.attempts_max == 7
 
 
@@ -52,12 +53,16 @@ def test_files_keep_their_content_its_maker_and_their_failure(tmp_path: Path) ->
             FileDeclared(temp(3)),
             ObjectBound(FileId(1), OBJECT, MANIFEST, maker),
             ObjectBound(FileId(2), OBJECT, MANIFEST),
-            FileFailed(FileId(3), "no such file"),
+            FileFailed(FileId(3), Outcome.INPUT_MISSING, "no such file"),
         ],
     )
     run = replay(path)
     found = {file_id: (file.object_id, file.attempt, file.failure) for file_id, file in run.files.items()}
-    assert found == {1: (OBJECT, maker, None), 2: (OBJECT, None, None), 3: (None, None, "no such file")}
+    assert found == {
+        1: (OBJECT, maker, None),
+        2: (OBJECT, None, None),
+        3: (None, None, (Outcome.INPUT_MISSING, "no such file")),
+    }
     assert run.manifests == {OBJECT: MANIFEST}
 
 
@@ -97,11 +102,11 @@ def test_what_was_said_of_categories_and_hosts_is_known_as_it_was_said_last(tmp_
     assert run.closed_hosts == {"node1": (HostStanding.BLOCKED, 100.0), "node3": (HostStanding.DRAINING, None)}
 
 
-def test_libraries_are_known_until_they_are_removed(tmp_path: Path) -> None:
+def test_libraries_are_known_though_they_were_removed(tmp_path: Path) -> None:
     kept = LibrarySpec(FileId(1), "kept", ("f", "g"), FileId(9), Request(cores=2), 4, False)
     gone = LibrarySpec(FileId(2), "gone", ("f",))
     run = replay(written(tmp_path, [LibraryInstalled(kept), LibraryInstalled(gone), LibraryRemoved(FileId(2))]))
-    assert run.libraries == {FileId(1): kept}
+    assert run.libraries == {FileId(1): ReplayedLibrary(kept, False), FileId(2): ReplayedLibrary(gone, True)}
 
 
 def test_what_an_attempt_has_used_is_kept(tmp_path: Path) -> None:

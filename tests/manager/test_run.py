@@ -106,7 +106,7 @@ def test_a_mistake_of_ours_ends_it_with_its_traceback_in_the_log(
         main(["--run-dir", str(tmp_path / "run")])
     assert "two tables disagree" in (tmp_path / "run" / "manager.log").read_text()
     with open_run(tmp_path / "run") as run:
-        assert run.facts()["end_reason"] == "the manager has failed"
+        assert "end_reason" not in run.facts(), "another manager may go on"
 
 
 def test_it_may_open_as_many_files_as_the_system_lets_it(tmp_path: Path) -> None:

@@ -60,6 +60,12 @@ class FakeWorker:
         order = self.abandoned.pop(transfer)
         return FetchEnded(order.transfer_id, order.object_id, FetchFault.ABANDONED, 0, 0.0)
 
+    def manager_lost(self) -> None:
+        """What has begun goes on; nothing else does: the next manager orders anew what it needs."""
+        for waiting in (self.fetching, self.abandoned, self.downloading, self.assigned, self.stopped):
+            waiting.clear()
+        self.storing, self.unpacking, self.verifying = [], [], []
+
     def take(self, message: m.Message) -> None:
         self.received.append(message)
         match message:

@@ -157,7 +157,7 @@ class Run(RuleBasedStateMachine):
             self.world.say(m.ForgetFiles((library,)))
 
     @rule(data=st.data(), failed=st.booleans(), told=st.booleans())
-    @precondition(lambda self: self.libraries and self.world.workers)
+    @precondition(lambda self: self.libraries and self.world.core.state.workers)
     def a_library_ends(self, data: st.DataObject, failed: bool, told: bool) -> None:
         there = self.world.core.state.workers
         users = [(w, n) for w in sorted(there) for n in there[w].libraries if n in self.libraries]

@@ -33,6 +33,7 @@ from vine.wire.worker_messages import (
     StoreObjects,
     UnpackObject,
     VerifyObjects,
+    WorkerReturned,
     WorkerWelcome,
 )
 from vine_worker import actions as act
@@ -286,7 +287,7 @@ def test_the_cache_level_forever_travels_with_the_object_and_is_announced_again(
     welcome = WorkerWelcome("run", 1, b"k" * 16, 3)
     assert act.Send(ObjectsHeld((DATA, TREE), (DATA,))) in world.hear(welcome)
     world.hear(RateObjects((DATA,), spare=True, cache=CacheLevel.WORKFLOW))
-    assert act.Send(ObjectsHeld((DATA, TREE))) in world.hear(welcome)
+    assert act.Send(WorkerReturned((), (DATA, TREE))) in world.hear(welcome)
 
 
 def test_what_is_kept_for_ever_is_said_to_be_so_after_it_was_verified_too() -> None:

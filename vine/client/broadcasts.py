@@ -57,20 +57,28 @@ class Broadcasts:
     def __init__(self, call_back: CallBack) -> None:
         self._call_back = call_back
         self._open: dict[int, _Spread] = {}
+        self._requests: dict[int, SpreadFile] = {}
         self._numbers = itertools.count(1)
 
     def request(self, file_id: FileId, workers: str | int | Iterable[str]) -> SpreadFile:
-        return request_of(next(self._numbers), file_id, workers)
+        request = request_of(next(self._numbers), file_id, workers)
+        self._requests[request.request] = request
+        return request
 
     def expect(self, number: int) -> Future[int]:
         self._open[number] = future = _Spread(self._call_back)
         return future
+
+    def asked(self) -> list[SpreadFile]:
+        """What has not been answered yet."""
+        return [request for number, request in self._requests.copy().items() if number in self._open]
 
     def open_numbers(self) -> list[int]:
         return list(self._open)
 
     def heard(self, answer: FileSpread) -> None:
         future = self._open.pop(answer.request, None)
+        self._requests.pop(answer.request, None)
         if future is None or not future.set_running_or_notify_cancel():
             return
         if answer.outcome is Outcome.SUCCESS:

@@ -144,7 +144,7 @@ class Declaring:
         self.check_own(file)
         if isinstance(copies, bool) or not isinstance(copies, int) or not 1 <= copies <= config.workers_max:
             raise errors.UsageError(f"copies={copies!r} is no number of copies: give 1 or more")
-        self._session.say(ReplicateFile(file.file_id, copies))
+        self._session.replicate(ReplicateFile(file.file_id, copies))
 
     def prune_file(self, file: File) -> None:
         """Drop its copies on workers, but for those that tasks need; it stays declared, and tasks may use it.

@@ -49,6 +49,10 @@ class Fetches:
                 self._say(BringResult(task_id))
             return future
 
+    def asked(self) -> list[BringResult]:
+        """What has not been answered yet."""
+        return [BringResult(task_id) for task_id in list(self._open)]
+
     def heard(self, answer: ResultBrought, read: Callable[[str], Content]) -> None:
         """On the completion thread: unpickling runs the user's code."""
         future = self._open.pop(answer.task_id, None)

@@ -141,8 +141,17 @@ def start_manager(
     lifeline: Lifeline, run_info_path: str, host: str, port: Port, name: str | None
 ) -> tuple[Program, str]:
     """A running manager, and the path of its connection file."""
-    arguments = ["vine.manager.main", "--run-info-path", run_info_path, "--bind", f"{host}:{_port_text(port)}"]
-    arguments += ["--name", name] if name else []
+    arguments = ["--run-info-path", run_info_path, "--bind", f"{host}:{_port_text(port)}"]
+    return _manager(lifeline, arguments + (["--name", name] if name else []), run_info_path)
+
+
+def restart_manager(lifeline: Lifeline, run_dir: str) -> Program:
+    """The manager of a run that has lost the one which it had."""
+    return _manager(lifeline, ["--run-dir", run_dir], run_dir)[0]
+
+
+def _manager(lifeline: Lifeline, options: Sequence[str], folder: str) -> tuple[Program, str]:
+    arguments = ["vine.manager.main", *options]
     log = tempfile.TemporaryFile(prefix="vine-manager-")  # noqa: SIM115 - lives as long as the program
     program = Program(arguments, lifeline, log, {})
     line = program.first_line(config.manager_start_timeout_s)
@@ -152,7 +161,7 @@ def start_manager(
         program.stop(0)
         raise errors.ManagerLost(
             f"the manager was not ready after {config.manager_start_timeout_s:g} s: "
-            f"look whether {os.path.abspath(run_info_path)} answers, and try again"
+            f"look whether {os.path.abspath(folder)} answers, and try again"
         )
     if line:
         program.stop(0)

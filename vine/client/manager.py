@@ -72,6 +72,7 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
         self._programs: list[launch.Program] = []
         self._closing = threading.Lock()
         self._closed = False
+        self._restarts = 0
         self._process_id = os.getpid()
         self._before_close: list[Callable[[], None]] = []
         self._backlog = Backlog()
@@ -288,9 +289,30 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
 
     def _on_exit(self) -> None:
         assert self._program is not None
-        if not self._closed:
-            self._session.fail(errors.ManagerLost(f"the manager has ended ({self._program.last_words()})"))
+        if self._closed:
+            return
+        error = self._revived()
+        if error is not None:
+            self._session.fail(error)
             self._lifeline.cut()  # Without it factory and workers are of no use to anybody.
+
+    def _revived(self) -> errors.ManagerLost | None:
+        """Start the manager again, which goes on with the run; or why not. One that was told to end is let go."""
+        assert self._program is not None
+        ended = f"the manager has ended ({self._program.last_words()})"
+        if self._program.exit_code == errors.ExitCode.OK:
+            return errors.ManagerLost(ended)
+        if self._restarts == config.manager_restarts_max:
+            return errors.ManagerLost(f"{ended}, after it was started again {self._restarts} times")
+        self._restarts += 1
+        try:
+            program = launch.restart_manager(self._lifeline, str(self.run_directory))
+        except (errors.VineError, OSError, ValueError) as why:
+            return errors.ManagerLost(f"{ended}, and the run cannot go on: {why}")
+        self._programs.append(program)
+        self._program = program
+        program.watch(self._on_exit)
+        return None
 
     def _end_programs(self, patience_s: float) -> None:
         deadline = time.monotonic() + patience_s

@@ -15,13 +15,29 @@ from vine.client.outbox import Outbox
 from vine.wire import sockets
 from vine.wire.keys import Connection
 from vine.wire.link import Link
-from vine.wire.messages import ClientBye, ClientHello, Message, ToClient
+from vine.wire.messages import (
+    BringFile,
+    BringResult,
+    ClientBye,
+    ClientHello,
+    FromClient,
+    Journaled,
+    Message,
+    ReplicateFile,
+    SpreadFile,
+    ToClient,
+)
+
+_ASKED_AGAIN = (BringFile, BringResult, SpreadFile, ReplicateFile)  # by whoever still waits for the answer
 
 
 class Listener(Protocol):
     """Who hears what the manager says; called on the pump's thread, so it must not wait for anything."""
 
     def heard(self, message: Message) -> None: ...
+
+    def reopened(self) -> list[FromClient]:
+        """The manager was started again, and has been told who we are: what else is to be said to it?"""
 
     def lost(self, error: errors.VineError) -> None: ...
 
@@ -34,6 +50,7 @@ class Pump:
         self._listener = listener
         self._end_at: float | None = None  # set by `close`: what is unsent then stays so
         self._cause: errors.VineError | None = None
+        self._sessions = 1
         self._thread = threading.Thread(target=self._run, name="vine-client-io", daemon=True)
 
     def start(self) -> None:
@@ -81,11 +98,18 @@ class Pump:
             held_up = link.backlog_bytes > config.unread_bytes_max
             if not held_up:
                 for message in self._outbox.take():
-                    link.send(message)
+                    link.send_kept(message, again=not isinstance(message, _ASKED_AGAIN))
             link.flush(now)
             for answer in link.receive(now):
-                self._listener.heard(answer)
+                if isinstance(answer, Journaled):
+                    link.journaled(answer.messages)
+                else:
+                    self._listener.heard(answer)
             self._check(link, now)
+            if link.sessions_opened > self._sessions:
+                self._sessions = link.sessions_opened
+                for message in self._listener.reopened():
+                    link.send_kept(message, again=False)
             if self._end_at is not None and (now >= self._end_at or self._all_said(link)):
                 return
             may_sleep = self._outbox.may_sleep() or held_up
@@ -97,11 +121,6 @@ class Pump:
         if self._cause is not None:
             raise self._cause
         link.check(now)
-        if link.sessions_opened > 1:
-            raise errors.ManagerLost(
-                f"the manager at {self._connection.endpoint} does not know this client any more: it was restarted, or "
-                "heard nothing from us for too long; start the run again"
-            )
 
     def _all_said(self, link: Link) -> bool:
         return len(self._outbox) == 0 and link.backlog_bytes == 0

@@ -15,14 +15,18 @@ import logging
 import mmap
 import os
 import queue
+import secrets
 import sys
 import threading
 import time
 import uuid
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
+
+import msgspec
 
 from vine import config, errors
 from vine.client.broadcasts import Broadcasts
@@ -41,8 +45,10 @@ from vine.wire.messages import (
     FileSpread,
     FromClient,
     Message,
+    ReplicateFile,
     ResultBrought,
     RunState,
+    TasksAwaited,
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, TaskResult, TaskSpec
@@ -82,6 +88,8 @@ class Session:
         self.outbox = Outbox()
         self._open: dict[TaskId, OpenTask] = {}
         self._brought: dict[FileId, FileBrought] = {}
+        self._bringing: Counter[FileId] = Counter()
+        self._replicated: dict[FileId, ReplicateFile] = {}
         self._crowd = Crowd()
         self._task_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
@@ -97,8 +105,8 @@ class Session:
             RunState: self._on_state,
         }
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        hello = ClientHello(ClientId(uuid.uuid4().hex), host_id, version)
-        self._pump = Pump(connection, lambda: hello, self.outbox, self)
+        self._hello = ClientHello(ClientId(uuid.uuid4().hex), host_id, version, secrets.token_bytes(32))
+        self._pump = Pump(connection, self._say_hello, self.outbox, self)
         self._callbacks = Callbacks()
         self.broadcasts = Broadcasts(self.call_back)
         self.fetches = Fetches(self.say)
@@ -107,6 +115,10 @@ class Session:
         self._closed = False
         self._number = next(_session_numbers)
         _sessions.add(self)
+
+    def _say_hello(self) -> ClientHello:
+        """As it is now: who was admitted before proves it to a manager that was started again."""
+        return self._hello
 
     def open(self) -> ClientWelcome:
         """Connect; returns when the manager has admitted us, and raises why it has not."""
@@ -197,10 +209,19 @@ class Session:
         """Have a file's content brought to where this process can read it."""
         self.check()
         self._brought.pop(file_id, None)
+        self._bringing[file_id] += 1
         self.say(BringFile(file_id))
-        if not self.await_news(lambda: file_id in self._brought, timeout):
-            raise TimeoutError(f"file {file_id} did not arrive within {timeout} s: ask again, or wait longer")
+        try:
+            if not self.await_news(lambda: file_id in self._brought, timeout):
+                raise TimeoutError(f"file {file_id} did not arrive within {timeout} s: ask again, or wait longer")
+        finally:
+            self._bringing[file_id] -= 1
         return self._brought.pop(file_id)
+
+    def replicate(self, message: ReplicateFile) -> None:
+        """Have copies of a file kept, also by a manager that is started later."""
+        self._replicated[message.file_id] = message
+        self.say(message)
 
     def await_news(self, seen: Callable[[], bool], timeout: float | None) -> bool:
         """Wait until the manager has said what makes `seen` true."""
@@ -250,6 +271,17 @@ class Session:
         if handle is not None:  # A `Refused` is for the link to tell.
             handle(message)
 
+    def reopened(self) -> list[FromClient]:
+        """The manager was started again: it is told what we wait for, and asked again what it has not answered."""
+        bringing = [BringFile(file_id) for file_id, waiting in self._bringing.copy().items() if waiting]
+        asked: list[FromClient] = [
+            *bringing,
+            *self.fetches.asked(),
+            *self.broadcasts.asked(),
+            *self._replicated.copy().values(),
+        ]
+        return [TasksAwaited(tuple(self._open.copy())), *asked]
+
     def lost(self, error: errors.VineError) -> None:
         with self._news:
             if self.error is None:
@@ -259,9 +291,10 @@ class Session:
 
     def _on_welcome(self, welcome: ClientWelcome) -> None:
         with self._news:
-            if self.welcome is None:  # A later one follows a reconnect; our numbers go on.
+            if self.welcome is None:  # A later one follows a restart of the manager; our numbers go on.
                 self._client_index = welcome.client_index
                 self.welcome = welcome
+            self._hello = msgspec.structs.replace(self._hello, index=welcome.client_index, epoch=welcome.epoch)
             self._news.notify_all()
 
     def _on_ended(self, message: TasksEnded) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -11,19 +11,25 @@ import msgspec
 from vine import config
 from vine.manager import schema
 from vine.manager.schema import Row
-from vine.names import AttemptId, TaskId
+from vine.names import AttemptId, ObjectId, TaskId
 from vine.scheduler.records import (
     AttemptAssigned,
     AttemptEnded,
     AttemptStarted,
+    CancelAsked,
     CategorySet,
+    ClientJoined,
+    ClientLeft,
     FileDeclared,
     FileFailed,
+    FilesForgotten,
     HostsSet,
     LibraryInstalled,
     LibraryRemoved,
     ObjectBound,
     Record,
+    ResultBound,
+    ResultsForgotten,
     TaskAccepted,
     TaskEnded,
     TaskReady,
@@ -31,7 +37,7 @@ from vine.scheduler.records import (
     WorkerJoined,
     WorkerLeft,
 )
-from vine.wire.parts import HostStanding, Outcome
+from vine.wire.parts import HostStanding, Manifest, Outcome
 
 _TASKS = schema.Upsert("tasks", ["task_id"])
 _ATTEMPTS = schema.Upsert("attempts", ["epoch", "counter"])
@@ -52,6 +58,7 @@ class Batch:
         self._attempts: dict[AttemptId, Row] = {}
         self._files: dict[int, Row] = {}
         self._objects: dict[str, Row] = {}
+        self._forgotten: dict[str, list[int]] = {"task": [], "file": []}
         self._others: list[tuple[str, tuple[object, ...]]] = []
         self._statistics: list[tuple[float, str]] = []
         self._on: dict[type, Callable[[Any, float], None]] = {
@@ -62,8 +69,14 @@ class Batch:
             AttemptAssigned: self._attempt_assigned,
             AttemptStarted: self._attempt_started,
             AttemptEnded: self._attempt_ended,
+            ResultBound: self._result_bound,
+            CancelAsked: self._cancel_asked,
+            ResultsForgotten: self._results_forgotten,
             FileDeclared: self._file_declared,
             FileFailed: self._file_failed,
+            FilesForgotten: self._files_forgotten,
+            ClientJoined: self._client_joined,
+            ClientLeft: self._client_left,
             ObjectBound: self._object_bound,
             CategorySet: self._category_set,
             HostsSet: self._hosts_set,
@@ -81,6 +94,9 @@ class Batch:
         _FILES.write(connection, self._files.values())
         _TASKS.write(connection, self._tasks.values())
         _ATTEMPTS.write(connection, self._attempts.values())
+        for kind, numbers in self._forgotten.items():
+            rows = [(kind, first, last) for first, last in _ranges(numbers)]
+            connection.executemany("INSERT INTO forgotten VALUES (?, ?, ?)", rows)
         for statement, values in self._others:
             connection.execute(statement, values)
         if self._statistics:
@@ -114,19 +130,30 @@ class Batch:
         self._task(record.task_id)["state"] = "waiting"
 
     def _task_ended(self, record: TaskEnded, at_s: float) -> None:
-        row = self._task(record.task_id)
-        row["state"] = _END_STATE.get(record.outcome, "failed")
+        result = record.result
+        row = self._task(result.task_id)
+        row["state"] = _END_STATE.get(result.outcome, "failed")
         row["ended_s"] = at_s
-        row["outcome"] = record.outcome.value
-        row["message"] = record.message
-        row["task_s"] = record.task_s
-        row["queue_s"] = record.queue_s
-        if record.value is not None:
-            row["value"] = record.value
+        row["outcome"] = result.outcome.value
+        if result.message:
+            row["message"] = result.message
+        row["result"] = _encode(result)
         if record.value_path is not None:
             row["value_path"] = record.value_path
-        if record.worker_id is not None:
-            row["worker_id"] = record.worker_id
+        if result.worker_id is not None:
+            row["worker_id"] = result.worker_id
+
+    def _result_bound(self, record: ResultBound, at_s: float) -> None:
+        self._object(record.object_id, record.manifest)
+        row = self._task(record.task_id)
+        row["value_object"] = record.object_id
+        row["generations"] = record.generations
+
+    def _cancel_asked(self, record: CancelAsked, at_s: float) -> None:
+        self._task(record.task_id)["cancel"] = 1
+
+    def _results_forgotten(self, record: ResultsForgotten, at_s: float) -> None:
+        self._forgotten["task"] += record.task_ids
 
     # --- attempts --------------------------------------------------------------------------------
 
@@ -182,15 +209,34 @@ class Batch:
         row["spec"] = _encode(record.spec)
 
     def _file_failed(self, record: FileFailed, at_s: float) -> None:
-        self._file(record.file_id)["failure"] = record.message
+        row = self._file(record.file_id)
+        row["failure"] = record.message
+        row["failure_outcome"] = record.outcome.value
+
+    def _files_forgotten(self, record: FilesForgotten, at_s: float) -> None:
+        self._forgotten["file"] += record.file_ids
 
     def _object_bound(self, record: ObjectBound, at_s: float) -> None:
-        if record.object_id not in self._objects:
-            self._objects[record.object_id] = {"object_id": record.object_id, "manifest": _encode(record.manifest)}
+        self._object(record.object_id, record.manifest)
         row = self._file(record.file_id)
         row["object_id"] = record.object_id
         if record.attempt is not None:
             row["attempt_epoch"], row["attempt_counter"] = record.attempt
+        if record.signature is not None:
+            row["signature"] = _encode(record.signature)
+
+    def _object(self, object_id: ObjectId, manifest: Manifest) -> None:
+        if object_id not in self._objects:
+            self._objects[object_id] = {"object_id": object_id, "manifest": _encode(manifest)}
+
+    # --- clients ---------------------------------------------------------------------------------
+
+    def _client_joined(self, record: ClientJoined, at_s: float) -> None:
+        values = (record.index, record.client_id, record.key_digest, at_s)
+        self._others.append(("INSERT OR REPLACE INTO clients VALUES (?, ?, ?, ?, NULL)", values))
+
+    def _client_left(self, record: ClientLeft, at_s: float) -> None:
+        self._others.append(("UPDATE clients SET left_s = ? WHERE client_index = ?", (at_s, record.index)))
 
     # --- categories and hosts ----------------------------------------------------------------------------
 
@@ -210,10 +256,10 @@ class Batch:
 
     def _library_installed(self, record: LibraryInstalled, at_s: float) -> None:
         values = (record.spec.file_id, _encode(record.spec))
-        self._others.append(("INSERT OR REPLACE INTO libraries VALUES (?, ?)", values))
+        self._others.append(("INSERT OR REPLACE INTO libraries VALUES (?, ?, 0)", values))
 
     def _library_removed(self, record: LibraryRemoved, at_s: float) -> None:
-        self._others.append(("DELETE FROM libraries WHERE file_id = ?", (record.file_id,)))
+        self._others.append(("UPDATE libraries SET removed = 1 WHERE file_id = ?", (record.file_id,)))
 
     # --- workers ---------------------------------------------------------------------------------
 
@@ -229,3 +275,17 @@ class Batch:
     def _worker_left(self, record: WorkerLeft, at_s: float) -> None:
         statement = "UPDATE workers SET left_s = ?, reason = ? WHERE worker_id = ? AND left_s IS NULL"
         self._others.append((statement, (at_s, record.reason, record.worker_id)))
+
+
+def _ranges(numbers: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The runs of consecutive numbers: what is forgotten together was mostly numbered together."""
+    first = last = None
+    for number in sorted(numbers):
+        if first is not None and last is not None and number <= last + 1:
+            last = number
+            continue
+        if first is not None and last is not None:
+            yield first, last
+        first = last = number
+    if first is not None and last is not None:
+        yield first, last

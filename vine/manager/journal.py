@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from vine import config
 from vine.errors import UsageError
 from vine.manager import schema
 from vine.manager.batch import Batch
+from vine.manager.tally import Tally, commits_in
 from vine.names import AttemptId, RunId, TaskId
 from vine.scheduler.records import Record
 
@@ -31,11 +32,18 @@ class Journal:
     """Writes a run's records and the views' statistics. All methods return at once, but `close`."""
 
     def __init__(self, path: Path, run_id: RunId) -> None:
+        self._path = path
         self._connection = _open(path)
         self.epoch = begin_epoch(self._connection, path, run_id, time.time())
+        self._tally = Tally(path)
+        self._tally.go_on_from(commits_in(self._connection))
+        self._calls: list[Callable[[], None]] = []
         self._records: list[tuple[float, Record]] = []
         self._snapshots: list[tuple[float, dict[str, Any]]] = []
-        self._task_of: dict[AttemptId, TaskId] = {}
+        open_attempts = "SELECT epoch, counter, task_id FROM attempts WHERE outcome IS NULL"
+        self._task_of: dict[AttemptId, TaskId] = {
+            AttemptId(epoch, counter): task_id for epoch, counter, task_id in self._connection.execute(open_attempts)
+        }
         self._end: tuple[tuple[str, object], ...] = ()
         self._given_up = False
         self._wake = threading.Event()
@@ -55,15 +63,23 @@ class Journal:
         """How many records the thread has not taken yet."""
         return len(self._records)
 
+    def when_written(self, call: Callable[[], None]) -> None:
+        """Call this, on the journal's thread, when all that was recorded until now is written (or given up)."""
+        if self._given_up:
+            call()
+        else:
+            self._calls.append(call)
+            self._wake.set()
+
     def statistics(self, snapshot: dict[str, Any], at_s: float) -> None:
         """Write a row for the views; it must not change any more."""
         if not self._given_up:
             self._snapshots.append((at_s, snapshot))
             self._wake.set()
 
-    def close(self, reason: str) -> None:
-        """Commit what has been recorded and that the run has ended, and why."""
-        self._end = (("ended_s", time.time()), ("end_reason", reason))
+    def close(self, reason: str | None) -> None:
+        """Commit what has been recorded, and that the run has ended, and why; None: it may be taken up again."""
+        self._end = () if reason is None else (("ended_s", time.time()), ("end_reason", reason))
         self._closing.set()
         self._wake.set()
         self._thread.join()
@@ -78,40 +94,48 @@ class Journal:
             self._give_up()
         self._note_end()
         self._connection.close()
+        self._tally.close()
 
     def _write_until_closed(self) -> None:
         unwritten: Batch | None = None
+        calls: list[Callable[[], None]] = []
         while unwritten is not None or self._wake.is_set() or not self._closing.is_set():
             if unwritten is None:
                 self._wake.wait()
                 self._closing.wait(config.journal_commit_s)  # so that a commit holds what comes in this time
                 self._wake.clear()
-                unwritten = self._take()
+                unwritten, calls = self._take()
             is_last = self._closing.is_set()  # Before the try: what fails while we are told to close is tried again.
             if self._commit(unwritten):
                 unwritten = None
+                for call in calls:
+                    call()
             elif is_last or self.records_waiting > config.journal_records_waiting_max:
                 self._give_up()
                 break
             else:
                 self._closing.wait(config.journal_retry_s)
 
-    def _take(self) -> Batch:
-        # The loop appends meanwhile: what is beyond `count` belongs to the next batch.
+    def _take(self) -> tuple[Batch, list[Callable[[], None]]]:
+        # The loop appends meanwhile: what is beyond these belongs to the next batch. What is to be called is counted
+        # first: the records that it waits for are there by then.
+        calls = len(self._calls)
         count, snapshots = len(self._records), len(self._snapshots)
         batch = Batch(self._task_of)
         for at_s, record in self._records[:count]:
             batch.add(record, at_s)
         for at_s, snapshot in self._snapshots[:snapshots]:
             batch.add_statistics(snapshot, at_s)
-        del self._records[:count], self._snapshots[:snapshots]
-        return batch
+        taken = self._calls[:calls]
+        del self._records[:count], self._snapshots[:snapshots], self._calls[:calls]
+        return batch, taken
 
     def _commit(self, batch: Batch) -> bool:
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 batch.write(self._connection)
+                self._connection.execute("INSERT OR REPLACE INTO facts VALUES ('commits', ?)", (self._tally.count + 1,))
                 self._connection.execute("COMMIT")
             except BaseException:
                 if self._connection.in_transaction:
@@ -120,6 +144,7 @@ class Journal:
         except sqlite3.Error as error:
             _log.error("the journal cannot be written: %s; the run goes on, and it is tried again", error)
             return False
+        self._tally.add()
         return True
 
     def _note_end(self) -> None:
@@ -132,6 +157,10 @@ class Journal:
         self._given_up = True
         self._records.clear()
         self._snapshots.clear()
+        self._path.chmod(0o400)  # The mark of a journal that is not whole: it can be made on a full disk, too.
+        for call in self._calls:
+            call()
+        self._calls.clear()
         _log.error("the journal is given up: this run cannot be resumed, and views see its past only")
 
 

@@ -71,6 +71,7 @@ class Loop:
             actions.Send: self._send,
             actions.Forget: self._forget,
             actions.Journal: self._record,
+            actions.AskJournal: self._ask_journal,
             actions.Serve: self._serve,
             actions.StopServing: self._stop_serving,
             actions.VerifyServed: self._verify,
@@ -87,6 +88,11 @@ class Loop:
     def stop(self, reason: str) -> None:
         """End the run soon; may be called by signal handlers and other threads."""
         self._mailbox.post(self._note_stop, reason)
+
+    def begin(self, todo: list[Action]) -> None:
+        """Do first what comes of taking up a run."""
+        self._wall_s = time.time()
+        self._do(todo)
 
     def run(self) -> str:
         """Work until the run ends; returns why it did."""
@@ -199,6 +205,12 @@ class Loop:
     def _record(self, action: actions.Journal) -> None:
         self._journal.record(action.records, self._wall_s)
 
+    def _ask_journal(self, action: actions.AskJournal) -> None:
+        self._journal.when_written(lambda: self._mailbox.post(self._hear_of_journal))
+
+    def _hear_of_journal(self) -> None:
+        self._do(self._scheduler.local(actions.JournalWritten(), time.monotonic()))
+
     def _serve(self, action: actions.Serve) -> None:
         self._files.serve(action.object_id, action.manifest, action.path, action.signature)
         self._node.object_complete(action.object_id)
@@ -234,7 +246,10 @@ class Loop:
         self._chores.write(action.path, action.data)
 
     def _remove(self, action: actions.RemoveFile) -> None:
-        self._chores.remove(action.path)
+        if action.when_written:
+            self._journal.when_written(lambda: self._mailbox.post(self._chores.remove, action.path))
+        else:
+            self._chores.remove(action.path)
 
     def _end_run(self, action: actions.EndRun) -> None:
         self._end_reason = action.reason

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import math
 import os
 import re
-import secrets
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +16,9 @@ from vine import config
 from vine.errors import ExitCode, UsageError, VineError
 
 if TYPE_CHECKING:
-    from vine.names import RunId
+    pass
 
+_JOURNAL = "journal.sqlite"  # as `journal.file_name`, which is read only once the limits are set
 _default_run_info = "vine-run-info"
 _name = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _bind = re.compile(r"(?P<host>\[[^\]]+\]|[^:\[\]]+)?(?::(?P<port>[0-9]{1,5})(?:-(?P<high>[0-9]{1,5}))?)?")
@@ -32,22 +30,14 @@ class Options:
 
     run_dir: Path | None
     run_info_path: Path
-    host: str
+    host: str | None  # None: the loopback, or where the run has been
     ports: range  # the first that is free
     parent_fd: int | None
     name: str
+    accept_losses: bool
     spread: str  # the value of a `Spread`
     data_encryption: bool
     limits: tuple[tuple[str, float], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RunPlace:
-    """Where the run lives and what it is called."""
-
-    run_dir: Path
-    staging_dir: Path
-    run_id: RunId
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -55,9 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parse(argv)
         _set_limits(options.limits)
-        from vine.manager.run import run  # Now that the limits are set, for some are read while importing.
+        from vine.manager.place import make_place
+        from vine.manager.run import go_on, run  # Now that the limits are set, for some are read while importing.
 
-        run(options, lambda: _make_run_dir(options))
+        if options.run_dir is not None and (options.run_dir / _JOURNAL).is_file():
+            go_on(options, options.run_dir.absolute())
+        else:
+            run(options, lambda: make_place(options))
     except VineError as error:
         print(f"vine-manager: {error}", file=sys.stderr)  # noqa: T201
         return error.exit_code
@@ -73,15 +67,22 @@ def _parser() -> argparse.ArgumentParser:
         description="Schedule a run's tasks. Prints `ready FILE`, where FILE is what workers connect by, and keeps on.",
     )
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--run-dir", metavar="DIR", help="the run's own directory, which it must not share")
+    where.add_argument(
+        "--run-dir", metavar="DIR",
+        help="the run's own directory, which it must not share; that of a run whose manager has died: it goes on",
+    )  # fmt: skip
     where.add_argument(
         "--run-info-path", metavar="DIR", default=_default_run_info,
         help="make the run's directory in here, named by the time (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--bind", metavar="HOST[:PORT[-HIGH]]", default="127.0.0.1",
-        help="the address to listen on, at this port or the first free one up to HIGH (default: %(default)s, any port)",
+        "--bind", metavar="HOST[:PORT[-HIGH]]",
+        help="the address to listen on, at this port or the first free one up to HIGH (default: 127.0.0.1, any port; "
+        "of a run that goes on: where it was)",
     )  # fmt: skip
+    parser.add_argument(
+        "--accept-losses", action="store_true", help="go on with a run though the end of its journal is lost"
+    )
     parser.add_argument("--parent-fd", type=int, metavar="N", help="end when this pipe does: its other end has gone")
     parser.add_argument("--name", default="", metavar="NAME", help="what the run is called beside its time")
     parser.add_argument(
@@ -106,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _parse(argv: Sequence[str] | None) -> Options:
     given = _parser().parse_args(argv)
-    host, ports = _address(given.bind)
+    host, ports = (None, range(1)) if given.bind is None else _address(given.bind)
     if given.parent_fd is not None and not _is_open(given.parent_fd):
         raise UsageError(
             f"--parent-fd {given.parent_fd} is not open here: let the manager inherit the pipe's reading end"
@@ -120,6 +121,7 @@ def _parse(argv: Sequence[str] | None) -> Options:
         ports=ports,
         parent_fd=given.parent_fd,
         name=given.name,
+        accept_losses=given.accept_losses,
         spread=given.spread,
         data_encryption=given.data_encryption == "on",
         limits=tuple(_limit(text) for text in given.set),
@@ -172,55 +174,6 @@ def _limit(text: str) -> tuple[str, float]:
 def _set_limits(limits: Sequence[tuple[str, float]]) -> None:
     for name, value in limits:
         setattr(config, name, value)
-
-
-# --- the run's directory ---------------------------------------------------------------------------
-
-
-def _make_run_dir(options: Options) -> RunPlace:
-    """Make the run's directory, closed to others."""
-    from vine.names import RunId
-    from vine.wire.keys import make_run_dir
-
-    stamp = "-".join(filter(None, (options.name, time.strftime("%Y-%m-%dT%H%M%S"))))
-    run_id = RunId(f"{stamp}-{secrets.token_hex(4)}")
-    asked = options.run_dir or options.run_info_path
-    try:
-        if options.run_dir is not None:
-            run_dir = options.run_dir.absolute()
-            if run_dir.is_dir() and os.listdir(run_dir):  # Before it is closed to others: it may be anything.
-                raise UsageError(f"the run directory {run_dir} is not empty: name a new one")
-            make_run_dir(run_dir)
-        else:
-            run_dir = _new_folder(options.run_info_path.absolute(), stamp)
-        staging_dir = run_dir / "staging"
-        staging_dir.mkdir(mode=0o700)
-        if options.run_dir is None:
-            _point_most_recent(run_dir)
-    except OSError as error:
-        raise UsageError(
-            f"{asked} cannot hold the run ({error.strerror}): name a directory that you can write"
-        ) from None
-    return RunPlace(run_dir, staging_dir, run_id)
-
-
-def _new_folder(parent: Path, stamp: str) -> Path:
-    parent.mkdir(parents=True, exist_ok=True)
-    for suffix in ("", *(f"-{number}" for number in range(2, 1000))):
-        with contextlib.suppress(FileExistsError):
-            run_dir = parent / f"{stamp}{suffix}"
-            run_dir.mkdir(mode=0o700)
-            return run_dir
-    raise UsageError(f"{parent} has a thousand runs of this second: name another --run-info-path")
-
-
-def _point_most_recent(run_dir: Path) -> None:
-    """Views find the latest run by this link. Where links cannot be made, they are told the directory."""
-    link = run_dir.parent / "most-recent"
-    fresh = run_dir.parent / f".most-recent.{os.getpid()}"
-    with contextlib.suppress(OSError):
-        fresh.symlink_to(run_dir.name)
-        os.replace(fresh, link)
 
 
 if __name__ == "__main__":

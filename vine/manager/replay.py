@@ -3,61 +3,43 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from vine.errors import UsageError
 from vine.manager import schema
-from vine.names import AttemptId, FileId, ObjectId, RunId, TaskId, WorkerId
+from vine.names import AttemptId, FileId, TaskId, client_index_of
 from vine.scheduler.categories import CategoryKey
-from vine.wire.parts import CategorySpec, FileSpec, HostStanding, LibrarySpec, Manifest, Outcome, TaskSpec
+from vine.scheduler.numbers import Numbers
+from vine.scheduler.replayed import (
+    OpenAttempt,
+    ReplayedClient,
+    ReplayedFile,
+    ReplayedLibrary,
+    ReplayedRun,
+    ReplayedTask,
+)
+from vine.wire.parts import (
+    CategorySpec,
+    FileSpec,
+    HostStanding,
+    LibrarySpec,
+    Manifest,
+    Outcome,
+    Signature,
+    TaskResult,
+    TaskSpec,
+)
 
-_task_spec = msgspec.msgpack.Decoder(TaskSpec)
-_file_spec = msgspec.msgpack.Decoder(FileSpec)
-_category_spec = msgspec.msgpack.Decoder(CategorySpec)
-_library_spec = msgspec.msgpack.Decoder(LibrarySpec)
-_manifest = msgspec.msgpack.Decoder(Manifest)
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedTask:
-    """A task as far as it has come; `outcome` None means that it is still owed."""
-
-    spec: TaskSpec
-    state: str
-    outcome: Outcome | None
-    message: str
-    value: bytes | None
-    value_path: str | None
-    attempts: tuple[tuple[AttemptId, WorkerId], ...]  # those that had not ended when the journal did
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedFile:
-    """A declared file; `object_id` None means that it has no content yet."""
-
-    spec: FileSpec
-    object_id: ObjectId | None
-    attempt: AttemptId | None
-    failure: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ReplayedRun:
-    """Everything that was committed; tasks in the order of their acceptance."""
-
-    run_id: RunId
-    epoch: int  # of the manager that wrote last
-    attempts_max: int  # the highest attempt counter of that epoch
-    tasks: dict[TaskId, ReplayedTask]
-    files: dict[FileId, ReplayedFile]
-    manifests: dict[ObjectId, Manifest]
-    workers: tuple[WorkerId, ...]  # that had not left
-    categories: dict[CategoryKey, CategorySpec]
-    closed_hosts: dict[str, tuple[HostStanding, float | None]]  # by hostname; and until when, by the wall clock
-    libraries: dict[FileId, LibrarySpec]  # that were not removed
+_decoders: dict[type, Callable[[bytes], Any]] = {
+    kind: msgspec.msgpack.Decoder(kind).decode
+    for kind in (TaskSpec, TaskResult, FileSpec, Signature, CategorySpec, LibrarySpec, Manifest)
+}
+_NONE: dict[Outcome, int] = {}
 
 
 def replay(path: Path) -> ReplayedRun:
@@ -70,38 +52,50 @@ def replay(path: Path) -> ReplayedRun:
 
 
 def read_run(connection: sqlite3.Connection) -> ReplayedRun:
-    """As `replay`, of a journal that is open."""
-    facts = dict(connection.execute("SELECT name, value FROM facts"))
-    running: dict[TaskId, list[tuple[AttemptId, WorkerId]]] = {}
-    for epoch, counter, task_id, worker_id in connection.execute(
-        "SELECT epoch, counter, task_id, worker_id FROM attempts WHERE outcome IS NULL"
-    ):
-        running.setdefault(task_id, []).append((AttemptId(epoch, counter), worker_id))
-    highest = connection.execute("SELECT max(counter) FROM attempts WHERE epoch = ?", (facts["epoch"],)).fetchone()
-    return ReplayedRun(
-        run_id=facts["run_id"],
-        epoch=facts["epoch"],
-        attempts_max=highest[0] or 0,
-        tasks=_tasks(connection, running),
-        files=_files(connection),
-        manifests={
-            object_id: _manifest.decode(manifest)
-            for object_id, manifest in connection.execute("SELECT object_id, manifest FROM objects")
-        },
-        categories={
-            CategoryKey(client_index, name): _category_spec.decode(spec)
-            for client_index, name, spec in connection.execute("SELECT client_index, name, spec FROM categories")
-        },
-        closed_hosts={
-            name: (HostStanding(standing), until_s)
-            for name, standing, until_s in connection.execute("SELECT * FROM closed_hosts")
-        },
-        libraries={
-            file_id: _library_spec.decode(spec)
-            for file_id, spec in connection.execute("SELECT file_id, spec FROM libraries")
-        },
-        workers=tuple(name for (name,) in connection.execute("SELECT worker_id FROM workers WHERE left_s IS NULL")),
-    )
+    """What has been committed to these tables."""
+    connection.execute("BEGIN")  # All of it as it was at one moment.
+    try:
+        facts = dict(connection.execute("SELECT name, value FROM facts"))
+        forgotten_tasks, forgotten_files = _forgotten(connection, "task"), _forgotten(connection, "file")
+        left = {index for (index,) in connection.execute("SELECT client_index FROM clients WHERE left_s IS NOT NULL")}
+        tasks, past = _tasks(connection, left, forgotten_tasks)
+        counters = connection.execute("SELECT max(counter) FROM attempts WHERE epoch = ?", (facts["epoch"],))
+        (written_s,) = connection.execute("SELECT max(at_s) FROM statistics").fetchone()
+        (index_max,) = connection.execute("SELECT max(client_index) FROM clients").fetchone()
+        return ReplayedRun(
+            run_id=facts["run_id"],
+            epoch=facts["epoch"],
+            written_s=max(facts.get("started_s", 0.0), written_s or 0.0),
+            attempts_max=counters.fetchone()[0] or 0,
+            clients=_clients(connection),
+            clients_seen=0 if index_max is None else index_max + 1,
+            tasks=tasks,
+            files=_files(connection, left),
+            manifests={
+                object_id: _decoders[Manifest](manifest)
+                for object_id, manifest in connection.execute("SELECT object_id, manifest FROM objects")
+            },
+            categories={
+                CategoryKey(index, name): _decoders[CategorySpec](spec)
+                for index, name, spec in connection.execute("SELECT client_index, name, spec FROM categories")
+                if index not in left
+            },
+            closed_hosts={
+                name: (HostStanding(standing), until_s)
+                for name, standing, until_s in connection.execute("SELECT * FROM closed_hosts")
+            },
+            libraries={
+                file_id: ReplayedLibrary(_decoders[LibrarySpec](spec), bool(removed))
+                for file_id, spec, removed in connection.execute("SELECT file_id, spec, removed FROM libraries")
+                if client_index_of(file_id) not in left
+            },
+            workers=tuple(name for (name,) in connection.execute("SELECT worker_id FROM workers WHERE left_s IS NULL")),
+            forgotten_tasks=forgotten_tasks.ranges,
+            forgotten_files=forgotten_files.ranges,
+            past=past,
+        )
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def open_to_read(path: Path) -> sqlite3.Connection:
@@ -125,43 +119,108 @@ def open_to_read(path: Path) -> sqlite3.Connection:
 
 
 def task_spec(data: bytes) -> TaskSpec:
-    return _task_spec.decode(data)
+    spec: TaskSpec = _decoders[TaskSpec](data)
+    return spec
 
 
 def file_spec(data: bytes) -> FileSpec:
-    return _file_spec.decode(data)
+    spec: FileSpec = _decoders[FileSpec](data)
+    return spec
+
+
+def _forgotten(connection: sqlite3.Connection, kind: str) -> Numbers:
+    return Numbers(connection.execute("SELECT first, last FROM forgotten WHERE kind = ?", (kind,)))
+
+
+def _clients(connection: sqlite3.Connection) -> dict[int, ReplayedClient]:
+    rows = connection.execute("SELECT client_index, client_id, key_digest FROM clients WHERE left_s IS NULL")
+    return {index: ReplayedClient(client_id, digest) for index, client_id, digest in rows}
+
+
+_TASK_COLUMNS = "task_id, state, accepted_s, outcome, result, value_path, value_object, generations, cancel, spec"
 
 
 def _tasks(
-    connection: sqlite3.Connection, running: dict[TaskId, list[tuple[AttemptId, WorkerId]]]
-) -> dict[TaskId, ReplayedTask]:
-    columns = "task_id, state, outcome, message, value, value_path, spec"
-    return {
-        task_id: ReplayedTask(
-            spec=task_spec(spec),
-            state=state,
-            outcome=None if outcome is None else Outcome(outcome),
-            message=message or "",
-            value=value,
-            value_path=value_path,
-            attempts=tuple(running.get(task_id, ())),
-        )
-        for task_id, state, outcome, message, value, value_path, spec in connection.execute(
-            f"SELECT {columns} FROM tasks ORDER BY accepted_s, task_id"  # noqa: S608 - our own names
-        )
-    }
+    connection: sqlite3.Connection, left: set[int], forgotten: Numbers
+) -> tuple[dict[TaskId, ReplayedTask], dict[str, int]]:
+    """Those that somebody may ask for or that others are made from, and how many more there have been, by state."""
+    running, ended = _open_attempts(connection), _ended_attempts(connection)
+    rows = connection.execute(f"SELECT {_TASK_COLUMNS} FROM tasks ORDER BY accepted_s, rowid")  # noqa: S608 - our own
+    tasks: dict[TaskId, ReplayedTask] = {}
+    past: dict[TaskId, str] = {}
+    needed: set[TaskId] = set()
+    for row in rows:
+        task_id, state, _, outcome, *_ = row
+        is_over = outcome is not None and task_id in forgotten
+        spec = _decoders[TaskSpec](row[-1])
+        if (left and client_index_of(task_id) in left) or (is_over and not row[-3] and not spec.outputs):
+            past[task_id] = state
+            continue
+        tasks[task_id] = _task(row, spec, running.get(task_id, ()), ended.get(task_id, _NONE))
+        if outcome is None or row[-3]:
+            needed.update(spec.depends)
+    for task_id in sorted(needed & past.keys()):
+        (row,) = connection.execute(f"SELECT {_TASK_COLUMNS} FROM tasks WHERE task_id = ?", (task_id,))  # noqa: S608
+        tasks[task_id] = _task(row, _decoders[TaskSpec](row[-1]), (), _NONE)
+        del past[task_id]
+    return tasks, dict(Counter(past.values()))
 
 
-def _files(connection: sqlite3.Connection) -> dict[FileId, ReplayedFile]:
-    columns = "file_id, object_id, attempt_epoch, attempt_counter, failure, spec"
+def _task(
+    row: tuple[Any, ...], spec: TaskSpec, running: Iterable[OpenAttempt], ended: Mapping[Outcome, int]
+) -> ReplayedTask:
+    _, state, accepted_s, _, result, value_path, value_object, generations, cancel, _ = row
+    return ReplayedTask(
+        spec=spec,
+        state=state,
+        accepted_s=accepted_s,
+        result=None if result is None else _decoders[TaskResult](result),
+        value_path=value_path,
+        value_object=value_object,
+        generations=generations or 0,
+        cancelled=bool(cancel),
+        attempts=tuple(running),
+        ended_attempts=ended,
+    )
+
+
+def _open_attempts(connection: sqlite3.Connection) -> dict[TaskId, list[OpenAttempt]]:
+    running: dict[TaskId, list[OpenAttempt]] = {}
+    columns = "epoch, counter, task_id, worker_id, assigned_s"
+    for epoch, counter, task_id, worker_id, assigned_s in connection.execute(
+        f"SELECT {columns} FROM attempts WHERE outcome IS NULL"  # noqa: S608 - our own names
+    ):
+        running.setdefault(task_id, []).append(OpenAttempt(AttemptId(epoch, counter), worker_id, assigned_s))
+    return running
+
+
+def _ended_attempts(connection: sqlite3.Connection) -> dict[TaskId, dict[Outcome, int]]:
+    """How the attempts of tasks that are still owed have ended."""
+    ended: dict[TaskId, dict[Outcome, int]] = {}
+    for task_id, outcome, count in connection.execute(
+        "SELECT task_id, attempts.outcome, count(*) FROM attempts JOIN tasks USING (task_id)"
+        " WHERE attempts.outcome IS NOT NULL AND tasks.outcome IS NULL GROUP BY task_id, attempts.outcome"
+    ):
+        ended.setdefault(task_id, {})[Outcome(outcome)] = count
+    return ended
+
+
+def _files(connection: sqlite3.Connection, left: Iterable[int]) -> dict[FileId, ReplayedFile]:
+    columns = "file_id, object_id, attempt_epoch, attempt_counter, worker_id, signature, failure_outcome, failure, spec"
+    gone = set(left)
+    rows = connection.execute(
+        f"SELECT {columns} FROM files LEFT JOIN attempts"  # noqa: S608 - our own names
+        " ON attempt_epoch = epoch AND attempt_counter = counter ORDER BY file_id"
+    )
     return {
         file_id: ReplayedFile(
             spec=file_spec(spec),
             object_id=object_id,
             attempt=None if epoch is None else AttemptId(epoch, counter),
-            failure=failure,
+            worker_id=worker_id,
+            signature=None if signature is None else _decoders[Signature](signature),
+            failure=None if outcome is None else (Outcome(outcome), message),
         )
-        for file_id, object_id, epoch, counter, failure, spec in connection.execute(
-            f"SELECT {columns} FROM files ORDER BY file_id"  # noqa: S608 - our own names
-        )
+        for file_id, object_id, epoch, counter, worker_id, signature, outcome, message, spec in rows
+        if client_index_of(file_id) not in gone
     }

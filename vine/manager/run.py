@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import resource
@@ -18,13 +19,15 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.content.folders import remove
-from vine.errors import CannotBind
+from vine.errors import CannotBind, UsageError
 from vine.garbage import collect_rarely
 from vine.host import host_id
 from vine.manager.chores import Chores
 from vine.manager.journal import Journal, file_name
 from vine.manager.loop import Loop, World
 from vine.manager.objects import ServedFiles
+from vine.manager.place import RunPlace
+from vine.manager.takeover import Past, lock, read_past
 from vine.names import MANAGER
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings, Spread
@@ -38,74 +41,127 @@ from vine.wire.parts import Role
 from vine.wire.sockets import Context, Gate, make_context
 
 if TYPE_CHECKING:
-    from vine.manager.main import Options, RunPlace
+    from vine.manager.main import Options
 
 _log = logging.getLogger(__name__)
 
 
 def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
-    """Be the manager of one run, from its directory to its end. What was opened is closed in reverse order."""
+    """Be the manager of a new run, from its directory to its end. What was opened is closed in reverse order."""
     with ExitStack() as closing:
-        keys = new_run_keys()
-        _allow_many_files()
-        context = make_context(config.data_io_threads)
-        closing.callback(context.term)
-        closing.callback(Gate(context, keys).close)
-        hub = _listening(context, keys, options)
-        closing.callback(hub.close, config.linger_s)
+        keys, host = new_run_keys(), options.host or "127.0.0.1"
+        context, hub = _listen(keys, host, options.ports, closing)
         place = make_place()  # Only now, so that a port in use leaves no directory behind.
-        closing.callback(remove, place.staging_dir)  # What lies there was on its way to those who are gone by then.
-        closing.enter_context(_log_in(place.run_dir / "manager.log"))
-        ending = _Ending(Journal(place.run_dir / file_name, place.run_id))
-        closing.callback(ending.write)
-        loop = _make_loop(options, place, context, keys, hub, ending.journal, closing)
-        endpoint = _endpoint(options.host, hub.port)
-        connection_file = write_run_files(keys, place.run_dir, place.run_id, endpoint, options.data_encryption)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, lambda number, frame: loop.stop(f"the manager got {signal.Signals(number).name}"))
-        try:
-            # Whoever started us waits for this line. What `print` cannot write stays in a buffer and fails at the exit.
-            os.write(sys.stdout.fileno(), f"ready {connection_file}\n".encode())
-        except BrokenPipeError:
-            loop.stop("nobody waits for it any more")
-        collect_rarely()
-        try:
-            ending.reason = loop.run()
-        except Exception:
-            _log.exception("the manager has failed")
-            raise
+        closing.callback(os.close, lock(place.run_dir))
+        _serve(options, Site(place, host, context, keys, hub), None, closing)
+
+
+def go_on(options: Options, run_dir: Path) -> None:
+    """Be the manager of a run whose manager has died, at the same address and with the same keys."""
+    collect_rarely()  # A million objects are made at once, and none of them is garbage.
+    with ExitStack() as closing:
+        closing.callback(os.close, lock(run_dir))
+        past = read_past(run_dir, options.accept_losses)
+        if not _is_at(options, past):
+            raise UsageError(
+                f"the run in {run_dir} is known at {past.host}:{past.port}: leave --bind out to go on there"
+            )
+        options = dataclasses.replace(options, data_encryption=past.data_encryption)
+        context, hub = _listen(past.keys, past.host, range(past.port, past.port + 1), closing)
+        place = RunPlace(run_dir, run_dir / "staging", past.run.run_id)
+        place.staging_dir.mkdir(mode=0o700, exist_ok=True)
+        _serve(options, Site(place, past.host, context, past.keys, hub), past, closing)
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where a manager is, and how it is reached."""
+
+    place: RunPlace
+    host: str
+    context: Context
+    keys: RunKeys
+    hub: Hub
+
+
+def _is_at(options: Options, past: Past) -> bool:
+    """Whether the user asks for the address where the run's peers look for it, or for none."""
+    return options.host is None or (options.host == past.host and not {past.port, 0}.isdisjoint(options.ports))
+
+
+def _listen(keys: RunKeys, host: str, ports: range, closing: ExitStack) -> tuple[Context, Hub]:
+    _allow_many_files()
+    context = make_context(config.data_io_threads)
+    closing.callback(context.term)
+    closing.callback(Gate(context, keys).close)
+    hub = _listening(context, keys, host, ports)
+    closing.callback(hub.close, config.linger_s)
+    return context, hub
+
+
+def _serve(options: Options, site: Site, past: Past | None, closing: ExitStack) -> None:
+    place = site.place
+    collect_rarely()
+    closing.enter_context(_log_in(place.run_dir / "manager.log"))
+    ending = _Ending(Journal(place.run_dir / file_name, place.run_id), place.staging_dir)
+    closing.callback(ending.write)
+    loop, scheduler = _make_loop(options, site, ending.journal, past is not None and past.lost_commits > 0, closing)
+    if past is not None:
+        _log.info("the run goes on in epoch %s, %s group commits are lost", ending.journal.epoch, past.lost_commits)
+        loop.begin(scheduler.restore(past.run, _staged(place.staging_dir), time.monotonic()))
+    endpoint = _endpoint(site.host, site.hub.port)
+    connection_file = write_run_files(site.keys, place.run_dir, place.run_id, endpoint, options.data_encryption)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: loop.stop(f"the manager got {signal.Signals(number).name}"))
+    try:
+        # Whoever started us waits for this line. What `print` cannot write stays in a buffer and fails at the exit.
+        os.write(sys.stdout.fileno(), f"ready {connection_file}\n".encode())
+    except BrokenPipeError:
+        loop.stop("nobody waits for it any more")
+    try:
+        ending.reason = loop.run()
+    except Exception:
+        _log.exception("the manager has failed")
+        raise
 
 
 @dataclass(slots=True)
 class _Ending:
-    """What the journal tells of the run's end."""
+    """What is left of the run: all of it, for another manager, unless there is a reason why it has ended."""
 
     journal: Journal
-    reason: str = "the manager has failed"
+    staging_dir: Path
+    reason: str | None = None
 
     def write(self) -> None:
         self.journal.close(self.reason)
+        if self.reason is not None:
+            remove(self.staging_dir)  # What lies there was on its way to those who are gone by now.
+
+
+def _staged(staging_dir: Path) -> set[str]:
+    """The files of the staging folder; what was on its way into it or out of it when the manager died goes."""
+    found = {entry.path for entry in os.scandir(staging_dir)}
+    unfinished = {path for path in found if os.path.basename(path).startswith(".") or path.endswith(".new")}
+    for path in unfinished:
+        remove(Path(path))
+    return found - unfinished
 
 
 def _make_loop(
-    options: Options,
-    place: RunPlace,
-    context: Context,
-    keys: RunKeys,
-    hub: Hub,
-    journal: Journal,
-    closing: ExitStack,
-) -> Loop:
+    options: Options, site: Site, journal: Journal, lossy: bool, closing: ExitStack
+) -> tuple[Loop, Scheduler]:
+    place = site.place
     secret = secrets.token_bytes(32)
     files = ServedFiles()
     mailbox = Mailbox()
     closing.callback(mailbox.close)
     events: deque[NodeEvent] = deque()
     node = TransferNode(
-        context,
-        keys,
+        site.context,
+        site.keys,
         Role.SERVER,
-        options.host,
+        site.host,
         source_key(secret, MANAGER),
         files,
         lambda event: mailbox.post(events.append, event),
@@ -125,10 +181,12 @@ def _make_loop(
         requests_endpoint=node.requests_endpoint,
         chunks_endpoint=node.chunks_endpoint,
         spread=Spread(options.spread),
+        lossy=lossy,
         wall_clock_ahead_s=time.time() - time.monotonic(),
     )
-    world = World(hub, journal, files, node, events, mailbox, chores, options.parent_fd)
-    return Loop(world, Scheduler(settings))
+    world = World(site.hub, journal, files, node, events, mailbox, chores, options.parent_fd)
+    scheduler = Scheduler(settings)
+    return Loop(world, scheduler), scheduler
 
 
 def _allow_many_files() -> None:
@@ -151,18 +209,17 @@ def _log_in(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _listening(context: Context, keys: RunKeys, options: Options) -> Hub:
+def _listening(context: Context, keys: RunKeys, host: str, ports: range) -> Hub:
     """At the first port that is free."""
-    for port in options.ports[:-1]:
+    for port in ports[:-1]:
         with suppress(CannotBind):
-            return Hub(context, keys, options.host, port, time.monotonic())
+            return Hub(context, keys, host, port, time.monotonic())
     try:
-        return Hub(context, keys, options.host, options.ports[-1], time.monotonic())
+        return Hub(context, keys, host, ports[-1], time.monotonic())
     except CannotBind as error:
-        if len(options.ports) == 1:
+        if len(ports) == 1:
             raise
-        low, high = options.ports[0], options.ports[-1]
-        raise CannotBind(f"no port from {low} to {high} is free on {options.host}: {error}") from None
+        raise CannotBind(f"no port from {ports[0]} to {ports[-1]} is free on {host}: {error}") from None
 
 
 def _endpoint(host: str, port: int) -> str:

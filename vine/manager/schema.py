@@ -6,20 +6,32 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-version = 3
+version = 4
 _STATEMENTS_KEPT = 256
 
 script = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
+CREATE TABLE clients (
+    client_index INTEGER PRIMARY KEY,
+    client_id TEXT, key_digest BLOB,
+    joined_s REAL, left_s REAL
+);
 CREATE TABLE tasks (
     task_id INTEGER PRIMARY KEY,
     state TEXT,
     accepted_s REAL,
     ready_s REAL,  -- NULL if it was ready when it was accepted
     ended_s REAL,  -- all three by the wall clock
-    outcome TEXT, message TEXT, value BLOB, value_path TEXT,
-    worker_id TEXT, task_s REAL, queue_s REAL,
-    spec BLOB  -- msgpack of wire.parts.TaskSpec
+    outcome TEXT, message TEXT,
+    worker_id TEXT,
+    cancel INTEGER,  -- 1 once it is to end as cancelled
+    value_path TEXT,  -- of the manager's own copy of a large result ...
+    value_object TEXT, generations INTEGER,  -- ... and what it is; with generations it stays on workers
+    spec BLOB,  -- msgpack of wire.parts.TaskSpec
+    result BLOB  -- msgpack of wire.parts.TaskResult
+);
+CREATE TABLE forgotten (  -- what clients will not ask for again, from the first number to the last
+    kind TEXT, first INTEGER, last INTEGER
 );
 CREATE TABLE attempts (
     epoch INTEGER, counter INTEGER,
@@ -35,7 +47,8 @@ CREATE TABLE files (
     declared_s REAL,
     object_id TEXT,  -- NULL until the file has content
     attempt_epoch INTEGER, attempt_counter INTEGER,  -- that made the content, if one did
-    failure TEXT,  -- why it cannot be had
+    failure TEXT, failure_outcome TEXT,  -- why it cannot be had
+    signature BLOB,  -- msgpack of wire.parts.Signature
     spec BLOB  -- msgpack of wire.parts.FileSpec
 );
 CREATE TABLE objects (
@@ -60,7 +73,8 @@ CREATE TABLE closed_hosts (
 ) WITHOUT ROWID;
 CREATE TABLE libraries (
     file_id INTEGER PRIMARY KEY,
-    spec BLOB  -- msgpack of wire.parts.LibrarySpec; the row goes when the library is removed
+    spec BLOB,  -- msgpack of wire.parts.LibrarySpec
+    removed INTEGER
 );
 CREATE TABLE statistics (
     row INTEGER PRIMARY KEY,

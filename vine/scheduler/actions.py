@@ -31,6 +31,10 @@ class Journal(msgspec.Struct, frozen=True, gc=False):
     records: tuple[Record, ...]
 
 
+class AskJournal(msgspec.Struct, frozen=True, gc=False):
+    """When all that was recorded until now is written, answer with `JournalWritten`."""
+
+
 class Serve(msgspec.Struct, frozen=True, gc=False):
     """Let the manager's own transfer node serve this object from `path`.
 
@@ -97,9 +101,13 @@ class Unlink(msgspec.Struct, frozen=True, gc=False):
 
 
 class RemoveFile(msgspec.Struct, frozen=True, gc=False):
-    """Remove a file or directory of the run's staging folder."""
+    """Remove a file or directory of the run's staging folder.
+
+    With `when_written` not before all is written that was recorded until now: another manager may need it till then.
+    """
 
     path: str
+    when_written: bool = False
 
 
 class EndRun(msgspec.Struct, frozen=True, gc=False):
@@ -112,6 +120,7 @@ Action = (
     Send
     | Forget
     | Journal
+    | AskJournal
     | Serve
     | StopServing
     | VerifyServed
@@ -153,4 +162,8 @@ class LocalVerified(msgspec.Struct, frozen=True, gc=False):
     message: str
 
 
-LocalEvent = LocalFetched | LocalFetchFailed | LocalVerified
+class JournalWritten(msgspec.Struct, frozen=True, gc=False):
+    """All is written that had been recorded when the journal was asked."""
+
+
+LocalEvent = LocalFetched | LocalFetchFailed | LocalVerified | JournalWritten

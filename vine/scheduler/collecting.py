@@ -10,7 +10,7 @@ from vine import config
 from vine.names import MANAGER, ObjectId
 from vine.scheduler import actions, completion, downloads, existence, keeping, recovery, results, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
-from vine.scheduler.records import ObjectBound
+from vine.scheduler.records import ObjectBound, ResultBound
 from vine.scheduler.tasks import Attempt, TaskRecord, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import FileBrought
@@ -75,11 +75,13 @@ def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: 
     if stays:
         attempt.result = msgspec.structs.replace(attempt.result, remote=True)
         results.keep(state, record, worker, known)
+        state.record(ResultBound(record.task_id, result.value_object, result.value_manifest, record.generation))
         return
     known.results.add(record.task_id)
     keeping.made_copy(state, worker, known)
     record.value_object = result.value_object
     record.value_path = f"{state.settings.staging_dir}/result-{attempt.attempt_id}"
+    state.record(ResultBound(record.task_id, result.value_object, result.value_manifest))
     _collect(state, record, worker, known, record.value_path)
 
 

@@ -219,12 +219,7 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
     record.outcome = result.outcome
     record.message = result.message
     record.value = result.value
-    state.record(
-        TaskEnded(
-            result.task_id, result.outcome, result.message, result.value, record.value_path,
-            result.worker_id, result.task_s, result.queue_s,
-        )
-    )  # fmt: skip
+    state.record(TaskEnded(result, record.value_path))
     state.result(record, result)
     if not succeeded and result.outcome not in _END_STATE:
         _note_failure(state, record, result)

@@ -6,13 +6,15 @@ takes the time as an argument and returns the actions that its driver must carry
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from vine.errors import MalformedMessage
 from vine.names import TaskId
 from vine.scheduler import (
+    acknowledging,
     actions,
+    admission,
     appointments,
     broadcasting,
     closing,
@@ -30,15 +32,26 @@ from vine.scheduler import (
     recovery,
     replicating,
     reservations,
+    restoring,
     results,
+    returning,
     spreading,
     staging,
     submission,
     upkeep,
 )
-from vine.scheduler.actions import Action, LocalEvent, LocalFetched, LocalFetchFailed, LocalVerified, PeerKey
+from vine.scheduler.actions import (
+    Action,
+    JournalWritten,
+    LocalEvent,
+    LocalFetched,
+    LocalFetchFailed,
+    LocalVerified,
+    PeerKey,
+)
 from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.records import AttemptStarted
+from vine.scheduler.replayed import ReplayedRun
 from vine.scheduler.settings import Settings
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState
@@ -59,6 +72,7 @@ from vine.wire.worker_messages import (
     TasksStarted,
     WorkerBye,
     WorkerHello,
+    WorkerReturned,
     WorkerStatus,
 )
 
@@ -73,10 +87,10 @@ class Scheduler:
     def __init__(self, settings: Settings) -> None:
         self.state = State(settings)
         self._dispatch = dispatch.Dispatch(self.state)
-        self._hellos: dict[type[m.Message], Callable[[PeerKey, Any], None]] = {
-            m.ClientHello: self._on_client_hello,
-            WorkerHello: self._on_worker_hello,  # From a worker it is strange: one session is one worker.
-            m.FactoryHello: self._on_factory_hello,
+        self._hellos: dict[type[m.Message], Callable[[State, PeerKey, Any], None]] = {
+            m.ClientHello: admission.client_says_hello,
+            WorkerHello: admission.worker_says_hello,  # From a worker it is strange: one session is one worker.
+            m.FactoryHello: admission.factory_says_hello,
         }
         self._from_client: dict[type[m.Message], _Handler] = {
             m.DeclareFiles: self._on_declare_files,
@@ -97,9 +111,11 @@ class Scheduler:
             m.AwaitWorkers: lambda client, message: gates.await_workers(self.state, client, message.count),
             m.InstallLibrary: self._on_install_library,
             m.RemoveLibrary: self._on_remove_library,
+            m.TasksAwaited: self._on_tasks_awaited,
             m.ClientBye: self._on_client_bye,
         }
         self._from_worker: dict[type[m.Message], _Handler] = {
+            WorkerReturned: self._on_worker_returned,
             TasksStarted: self._on_tasks_started,
             AttemptsEnded: self._on_attempts_ended,
             OutputGrown: lambda worker, message: collecting.output_grown(self.state, worker, message),
@@ -118,6 +134,12 @@ class Scheduler:
 
     # --- steps ---------------------------------------------------------------------------------
 
+    def restore(self, run: ReplayedRun, staged: Collection[str], now: float) -> list[Action]:
+        """Before anything else: take up a run whose manager has died. `staged` are the staging folder's files."""
+        self.state.now = now
+        restoring.restore(self.state, run, staged)
+        return self._finish()
+
     def handle(self, peer: PeerKey, message: m.Message, now: float) -> list[Action]:
         """A message has come from a peer."""
         state = self.state
@@ -132,11 +154,12 @@ class Scheduler:
                 return self._finish()
             if (client := state.clients.get(peer)) is not None and (handler := self._from_client.get(type(message))):
                 client.heard_at = now
+                client.said += 1
                 handler(client, message)
                 return self._finish()
             self.heard(peer, now)
             if (hello := self._hellos.get(type(message))) is not None:
-                hello(peer, message)
+                hello(state, peer, message)
             elif (factory := state.factories.get(peer)) and (said := self._from_factory.get(type(message))):
                 said(factory, message)
             else:
@@ -156,14 +179,16 @@ class Scheduler:
     def peer_lost(self, peer: PeerKey, reason: str, now: float) -> list[Action]:
         """The driver knows that the peer is gone."""
         self.state.now = now
-        self._lose(peer, reason)
+        admission.lose(self.state, peer, reason)
         return self._finish()
 
     def local(self, event: LocalEvent, now: float) -> list[Action]:
         """The manager itself has finished something."""
         state = self.state
         state.now = now
-        if isinstance(event, LocalVerified):
+        if isinstance(event, JournalWritten):
+            acknowledging.answered(state)
+        elif isinstance(event, LocalVerified):
             recovery.own_copy_verified(state, event.object_id, event.message)
         else:
             self._local_fetch_ended(event)
@@ -191,13 +216,15 @@ class Scheduler:
         settings = state.settings
         for worker in list(state.workers.values()):
             if now - worker.heard_at > settings.worker_lost_after_s:
-                self._lose(worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
+                admission.lose(state, worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
         others: list[ClientRecord | FactoryRecord] = [*state.clients.values(), *state.factories.values()]
         for other in others:
             if now - other.heard_at > settings.client_lost_after_s:
-                self._lose(other.peer, f"was silent for {settings.client_lost_after_s:g} s")
+                admission.lose(state, other.peer, f"was silent for {settings.client_lost_after_s:g} s")
         appointments.keep(state)
         closing.keep(state)
+        returning.keep(state)
+        acknowledging.ask(state)
         installing.keep(state)
         state.placement.discard_ended(state.tasks.by_id)
         fleet.fail_what_fits_nowhere(state)
@@ -281,49 +308,6 @@ class Scheduler:
                 if record is not None and not record.state.ended and record.attempt is None:
                     completion.end(state, record, outcome, message)
 
-    def _lose(self, peer: PeerKey, reason: str) -> None:
-        state = self.state
-        if peer in state.worker_of:
-            recovery.worker_lost(state, state.worker_of[peer], reason)
-        elif peer in state.clients:
-            submission.client_left(state, peer)
-            state.do(actions.Forget(peer))
-        elif peer in state.factories:
-            fleet.factory_left(state, peer)
-
-    # --- hellos --------------------------------------------------------------------------------
-
-    def _on_client_hello(self, peer: PeerKey, hello: m.ClientHello) -> None:
-        state = self.state
-        if peer in state.clients:
-            return
-        settings = state.settings
-        same_host = hello.host_id == settings.host_id
-        client = ClientRecord(peer, hello.client_id, state.clients_seen, state.now, same_host)
-        state.clients_seen += 1
-        state.clients[peer] = client
-        welcome = m.ClientWelcome(
-            settings.run_id, settings.epoch, client.index, settings.run_dir, settings.staging_dir, same_host
-        )
-        state.send(peer, welcome)
-
-    def _on_worker_hello(self, peer: PeerKey, hello: WorkerHello) -> None:
-        state = self.state
-        if state.stopping:
-            state.send(peer, EndWorker("the run is over"))
-            return
-        if (refusal := fleet.refusal_of(state, hello)) is not None:
-            state.send(peer, m.Refused(refusal))
-            return
-        known = state.workers.get(hello.worker_id)
-        if known is not None:
-            self._lose(known.peer, "came back as a new process")
-        fleet.admit_worker(state, peer, hello)
-        staging.plan_all(state)
-
-    def _on_factory_hello(self, peer: PeerKey, hello: m.FactoryHello) -> None:
-        fleet.admit_factory(self.state, peer, hello)
-
     # --- clients -------------------------------------------------------------------------------
 
     def _on_declare_files(self, client: ClientRecord, message: m.DeclareFiles) -> None:
@@ -337,8 +321,7 @@ class Scheduler:
         submission.unreadable(self.state, client, message)
 
     def _on_forget_files(self, client: ClientRecord, message: m.ForgetFiles) -> None:
-        for file_id in message.file_ids:
-            submission.forget_file(self.state, client, file_id)
+        submission.forget_files(self.state, client, message.file_ids)
 
     def _on_submit_tasks(self, client: ClientRecord, message: m.SubmitTasks) -> None:
         for spec in message.tasks:
@@ -366,8 +349,7 @@ class Scheduler:
             pruning.prune(self.state, client, file_id)
 
     def _on_forget_results(self, client: ClientRecord, message: m.ForgetResults) -> None:
-        for task_id in message.task_ids:
-            submission.forget_result(self.state, client, task_id)
+        submission.forget_results(self.state, client, message.task_ids)
 
     def _on_keep_results(self, client: ClientRecord, message: m.KeepResults) -> None:
         for task_id in message.task_ids:
@@ -388,10 +370,16 @@ class Scheduler:
     def _on_remove_library(self, client: ClientRecord, message: m.RemoveLibrary) -> None:
         installing.remove(self.state, client, message.file_id)
 
+    def _on_tasks_awaited(self, client: ClientRecord, message: m.TasksAwaited) -> None:
+        returning.tell_again(self.state, client, message)
+
     def _on_client_bye(self, client: ClientRecord, message: m.ClientBye) -> None:
-        self._lose(client.peer, "left")
+        admission.lose(self.state, client.peer, "left")
 
     # --- workers -------------------------------------------------------------------------------
+
+    def _on_worker_returned(self, worker: WorkerRecord, message: WorkerReturned) -> None:
+        returning.returned(self.state, worker, message)
 
     def _on_tasks_started(self, worker: WorkerRecord, message: TasksStarted) -> None:
         state = self.state
@@ -403,6 +391,9 @@ class Scheduler:
         state.prefetches.open(worker)
 
     def _on_attempts_ended(self, worker: WorkerRecord, message: AttemptsEnded) -> None:
+        if worker.returning:
+            return  # It says so again when it has said what it has.
+        worker.ends_told += 1
         for result in message.results:
             completion.attempt_ended(self.state, worker, result)
 

@@ -117,7 +117,8 @@ class Dispatch:
     def go_on(self) -> None:
         """Give out tasks while there is room."""
         state = self._state
-        placement, goes_on = state.placement, not state.stopping
+        returns_awaited = bool(state.awaited) and state.now < state.dispatches_from
+        placement, goes_on = state.placement, not state.stopping and not returns_awaited
         if placement.vacated is not None and not (goes_on and placement.hand_over(state.tasks.by_id, self)):
             vacate(state)
         if placement.due and goes_on:

@@ -44,7 +44,7 @@ def bind_unpacked(state: State, file: FileRecord, archive: ObjectId) -> None:
 def file_failed(state: State, file: FileRecord, outcome: Outcome, message: str) -> None:
     """The file will never exist: whatever needs it fails."""
     file.failure = (outcome, message[: config.text_chars_max])
-    state.record(FileFailed(file.file_id, message))
+    state.record(FileFailed(file.file_id, *file.failure))
     state.copies.files[file.file_id] = None
     for peer in file.bring:
         state.send(peer, FileBrought(file.file_id, None, file.failure[1]))

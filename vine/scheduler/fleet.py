@@ -57,6 +57,7 @@ def _process(hello: WorkerHello) -> tuple[str, int, str]:
 def admit_worker(state: State, peer: PeerKey, hello: WorkerHello) -> None:
     force_setattr(hello, "capacity", same(hello.capacity))  # Most workers are alike, and it is looked at often.
     worker = WorkerRecord(peer, hello, state.now, state.now, idle_since=state.now, ends_at=end_of(hello, state.now))
+    worker.returning = hello.epoch > 0
     state.workers[hello.worker_id] = worker
     state.worker_of[peer] = worker
     state.hosts.setdefault(hello.host_id, {})[hello.worker_id] = None
@@ -155,6 +156,8 @@ def sizes_that_could_come(state: State) -> list[Resources]:
 
 def fail_what_fits_nowhere(state: State) -> None:
     """A task that no worker that could come can run is an error soon, not a hang."""
+    if state.awaited:
+        return  # One that fits may come back.
     sizes = sizes_that_could_come(state)
     for shape in list(state.placement.shapes.values()):
         lacks_place = bool(shape.strict) and not dispatch.places_of(state, shape)

@@ -17,6 +17,7 @@ from vine.names import FileId, ObjectId, TaskId, client_index_of
 from vine.scheduler import collecting, downloads, existence, keeping, recovery, submission, upkeep
 from vine.scheduler.files import FileRecord
 from vine.scheduler.peers import ClientRecord
+from vine.scheduler.records import ResultsForgotten
 from vine.scheduler.tasks import added, input_files
 from vine.wire.parts import FileKind, FileSpec, Outcome, TaskKind, TaskSpec
 
@@ -66,6 +67,12 @@ def declared(state: State, file: FileRecord) -> None:
             message = f"file {file_id}, which the task that makes {file.spec.label} takes, is not declared (any more)"
             existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
             return
+    hold(state, file)
+
+
+def hold(state: State, file: FileRecord) -> None:
+    """Its inputs, which are there, stay for it."""
+    inputs = input_files(_recipe(file))
     state.minitasks.held[file.file_id] = inputs
     for file_id in inputs:
         state.files.by_id[file_id].users += 1
@@ -90,6 +97,16 @@ def dropped(state: State, file: FileRecord) -> None:
     for other in [state.files.by_id[other_id] for other_id in definition.others]:
         if other.object_id is None and downloads.is_waited_for(state, other):
             want(state, other)
+
+
+def taken_up(state: State, file: FileRecord) -> None:
+    """Its task has run, or was to, when the manager was restarted: others of its definition are the same again."""
+    if file.producer is None or _unread(state, _recipe(file)):
+        return
+    key = state.minitasks.key_of[file.file_id] = _key(state, file)
+    definition = state.minitasks.by_key.setdefault(key, Definition(file.file_id))
+    if definition.maker != file.file_id:
+        definition.others[file.file_id] = None
 
 
 def want(state: State, file: FileRecord) -> None:
@@ -128,6 +145,7 @@ def _make(state: State, file: FileRecord, recipe: TaskSpec) -> None:
         return
     record = submission.accept(state, client, recipe)
     record.result_forgotten = True  # Its file is all that anybody wants of it.
+    state.record(ResultsForgotten((recipe.task_id,)))
     file.producer = recipe.task_id
     submission.begin(state, record)
 

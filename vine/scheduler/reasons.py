@@ -7,13 +7,13 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import appointments, dispatch, gates, installing, mates, minitasks
+from vine.scheduler import appointments, dispatch, gates, installing, mates, minitasks, returning
 from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, suits, unfit_message
 from vine.scheduler.shapes import Shape
-from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, TaskState, file_requirement
+from vine.scheduler.tasks import HELD_BACK, NOT_BEFORE, TaskRecord, TaskState, file_requirement
 from vine.scheduler.wall_times import lasts
 from vine.wire.parts import Resources, TaskKind
 
@@ -42,6 +42,10 @@ def why(state: State, record: TaskRecord) -> str:
 
 
 def _why_waiting(state: State, record: TaskRecord) -> str:
+    if HELD_BACK in record.unmet:
+        worker_id = returning.worker_of(state, record.task_id)
+        left_s = state.awaited[worker_id].until - state.now
+        return f"waits for {worker_id}, which ran it when the manager was restarted, to come back within {left_s:.0f} s"
     tasks = sorted(task_id for task_id in record.spec.depends if task_id in record.unmet)
     if tasks:
         others = f" and {len(tasks) - 1} more" if len(tasks) > 1 else ""
@@ -62,6 +66,8 @@ def _why_no_file(state: State, file: FileRecord) -> str:
         return _why_no_file(state, state.files.by_id[file.spec.source])
     if file.spec.url is not None:
         return _why_no_download(state, file.spec.url, label)
+    if (worker_id := returning.maker_of(state, file.object_id)) is not None:
+        return f"waits for {label}, which {worker_id} may have, to come back after the manager's restart"
     if file.spec.recipe is not None and file.producer is None:
         return _why_no_file(state, minitasks.awaited(state, file))
     if file.producer is not None:

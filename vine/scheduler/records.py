@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vine.names import AttemptId, FileId, ObjectId, TaskId, WorkerId
+from vine.names import AttemptId, ClientId, FileId, ObjectId, TaskId, WorkerId
 from vine.wire.parts import (
     CategorySpec,
     FileSpec,
@@ -14,9 +14,25 @@ from vine.wire.parts import (
     Measured,
     Outcome,
     Resources,
+    Signature,
+    TaskResult,
     TaskSpec,
     Times,
 )
+
+
+class ClientJoined(msgspec.Struct, frozen=True, gc=False):
+    """A client was admitted; `key_digest` tells it from others that call themselves so."""
+
+    client_id: ClientId
+    index: int
+    key_digest: bytes
+
+
+class ClientLeft(msgspec.Struct, frozen=True, gc=False):
+    """A client left or was given up: nobody will ask for anything of its own again."""
+
+    index: int
 
 
 class FileDeclared(msgspec.Struct, frozen=True, gc=False):
@@ -29,7 +45,14 @@ class FileFailed(msgspec.Struct, frozen=True, gc=False):
     """A declared file cannot be had."""
 
     file_id: FileId
+    outcome: Outcome  # of those that need it
     message: str
+
+
+class FilesForgotten(msgspec.Struct, frozen=True, gc=False):
+    """Clients will not name these files again."""
+
+    file_ids: tuple[FileId, ...]
 
 
 class ObjectBound(msgspec.Struct, frozen=True, gc=False):
@@ -39,6 +62,7 @@ class ObjectBound(msgspec.Struct, frozen=True, gc=False):
     object_id: ObjectId
     manifest: Manifest
     attempt: AttemptId | None = None
+    signature: Signature | None = None  # of a local file, when it was hashed
 
 
 class TaskAccepted(msgspec.Struct, frozen=True, gc=False):
@@ -83,17 +107,32 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
     measured: Measured | None = None
 
 
+class ResultBound(msgspec.Struct, frozen=True, gc=False):
+    """A task has left a large result; one that stays on workers has so many `generations` of such ones before it."""
+
+    task_id: TaskId
+    object_id: ObjectId
+    manifest: Manifest
+    generations: int = 0
+
+
+class CancelAsked(msgspec.Struct, frozen=True, gc=False):
+    """The task is to end as cancelled, and its worker was told so."""
+
+    task_id: TaskId
+
+
 class TaskEnded(msgspec.Struct, frozen=True, gc=False):
     """The task's result is committed: it will never change."""
 
-    task_id: TaskId
-    outcome: Outcome
-    message: str = ""
-    value: bytes | None = None
-    value_path: str | None = None
-    worker_id: WorkerId | None = None
-    task_s: float = 0.0
-    queue_s: float = 0.0
+    result: TaskResult
+    value_path: str | None = None  # of the manager's own copy
+
+
+class ResultsForgotten(msgspec.Struct, frozen=True, gc=False):
+    """No later task will take the results of these tasks, and no client asks for them again."""
+
+    task_ids: tuple[TaskId, ...]
 
 
 class CategorySet(msgspec.Struct, frozen=True, gc=False):
@@ -140,8 +179,11 @@ class WorkerLeft(msgspec.Struct, frozen=True, gc=False):
 
 
 Record = (
-    FileDeclared
+    ClientJoined
+    | ClientLeft
+    | FileDeclared
     | FileFailed
+    | FilesForgotten
     | ObjectBound
     | TaskAccepted
     | TaskReady
@@ -149,7 +191,10 @@ Record = (
     | AttemptAssigned
     | AttemptStarted
     | AttemptEnded
+    | ResultBound
+    | CancelAsked
     | TaskEnded
+    | ResultsForgotten
     | CategorySet
     | HostsSet
     | LibraryInstalled

@@ -17,6 +17,7 @@ from vine.scheduler import (
     mates,
     minitasks,
     results,
+    returning,
     spreading,
     staging,
     upkeep,
@@ -228,7 +229,7 @@ def place_elsewhere(
     nowhere_left = not dispatch.suits_another(state, record)
     if record.cancel_requested:
         completion.end(state, record, *record.cancelled_as)
-    elif is_forsaken(record):
+    elif record.is_forsaken:
         times = "once" if record.given_back == 1 else f"{record.given_back} times"
         text = f"workers have given it back {times} without having run it, the last, {worker.worker_id}: {message}"
         completion.end(state, record, Outcome.FORSAKEN, text)
@@ -236,12 +237,6 @@ def place_elsewhere(
         completion.end(state, record, outcome, message)
     else:
         dispatch.reconsider(state, record)
-
-
-def is_forsaken(record: TaskRecord) -> bool:
-    """Whether workers have given the task back more often than it allows."""
-    most = None if record.spec.policy is None else record.spec.policy.forsaken_max
-    return most is not None and record.given_back > most
 
 
 def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: WorkerId | None, message: str) -> None:
@@ -384,7 +379,7 @@ def _spare_receivers(state: State, worker: WorkerRecord, known: ObjectRecord) ->
 
 def remake(state: State, file: FileRecord) -> None:
     """Run the producer of a lost temporary file again, and the producers of what that needs; download a URL."""
-    if file.object_id is not None and state.files.is_available(file.file_id):
+    if returning.has_or_may_come(state, file):
         return
     if file.spec.source is not None:
         archive = state.files.by_id.get(file.spec.source)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from vine import config
 from vine.names import TaskId
-from vine.scheduler import actions, dispatch, keeping, recovery, staging, upkeep
+from vine.scheduler import actions, dispatch, keeping, recovery, returning, staging, upkeep
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.peers import ClientRecord
 from vine.scheduler.tasks import TaskRecord, TaskState, added, removed
@@ -97,6 +97,8 @@ def remake(state: State, record: TaskRecord) -> None:
     """Run the task of a lost remote result again, and those of what that needs."""
     if not record.state.ended or is_there(state, record):
         return
+    if returning.maker_of(state, record.value_object) is not None:
+        return  # It is made again if that worker does not come back with it.
     known = None if record.value_object is None else state.files.objects.get(record.value_object)
     users = [] if known is None else recovery.take_back_users(state, known)
     upkeep.drop_value(state, record)

@@ -35,5 +35,7 @@ class Settings:
     source_patience: float = config.source_patience
     worker_lost_after_s: float = config.worker_lost_after_s
     client_lost_after_s: float = config.manager_lost_after_s
+    lease_s: float = config.lease_s
     no_fit_grace_s: float = config.no_fit_grace_s
+    lossy: bool = False  # The end of the journal was lost, and the run goes on all the same.
     wall_clock_ahead_s: float = 0.0  # of the clock by which the driver tells the time

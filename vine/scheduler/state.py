@@ -19,7 +19,8 @@ from vine.scheduler.files import FileTable
 from vine.scheduler.flows import Transfers
 from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.minitasks import Minitasks
-from vine.scheduler.peers import ClientRecord, FactoryRecord, Failure
+from vine.scheduler.numbers import Numbers
+from vine.scheduler.peers import AwaitedWorker, ClientRecord, FactoryRecord, Failure
 from vine.scheduler.placement import Placement
 from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.records import Record
@@ -43,10 +44,10 @@ class State:
     # Named, because they are asked for a hundred times a task, and an object of more than 30 attributes finds them
     # a good deal more slowly where they are not.
     __slots__ = (
-        "_assignments", "_cancelled", "_counter", "_out", "_records", "_results", "appointments", "brought_paths",
-        "categories",
-        "clients", "clients_seen", "closed_hosts", "collecting", "copies", "doomed", "downloads", "draining",
-        "drains_at", "factories", "failures", "feeding", "files", "hosts", "libraries", "minitasks", "news_at", "now",
+        "_assignments", "_cancelled", "_counter", "_out", "_records", "_results", "appointments", "asked_journal",
+        "awaited", "brought_paths", "categories", "clients", "clients_left", "clients_seen", "closed_hosts",
+        "collecting", "copies", "dispatches_from", "doomed", "downloads", "draining", "drains_at", "factories",
+        "failures", "feeding", "files", "forgotten_tasks", "hosts", "libraries", "minitasks", "news_at", "now",
         "placement", "prefetches", "ranks", "record", "remaking", "settings", "stopping", "strange", "tasks",
         "transfers", "unrated", "worker_of", "workers",
     )  # fmt: skip
@@ -59,6 +60,10 @@ class State:
         self.worker_of: dict[PeerKey, WorkerRecord] = {}
         self.hosts: dict[HostId, dict[WorkerId, None]] = {}  # the workers of each
         self.factories: dict[PeerKey, FactoryRecord] = {}
+        self.awaited: dict[WorkerId, AwaitedWorker] = {}  # since the manager was restarted
+        self.dispatches_from = 0.0  # Until then, after a restart, those who may run something already come back.
+        self.asked_journal: dict[PeerKey, int] | None = None  # what had been said when it was asked what is written
+        self.forgotten_tasks: Numbers | None = None  # before that, so that none is taken in again
         self.tasks = TaskTable()
         self.files = FileTable()
         self.libraries: dict[FileId, LibraryRecord] = {}  # those removed, too, while their client is there
@@ -83,6 +88,7 @@ class State:
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
         self.clients_seen = 0
+        self.clients_left: set[int] = set()  # indexes of those
         self.remaking = 0  # depth of the chain of producers that is being started again
         self.strange = 0  # messages that were well formed and made no sense from that peer
         self._counter = 0
@@ -157,6 +163,10 @@ class State:
         if record.client in self.clients:
             self._results.setdefault(record.client, []).append(result)
 
+    def tell_again(self, client: PeerKey, result: TaskResult) -> None:
+        """As `result`, of a task that may have been forgotten since."""
+        self._results.setdefault(client, []).append(result)
+
     def take_actions(self) -> list[Action]:
         """End the step."""
         out: list[Action] = []
@@ -183,6 +193,10 @@ class State:
             self._cancelled = {}
         if self._results:
             for client, results in self._results.items():
+                record = self.clients.get(client)
+                if record is not None and record.owed is not None:
+                    record.owed.update((result.task_id, result) for result in results)
+                    continue
                 for parts in _parted(results, _result_bytes):
                     out.append(actions.Send(client, TasksEnded(parts)))
             self._results = {}

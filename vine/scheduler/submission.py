@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import check_object, object_id
 from vine.errors import MalformedMessage
-from vine.names import MANAGER, FileId, TaskId, client_index_of
+from vine.names import MANAGER, NUMBER_BITS, FileId, TaskId, client_index_of
 from vine.scheduler import (
     appointments,
     broadcasting,
@@ -27,13 +27,24 @@ from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.categories import Category, CategoryKey
 from vine.scheduler.files import FileRecord, is_output_only
 from vine.scheduler.peers import ClientRecord
-from vine.scheduler.records import CategorySet, FileDeclared, ObjectBound, TaskAccepted
+from vine.scheduler.records import (
+    CancelAsked,
+    CategorySet,
+    ClientLeft,
+    FileDeclared,
+    FilesForgotten,
+    ObjectBound,
+    ResultsForgotten,
+    TaskAccepted,
+)
 from vine.scheduler.tasks import TaskRecord, TaskState, share_what_is_alike
 from vine.wire.messages import FileBound, FileUnreadable
 from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskKind, TaskSpec
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
+
+Number = TypeVar("Number", TaskId, FileId)
 
 
 def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
@@ -100,7 +111,7 @@ def bind(state: State, client: ClientRecord, message: FileBound) -> None:
     if MANAGER not in known.holders and known.data is None:
         keeping.manager_has(state, known)
         state.do(Serve(message.object_id, message.manifest, message.path, message.signature))
-    state.record(ObjectBound(record.file_id, message.object_id, message.manifest))
+    state.record(ObjectBound(record.file_id, message.object_id, message.manifest, signature=message.signature))
     existence.file_exists(state, record)
 
 
@@ -123,6 +134,8 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     if client_index_of(spec.task_id) != client.index or spec.task_id in state.tasks.by_id:
         state.strange += 1
         return
+    if state.forgotten_tasks is not None and spec.task_id in state.forgotten_tasks:
+        return  # It was taken in, and had ended, before the manager was restarted.
     record = accept(state, client, spec)
     trouble = _trouble(state, record)
     for mount in spec.outputs:
@@ -228,6 +241,8 @@ def cancel(state: State, client: ClientRecord, task_id: TaskId, unless_running: 
         return
     if unless_running and record.state in (TaskState.RUNNING, TaskState.COLLECTING):
         return
+    if record.attempt is not None:
+        state.record(CancelAsked(task_id))
     stop(state, record)
 
 
@@ -252,7 +267,18 @@ def set_category(state: State, client: ClientRecord, spec: CategorySpec) -> None
     state.record(CategorySet(client.index, spec))
 
 
-def forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
+def forget_files(state: State, client: ClientRecord, file_ids: tuple[FileId, ...]) -> None:
+    state.record(FilesForgotten(_own(client, file_ids)))
+    for file_id in file_ids:
+        _forget_file(state, client, file_id)
+
+
+def _own(client: ClientRecord, numbers: tuple[Number, ...]) -> tuple[Number, ...]:
+    index = client.index
+    return tuple([number for number in numbers if number >> NUMBER_BITS == index])  # Each result is forgotten once.
+
+
+def _forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
     record = own_file(state, client, file_id)
     if record is not None:
         record.forgotten = True
@@ -266,16 +292,20 @@ def keep_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
         record.keep_result = True
 
 
-def forget_result(state: State, client: ClientRecord, task_id: TaskId) -> None:
-    record = state.tasks.by_id.get(task_id)
-    if record is not None and record.client == client.peer:
-        record.result_forgotten = True
-        upkeep.forget_if_unneeded(state, record)
+def forget_results(state: State, client: ClientRecord, task_ids: tuple[TaskId, ...]) -> None:
+    state.record(ResultsForgotten(_own(client, task_ids)))
+    for task_id in task_ids:
+        record = state.tasks.by_id.get(task_id)
+        if record is not None and record.client == client.peer:
+            record.result_forgotten = True
+            upkeep.forget_if_unneeded(state, record)
 
 
 def client_left(state: State, peer: PeerKey) -> None:
     """Its tasks end, its results and files are dropped, except files of cache level `worker` on workers."""
     client = state.clients.pop(peer)
+    state.clients_left.add(client.index)
+    state.record(ClientLeft(client.index))
     for key in [key for key in state.categories if key.client_index == client.index]:
         del state.categories[key]
     for task_id in sorted(client.tasks):

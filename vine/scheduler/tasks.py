@@ -141,13 +141,21 @@ class TaskRecord(msgspec.Struct, gc=False, eq=False):
         """How often workers have given it back without having run it."""
         return self.misplacements + self.crowded_out
 
+    @property
+    def is_forsaken(self) -> bool:
+        """Whether workers have given it back more often than it allows."""
+        most = None if self.spec.policy is None else self.spec.policy.forsaken_max
+        return most is not None and self.given_back > most
+
     def take_maximum(self) -> None:
         """Its next attempt is given the most that its category allows."""
         self.at_maximum = True
         self.shape = shape_key(self.spec) + AT_MOST
 
 
-NOT_BEFORE = TaskId(-(1 << 64))  # How `TaskRecord.unmet` names a task's start time: no task or file is called so.
+# How `TaskRecord.unmet` names what is neither a task nor a file: no task or file is called so.
+NOT_BEFORE = TaskId(-(1 << 64))  # its start time
+HELD_BACK = TaskId(-(1 << 66))  # the return of the worker that had it when the manager was restarted
 
 
 def added(items: Set[Item], item: Item) -> Set[Item]:

@@ -116,7 +116,7 @@ def unbind(state: State, file: FileRecord) -> None:
     if known is not None:
         drop_object(state, known, keep_on_workers=known.cache in _OUTLIVING)
         if path is not None and file.spec.kind is FileKind.BUFFER and path.startswith(f"{state.settings.staging_dir}/"):
-            state.do(actions.RemoveFile(path))  # The client has written it there for us.
+            state.do(actions.RemoveFile(path, when_written=True))  # The client has written it there for us.
 
 
 def drop_object(state: State, known: ObjectRecord, keep_on_workers: bool = False) -> None:
@@ -203,5 +203,5 @@ def drop_value(state: State, record: TaskRecord) -> None:
             state.do(actions.StopServing(known.object_id))
             recovery.replica_gone(state, known)
     if record.value_path is not None:
-        state.do(actions.RemoveFile(record.value_path))
+        state.do(actions.RemoveFile(record.value_path, when_written=True))
     record.value_object = record.value_path = None

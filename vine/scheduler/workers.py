@@ -73,6 +73,9 @@ class WorkerRecord:
     reserved: Reservation | None = None  # It is kept free for tasks of one shape.
     drains_for: str | None = None  # why it is to end when it has nothing left to do, if it is
     told_to_end: bool = False
+    ends_told: int = 0  # messages of its session that told ends ...
+    journaled: int = 0  # ... so many of which it knows to be in the journal
+    returning: bool = False  # It was admitted before, and is yet to say what it has.
     ends_at: float | None = None  # when its wall time is over
 
     def __post_init__(self) -> None:

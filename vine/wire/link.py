@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any
@@ -28,13 +28,24 @@ class Link:
 
     Wait on `sockets` until `deadline()`, then `receive`, act and `send`, `flush`, `check`. The hello is
     sent by the link itself, and again whenever the manager does not know the session any more: it
-    welcomes us anew then, and nothing of the old session is carried over.
+    welcomes us anew then. Of the old session only what is `kept` is carried over: what may not be in
+    the manager's journal yet is said again behind the hello.
     """
 
     def __init__(
-        self, context: Context, connection: Connection, incoming_union: Any, hello: Callable[[], Message], now: float
+        self,
+        context: Context,
+        connection: Connection,
+        incoming_union: Any,
+        hello: Callable[[], Message],
+        now: float,
+        lost_after_s: float | None = None,
     ) -> None:
+        """`lost_after_s` is how long the manager may be silent; None: as long as for clients."""
         self.connection = connection
+        self._lost_after_s = config.manager_lost_after_s if lost_after_s is None else lost_after_s
+        self._kept: deque[bytes | None] = deque()  # None stands for what is not to be said again
+        self._journaled = 0  # messages of this session that were kept, and are not any more
         self.malformed: Counter[str] = Counter()  # what was dropped, by what was wrong with it
         self.sessions_opened = 0
         self.welcomed = False  # the manager has said something to us
@@ -60,9 +71,24 @@ class Link:
 
     def send(self, message: Message) -> None:
         """Put a message behind those before; `flush` sends it. MalformedMessage if the manager would not admit it."""
+        self._send(message)
+
+    def send_kept(self, message: Message, again: bool = True) -> None:
+        """As `send`, and keep it until it is `journaled`; what is not to be said `again` is counted all the same."""
+        encoded = self._send(message)
+        self._kept.append(encoded if again else None)
+
+    def journaled(self, messages: int) -> None:
+        """The first so many messages that were kept in this session need not be said again."""
+        while self._journaled < messages and self._kept:
+            self._kept.popleft()
+            self._journaled += 1
+
+    def _send(self, message: Message) -> bytes:
         encoded = encode_one(message)
         self._outgoing.decode_one(encoded)
         self._outbox.add(encoded)
+        return encoded
 
     def receive(self, now: float) -> list[Message]:
         """What has arrived, in order, each message once."""
@@ -119,10 +145,10 @@ class Link:
                 f"no manager answered at {endpoint} within {config.connect_timeout_s:g} s: "
                 "check that it runs and that its address can be reached from here"
             )
-        if self._silent_s > config.manager_lost_after_s:
+        if self._silent_s > self._lost_after_s:
             raise ManagerLost(
-                f"the manager at {endpoint} has been silent for {config.manager_lost_after_s:g} s: "
-                "look at its log, and start the run again"
+                f"the manager at {endpoint} has been silent for {self._lost_after_s:g} s: look at its log, "
+                "and let the run go on with `vine-manager --run-dir` in time, or start it again"
             )
         if self._session.overflown:
             raise ManagerLost(
@@ -147,6 +173,11 @@ class Link:
         self._inbox = Inbox()
         self.sessions_opened += 1
         self.send(self._hello())
+        self._journaled = 0
+        self._kept = deque(encoded for encoded in self._kept if encoded is not None)
+        for encoded in self._kept:
+            if encoded is not None:
+                self._outbox.add(encoded)
 
     def _take(self, frames: list[bytes], now: float) -> list[Message]:
         header = unpack_header(frames[0])

@@ -31,6 +31,7 @@ from vine.wire.parts import (
     TaskResult,
     TaskSpec,
     Text,
+    Token,
     WorkDemand,
 )
 
@@ -43,11 +44,18 @@ class Message(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ClientHello(Message, frozen=True, tag="client-hello"):
-    """Client to manager: I am here; `host_id` tells whether my paths are yours."""
+    """Client to manager: I am here; `host_id` tells whether my paths are yours.
+
+    Who was admitted before names the `index` that it got then and the manager's `epoch`; the `key`, which nobody
+    else knows, proves it.
+    """
 
     client_id: Annotated[ClientId, NAMED]
     host_id: Annotated[HostId, NAMED]
     python: Name
+    key: Token | None = None  # None: I shall not come back
+    index: Count | None = None
+    epoch: Count = 0
 
 
 class DeclareFiles(Message, frozen=True, tag="declare-files"):
@@ -177,6 +185,12 @@ class RemoveLibrary(Message, frozen=True, tag="remove-library"):
     file_id: FileNumber
 
 
+class TasksAwaited(Message, frozen=True, tag="tasks-awaited"):
+    """Client to manager: I am back, and these are all that I wait for; tell me again those that have ended."""
+
+    task_ids: tuple[TaskNumber, ...]
+
+
 class ClientBye(Message, frozen=True, tag="client-bye"):
     """Client to manager: I leave; what I declared and submitted ends with me."""
 
@@ -201,6 +215,7 @@ FromClient = (
     | AwaitWorkers
     | InstallLibrary
     | RemoveLibrary
+    | TasksAwaited
     | ClientBye
 )
 
@@ -222,6 +237,15 @@ class TasksEnded(Message, frozen=True, tag="tasks-ended"):
     """Manager to client: these tasks have their committed results."""
 
     results: tuple[TaskResult, ...]
+
+
+class Journaled(Message, frozen=True, tag="journaled"):
+    """Manager to client: of what you have said since your hello the first so many messages are in the journal.
+
+    Should I be started again you need not say them once more.
+    """
+
+    messages: Count
 
 
 class FileBrought(Message, frozen=True, tag="file-brought"):
@@ -265,7 +289,7 @@ class Refused(Message, frozen=True, tag="refused"):
     message: Text
 
 
-ToClient = ClientWelcome | TasksEnded | FileBrought | FileSpread | ResultBrought | RunState | Refused
+ToClient = ClientWelcome | TasksEnded | Journaled | FileBrought | FileSpread | ResultBrought | RunState | Refused
 
 # --- factory -------------------------------------------------------------------------------------
 

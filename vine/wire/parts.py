@@ -343,6 +343,13 @@ class AttemptResult(Part, frozen=True):
     measured: Measured | None = None
 
 
+class BegunAttempt(Part, frozen=True):
+    """An attempt whose body has begun, and perhaps ended, on a worker that comes back."""
+
+    attempt: AttemptId
+    task_id: TaskNumber
+
+
 class FetchFault(enum.Enum):
     """Why a transfer ended without its object."""
 

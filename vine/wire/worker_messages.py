@@ -14,6 +14,7 @@ from vine.wire.parts import (
     Amount,
     Assignment,
     AttemptResult,
+    BegunAttempt,
     CacheLevel,
     Count,
     DownloadFault,
@@ -51,6 +52,20 @@ class WorkerHello(Message, frozen=True, tag="worker-hello"):
     log_path: Text = ""
     wall_time_s: Seconds | None = None  # that I was given, from my start ...
     time_left_s: Seconds | None = None  # ... and what is left of it
+    epoch: Count = 0  # of the manager that has admitted me last: `WorkerReturned` will tell what I have of it
+
+
+class WorkerReturned(Message, frozen=True, tag="worker-returned"):
+    """Worker to manager: I was admitted before, and have kept these. Stop those attempts that are not yours.
+
+    They have begun; of those that have ended since, the ends follow. If you do not know what these have `made`, you
+    will then.
+    """
+
+    attempts: tuple[BegunAttempt, ...]
+    object_ids: tuple[Hash, ...] = ()
+    forever: tuple[Hash, ...] = ()
+    made: tuple[Hash, ...] = ()
 
 
 class TasksStarted(Message, frozen=True, tag="tasks-started"):
@@ -165,6 +180,7 @@ class WorkerBye(Message, frozen=True, tag="worker-bye"):
 
 FromWorker = (
     WorkerHello
+    | WorkerReturned
     | TasksStarted
     | AttemptsEnded
     | OutputGrown
@@ -196,6 +212,15 @@ class RunAttempts(Message, frozen=True, tag="run-attempts"):
     """Manager to worker: these attempts are yours, in this order."""
 
     assignments: tuple[Assignment, ...]
+
+
+class EndsJournaled(Message, frozen=True, tag="ends-journaled"):
+    """Manager to worker: of your `AttemptsEnded` since you joined, or came back, the first so many are in the journal.
+
+    Should I be started again you need not say them once more.
+    """
+
+    messages: Count
 
 
 class CancelAttempts(Message, frozen=True, tag="cancel-attempts"):
@@ -297,6 +322,7 @@ class EndWorker(Message, frozen=True, tag="end-worker"):
 ToWorker = (
     WorkerWelcome
     | RunAttempts
+    | EndsJournaled
     | CancelAttempts
     | StoreObjects
     | FetchObject

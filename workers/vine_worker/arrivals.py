@@ -58,6 +58,11 @@ class Arrivals:
             self._board.send(ObjectsHeld(tuple(sorted(held)), tuple(sorted(held & self._forever))))
 
     @property
+    def forever(self) -> set[ObjectId]:
+        """What outlives the worker, here or on its way."""
+        return self._forever
+
+    @property
     def downloading(self) -> bool:
         """Whether it does so for all: nobody else has begun."""
         return bool(self._downloads)

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from vine import config
-from vine.names import AttemptId, ObjectId
+from vine.names import AttemptId, ObjectId, TaskId
 from vine.wire.parts import AttemptResult, Outcome, Resources
 from vine.wire.worker_messages import FromWorker, ObjectsEvicted
 from vine_worker import actions as act
@@ -34,6 +34,7 @@ class Board:
         self.kills: list[tuple[float, int, Kill]] = []
         self.started: list[AttemptId] = []  # not told yet
         self.results: list[AttemptResult] = []  # not told yet
+        self.task_of: dict[AttemptId, TaskId] = {}  # of ended attempts, until the manager's journal has their ends
         self.under_check: Counter[ObjectId] = Counter()  # inputs of ended attempts that may have been altered
         self.unpinned: list[ObjectId] = []  # what ended attempts and unpackings have needed; not told yet
         self.use_due_s = math.inf  # when what runs is measured next
@@ -115,6 +116,7 @@ class Board:
         self.unpinned += attempt.needs
         self.remove(self.inventory.release(attempt.attempt_id, attempt.needs))
         self.results.append(result_of(attempt, collected, self.now))
+        self.task_of[attempt.attempt_id] = attempt.assignment.task_id
         self.idle_since_s = self.now
 
     def kill(self, kill: Kill, force: Kill, at_once: bool) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, get_args
 
 import msgspec
 
@@ -15,12 +15,12 @@ from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources
 from vine.wire.worker_messages import (
     AbandonDownload,
     AbandonFetch,
-    AttemptsEnded,
     CancelAttempts,
     ChangeSources,
     DownloadEnded,
     DownloadUrl,
     DropObjects,
+    EndsJournaled,
     EndWorker,
     FetchEnded,
     FetchObject,
@@ -35,6 +35,7 @@ from vine.wire.worker_messages import (
     WorkerWelcome,
 )
 from vine_worker import actions as act
+from vine_worker import returning
 from vine_worker.arrivals import Arrivals
 from vine_worker.attempts import AT_ONCE, Attempt, State, needed_objects
 from vine_worker.board import Board, Kill, limit_of
@@ -42,8 +43,11 @@ from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.functions.libraries import LoadedLibraries
 from vine_worker.resources import NOTHING, Grant, parts
+from vine_worker.returning import Ends
 from vine_worker.successors import Successors
 from vine_worker.watching import Watching
+
+_FROM_MANAGER = frozenset(get_args(ToWorker))
 
 Event: TypeAlias = ToWorker | act.LocalEvent | FetchEnded | SourceSlow | DownloadEnded
 
@@ -72,11 +76,13 @@ class WorkerCore:
         self._successors = Successors(board)
         self.attempts = board.attempts
         self.pool = dispatch.pool
-        self._epoch = 0
+        self.epoch = 0  # of the manager that has admitted this worker last
+        self._fenced = False  # What speaks now is a manager that has been replaced.
+        self._ends = Ends(board.task_of)
         self._news_since_s: float | None = None  # when it was seen first that `flush` has something to say
         self._on: dict[type[Any], Callable[[Any], None]] = {
-            WorkerWelcome: self._on_welcome,
             RunAttempts: self._on_run,
+            EndsJournaled: self._ends.journaled,
             CancelAttempts: self._on_cancel,
             StoreObjects: arrivals.store,
             FetchObject: arrivals.fetch,
@@ -127,7 +133,10 @@ class WorkerCore:
     def handle(self, event: Event, now: float) -> list[act.Action]:
         """Takes in a message of the manager or a local event, and what its node and its downloads report."""
         self._board.now = now
-        self._on[type(event)](event)
+        if isinstance(event, WorkerWelcome):
+            self._on_welcome(event)
+        elif not (self._fenced and type(event) in _FROM_MANAGER):
+            self._on[type(event)](event)
         return self._take_actions()
 
     def tick(self, now: float) -> list[act.Action]:
@@ -179,7 +188,7 @@ class WorkerCore:
         started = tuple(attempt_id for attempt_id in board.started if attempt_id in self.attempts)
         if started:
             news.append(act.Send(TasksStarted(started)))
-        news += (act.Send(AttemptsEnded(batch)) for batch in batches(board.results))
+        news += (act.Send(self._ends.tell(batch, size)) for batch, size in batches(board.results))
         board.started, board.results = [], []
         return news
 
@@ -205,22 +214,17 @@ class WorkerCore:
     # --- the manager's messages ---
 
     def _on_welcome(self, message: WorkerWelcome) -> None:
-        if message.epoch < self._epoch:
-            return  # A manager that has been replaced.
-        if self._epoch:
-            self._begin_anew()
-        self._epoch = message.epoch
+        self._fenced = message.epoch < self.epoch
+        if self._fenced:
+            return
+        is_first, self.epoch = not self.epoch, message.epoch
         self._board.actions.append(act.Admitted(message.source_key, message.transfers_max))
-        self._arrivals.announce()
-
-    def _begin_anew(self) -> None:
-        """Whoever welcomes us again knows nothing of what was ordered before: it has given us up, or is another one.
-
-        What is complete here is all that it can use.
-        """
-        for attempt in list(self.attempts.values()):
-            self._stop(attempt, Outcome.CANCELLED)
-        self._arrivals.stop_all()
+        if is_first:
+            self._arrivals.announce()
+        else:
+            returning.give_up_waiting(self._board)
+            self._arrivals.stop_all()
+            returning.tell(self._board, self._ends, self._arrivals.forever)
 
     def _on_run(self, message: RunAttempts) -> None:
         for assignment in message.assignments:
@@ -228,7 +232,7 @@ class WorkerCore:
                 self._accept(assignment)
 
     def _is_new(self, assignment: Assignment) -> bool:
-        return assignment.attempt.epoch >= self._epoch and assignment.attempt not in self.attempts
+        return assignment.attempt.epoch >= self.epoch and assignment.attempt not in self.attempts
 
     def _accept(self, assignment: Assignment) -> None:
         board = self._board
@@ -381,8 +385,11 @@ class WorkerCore:
         self._successors.check()
 
 
-def batches(results: list[AttemptResult]) -> Iterator[tuple[AttemptResult, ...]]:
-    """Results in messages that stay near the batch size: one may carry a value and two outputs of a megabyte."""
+def batches(results: list[AttemptResult]) -> Iterator[tuple[tuple[AttemptResult, ...], int]]:
+    """Results in messages that stay near the batch size, and how many bytes each is beside what all take.
+
+    One result may carry a value and two outputs of a megabyte.
+    """
     batch: list[AttemptResult] = []
     size = 0
     for result in results:
@@ -391,7 +398,7 @@ def batches(results: list[AttemptResult]) -> Iterator[tuple[AttemptResult, ...]]
         if result.value_manifest is not None or result.outputs:
             size += len(msgspec.msgpack.encode(result))
         if size >= config.batch_bytes_target:
-            yield tuple(batch)
+            yield tuple(batch), size
             batch, size = [], 0
     if batch:
-        yield tuple(batch)
+        yield tuple(batch), size

@@ -158,7 +158,7 @@ class Worker:
             curve=connection.data_encryption,
         )
         self._closers.append(self._node.close)
-        self._link = Link(self._context, connection, ToWorker, self._hello, time.monotonic())
+        self._link = Link(self._context, connection, ToWorker, self._hello, time.monotonic(), config.lease_s)
         self._closers.append(lambda: self._link.close(config.stop_grace_s))
 
     def _hello(self) -> WorkerHello:
@@ -176,6 +176,7 @@ class Worker:
             log_path=str(self._places.log),
             wall_time_s=settings.wall_time_s,
             time_left_s=None if ends_s is None else max(0.0, ends_s - time.monotonic()),
+            epoch=self.core.epoch,
         )
 
     # --- the loop ---

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from vine.manager.batch import Batch
 from vine.manager.journal import begin_epoch
-from vine.manager.replay import ReplayedRun, ReplayedTask, read_run
+from vine.manager.replay import read_run
 from vine.names import AttemptId, RunId, TaskId
 from vine.scheduler.records import FileDeclared, Record, TaskAccepted
+from vine.scheduler.replayed import ReplayedRun, ReplayedTask
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskRecord, TaskState
 
@@ -73,7 +74,7 @@ class MemoryJournal:
         for task_id, record in state.tasks.by_id.items():
             assert task_id in replayed.tasks, f"task {task_id} was accepted, and the journal does not know it"
             _compare_task(record, replayed.tasks[task_id])
-        owed = [t for t, task in replayed.tasks.items() if task.outcome is None and ("task", t) in self._named]
+        owed = [t for t, task in replayed.tasks.items() if task.result is None and ("task", t) in self._named]
         forgotten = [task_id for task_id in owed if task_id not in state.tasks.by_id]
         assert not forgotten, f"the journal owes results of {forgotten}, and the manager does not know them"
         for file_id, file in state.files.by_id.items():
@@ -94,13 +95,15 @@ class MemoryJournal:
 def _compare_task(record: TaskRecord, replayed: ReplayedTask) -> None:
     name = f"task {record.task_id}"
     assert replayed.spec == record.spec, f"{name}: the journal has another task"
-    assert replayed.outcome == record.outcome, f"{name}: {record.outcome}, and the journal says {replayed.outcome}"
-    if record.outcome is not None:
-        assert replayed.message == record.message, f"{name}: the journal has another message"
+    told = replayed.result
+    assert (told and told.outcome) == record.outcome, f"{name}: {record.outcome}, and the journal says {told}"
+    if told is not None:
+        assert told.message == record.message, f"{name}: the journal has another message"
         if record.value is not None:
-            assert replayed.value == record.value, f"{name}: the journal has another value"
+            assert told.value == record.value, f"{name}: the journal has another value"
     else:
         assert replayed.state in _TOLD[record.state], f"{name} is {record.state}, and {replayed.state} in the journal"
     attempt = record.attempt
     running = () if attempt is None or attempt.result is not None else ((attempt.attempt_id, attempt.worker),)
-    assert set(running) == set(replayed.attempts), f"{name} has {running}, and in the journal {replayed.attempts}"
+    written = {(open_attempt.attempt_id, open_attempt.worker_id) for open_attempt in replayed.attempts}
+    assert set(running) == written, f"{name} has {running}, and in the journal {written}"

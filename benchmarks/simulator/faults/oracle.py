@@ -20,7 +20,7 @@ from vine.scheduler.records import (
     TaskWaits,
 )
 from vine.scheduler.state import State
-from vine.wire.parts import Outcome
+from vine.wire.parts import Outcome, TaskResult
 
 FULL_EVERY = 100
 _ITS_OWN = frozenset({Outcome.EXCEPTION, Outcome.KILLED, Outcome.EXIT_CODE})  # failures that retries are for
@@ -63,9 +63,9 @@ class Ledger:
             case AttemptEnded(attempt):
                 self._started.discard(attempt)
                 return self._attempt_ended(record)
-            case TaskEnded(task_id):
-                self._task_ended(record)
-                return task_id
+            case TaskEnded(result):
+                self._task_ended(result)
+                return result.task_id
         return None
 
     def _running(self, task_id: TaskId) -> AttemptId | None:
@@ -93,14 +93,14 @@ class Ledger:
             assert self._failures[task_id] <= allowed, f"task {task_id} was to fail {allowed} times at most"
         return task_id
 
-    def _task_ended(self, record: TaskEnded) -> None:
-        task_id = record.task_id
+    def _task_ended(self, result: TaskResult) -> None:
+        task_id = result.task_id
         assert task_id not in self.ended, f"the result of task {task_id} was committed twice"
         assert self._running(task_id) is None, f"task {task_id} has ended, and its attempt has not"
-        if record.outcome is Outcome.SUCCESS and record.value is not None:
-            told, last = record.value.decode(), f"{task_id} {self._last.get(task_id)}"
+        if result.outcome is Outcome.SUCCESS and result.value is not None:
+            told, last = result.value.decode(), f"{task_id} {self._last.get(task_id)}"
             assert told == last, f"the result of '{told}' was committed as that of '{last}'"
-        self.ended[task_id] = record.outcome
+        self.ended[task_id] = result.outcome
 
 
 class Oracle:

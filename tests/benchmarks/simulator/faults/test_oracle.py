@@ -15,7 +15,7 @@ from vine.scheduler.records import (
     TaskEnded,
     TaskReady,
 )
-from vine.wire.parts import Outcome, TaskKind, TaskSpec
+from vine.wire.parts import Outcome, TaskKind, TaskResult, TaskSpec
 
 T = TaskId(1)
 FIRST, SECOND = AttemptId(1, 1), AttemptId(1, 2)
@@ -31,7 +31,7 @@ def ended(attempt: AttemptId, outcome: Outcome = Outcome.SUCCESS) -> AttemptEnde
 
 
 def committed(value: bytes) -> TaskEnded:
-    return TaskEnded(T, Outcome.SUCCESS, value=value)
+    return TaskEnded(TaskResult(T, Outcome.SUCCESS, value=value))
 
 
 STORIES: dict[str, list[Record]] = {

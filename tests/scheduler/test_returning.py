@@ -1,0 +1,220 @@
+from __future__ import annotations
+
+import dataclasses
+
+import msgspec
+
+from tests.scheduler.restarting import Kept, RestartingWorld
+from vine import config
+from vine.names import TaskId, WorkerId
+from vine.scheduler.tasks import TaskState
+from vine.wire import messages as m
+from vine.wire import worker_messages as w
+from vine.wire.parts import Outcome, Request
+
+
+def running(world: RestartingWorld, **fields: object) -> TaskId:
+    """A task whose body has begun."""
+    task = world.submit(**fields)  # type: ignore[arg-type]
+    while world.state_of(task) != "running":
+        world.happen(world.possible_events()[0])
+    return task
+
+
+def test_a_task_is_not_sent_out_again_before_its_worker_has_returned() -> None:
+    world = RestartingWorld(workers=1)
+    task = running(world)
+    world.crash()
+    other = world.join()
+    assert world.state_of(task) == "waiting" and not other.assigned
+    assert "to come back" in world.core.why(task, world.now)
+
+
+def test_what_a_worker_still_runs_is_its_tasks_own_again() -> None:
+    world = RestartingWorld(workers=1)
+    task = running(world)
+    world.crash()
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS and world.runs[task] == 1
+    assert world.results[task].attempts == 1
+
+
+def test_an_end_that_was_not_written_down_is_told_again_and_its_body_does_not_run_again() -> None:
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    task = world.submit(outputs=(world.temp(),))
+    world.commit()
+    world.settle()
+    world.crash(unwritten=world._steps)
+    world.settle()
+    assert world.runs[task] == 1 and world.results[task].outcome is Outcome.SUCCESS
+
+
+def test_a_worker_that_comes_back_without_the_attempt_lets_the_task_run_anywhere() -> None:
+    world = RestartingWorld(workers=1)
+    task = world.submit()
+    (worker,) = world.workers.values()
+    assert worker.assigned, "it has not begun"
+    world.crash()
+    world.worker_returns(worker)
+    assert world.state_of(task) == "staged"
+    record = world.core.state.tasks.by_id[task]
+    assert (record.attempts, record.losses) == (2, 0)
+
+
+def test_a_worker_that_does_not_come_back_within_its_lease_is_lost_and_the_task_goes_elsewhere() -> None:
+    world = RestartingWorld(workers=1, lease_s=30.0)
+    task = running(world)
+    world.crash()
+    world.workers.clear()
+    world.away.clear()
+    other = world.join()
+    world.pass_time(29)
+    assert not other.assigned
+    world.pass_time(1)
+    assert other.assigned and world.core.state.tasks.by_id[task].losses == 1
+
+
+def test_a_worker_of_the_same_name_that_was_started_anew_has_nothing_of_the_earlier_one() -> None:
+    world = RestartingWorld(workers=0)
+    first = world.join("w")
+    task = running(world)
+    world.crash()
+    world.away.clear()
+    again = world.join("w")
+    assert again is not first and again.assigned
+    assert world.core.state.tasks.by_id[task].losses == 1
+
+
+def test_attempts_that_are_nobodys_any_more_are_stopped() -> None:
+    world = RestartingWorld(workers=1)
+    task = running(world)
+    world.crash()
+    world.say(m.CancelTasks((task,)))
+    (worker,) = world.workers.values()
+    (attempt,) = worker.running
+    world.worker_returns(worker)
+    assert w.CancelAttempts((attempt,)) in worker.received
+    assert world.results[task].outcome is Outcome.CANCELLED
+
+
+def test_an_object_is_not_made_again_while_its_maker_may_bring_it_back() -> None:
+    world = RestartingWorld(workers=1)
+    temp = world.temp()
+    producer = world.submit(outputs=(temp,))
+    world.settle()
+    world.crash()
+    consumer = world.submit((temp,))
+    world.join()
+    assert world.state_of(producer) == "done"
+    assert "may have, to come back" in world.core.why(consumer, world.now)
+    world.settle()
+    assert consumer in world.results and world.runs[producer] == 1
+
+
+def test_an_object_whose_maker_is_gone_is_made_again() -> None:
+    world = RestartingWorld(workers=1, lease_s=30.0)
+    temp = world.temp()
+    producer = world.submit(outputs=(temp,))
+    world.settle()
+    world.crash()
+    consumer = world.submit((temp,))
+    world.workers.clear()
+    world.away.clear()
+    world.join()
+    world.pass_time(30)
+    world.settle()
+    assert consumer in world.results and world.runs[producer] == 2
+
+
+def test_results_that_a_client_has_not_had_are_told_when_it_comes_back_and_no_others() -> None:
+    world = RestartingWorld(workers=1)
+    known = world.submit()
+    world.settle()
+    world.commit()
+    lacking = running(world)
+    world.crash()
+    (worker,) = world.workers.values()
+    world.worker_returns(worker)
+    world.happen(("end", worker, next(iter(worker.running))))
+    assert lacking not in world.results, "its client is away"
+    before = len(world.sent(m.TasksEnded))
+    world.client_returns()
+    told = [action.message.results for action in world.sent(m.TasksEnded)[before:]]  # type: ignore[union-attr]
+    assert [[result.task_id for result in results] for results in told] == [[lacking]]
+    assert known in world.results
+
+
+def test_nothing_is_given_out_before_those_are_back_who_may_run_it_already_or_their_grace_is_over() -> None:
+    world = RestartingWorld(workers=2)
+    world.crash()
+    task = world.submit()
+    world.worker_returns(next(iter(world.away.values())))
+    assert world.state_of(task) == "ready"
+    world.pass_time(config.return_grace_s)
+    assert world.state_of(task) == "staged"
+
+
+def test_a_task_that_only_an_awaited_worker_fits_is_waited_with() -> None:
+    world = RestartingWorld(lease_s=30.0, no_fit_grace_s=1.0)
+    world.join("large", cores=4)
+    world.join("small", cores=1)
+    world.crash()
+    task = world.submit(request=Request(cores=4))
+    world.worker_returns(world.workers[WorkerId("small")])
+    world.pass_time(5)
+    world.pass_time(5)
+    assert world.state_of(task) == "ready"
+    world.lose("large")
+    world.pass_time(30)
+    world.pass_time(5)
+    assert world.results[task].outcome is Outcome.NO_WORKER_FITS
+
+
+def test_an_end_that_is_told_before_a_worker_has_said_what_it_has_does_not_count() -> None:
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    running(world)
+    (worker,) = world.workers.values()
+    world.crash()
+    (attempt,) = worker.running
+    world.happen(("end", worker, attempt))
+    hello = msgspec.structs.replace(world._hellos[worker.worker_id], epoch=1)
+    world.step(world.core.handle(worker.peer, hello, world.now))
+    (message,) = world._told[worker.worker_id].again()
+    world.step(world.core.handle(worker.peer, message, world.now))
+    assert not world.sent(w.DropObjects), "what the end has made was taken for nobody's"
+
+
+def test_of_a_task_that_was_lost_with_the_end_of_the_journal_its_client_is_told() -> None:
+    world = RestartingWorld()
+    world.commit()
+    task = world.submit()
+    world._said = Kept()  # It was told that this is written, which the machine has forgotten.
+    world.settings = dataclasses.replace(world.settings, lossy=True)
+    world.crash(unwritten=1)
+    world.client_returns()
+    assert "submit it again" in world.results[task].message
+
+
+def test_a_client_that_does_not_come_back_within_its_lease_is_given_up_with_its_tasks() -> None:
+    world = RestartingWorld(workers=0, lease_s=30.0)
+    world.submit()
+    world.crash()
+    world.now += 31
+    world.step(world.core.tick(world.now))
+    assert not world.core.state.clients
+    assert world.core.state.tasks.counts[TaskState.CANCELLED] == 1
+
+
+def test_a_worker_gets_nothing_to_do_before_it_has_said_what_it_has() -> None:
+    world = RestartingWorld(workers=1)
+    world.crash()
+    world.submit()
+    (worker,) = world.workers.values()
+    hello = msgspec.structs.replace(world._hellos[worker.worker_id], epoch=1)
+    world.step(world.core.handle(worker.peer, hello, world.now))
+    world.pass_time(config.return_grace_s)
+    assert not worker.assigned
+    world.step(world.core.handle(worker.peer, w.WorkerReturned(()), world.now))
+    assert worker.assigned
