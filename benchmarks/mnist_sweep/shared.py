@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+
+from packaging.requirements import Requirement
 
 from benchmarks.mnist_sweep import environment
 from benchmarks.mnist_sweep.packing import Packages
@@ -47,8 +48,12 @@ def prepare(folder: Path, packages: Packages) -> Shared:
 def own_requirements() -> list[str]:
     """What vine needs to run, in the versions that it runs on here."""
     declared = importlib.metadata.requires("vine-runtime") or ()
-    names = [re.split(r"[^\w.-]", text)[0] for text in declared if "extra ==" not in text]
-    return [f"{name}=={importlib.metadata.version(name)}" for name in names]
+    needed = [requirement for requirement in map(Requirement, declared) if _is_for_here(requirement)]
+    return [f"{each.name}=={importlib.metadata.version(each.name)}" for each in needed]
+
+
+def _is_for_here(requirement: Requirement) -> bool:
+    return requirement.marker is None or requirement.marker.evaluate({"extra": ""})
 
 
 def _install_ourselves(shared: Shared) -> None:

@@ -68,6 +68,18 @@ def test_hosts_whose_call_is_long_are_overdue_only_while_others_wait_for_them() 
     assert list(pool.overdue(config.calls_ahead_s)) == [waiting]
 
 
+def test_who_is_due_by_the_deadline_is_overdue_at_it_however_times_are_rounded() -> None:
+    # given a host whose call began at a time at which the sum and the difference are rounded to different sides
+    pool = HostPool(1)
+    host = busy(pool, 1, 2)
+    host.started_s = 617.447461667
+    deadline = pool.next_deadline()
+    assert deadline is not None and deadline - host.started_s < config.calls_ahead_s
+    # then at that deadline its waiting calls are asked back, and no more are handed to it
+    assert list(pool.overdue(deadline)) == [host]
+    assert pool.to_hand_ahead(None, False, ONE, 10, now=deadline) is None
+
+
 def test_hosts_of_an_environment_are_found_and_given_no_calls_any_more() -> None:
     pool = HostPool(2)
     host = idle(pool, PACKED)

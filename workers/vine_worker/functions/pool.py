@@ -118,7 +118,7 @@ class HostPool:
                 and host.kind.environment == environment
                 and host.kind.forks == forks
                 and host.kind.library == library
-                and now - host.started_s < config.calls_ahead_s
+                and now < _overdue_at(host)
                 and (chosen is None or len(host.calls) < len(chosen.calls))
             ):
                 chosen = host
@@ -132,25 +132,21 @@ class HostPool:
     def overdue(self, now: float) -> Iterator[HostRecord]:
         """Hosts whose running call keeps others waiting that expected to be short."""
         for host in self.hosts.values():
-            if len(host.calls) > 1 and not host.recalled and now - host.started_s >= config.calls_ahead_s:
+            if len(host.calls) > 1 and not host.recalled and now >= _overdue_at(host):
                 yield host
 
     def stuck(self, now: float) -> list[HostRecord]:
         """Hosts whose interpreter does not come up."""
-        return [
-            host
-            for host in self.hosts.values()
-            if not host.ready and not host.ending and now - host.born_s >= _start_max_s(host)
-        ]
+        return [host for host in self.hosts.values() if not host.ready and not host.ending and now >= _stuck_at(host)]
 
     def next_deadline(self) -> float | None:
         """When a host is overdue or stuck, if nothing comes before."""
         times = []
         for host in self.hosts.values():
             if len(host.calls) > 1 and not host.recalled:
-                times.append(host.started_s + config.calls_ahead_s)
+                times.append(_overdue_at(host))
             if not host.ready and not host.ending:
-                times.append(host.born_s + _start_max_s(host))
+                times.append(_stuck_at(host))
         return min(times, default=None)
 
     def check(self) -> None:
@@ -160,6 +156,13 @@ class HostPool:
             assert (host.grant is not None) == bool(host.calls), "a host holds resources exactly while it has calls"
 
 
-def _start_max_s(host: HostRecord) -> float:
-    """How long it may take to come up."""
-    return config.host_start_max_s if host.kind.library is None else config.library_start_max_s
+def _overdue_at(host: HostRecord) -> float:
+    """When its running call turns out to be long. (Times are compared as the deadline is told: sums and differences
+    are rounded to different sides, and what is due but not yet long would be asked for again at once.)"""
+    return host.started_s + config.calls_ahead_s
+
+
+def _stuck_at(host: HostRecord) -> float:
+    """When it should have come up."""
+    longest_s = config.host_start_max_s if host.kind.library is None else config.library_start_max_s
+    return host.born_s + longest_s
