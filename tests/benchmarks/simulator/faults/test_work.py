@@ -30,7 +30,7 @@ def a_program(seed: int, tasks: int = 40) -> tuple[Work, list[wire.FromClient]]:
 
 def test_programs_say_all_that_a_client_may_and_equal_seeds_say_the_same() -> None:
     kinds = {type(message) for seed in range(30) for message in a_program(seed)[1]}
-    never = {wire.ClientHello, wire.FileUnreadable, wire.AwaitWorkers, wire.ClientBye}
+    never = {wire.ClientHello, wire.FileUnreadable, wire.AwaitWorkers, wire.TasksAwaited, wire.ClientBye}
     assert kinds | {wire.BringResult} == set(wire.FromClient.__args__) - never
     assert a_program(7)[1] == a_program(7)[1] != a_program(8)[1]
 
