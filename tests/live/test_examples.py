@@ -19,6 +19,7 @@ EXAMPLES = {
         ["12 inferences add up to 13127; the model was loaded by 1 process"],
     ),
     "parsl_monte_carlo": (("--darts", "1000", "--apps", "4"), ["pi is about 3.1340"]),
+    "parsl_environment": ((), ["MDCCLXXXIX, MCMLXIX, MMXXIII: by apps in the tarball"]),
     "graph_of_temps": (("--numbers", "1000", "--parts", "4"), ["sum of squares: 333833500"]),
 }
 
