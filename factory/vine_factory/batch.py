@@ -103,8 +103,9 @@ class BatchThread:
             try:
                 order = self._orders.get(timeout=max(0.0, self._look_at - time.monotonic()))
             except queue.Empty:
-                order = self._look
-            order()
+                self._look()
+            else:
+                order()
 
     def _submit(self, worker_ids: tuple[WorkerId, ...]) -> None:
         self._look_soon()
@@ -132,28 +133,30 @@ class BatchThread:
     def _look_now(self) -> None:
         self._look_at = time.monotonic()
 
-    def _look(self) -> None:
-        """Ask what there is, and soon again after something was done."""
+    def _look(self) -> bool:
+        """Ask what there is, and soon again after something was done. Returns whether there was an answer."""
         self._next_pause_s = min(2 * self._next_pause_s, self.cycle_s)
         self._look_at = time.monotonic() + self._next_pause_s
         try:
             jobs = self._launcher.query()
         except LaunchFailed as why:
             self._post(Unanswered(str(why)))
-            return
+            return False
         gone = sorted(self._there - jobs.keys())
         self._there = set(jobs)
         self._leaving &= self._there
         self._post(Listed(jobs, {worker_id: self._launcher.last_words(worker_id) for worker_id in gone}))
         if self._leaving:
             self._cancel(set())  # It was told to; who has not heard is told again.
+        return True
 
     def _release_all(self) -> None:
         self._ended = True
         give_up_at = time.monotonic() + config.batch_release_max_s
         while True:
-            self._look()
-            if not self._there or time.monotonic() > give_up_at:
+            answered = self._look()
+            if (answered and not self._there) or time.monotonic() > give_up_at:
                 return
-            self._cancel(set(self._there))
+            if self._there - self._leaving:  # Those who leave already have been told so again by the look.
+                self._cancel(set(self._there))
             time.sleep(config.batch_release_look_s)

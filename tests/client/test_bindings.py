@@ -37,6 +37,11 @@ def test_what_can_be_imported_goes_by_name() -> None:
 @pytest.mark.parametrize(
     ("first", "second"),
     [
+        (
+            "import functools\nlimit = 1\ndef inner(): return limit\n"
+            "def made(part):\n    def body(): return part()\n    return body\nbody = made(functools.partial(inner))",
+            "limit = 2",
+        ),
         ("limit = 1\ndef body(): return limit", "limit = 2"),
         ("def help(): return 1\ndef body(): return help()", "def help(): return 2"),
         ("x = 1\ndef help(): return x\ndef body(): return help()", "x = 2"),

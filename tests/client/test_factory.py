@@ -72,6 +72,8 @@ def test_options_may_be_attributes_before_it_starts_and_the_live_ones_while_it_r
 def test_what_is_no_option_is_refused(manager: Manager) -> None:
     with pytest.raises(errors.UsageError, match="unknown field `max-wrokers`"):
         Factory(manager=manager, max_wrokers=3)
+    with pytest.raises(errors.UsageError, match="no option 'timeout'"):
+        Factory(manager=manager).timeout = 840  # TaskVine's name, which would be passed over
     with pytest.raises(AttributeError, match="no option 'max_wrokers'"):
         _ = Factory(manager=manager).max_wrokers
     with pytest.raises(errors.UsageError, match="is no Manager"):

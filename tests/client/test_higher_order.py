@@ -44,7 +44,7 @@ def test_nothing_maps_to_nothing_and_one_value_is_its_own_reduction(manager: Man
         manager.tree_reduce(sum, [])
 
 
-def test_what_a_function_raises_is_raised(manager: Manager) -> None:
+def test_what_a_function_raises_is_raised_or_told_by_who_waits_for_it(manager: Manager) -> None:
     with pytest.raises(ZeroDivisionError):
         manager.map(lambda value: 1 // value, [1, 0, 2])
     with pytest.raises(errors.DependencyFailed):

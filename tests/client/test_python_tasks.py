@@ -9,7 +9,7 @@ import pytest
 from tests.client.scripted import ScriptedManager
 from vine import errors
 from vine.client.manager import Manager
-from vine.client.python_tasks import PythonTask
+from vine.client.python_tasks import PythonTask, name_of
 from vine.names import TaskId
 from vine.wire.parts import FileKind, Mount, Outcome, TaskResult
 from vine_function_host.payload import LEFT, RESULT_FILE
@@ -53,6 +53,14 @@ def test_of_a_result_that_stays_the_output_says_where_it_is_and_of_a_failure_why
 def test_a_cache_level_that_there_is_not_is_refused(cache: Any) -> None:
     with pytest.raises(errors.UsageError, match="is no cache level"):
         PythonTask(max).set_output_cache(cache)
+
+
+def test_a_wrapper_is_called_what_it_wraps() -> None:
+    def wrapper() -> None: ...
+
+    assert name_of(wrapper).endswith(".<locals>.wrapper")
+    wrapper.__name__ = "words"  # As `functools.wraps` leaves it where the wrapped has no qualified name, a partial.
+    assert name_of(wrapper) == "words"
 
 
 def test_what_cannot_be_called_is_no_function() -> None:

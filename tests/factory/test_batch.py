@@ -152,6 +152,23 @@ def test_close_ends_all_jobs_those_of_an_earlier_factory_too(talk: Talk) -> None
     assert talk.launcher.jobs == {} and talk.launcher.closed
 
 
+def test_close_asks_until_there_is_an_answer(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a factory that has begun anew, and a batch system that answers at the second time only
+    talk.launcher.jobs[WorkerId("earlier")] = JobState.PENDING
+    answers = [talk.launcher.query]
+
+    def query() -> dict[WorkerId, JobState]:
+        if answers and not talk.launcher.cancelled:
+            answers.pop()
+            raise LaunchFailed("the controller is away")
+        return dict(talk.launcher.jobs)
+
+    monkeypatch.setattr(talk.launcher, "query", query)
+    # then it ends with its jobs
+    assert talk.thread.close() == set()
+    assert talk.launcher.jobs == {}
+
+
 def test_close_names_those_that_are_not_gone_in_time(talk: Talk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "batch_release_max_s", 0.0)
     talk.thread.submit(names(1))

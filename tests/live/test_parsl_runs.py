@@ -19,6 +19,7 @@ from parsl.providers import LocalProvider
 
 from tests.live import helpers
 from tests.waiting import GIVE_UP_S, until
+from vine import config as limits
 from vine.errors import UsageError
 from vine.parsl import FactoryConfig, ManagerConfig, VineExecutor
 
@@ -95,11 +96,25 @@ def test_a_configuration_that_cannot_be_is_refused_and_nothing_stays_behind(tmp_
     assert {child.pid for child in psutil.Process().children()} <= before
 
 
-def test_a_killed_manager_ends_all_apps_with_parsls_error(tmp_path: Path) -> None:
+def kill_the_manager() -> None:
+    (manager,) = [child for child in psutil.Process().children() if "vine.manager.main" in child.cmdline()]
+    manager.send_signal(signal.SIGKILL)
+
+
+def test_a_killed_manager_comes_back_and_apps_go_on(tmp_path: Path) -> None:
+    with parsl.load(config(tmp_path, VineExecutor())):
+        assert ran_in(1).result(GIVE_UP_S)
+        kill_the_manager()
+        assert ran_in(2).result(GIVE_UP_S)
+
+
+def test_a_manager_that_does_not_come_back_ends_all_apps_with_parsls_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "manager_restarts_max", 0)
     with parsl.load(config(tmp_path, VineExecutor())):
         running = never_ends()
-        (manager,) = [child for child in psutil.Process().children() if "vine.manager.main" in child.cmdline()]
-        manager.send_signal(signal.SIGKILL)
+        kill_the_manager()
         assert isinstance(running.exception(GIVE_UP_S), BadStateException)
         assert isinstance(ran_in(1).exception(GIVE_UP_S), BadStateException)
 

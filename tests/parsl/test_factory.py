@@ -54,6 +54,11 @@ def test_sizes_features_places_and_options_of_the_batch_system_are_passed_on() -
     assert options_for(config) == options_named({**given, **of_slurm, **sizes, "feature": ("a100", "b")})
 
 
+def test_options_of_the_batch_system_may_be_one_text_as_in_parsls_configurations() -> None:
+    config = FactoryConfig(batch_type="slurm", batch_options="--partition=main --comment='two words'")
+    assert options_for(config).batch_option == ("--partition=main", "--comment=two words")
+
+
 def test_a_fleet_that_cannot_be_is_refused() -> None:
     with pytest.raises(errors.UsageError, match="swap them"):
         options_for(FactoryConfig(min_workers=3, max_workers=2))

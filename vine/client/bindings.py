@@ -7,6 +7,7 @@ later cell. What is bound anew is seen; what is changed in place is not.
 from __future__ import annotations
 
 import dis
+import functools
 import types
 import weakref
 from collections.abc import Callable, Iterator
@@ -34,9 +35,13 @@ class Bindings:
         return all(now() is was() for now, was in self._seen)
 
     def _take(self, value: Any) -> None:
-        if id(value) in self._known or not goes_by_value(value):
+        if id(value) in self._known or not (goes_by_value(value) or isinstance(value, functools.partial)):
             return
         self._known.add(id(value))
+        if isinstance(value, functools.partial):
+            for part in (value.func, *value.args, *value.keywords.values()):
+                self._take(part)
+            return
         for function in _functions_of(value):
             for name in _global_names(function.__code__):
                 self._note(_global_reader(function.__globals__, name))

@@ -97,9 +97,11 @@ class Factory:
         os.replace(fresh, self._file)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name not in _OPTIONS:
+        if name.startswith("_"):
             object.__setattr__(self, name, value)
             return
+        if name not in _OPTIONS:
+            raise errors.UsageError(f"a factory has no option {name!r}: see `vine-factory --help`")
         if self._program is not None and name not in LIVE:
             raise errors.UsageError(f"{name} cannot change while the factory runs: of its options, {_live()} can")
         self._set({name: value})

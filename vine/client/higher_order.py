@@ -21,7 +21,8 @@ T = TypeVar("T")
 class HigherOrder:
     """A manager's part that applies functions to sequences; they run as calls of an `Executor`, one core each.
 
-    Each returns when all is done. What a function raises is raised, and ends the rest.
+    Each returns when all is done. What a function raises is raised: by `tree_reduce` as a DependencyFailed that
+    tells it.
     """
 
     def map(self, fn: Callable[[A], T], seq: Iterable[A], chunksize: int = 1) -> list[T]:

@@ -52,8 +52,17 @@ os.register_at_fork(after_in_child=_drop_lifelines)
 class Program:
     """One started process: its first line of output, its last line of complaint, its end."""
 
-    def __init__(self, arguments: Sequence[str], lifeline: Lifeline, log: IO[bytes], variables: dict[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        lifeline: Lifeline,
+        log: IO[bytes],
+        variables: dict[str, str],
+        end_s: float = config.run_end_s,
+    ) -> None:
+        """`end_s` is how long it may take to end when it was asked to by a signal."""
         self._log = log
+        self._end_s = end_s
         self._process = subprocess.Popen(
             [sys.executable, "-m", *arguments, "--parent-fd", str(lifeline.read_fd)],
             stdin=subprocess.DEVNULL,
@@ -93,7 +102,7 @@ class Program:
         """Wait for its own end so long, then ask by signal, then insist."""
         steps: list[tuple[float, Callable[[], None]]] = [
             (patience_s, self._process.terminate),
-            (config.run_end_s, self._process.kill),  # A factory stops its workers first.
+            (self._end_s, self._process.kill),
         ]
         for wait_s, signal in steps:
             try:
@@ -185,7 +194,9 @@ def start_factory(lifeline: Lifeline, connection_file: str, log_path: str, optio
     """A factory that starts; its workers find the modules that the client's script finds beside itself."""
     log = open(log_path, "ab+")  # noqa: SIM115 - lives as long as the program
     arguments = ["vine_factory.main", "--connection", connection_file, *options]
-    return Program(arguments, lifeline, log, {"PYTHONPATH": own_module_path()})
+    # It ends its jobs first, and a command of the batch system may be under way.
+    end_s = config.batch_command_max_s + config.batch_release_max_s + config.run_end_s
+    return Program(arguments, lifeline, log, {"PYTHONPATH": own_module_path()}, end_s)
 
 
 def own_module_path() -> str:

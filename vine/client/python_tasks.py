@@ -110,5 +110,8 @@ class PythonTask(Task):
 
 def name_of(function: Callable[..., Any]) -> str:
     """What messages call a function."""
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return str(name)[:200]
+    name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+    short = getattr(function, "__name__", None)
+    if isinstance(short, str) and "<locals>." in name and name.rpartition(".")[2] != short:
+        name = short  # A wrapper that has the name of what it wraps, but no qualified one: Parsl's of bash apps.
+    return name[:200]

@@ -62,7 +62,7 @@ class FactoryConfig:
     min_workers, max_workers: the factory keeps no fewer, and no more when there is work for them.
     workers_per_cycle: the factory asks for no more at a time; None is as many as there is work for.
     batch_type: where the factory runs them: "local", "slurm" or "htcondor".
-    batch_options: further ones of the batch system, such as "--partition=main".
+    batch_options: further ones of the batch system, such as "--partition=main", in one text or one by one.
     cores, memory (MB), disk (MB), gpus: of each worker. None is an equal share of the machine for those of the local
         factory, and for others what the machine has.
     worker_timeout: seconds without an app after which the factory lets a worker go, as long as `min_workers` are left.
@@ -78,7 +78,7 @@ class FactoryConfig:
     max_workers: int = 1
     workers_per_cycle: int | None = None
     batch_type: str = "local"
-    batch_options: tuple[str, ...] = ()
+    batch_options: str | tuple[str, ...] = ()
     cores: float | None = None
     memory: float | None = None
     disk: float | None = None

@@ -49,7 +49,6 @@ class HTCondorLauncher(QueuedLauncher):
             "universe = vanilla",
             f"executable = {script}",
             "arguments = $(Process)",
-            f"batch_name = {name}",
             f"request_cpus = {max(1, math.ceil(size.cores))}",
             f"request_memory = {max(1, math.ceil(size.memory_mb / _MB_PER_MIB))}MB",
             f"request_disk = {max(1, math.ceil(size.disk_mb / _MB_PER_MIB))}MB",
@@ -59,10 +58,11 @@ class HTCondorLauncher(QueuedLauncher):
             "when_to_transfer_output = ON_EXIT",
             'transfer_output_files = ""',
             f"transfer_input_files = {','.join(inputs)}",
+            *options.batch_option,
+            f"batch_name = {name}",  # By this and its log a job is known again, whatever the user's lines say.
             f"output = {plan.scratch}/{name}+$(Process).log",
             f"error = {plan.scratch}/{name}+$(Process).log",
             f"log = {plan.scratch}/{name}.events",
-            *options.batch_option,
             f"queue {batch.number}",
         ]
         return "\n".join(lines) + "\n"

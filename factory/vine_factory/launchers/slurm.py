@@ -13,7 +13,7 @@ from vine_factory.launchers.queued import QueuedLauncher
 from vine_factory.script import Batch, job_name
 
 _MB_PER_MIB = 1_048_576 / 1_000_000
-_WAITING = frozenset({"PD", "RQ", "RF", "RH", "RS", "RD"})  # in the queue, or back in it
+_WAITING = frozenset({"PD", "CF", "RQ", "RF", "RH", "RS", "RD"})  # in the queue, back in it, or its node boots
 _HELD = frozenset({"RH", "SE"})  # requeued held, special exit: nothing but a person lets it run
 
 
@@ -25,17 +25,24 @@ class SlurmLauncher(QueuedLauncher):
     def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
         batch = Batch.of(worker_ids)
         index = "${SLURM_ARRAY_TASK_ID:-0}"
-        script = commands.write_script(self._plan, batch, self._directives(batch), index)
-        return ["sbatch", "--parsable", str(script)]
+        script = commands.write_script(self._plan, batch, self._directives(), index)
+        return ["sbatch", "--parsable", *self._identity(batch), str(script)]
 
-    def _directives(self, batch: Batch) -> list[str]:
-        plan, size = self._plan, self._plan.size
-        options = [
-            f"--job-name={job_name(plan, batch)}",
+    def _identity(self, batch: Batch) -> list[str]:
+        """By what a job is known again: on the command line, where no line of the user's and no SBATCH_ variable
+        overrides it; and there a folder's name may have spaces."""
+        scratch = str(self._plan.scratch).replace("%", "%%")
+        return [
+            f"--job-name={job_name(self._plan, batch)}",
             f"--array=0-{batch.number - 1}",
-            f"--output={plan.scratch}/%x+%a.log",
+            f"--output={scratch}/%x+%a.log",
             "--open-mode=append",
             "--no-requeue",  # Who comes back under its old name would be waited for.
+        ]
+
+    def _directives(self) -> list[str]:
+        plan, size = self._plan, self._plan.size
+        options = [
             "--ntasks=1",
             f"--cpus-per-task={max(1, math.ceil(size.cores))}",
             f"--mem={max(1, math.ceil(size.memory_mb / _MB_PER_MIB))}M",

@@ -26,10 +26,22 @@ def test_workers_are_one_array_with_their_size_and_what_the_user_adds(tmp_path: 
     said = directives(
         tmp_path, cores=2.5, memory=1000, gpus=2, wall_time=3601, batch_option=["--partition=gpu", "--account=me"]
     )
-    assert "--array=0-2" in said
-    assert "--job-name=vine.run.local.3" in said
     assert {"--cpus-per-task=3", "--mem=954M", "--gres=gpu:2", "--time=61"} <= set(said)
     assert said[-2:] == ["--partition=gpu", "--account=me"]
+
+
+def test_nothing_that_a_user_adds_changes_by_what_a_job_is_known_again(tmp_path: Path) -> None:
+    # given options that Slurm would take from the script, and a folder whose name a script's line would break
+    (folder := tmp_path / "100% mine").mkdir()
+    plan = plan_in(folder, batch_type="slurm", batch_option=["--job-name=mine", "--array=1-9"])
+    # then ours are on the command line, which goes before the script's lines and variables
+    *said, script = SlurmLauncher(plan).prepare(names(3, 4, 5))
+    assert said[2:5] == [
+        "--job-name=vine.run.local.3",
+        "--array=0-2",
+        f"--output={str(plan.scratch).replace('%', '%%')}/%x+%a.log",
+    ]
+    assert "--job-name=vine" not in Path(script).read_text()
 
 
 def test_what_was_not_asked_for_is_left_to_the_cluster(tmp_path: Path) -> None:
