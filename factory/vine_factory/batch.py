@@ -159,4 +159,4 @@ class BatchThread:
                 return
             if self._there - self._leaving:  # Those who leave already have been told so again by the look.
                 self._cancel(set(self._there))
-            time.sleep(config.batch_release_look_s)
+            time.sleep(config.batch_release_look_s)  # No batch system tells when a job has gone: it is asked.

@@ -67,7 +67,7 @@ def nap(number: int) -> int:
 
 def nap_until(path: str) -> str:
     while not Path(path).exists():
-        time.sleep(0.01)
+        time.sleep(0.01)  # A look at a file tells nobody; the test says when.
     return path
 
 
@@ -80,22 +80,20 @@ def at_the_end(go: Path) -> Iterator[None]:
         go.touch()
 
 
-def test_a_fleet_grows_with_a_sweep_to_its_limit_shrinks_after_it_and_is_gone_at_the_end(run: SlurmRun) -> None:
+def test_a_fleet_grows_with_a_sweep_to_its_limit_shrinks_after_it_and_is_gone_at_the_end(
+    run: SlurmRun, tmp_path: Path
+) -> None:
     # Given no work, and so no worker
     factory = run.factory()
     assert run.slurm.jobs() == {}
-    with run.site.client() as manager, vine.Executor(manager) as executor:
+    with run.site.client() as manager, vine.Executor(manager) as executor, at_the_end(go := tmp_path / "go"):
         # When 200 tasks come
-        futures = [executor.submit(nap, number) for number in range(200)]
-        seen = 0
-        while not all(future.done() for future in futures):
-            time.sleep(0.05)
-            jobs = len(run.slurm.jobs())
-            assert jobs <= MOST
-            seen = max(seen, jobs)
-        # Then the fleet has grown to its limit, all have run, and it shrinks to its minimum
-        assert [future.result() for future in futures] == list(range(200))
-        assert seen == MOST
+        futures = [executor.submit(nap_until, str(go)) for _ in range(200)]
+        # Then the fleet grows to its limit and no further, all run, and it shrinks to its minimum
+        until(lambda: len(run.slurm.running()) == MOST, "as many workers run as there may be")
+        assert len(run.slurm.jobs()) == MOST
+        go.touch()
+        assert [future.result() for future in futures] == [str(go)] * 200
         until(lambda: not run.slurm.jobs(), "no job is left")
         # And it grows again, and ends with its factory
         executor.submit(nap, 1).result()
