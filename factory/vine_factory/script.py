@@ -104,7 +104,6 @@ _WAIT = [
     "trap 'kill \"$worker_pid\" 2>/dev/null' TERM INT",
     "ended=0",
     'while kill -0 "$worker_pid" 2>/dev/null; do wait "$worker_pid" && ended=0 || ended=$?; done',
-    'rm -rf "$environment"',
     'exit "$ended"',
 ]
 
@@ -120,6 +119,7 @@ def _environment(plan: WorkerPlan, archived: bool) -> list[str]:
         f"archive={double_quoted(environment)}",
         '[ -e "$archive" ] || archive=$(basename "$archive")',  # as the batch system brought it
         'environment=$(mktemp -d "${_CONDOR_SCRATCH_DIR:-${TMPDIR:-/tmp}}/vine-environment.XXXXXX")',
+        "trap 'rm -rf \"$environment\"' EXIT",  # however it ends: also while it unpacks, or where there is no room
         'tar -x -C "$environment" -f "$archive"',
         '[ ! -x "$environment/bin/conda-unpack" ] || "$environment/bin/python" "$environment/bin/conda-unpack"',
         'python="$environment/bin/python"',

@@ -128,6 +128,16 @@ def test_an_archive_is_unpacked_for_the_worker_and_gone_after_it(tmp_path: Path)
     assert list((tmp_path / "node").iterdir()) == []
 
 
+def test_what_was_unpacked_of_a_broken_archive_does_not_stay(tmp_path: Path) -> None:
+    archive = packed(tmp_path, "")
+    archive.write_bytes(archive.read_bytes()[:-20])
+    (node := tmp_path / "node").mkdir()
+    script = tmp_path / "helper.sh"
+    script.write_text(helper_script(plan_in(tmp_path, worker_environment=str(archive)), BATCH))
+    ended = subprocess.run(["bash", str(script)], env={**os.environ, "TMPDIR": str(node)}, capture_output=True)
+    assert ended.returncode != 0 and list(node.iterdir()) == []
+
+
 def test_the_end_of_a_job_reaches_a_worker_in_an_unpacked_environment(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
