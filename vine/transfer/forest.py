@@ -185,8 +185,7 @@ class Forest:
     def sources(self, node: WorkerId) -> list[Edge]:
         """The edges into a node that is fed, by stripe; none if it has it all, or has to wait."""
         member = self._members[node]
-        fed = [stripe for stripe in self._stripes if member.parents[stripe] is not None]
-        return [self._trees.edge(member, stripe) for stripe in fed]
+        return [self._trees.edge(member, stripe) for stripe in self._stripes if member.parents[stripe] is not None]
 
     def waiting(self) -> Iterator[WorkerId]:
         """Those that no slot could be found for."""
@@ -234,6 +233,7 @@ class Forest:
 
     def _link(self, parent: Member, child: Member, stripe: int) -> None:
         self._trees.link(parent, child, stripe)
+        self._stragglers.linked(parent, child, stripe)
         if child.generation == self._generation:
             if child.home != stripe:
                 self._guests[stripe].add(child)
