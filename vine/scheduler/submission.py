@@ -175,21 +175,29 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
     """Why the task can never run, if that is known already."""
     if record.spec.kind is TaskKind.LIBRARY and (trouble := installing.trouble_of(state, record.spec)) is not None:
         return trouble
-    spec, inputs = record.spec, record.inputs
-    outputs = [mount.file_id for mount in spec.outputs]
-    for file_id in (*inputs, *outputs):
-        file = state.files.by_id.get(file_id)
-        if file is None or file.forgotten or file.client != record.client:
-            return Outcome.INPUT_MISSING, f"file {file_id} is not declared (any more): declare it before the task"
+    spec, files = record.spec, state.files.by_id
+    outputs = [mount.file_id for mount in spec.outputs] if spec.outputs else ()
     for file_id in outputs:
-        if (trouble := _trouble_with_output(state.files.by_id[file_id])) is not None:
+        file = files.get(file_id)
+        if file is None or file.forgotten or file.client != record.client:
+            return _undeclared(file_id)
+        if (trouble := _trouble_with_output(file)) is not None:
             return trouble
-    for file_id in inputs:
-        if (trouble := _trouble_with_input(state.files.by_id[file_id], file_id in outputs)) is not None:
+    for file_id in record.inputs:
+        file = files.get(file_id)
+        if file is None or file.forgotten or file.client != record.client:
+            return _undeclared(file_id)
+        if file.object_id is not None and file.failure is None:
+            continue  # As most.
+        if (trouble := _trouble_with_input(file, file_id in outputs)) is not None:
             return trouble
     if spec.policy is not None and not {mount.file_id for mount in spec.inputs}.issuperset(spec.policy.strict):
         return Outcome.INPUT_MISSING, "a strict input is no input of the task: add it as one"
     return _trouble_with_results(state, record) if spec.depends else None
+
+
+def _undeclared(file_id: FileId) -> tuple[Outcome, str]:
+    return Outcome.INPUT_MISSING, f"file {file_id} is not declared (any more): declare it before the task"
 
 
 def _trouble_with_output(file: FileRecord) -> tuple[Outcome, str] | None:
@@ -203,9 +211,7 @@ def _trouble_with_output(file: FileRecord) -> tuple[Outcome, str] | None:
 
 
 def _trouble_with_input(file: FileRecord, is_made: bool) -> tuple[Outcome, str] | None:
-    """`is_made`: the task that takes it makes it itself."""
-    if file.failure is None and file.object_id is not None:
-        return None
+    """What may be wrong with one that is not there; `is_made`: the task that takes it makes it itself."""
     if is_made and file.object_id is None:
         message = f"the task takes {file.spec.label}, which it makes itself: declare another file for its output"
         return Outcome.INPUT_MISSING, message

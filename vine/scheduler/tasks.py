@@ -20,7 +20,6 @@ Item = TypeVar("Item")
 
 _NONE: frozenset[Any] = frozenset()  # Shared: a set of its own takes 216 bytes, and few tasks that wait need one.
 _KEYS_REMEMBERED = 1024  # Of shapes and bodies: a task asks several times, and most tasks of a run are alike.
-_ALIKE = ("request", "label", "function", "environment", "priority")
 _USUAL = Policy()
 _NOTHING_ASKED = Request()
 _NO_VARIABLES: dict[str, str] = {}  # Nobody writes to a spec's.
@@ -215,8 +214,13 @@ def _body_key(kind: TaskKind, function: FileId | None, shape: str, name: str) ->
 
 def share_what_is_alike(spec: TaskSpec) -> None:
     """Let the specs of a group have one request, label, function between them: each was decoded with its own."""
-    for name in _ALIKE:
-        force_setattr(spec, name, same(getattr(spec, name)))
+    force_setattr(spec, "request", same(spec.request))
+    force_setattr(spec, "label", same(spec.label))
+    force_setattr(spec, "priority", same(spec.priority))
+    if spec.function is not None:
+        force_setattr(spec, "function", same(spec.function))
+    if spec.environment is not None:
+        force_setattr(spec, "environment", same(spec.environment))
     if spec.kind is TaskKind.LIBRARY:
         force_setattr(spec, "command", same(spec.command))  # The name of a function, of which a library has few.
     if not spec.variables:
