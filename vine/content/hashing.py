@@ -50,6 +50,8 @@ def manifest_of_bytes(data: Buffer) -> Manifest:
     """The manifest of a buffer."""
     view = memoryview(data).cast("B")
     chunk_bytes = chunk_bytes_for(len(view))
+    if 0 < len(view) <= chunk_bytes:
+        return Manifest(FORMAT_VERSION, len(view), chunk_bytes, blake3(view).digest())  # As of most buffers.
     hashes = (blake3(view[at : at + chunk_bytes]).digest() for at in range(0, len(view), chunk_bytes))
     return Manifest(FORMAT_VERSION, len(view), chunk_bytes, b"".join(hashes))
 

@@ -177,12 +177,13 @@ class Transfers:
 
     def forgive(self, node: WorkerId | None = None, object_id: ObjectId | None = None) -> None:
         """Forget what failed of a node that has left, or of an object that is no more."""
-        for pairs in (self.shunned, self.verified):
-            if pairs:
-                pairs -= {pair for pair in pairs if node == pair[0] or object_id == pair[1]}
         if node is not None:
             self.starved.pop(node, None)
-        for table in (self.failures, self.doubted) if self.failures or self.doubted else ():
+        if not (self.failures or self.shunned or self.verified or self.doubted):
+            return  # As mostly.
+        for pairs in (self.shunned, self.verified):
+            pairs -= {pair for pair in pairs if node == pair[0] or object_id == pair[1]}
+        for table in (self.failures, self.doubted):
             for pair in [pair for pair in table if node == pair[0] or object_id == pair[1]]:
                 del table[pair]
 

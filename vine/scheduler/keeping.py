@@ -38,10 +38,10 @@ def bind(
         state.transfers.touch(MANAGER, object_id)  # The file may forbid to share it.
     known.data = known.data if data is None else data
     known.archive = known.archive if archive is None else archive
-    if _LEVELS.index(file.spec.cache) > _LEVELS.index(known.cache):
-        known.cache = file.spec.cache
+    if (level := file.spec.cache) is not known.cache and _LEVELS.index(level) > _LEVELS.index(known.cache):
+        known.cache = level
         state.unrated.update(dict.fromkeys((holder, object_id) for holder in sorted(known.holders - {MANAGER})))
-    for worker_id in sorted(state.files.unclaimed.pop(object_id, ())):
+    for worker_id in sorted(state.files.unclaimed.pop(object_id, ())) if state.files.unclaimed else ():
         has_copy(state, state.workers[worker_id], known)
     if known.keepers or known.copies > 1:
         appoint(state, known)  # The file brings an origin, or asks for more copies.
@@ -102,7 +102,8 @@ def lost_copy(state: State, worker: WorkerRecord, known: ObjectRecord) -> None:
     worker.holds.discard(known.object_id)
     worker.told.pop(known.object_id, None)
     known.holders.discard(worker.worker_id)
-    state.transfers.doubted.pop((worker.worker_id, known.object_id), None)
+    if state.transfers.doubted:
+        state.transfers.doubted.pop((worker.worker_id, known.object_id), None)
     state.transfers.touch(worker.worker_id, known.object_id)
     if worker.worker_id in known.keepers:
         appoint(state, known)

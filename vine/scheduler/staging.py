@@ -23,7 +23,7 @@ from vine.wire.worker_messages import AbandonFetch, ChangeSources, DropObjects, 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
-_NOBODY: frozenset[WorkerId] = frozenset()
+_MANAGER = frozenset({MANAGER})
 
 
 def need(state: State, worker_id: WorkerId, known: ObjectRecord) -> None:
@@ -52,11 +52,14 @@ def comes(state: State, worker: WorkerRecord, object_id: ObjectId) -> bool:
 def places(state: State, known: ObjectRecord) -> list[WorkerId]:
     """The workers that have the object or are about to, in a stable order."""
     transfers, object_id = state.transfers, known.object_id
-    near = known.holders | transfers.makers.get(object_id, _NOBODY)
+    near = known.holders - _MANAGER
+    if (makers := transfers.makers.get(object_id)) is not None:
+        near |= makers
     if transfers.spreads(object_id):
         near |= transfers.coming_to(object_id)
         near |= {mate for waiting in transfers.mates.get(object_id, {}).values() for mate in waiting}
-    return sorted(near - {MANAGER})
+        near -= _MANAGER
+    return sorted(near)
 
 
 def products_in_making(state: State, worker: WorkerRecord, archive: ObjectRecord) -> list[ObjectRecord]:

@@ -182,8 +182,8 @@ class State:
                 if worker is not None and len(assignments) == 1:
                     out.append(actions.Send(worker.peer, RunAttempts((assignments[0],))))
                 elif worker is not None:
-                    for some in _parted(assignments, _assignment_bytes):
-                        out.append(actions.Send(worker.peer, RunAttempts(some)))
+                    parts = _parted(assignments, _assignment_bytes)
+                    out += [actions.Send(worker.peer, RunAttempts(some)) for some in parts]
             self._assignments = {}
         if self._cancelled:
             for worker_id, attempts in self._cancelled.items():
@@ -196,9 +196,10 @@ class State:
                 record = self.clients.get(client)
                 if record is not None and record.owed is not None:
                     record.owed.update((result.task_id, result) for result in results)
-                    continue
-                for parts in _parted(results, _result_bytes):
-                    out.append(actions.Send(client, TasksEnded(parts)))
+                elif len(results) == 1:
+                    out.append(actions.Send(client, TasksEnded((results[0],))))
+                else:
+                    out += [actions.Send(client, TasksEnded(some)) for some in _parted(results, _result_bytes)]
             self._results = {}
         return out
 
@@ -219,8 +220,6 @@ class State:
 
 def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> list[tuple[Item, ...]]:
     """In order, in portions that a message can hold."""
-    if len(items) == 1:
-        return [(items[0],)]
     portions: list[tuple[Item, ...]] = []
     portion: list[Item] = []
     portion_bytes = 0

@@ -288,7 +288,8 @@ def _forget_file(state: State, client: ClientRecord, file_id: FileId) -> None:
     record = own_file(state, client, file_id)
     if record is not None:
         record.forgotten = True
-        broadcasting.undeclared(state, record)
+        if state.copies.broadcasts:
+            broadcasting.undeclared(state, record)
         upkeep.drop_if_unneeded(state, record)
 
 

@@ -107,10 +107,10 @@ def _comes_again(state: State, known: ObjectRecord) -> bool:
 
 def unbind(state: State, file: FileRecord) -> None:
     """The file stands for nothing; if it was the last one of its object, that is dropped everywhere."""
-    before = state.files.object_of(file.file_id)
+    before = state.files.object_of(file.file_id) if file.copies > 1 else None
     known = state.files.unbind(file)
     path, file.path = file.path, None
-    if known is None and before is not None and file.copies > 1:
+    if known is None and before is not None:
         keeping.appoint(state, before)
         state.copies.objects[before.object_id] = None
     if known is not None:
