@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from vine import errors
 from vine.client import launch
@@ -144,9 +144,13 @@ class FuturesExecutor(Executor):
         """A call of this function of an installed library, to be given to `submit`."""
         return FutureFunctionCall(self.manager, library, name, *args, **kwargs)
 
-    def submit(
-        self, fn: Callable[..., T] | FuturePythonTask | FutureFunctionCall, /, *args: Any, **kwargs: Any
-    ) -> Future[T]:
+    @overload
+    def submit(self, fn: FuturePythonTask | FutureFunctionCall, /) -> Future[Any]: ...
+
+    @overload
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]: ...
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
         """As `Executor.submit`; or the future of a prepared call, which has all that it needs, and is submitted once.
 
         Among the arguments of a prepared call, futures from outside the run must be done.
@@ -158,9 +162,9 @@ class FuturesExecutor(Executor):
         if fn.prepared_for is not self.manager:
             raise errors.UsageError(f"{fn!r} was prepared for another manager: make it with this executor")
         self._check()
-        futures: list[VineFuture[T]] = []
+        futures: list[VineFuture[Any]] = []
 
-        def expecting(task_id: TaskId) -> VineFuture[T]:
+        def expecting(task_id: TaskId) -> VineFuture[Any]:
             futures.append(VineFuture(self.manager.session, task_id, self._pool))
             return futures[0]
 

@@ -170,11 +170,11 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
         """Whether every submitted task has been returned by `wait`."""
         return self._backlog.empty
 
-    def cancel_by_task_id(self, task_id: TaskId) -> bool:
+    def cancel_by_task_id(self, task_id: int) -> bool:
         """Stop a task; it comes back through `wait` with the result 'cancelled', or what came first."""
-        if not self._session.is_open(task_id):
+        if not self._session.is_open(TaskId(task_id)):
             return False
-        self._session.cancel_task(task_id)
+        self._session.cancel_task(TaskId(task_id))
         return True
 
     def cancel_all(self) -> int:
