@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from vine.client.files import File as File
     from vine.client.futures import RemoteTraceback as RemoteTraceback
     from vine.client.futures import VineFuture as VineFuture
+    from vine.client.futures_executor import FutureFunctionCall as FutureFunctionCall
+    from vine.client.futures_executor import FuturePythonTask as FuturePythonTask
     from vine.client.futures_executor import FuturesExecutor as FuturesExecutor
     from vine.client.libraries import FunctionCall as FunctionCall
     from vine.client.libraries import LibraryTask as LibraryTask
@@ -36,6 +38,8 @@ _HOMES = {
     "Factory": "vine.client.factory",
     "File": "vine.client.files",
     "FunctionCall": "vine.client.libraries",
+    "FutureFunctionCall": "vine.client.futures_executor",
+    "FuturePythonTask": "vine.client.futures_executor",
     "FuturesExecutor": "vine.client.futures_executor",
     "LibraryTask": "vine.client.libraries",
     "Manager": "vine.client.manager",
@@ -56,6 +60,8 @@ __all__ = [
     "Factory",
     "File",
     "FunctionCall",
+    "FutureFunctionCall",
+    "FuturePythonTask",
     "FuturesExecutor",
     "LibraryTask",
     "Manager",

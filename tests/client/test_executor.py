@@ -159,7 +159,7 @@ def test_options_are_of_the_calls_made_with_them(
 ) -> None:
     data = manager.declare_buffer(b"data")
     special = executor.options(cores=2, memory=100, inputs={"./in/data": data}, priority=3, retries=1, time_limit=60)
-    more = special.options(gpus=1)
+    more = special.options(gpus=1, features=["a100", "big"])
     for one in (executor, special, more):
         assert one.submit(add, 1).result(30) == 2
     plain, first, second = submitted(scripted)
@@ -168,6 +168,7 @@ def test_options_are_of_the_calls_made_with_them(
     assert first.time_limit_s == 60
     assert [(mount.file_id, mount.name) for mount in second.inputs] == [(data.file_id, "in/data")]
     assert second.request == Request(cores=2.0, memory_mb=100.0, gpus=1.0)
+    assert (first.features, second.features) == ((), ("a100", "big"))
 
 
 def test_calls_of_a_category_say_so_and_may_leave_their_core_to_it(
@@ -195,6 +196,8 @@ def test_isolation_is_the_kind_of_task_that_a_call_becomes(executor: Executor, s
         ({"isolation": "thread"}, "give 'shared', 'fork' or 'process'"),
         ({"cores": -1}, "cores=-1 is no amount"),
         ({"time_limit": -1.0}, "time_limit=-1.0 is no amount"),
+        ({"features": 5}, "5 are no names of features"),
+        ({"features": [""]}, "no name of a feature"),
         ({"retries": "many"}, "retries='many' is no number of more tries"),
         ({"inputs": ["a.txt"]}, "is no mapping"),
         ({"inputs": {"/etc/passwd": None}}, "is no file of this manager"),

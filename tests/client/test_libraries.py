@@ -99,15 +99,26 @@ def test_a_call_names_library_and_function_and_takes_no_cores(manager: Said) -> 
     library = manager.create_library_from_functions("lib", helper)
     manager.install_library(library)
     call = vine.FunctionCall(library, "helper", 1)
+    with pytest.warns(UserWarning):
+        call.set_cores(4)
     call.set_memory(50)
     call.set_time_max(3)
     spec = call.submitted(manager, TaskId(7))  # type: ignore[arg-type]
     assert (spec.kind, spec.function, spec.command) == (TaskKind.LIBRARY, FileId(1), "helper")
     assert (spec.label, spec.request, spec.time_limit_s) == ("lib.helper", Request(memory_mb=50), 3)
-    for setting, value in (("set_cores", 1), ("set_gpus", 1), ("set_environment", None)):
-        with pytest.raises(errors.UsageError, match="a call takes a slot of its library, 'lib'"):
-            getattr(call, setting)(value)
     assert "'lib.helper'" in repr(call)
+
+
+def test_cores_of_a_call_change_nothing_and_are_warned_of_as_they_are_the_librarys() -> None:
+    call = vine.FunctionCall("lib", "helper")
+    for setting in (call.set_cores, call.set_gpus):
+        with pytest.warns(UserWarning, match="a call takes a slot of its library, 'lib'") as warned:
+            setting(1)
+        assert [each.filename for each in warned] == [__file__], "it names the program's line"
+        with pytest.raises(errors.UsageError, match="no amount"):
+            setting(-1)
+    with pytest.raises(errors.UsageError, match="a call takes a slot of its library, 'lib'"):
+        call.set_environment(None)
 
 
 def test_a_call_of_what_is_not_installed_is_refused_at_submission(manager: Said) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,20 +11,19 @@ from typing import Any
 import parsl
 import pytest
 from parsl import File, bash_app, join_app, python_app
+from parsl.app.errors import AppException, AppTimeout
 from parsl.config import Config
 from parsl.executors.high_throughput.errors import WorkerLost
 from parsl.serialize.errors import DeserializationError, SerializationError
 
+from tests.live import helpers
 from tests.waiting import GIVE_UP_S
-from vine.parsl import FactoryConfig, ManagerConfig, VineExecutor
+from vine.errors import LimitExceeded, TimeLimitExceeded
+from vine.parsl import ManagerConfig, VineExecutor
 
 
 def config(folder: Path, *executors: VineExecutor, **more: Any) -> Config:
     return Config(executors=list(executors), run_dir=str(folder / "runinfo"), usage_tracking=0, **more)
-
-
-def two_slots(label: str = "vine", **config: Any) -> VineExecutor:
-    return VineExecutor(label, manager_config=ManagerConfig(**config), factory_config=FactoryConfig(cores=2))
 
 
 @pytest.fixture(scope="module")
@@ -37,10 +37,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def executor(folder: Path) -> Iterator[VineExecutor]:
-    """Of a configuration whose files are all staged, as they are for workers elsewhere."""
-    executor = two_slots(shared_fs=False, env_vars={"FROM_CONFIG": "yes"}, wait_for_workers=1)
+    """Of a configuration whose files are all staged, as for workers elsewhere; its only worker is started by hand."""
+    of_all = ManagerConfig(
+        shared_fs=False, env_vars={"FROM_CONFIG": "yes"}, wait_for_workers=1, max_retries=1, enforce_resources=True
+    )
+    executor = VineExecutor("vine", worker_launch_method="manual", manager_config=of_all)
     with parsl.load(config(folder, executor, strategy="none")):
-        yield executor
+        options = ["--connection", "runinfo/000/vine/most-recent", "--cores", "2", "--workspace", "workspace"]
+        with open("worker.log", "wb") as log:
+            worker = subprocess.Popen([*helpers.command("vine-worker"), *options], stdout=log, stderr=log)
+        try:
+            yield executor
+        finally:
+            worker.terminate()
+            worker.wait()
 
 
 def answer(future: Any) -> Any:
@@ -138,6 +148,39 @@ def test_each_app_has_the_mode_that_it_asks_for(executor: VineExecutor) -> None:
     assert len(warm) <= 2, "there are two slots"
     assert len({process for process, _ in fresh} - warm) == 2
     assert {variable for _, variable in fresh} == {"yes"}
+
+
+def test_an_app_whose_process_dies_is_tried_again_as_often_as_the_configuration_says(
+    executor: VineExecutor, folder: Path
+) -> None:
+    @python_app
+    def dies_at_first(tries: str, deaths: int) -> int:
+        import os
+
+        with open(tries, "a") as file:
+            file.write("x")
+        if os.path.getsize(tries) <= deaths:
+            os._exit(1)
+        return os.path.getsize(tries)
+
+    assert answer(dies_at_first(str(folder / "once"), 1)) == 2
+    assert isinstance(error(dies_at_first(str(folder / "always"), 9)), WorkerLost)
+    assert (folder / "always").read_text() == "xx"
+
+
+def test_an_app_that_takes_more_than_it_asked_for_is_stopped(executor: VineExecutor) -> None:
+    @python_app
+    def takes(count: int, parsl_resource_specification: Any = None) -> None:
+        import signal
+
+        held = b"x" * count
+        signal.pause()
+        del held
+
+    over_time = takes(1, parsl_resource_specification={"running_time_max": 0.2})
+    over_memory = takes(600_000_000, parsl_resource_specification={"memory": 300})
+    assert isinstance(error(over_time), AppTimeout) and isinstance(error(over_time), TimeLimitExceeded)
+    assert isinstance(error(over_memory), AppException) and isinstance(error(over_memory), LimitExceeded)
 
 
 def test_errors_are_those_that_parsls_users_catch(executor: VineExecutor) -> None:

@@ -228,6 +228,10 @@ def test_taskvines_executor_is_ours_and_takes_prepared_calls(manager: vine.Manag
         second = executor.submit(pow, first, 2)
         assert (first.result(GIVE_UP_S), second.result(GIVE_UP_S)) == (32, 1024)
         assert list(executor.map(abs, [-1, 2])) == [1, 2]
+        executor.install_library(executor.create_library_from_functions("futures", bodies.add))
+        called = executor.submit(executor.future_funcall("futures", "add", first, 1))
+        assert executor.submit(abs, called).result(GIVE_UP_S) == 33
+        manager.remove_library("futures")
 
 
 # --- the run -------------------------------------------------------------------------------------------

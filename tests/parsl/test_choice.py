@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from parsl.executors.errors import InvalidResourceSpecification
 
 from tests.client.scripted import ScriptedManager
 from vine.client.manager import Manager
+from vine.errors import FileMissing, UsageError
 from vine.parsl.apps import Apps
 from vine.parsl.choice import Choice
 from vine.parsl.config import ManagerConfig
@@ -69,3 +71,38 @@ def test_a_list_of_requirements_can_be_asked_for(manager: Manager) -> None:
     first = chosen.of(app, {"environment": ["numpy"]})
     assert first.call_options.environment is not None
     assert chosen.of(app, {"environment": ["numpy"]}) is first
+
+
+def test_what_cannot_be_hashed_is_read_and_not_remembered(manager: Manager) -> None:
+    chosen = choice(manager)
+    options = chosen.of(app, {"cores": 2, "comment": bytearray(b"of nobody's here")}).call_options
+    assert options.cores == 2.0
+    first = chosen.of(app, {"cores": 2, "features": {"a100"}})
+    assert first.call_options.features == ("a100",)
+    assert chosen.of(app, {"cores": 2, "features": {"a100"}}) is first
+    with pytest.raises(InvalidResourceSpecification):
+        chosen.of(app, {"cores": bytearray(b"2")})
+
+
+def test_an_environment_that_was_replaced_at_its_path_is_not_taken_for_the_old_one(
+    manager: Manager, tmp_path: Path
+) -> None:
+    archive, other = tmp_path / "env.tar.gz", tmp_path / "other"
+    archive.write_bytes(b"old")
+    chosen = choice(manager)
+    first = chosen.of(app, {"environment": str(archive)})
+    assert chosen.of(app, {"environment": str(archive)}) is first
+    other.write_bytes(b"new")
+    other.replace(archive)
+    second = chosen.of(app, {"environment": str(archive)})
+    assert second.call_options.environment is not first.call_options.environment
+    archive.unlink()
+    with pytest.raises(FileMissing, match="no environment at"):
+        chosen.of(app, {"environment": str(archive)})
+
+
+def test_what_the_configuration_leaves_out_may_be_none_as_in_parsls(manager: Manager) -> None:
+    apps = Apps(manager).with_all(ManagerConfig(env_vars=None, max_retries=None))
+    assert apps.call_options.variables == {} and apps.call_options.retries > 10**9
+    with pytest.raises(UsageError, match="retries=-1"):
+        Apps(manager).with_all(ManagerConfig(max_retries=-1))

@@ -8,10 +8,11 @@ import pytest
 from parsl.errors import ConfigurationError
 from parsl.executors.errors import ExecutorError
 from parsl.jobs.states import JobState, JobStatus
-from parsl.providers import LocalProvider, SlurmProvider
+from parsl.providers import CondorProvider, LocalProvider, SlurmProvider
 from parsl.utils import RepresentationMixin
 
 from vine import errors
+from vine.client.manager import Manager
 from vine.parsl import FactoryConfig, ManagerConfig, VineExecutor
 
 
@@ -59,6 +60,9 @@ def with_blocks(standing: dict[str, JobStatus]) -> tuple[VineExecutor, Jobs]:
         {"provider": LocalProvider()},
         {"manager_config": ManagerConfig(autolabel_algorithm="bucketing")},
         {"worker_launch_method": "manual", "provider": LocalProvider()},
+        {"factory_config": FactoryConfig(worker_options="--wall-time 9")},
+        {"worker_launch_method": "provider", "factory_config": FactoryConfig(python_env="env.tar.gz")},
+        {"worker_launch_method": "manual", "factory_config": FactoryConfig(factory_options={"cycle": 1})},
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_once(wrong: dict[str, Any]) -> None:
@@ -113,6 +117,17 @@ def test_a_nodes_slots_are_known_from_its_configuration() -> None:
     assert VineExecutor(**method, factory_config=FactoryConfig(cores=8)).workers_per_node == 8
     assert VineExecutor(**method, provider=SlurmProvider(cores_per_node=16)).workers_per_node == 16
     assert VineExecutor(**method).workers_per_node == 1
+
+
+def test_htcondor_brings_each_run_its_own_connection_file(manager: Manager) -> None:
+    executor = VineExecutor(worker_launch_method="provider", provider=CondorProvider())
+    executor._manager = manager
+    executor._start_apps(manager)
+    assert executor.provider.transfer_input_files == [str(manager.connection_file)]
+    assert CondorProvider().transfer_input_files == [], "another run's jobs get none of our keys"
+    command = executor._get_launch_command("3")
+    assert command.startswith("chmod 600 connection.json && PARSL_WORKER_BLOCK_ID=3 vine-worker ")
+    assert "--connection connection.json " in command
 
 
 def test_a_job_that_ended_before_its_workers_joined_is_missing() -> None:

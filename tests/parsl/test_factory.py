@@ -59,6 +59,14 @@ def test_options_of_the_batch_system_may_be_one_text_as_in_parsls_configurations
     assert options_for(config).batch_option == ("--partition=main", "--comment=two words")
 
 
+def test_for_htcondor_they_are_lines_of_the_submit_file() -> None:
+    lines = '+Project = "vine"\nrank = Memory'
+    config = FactoryConfig(batch_type="htcondor", batch_options=lines, condor_requirements="OpSys", python_env="e.tar")
+    options = options_for(config)
+    assert options.batch_option == ('+Project = "vine"', "rank = Memory")
+    assert (options.requirements, options.worker_environment) == ("OpSys", "e.tar")
+
+
 def test_a_fleet_that_cannot_be_is_refused() -> None:
     with pytest.raises(errors.UsageError, match="swap them"):
         options_for(FactoryConfig(min_workers=3, max_workers=2))

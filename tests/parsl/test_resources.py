@@ -12,7 +12,7 @@ from vine.parsl.resources import Specifications, options_of
 
 
 def test_what_is_known_becomes_options() -> None:
-    given = {"cores": 2, "memory": 100, "disk": 50, "gpus": 1, "priority": 3, "category": "fit"}
+    given = {"cores": 2, "memory": 100, "disk": 50, "gpus": 1, "priority": 3, "category": "fit", "features": ["big"]}
     more = {"running_time_max": 60, "exec_mode": "regular", "running_time_min": 10, "environment": "env.tar.gz"}
     known = Specifications().read({**given, **more})
     assert known == {**given, **more}

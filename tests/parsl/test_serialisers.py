@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -60,3 +61,43 @@ def test_what_is_registered_makes_the_bytes_and_reads_them_where_the_app_runs() 
 def test_what_none_of_them_takes_is_named() -> None:
     with pytest.raises(NotSerialisable, match="the arguments of 'joined'"):
         Packing().packed(joined, (lambda: 1,), {})
+
+
+@pytest.mark.usefixtures("marked")
+def test_functions_that_nobody_calls_any_more_are_let_go() -> None:
+    packing = Packing()
+    gone: list[weakref.ref[Any]] = []
+    for number in range(300):
+
+        def made_for_one_call(number: int = number) -> int:
+            return number
+
+        packing.packed(made_for_one_call, (), {})
+        gone.append(weakref.ref(made_for_one_call))
+    del made_for_one_call
+    assert gone[0]() is None and sum(each() is not None for each in gone) <= 100
+
+
+class Adder:
+    """Equal to others that add the same, and changed by its user."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __call__(self, other: int) -> int:
+        return self.number + other
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Adder) and self.number == other.number
+
+    __hash__ = None  # type: ignore[assignment]  # As Python makes it of a class with __eq__.
+
+
+@pytest.mark.usefixtures("marked")
+def test_an_object_that_is_called_is_sent_as_it_is_now() -> None:
+    packing, adder = Packing(), Adder(1)
+    func, args, _ = packing.packed(adder, (1,), {})
+    assert func(*args) == 2
+    adder.number = 5
+    func, args, _ = packing.packed(adder, (1,), {})
+    assert func(*args) == 6

@@ -7,8 +7,11 @@ import math
 from pathlib import Path
 from typing import Any
 
+import parsl
+
 import vine
 from vine import errors
+from vine.parsl import FactoryConfig, ManagerConfig, VineExecutor
 
 
 def square(x: int) -> int:
@@ -82,11 +85,39 @@ def whole_run(manager: vine.Manager) -> None:
     manager.set_category_resources_max("fit", {"memory": 500})
     manager.set_category_max_concurrent("fit", 3)
     manager.block_host_with_timeout("node7", 60)
-    cancelled: int = manager.cancel_all_by_tag("sort") + manager.cancel_all()
+    cancelled: int = manager.cancel_all_by_tag("sort") + manager.cancel_all() + manager.cancel_by_category("fit")
+    was_open: bool = manager.cancel_by_task_id(7) or manager.cancel_by_task_tag("sort")
     squares: list[int] = manager.map(square, [1, 2], chunksize=2)
     sums: list[int] = manager.pair(sum, [1, 2], [3, 4])
     most: int = manager.tree_reduce(max, [1, 2, 3])
-    print(cancelled, squares, sums, most)
+    print(cancelled, was_open, squares, sums, most)
+
+
+def fleet(manager: vine.Manager) -> None:
+    factory = vine.Factory("slurm", manager=manager, max_workers=50, cores=8, batch_option=["--partition=main"])
+    factory.min_workers = 2
+    with factory as running:
+        running.max_workers = 100
+        print(running.log_path)
+
+
+@parsl.python_app
+def cubed(x: int) -> int:
+    return x**3
+
+
+def apps() -> None:
+    executor = VineExecutor(
+        "mine",
+        worker_launch_method="factory",
+        manager_config=ManagerConfig(
+            env_vars={"NAME": "value"}, max_retries=None, tune_parameters={"hungry-minimum": 5}
+        ),
+        factory_config=FactoryConfig(max_workers=2, cores=1, batch_options="--partition=main"),
+    )
+    with parsl.load(parsl.Config(executors=[executor])):
+        submitted: int = executor.manager.stats.tasks_submitted
+        print(cubed(2).result(), submitted, executor.connection_file)
 
 
 def calls(executor: vine.Executor, table: vine.File) -> None:
@@ -116,10 +147,15 @@ def main() -> None:
         given = files(manager)
         tasks(manager, given)
         whole_run(manager)
+        fleet(manager)
+        apps()
         calls(executor, given[0])
         prepared = theirs.future_task(square, 2)
         prepared.set_cores(1)
-        print(theirs.submit(prepared).result(), manager.run_directory.name, manager.connection_file)
+        called = theirs.submit(theirs.future_funcall("lib", "infer", 3))
+        theirs.set("max-workers", 3)
+        print(theirs.submit(prepared).result(), called.result(), theirs.get("cores"), theirs.port)
+        print(manager.run_directory.name, manager.connection_file)
 
 
 vine.register_serialiser(complex, lambda value: [value.real, value.imag], lambda parts: complex(*parts))

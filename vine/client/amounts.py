@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import posixpath
+from collections.abc import Iterable
 
 from vine import config, errors
 
 _AMOUNT_MAX = 1e9  # of anything: MB, seconds, a priority
-_COUNT_MAX = (1 << 63) - 1  # what a message can carry
+COUNT_MAX = (1 << 63) - 1  # what a message can carry
 _MICROSECONDS_FROM = 1e14  # No date that is meant in seconds is as large as the microseconds of 1973.
 
 
@@ -25,7 +26,7 @@ def amount(what: str, value: float) -> float:
 
 def retries(value: int) -> int:
     """How many more tries a task has."""
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _COUNT_MAX:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= COUNT_MAX:
         raise errors.UsageError(f"retries={value!r} is no number of more tries: give 0 or more")
     return value
 
@@ -43,6 +44,14 @@ def name(what: str, value: str) -> str:
         limit = f"1 to {config.name_chars_max} characters"
         raise errors.UsageError(f"{value!r} is no name of a {what}: give text of {limit}")
     return value
+
+
+def names(what: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Several of them; one alone may be given as it is."""
+    given = [values] if isinstance(values, str) else values
+    if not isinstance(given, Iterable):
+        raise errors.UsageError(f"{values!r} are no names of {what}s: give a list of them")
+    return tuple(name(what, each) for each in given)
 
 
 def epoch_seconds(at: float) -> float:

@@ -25,18 +25,19 @@ class Backlog:
         self._ended_tagged: dict[str, dict[TaskId, Task]] = {}
         self._over = False
 
-    def add(self, task_id: TaskId, task: Task) -> None:
+    def add(self, task_id: TaskId, task: Task) -> Task:
         with self._news:
             self._open[task_id] = task
             self._tags[task_id] = task.tag
             self._tagged.setdefault(task.tag, {})[task_id] = task
+        return task
 
     def drop(self, task_id: TaskId) -> None:
-        """It was not submitted after all."""
+        """It was not submitted after all, if it is here."""
         with self._news:
-            del self._open[task_id]
-            _remove(self._tagged, self._tags.pop(task_id), task_id)
-            self._news.notify_all()
+            if self._open.pop(task_id, None) is not None:
+                _remove(self._tagged, self._tags.pop(task_id), task_id)
+                self._news.notify_all()
 
     def ended(self, task: Task) -> None:
         assert task.id is not None

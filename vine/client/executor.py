@@ -49,6 +49,7 @@ class CallOptions:
     retries: int = 0
     time_limit: float | None = None
     time_min: float = 0.0
+    features: tuple[str, ...] = ()
     isolation: str = "shared"
     category: str = ""
 
@@ -161,12 +162,14 @@ class Executor(concurrent.futures.Executor):
         priority: float = _UNSET,
         retries: int = _UNSET,
         time_limit: float | None = _UNSET,
+        features: Iterable[str] = _UNSET,
         isolation: str = _UNSET,
         category: str | None = _UNSET,
     ) -> E:
         """The same executor, whose calls have these set; what is not named stays as it is here.
 
         Without an `environment` (None) they run on the workers' own software, whatever the manager's default is.
+        Only workers that were started with all of these `features` run them.
         `isolation` is "shared": a warm interpreter runs one call after the other, and what a call leaves in it the
         next one finds; "fork": each call runs in a fork of a warm interpreter that has loaded its function, and run
         nothing; "process": each call has a fresh interpreter. A call that ends its process, is over its time limit or
@@ -186,6 +189,8 @@ class Executor(concurrent.futures.Executor):
             changes["retries"] = amounts.retries(retries)
         if time_limit is not _UNSET:
             changes["time_limit"] = None if time_limit is None else amounts.amount("time_limit", time_limit)
+        if features is not _UNSET:
+            changes["features"] = amounts.names("feature", features)
         if inputs is not _UNSET:
             if not isinstance(inputs, Mapping):
                 raise errors.UsageError(
@@ -343,6 +348,7 @@ class Executor(concurrent.futures.Executor):
             priority=options.priority,
             retries=options.retries,
             time_limit_s=options.time_limit,
+            features=options.features,
             label=function.label,
             policy=self._policy,
             shared=() if links is None or links.shared is None else self.manager.calls.shared_files(links.shared),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -124,8 +125,15 @@ class Factory:
 
 
 def options_named(given: Mapping[str, Any]) -> FactoryOptions:
-    """The options of these, by their names in Python. UsageError for what is none, or cannot be."""
+    """The options of these, by their names in Python. UsageError for what is none, or cannot be.
+
+    Several `batch_option`s may be one text, as on a command line; for HTCondor, the lines of a submit file.
+    """
     plain = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in given.items()}
+    said = plain.get("batch_option")
+    if isinstance(said, str):
+        lines = plain.get("batch_type") == "htcondor"
+        plain["batch_option"] = tuple(said.splitlines() if lines else shlex.split(said))
     return options_of({name.replace("_", "-"): value for name, value in plain.items()})
 
 

@@ -2,70 +2,71 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from vine import errors
-from vine.client import amounts, launch
+from vine.client import launch
 from vine.client.executor import Executor
-from vine.client.files import File
+from vine.client.factory import Factory
+from vine.client.futures import VineFuture
+from vine.client.libraries import FunctionCall, LibraryTask
 from vine.client.manager import Manager
-from vine.client.tasks import Sized
-from vine.factory_options import BatchType
+from vine.client.python_tasks import PythonTask
+from vine.factory_options import BatchType, FactoryOptions
+from vine.names import TaskId
+from vine.wire.parts import TaskKind
 
 T = TypeVar("T")
 
-_FACTORY_OPTIONS = {
-    "min-workers": "min_workers",
-    "max-workers": "max_workers",
-    "workers-per-cycle": "workers_per_cycle",
-    "tasks-per-worker": "tasks_per_worker",
-    "cores": "cores",
-    "memory": "memory",
-    "disk": "disk",
-    "gpus": "gpus",
+_THEIR_OPTIONS = {
     "timeout": "idle_timeout",
+    "batch_options": "batch_option",
+    "condor_requirements": "requirements",
+    "python_env": "worker_environment",
 }
-_OPTION_OF = {"memory_mb": "memory", "disk_mb": "disk"}
+_OPTIONS = tuple(
+    name for name in FactoryOptions.__struct_fields__ if name not in ("batch_type", "name")
+)  # Which these two are, the executor says.
 
 
-class FuturePythonTask(Sized):
-    """A call that is prepared before it is submitted: what `FuturesExecutor.future_task` returns."""
+class _Prepared:
+    """A call that is to be a future, as its executor submits it."""
 
-    def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
-        self.call = (function, args, kwargs)
-        self._request: dict[str, float] = {}
-        self._others: dict[str, Any] = {}
+    def __init__(self, manager: Manager, *call: Any, **named: Any) -> None:
+        """`manager` is that of the executor which is to submit it."""
+        super().__init__(*call, **named)
+        self.prepared_for = manager
 
-    def set_priority(self, priority: float) -> None:
-        """Higher goes first."""
-        self._others["priority"] = amounts.priority(priority)
+    def enable_temp_output(self) -> None:
+        """Changes nothing: the value of a future goes from worker to worker, and comes here when it is asked for."""
 
-    def set_retries(self, retries: int) -> None:
-        """So many more tries after failures of its own."""
-        self._others["retries"] = amounts.retries(retries)
 
-    def set_time_max(self, seconds: float) -> None:
-        """Killed when it runs longer."""
-        self._others["time_limit"] = amounts.amount("seconds", seconds)
+class FuturePythonTask(_Prepared, PythonTask):
+    """A call that is prepared before it is submitted: what `FuturesExecutor.future_task` returns.
 
-    def set_category(self, category: str) -> None:
-        """What `Manager.set_category_...` say of it holds for the call."""
-        self._others["category"] = amounts.name("category", category)
+    It is given resources, inputs, variables and so on as any task is, and runs as the calls of an executor do: in a
+    warm interpreter, on one core unless told otherwise.
+    """
 
-    def add_environment(self, environment: File) -> None:
-        """Run on this environment."""
-        self._others["environment"] = environment
+    _kind = TaskKind.CALL
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """What `Executor.options` is to be given for it."""
-        return {_OPTION_OF.get(name, name): value for name, value in self._request.items()} | self._others
+    def __init__(self, manager: Manager, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        super().__init__(manager, function, *args, **kwargs)
+        self.set_cores(1)
+
+
+class FutureFunctionCall(_Prepared, FunctionCall):
+    """A call of a library's function that is to be a future: what `FuturesExecutor.future_funcall` returns."""
+
+    def __init__(self, manager: Manager, library: str | LibraryTask, name: str, *args: Any, **kwargs: Any) -> None:
+        super().__init__(manager, library, name, *args, **kwargs)
 
 
 class FuturesExecutor(Executor):
-    """An `Executor` that is made as TaskVine's is, and takes calls that were prepared by `future_task`.
+    """An `Executor` that is made as TaskVine's is, and takes calls that were prepared.
 
     All else is as there: `submit`, `map`, `shutdown`, futures as arguments, `concurrent.futures.wait` and
     `as_completed`. It starts a manager, unless it is given one, and with `factory` workers of this `batch_type`.
@@ -76,17 +77,21 @@ class FuturesExecutor(Executor):
         port: launch.Port = 0,
         batch_type: BatchType = "local",
         manager: Manager | None = None,
+        manager_host_port: str | None = None,
         manager_name: str | None = None,
+        factory_binary: str | None = None,
+        worker_binary: str | None = None,
+        log_file: str | os.PathLike[str] | None = None,
         factory: bool = True,
         opts: Mapping[str, Any] | None = None,
     ) -> None:
-        """`opts` are the factory's, by TaskVine's names; UsageError lists them, should there be another."""
-        given = dict(opts or {})
-        unknown = sorted(given.keys() - _FACTORY_OPTIONS)
-        if unknown:
-            known = ", ".join(map(repr, _FACTORY_OPTIONS))
-            raise errors.UsageError(f"opts has {', '.join(map(repr, unknown))}: there are {known}")
-        options: dict[str, Any] = {_FACTORY_OPTIONS[name]: value for name, value in given.items()}
+        """`opts` are options of the factory: those of `vine.Factory`, with `-` or `_`, or TaskVine's words for them.
+
+        UsageError lists them, should there be another. `manager_host_port`, `factory_binary`, `worker_binary` and
+        `log_file` are TaskVine's, and change nothing: the factory knows its manager, and finds the programs that are
+        installed with this one; its log is in the run's directory.
+        """
+        options = {_option(name): value for name, value in (opts or {}).items()}
         if factory and not {"min_workers", "max_workers"} & options.keys():
             options["min_workers"] = 1
         owned = manager is None
@@ -99,15 +104,79 @@ class FuturesExecutor(Executor):
             raise
         self._pool.owned = owned
 
+    @property
+    def port(self) -> int:
+        """That which workers connect to."""
+        return self.manager.port
+
+    @property
+    def factory(self) -> Factory | None:
+        """What keeps its workers; None if it was made without one."""
+        return self._pool.factory
+
+    def set(self, name: str, value: Any) -> None:
+        """Change an option of the factory while it runs, named as in `opts`; without a factory nothing happens.
+
+        UsageError for what is no option, cannot change now, or cannot be.
+        """
+        option = _option(name)
+        if self.factory is not None:
+            setattr(self.factory, option, value)
+
+    def get(self, name: str) -> Any:
+        """An option of the factory, named as in `opts`; None without a factory. UsageError for what is no option."""
+        option = _option(name)
+        return None if self.factory is None else getattr(self.factory, option)
+
     def future_task(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> FuturePythonTask:
         """The call fn(*args, **kwargs), to be given resources and the like, and then to `submit`."""
-        return FuturePythonTask(fn, *args, **kwargs)
+        return FuturePythonTask(self.manager, fn, *args, **kwargs)
 
-    def submit(self, fn: Callable[..., T] | FuturePythonTask, /, *args: Any, **kwargs: Any) -> Future[T]:
-        """As `Executor.submit`; or the future of a prepared call, which has its arguments."""
-        if not isinstance(fn, FuturePythonTask):
+    def create_library_from_functions(self, name: str, *functions: Callable[..., Any], **settings: Any) -> LibraryTask:
+        """As `Manager.create_library_from_functions`."""
+        return self.manager.create_library_from_functions(name, *functions, **settings)
+
+    def install_library(self, library: LibraryTask) -> None:
+        """As `Manager.install_library`."""
+        self.manager.install_library(library)
+
+    def future_funcall(self, library: str | LibraryTask, name: str, *args: Any, **kwargs: Any) -> FutureFunctionCall:
+        """A call of this function of an installed library, to be given to `submit`."""
+        return FutureFunctionCall(self.manager, library, name, *args, **kwargs)
+
+    @overload
+    def submit(self, fn: FuturePythonTask | FutureFunctionCall, /) -> Future[Any]: ...
+
+    @overload
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]: ...
+
+    def submit(self, fn: Any, /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """As `Executor.submit`; or the future of a prepared call, which has all that it needs, and is submitted once.
+
+        Among the arguments of a prepared call, futures from outside the run must be done.
+        """
+        if not isinstance(fn, (FuturePythonTask, FutureFunctionCall)):
             return super().submit(fn, *args, **kwargs)
         if args or kwargs:
-            raise errors.UsageError("a prepared call has its arguments: give future_task() all of them")
-        function, args, kwargs = fn.call
-        return Executor.submit(self.options(**fn.options), function, *args, **kwargs)
+            raise errors.UsageError(f"{fn!r} is a prepared call, which has its arguments: give them when it is made")
+        if fn.prepared_for is not self.manager:
+            raise errors.UsageError(f"{fn!r} was prepared for another manager: make it with this executor")
+        self._check()
+        futures: list[VineFuture[Any]] = []
+
+        def expecting(task_id: TaskId) -> VineFuture[Any]:
+            futures.append(VineFuture(self.manager.session, task_id, self._pool))
+            return futures[0]
+
+        self.manager.send(fn, expecting)
+        return futures[0]
+
+
+def _option(name: str) -> str:
+    """What `vine.Factory` calls it."""
+    plain = name.replace("-", "_")
+    found = _THEIR_OPTIONS.get(plain, plain)
+    if found not in _OPTIONS:
+        known = ", ".join(repr(each.replace("_", "-")) for each in (*_OPTIONS, *_THEIR_OPTIONS))
+        raise errors.UsageError(f"opts has {name!r}: there are {known}")
+    return found

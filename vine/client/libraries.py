@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import types
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from vine import config, errors
-from vine.client import serialise
+from vine.client import amounts, serialise
 from vine.client.environments import Declarable, Environments, environment_id
 from vine.client.files import File
 from vine.client.python_tasks import PythonTask, name_of
@@ -103,7 +104,7 @@ class FunctionCall(PythonTask):
     """A call of a function of an installed library: it takes a slot of the library on a worker.
 
     `output` is what the function returned, or the exception that it ended with. `set_memory` and `set_disk` limit
-    what the call may use, beyond what the library has loaded; without them it may use the library's memory.
+    what the call may use, in MB, beyond what the library has loaded; without them it may use the library's memory.
     """
 
     def __init__(self, library: str | LibraryTask, name: str, *args: Any, **kwargs: Any) -> None:
@@ -115,19 +116,21 @@ class FunctionCall(PythonTask):
         self.name = self.command = f"{self._library}.{name}"
 
     def set_cores(self, cores: float) -> None:
-        """UsageError: cores, gpus and the environment are the library's."""
-        self._refuse("cores")
+        """Changes nothing, as in TaskVine, and warns: a call takes a slot, and cores are the library's."""
+        amounts.amount("cores", cores)
+        warnings.warn(self._not_its_own("cores"), stacklevel=2)
 
     def set_gpus(self, gpus: float) -> None:
         """As `set_cores`."""
-        self._refuse("gpus")
+        amounts.amount("gpus", gpus)
+        warnings.warn(self._not_its_own("gpus"), stacklevel=2)
 
     def set_environment(self, environment: File | None) -> None:
-        """As `set_cores`."""
-        self._refuse("environment")
+        """UsageError: it runs in the library, on that one's environment."""
+        raise errors.UsageError(self._not_its_own("environment"))
 
-    def _refuse(self, what: str) -> NoReturn:
-        raise errors.UsageError(
+    def _not_its_own(self, what: str) -> str:
+        return (
             f"a call takes a slot of its library, '{self._library}', and has no {what} of its own: "
             f"use the library's set_{what}() before it is installed"
         )

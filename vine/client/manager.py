@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import threading
 import time
@@ -22,7 +23,7 @@ from vine.client.higher_order import HigherOrder
 from vine.client.libraries import Libraries
 from vine.client.minitasks import Minitasks
 from vine.client.policies import Policies
-from vine.client.session import Session
+from vine.client.session import OpenTask, Session
 from vine.client.stager import Stager
 from vine.client.standing import Standing
 from vine.client.tasks import Task
@@ -131,18 +132,7 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
             raise errors.UsageError(
                 f"{task!r} is no task: give a vine.Task(command), or a vine.PythonTask(function, ...)"
             )
-        task_id = self._session.number_task()
-        spec = task.submitted(self, task_id)
-        self._backlog.add(task_id, task)
-        try:
-            self._session.expect(task_id, task)
-            self._calls.submit(spec, task.links)
-            task.links = None  # It may hold large memory of the user's.
-        except BaseException:  # Such as a Ctrl-C while it waits: `wait` must not wait for it.
-            self._session.claim(task_id)
-            self._backlog.drop(task_id)
-            raise
-        return task_id
+        return self.send(task, functools.partial(self._backlog.add, task=task))
 
     def wait(self, timeout: Timeout = None) -> Task | None:
         """The next task that has ended; None when the time is up, in seconds, or no task is left.
@@ -180,11 +170,11 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
         """Whether every submitted task has been returned by `wait`."""
         return self._backlog.empty
 
-    def cancel_by_task_id(self, task_id: TaskId) -> bool:
+    def cancel_by_task_id(self, task_id: int) -> bool:
         """Stop a task; it comes back through `wait` with the result 'cancelled', or what came first."""
-        if not self._session.is_open(task_id):
+        if not self._session.is_open(TaskId(task_id)):
             return False
-        self._session.cancel_task(task_id)
+        self._session.cancel_task(TaskId(task_id))
         return True
 
     def cancel_all(self) -> int:
@@ -247,6 +237,20 @@ class Manager(Minitasks, Libraries, HigherOrder, Policies, Tuning, Standing):
         raise TypeError("a vine.Manager stays in its program: tasks cannot submit tasks")
 
     # --- for tasks and executors ---
+
+    def send(self, task: Task, expecting: Callable[[TaskId], OpenTask]) -> TaskId:
+        """Have the task run; what `expecting` makes of its number hears how it ends."""
+        task_id = self._session.number_task()
+        spec = task.submitted(self, task_id)
+        try:
+            self._session.expect(task_id, expecting(task_id))
+            self._calls.submit(spec, task.links)
+            task.links = None  # It may hold large memory of the user's.
+        except BaseException:  # Such as a Ctrl-C while it waits: `wait` must not wait for it.
+            self._session.claim(task_id)
+            self._backlog.drop(task_id)
+            raise
+        return task_id
 
     @property
     def closed(self) -> bool:

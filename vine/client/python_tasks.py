@@ -22,6 +22,8 @@ PythonTaskNoResult = BaseException  # What TaskVine's users ask whether `output`
 class PythonTask(Task):
     """A function call in a fresh interpreter, that of its environment if it has one."""
 
+    _kind = TaskKind.PYTHON
+
     def __init__(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         if not callable(function):
             raise errors.UsageError(f"a PythonTask needs a function, not {function!r}")
@@ -82,7 +84,7 @@ class PythonTask(Task):
         function, args, kwargs = self._call
         arguments = self._arguments(manager, args, kwargs)
         declared = manager.declare_function(function)
-        return self._common(manager, task_id, kind=TaskKind.PYTHON, function=declared, label=self.name, **arguments)
+        return self._common(manager, task_id, kind=self._kind, function=declared, label=self.name, **arguments)
 
     def _arguments(self, manager: Manager, args: tuple[Any, ...], kwargs: dict[str, Any]) -> dict[str, Any]:
         """What the task's description has of its arguments: bytes, tasks whose results they take, files they share."""

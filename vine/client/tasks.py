@@ -87,8 +87,7 @@ class Task(Ended, Sized):
         features, variables = settings.pop("features", ()), settings.pop("env", {})
         for name, value in settings.items():
             getattr(self, f"set_{name}")(value)
-        for feature in [features] if isinstance(features, str) else features:
-            self.add_feature(feature)
+        self._features += amounts.names("feature", features)
         for file, mount in _items(inputs):
             self.add_input(file, **_mount(mount))
         for file, mount in _items(outputs):

@@ -116,7 +116,8 @@ class Apps(Executor):
 
     def with_all(self, config: ManagerConfig) -> Apps:
         """For what all apps have in common."""
-        return self._changed(variables={**config.env_vars}, retries=config.max_retries)
+        retries = amounts.COUNT_MAX if config.max_retries is None else amounts.retries(config.max_retries)
+        return self._changed(variables={**(config.env_vars or {})}, retries=retries)
 
     @property
     def call_options(self) -> CallOptions:

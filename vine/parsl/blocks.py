@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sqlite3
 from collections.abc import Iterable
@@ -15,8 +16,12 @@ from vine.views.reading import open_run
 _ID_START = "block-{}-"  # of the workers of one block
 
 
-def launch_command(block_id: str, connection_file: str, config: FactoryConfig) -> str:
-    """What a job of the block runs on each of its nodes."""
+def launch_command(block_id: str, connection_file: str, config: FactoryConfig, brought: bool = False) -> str:
+    """What a job of the block runs on each of its nodes; `brought` is a connection file that is in the job's folder."""
+    first = ""
+    if brought:
+        connection_file = os.path.basename(connection_file)
+        first = f"chmod 600 {connection_file} && "  # Keys that others can read are refused.
     words = ["--connection", connection_file, "--worker-id-start", _ID_START.format(block_id)]
     sizes = {"--cores": config.cores, "--memory": config.memory, "--disk": config.disk, "--gpus": config.gpus}
     for name, size in sizes.items():
@@ -25,7 +30,7 @@ def launch_command(block_id: str, connection_file: str, config: FactoryConfig) -
     for feature in config.features:
         words += ["--feature", feature]
     options = f" {config.worker_options}" if config.worker_options else ""
-    return f"PARSL_WORKER_BLOCK_ID={block_id} {config.worker_executable} {shlex.join(words)}{options}"
+    return f"{first}PARSL_WORKER_BLOCK_ID={block_id} {config.worker_executable} {shlex.join(words)}{options}"
 
 
 class Blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +10,7 @@ from vine.client.python_tasks import name_of
 from vine.parsl.apps import Apps
 from vine.parsl.config import ManagerConfig
 from vine.parsl.resources import Specifications
+from vine.parsl.staging import Signature, version
 
 # By the names that Parsl has for them.
 MODES = {"max-xput": "max throughput", "min-waste": "min waste", "max": "max"}
@@ -30,8 +32,11 @@ class Choice:
         category = name_of(func) if self._config.autocategory else None
         if not specification and category is None:
             return self._apps
-        key = category, _frozen(specification)
-        chosen = self._chosen.get(key)
+        key = category, _frozen(specification), _there(specification)
+        try:
+            chosen = self._chosen.get(key)
+        except TypeError:  # Something in it cannot be hashed, and be it of a key that means nothing here.
+            return self._make(category, self._specifications.read(specification))
         if chosen is None:
             if len(self._chosen) >= _REMEMBERED_MAX:
                 self._chosen.clear()
@@ -49,8 +54,21 @@ class Choice:
         return apps.in_category(name, measured=self._config.autolabel and "cores" not in known)
 
 
+def _there(specification: Mapping[str, Any]) -> Signature | None:
+    """Which file, or folder, lies at the path of the environment that it names, if there is one."""
+    environment = specification.get("environment") if isinstance(specification, Mapping) else None
+    if not isinstance(environment, (str, os.PathLike)):
+        return None
+    try:
+        return version(os.stat(environment))
+    except (OSError, ValueError):
+        return None  # A conda environment's name; or what the user is told of when it is declared.
+
+
 def _frozen(value: Any) -> Any:
     """Something hashable that is the same for the same; files and the like are the same as themselves only."""
     if isinstance(value, Mapping):
         return tuple((key, _frozen(each)) for key, each in value.items())
-    return tuple(map(_frozen, value)) if isinstance(value, (list, tuple)) else value
+    if isinstance(value, (list, tuple)):
+        return tuple(map(_frozen, value))
+    return frozenset(value) if isinstance(value, set) else value

@@ -23,8 +23,8 @@ class ManagerConfig:
     env_pack: the software that apps run on, unless they name an `environment` themselves: whatever
         `vine.Manager.declare_environment` takes, such as the path of a tarball, or the name of a conda environment. It
         needs Parsl in it, of the version here. None is what workers have.
-    max_retries: so many more tries of an app whose process died, before Parsl is told. Parsl's own `retries` come on
-        top. The loss of a worker is not counted: its apps go elsewhere.
+    max_retries: so many more tries of an app whose process died, before Parsl is told; None is without end. Parsl's own
+        `retries` come on top. The loss of a worker is not counted: its apps go elsewhere.
     shared_fs: workers see this machine's files under the same paths. True: files are used where they are, by their
         full paths, and nothing is staged. False: all files are staged. None: those with absolute paths are used where
         they are if all workers run on this machine, as they do if the manager listens on no other interface.
@@ -42,9 +42,9 @@ class ManagerConfig:
     address: str | None = None
     project_name: str | None = None
     vine_log_dir: str | os.PathLike[str] | None = None
-    env_vars: dict[str, str] = field(default_factory=dict)
+    env_vars: dict[str, str] | None = None
     env_pack: Declarable | None = None
-    max_retries: int = 0
+    max_retries: int | None = 0
     shared_fs: bool | None = None
     enable_peer_transfers: bool = True
     enforce_resources: bool = False
@@ -52,7 +52,7 @@ class ManagerConfig:
     autolabel: bool = False
     autolabel_algorithm: str = "max-xput"
     wait_for_workers: int | None = None
-    tune_parameters: dict[str, float] = field(default_factory=dict)
+    tune_parameters: dict[str, float] | None = None
 
 
 @dataclass
@@ -62,23 +62,28 @@ class FactoryConfig:
     min_workers, max_workers: the factory keeps no fewer, and no more when there is work for them.
     workers_per_cycle: the factory asks for no more at a time; None is as many as there is work for.
     batch_type: where the factory runs them: "local", "slurm" or "htcondor".
-    batch_options: further ones of the batch system, such as "--partition=main", in one text or one by one.
+    batch_options: further ones of the batch system, such as "--partition=main", in one text or one by one; for
+        HTCondor, lines of the submit file.
+    condor_requirements: an expression that HTCondor's machines must satisfy, for the factory's workers.
     cores, memory (MB), disk (MB), gpus: of each worker. None is an equal share of the machine for those of the local
         factory, and for others what the machine has.
     worker_timeout: seconds without an app after which the factory lets a worker go, as long as `min_workers` are left.
     workspace: the folder for their caches and sandboxes; None is vine-UID in the temporary folder.
     scratch_dir: the factory's folder for scripts and logs of jobs; None is one in the run's folder.
+    python_env: what the factory's workers run in, which has vine in it: an environment's folder that their nodes see,
+        or its archive, unpacked on each. None is the interpreter that runs this program.
     features: what all of them offer, for apps that ask for it.
     factory_options: further ones of `vine.Factory`, by their names, such as {"wall_time": 3600}.
     worker_executable: the command that a provider's job runs, as it is found there.
-    worker_options: more options of that command (`vine-worker --help`).
+    worker_options: more options of that command (`vine-worker --help`); the factory's are `factory_options`.
     """
 
     min_workers: int = 1
     max_workers: int = 1
     workers_per_cycle: int | None = None
     batch_type: str = "local"
-    batch_options: str | tuple[str, ...] = ()
+    batch_options: str | tuple[str, ...] | None = None
+    condor_requirements: str | None = None
     cores: float | None = None
     memory: float | None = None
     disk: float | None = None
@@ -86,7 +91,8 @@ class FactoryConfig:
     worker_timeout: float = 300.0
     workspace: str | os.PathLike[str] | None = None
     scratch_dir: str | os.PathLike[str] | None = None
+    python_env: str | os.PathLike[str] | None = None
     features: tuple[str, ...] = ()
     factory_options: dict[str, Any] = field(default_factory=dict)
     worker_executable: str = "vine-worker"
-    worker_options: str = ""
+    worker_options: str | None = None

@@ -33,6 +33,13 @@ from vine.parsl.staging import FileStaging, places
 from vine.wire.parts import TaskResult
 
 LAUNCH_METHODS = ("factory", "provider", "manual")
+# What would be silently ignored with any other. (Fields that have a default of their own are.)
+_OF_ONE_METHOD = {
+    "worker_options": "provider",
+    "python_env": "factory",
+    "condor_requirements": "factory",
+    "factory_options": "factory",
+}
 _LOOPBACK = "127.0.0.1"
 _NEVER_JOINED = (
     "the job is marked MISSING since none of its workers has joined the run: "
@@ -74,19 +81,19 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         remote_monitoring_radio: RadioConfig | None = None,
         block_error_handler: bool | BlockErrorHandler = True,
     ) -> None:
-        _check(worker_launch_method, function_exec_mode, provider)
+        self.manager_config = manager_config or ManagerConfig()
+        self.factory_config = factory_config or FactoryConfig()
+        _check(worker_launch_method, function_exec_mode, provider, self.factory_config)
         if worker_launch_method == "provider" and provider is None:
             provider = LocalProvider(init_blocks=1)
         super().__init__(provider=provider, block_error_handler=block_error_handler)
         self.label = label
         self.worker_launch_method = worker_launch_method
         self.function_exec_mode = function_exec_mode
-        self.manager_config = manager_config or ManagerConfig()
         if self.manager_config.autolabel_algorithm not in MODES:
             raise ConfigurationError(
                 f"autolabel_algorithm={self.manager_config.autolabel_algorithm!r} is none: give one of {tuple(MODES)}"
             )
-        self.factory_config = factory_config or FactoryConfig()
         self.storage_access = storage_access
         self.working_dir = working_dir
         self._host = self._address()
@@ -118,13 +125,14 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         config = self.manager_config
         if config.wait_for_workers is not None:
             manager.tune("wait-for-workers", config.wait_for_workers)
-        for name, value in config.tune_parameters.items():
+        for name, value in (config.tune_parameters or {}).items():
             manager.tune(name, value)
         self._apps = Apps(manager)
         if self.worker_launch_method == "factory":
             start_factory(self._apps.pool, self.factory_config)
         elif isinstance(self.provider, CondorProvider):
-            self.provider.transfer_input_files.append(str(manager.connection_file))
+            # A list of its own: the default is one that all such providers share.
+            self.provider.transfer_input_files = [*self.provider.transfer_input_files, str(manager.connection_file)]
         isolation = ISOLATION[self.function_exec_mode]
         self._choice = Choice(self._apps.options(isolation=isolation).with_all(config), config)
         spool = manager.run_directory / "streams"
@@ -181,10 +189,8 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         return max(1, int(cores or 1))
 
     def _get_launch_command(self, block_id: str) -> str:
-        path = str(self.connection_file)
-        if isinstance(self.provider, CondorProvider):
-            path = os.path.basename(path)  # It is transferred into the job's folder.
-        return launch_command(block_id, path, self.factory_config)
+        brought = isinstance(self.provider, CondorProvider)
+        return launch_command(block_id, str(self.connection_file), self.factory_config, brought)
 
     def status(self) -> dict[str, JobStatus]:
         """As of the provider; jobs that have ended before any of their workers joined are missing."""
@@ -255,7 +261,7 @@ def _is_loopback(address: str) -> bool:
     return address == "localhost" or address.startswith("127.")
 
 
-def _check(launch_method: str, mode: str, provider: ExecutionProvider | None) -> None:
+def _check(launch_method: str, mode: str, provider: ExecutionProvider | None, config: FactoryConfig) -> None:
     if launch_method not in LAUNCH_METHODS:
         raise ConfigurationError(f"worker_launch_method={launch_method!r} is none: give one of {LAUNCH_METHODS}")
     if mode not in ISOLATION:
@@ -264,3 +270,9 @@ def _check(launch_method: str, mode: str, provider: ExecutionProvider | None) ->
         raise ConfigurationError(
             f"a provider starts no workers with worker_launch_method={launch_method!r}: make that 'provider'"
         )
+    for name, method in _OF_ONE_METHOD.items():
+        if getattr(config, name) and launch_method != method:
+            raise ConfigurationError(
+                f"FactoryConfig({name}={getattr(config, name)!r}) means nothing to worker_launch_method="
+                f"{launch_method!r}: it is for {method!r}"
+            )

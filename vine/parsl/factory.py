@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-
 from vine.client.pool import Pool, fleet
 from vine.parsl.config import FactoryConfig
 
@@ -11,20 +9,20 @@ from vine.parsl.config import FactoryConfig
 def start_factory(pool: Pool, config: FactoryConfig) -> None:
     """One that ends with the pool's manager; UsageError for options that cannot be."""
     few, many = fleet(None, config.min_workers, config.max_workers, needed=True)
-    said = config.batch_options
-    batch_options = tuple(shlex.split(said)) if isinstance(said, str) else said
     named = {
         "min_workers": few,
         "max_workers": many,
         "workers_per_cycle": config.workers_per_cycle,
         "batch_type": config.batch_type,
-        "batch_option": batch_options,
+        "batch_option": config.batch_options,
+        "requirements": config.condor_requirements,
         "cores": config.cores,
         "memory": config.memory,
         "disk": config.disk,
         "gpus": config.gpus,
         "idle_timeout": config.worker_timeout,
         "workspace": config.workspace,
+        "worker_environment": config.python_env,
         "scratch_dir": config.scratch_dir,
         "feature": config.features,
         **config.factory_options,

@@ -21,8 +21,10 @@ KNOWN = (
     "running_time_max",
     "running_time_min",
     "environment",
+    "features",
     "exec_mode",
 )
+_AS_THEY_ARE = ("cores", "memory", "disk", "gpus", "priority", "category", "features")
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +51,7 @@ class Specifications:
 
 def options_of(known: Mapping[str, Any]) -> dict[str, Any]:
     """The options of `vine.Executor.options` for what `read` has found, but for environment, and time that is left."""
-    options = {key: known[key] for key in ("cores", "memory", "disk", "gpus", "priority", "category") if key in known}
+    options = {key: known[key] for key in _AS_THEY_ARE if key in known}
     if "running_time_max" in known:
         options["time_limit"] = known["running_time_max"]
     if "exec_mode" in known:

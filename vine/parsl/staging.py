@@ -241,15 +241,18 @@ def _named(file: File, place: str | AtWorker) -> File:
 
 def _signature(path: str) -> Signature:
     """What tells that a file, or a file in a folder, is another one now."""
-    status = os.stat(path)
-    signature = [status.st_ino, status.st_size, status.st_mtime_ns]
+    signature = version(os.stat(path))
     if os.path.isdir(path):
         for folder, folders, files in os.walk(path):
             folders.sort()
             for name in sorted(files):
-                status = os.lstat(os.path.join(folder, name))
-                signature += (status.st_ino, status.st_size, status.st_mtime_ns)
-    return tuple(signature)
+                signature += version(os.lstat(os.path.join(folder, name)))
+    return signature
+
+
+def version(status: os.stat_result) -> Signature:
+    """What tells that another file is there now, or that it was written anew."""
+    return status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _signature_if_any(path: str) -> Signature | None:
