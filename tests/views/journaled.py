@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from tests.scheduler.world import World
@@ -33,4 +35,7 @@ class JournaledWorld(World):
         self._records.clear()
         journal.statistics(self.core.snapshot(self.now), START_S + self.now)
         journal.close(reason)
+        with closing(sqlite3.connect(self.run_dir / file_name)) as connection, connection:
+            dates = [(START_S, "started_s"), (START_S + self.now, "ended_s")]  # by the world's clock
+            connection.executemany("UPDATE facts SET value = ? WHERE name = ?", dates)
         return self.run_dir
