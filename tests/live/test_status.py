@@ -91,7 +91,7 @@ def test_a_trace_and_a_report_of_the_run_as_it_stands(standing: Standing, tmp_pa
         assert ended.returncode == 0, ended.stderr
     attempts = [event for event in json.loads(trace.read_text())["traceEvents"] if event.get("cat") == "attempt"]
     assert {attempt["args"]["outcome"] for attempt in attempts} == {"success", "exit-code", "runs"}
-    for words in ("exit code 3", "1 running", "why tasks wait", f"{standing.site.workers['w0'].home}"):
+    for words in ("exit code 3", "1 running", "why tasks wait", f"{standing.site.run_dir}/logs/w0.log"):
         assert words in report.read_text(), words
 
 

@@ -1,32 +1,17 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-from tests.views.journaled import START_S, JournaledWorld
-from vine.errors import ExitCode
+from tests.views.journaled import START_S, JournaledWorld, shown
 from vine.manager.journal import Journal, file_name
 from vine.names import RunId, WorkerId
 from vine.views.reading import open_run
 from vine.views.sections import sections, status
-from vine.views.status import main
 from vine.wire import messages as m
 from vine.wire.parts import CategoryMode, CategorySpec, HostStanding, Measured, Outcome, Policy, Request
 from vine.wire.worker_messages import WorkerStatus
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> JournaledWorld:
-    return JournaledWorld(tmp_path / "run")
-
-
-def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    assert main(argv) == ExitCode.OK
-    said = capsys.readouterr()
-    assert said.err == ""
-    return said.out
 
 
 def test_a_run_is_shown_with_its_workers_tasks_transfers_and_reasons(

@@ -5,23 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.views.journaled import JournaledWorld
+from tests.views.journaled import JournaledWorld, shown
 from vine.errors import ExitCode
 from vine.manager.journal import Journal, file_name
 from vine.names import RunId
 from vine.views.status import main
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> JournaledWorld:
-    return JournaledWorld(tmp_path / "run")
-
-
-def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    assert main(argv) == ExitCode.OK
-    said = capsys.readouterr()
-    assert said.err == ""
-    return said.out
 
 
 def test_json_holds_all_that_is_known(world: JournaledWorld, capsys: pytest.CaptureFixture[str]) -> None:
