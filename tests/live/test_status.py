@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -80,6 +81,18 @@ def test_people_read_the_same_in_plain_lines(standing: Standing) -> None:
     assert ended.returncode == 0
     for words in ("workers: 1", "1 running", "2 waiting", "1 failed", "w0", "why tasks wait:", "exit code 3"):
         assert words in ended.stdout, ended.stdout
+
+
+def test_a_trace_and_a_report_of_the_run_as_it_stands(standing: Standing, tmp_path: Path) -> None:
+    standing.why_becomes(standing.running, "runs on w0", "attempt 1.", " is given to w0", "submitted at")
+    trace, report = tmp_path / "trace.json", tmp_path / "report.html"
+    for what, out in (("trace", trace), ("report", report)):
+        ended = run("vine-status", standing.site.run_dir, what, out)
+        assert ended.returncode == 0, ended.stderr
+    attempts = [event for event in json.loads(trace.read_text())["traceEvents"] if event.get("cat") == "attempt"]
+    assert {attempt["args"]["outcome"] for attempt in attempts} == {"success", "exit-code", "runs"}
+    for words in ("exit code 3", "1 running", "why tasks wait", f"{standing.site.run_dir}/logs/w0.log"):
+        assert words in report.read_text(), words
 
 
 def test_the_folder_of_runs_stands_for_its_latest(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tests.manager.journals import RUN, WORKER, call, life_of_a_call, written
 from vine import config
 from vine.errors import UsageError
+from vine.manager import schema
 from vine.manager.batch import Batch
 from vine.manager.journal import Journal, file_name
 from vine.manager.replay import open_to_read, replay
@@ -63,7 +64,7 @@ def test_a_journal_of_another_version_is_refused_in_one_line(tmp_path: Path) -> 
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 99")
     for opening in (lambda: Journal(path, RUN), lambda: replay(path)):
-        with pytest.raises(UsageError, match=r"version 99, not 4: use the vine that wrote it$"):
+        with pytest.raises(UsageError, match=rf"version 99, not {schema.version}: use the vine that wrote it$"):
             opening()
 
 

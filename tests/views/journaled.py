@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.scheduler.world import World
+from vine.errors import ExitCode
 from vine.manager.journal import Journal, file_name
 from vine.names import RunId
 from vine.scheduler import actions
+from vine.views.status import main
 
 START_S = 1_700_000_000.0  # the wall clock when the world begins
 
@@ -33,4 +39,15 @@ class JournaledWorld(World):
         self._records.clear()
         journal.statistics(self.core.snapshot(self.now), START_S + self.now)
         journal.close(reason)
+        with closing(sqlite3.connect(self.run_dir / file_name)) as connection, connection:
+            dates = [(START_S, "started_s"), (START_S + self.now, "ended_s")]  # by the world's clock
+            connection.executemany("UPDATE facts SET value = ? WHERE name = ?", dates)
         return self.run_dir
+
+
+def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
+    """What `vine-status` prints when all is well."""
+    assert main(argv) == ExitCode.OK
+    said = capsys.readouterr()
+    assert said.err == ""
+    return said.out

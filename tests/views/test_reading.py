@@ -6,24 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.views.journaled import START_S, JournaledWorld
-from vine.errors import ExitCode
+from tests.views.journaled import START_S, JournaledWorld, shown
 from vine.manager.journal import Journal, file_name
 from vine.names import RunId
 from vine.views.reading import open_run
-from vine.views.status import main
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> JournaledWorld:
-    return JournaledWorld(tmp_path / "run")
-
-
-def shown(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
-    assert main(argv) == ExitCode.OK
-    said = capsys.readouterr()
-    assert said.err == ""
-    return said.out
 
 
 def test_rates_come_from_the_last_rows(world: JournaledWorld) -> None:

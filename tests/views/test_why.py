@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,11 +13,6 @@ from vine.views.reading import open_run
 from vine.views.why import why
 from vine.wire import messages as m
 from vine.wire.parts import FileKind, Outcome, Policy, Request
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> JournaledWorld:
-    return JournaledWorld(tmp_path / "run")
 
 
 def asked(world: JournaledWorld, task_id: int) -> list[str]:

@@ -34,6 +34,7 @@ from vine.scheduler.records import (
     TaskEnded,
     TaskReady,
     TaskWaits,
+    TransferEnded,
     WorkerJoined,
     WorkerLeft,
 )
@@ -60,6 +61,7 @@ class Batch:
         self._objects: dict[str, Row] = {}
         self._forgotten: dict[str, list[int]] = {"task": [], "file": []}
         self._others: list[tuple[str, tuple[object, ...]]] = []
+        self._transfers: list[tuple[object, ...]] = []
         self._statistics: list[tuple[float, str]] = []
         self._on: dict[type, Callable[[Any, float], None]] = {
             TaskAccepted: self._task_accepted,
@@ -82,6 +84,7 @@ class Batch:
             HostsSet: self._hosts_set,
             LibraryInstalled: self._library_installed,
             LibraryRemoved: self._library_removed,
+            TransferEnded: self._transfer_ended,
             WorkerJoined: self._worker_joined,
             WorkerLeft: self._worker_left,
         }
@@ -99,6 +102,8 @@ class Batch:
             connection.executemany("INSERT INTO forgotten VALUES (?, ?, ?)", rows)
         for statement, values in self._others:
             connection.execute(statement, values)
+        if self._transfers:
+            connection.executemany("INSERT INTO transfers VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", self._transfers)
         if self._statistics:
             connection.executemany("INSERT INTO statistics (at_s, snapshot) VALUES (?, ?)", self._statistics)
             forget = "DELETE FROM statistics WHERE row <= (SELECT max(row) FROM statistics) - ?"
@@ -260,6 +265,17 @@ class Batch:
 
     def _library_removed(self, record: LibraryRemoved, at_s: float) -> None:
         self._others.append(("UPDATE libraries SET removed = 1 WHERE file_id = ?", (record.file_id,)))
+
+    # --- transfers -------------------------------------------------------------------------------
+
+    def _transfer_ended(self, record: TransferEnded, at_s: float) -> None:
+        self._transfers.append(
+            (
+                *record.transfer_id, record.object_id, ", ".join(dict.fromkeys(record.sources)), record.destination,
+                at_s, record.seconds, record.received_bytes, record.received_bytes_from_manager, record.fault,
+                record.is_download,
+            )
+        )  # fmt: skip
 
     # --- workers ---------------------------------------------------------------------------------
 

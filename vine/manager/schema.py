@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-version = 4
+version = 5
 _STATEMENTS_KEPT = 256
 
 script = """
@@ -75,6 +75,15 @@ CREATE TABLE libraries (
     file_id INTEGER PRIMARY KEY,
     spec BLOB,  -- msgpack of wire.parts.LibrarySpec
     removed INTEGER
+);
+CREATE TABLE transfers (  -- that have ended, in that order
+    epoch INTEGER, counter INTEGER,
+    object_id TEXT,  -- NULL of a download that failed
+    sources TEXT, destination TEXT,  -- nodes; several sources with commas between them, a download's is its label
+    ended_s REAL, seconds REAL,  -- wall clock; how long it took
+    bytes INTEGER, bytes_from_manager INTEGER,
+    fault TEXT,  -- 'none' if all of it came
+    download INTEGER  -- 1 if it came from a URL
 );
 CREATE TABLE statistics (
     row INTEGER PRIMARY KEY,

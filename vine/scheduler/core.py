@@ -57,6 +57,7 @@ from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire import messages as m
+from vine.wire.parts import FetchFault
 from vine.wire.worker_messages import (
     AttemptsEnded,
     DownloadEnded,
@@ -200,6 +201,8 @@ class Scheduler:
         if transfer is None:
             return
         state.transfers.remove(transfer)
+        fault = FetchFault.NONE if isinstance(event, LocalFetched) else event.fault
+        state.record(transfer.ended(fault, event.received_bytes, 0, event.seconds))
         if isinstance(event, LocalFetched):
             state.transfers.done += 1
             assert transfer.path is not None

@@ -20,7 +20,7 @@ from vine.errors import MalformedMessage
 from vine.names import FileId, ObjectId, TransferId, WorkerId
 from vine.scheduler import collecting, dispatch, existence, fleet, keeping
 from vine.scheduler.files import FileRecord, ObjectRecord
-from vine.scheduler.records import ObjectBound
+from vine.scheduler.records import ObjectBound, TransferEnded
 from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord, could_fit, has_features
 from vine.wire.parts import DownloadFault, Manifest, Outcome, Request
@@ -275,6 +275,8 @@ def ended(state: State, worker: WorkerRecord, message: DownloadEnded) -> None:
         return
     was_stopping = download.stopping
     downloads.stop(download)
+    flow = message.download_id, message.object_id, (download.label,), worker.worker_id
+    state.record(TransferEnded(*flow, message.fault.value, message.received_bytes, 0, message.seconds, True))
     if message.fault is DownloadFault.NONE:
         try:
             object_id, manifest = _content_of(message)

@@ -129,6 +129,8 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
             staging.plan_all(state)
         return
     state.transfers.remove(transfer)
+    if not transfer.within_host:
+        state.record(transfer.ended(message.fault, message.received_bytes, from_manager, message.seconds))
     if message.fault is FetchFault.NONE:
         state.transfers.done += 1
         if not (transfer.changed or transfer.within_host):

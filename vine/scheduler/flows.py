@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from vine.names import MANAGER, HostId, ObjectId, TransferId, WorkerId
+from vine.scheduler.records import TransferEnded
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Slots
+from vine.wire.parts import FetchFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class Transfer:
 
     def without_backup(self, node: WorkerId) -> Transfer:
         return replace(self, backups=tuple(None if backup == node else backup for backup in self.backups))
+
+    def ended(self, fault: FetchFault, received_bytes: int, from_manager: int, seconds: float) -> TransferEnded:
+        """How it went, for the journal."""
+        flow = self.transfer_id, self.object_id, self.sources, self.destination
+        return TransferEnded(*flow, fault.value, received_bytes, from_manager, seconds)
 
 
 class Transfers:

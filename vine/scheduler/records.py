@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from vine.names import AttemptId, ClientId, FileId, ObjectId, TaskId, WorkerId
+from vine.names import AttemptId, ClientId, FileId, ObjectId, TaskId, TransferId, WorkerId
 from vine.wire.parts import (
     CategorySpec,
     FileSpec,
@@ -162,6 +162,20 @@ class LibraryRemoved(msgspec.Struct, frozen=True, gc=False):
     file_id: FileId
 
 
+class TransferEnded(msgspec.Struct, frozen=True, gc=False):
+    """An object has come to a node, or could not be had there: what views tell of how the data moved."""
+
+    transfer_id: TransferId
+    object_id: ObjectId | None  # None: a download that failed
+    sources: tuple[str, ...]  # nodes; of a download its label
+    destination: WorkerId
+    fault: str  # a `FetchFault` or `DownloadFault`; "none"
+    received_bytes: int
+    received_bytes_from_manager: int
+    seconds: float
+    is_download: bool = False
+
+
 class WorkerJoined(msgspec.Struct, frozen=True, gc=False):
     """A worker was admitted."""
 
@@ -199,6 +213,7 @@ Record = (
     | HostsSet
     | LibraryInstalled
     | LibraryRemoved
+    | TransferEnded
     | WorkerJoined
     | WorkerLeft
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,27 @@ class Run:
             return dict.fromkeys(names, 0.0)
         (now_s, now), (then_s, then) = rows[0], rows[-1]
         return {name: max(0, now.get(name, 0) - then.get(name, 0)) / (now_s - then_s) for name in names}
+
+    def began_s(self) -> float:
+        """When the run began (wall clock): its first manager's start, or what was written first."""
+        first = self.connection.execute(
+            "SELECT min(at_s) FROM (SELECT min(accepted_s) AS at_s FROM tasks UNION SELECT min(joined_s) FROM workers)"
+        ).fetchone()[0]
+        started_s: float = self.facts()["started_s"]
+        return started_s if first is None else min(started_s, first)
+
+    def latest_s(self) -> float:
+        """The last moment that the journal tells of (wall clock): the run's end, or the manager's last word."""
+        facts, heard = self.facts(), self.snapshot()
+        if facts.get("ended_s") is not None:
+            return float(facts["ended_s"])
+        return float(facts["started_s"]) if heard is None else heard[0]
+
+    def task_counts(self) -> Iterator[tuple[float, dict[str, int]]]:
+        """How many tasks were in each state, a row a second of the last minutes."""
+        for at_s, snapshot in self.connection.execute("SELECT at_s, snapshot FROM statistics ORDER BY row"):
+            if tasks := json.loads(snapshot).get("tasks"):
+                yield at_s, tasks
 
     def _latest(self, count: int) -> list[tuple[float, dict[str, Any]]]:
         rows = self.connection.execute("SELECT at_s, snapshot FROM statistics ORDER BY row DESC LIMIT ?", (count,))

@@ -70,3 +70,8 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s"
     return f"{minutes // 60} h {minutes % 60} min"
+
+
+def fine_duration(seconds: float) -> str:
+    """The same where less than a second matters: 42 ms, 4.2 s."""
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else duration(seconds)

@@ -44,11 +44,7 @@ class _File:
 
 def why(run: Run, number: str) -> list[str]:
     """The task's state and its reason, then one line for each thing that it waits for."""
-    if not number.isdecimal():
-        raise UsageError(f"{number!r} is no task: name it by its number, a Task's `id` or a future's `task_id`")
-    task = _find(run.connection, int(number))
-    if task is None:
-        raise UsageError(f"the run in {run.run_dir} knows no task {number} (yet): see `vine-status` for what it knows")
+    task = find(run, number)
     if task.outcome is not None and task.state in ("done", "failed", "cancelled"):
         return [_ended(task)]
     heard = run.snapshot()
@@ -56,6 +52,16 @@ def why(run: Run, number: str) -> list[str]:
     state = state_of(run.connection, snapshot, task)
     first, *more = _reasons_of_state[state](run.connection, snapshot, task)
     return [f"{task.title()}: {state}: {first}", *(f"  {line}" for line in more)]
+
+
+def find(run: Run, number: str) -> KnownTask:
+    """The task of this number; UsageError if the run has none."""
+    if not number.isdecimal():
+        raise UsageError(f"{number!r} is no task: name it by its number, a Task's `id` or a future's `task_id`")
+    task = _find(run.connection, int(number))
+    if task is None:
+        raise UsageError(f"the run in {run.run_dir} knows no task {number} (yet): see `vine-status` for what it knows")
+    return task
 
 
 def _find(connection: sqlite3.Connection, number: int) -> KnownTask | None:
