@@ -33,13 +33,15 @@ def promised(state: State) -> dict[str, Any]:
         file.file_id: (file.spec, file.failure, file.forgotten, file.producer, file.path, tuple(sorted(file.unpacked)))
         for file in state.files.by_id.values()
     }
+    indices = {client.index for client in state.clients.values()}
     return {
         "tasks": tasks,
         "files": files,
         "categories": {key: category.spec for key, category in state.categories.items()},
         "hosts": state.closed_hosts,
         "libraries": {number: (library.spec, library.removed) for number, library in state.libraries.items()},
-        "clients": {client.index: (client.client_id, client.tasks) for client in state.clients.values()},
+        "clients": {client.index: client.client_id for client in state.clients.values()},
+        "owners": {index: [record.task_id for record in state.tasks.of_client(index)] for index in sorted(indices)},
     }
 
 

@@ -36,7 +36,7 @@ def hold(state: State, record: TaskRecord) -> None:
 
 def held(state: State, client: ClientRecord) -> list[TaskRecord]:
     """The client's tasks that wait so. Looks through all of them: ask only while there is a gate."""
-    known = [state.tasks.by_id[task_id] for task_id in sorted(client.tasks)]
+    known = state.tasks.of_client(client.index)
     return [record for record in known if record.state is TaskState.WAITING and ENOUGH_WORKERS in record.unmet]
 
 

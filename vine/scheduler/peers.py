@@ -23,7 +23,6 @@ class ClientRecord:
     key_digest: bytes = b""
     said: int = 0  # messages of its session ...
     journaled: int = 0  # ... so many of which it knows to be in the journal
-    tasks: set[TaskId] = field(default_factory=set)  # that it may still ask for
     workers_awaited: int = 0  # before so many are connected, what it submits waits
     owed: dict[TaskId, TaskResult] | None = None  # Of one that is yet to come back: results that it may lack.
 

@@ -196,7 +196,6 @@ class _Restoration:
         else:
             self._count_attempts(record, task)
         record.result_forgotten = spec.task_id in self._forgotten_tasks
-        client.tasks.add(spec.task_id)
         state.tasks.add(record)
         return None if ended else record
 

@@ -200,8 +200,8 @@ def client_returned(state: State, client: ClientRecord, peer: PeerKey, same_host
     state.do(actions.Forget(before))
     del state.clients[before]
     state.clients[peer] = client
-    for task_id in client.tasks:
-        state.tasks.by_id[task_id].client = peer
+    for record in state.tasks.of_client(client.index):
+        record.client = peer
     for file in state.files.by_id.values():
         if file.client == before:
             file.client = peer

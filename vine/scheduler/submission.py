@@ -155,7 +155,6 @@ def accept(state: State, client: ClientRecord, spec: TaskSpec) -> TaskRecord:
     if spec.policy is not None and spec.policy.category:
         record.category = category_of(state, client, spec.policy.category)
     state.tasks.add(record)
-    client.tasks.add(spec.task_id)
     state.record(TaskAccepted(spec))
     return record
 
@@ -315,8 +314,7 @@ def client_left(state: State, peer: PeerKey) -> None:
     state.record(ClientLeft(client.index))
     for key in [key for key in state.categories if key.client_index == client.index]:
         del state.categories[key]
-    for task_id in sorted(client.tasks):
-        record = state.tasks.by_id[task_id]
+    for record in state.tasks.of_client(client.index):
         record.result_forgotten = True
         record.recovering = False if record.state.ended else record.recovering
         if record.state.ended:
@@ -324,7 +322,7 @@ def client_left(state: State, peer: PeerKey) -> None:
             continue
         if record.attempt is not None:
             _stop_attempt(state, record)
-        state.doom(task_id, Outcome.CANCELLED, "its client has left")
+        state.doom(record.task_id, Outcome.CANCELLED, "its client has left")
     installing.client_left(state, peer)
     for file in list(state.files.of_client(peer)):
         file.forgotten = True

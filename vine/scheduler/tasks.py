@@ -265,6 +265,11 @@ class TaskTable:
         self.by_id[record.task_id] = record
         self.counts[record.state] += 1
 
+    def of_client(self, index: int) -> list[TaskRecord]:
+        """The client's, in the order of their numbers. Goes through all: few ask, so that no list of them is kept."""
+        found = [record for task_id, record in self.by_id.items() if client_index_of(task_id) == index]
+        return sorted(found, key=lambda record: record.task_id)
+
     def move(self, record: TaskRecord, state: TaskState) -> None:
         """Change a task's state; the only place that does."""
         before, counts = record.state, self.counts

@@ -173,9 +173,6 @@ def forget_if_unneeded(state: State, record: TaskRecord) -> None:
         return
     state.tasks.remove(record)
     results.settle(state, record)
-    client = state.clients.get(record.client)
-    if client is not None:
-        client.tasks.discard(record.spec.task_id)
 
 
 def _makes_files(state: State, record: TaskRecord) -> bool:
