@@ -7,7 +7,7 @@ import threading
 import types
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,6 +27,7 @@ from vine.names import FileId, TaskId
 from vine.wire.messages import ForgetFiles
 from vine.wire.parts import TaskSpec
 from vine_function_host import buffers
+from vine_function_host.payload import PLACED, PLACED_MAX
 
 # Objects of these types do not change under our hands, except for what a function refers to: it is sent anew when
 # that is bound anew. All other callables are serialised at every call, and declared by content.
@@ -89,14 +90,35 @@ class Calls:
 
     def dump(self, args: tuple[Any, ...], kwargs: dict[str, Any], label: str) -> tuple[bytes, Links | None]:
         """The payload, and what belongs to it; where that is futures from elsewhere, they are to be awaited first."""
+        placed: Sequence[Shared] = ()
+        head = b""
         for value in args:
             kind = type(value)
-            if kind is tuple or ((kind is bytes or kind is str) and len(value) > config.shared_unasked_bytes_min):
-                args = self._with_shared(args)
+            is_long = (kind is bytes or kind is str) and len(value) > config.shared_unasked_bytes_min
+            if is_long or kind is Shared or kind is tuple:
+                args, placed, head = self._apart(args)
                 break
         if kwargs:
             kwargs = {name: self._unasked.shared(value) if is_large(value) else value for name, value in kwargs.items()}
-        return serialise.dump_call(args, kwargs, label, self.task_of)
+        return serialise.dump_call(args, kwargs, label, self.task_of, placed, head)
+
+    def _apart(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Sequence[Shared], bytes]:
+        """The other arguments, those that are shared values, each once, and what says where these are."""
+        placed: list[Shared] = []
+        places = b""
+        others: list[Any] = []
+        for position, value in enumerate(args):
+            kind = type(value)
+            if kind is tuple:
+                value = self._with_shared(value)
+            elif (kind is bytes or kind is str) and is_large(value):
+                value, kind = self._unasked.shared(value), Shared
+            if kind is Shared and position < PLACED_MAX and value not in placed:
+                placed.append(value)
+                places += bytes((position, value.immutable))
+            else:
+                others.append(value)
+        return tuple(others), placed, b"%c%c%b" % (PLACED, len(placed), places) if placed else b""
 
     def _with_shared(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The same, in which large bytes and text are shared; those of chunks of calls are in a tuple of their own."""

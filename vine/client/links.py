@@ -15,7 +15,7 @@ import pickle
 import sys
 import threading
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
@@ -40,13 +40,17 @@ class ForeignFailed(Exception):  # noqa: N818 - never leaves this package
 class Links:
     """What one call's arguments hold that is not in their pickle: futures, shared values, large memory."""
 
+    _placed: Sequence[Shared] = ()
     _places: dict[TaskId, int] | None = None  # Most calls have none: what is not there costs them nothing.
     awaited: list[Future[Any]] | None = None  # from elsewhere, and not done yet
     shared: list[Shared] | None = None
     memory: list[memoryview] | None = None
 
-    def __init__(self, task_of: Taker) -> None:
+    def __init__(self, task_of: Taker, placed: Sequence[Shared] = ()) -> None:
         self._task_of = task_of
+        if placed:
+            self._placed = placed
+            self.shared = [*placed]
 
     @property
     def depends(self) -> tuple[TaskId, ...]:
@@ -57,7 +61,8 @@ class Links:
         return has_futures or self.shared is not None or self.memory is not None
 
     def clear(self) -> None:
-        self._places = self.awaited = self.shared = self.memory = None
+        self._places = self.awaited = self.memory = None
+        self.shared = [*self._placed] or None
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
         """A pickler's `buffer_callback`; true for what goes into the pickle after all."""
@@ -73,9 +78,10 @@ class Links:
         """What is pickled in a shared value's place."""
         if self.shared is None:
             self.shared = []
-        if shared not in self.shared:
+        placed = len(self._placed)  # A host that sees no others fills those in as they come.
+        if shared not in self.shared[placed:]:
             self.shared.append(shared)
-        return shared_at, (self.shared.index(shared), shared.immutable)
+        return shared_at, (self.shared.index(shared, placed), shared.immutable)
 
     def reduced(self, future: Future[Any]) -> Any:
         """What is pickled in a future's place: an expression that any interpreter can evaluate, or a reference."""

@@ -11,7 +11,7 @@ import io
 import pickle
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from vine.client.bindings import goes_by_value
@@ -24,6 +24,8 @@ from vine_function_host.payload import DILL, PICKLE
 
 if TYPE_CHECKING:
     import dill
+
+    from vine.client.shared import Shared
 
 
 def dump(value: object, links: Alone | None = None) -> bytes:
@@ -41,9 +43,19 @@ def dump_function(function: Callable[..., Any], label: str) -> bytes:
         ) from error
 
 
-def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of: Taker) -> tuple[bytes, Links | None]:
-    """The payload of a call and what belongs to it; with `links.awaited`, call again when those are done."""
-    outer, pickling.links = pickling.links, (links := Links(task_of))
+def dump_call(
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    label: str,
+    task_of: Taker,
+    placed: Sequence[Shared] = (),
+    head: bytes = b"",
+) -> tuple[bytes, Links | None]:
+    """The payload of a call and what belongs to it; with `links.awaited`, call again when those are done.
+
+    Those of its arguments that are shared values may be `placed`: then `head` says where, and they are not in `args`.
+    """
+    outer, pickling.links = pickling.links, (links := Links(task_of, placed))
     try:
         by_dill = False
         for value in args:
@@ -52,10 +64,13 @@ def dump_call(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, task_of
     except (ForeignFailed, NotSerialisable):
         raise
     except Exception as error:
-        raise NotSerialisable(_blame(args, kwargs, label, error)) from error
+        every = list(args)
+        for position, shared in zip(head[2::2], placed, strict=True):
+            every.insert(position, shared)
+        raise NotSerialisable(_blame(every, kwargs, label, error)) from error
     finally:
         pickling.links = outer
-    return data, links if links.any() else None
+    return head + data, links if links.any() else None
 
 
 def load(data: bytes | memoryview) -> Any:
@@ -168,7 +183,7 @@ def _class_maker(create: Callable[..., type]) -> Callable[..., type]:
     return make
 
 
-def _blame(args: tuple[Any, ...], kwargs: dict[str, Any], label: str, error: Exception) -> str:
+def _blame(args: Sequence[Any], kwargs: dict[str, Any], label: str, error: Exception) -> str:
     named = [(f"argument {place}", value) for place, value in enumerate(args, 1)]
     named += [(f"argument '{name}'", value) for name, value in kwargs.items()]
     for name, value in named:

@@ -56,6 +56,7 @@ class Store:
         self._reuse = Reuse(self.objects, share.ledger)
         self.pin = self._held.pin  # What something uses, here or yet to come, stays until it was unpinned as often.
         self.unpin = self._held.unpin
+        self.pin_often, self.unpin_often = self._held.pin_often, self._held.unpin_often
 
     # --- what is here ---
 

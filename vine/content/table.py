@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -153,10 +153,15 @@ class Table:
     # --- use ---
 
     def pin(self, *keys: ObjectId) -> None:
+        self.pin_often(Counter(keys))
+
+    def pin_often(self, times: Mapping[ObjectId, int]) -> None:
+        """As `pin` of each, so many times: many calls that come together have the same inputs."""
         with self._lock:
-            for key in keys:
-                self._pins[key] += 1
-                if self._pins[key] == 1:
+            for key, number in times.items():
+                before = self._pins[key]
+                self._pins[key] = before + number
+                if not before:
                     self._secure(key)
 
     def _secure(self, key: ObjectId) -> None:
@@ -172,10 +177,13 @@ class Table:
             self._lose(key)
 
     def unpin(self, *keys: ObjectId) -> None:
+        self.unpin_often(Counter(keys))
+
+    def unpin_often(self, times: Mapping[ObjectId, int]) -> None:
         with self._lock:
-            for key in keys:
-                assert self._pins[key] > 0, "every unpin follows its pin"
-                self._pins[key] -= 1
+            for key, number in times.items():
+                assert self._pins[key] >= number, "every unpin follows its pin"
+                self._pins[key] -= number
                 if self._pins[key]:
                     continue
                 del self._pins[key]

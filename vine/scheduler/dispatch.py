@@ -59,9 +59,10 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
         if not results.is_there(state, needed):
             record.unmet = added(record.unmet, dependency)
             results.remake(state, needed)
+    files, objects = state.files, state.files.objects
     for file_id in record.inputs:
-        file = state.files.by_id[file_id]
-        if file.object_id is None or not state.files.can_be_had(state.files.objects[file.object_id]):
+        file = files.by_id[file_id]
+        if file.object_id is None or not files.can_be_had(objects[file.object_id]):
             if file.failure is None:
                 recovery.remake(state, file)
                 if state.files.is_available(file_id):
@@ -179,16 +180,20 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
     if record.spec.kind is _LIBRARY:
         for worker_id in few(installing.places_of(state, record.spec)):
             yield worker_id, config.library_worth_bytes
+    files, objects, receiving = state.files.by_id, state.files.objects, state.transfers.receiving
     for file_id in record.inputs:
-        known = state.files.object_of(file_id)
-        weight = 0 if known is None else state.files.weight_bytes(known)
-        if known is None or weight <= config.inline_bytes_max:
+        object_id = files[file_id].object_id
+        if object_id is None:
             continue
-        for worker_id in few(known.holders):
+        taken = objects[object_id]
+        weight = 0 if taken.data is not None else state.files.weight_bytes(taken)
+        if weight <= config.inline_bytes_max:
+            continue
+        for worker_id in few(taken.holders):
             if worker_id != MANAGER:
                 yield worker_id, float(weight)
-        coming = state.transfers.receiving.get(known.archive or known.object_id, {})
-        for worker_id in few(coming.keys()):
+        coming = receiving.get(taken.archive or object_id)
+        for worker_id in few(coming.keys()) if coming else ():
             yield worker_id, weight * _COMING_WEIGHT
     for task_id in record.spec.depends:
         dependency = state.tasks.by_id[task_id]

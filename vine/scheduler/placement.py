@@ -365,8 +365,8 @@ class Placement:
         Of `places` only, if these are given.
         """
         emptiest = self.loads.emptiest(shape, record.avoid, places)
-        if emptiest is None:
-            return None
+        if emptiest is None or len(self.loads.workers) == 1:
+            return emptiest
         held: dict[WorkerId, float] = {}
         for worker_id, size in room.holders(record):
             held[worker_id] = held.get(worker_id, 0.0) + size

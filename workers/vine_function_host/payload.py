@@ -12,6 +12,10 @@ if TYPE_CHECKING:
     Content = bytes | memoryview
 
 PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised, unless it is that of a file with memory beside it
+# Before the arguments of a call some of which are shared values: how many in a byte, and for each of these in two its
+# position and whether hosts keep it. They are the first of the call's shared values; the others' pickle follows.
+PLACED = b"S"
+PLACED_MAX = 255  # arguments
 MANY = b"M"  # before the arguments of a chunk of calls, and before its results, which are pieces
 LEFT, LEFT_AS_IT_IS = b"L", b"l"  # before the arguments of a call that leaves its result, or these bytes, in ...
 RESULT_FILE = "vine-result"  # ... this file of its folder

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vine_function_host import standins
 from vine_function_host.buffers import BUFFERS, parts_of_file
 from vine_function_host.frames import SHARED
-from vine_function_host.payload import DILL, PICKLE, apart
+from vine_function_host.payload import DILL, PICKLE, PLACED, apart
 from vine_function_host.registered import LOADED, Registered, UnsendableError
 from vine_function_host.values import SharedValues, content_of, parted
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Content = bytes | memoryview
 
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
-_UNMARKED = (PICKLE, DILL)
+_UNMARKED = (PICKLE, DILL, PLACED)
 REGISTERED_MAX = 16  # Sets of serialisers that are remembered: each further one follows a registration.
 
 
@@ -83,12 +83,24 @@ class Serialiser:
         if len(blobs) == 1:
             args, kwargs = self.load(payload, registered, buffers)
             return mark, args, kwargs
+        placed = payload[1] if payload[:1] == PLACED else 0
+        others = payload[2 + 2 * placed :] if placed else payload
         load = self.load if registered is None else partial(self.load, registered=registered)
-        standins.places = _Filled(blobs, self._shared, load)
+        filled = None if len(blobs) == 1 + placed else _Filled(blobs, self._shared, load)  # Else nothing refers to it.
+        standins.places = filled or standins.NOWHERE
         try:
-            args, kwargs = self.load(payload, registered, buffers)
+            args, kwargs = self.load(others, registered, buffers)
         finally:
             standins.places = standins.NOWHERE
+        if placed:
+            args = list(args)
+            for number in range(placed):
+                position, keep = payload[2 + 2 * number], payload[3 + 2 * number] == 1
+                if filled is None:
+                    value = self._shared.value(blobs[1 + number][1], load, keep)
+                else:
+                    value = filled.shared(number, keep)
+                args.insert(position, value)
         return mark, args, kwargs
 
     def keep_shared(self, blobs: Sequence[Blob], registered: Registered | None) -> None:

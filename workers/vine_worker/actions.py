@@ -85,7 +85,7 @@ class StopDownload(Said, frozen=True):
 class Unpin(Said, frozen=True):
     """Ended attempts and unpackings need these no more; what they need was pinned as `WorkerCore.claims` said."""
 
-    object_ids: tuple[ObjectId, ...]
+    times: dict[ObjectId, int]  # how many of them each object
 
 
 class Rate(Said, frozen=True):

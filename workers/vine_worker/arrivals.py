@@ -111,16 +111,16 @@ class Arrivals:
             self._abandoned[message.transfer_id] = object_id
             self._board.actions.append(act.StopFetch(message.transfer_id))
 
-    def claims(self, message: UnpackObject) -> tuple[ObjectId, ...]:
+    def claims(self, message: UnpackObject) -> dict[ObjectId, int]:
         """What `unpack` is going to use, if it turns out that it must."""
-        return () if message.object_id in self._unpacks else (message.archive,)
+        return {} if message.object_id in self._unpacks else {message.archive: 1}
 
     def unpack(self, message: UnpackObject) -> None:
         self._wanted(message.object_id, message.cache)
         if self._unpacks.renew(message.object_id):
             return
         if message.object_id in self._inventory.held:
-            self._board.unpinned.append(message.archive)
+            self._board.unpinned[message.archive,] += 1
             self._board.send(ObjectsHeld((message.object_id,)))
         else:
             self._unpacks.begin(message)

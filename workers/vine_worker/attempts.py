@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -103,6 +104,15 @@ def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
         named += tuple([value.object_id for value in assignment.values])
         named += tuple([mount.object_id for mount in assignment.inputs])
     return _each_once(*named)
+
+
+def each_of(times: Mapping[tuple[ObjectId, ...], int]) -> dict[ObjectId, int]:
+    """How often each object is needed, when it is known how often several are together."""
+    found: dict[ObjectId, int] = {}
+    for object_ids, number in times.items():
+        for object_id in object_ids:
+            found[object_id] = found.get(object_id, 0) + number
+    return found
 
 
 @lru_cache(_NEEDS_REMEMBERED)

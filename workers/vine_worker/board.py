@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 
 from vine import config
@@ -36,7 +36,8 @@ class Board:
         self.results: list[AttemptResult] = []  # not told yet
         self.task_of: dict[AttemptId, TaskId] = {}  # of ended attempts, until the manager's journal has their ends
         self.under_check: Counter[ObjectId] = Counter()  # inputs of ended attempts that may have been altered
-        self.unpinned: list[ObjectId] = []  # what ended attempts and unpackings have needed; not told yet
+        # What ended attempts and unpackings have needed, and how many of them; not told yet.
+        self.unpinned: defaultdict[tuple[ObjectId, ...], int] = defaultdict(int)
         self.use_due_s = math.inf  # when what runs is measured next
         self.idle_since_s = 0.0  # when the last attempt ended
         self.inputs_protected = inputs_protected
@@ -113,7 +114,7 @@ class Board:
         if attempt.ending is None:
             attempt.ending = act.Ending(attempt.stop or Outcome.CANCELLED)
         del self.attempts[attempt.attempt_id]
-        self.unpinned += attempt.needs
+        self.unpinned[attempt.needs] += 1
         self.remove(self.inventory.release(attempt.attempt_id, attempt.needs))
         self.results.append(result_of(attempt, collected, self.now))
         self.task_of[attempt.attempt_id] = attempt.assignment.task_id

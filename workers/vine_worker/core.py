@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias, get_args
 
@@ -37,16 +38,17 @@ from vine.wire.worker_messages import (
 from vine_worker import actions as act
 from vine_worker import returning
 from vine_worker.arrivals import Arrivals
-from vine_worker.attempts import AT_ONCE, Attempt, State, needed_objects
+from vine_worker.attempts import AT_ONCE, Attempt, State, each_of, needed_objects
 from vine_worker.board import Board, Kill, limit_of
 from vine_worker.enforcement import Enforcement
 from vine_worker.functions.dispatch import Dispatch
 from vine_worker.functions.libraries import LoadedLibraries
-from vine_worker.resources import NOTHING, Grant, parts
+from vine_worker.resources import NOTHING, Grant, Parts, parts
 from vine_worker.returning import Ends
 from vine_worker.successors import Successors
 from vine_worker.watching import Watching
 
+_NOTHING_CLAIMED: Mapping[ObjectId, int] = {}
 _FROM_MANAGER = frozenset(get_args(ToWorker))
 
 Event: TypeAlias = ToWorker | act.LocalEvent | FetchEnded | SourceSlow | DownloadEnded
@@ -119,16 +121,16 @@ class WorkerCore:
 
     # --- the driver's side ---
 
-    def claims(self, event: Event) -> tuple[ObjectId, ...]:
-        """What must be pinned in the store, as often as it is named, before the event is handled.
+    def claims(self, event: Event) -> Mapping[ObjectId, int]:
+        """What must be pinned in the store, and how often, before the event is handled.
 
         And what the store has given up by then must be told first: so that what the core takes for
         being here, when it starts something, is here.
         """
         if isinstance(event, RunAttempts):
             accepted = {assignment.attempt: assignment for assignment in event.assignments if self._is_new(assignment)}
-            return tuple(key for assignment in accepted.values() for key in needed_objects(assignment))
-        return self._arrivals.claims(event) if isinstance(event, UnpackObject) else ()
+            return each_of(Counter(map(needed_objects, accepted.values())))
+        return self._arrivals.claims(event) if isinstance(event, UnpackObject) else _NOTHING_CLAIMED
 
     def handle(self, event: Event, now: float) -> list[act.Action]:
         """Takes in a message of the manager or a local event, and what its node and its downloads report."""
@@ -207,8 +209,8 @@ class WorkerCore:
         board = self._board
         actions, board.actions = board.actions, []
         if board.unpinned:
-            actions.insert(0, act.Unpin(tuple(board.unpinned)))
-            board.unpinned = []
+            actions.insert(0, act.Unpin(each_of(board.unpinned)))
+            board.unpinned.clear()
         return actions
 
     # --- the manager's messages ---
@@ -275,7 +277,7 @@ class WorkerCore:
                     grant = None if lacks_gpus else board.ledger.take(wanted, kept)
                     if grant is not None:
                         self._start(attempt, grant)
-                    elif not (passed and lacks_gpus) and self._found_place(attempt):
+                    elif not (passed and lacks_gpus) and self._found_place(attempt, kept):
                         pass  # Nothing goes behind a call on a GPU for which somebody waits: it would be kept for ever.
                     elif lacks_gpus:
                         kept = kept if passed else parts(wanted)
@@ -286,9 +288,9 @@ class WorkerCore:
         for entry in passed:
             heapq.heappush(board.ready, entry)
 
-    def _found_place(self, attempt: Attempt) -> bool:
+    def _found_place(self, attempt: Attempt, kept: Parts) -> bool:
         """Whether one for which nothing is free goes behind a short one; else libraries that idle make room."""
-        self._libraries.make_room()
+        self._libraries.make_room(attempt.assignment.allotment, kept)
         if not attempt.hosted:
             return self._successors.hand(attempt)
         return attempt.assignment.library is None and self._dispatch.hand_ahead(attempt)

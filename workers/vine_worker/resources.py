@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from copy import copy
 from dataclasses import dataclass
 
 from vine.wire.parts import Resources
@@ -56,6 +58,14 @@ class Ledger:
         for device in devices:
             self._device_free[device] -= _share(wanted.gpus)
         return Grant(wanted, devices)
+
+    def would_fit(self, wanted: Resources, kept: Parts, coming: Iterable[Grant]) -> bool:
+        """Whether `take` would give a grant once these have come back."""
+        then = copy(self)
+        then._device_free = list(self._device_free)
+        for grant in coming:
+            then.give_back(grant)
+        return then.take(wanted, kept) is not None
 
     def lacks_only_gpus(self, wanted: Resources) -> bool:
         """Whether it would fit if GPUs were free."""

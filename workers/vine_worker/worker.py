@@ -122,7 +122,7 @@ class Worker:
             act.StopDownload: lambda action: self._downloads.stop(action.download_id),
             act.ArchiveCame: self._unpacking.archive_came,
             act.StopUnpack: self._unpacking.stop,
-            act.Unpin: lambda action: places.store.unpin(*action.object_ids),
+            act.Unpin: lambda action: places.store.unpin_often(action.times),
             act.Rate: self._rate,
             act.Verify: self._verifying.start,
             act.RemoveObjects: self._remove,
@@ -310,7 +310,7 @@ class Worker:
                 event = self._events.popleft()
                 claims = self.core.claims(event)
                 if claims:
-                    self._places.store.pin(*claims)
+                    self._places.store.pin_often(claims)
                 self._tell_evicted()  # After the pins: of what the core takes for being here now, nothing goes.
                 self._execute(self.core.handle(event, time.monotonic()))
         finally:

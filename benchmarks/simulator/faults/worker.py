@@ -60,7 +60,7 @@ class FaultyWorker(SimulatedWorker):
             act.StartDownload: self._download,
             act.StopDownload: lambda action: self._download_ends(action.download_id, DownloadFault.ABANDONED),
             act.Verify: self._verify_copy,
-            act.Unpin: lambda action: self.store.pins.subtract(action.object_ids),
+            act.Unpin: lambda action: self.store.pins.subtract(action.times),
             act.Rate: lambda action: self.store.rate(action.object_ids, action.spare, action.forever),
             act.StartLibrary: self.programs.start_library,
             act.EndLibrary: self.programs.end_library,

@@ -139,6 +139,35 @@ def test_the_library_that_was_used_last_goes_last(world: World) -> None:
     assert first != second
 
 
+def ended(actions: list[act.Action]) -> list[int]:
+    return [action.instance for action in actions if isinstance(action, act.EndLibrary)]
+
+
+def idle_libraries(*numbers: int) -> tuple[World, list[int]]:
+    """A worker of four cores and two GPUs that has loaded these for one call each, with one core and one GPU."""
+    world = World(held=HELD, capacity=Resources(cores=4, gpus=2))
+    allotment = Resources(cores=1, gpus=0.5)
+    instances = [loaded(world, call(number, library=number, slots=1, allotment=allotment)) for number in numbers]
+    for number in numbers:
+        world.now = float(number)
+        end_calls(world, number)
+    return world, instances
+
+
+def test_as_many_make_room_as_somebody_needs_and_all_at_once() -> None:
+    world, (first, second, _third) = idle_libraries(1, 2, 3)
+    actions = world.run(assignment(4, allotment=Resources(cores=3)))
+    assert ended(actions) == [first, second], "one core is free, and the third may stay"
+    world.hear(act.HostEnded(1, KILLED, ()), act.LibraryGone(first, "ended"), act.HostEnded(2, KILLED, ()))
+    assert starts(world.hear(act.LibraryGone(second, "ended"))) == [4]
+
+
+def test_those_that_hold_the_gpus_go_that_somebody_needs() -> None:
+    world, instances = idle_libraries(1, 2, 3)
+    actions = world.run(assignment(4, TaskKind.PYTHON, allotment=Resources(cores=1, gpus=2)))
+    assert ended(actions) == instances, "two share a GPU, and the other one has the second"
+
+
 def test_calls_that_come_while_it_makes_room_have_it_loaded_again(world: World) -> None:
     instance = loaded(world, call(1))
     end_calls(world, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     Parts = tuple[bytes, bytes, list[Blob]]
 
 _REMEMBERED_MAX = 1024
+_encoded = lru_cache(_REMEMBERED_MAX)(os.fsencode)
 
 
 class CallWriter:
@@ -31,24 +33,24 @@ class CallWriter:
         """Function, settings, and arguments with the values that they refer to."""
         assert assignment.function is not None, "a call has a function"
         if assignment.library is None:
-            function = os.fsencode(self._object_path(assignment.function))
+            function = _encoded(self._object_path(assignment.function))
         else:
             function = assignment.command.encode()  # By its name: hosts of the library have it.
         return function, self._settings_of(folder, variables), self._blobs(assignment)
 
     def _blobs(self, assignment: Assignment) -> list[Blob]:
         if assignment.payload_object is not None:
-            payload = (AT_PATH, os.fsencode(self._object_path(assignment.payload_object)))
+            payload = (AT_PATH, _encoded(self._object_path(assignment.payload_object)))
         else:
             payload = (INLINE, assignment.payload)
         blobs = [payload, *map(self._value, assignment.values)]
         if assignment.shared:
-            blobs += [(SHARED, os.fsencode(self._object_path(object_id))) for object_id in assignment.shared]
+            blobs += [(SHARED, _encoded(self._object_path(object_id))) for object_id in assignment.shared]
         return blobs
 
     def _value(self, value: DependencyValue) -> Blob:
         if value.object_id is not None:
-            return AT_PATH, os.fsencode(self._object_path(value.object_id))
+            return AT_PATH, _encoded(self._object_path(value.object_id))
         assert value.value is not None, "a value is inline or an object"
         return INLINE, value.value
 

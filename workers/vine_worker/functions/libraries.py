@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from vine import config
 from vine.names import AttemptId, FileId, ObjectId
-from vine.wire.parts import LibraryOrder, Outcome
+from vine.wire.parts import LibraryOrder, Outcome, Resources
 from vine.wire.worker_messages import LibraryEnded, LibraryLoaded
 from vine_worker import actions as act
 from vine_worker.attempts import Attempt, State
 from vine_worker.board import Board
 from vine_worker.functions.dispatch import NO_RESOURCES, Dispatch
 from vine_worker.functions.pool import HostKind
-from vine_worker.resources import Grant
+from vine_worker.resources import Grant, Parts
 
 
 class Standing(enum.Enum):
@@ -114,14 +114,19 @@ class LoadedLibraries:
 
     # --- going ---
 
-    def make_room(self) -> None:
-        """Somebody waits for resources: of the libraries that nobody uses, the one that was used last goes last."""
-        known = self._by_instance.values()
-        if any(library.standing is Standing.ENDING for library in known):
-            return  # Its resources come back in a moment, and may be enough.
-        idle = [library for library in known if not self._is_used(library)]
-        if idle:
-            self._end(min(idle, key=lambda library: library.used_s))
+    def make_room(self, wanted: Resources, kept: Parts) -> None:
+        """Somebody waits for resources: as many libraries go as that takes, all at once.
+
+        Of those that nobody uses, the one that was used last goes last.
+        """
+        board, known = self._board, self._by_instance.values()
+        coming = [board.library_grants[each.instance] for each in known if each.standing is Standing.ENDING]
+        idle = [each for each in known if each.standing is not Standing.ENDING and not self._is_used(each)]
+        for library in sorted(idle, key=lambda each: each.used_s):
+            if board.ledger.would_fit(wanted, kept, coming):
+                return
+            self._end(library)
+            coming.append(board.library_grants[library.instance])
 
     def end_those_of(self, object_id: ObjectId) -> None:
         """The object goes: libraries that nobody uses go with it."""
