@@ -17,6 +17,10 @@ from vine import config
 from vine_function_host import frames
 
 _socket_buffer_bytes = 4 * config.host_frame_bytes_max  # Asked for; the kernel may grant less.
+_KINDS = frozenset((frames.READY, *frames.CALL_ENDS))
+_PLACES = (frames.INLINE, frames.AT_PATH)
+_SECONDS_MAX = 1e9  # As in messages.
+_CODE_MAX = 1 << 31
 _buffer = memoryview(bytearray(2 * config.host_frame_bytes_max))
 
 
@@ -146,8 +150,8 @@ class HostChannel:
                 break
             else:
                 try:
-                    yield _answer(received[begin : begin + length])
-                except (struct.error, UnicodeDecodeError):
+                    yield _answer(received[begin : begin + length], os.fsencode(self._spill_folder))
+                except (struct.error, ValueError):
                     self.malformed = True
                 at = begin + length
         del received[:at]
@@ -198,8 +202,19 @@ def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[fr
     return b"".join(parts)
 
 
-def _answer(frame: bytes | bytearray) -> Answer:
+def _answer(frame: bytes | bytearray, spill_folder: bytes) -> Answer:
+    """ValueError, or struct.error, if it says what no host says: what runs in one may write here, too."""
     number, brings, where, run_s, *use, words_bytes = frames.ANSWER_HEAD.unpack_from(frame)
     content_at = frames.ANSWER_HEAD.size + words_bytes
     words = str(frame[frames.ANSWER_HEAD.size : content_at], "utf-8") if words_bytes else ""
-    return Answer(number, brings, where == frames.AT_PATH, bytes(frame[content_at:]), run_s, words, tuple(use))
+    content = bytes(frame[content_at:])
+    if brings not in _KINDS or where not in _PLACES or content_at > len(frame):
+        raise ValueError("no answer")
+    if not (0 <= run_s <= _SECONDS_MAX and 0 <= use[0] <= _SECONDS_MAX):  # Nor is what is no number.
+        raise ValueError("no time")
+    if brings in (frames.EXIT, frames.DIED) and not -_CODE_MAX <= int(content) <= _CODE_MAX:
+        raise ValueError("no exit code")
+    # What lies there is served, and then removed: with any other path it would be an order to remove that file.
+    if where == frames.AT_PATH and (os.path.dirname(content) != spill_folder or b"\0" in content):
+        raise ValueError("no place of a long value")
+    return Answer(number, brings, where == frames.AT_PATH, content, run_s, words, tuple(use))

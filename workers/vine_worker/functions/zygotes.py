@@ -12,10 +12,13 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated
+
+import msgspec
 
 from vine import config
 from vine.content.folders import remove
+from vine.wire.parts import Count, Seconds
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.places import Places
@@ -149,25 +152,24 @@ class Zygotes:
                     self.changed = True  # Its end is about to be told; until then there is nothing to hear.
                 return
             head, _, content = packet.partition(b"\n")
-            said = _parsed(head)
+            said = parsed(head)
             if said is None:
                 self._programs.kill(zygote.program, force=True)
             else:
                 self._take(zygote, said, content)
 
-    def _take(self, zygote: Zygote, said: dict[str, Any], content: bytes) -> None:
-        if "loaded" in said:
-            self._loaded(zygote, said["why"])
-        elif "failed" in said:
-            zygote.failed, zygote.raised = said["failed"], content
-        elif "forked" in said:
-            self._programs.pids[said["forked"]] = said["pid"]
-        elif "ended" in said:
-            number = said["ended"]
-            zygote.forks.pop(number, None)
-            self._programs.pids.pop(number, None)
-            use = {name: said[name] for name in ("cpu_s", "memory_kb")}
-            self.host_ended(ProgramEnded(number, said["code"], said.get("message", ""), **use), "")
+    def _take(self, zygote: Zygote, said: Said, content: bytes) -> None:
+        if said.loaded is not None:
+            if not zygote.loaded:
+                self._loaded(zygote, said.why)
+        elif said.failed is not None:
+            zygote.failed, zygote.raised = said.failed, content
+        elif said.forked in zygote.forks and said.pid is not None:
+            self._programs.pids[said.forked] = said.pid
+        elif said.ended in zygote.forks:
+            del zygote.forks[said.ended]
+            self._programs.pids.pop(said.ended, None)
+            self.host_ended(ProgramEnded(said.ended, said.code, said.message, said.cpu_s, said.memory_kb), "")
 
     def _loaded(self, zygote: Zygote, why_not_forked: str) -> None:
         zygote.loaded = True
@@ -231,13 +233,33 @@ class Zygotes:
         os.close(self._null)
 
 
-_SAID = ({"loaded", "why"}, {"failed"}, {"forked", "pid"}, {"ended", "code", "cpu_s", "memory_kb"})
+_Pid = Annotated[int, msgspec.Meta(gt=1, lt=1 << 31)]
 
 
-def _parsed(head: bytes) -> dict[str, Any] | None:
+class Said(msgspec.Struct, frozen=True):
+    """One packet of a library's process, whatever it is about."""
+
+    loaded: bool | None = None
+    why: str = ""
+    failed: str | None = None
+    forked: Count | None = None
+    pid: _Pid | None = None
+    ended: Count | None = None
+    code: Annotated[int, msgspec.Meta(ge=-(1 << 31), lt=1 << 31)] | None = None
+    message: str = ""
+    cpu_s: Seconds = 0.0
+    memory_kb: Count = 0
+
+
+_decode = msgspec.json.Decoder(Said).decode
+
+
+def parsed(head: bytes) -> Said | None:
     """What a library's process has said; None if something else writes to its end: the user's code."""
     try:
-        said = json.loads(head)
-    except ValueError:
+        said = _decode(head)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return said if isinstance(said, dict) and any(fields <= said.keys() for fields in _SAID) else None
+    if said.forked is not None:
+        return None if said.pid is None else said
+    return None if said.loaded is None and said.failed is None and said.ended is None else said
