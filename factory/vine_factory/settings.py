@@ -12,6 +12,7 @@ import msgspec
 
 from vine.errors import UsageError
 from vine.factory_options import LIVE, FactoryOptions, options_of
+from vine.wire.codec import UNDECODABLE
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Settings:
         decode = msgspec.toml.decode if self.config.suffix == ".toml" else msgspec.json.decode
         try:
             return decode(content, type=dict[str, Any])
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except UNDECODABLE as error:
             raise UsageError(f"{self.config} is no table of options ({error}): mend it") from None
 
 

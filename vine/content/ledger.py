@@ -20,6 +20,7 @@ from vine.content.hashing import has_content
 from vine.errors import DiskFull, VineError
 from vine.host import boot_id
 from vine.names import ObjectId
+from vine.wire.codec import UNDECODABLE
 from vine.wire.parts import Manifest
 
 _VERSION = 2
@@ -62,6 +63,9 @@ class Proof(msgspec.Struct, frozen=True, array_like=True):
             return self.manifest is not None and has_content(path, key, self.manifest)
         except (OSError, VineError):
             return False
+
+
+_decode_proof = msgspec.msgpack.Decoder(Proof).decode
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +315,10 @@ def _entry_by(database: sqlite3.Connection, key: ObjectId) -> Entry | None:
     row = database.execute(
         "SELECT size, forever, proof FROM objects JOIN proofs USING (key) WHERE key = ?", (key,)
     ).fetchone()
-    return None if row is None else Entry(key, row[0], bool(row[1]), msgspec.msgpack.decode(row[2], type=Proof))
+    try:
+        return None if row is None else Entry(key, row[0], bool(row[1]), _decode_proof(row[2]))
+    except UNDECODABLE:
+        return None  # What cannot be proved is not here: it comes anew, with a proof of its own.
 
 
 def _totals_by(database: sqlite3.Connection) -> Totals:

@@ -9,8 +9,11 @@ import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import msgspec
+
 from vine.content.compression import blocks_of
 from vine.content.tar_stream import TarStream
+from vine.wire.codec import UNDECODABLE
 
 NAME = "vine-environment.json"  # The first member of what we pack from an environment.
 
@@ -23,7 +26,7 @@ _LOOKED_AT_MAX = 20_000  # Members of a foreign archive: its library comes long 
 class Note:
     """`python` is its version up to the minor one; `base` is the folder that workers need at the same path too."""
 
-    python: str | None
+    python: str | None = None
     base: str | None = None
     pins: tuple[str, ...] = ()
 
@@ -37,7 +40,7 @@ def of_archive(path: Path) -> Note:
         stream = TarStream(blocks)
         for number, member in enumerate(stream.members()):
             if member.name == NAME and member.size <= _NOTE_BYTES_MAX:
-                return _read(b"".join(map(bytes, stream.data())))
+                return read(b"".join(map(bytes, stream.data())))
             if (found := _LIBRARY.search(member.name)) is not None:
                 return Note(found[1])
             if number > _LOOKED_AT_MAX:
@@ -45,12 +48,11 @@ def of_archive(path: Path) -> Note:
     return Note(None)
 
 
-def _read(data: bytes) -> Note:
+def read(data: bytes) -> Note:
     try:
-        known = json.loads(data)
-        return Note(known.get("python"), known.get("base"), tuple(known.get("pins", ())))
-    except (ValueError, AttributeError, TypeError):
-        return Note(None)
+        return msgspec.json.decode(data, type=Note)
+    except UNDECODABLE:
+        return Note(None)  # An archive of others may have a member of that name, too.
 
 
 def pins_in(folders: list[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from vine.scheduler.replayed import (
     ReplayedRun,
     ReplayedTask,
 )
+from vine.wire.codec import UNDECODABLE
 from vine.wire.parts import (
     CategorySpec,
     FileSpec,
@@ -34,6 +35,9 @@ from vine.wire.parts import (
     TaskResult,
     TaskSpec,
 )
+
+# What decoding a damaged row raises: its bytes, its numbers and its words are nobody's any more.
+DAMAGE = (sqlite3.Error, *UNDECODABLE, ValueError, TypeError, OverflowError)
 
 _decoders: dict[type, Callable[[bytes], Any]] = {
     kind: msgspec.msgpack.Decoder(kind).decode

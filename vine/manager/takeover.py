@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vine.errors import JournalDamaged, UsageError
+from vine.errors import JournalDamaged, UsageError, VineError
 from vine.manager.journal import file_name
-from vine.manager.replay import open_to_read, read_run
+from vine.manager.replay import DAMAGE, open_to_read, read_run
 from vine.manager.tally import commits_in, commits_told
 from vine.scheduler.replayed import ReplayedRun
 from vine.wire.keys import RunKeys, load_connection, load_run_keys
@@ -84,8 +84,10 @@ def _read_whole(connection: sqlite3.Connection, path: Path, accept_losses: bool)
                 "runs again, and what was submitted later fails"
             )
         return read_run(connection), max(0, lost)
-    except sqlite3.Error as error:
-        raise _damaged(connection, path, str(error)) from None
+    except VineError:
+        raise  # Some of them are ValueErrors, too.
+    except DAMAGE as error:
+        raise _damaged(connection, path, str(error).splitlines()[0]) from None
 
 
 def _damaged(connection: sqlite3.Connection, path: Path, trouble: str) -> JournalDamaged:

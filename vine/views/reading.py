@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vine.errors import UsageError
+import msgspec
+
+from vine.errors import JournalDamaged, UsageError
 from vine.manager.journal import file_name
 from vine.manager.replay import open_to_read
+from vine.wire.codec import UNDECODABLE
 
 latest_run = Path("vine-run-info") / "most-recent"
 
+_UNREADABLE = (sqlite3.Error, *UNDECODABLE)
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _rows_for_rates = 6  # A few seconds: recent, and not torn by a single chunk.
 
 
@@ -28,8 +32,12 @@ class Run:
     def __enter__(self) -> Run:
         return self
 
-    def __exit__(self, *raised: object) -> None:
+    def __exit__(self, kind: object, raised: BaseException | None, traceback: object) -> None:
+        """JournalDamaged, if what stands in the journal could not be read."""
         self.connection.close()
+        if isinstance(raised, _UNREADABLE):
+            reason = (str(raised).splitlines() or [type(raised).__name__])[0]
+            raise JournalDamaged(f"the journal in {self.run_dir} is damaged ({reason}): not all can be shown") from None
 
     def facts(self) -> dict[str, Any]:
         return dict(self.connection.execute("SELECT name, value FROM facts"))
@@ -66,12 +74,12 @@ class Run:
     def task_counts(self) -> Iterator[tuple[float, dict[str, int]]]:
         """How many tasks were in each state, a row a second of the last minutes."""
         for at_s, snapshot in self.connection.execute("SELECT at_s, snapshot FROM statistics ORDER BY row"):
-            if tasks := json.loads(snapshot).get("tasks"):
+            if tasks := _decode(snapshot).get("tasks"):
                 yield at_s, tasks
 
     def _latest(self, count: int) -> list[tuple[float, dict[str, Any]]]:
         rows = self.connection.execute("SELECT at_s, snapshot FROM statistics ORDER BY row DESC LIMIT ?", (count,))
-        return [(at_s, json.loads(snapshot)) for at_s, snapshot in rows]
+        return [(at_s, _decode(snapshot)) for at_s, snapshot in rows]
 
 
 def open_run(path: Path) -> Run:

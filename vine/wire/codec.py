@@ -25,6 +25,9 @@ M = TypeVar("M", bound=Message)
 
 _POSITION = re.compile(r"\$\[([1-9]\d*)\]")  # of a field in its message, behind the tag
 
+# What msgspec raises of bytes that are not what they should be; the last of what nests without end.
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -74,7 +77,7 @@ class Decoder(Generic[M]):
         """The messages of an envelope's payload; MalformedMessage if any of them is none."""
         try:
             messages: tuple[M, ...] = self._batch.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise MalformedMessage(self._explain(data, error)) from None
         return messages
 
@@ -82,7 +85,7 @@ class Decoder(Generic[M]):
         """The message that fills a data socket's frame."""
         try:
             message: M = self._one.decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        except UNDECODABLE as error:
             raise MalformedMessage(self._name(data, error)) from None
         return message
 
@@ -90,7 +93,7 @@ class Decoder(Generic[M]):
         """Which message of the batch it was, and which field of it."""
         try:
             raws = msgspec.msgpack.decode(data, type=list[msgspec.Raw])
-        except (msgspec.MsgspecError, RecursionError):
+        except UNDECODABLE:
             return f"batch: {error}"
         for raw in raws:
             try:
@@ -104,7 +107,7 @@ class Decoder(Generic[M]):
         try:
             raws = msgspec.msgpack.decode(data, type=list[msgspec.Raw])
             tag = msgspec.msgpack.decode(raws[0], type=str) if raws else ""
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        except UNDECODABLE:
             tag = ""
         fields = self._fields.get(tag)
         if fields is None:

@@ -21,6 +21,7 @@ import zmq
 from vine import config
 from vine.errors import ConnectionFileError
 from vine.names import RunId
+from vine.wire.codec import UNDECODABLE
 from vine.wire.parts import Endpoint, Role
 
 FILE_NAMES: Mapping[Role, str] = MappingProxyType(
@@ -204,7 +205,7 @@ def _find(path: Path, role: Role) -> Path:
 def _load(path: Path, kind: type[F]) -> F:
     try:
         content = msgspec.json.decode(_read_private(path), type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except UNDECODABLE as error:
         raise ConnectionFileError(f"{path} is no connection file of a run ({error}): name the manager's") from None
     if content.version != config.protocol_version:
         raise ConnectionFileError(

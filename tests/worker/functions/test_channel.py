@@ -185,18 +185,19 @@ def test_no_file_is_left_of_a_call_whose_host_ended_before_it_read_it(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_answers_are_taken_apart_and_outlive_who_gave_them(channel: HostChannel, far: Far) -> None:
+def test_answers_are_taken_apart_and_outlive_who_gave_them(channel: HostChannel, far: Far, tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path / "value")
     far.answer(frames.ANSWER_HEAD.pack(0, frames.READY, frames.INLINE, 0.0, *frames.NO_USE, 0) + b"3.11")
     far.answer(
         frames.ANSWER_HEAD.pack(1, frames.EXCEPTION, frames.INLINE, 0.5, *frames.NO_USE, 3)
         + "b\u00e4".encode()
         + b"Pcontent"
     )
-    far.answer(frames.ANSWER_HEAD.pack(2, frames.VALUE, frames.AT_PATH, 2.5, 0.5, 70_000, 60_000, 0) + b"/spill/value")
+    far.answer(frames.ANSWER_HEAD.pack(2, frames.VALUE, frames.AT_PATH, 2.5, 0.5, 70_000, 60_000, 0) + path)
     assert channel.receive() == [
         Answer(0, frames.READY, False, b"3.11", 0.0),
         Answer(1, frames.EXCEPTION, False, b"Pcontent", 0.5, "b\u00e4"),
-        Answer(2, frames.VALUE, True, b"/spill/value", 2.5, use=(0.5, 70_000, 60_000)),
+        Answer(2, frames.VALUE, True, path, 2.5, use=(0.5, 70_000, 60_000)),
     ]
     assert channel.receive() == []
 

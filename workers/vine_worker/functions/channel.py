@@ -47,6 +47,7 @@ class HostChannel:
 
     def __init__(self, spill_folder: Path) -> None:
         self._spill_folder = spill_folder
+        self._values_folder = os.fsencode(spill_folder)  # where hosts leave long values
         self._unsent: deque[tuple[int, bytes]] = deque()
         self._spilled: dict[int, Path] = {}
         self._received = bytearray()
@@ -150,7 +151,7 @@ class HostChannel:
                 break
             else:
                 try:
-                    yield _answer(received[begin : begin + length], os.fsencode(self._spill_folder))
+                    yield _answer(received[begin : begin + length], self._values_folder)
                 except (struct.error, ValueError):
                     self.malformed = True
                 at = begin + length
@@ -202,7 +203,7 @@ def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[fr
     return b"".join(parts)
 
 
-def _answer(frame: bytes | bytearray, spill_folder: bytes) -> Answer:
+def _answer(frame: bytes | bytearray, values_folder: bytes) -> Answer:
     """ValueError, or struct.error, if it says what no host says: what runs in one may write here, too."""
     number, brings, where, run_s, *use, words_bytes = frames.ANSWER_HEAD.unpack_from(frame)
     content_at = frames.ANSWER_HEAD.size + words_bytes
@@ -215,6 +216,6 @@ def _answer(frame: bytes | bytearray, spill_folder: bytes) -> Answer:
     if brings in (frames.EXIT, frames.DIED) and not -_CODE_MAX <= int(content) <= _CODE_MAX:
         raise ValueError("no exit code")
     # What lies there is served, and then removed: with any other path it would be an order to remove that file.
-    if where == frames.AT_PATH and (os.path.dirname(content) != spill_folder or b"\0" in content):
+    if where == frames.AT_PATH and (os.path.dirname(content) != values_folder or b"\0" in content):
         raise ValueError("no place of a long value")
     return Answer(number, brings, where == frames.AT_PATH, content, run_s, words, tuple(use))

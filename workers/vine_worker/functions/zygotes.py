@@ -18,6 +18,7 @@ import msgspec
 
 from vine import config
 from vine.content.folders import remove
+from vine.wire.codec import UNDECODABLE
 from vine.wire.parts import Count, Seconds
 from vine_worker import actions as act
 from vine_worker import process
@@ -258,7 +259,7 @@ def parsed(head: bytes) -> Said | None:
     """What a library's process has said; None if something else writes to its end: the user's code."""
     try:
         said = _decode(head)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+    except UNDECODABLE:
         return None
     if said.forked is not None:
         return None if said.pid is None else said
