@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.simulator.faults.journal import MemoryJournal
 from tests.scheduler.world import CHUNK, World, manifest
 from vine.content.manifest import object_id
 from vine.names import AttemptId, ClientId, FileId, HostId, PeerKey, TaskId, TransferId, WorkerId, numbered
-from vine.scheduler.actions import LocalFetched, LocalFetchFailed
+from vine.scheduler.actions import Journal, LocalFetched, LocalFetchFailed
 from vine.scheduler.files import unpacked_id
 from vine.wire import messages as m
 from vine.wire.parts import (
@@ -64,6 +66,7 @@ _paths = st.sampled_from(["/data/a", "relative", "/data/../b"])
 _urls = st.sampled_from(["https://example.org/a", "file:///data/b"])
 _long = st.sampled_from(["", "x", "x" * 8192])
 _few = 2
+MOST = 2**63 - 1  # of what counts may be
 
 
 def _some(values: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
@@ -82,7 +85,14 @@ _submitted = st.builds(
     outputs=_mounts, environment=st.none() | _files, request=_requests, retries=st.integers(0, 1), label=_long,
 )  # fmt: skip
 _from_client = st.one_of(
-    st.builds(m.ClientHello, st.just(ClientId("c")), st.sampled_from(["here", "there"]).map(HostId), st.just("3.11")),
+    st.builds(
+        m.ClientHello,
+        st.just(ClientId("c")),
+        st.sampled_from(["here", "there"]).map(HostId),
+        st.just("3.11"),
+        index=st.sampled_from([None, None, 0, 2**62, MOST]),
+        epoch=st.sampled_from([0, 1, MOST]),
+    ),
     st.builds(m.DeclareFiles, _some(_specs)),
     st.builds(m.FileBound, _files, _objects, _manifests, _paths, st.none()),
     st.builds(m.FileUnreadable, _files, _long),
@@ -112,19 +122,22 @@ _from_worker = st.one_of(
     st.builds(ObjectsHeld, _some(_objects)),
     st.builds(ObjectsLost, _some(_objects), _long, st.booleans()),
     st.builds(ObjectsEvicted, _some(_objects)),
-    st.builds(WorkerStatus, st.just(0), st.sampled_from([0, 2**62]), *[st.just(0)] * 5),
+    st.builds(WorkerStatus, *[st.sampled_from([0, MOST])] * 7),
     st.builds(
-        FetchEnded, _transfers, _objects, st.sampled_from(FetchFault), st.just(1), st.just(0.1), _long
+        FetchEnded, _transfers, _objects, st.sampled_from(FetchFault), st.sampled_from([1, MOST]),
+        st.sampled_from([0.0, 0.1, 1e9]), _long, received_bytes_from_manager=st.sampled_from([0, MOST]),
     ),
     st.builds(
         DownloadEnded, _transfers, st.sampled_from(DownloadFault), st.none() | _objects, st.none() | _manifests,
-        st.just(1), st.just(0.1), _long,
+        st.sampled_from([1, MOST]), st.just(0.1), _long,
     ),
     st.builds(WorkerBye, _long),
 )  # fmt: skip
 _from_factory = st.one_of(
-    st.builds(m.FactoryHello, st.just("f"), st.just("local"), st.just(0), st.just(2), st.just(Resources(1))),
-    st.builds(m.FactoryStatus, st.just(0), st.just(0), _long),
+    st.builds(
+        m.FactoryHello, st.just("f"), st.just("local"), st.just(0), st.sampled_from([2, MOST]), st.just(Resources(1))
+    ),
+    st.builds(m.FactoryStatus, *[st.sampled_from([0, MOST])] * 2, _long),
 )
 _local = st.builds(LocalFetched, _transfers, _objects, st.just(1), st.just(0.1)) | st.builds(
     LocalFetchFailed, _transfers, _objects, st.sampled_from(FetchFault), _long, st.just(1), st.just(0.1)
@@ -173,5 +186,33 @@ def test_no_message_of_a_peer_ends_the_manager(said: list[tuple[PeerKey | None, 
             world.step(world.core.tick(world.now))
         elif (transfer := world.core.state.transfers.active.get(what.transfer_id)) and transfer.path is not None:
             world.step(world.core.local(what, world.now))  # Our own node makes nothing up.
-        world.core.snapshot(world.now)
+        msgspec.json.encode(world.core.snapshot(world.now))
         world.results.clear()  # A client that gives a number twice hears of it twice.
+    journal = MemoryJournal()
+    journal.begin(0.0)
+    for action in world.done:
+        if isinstance(action, Journal):
+            journal.record(action.records, 0.0)
+    journal.commit()
+
+
+def test_a_client_cannot_take_a_number_that_was_never_given_away() -> None:
+    # given one that claims to have joined unbeknown to the journal, under the last number that there is
+    world = World()
+    world.say(m.ClientHello(ClientId("c"), HostId("here"), "3.11", b"k" * 16, index=MOST), PeerKey("liar"))
+    # when another one comes
+    world.say(m.ClientHello(ClientId("d"), HostId("here"), "3.11"), PeerKey("honest"))
+    # then that has the number after the first client's
+    liar, honest = (action.message for action in world.sent(m.Refused) + world.sent(m.ClientWelcome)[1:])
+    assert isinstance(liar, m.Refused) and isinstance(honest, m.ClientWelcome)
+    assert honest.client_index == 1
+
+
+def test_what_workers_claim_to_have_received_cannot_grow_beyond_what_can_be_told() -> None:
+    world = World(workers=1)
+    for number in range(1, 4):
+        ended = FetchEnded(TransferId(1, 1000 + number), "0" * 64, FetchFault.NONE, MOST, 0.1)
+        world.say(ended, next(iter(world.workers.values())).peer)
+    world.pass_time(5.0)
+    assert world.core.snapshot(world.now)["bytes_from_peers"] <= MOST
+    assert world.sent(m.RunState), "the client is told all the same"

@@ -24,7 +24,8 @@ def client_says_hello(state: State, peer: PeerKey, hello: m.ClientHello) -> None
         _admit_client(state, peer, hello, state.clients_seen)
         return
     known = next((client for client in state.clients.values() if client.index == hello.index), None)
-    if known is None and hello.epoch < state.settings.epoch and hello.index not in state.clients_left:
+    was_given_away = hello.index < state.clients_seen and hello.index not in state.clients_left
+    if known is None and hello.epoch < state.settings.epoch and was_given_away:
         _admit_client(state, peer, hello, hello.index)  # It joined as the manager died, and that was not written down.
     elif known is None:
         state.send(peer, m.Refused("this client was given up, since it was not heard of for too long: start anew"))

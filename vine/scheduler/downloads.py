@@ -20,6 +20,7 @@ from vine.errors import MalformedMessage
 from vine.names import FileId, ObjectId, TransferId, WorkerId
 from vine.scheduler import collecting, dispatch, existence, fleet, keeping
 from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.flows import summed
 from vine.scheduler.records import ObjectBound, TransferEnded
 from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord, could_fit, has_features
@@ -268,7 +269,7 @@ def requests(state: State) -> Iterator[Request]:
 def ended(state: State, worker: WorkerRecord, message: DownloadEnded) -> None:
     """A worker reports a download's end."""
     downloads = state.downloads
-    downloads.bytes_received += message.received_bytes
+    downloads.bytes_received = summed(downloads.bytes_received, message.received_bytes)
     download = downloads.running.get(message.download_id)
     if download is None or download.worker != worker.worker_id:
         _drop_leftover(state, worker, message.object_id)

@@ -12,7 +12,7 @@ from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
 from vine.scheduler import closing, dispatch, downloads, gates, installing, keeping, recovery, staging
 from vine.scheduler.actions import Forget, PeerKey
-from vine.scheduler.flows import Transfer
+from vine.scheduler.flows import Transfer, summed
 from vine.scheduler.peers import FactoryRecord
 from vine.scheduler.records import WorkerJoined
 from vine.scheduler.shapes import Shape
@@ -111,7 +111,7 @@ def holds(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
         state.tell_worker(worker.worker_id, DropObjects((object_id,)))  # Nobody needs it any more.
         return
     if object_id in worker.making and known.data is not None:
-        state.transfers.bytes_from_manager += len(known.data)
+        state.transfers.bytes_from_manager = summed(state.transfers.bytes_from_manager, len(known.data))
     state.transfers.make_no_more(worker, object_id)
     keeping.has_copy(state, worker, known)
 
@@ -120,9 +120,10 @@ def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None
     """A flow into a worker is over."""
     # What came of a flow that was replaced meanwhile has cost its sources as much as any.
     from_manager = min(message.received_bytes_from_manager, message.received_bytes)
-    state.transfers.bytes_from_manager += from_manager
-    state.transfers.bytes_from_peers += message.received_bytes - from_manager
-    transfer = state.transfers.active.get(message.transfer_id)
+    transfers = state.transfers
+    transfers.bytes_from_manager = summed(transfers.bytes_from_manager, from_manager)
+    transfers.bytes_from_peers = summed(transfers.bytes_from_peers, message.received_bytes - from_manager)
+    transfer = transfers.active.get(message.transfer_id)
     if transfer is None or transfer.destination != worker.worker_id:
         if message.fault is FetchFault.NONE:  # It was abandoned, and the order has crossed the word that it is here.
             announced(state, worker, message.object_id, forever=False)

@@ -11,7 +11,7 @@ from vine.scheduler.records import TransferEnded
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.forest import Forest
 from vine.transfer.trees import Slots
-from vine.wire.parts import FetchFault
+from vine.wire.parts import COUNT_MAX, FetchFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,11 @@ class Transfer:
         """How it went, for the journal."""
         flow = self.transfer_id, self.object_id, self.sources, self.destination
         return TransferEnded(*flow, fault.value, received_bytes, from_manager, seconds)
+
+
+def summed(total: int, more: int) -> int:
+    """Their sum, as far as it can be told: what workers say that they have received may be anything."""
+    return min(total + more, COUNT_MAX)
 
 
 class Transfers:

@@ -69,8 +69,8 @@ def totals(run: Run) -> Table:
     end = "SELECT sum(cores * (coalesce(left_s, ?) - joined_s)) FROM workers"
     (offered_s,) = connection.execute(end, (run.latest_s(),)).fetchone()
     moved = connection.execute(
-        "SELECT count(*), sum(fault != 'none'), sum(bytes_from_manager),"
-        " sum(CASE WHEN download THEN 0 ELSE bytes - bytes_from_manager END), sum(download * bytes) FROM transfers"
+        "SELECT count(*), sum(fault != 'none'), total(bytes_from_manager),"
+        " total(CASE WHEN download THEN 0 ELSE bytes - bytes_from_manager END), total(download * bytes) FROM transfers"
     ).fetchone()
     transfers, broken, *amounts = (amount or 0 for amount in moved)
     ways = zip(amounts, ("the manager", "workers", "URLs"), strict=True)

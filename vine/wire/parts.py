@@ -25,7 +25,8 @@ Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 WallTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]  # seconds since the epoch
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+COUNT_MAX = 2**63 - 1  # what SQLite keeps as an integer
+Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
 Token = Annotated[bytes, msgspec.Meta(min_length=16, max_length=32)]
 TaskNumber = Annotated[TaskId, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite keeps as an integer
 FileNumber = Annotated[FileId, msgspec.Meta(ge=0, le=2**63 - 1)]
