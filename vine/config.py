@@ -33,6 +33,7 @@ window_bytes = 16 << 20  # ... or so many bytes: more than any network holds, an
 control_hwm_envelopes = 4096  # Above the window, its re-sends and acknowledgements: a full queue is a slow network.
 blocked_retry_s = 0.02  # A socket whose queue was full is tried again after this.
 drain_envelopes_max = 256  # Taken from a socket at once, so that timers and other sockets get their turn.
+sessions_max = 50_000  # Of all peers at once: five times the workers that a manager is measured with.
 malformed_kinds_max = 64  # Told apart in the counts of dropped messages; what is in them is the peer's choice.
 unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 

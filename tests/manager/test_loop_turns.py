@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -84,8 +85,9 @@ class Turns:
         self.events: deque[Any] = deque()
         self.mailbox = Mailbox()
         monkeypatch.setattr("vine.manager.loop.time.monotonic", lambda: self.now)
+        gate, node, chores = SimpleNamespace(refused=0), Node(), Chores(folder)
         world: Any = World(
-            self.hub, self.journal, ServedFiles(), Node(), self.events, self.mailbox, Chores(folder), None  # type: ignore[arg-type]
+            gate, self.hub, self.journal, ServedFiles(), node, self.events, self.mailbox, chores, None  # type: ignore[arg-type]
         )  # fmt: skip
         self.loop = Loop(world, Scheduler(SchedulerWorld().settings))
 

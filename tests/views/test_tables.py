@@ -45,3 +45,9 @@ def test_bytes_are_told_as_people_read_them(count: float, text: str) -> None:
 @pytest.mark.parametrize(("seconds", "text"), [(4.21, "4.2 s"), (200, "3 min 20 s"), (7500, "2 h 5 min")])
 def test_durations_are_told_as_people_read_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    name = "\x1b]0;owned\x07\x1b[2Jn\u202eame\nsecond line"
+    said = plain([Table(name, ("a",), [[name]])])
+    assert said.count("\n") == 2 and said.replace("\n", "").isprintable()

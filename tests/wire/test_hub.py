@@ -153,6 +153,45 @@ def test_a_session_that_moves_to_another_connection_is_answered_there(run: Run, 
     assert new.hears().session == old.session
 
 
+def test_a_connection_has_one_session_however_many_it_asks_for(run: Run, raw: MakePeer) -> None:
+    peer = raw(Role.CLIENT)
+    for _ in range(300):
+        peer.session = os.urandom(16)
+        peer.hello(Role.CLIENT)
+    run.drive(lambda: run.hub.malformed["a second session on a connection"] == 299)
+    assert len(run.hub._peers) == len(run.at_hub) == 1
+    # One that was forgotten has left its connection to another.
+    run.hub.forget(run.at_hub[0][0])
+    peer.session = os.urandom(16)
+    peer.hello(Role.CLIENT)
+    run.drive(lambda: len(run.at_hub) == 2)
+    good_peer_is_served(run)
+
+
+def test_a_connection_that_another_session_has_taken_over_is_that_one_s(run: Run, raw: MakePeer) -> None:
+    first, second = raw(Role.CLIENT), raw(Role.CLIENT)
+    first.hello(Role.CLIENT)
+    run.drive(lambda: len(run.at_hub) == 1)
+    # when: its session goes on elsewhere, and its old connection opens another
+    second.say(pack_header(Header(first.session, 0, 0)))
+    assert second.hears().session == first.session
+    first.session = os.urandom(16)
+    first.hello(Role.CLIENT)
+    # then
+    run.drive(lambda: len(run.at_hub) == 2)
+    assert len(run.hub._by_route) == 2
+
+
+def test_there_are_no_more_sessions_than_there_may_be(run: Run, raw: MakePeer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "sessions_max", 1)
+    _, peer = run.meet()
+    raw(Role.CLIENT).hello(Role.CLIENT)
+    run.drive(lambda: run.hub.malformed["a session more than there may be"] == 1)
+    run.hub.forget(peer)
+    raw(Role.CLIENT).hello(Role.CLIENT)
+    run.drive(lambda: len(run.at_hub) == 2)
+
+
 def test_a_session_that_is_not_known_is_told_so(run: Run, raw: MakePeer) -> None:
     peer = raw(Role.CLIENT)
     peer.say(pack_header(Header(peer.session, 7, 0)), encode([ClientBye()]))

@@ -29,6 +29,7 @@ from vine.transfer.mailbox import Mailbox
 from vine.transfer.node import TransferNode
 from vine.wire.hub import Hub
 from vine.wire.parts import Manifest, Role
+from vine.wire.sockets import Gate
 from vine.wire.worker_messages import WorkerBye
 
 _log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ _log = logging.getLogger(__name__)
 class World:
     """Everything outside of the scheduler that it acts on; made and closed by `run`."""
 
+    gate: Gate
     hub: Hub
     journal: Journal
     files: ServedFiles
@@ -53,6 +55,7 @@ class Loop:
 
     def __init__(self, world: World, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
+        self._gate = world.gate
         self._hub = world.hub
         self._journal = world.journal
         self._files = world.files
@@ -168,6 +171,7 @@ class Loop:
             "flows_out_max": stats.flows_out_max,
             "unauthorised": stats.unauthorised,
             "malformed": stats.malformed + self._hub.malformed.total(),
+            "refused": self._gate.refused,
             "malformed_kinds": dict(self._hub.malformed.most_common(5)),
         }
         self._journal.statistics(snapshot, self._wall_s)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
-import resource
 import secrets
 import signal
 import sys
@@ -38,7 +37,7 @@ from vine.transfer.tokens import source_key
 from vine.wire.hub import Hub
 from vine.wire.keys import RunKeys, new_run_keys, write_run_files
 from vine.wire.parts import Role
-from vine.wire.sockets import Context, Gate, make_context
+from vine.wire.sockets import Context, Gate, allow_many_files, make_context
 
 if TYPE_CHECKING:
     from vine.manager.main import Options
@@ -50,10 +49,10 @@ def run(options: Options, make_place: Callable[[], RunPlace]) -> None:
     """Be the manager of a new run, from its directory to its end. What was opened is closed in reverse order."""
     with ExitStack() as closing:
         keys, host = new_run_keys(), options.host or "127.0.0.1"
-        context, hub = _listen(keys, host, options.ports, closing)
+        context, gate, hub = _listen(keys, host, options.ports, closing)
         place = make_place()  # Only now, so that a port in use leaves no directory behind.
         closing.callback(os.close, lock(place.run_dir))
-        _serve(options, Site(place, host, context, keys, hub), None, closing)
+        _serve(options, Site(place, host, context, keys, gate, hub), None, closing)
 
 
 def go_on(options: Options, run_dir: Path) -> None:
@@ -67,10 +66,10 @@ def go_on(options: Options, run_dir: Path) -> None:
                 f"the run in {run_dir} is known at {past.host}:{past.port}: leave --bind out to go on there"
             )
         options = dataclasses.replace(options, data_encryption=past.data_encryption)
-        context, hub = _listen(past.keys, past.host, range(past.port, past.port + 1), closing)
+        context, gate, hub = _listen(past.keys, past.host, range(past.port, past.port + 1), closing)
         place = RunPlace(run_dir, run_dir / "staging", past.run.run_id)
         place.staging_dir.mkdir(mode=0o700, exist_ok=True)
-        _serve(options, Site(place, past.host, context, past.keys, hub), past, closing)
+        _serve(options, Site(place, past.host, context, past.keys, gate, hub), past, closing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +80,7 @@ class Site:
     host: str
     context: Context
     keys: RunKeys
+    gate: Gate
     hub: Hub
 
 
@@ -89,14 +89,15 @@ def _is_at(options: Options, past: Past) -> bool:
     return options.host is None or (options.host == past.host and not {past.port, 0}.isdisjoint(options.ports))
 
 
-def _listen(keys: RunKeys, host: str, ports: range, closing: ExitStack) -> tuple[Context, Hub]:
-    _allow_many_files()
+def _listen(keys: RunKeys, host: str, ports: range, closing: ExitStack) -> tuple[Context, Gate, Hub]:
+    allow_many_files()
     context = make_context(config.data_io_threads)
     closing.callback(context.term)
-    closing.callback(Gate(context, keys).close)
+    gate = Gate(context, keys)
+    closing.callback(gate.close)
     hub = _listening(context, keys, host, ports)
     closing.callback(hub.close, config.linger_s)
-    return context, hub
+    return context, gate, hub
 
 
 def _serve(options: Options, site: Site, past: Past | None, closing: ExitStack) -> None:
@@ -184,15 +185,9 @@ def _make_loop(
         lossy=lossy,
         wall_clock_ahead_s=time.time() - time.monotonic(),
     )
-    world = World(site.hub, journal, files, node, events, mailbox, chores, options.parent_fd)
+    world = World(site.gate, site.hub, journal, files, node, events, mailbox, chores, options.parent_fd)
     scheduler = Scheduler(settings)
     return Loop(world, scheduler), scheduler
-
-
-def _allow_many_files() -> None:
-    """Each worker is an open file, and the usual limit of 1,024 is a soft one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextmanager

@@ -233,6 +233,7 @@ def _worker(state: State, worker_id: str) -> dict[str, Any]:
         "received_bytes": 0 if status is None else status.received_bytes,
         "flows_out": state.transfers.slots.used[worker.worker_id],
         "flows_out_max": 0 if status is None else status.flows_out_max,
+        "malformed": 0 if status is None else status.malformed,
     }
 
 

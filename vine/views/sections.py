@@ -38,6 +38,7 @@ def sections(found: dict[str, Any]) -> list[Table]:
     """The same for people."""
     standing = [head(found), _tasks(found), _workers(found), factories(found), _transfers(found), _broadcasts(found)]
     parts = [*standing, _downloads(found), _categories(found), libraries(found), reasons(found), _failures(found)]
+    parts.append(_foes(found))
     return [part for part in parts if part is not None]
 
 
@@ -200,6 +201,20 @@ def _failures(found: dict[str, Any]) -> Table | None:
         for failure in found.get("failures", [])
     ]
     return Table("last failures:", ("task", "outcome", "cause", "worker", "log"), rows) if rows else None
+
+
+def _foes(found: dict[str, Any]) -> Table | None:
+    """What was dropped of peers and refused to strangers, if anything was."""
+    manager = found.get("manager", {})
+    counted = {
+        "connections refused for their key": manager.get("refused", 0),
+        "messages that were none": manager.get("malformed", 0),
+        "of them at workers": sum(worker["malformed"] for worker in found.get("workers", [])),
+        "messages that nobody may say then": found.get("strange_messages", 0),
+        "wants that nobody had planned": manager.get("unauthorised", 0),
+    }
+    rows = [[str(count), what] for what, count in counted.items() if count]
+    return Table("dropped:", (), rows) if rows else None
 
 
 def _of_which(rows: Sequence[object]) -> str:

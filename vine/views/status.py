@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         run_dir, asked, about = _words(options.words)
         with open_run(run_dir) as run:
             if asked is not None:
-                print("\n".join(_ANSWERS[asked](run, about)))  # noqa: T201
+                print("\n".join(map(tables.printable, _ANSWERS[asked](run, about))))  # noqa: T201
             elif options.watch:
                 _watch(run)
             elif options.json:

@@ -25,13 +25,19 @@ def plain(tables: Iterable[Table]) -> str:
 
 
 def _plain(table: Table) -> list[str]:
-    lines = [table.title]
-    grid = [list(table.columns), *(list(row) for row in table.rows)] if table.columns else [list(r) for r in table.rows]
+    lines = [printable(table.title)]
+    rows = [table.columns, *table.rows] if table.columns else table.rows
+    grid = [[printable(cell) for cell in row] for row in rows]
     widths = [max((len(row[place]) for row in grid), default=0) for place in range(len(grid[0]) if grid else 0)]
     for row in grid:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append("  " + "  ".join(cells).rstrip())
     return lines
+
+
+def printable(text: str) -> str:
+    """On one line, and without what a terminal would obey: names and messages may be anybody's."""
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def rich(tables: Iterable[Table]) -> RenderableType:
@@ -42,13 +48,13 @@ def rich(tables: Iterable[Table]) -> RenderableType:
 
     shown: list[RenderableType] = []
     for table in tables:
-        shown.append(Text(table.title, style="bold"))
+        shown.append(Text(printable(table.title), style="bold"))
         if table.rows:
             grid = RichTable(box=None, show_header=bool(table.columns), header_style="dim", padding=(0, 2, 0, 0))
             for name in table.columns or [""] * len(table.rows[0]):
                 grid.add_column(name, overflow="fold")
             for row in table.rows:
-                grid.add_row(*(Text(cell) for cell in row))
+                grid.add_row(*(Text(printable(cell)) for cell in row))
             shown.append(grid)
     return Group(*shown)
 

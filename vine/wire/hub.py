@@ -54,6 +54,7 @@ class Hub:
         self.malformed: Counter[str] = Counter()  # what was dropped, by what was wrong with it
         self._peers: dict[PeerKey, _Peer] = {}
         self._sessions: dict[bytes, _Peer] = {}
+        self._by_route: dict[bytes, _Peer] = {}  # whose connection it is
         self._due: dict[PeerKey, _Peer] = {}  # have something to flush
         self._deadlines: list[tuple[float, PeerKey]] = []
         self._incoming: dict[Role, Decoder[Message]] = {role: Decoder(union) for role, union in _FROM.items()}
@@ -116,6 +117,7 @@ class Hub:
             record.session.acknowledge()
             self._flush_peer(record, self._received_at)
             del self._sessions[record.session.session_id]
+            self._leave(record)
             self._due.pop(peer, None)
 
     def knows(self, peer: PeerKey) -> bool:
@@ -154,7 +156,8 @@ class Hub:
         if record.role is not role:
             raise MalformedMessage(f"a {role.value}'s connection in a {record.role.value}'s session")
         if record.route != route:
-            record.route = route
+            self._leave(record)
+            record.route, self._by_route[route] = route, record
             record.session.ask()  # The connection that it had may have taken envelopes with it.
         return self._hear(record, header, rest, now)
 
@@ -164,11 +167,16 @@ class Hub:
             with contextlib.suppress(zmq.ZMQError):  # Who is gone again need not know.
                 self.socket.send_multipart([route, unknown_session(header)], zmq.DONTWAIT)
             return None
+        if route in self._by_route:  # Nobody leaves a session that we know: it would be one of a flood.
+            raise MalformedMessage("a second session on a connection")
+        if len(self._peers) >= config.sessions_max:
+            raise MalformedMessage("a session more than there may be")
         record = _Peer(header.session, role, route, now - self._stopped_s)
         if header.flags or record.session.receive(header, now) is not Verdict.ACCEPT:
             raise MalformedMessage("no first envelope of a session")
         messages = list(self._incoming[role].decode(rest[0]))
         self._peers[record.key] = self._sessions[header.session] = self._due[record.key] = record
+        self._by_route[route] = record
         return record.key, role, messages
 
     def _hear(self, record: _Peer, header: Header, rest: list[bytes], now: float) -> Received | None:
@@ -200,8 +208,14 @@ class Hub:
                 if error.errno != zmq.EHOSTUNREACH:
                     raise
                 record.session.blocked(envelope, now)
-                record.route = None
+                self._leave(record)
                 return
+
+    def _leave(self, record: _Peer) -> None:
+        """Its connection is gone, or is not its own any more."""
+        if record.route is not None and self._by_route.get(record.route) is record:
+            del self._by_route[record.route]
+        record.route = None
 
     def _wake(self, record: _Peer) -> None:
         """See that its next deadline has an entry in the heap; one that is too early does no harm."""

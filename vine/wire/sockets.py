@@ -35,6 +35,12 @@ _EVENT = struct.Struct("=H")  # zmq_socket_monitor(3). pyzmq's parser of it brin
 _EVERY_ADDRESS = ("*", "0.0.0.0", "::", "")  # noqa: S104 - to refuse it
 
 
+def allow_many_files() -> None:
+    """Each connection is an open file, a stranger's that stalls too, and the usual limit of 1,024 is a soft one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def make_context(io_threads: int = 1) -> Context:
     """A context with room for as many sockets as the process may open files."""
     context: Context = zmq.Context(io_threads)

@@ -26,7 +26,7 @@ from vine.transfer.node import TransferNode
 from vine.wire.keys import Connection, load_connection
 from vine.wire.link import Link
 from vine.wire.parts import Role
-from vine.wire.sockets import Gate, make_context
+from vine.wire.sockets import Gate, allow_many_files, make_context
 from vine.wire.worker_messages import DownloadEnded, ToWorker, WorkerBye, WorkerHello, WorkerStatus
 from vine_worker import actions as act
 from vine_worker import machine
@@ -143,6 +143,7 @@ class Worker:
 
     def _connect(self, connection: Connection) -> None:
         address = self._settings.address or machine.address_towards(connection.endpoint)
+        allow_many_files()  # Ours, not those of tasks: the spawner has started before.
         self._context = make_context(config.data_io_threads)
         self._closers.append(self._context.term)
         gate = Gate(self._context, connection)
