@@ -1,0 +1,65 @@
+"""What foes attack: one manager and one worker, for all tests of this room."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+import zmq
+
+from tests.foes.siege import Besieged, Member, usual_limits
+from tests.live.helpers import SOURCES, a_site
+from tests.waiting import GIVE_UP_S
+from vine.wire.parts import Role
+from vine.wire.sockets import Socket, connect_push
+
+
+@pytest.fixture(scope="session")
+def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
+    os.environ["PYTHONPATH"] = SOURCES
+    folder = tmp_path_factory.mktemp("foes")
+    with usual_limits():
+        started = a_site(folder / "site", ["w0"])
+        site = started.__enter__()
+    try:
+        with site.client() as client:
+            besieged = Besieged(site, client, folder)
+            yield besieged
+            besieged.executor.shutdown()
+            besieged.context.destroy(linger=0)
+    finally:
+        started.__exit__(None, None, None)
+
+
+@pytest.fixture
+def member(besieged: Besieged) -> Iterator[Callable[[Role], Member]]:
+    made: list[Member] = []
+
+    def join(role: Role) -> Member:
+        made.append(Member(besieged, role))
+        return made[-1]
+
+    yield join
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def edges(besieged: Besieged) -> Iterator[dict[str, list[Socket]]]:
+    """A worker's edges to every data port of the manager and of the worker."""
+    mine = besieged.connection(Role.WORKER)
+    control = int(mine.endpoint.rpartition(":")[2])
+    opened = {
+        name: [
+            connect_push(besieged.context, mine.own, public, f"tcp://127.0.0.1:{port}")
+            for port in besieged.ports(name)
+            if port != control
+        ]
+        for name, public in (("manager", mine.server_public), ("worker", mine.worker_public))
+    }
+    for edge in [each for theirs in opened.values() for each in theirs]:
+        assert edge.poll(1000 * GIVE_UP_S, zmq.POLLOUT)
+    yield opened
+    for edge in [each for theirs in opened.values() for each in theirs]:
+        edge.close(linger=0)
