@@ -239,3 +239,11 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(tmp_path: Path) -> N
         body.check()
     body.close()
     assert raised.value.again
+
+
+def test_what_comes_with_a_redirect_is_not_read(server: WebServer) -> None:
+    # given one that says that it brings more than any memory holds
+    there = server.serve(Reply(DATA), path="/there")
+    endless = Reply(b"x", status=302, headers={"Location": there, "Content-Length": "9" * 20})
+    # then it leads where it leads
+    assert content(server.serve(endless)) == DATA

@@ -196,6 +196,8 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
             fp.close()
             raise Trouble(DownloadFault.REFUSED, f"it leads from {before.scheme} to {label_of(newurl)}: not followed")
         following = super().redirect_request(req, fp, code, msg, headers, newurl)
+        if following is not None:
+            fp.close()  # Else urllib reads all that comes with the redirect, however long, into memory.
         login = req.unredirected_hdrs.get("Authorization")
         if following is not None and login and (before.scheme, before.netloc) == (after.scheme, after.netloc):
             following.add_unredirected_header("Authorization", login)
