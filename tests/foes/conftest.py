@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 
 import pytest
 import zmq
@@ -34,15 +35,8 @@ def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
 
 @pytest.fixture
 def member(besieged: Besieged) -> Iterator[Callable[[Role], Member]]:
-    made: list[Member] = []
-
-    def join(role: Role) -> Member:
-        made.append(Member(besieged, role))
-        return made[-1]
-
-    yield join
-    for each in made:
-        each.close()
+    with ExitStack() as stack:
+        yield lambda role: stack.enter_context(closing(Member(besieged, role)))
 
 
 @pytest.fixture
