@@ -20,17 +20,12 @@ from vine.wire.sockets import Socket, connect_push
 def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
     os.environ["PYTHONPATH"] = SOURCES
     folder = tmp_path_factory.mktemp("foes")
-    with usual_limits():
-        started = a_site(folder / "site", ["w0"])
-        site = started.__enter__()
-    try:
-        with site.client() as client:
-            besieged = Besieged(site, client, folder)
-            yield besieged
-            besieged.executor.shutdown()
-            besieged.context.destroy(linger=0)
-    finally:
-        started.__exit__(None, None, None)
+    with ExitStack() as stack:
+        with usual_limits():
+            site = stack.enter_context(a_site(folder / "site", ["w0"]))
+        attacked = Besieged(site, stack.enter_context(site.client()), folder)
+        yield attacked
+        attacked.close()
 
 
 @pytest.fixture

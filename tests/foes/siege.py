@@ -57,6 +57,10 @@ class Besieged:
         self.serves()
         self.before = {name: self.vitals(name) for name in self.programs}
 
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.context.destroy(linger=0)
+
     def vitals(self, name: str) -> tuple[int, int]:
         """Open files, and bytes of memory."""
         process = self.processes[name]
