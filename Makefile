@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 ROOT := $(filter 0,$(shell id -u))
-SLURM := $(and $(shell command -v slurmctld),$(shell command -v slurmd),$(shell command -v munged))
+SLURM := $(word 4,$(foreach part,slurmctld slurmd sbatch munged,$(shell command -v $(part))))
 WITHOUT := $(if $(ROOT),,--ignore tests/hosts) $(if $(and $(ROOT),$(SLURM)),,--ignore tests/slurm)
 
 .PHONY: test sweep nightly check docs clean

@@ -78,11 +78,13 @@ def helper_script(plan: WorkerPlan, batch: Batch, directives: Sequence[str] = ()
         '[ -e "$connection" ] || { connection=$(basename "$connection"); chmod 600 "$connection"; }',
         "",
     ]
-    if options.module:
-        lines += ["type module >/dev/null 2>&1 || . /etc/profile", *(f"module load {name}" for name in options.module)]
-    lines += options.setup
-    if plan.python_path:
+    if plan.python_path:  # Modules and the user's lines add to it.
         lines.append(f"export PYTHONPATH={shlex.quote(plan.python_path)}")
+    if options.module:
+        # A profile is written for shells that go on after what fails.
+        lines += ["type module >/dev/null 2>&1 || { set +e; . /etc/profile; set -e; }"]
+        lines += [f"module load {name}" for name in options.module]
+    lines += options.setup
     archived = is_archive(options.worker_environment)
     lines += _environment(plan, archived)
     command = [

@@ -80,6 +80,20 @@ def test_setup_and_modules_come_before_the_worker(tmp_path: Path) -> None:
     assert said_by(tmp_path, setup=["export SAID=done"]).startswith("done|")
 
 
+def test_a_profile_that_fails_on_its_way_to_the_modules_ends_no_job(tmp_path: Path) -> None:
+    text = helper_script(plan_in(tmp_path, SAY, module=["gcc/12"]), BATCH)
+    profile = tmp_path / "profile"
+    profile.write_text("false\nmodule() { export SAID=$2; }\n")
+    (script := tmp_path / "helper.sh").write_text(text.replace("/etc/profile", str(profile)))
+    ended = subprocess.run(["bash", str(script)], capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    assert ended.stdout.startswith("gcc/12|"), ended.stderr
+
+
+def test_what_the_setup_adds_to_the_path_of_modules_stays(tmp_path: Path) -> None:
+    plan = replace(plan_in(tmp_path, SAY, setup=["PYTHONPATH=/theirs:$PYTHONPATH"]), python_path="/ours")
+    assert run(plan).startswith("|/theirs:/ours|")
+
+
 def test_a_setup_that_fails_ends_the_job(tmp_path: Path) -> None:
     script = tmp_path / "helper.sh"
     script.write_text(helper_script(plan_in(tmp_path, SAY, setup=["false"]), BATCH))

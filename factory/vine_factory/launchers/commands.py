@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,12 @@ from vine_factory.script import Batch, WorkerPlan, helper_script, job_name
 
 _LAST_WORDS_BYTES = 4096  # Of a log's end: enough to hold the line that says what went wrong.
 
+# With such variables users change what the commands of Slurm do by default. Ours are told what they need; what stays
+# says where jobs run and who pays.
+_CHANGES_COMMANDS = re.compile(
+    r"SQUEUE_.*|SCANCEL_.*|SBATCH_(?!(ACCOUNT|CLUSTERS|CONSTRAINT|EXPORT|PARTITION|QOS|RESERVATION)$).*"
+)
+
 T = TypeVar("T")
 
 
@@ -22,7 +29,12 @@ def run(command: Sequence[str]) -> str:
     """What it prints. LaunchFailed, in its own words, if it fails or takes too long."""
     try:
         ended = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=config.batch_command_max_s
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=config.batch_command_max_s,
+            env={name: value for name, value in os.environ.items() if not _CHANGES_COMMANDS.fullmatch(name)},
         )
     except FileNotFoundError:
         raise LaunchFailed(f"there is no {command[0]} here: start the factory where jobs can be submitted") from None

@@ -11,6 +11,7 @@ from pathlib import Path
 from vine.names import WorkerId
 from vine_factory.fleet import JobState
 from vine_factory.launchers import commands
+from vine_factory.launchers.interface import LaunchFailed
 from vine_factory.launchers.queued import QueuedLauncher
 from vine_factory.script import Batch, is_archive, job_name
 
@@ -47,22 +48,23 @@ class HTCondorLauncher(QueuedLauncher):
             f"# {batch.number} workers of the vine run {plan.run_id} for its factory {plan.factory}.",
             f"# By hand: condor_submit {script.with_suffix('.submit').name}",
             "universe = vanilla",
-            f"executable = {script}",
+            f"executable = {_path(script)}",
             "arguments = $(Process)",
             f"request_cpus = {max(1, math.ceil(size.cores))}",
             f"request_memory = {max(1, math.ceil(size.memory_mb / _MB_PER_MIB))}MB",
             f"request_disk = {max(1, math.ceil(size.disk_mb / _MB_PER_MIB))}MB",
             *([f"request_gpus = {math.ceil(size.gpus)}"] if size.gpus else []),
             *([f"requirements = {options.requirements}"] if options.requirements else []),
+            *([f"allowed_job_duration = {math.ceil(options.wall_time)}"] if options.wall_time is not None else []),
             "should_transfer_files = YES",
             "when_to_transfer_output = ON_EXIT",
             'transfer_output_files = ""',
-            f"transfer_input_files = {','.join(inputs)}",
+            f"transfer_input_files = {','.join(map(_listed, inputs))}",
             *options.batch_option,
             f"batch_name = {name}",  # By this and its log a job is known again, whatever the user's lines say.
-            f"output = {plan.scratch}/{name}+$(Process).log",
-            f"error = {plan.scratch}/{name}+$(Process).log",
-            f"log = {plan.scratch}/{name}.events",
+            f"output = {_path(plan.scratch)}/{name}+$(Process).log",
+            f"error = {_path(plan.scratch)}/{name}+$(Process).log",
+            f"log = {_path(plan.scratch)}/{name}.events",
             f"queue {batch.number}",
         ]
         return "\n".join(lines) + "\n"
@@ -84,3 +86,15 @@ class HTCondorLauncher(QueuedLauncher):
                 found[worker_id] = _STATES[status]
         self._jobs.keep(found)
         return found
+
+
+def _path(path: Path | str) -> str:
+    """As a submit file has it, in which $(NAME) is a macro."""
+    return str(path).replace("$(", "$(DOLLAR)(")
+
+
+def _listed(path: str) -> str:
+    """As one of several."""
+    if "," in path:
+        raise LaunchFailed(f"HTCondor cannot transfer {path}, for a comma in its name: move the run, or that file")
+    return _path(path)

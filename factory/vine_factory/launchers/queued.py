@@ -48,8 +48,15 @@ class QueuedLauncher(ABC):
             self._jobs.note(self.element(job, index), name, index)
 
     def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
+        failure = None
         for some in commands.portions(self._jobs.named(worker_ids)):
-            commands.run([*self.removal, *some])
+            try:
+                commands.run([*self.removal, *some])
+            except LaunchFailed as why:
+                failure = failure or why
+        # Such a command may fail because one of many jobs has just ended, and have removed the others all the same.
+        if failure is not None and not self.query().keys().isdisjoint(worker_ids):
+            raise failure
 
     def last_words(self, worker_id: WorkerId) -> str:
         return self._jobs.last_words(worker_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Sequence
 
 from vine.names import WorkerId
@@ -14,7 +15,10 @@ from vine_factory.script import Batch, job_name
 
 _MB_PER_MIB = 1_048_576 / 1_000_000
 _WAITING = frozenset({"PD", "CF", "RQ", "RF", "RH", "RS", "RD"})  # in the queue, back in it, or its node boots
-_HELD = frozenset({"RH", "SE"})  # requeued held, special exit: nothing but a person lets it run
+_HELD = frozenset({"RH", "SE"})  # requeued held, special exit: nothing but a person lets it run; or it waits for ...
+_HELD_FOR = frozenset(
+    {"BadConstraints", "DependencyNeverSatisfied", "JobHeldAdmin", "JobHeldUser", "JobHoldMaxRequeue"}
+)
 
 
 class SlurmLauncher(QueuedLauncher):
@@ -26,7 +30,9 @@ class SlurmLauncher(QueuedLauncher):
         batch = Batch.of(worker_ids)
         index = "${SLURM_ARRAY_TASK_ID:-0}"
         script = commands.write_script(self._plan, batch, self._directives(), index)
-        return ["sbatch", "--parsable", *self._identity(batch), str(script)]
+        # A line of the script counts less than a variable of the user's shell, such as SBATCH_PARTITION.
+        asked = [word for option in self._plan.options.batch_option for word in shlex.split(option)]
+        return ["sbatch", "--parsable", *asked, *self._identity(batch), str(script)]
 
     def _identity(self, batch: Batch) -> list[str]:
         """By what a job is known again: on the command line, where no line of the user's and no SBATCH_ variable
@@ -60,13 +66,19 @@ class SlurmLauncher(QueuedLauncher):
         return f"{job}_{index}"
 
     def query(self) -> dict[WorkerId, JobState]:
-        command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%K|%t|%j"]
+        command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%K|%t|%r|%j"]
         found = {}
         for line in commands.run(command).splitlines():
-            job, index, state, name = line.strip().split("|", 3)
+            job, index, state, reason, name = line.strip().split("|", 4)
             worker_id = self._jobs.note(self.element(job, int(index)), name, int(index)) if index.isdigit() else None
             if worker_id is not None:
-                waits = JobState.PENDING if state in _WAITING else JobState.RUNNING
-                found[worker_id] = JobState.HELD if state in _HELD else waits
+                found[worker_id] = _state_of(state, reason)
         self._jobs.keep(found)
         return found
+
+
+def _state_of(state: str, reason: str) -> JobState:
+    """By the compact state and, of one that waits, why it does."""
+    if state in _HELD or (state == "PD" and (reason in _HELD_FOR or "requeued held" in reason)):
+        return JobState.HELD
+    return JobState.PENDING if state in _WAITING else JobState.RUNNING

@@ -30,6 +30,16 @@ def test_a_command_that_fails_is_told_in_its_own_words(command: list[str], words
     assert str(failed.value) == words
 
 
+def test_what_the_users_shell_says_of_other_commands_changes_none_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("SQUEUE_FORMAT", "SCANCEL_INTERACTIVE", "SBATCH_WAIT", "SBATCH_TIMELIMIT", "SBATCH_ACCOUNT"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("SLURM_CONF", "/etc/slurm.conf")
+    heard = commands.run(["env"])
+    assert "SQUEUE_" not in heard and "SCANCEL_" not in heard and "SBATCH_WAIT" not in heard
+    assert "SBATCH_TIMELIMIT" not in heard
+    assert "SBATCH_ACCOUNT=1\n" in heard and "SLURM_CONF=/etc/slurm.conf\n" in heard
+
+
 def test_a_command_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "batch_command_max_s", 0.01)
     with pytest.raises(LaunchFailed, match=r"sleep has not answered for 0.01 s"):

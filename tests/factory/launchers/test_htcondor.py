@@ -57,6 +57,25 @@ def test_requirements_and_the_users_own_lines_are_there(tmp_path: Path) -> None:
     assert submit["MY.Project"] == '"x"'
 
 
+def test_a_job_lasts_no_longer_than_its_wall_time(tmp_path: Path) -> None:
+    assert htcondor2.Submit(submit_file(tmp_path, wall_time=3600.5)).expand("allowed_job_duration") == "3601"
+    assert "allowed_job_duration" not in htcondor2.Submit(submit_file(tmp_path))
+
+
+def test_a_folder_whose_name_looks_like_a_macro_is_meant_as_it_is(tmp_path: Path) -> None:
+    (folder := tmp_path / "$(HOME) of mine").mkdir()
+    submit = htcondor2.Submit(submit_file(folder))
+    assert submit.expand("executable").startswith(f"{folder}/scratch/vine.")
+    assert submit.expand("transfer_input_files") == f"{folder}/connection.json"
+    assert submit.expand("log") == f"{folder}/scratch/vine.run.local.3.events"
+
+
+def test_a_comma_in_the_name_of_what_is_transferred_is_told(tmp_path: Path) -> None:
+    (folder := tmp_path / "a,b").mkdir()
+    with pytest.raises(LaunchFailed, match="for a comma in its name: move the run"):
+        submit_file(folder)
+
+
 def test_jobs_are_known_by_their_names_and_states(tmp_path: Path, asked: Commands) -> None:
     launcher = HTCondorLauncher(plan_in(tmp_path, batch_type="htcondor"))
     asked.answers["condor_q"] = "".join(

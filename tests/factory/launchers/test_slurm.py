@@ -34,9 +34,10 @@ def test_nothing_that_a_user_adds_changes_by_what_a_job_is_known_again(tmp_path:
     # given options that Slurm would take from the script, and a folder whose name a script's line would break
     (folder := tmp_path / "100% mine").mkdir()
     plan = plan_in(folder, batch_type="slurm", batch_option=["--job-name=mine", "--array=1-9"])
-    # then ours are on the command line, which goes before the script's lines and variables
+    # then ours are on the command line, which goes before the script's lines and variables, and after theirs
     *said, script = SlurmLauncher(plan).prepare(names(3, 4, 5))
-    assert said[2:5] == [
+    assert said[2:4] == ["--job-name=mine", "--array=1-9"]
+    assert said[4:7] == [
         "--job-name=vine.run.local.3",
         "--array=0-2",
         f"--output={str(plan.scratch).replace('%', '%%')}/%x+%a.log",
@@ -52,8 +53,8 @@ def test_what_was_not_asked_for_is_left_to_the_cluster(tmp_path: Path) -> None:
 def test_jobs_are_known_by_their_names_and_states(tmp_path: Path, asked: Commands) -> None:
     launcher = SlurmLauncher(plan_in(tmp_path, batch_type="slurm"))
     asked.answers["squeue"] = (
-        "12|0|R|vine.run.local-1.1\n12|1|PD|vine.run.local-1.1\n 13|N/A|R|interactive\n"
-        "14|0|R|vine.other.local-1.1\n15|2|CG|vine.run.local-2.7\n16|0|SE|vine.run.local-2.20\n"
+        "12|0|R|None|vine.run.local-1.1\n12|1|PD|Resources|vine.run.local-1.1\n 13|N/A|R|None|interactive\n"
+        "14|0|R|None|vine.other.local-1.1\n15|2|CG|None|vine.run.local-2.7\n16|0|SE|None|vine.run.local-2.20\n"
     )
     assert launcher.query() == {
         WorkerId("local-1-1"): JobState.RUNNING,
@@ -63,6 +64,13 @@ def test_jobs_are_known_by_their_names_and_states(tmp_path: Path, asked: Command
     }
     launcher.cancel([WorkerId("local-1-2"), WorkerId("local-2-9"), WorkerId("unknown")])
     assert asked.asked[-1] == ["scancel", "--quiet", "12_1", "15_2"]
+
+
+@pytest.mark.parametrize("reason", ["JobHeldUser", "JobHeldAdmin", "launch failed requeued held", "BadConstraints"])
+def test_a_job_that_waits_for_a_person_is_held(tmp_path: Path, asked: Commands, reason: str) -> None:
+    launcher = SlurmLauncher(plan_in(tmp_path, batch_type="slurm"))
+    asked.answers["squeue"] = f"12|0|PD|{reason}|vine.run.local-1.1\n"
+    assert launcher.query() == {WorkerId("local-1-1"): JobState.HELD}
 
 
 def test_what_was_just_submitted_can_be_cancelled(tmp_path: Path, asked: Commands) -> None:
