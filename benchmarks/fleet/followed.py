@@ -94,7 +94,8 @@ class FollowedFleet:
     # --- what the manager does ---
 
     def _tell_news(self) -> None:
-        for worker_id in [name for name, each in self._workers.items() if each.draining and not each.running]:
+        idle = [name for name, each in self._workers.items() if each.connected and each.draining and not each.running]
+        for worker_id in idle:
             self._end(worker_id)
         connected = {name: each for name, each in self._workers.items() if each.connected}
         demand = FleetDemand(
@@ -102,6 +103,7 @@ class FollowedFleet:
             running=(WorkDemand(ONE_CORE, self._running),) if self._running else (),
             connected=tuple(connected),
             idle=tuple(name for name, each in connected.items() if not each.running),
+            draining=tuple(name for name, each in self._workers.items() if each.draining),
         )
         if demand != self._told:
             self._told = demand
@@ -119,9 +121,11 @@ class FollowedFleet:
 
     def _connect(self, worker_id: WorkerId) -> None:
         if worker_id in self._workers:  # It may have been withdrawn.
-            self._workers[worker_id].connected = True
-            self._by_load[0][worker_id] = None
-            self._start_tasks()
+            worker = self._workers[worker_id]
+            worker.connected = True
+            if not worker.draining:
+                self._by_load[0][worker_id] = None
+                self._start_tasks()
 
     def _end(self, worker_id: WorkerId) -> None:
         worker = self._workers.pop(worker_id)

@@ -65,7 +65,6 @@ class Factory:
         self._ending: str | None = None
         self._now = time.monotonic()
         self._options_due = self._now + config.heartbeat_interval_s
-        self._trouble = ""
         self._silent_trouble = ""  # of a batch system that does not answer
         self._told: wire.FactoryStatus | None = None
         self._ready = False
@@ -87,7 +86,7 @@ class Factory:
         }
         self._do_action: dict[type[Action], Callable[[Any], None]] = {
             Launch: self._launch,
-            Drain: lambda action: log.info("%s gets no more tasks: not needed any more", action.worker_id),
+            Drain: lambda action: log.info("%s gets no more tasks: %s", action.worker_id, action.reason),
             Keep: lambda action: log.info("%s is needed again", action.worker_id),
             Cancel: self._cancel,
         }
@@ -164,15 +163,13 @@ class Factory:
 
     def _refused(self, event: batch.Refused) -> None:
         log.warning("%s was not submitted: %s", _span(event.worker_ids), event.message)
-        self._trouble = event.message
-        self._do(self._policy.refused(event.worker_ids, self._now))
+        self._do(self._policy.refused(event.worker_ids, self._now, event.message))
 
     def _listed(self, event: batch.Listed) -> None:
         self._silent_trouble = ""
         for worker_id, words in event.ended.items():
             log.info("worker %s: %s", worker_id, words)
-            self._trouble = f"worker {worker_id}: {words}"
-            self._do(self._policy.ended(worker_id, self._now))
+            self._do(self._policy.ended(worker_id, self._now, words))
         self._do(self._policy.listed(event.jobs, self._now))
 
     def _unanswered(self, event: batch.Unanswered) -> None:
@@ -237,7 +234,7 @@ class Factory:
     def _report(self) -> None:
         """Tell the manager how the fleet stands, if that has changed; the link itself says that we live."""
         policy = self._policy
-        trouble = self._silent_trouble or (self._trouble if policy.backing_off else "")
+        trouble = self._silent_trouble or policy.trouble
         status = wire.FactoryStatus(
             policy.starting, policy.running, trouble[: config.text_chars_max], policy.pending, policy.draining
         )

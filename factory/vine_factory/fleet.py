@@ -25,6 +25,7 @@ class WorkerState(enum.Enum):
     DRAINING = "draining"  # the manager gives it no more tasks, and ends it when it has none
     LEFT = "left"  # ... which it has done: its job is about to end
     MISSING = "missing"  # the manager has lost it, but its job has not ended
+    WITHDRAWN = "withdrawn"  # it is cancelled when the manager has heard that it is to be given nothing if it comes
     CANCELLED = "cancelled"  # the batch system was asked to end its job
 
 
@@ -32,17 +33,23 @@ _AT_BATCH_SYSTEM = {WorkerState.PENDING, WorkerState.STARTING, WorkerState.CONNE
 
 _LEGAL = {
     WorkerState.SUBMITTING: _AT_BATCH_SYSTEM,
-    WorkerState.PENDING: {WorkerState.STARTING, WorkerState.CONNECTED, WorkerState.CANCELLED},
-    WorkerState.STARTING: {WorkerState.PENDING, WorkerState.CONNECTED, WorkerState.CANCELLED},
+    WorkerState.PENDING: {
+        WorkerState.STARTING, WorkerState.CONNECTED, WorkerState.WITHDRAWN, WorkerState.CANCELLED,
+    },
+    WorkerState.STARTING: {
+        WorkerState.PENDING, WorkerState.CONNECTED, WorkerState.WITHDRAWN, WorkerState.CANCELLED,
+    },
     WorkerState.CONNECTED: {WorkerState.DRAINING, WorkerState.MISSING},
     WorkerState.DRAINING: {WorkerState.CONNECTED, WorkerState.LEFT},
     WorkerState.LEFT: {WorkerState.CONNECTED, WorkerState.CANCELLED},
     WorkerState.MISSING: {WorkerState.PENDING, WorkerState.CONNECTED, WorkerState.CANCELLED},
+    WorkerState.WITHDRAWN: {WorkerState.DRAINING, WorkerState.CANCELLED},
     WorkerState.CANCELLED: set(),
-}
+}  # fmt: skip
 
 COMING = (WorkerState.SUBMITTING, WorkerState.PENDING, WorkerState.STARTING)
-LEAVING = (WorkerState.DRAINING, WorkerState.LEFT, WorkerState.CANCELLED)
+LEAVING = (WorkerState.DRAINING, WorkerState.LEFT, WorkerState.WITHDRAWN, WorkerState.CANCELLED)
+UNUSED = (WorkerState.DRAINING, WorkerState.WITHDRAWN, WorkerState.CANCELLED)  # The manager gives these no tasks.
 
 
 @dataclass(slots=True)
@@ -55,6 +62,7 @@ class FleetWorker:
     state_since: float = field(init=False)
     connected_at: float | None = None  # since when the manager knows it
     idle_since: float | None = None  # None while it works
+    let_go_for: str = ""  # why it was withdrawn
 
     def __post_init__(self) -> None:
         self.state_since = self.launched_at
@@ -108,7 +116,9 @@ class Fleet:
         if worker.state is WorkerState.CANCELLED:
             return
         known = worker.state in (WorkerState.CONNECTED, WorkerState.DRAINING)
-        if connected and not known:
+        if connected and worker.state is WorkerState.WITHDRAWN:
+            worker.become(WorkerState.DRAINING, now)  # It came before the manager had heard: it may have tasks.
+        elif connected and not known:
             worker.become(WorkerState.CONNECTED, now)
         elif known and not connected:
             drained = worker.state is WorkerState.DRAINING

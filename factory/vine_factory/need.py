@@ -6,6 +6,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
+from vine.wire.messages import FleetDemand
 from vine.wire.parts import Request, Resources, WorkDemand
 
 _ROUNDING = 1e-9  # Shares such as 0.1 of a core add up to a little more or less than a whole.
@@ -69,3 +70,14 @@ def _tasks_on_gpus(asked: float, devices: float) -> int:
     if asked < 1:
         return int(devices) * math.floor(1 / asked + _ROUNDING)
     return math.floor(devices / asked + _ROUNDING)
+
+
+def workers_fed(demand: FleetDemand, size: Resources) -> int:
+    """How many workers the manager can keep busy: it measured how many tasks at once it can."""
+    work = [each for each in (*demand.waiting, *demand.running) if tasks_per_worker(each.request, size)]
+    tasks = sum(each.tasks for each in work)
+    assert demand.tasks_at_once_max is not None, "the caller has looked"
+    if tasks <= demand.tasks_at_once_max:
+        return workers_for(work, size)
+    share = demand.tasks_at_once_max / tasks
+    return max(1, int(workers_for(work, size) * share))

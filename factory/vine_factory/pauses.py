@@ -14,6 +14,9 @@ class Pauses:
         self.not_before = -math.inf
         self.troubles = 0  # in a row
         self.since = -math.inf  # when the last of them was
+        self.length_s = 0.0  # of the pause after it
+        self.words = ""  # what went wrong last ...
+        self._told_at = -math.inf  # ... and when
         self._at_once = config.launch_batch_max
         self._cycle_began = -math.inf
         self._in_cycle = 0
@@ -24,11 +27,19 @@ class Pauses:
             self.troubles += 1
             self.since = now
         pause_s = config.launch_backoff_s * 2.0 ** min(self.troubles - 1, 30)  # The bound avoids an overflow.
-        self.not_before = max(self.not_before, now + min(pause_s, config.launch_backoff_max_s))
+        self.length_s = min(pause_s, config.launch_backoff_max_s)
+        self.not_before = max(self.not_before, now + self.length_s)
 
-    def forgive(self) -> None:
-        """A worker that was launched after all trouble has grown old."""
-        self.troubles = 0
+    def tell(self, words: str, now: float) -> None:
+        """So it is told what went wrong, with or without a pause."""
+        self.words, self._told_at = words, now
+
+    def forgive(self, launched_at: float) -> None:
+        """A worker that was launched then has grown old: it goes well again if that was after all trouble."""
+        if launched_at > self.since:
+            self.troubles = 0
+        if launched_at > self._told_at:
+            self.words = ""
 
     def refused(self, number: int) -> None:
         """So many at once were too many, perhaps: the user has a limit of jobs, say."""

@@ -9,6 +9,8 @@ the manager and the batch system say. These rules hold at every moment:
 - The fleet grows at once, and shrinks to what was needed at most in the last `idle_timeout_s`, so that
   it does not flap. Who waits in the queue goes first, then who is idle, then who works: the manager
   gives these no more tasks, and they end when theirs have. If work comes, those are kept first.
+- Nobody who works is killed: a worker may come, and be given tasks, before we hear of it. So one that has
+  not come is withdrawn first, and its job cancelled when the manager says that it will give it nothing.
 - After young deaths and refusals launches pause, ever longer, so that what is broken does not spin.
 """
 
@@ -22,10 +24,11 @@ from vine import config
 from vine.names import WorkerId
 from vine.wire.messages import FleetDemand
 from vine.wire.parts import Resources
-from vine_factory.fleet import COMING, LEAVING, Fleet, FleetWorker, JobState, WorkerState
-from vine_factory.need import Need, tasks_per_worker, workers_for
+from vine_factory.fleet import COMING, LEAVING, UNUSED, Fleet, FleetWorker, JobState, WorkerState
+from vine_factory.need import Need, workers_fed, workers_for
 from vine_factory.pauses import Pauses
 
+_SURPLUS = "not needed any more"
 _LOST = "lost by the manager"
 _SILENT = f"not heard by the manager {config.worker_start_max_s:g} s after its start"
 _HELD = "held by the batch system"
@@ -41,7 +44,7 @@ class FleetLimits:
     idle_timeout_s: float
     workers_per_cycle: int | None = None
     cycle_s: float = config.factory_cycle_s
-    tasks_per_worker: float | None = None
+    tasks_per_worker: float | None = None  # for so many a worker is launched; it stays while it could be busy
     within_capacity: bool = False  # no more workers than the manager can keep busy
 
 
@@ -57,6 +60,7 @@ class Drain:
     """Have the manager give this worker no more tasks, and end it when it has none: see `draining`."""
 
     worker_id: WorkerId
+    reason: str = _SURPLUS
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +92,8 @@ class FleetPolicy:
         self._begun = False  # The batch system has said what it has of ours ...
         self._demand: FleetDemand | None = None  # ... and the manager, last, what work there is.
         self._fleet = Fleet()
-        self._need = Need()
+        self._need = Need()  # of those who are there
+        self._worth_launching = 0
         self._pauses = Pauses()
 
     # --- events ----------------------------------------------------------------------------------
@@ -99,7 +104,7 @@ class FleetPolicy:
         if not self._begun:
             return []
         self._forgive(now)
-        return [*self._give_up(now), *self._grow(now), *self._shrink(now)]
+        return [*self._give_up(now), *self._grow(now), *self._shrink(now), *self._cancel_withdrawn(now)]
 
     def change(self, limits: FleetLimits, now: float) -> list[Action]:
         """The user wants it otherwise from now on."""
@@ -121,11 +126,12 @@ class FleetPolicy:
         connected, idle = set(demand.connected), set(demand.idle)
         for worker in self._fleet:
             self._fleet.see(worker, worker.worker_id in connected, worker.worker_id in idle, now)
-        self._need.become(self._needed(demand), now)
+        needed, self._worth_launching = self._needed(demand), self._needed(demand, self._limits.tasks_per_worker)
+        self._need.become(max(needed, self._worth_launching), now)
 
-    def _needed(self, demand: FleetDemand) -> int:
-        limits = self._limits
-        size, each = limits.capacity, limits.tasks_per_worker
+    def _needed(self, demand: FleetDemand, each: float | None = None) -> int:
+        """How many workers could be busy; or are worth launching, where one is for so many tasks each."""
+        limits, size = self._limits, self._limits.capacity
         at_work = self._fleet.within(WorkerState.CONNECTED, WorkerState.DRAINING)
         busy = sum(worker.idle_since is None for worker in at_work)
         waiting = workers_for(demand.waiting, size, each)
@@ -134,7 +140,7 @@ class FleetPolicy:
         # waiting work beside those of ours that are busy is too much where these have room left.
         needed = min(everything, busy + waiting)
         if limits.within_capacity and demand.tasks_at_once_max is not None:
-            needed = min(needed, _fed(demand, size))
+            needed = min(needed, workers_fed(demand, size))
         return needed
 
     def listed(self, jobs: Mapping[WorkerId, JobState], now: float) -> list[Action]:
@@ -154,7 +160,8 @@ class FleetPolicy:
             self._need.held(self._fleet.active, now)  # Whoever asked for them had a reason.
         if adopted:
             self._take_in(now)
-        return [*self._give_up_these(held, _HELD, now), *self.tick(now)]
+        self._come_to_nothing(held, _HELD, now)
+        return [*self._cancelled(held, _HELD, now), *self.tick(now)]
 
     def submitted(self, worker_ids: Sequence[WorkerId], now: float) -> list[Action]:
         """The batch system has taken these."""
@@ -165,21 +172,23 @@ class FleetPolicy:
                 worker.become(WorkerState.PENDING, now)
         return self.tick(now)
 
-    def refused(self, worker_ids: Sequence[WorkerId], now: float) -> list[Action]:
-        """The batch system has not taken these."""
+    def refused(self, worker_ids: Sequence[WorkerId], now: float, words: str = "refused") -> list[Action]:
+        """The batch system has not taken these, and says why."""
+        self._pauses.tell(words, now)
         gone = [worker for worker_id in worker_ids if (worker := self._fleet.remove(worker_id)) is not None]
         self._pauses.refused(len(worker_ids))
         for worker in gone:
             self._pauses.trouble(worker.launched_at, now)
         return self.tick(now)
 
-    def ended(self, worker_id: WorkerId, now: float) -> list[Action]:
-        """The batch system does not have this worker any more, whether it was asked to end or not."""
+    def ended(self, worker_id: WorkerId, now: float, words: str = "ended") -> list[Action]:
+        """The batch system does not have this worker any more, whether it was asked to end or not; its last words."""
         worker = self._fleet.remove(worker_id)
         if worker is not None and worker.state not in LEAVING:
             young = worker.connected_at is None or now - worker.connected_at < config.worker_young_s
             if young:
                 self._pauses.trouble(worker.launched_at, now)
+                self._pauses.tell(f"worker {worker_id}: {words}", now)
         return self.tick(now)
 
     def next_deadline(self) -> float | None:
@@ -188,7 +197,8 @@ class FleetPolicy:
         gone = within(WorkerState.MISSING, WorkerState.LEFT)
         due: list[float | None] = [worker.state_since + config.manager_lost_after_s for worker in gone]
         due += [worker.state_since + config.worker_start_max_s for worker in within(WorkerState.STARTING)]
-        if self._begun and fleet.active < self._wanted and len(fleet) < self._limits.max_workers:
+        lacking = self._allowed(self._worth_launching) - fleet.active
+        if self._begun and lacking > 0 and len(fleet) < self._limits.max_workers:
             due.append(self._pauses.over_at(self._limits.workers_per_cycle, self._limits.cycle_s))
         if self._begun and fleet.active > self._wanted:
             due.append(self._need.falls_at(self._limits.idle_timeout_s))
@@ -212,13 +222,19 @@ class FleetPolicy:
 
     @property
     def draining(self) -> tuple[WorkerId, ...]:
-        """Those that the manager is to give no more tasks, and to end when they have none."""
-        return tuple(sorted(worker.worker_id for worker in self._fleet.within(WorkerState.DRAINING)))
+        """Those that the manager is to give no more tasks, and to end when they have none, if it has them."""
+        return tuple(sorted(worker.worker_id for worker in self._fleet.within(*UNUSED)))
 
     @property
     def backing_off(self) -> bool:
         """Whether the last launches came to nothing and no other has proved since that workers can live."""
         return self._pauses.troubles > 0
+
+    @property
+    def trouble(self) -> str:
+        """What went wrong last, until a worker that was launched after it has grown old."""
+        again = f" (tried again {self._pauses.length_s:g} s later)" if self.backing_off else ""
+        return self._pauses.words + again
 
     # --- how it is decided -----------------------------------------------------------------------
 
@@ -239,7 +255,7 @@ class FleetPolicy:
         room = limits.max_workers - len(self._fleet)  # Those that leave still occupy their place.
         unanswered = len(self._fleet.within(WorkerState.SUBMITTING))
         allowed = self._pauses.allowed(unanswered, limits.workers_per_cycle, limits.cycle_s, now)
-        number = min(room, self._wanted - self._fleet.active, allowed)
+        number = min(room, self._allowed(self._worth_launching) - self._fleet.active, allowed)
         if number > 0:
             self._pauses.launched(number, limits.cycle_s, now)
             actions.append(Launch(tuple(self._new_worker(now) for _ in range(number))))
@@ -256,13 +272,27 @@ class FleetPolicy:
         peak = self._need.peak(now, self._limits.idle_timeout_s)
         most = self._allowed(peak) if self._demand is not None else self._limits.max_workers
         leaving = self._fleet.release_order()[: max(0, self._fleet.active - most)]
+        leaving = [worker for worker in leaving if worker.state is not WorkerState.SUBMITTING]  # They go when answered.
         for worker in leaving:
-            drains = worker.state is WorkerState.CONNECTED
-            worker.become(WorkerState.DRAINING if drains else WorkerState.CANCELLED, now)
-        drained = [worker.worker_id for worker in leaving if worker.state is WorkerState.DRAINING]
-        cancelled = tuple(worker.worker_id for worker in leaving if worker.state is WorkerState.CANCELLED)
-        actions: list[Action] = [Cancel(cancelled, "not needed any more")] if cancelled else []
-        return [*actions, *map(Drain, drained)]
+            if worker.state is WorkerState.CONNECTED:
+                worker.become(WorkerState.DRAINING, now)
+            else:
+                self._withdraw(worker, _SURPLUS, now)
+        return [Drain(worker.worker_id) for worker in leaving]
+
+    def _withdraw(self, worker: FleetWorker, reason: str, now: float) -> None:
+        worker.become(WorkerState.WITHDRAWN, now)
+        worker.let_go_for = reason
+
+    def _cancel_withdrawn(self, now: float) -> list[Action]:
+        """Cancel those of which the manager has heard that they are to be given nothing."""
+        heard = () if self._demand is None else set(self._demand.draining)
+        found: dict[str, list[WorkerId]] = {}
+        for worker in self._fleet.within(WorkerState.WITHDRAWN):
+            if worker.worker_id in heard:
+                worker.become(WorkerState.CANCELLED, now)
+                found.setdefault(worker.let_go_for, []).append(worker.worker_id)
+        return [Cancel(tuple(worker_ids), reason) for reason, worker_ids in found.items()]
 
     def _give_up(self, now: float) -> list[Action]:
         """Cancel those that the manager lost so long ago that they would have ended if they could, or never saw."""
@@ -276,32 +306,33 @@ class FleetPolicy:
             for worker in self._fleet.within(WorkerState.STARTING)
             if now >= worker.state_since + config.worker_start_max_s
         ]
-        for worker in lost:
-            worker.become(WorkerState.CANCELLED, now)
-        actions: list[Action] = [Cancel(tuple(worker.worker_id for worker in lost), _LOST)] if lost else []
-        return [*actions, *self._give_up_these(silent, _SILENT, now)]
+        for worker in silent:
+            self._withdraw(worker, _SILENT, now)
+        self._come_to_nothing(silent, _SILENT, now)
+        return [*self._cancelled(lost, _LOST, now), *(Drain(worker.worker_id, _SILENT) for worker in silent)]
 
-    def _give_up_these(self, workers: Sequence[FleetWorker], reason: str, now: float) -> list[Action]:
-        """Cancel those that came to nothing, which are as good as dead young."""
+    def _cancelled(self, workers: Sequence[FleetWorker], reason: str, now: float) -> list[Action]:
         for worker in workers:
             worker.become(WorkerState.CANCELLED, now)
-            self._pauses.trouble(worker.launched_at, now)
+        if workers:
+            self._pauses.tell(_said_of(workers, reason), now)
         return [Cancel(tuple(worker.worker_id for worker in workers), reason)] if workers else []
+
+    def _come_to_nothing(self, workers: Sequence[FleetWorker], reason: str, now: float) -> None:
+        """These are as good as dead young."""
+        for worker in workers:
+            self._pauses.trouble(worker.launched_at, now)
+        if workers:
+            self._pauses.tell(_said_of(workers, reason), now)
 
     def _forgive(self, now: float) -> None:
         """Forget trouble once a worker that was launched after it has grown old."""
         for worker in self._fleet.within(WorkerState.CONNECTED):
             assert worker.connected_at is not None, "it is connected"
-            if worker.launched_at > self._pauses.since and now - worker.connected_at >= config.worker_young_s:
-                self._pauses.forgive()
+            if now - worker.connected_at >= config.worker_young_s:
+                self._pauses.forgive(worker.launched_at)
 
 
-def _fed(demand: FleetDemand, size: Resources) -> int:
-    """How many workers the manager can keep busy: it measured how many tasks at once it can."""
-    work = [each for each in (*demand.waiting, *demand.running) if tasks_per_worker(each.request, size)]
-    tasks = sum(each.tasks for each in work)
-    assert demand.tasks_at_once_max is not None, "the caller has looked"
-    if tasks <= demand.tasks_at_once_max:
-        return workers_for(work, size)
-    share = demand.tasks_at_once_max / tasks
-    return max(1, int(workers_for(work, size) * share))
+def _said_of(workers: Sequence[FleetWorker], reason: str) -> str:
+    more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""
+    return f"worker {workers[0].worker_id}{more}: {reason}"

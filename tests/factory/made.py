@@ -33,13 +33,14 @@ def names(*numbers: int) -> tuple[WorkerId, ...]:
     return tuple(WorkerId(f"local-{number}") for number in numbers)
 
 
-def work(waiting: int = 0, running: int = 0, *, connected: str = "", idle: str = "") -> FleetDemand:
+def work(waiting: int = 0, running: int = 0, *, connected: str = "", idle: str = "", draining: str = "") -> FleetDemand:
     """A demand of so many one-worker tasks, and the workers as their numbers: "12" for local-1 and local-2."""
     return FleetDemand(
         waiting=(WorkDemand(WHOLE, waiting),),
         running=(WorkDemand(WHOLE, running),),
         connected=names(*map(int, connected)),
         idle=names(*map(int, idle)),
+        draining=names(*map(int, draining)),
     )
 
 

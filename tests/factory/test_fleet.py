@@ -68,3 +68,11 @@ def test_the_batch_system_tells_when_a_job_has_begun_but_not_that_its_worker_is_
 def test_those_who_leave_are_there_but_not_active() -> None:
     fleet = fleet_of(w1=WorkerState.DRAINING, w2=WorkerState.CANCELLED, w3=WorkerState.LEFT, w4=WorkerState.MISSING)
     assert (len(fleet), fleet.active) == (4, 1)
+    assert fleet_of(w1=WorkerState.WITHDRAWN).active == 0
+
+
+def test_who_comes_though_it_was_withdrawn_drains() -> None:
+    fleet = fleet_of(w1=WorkerState.WITHDRAWN)
+    [worker] = fleet
+    fleet.see(worker, connected=True, idle=False, now=5.0)
+    assert worker.state is WorkerState.DRAINING

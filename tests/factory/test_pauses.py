@@ -31,7 +31,11 @@ def test_what_is_forgiven_begins_anew() -> None:
     pauses = Pauses()
     pauses.trouble(0.0, 1.0)
     pauses.trouble(2.0, 3.0)
-    pauses.forgive()
+    pauses.tell("no such key", 3.0)
+    pauses.forgive(launched_at=3.0)
+    assert (pauses.troubles, pauses.words) == (2, "no such key")
+    pauses.forgive(launched_at=3.1)
+    assert (pauses.troubles, pauses.words) == (0, "")
     pauses.trouble(10.0, 11.0)
     assert pauses.not_before == 11.0 + config.launch_backoff_s
 

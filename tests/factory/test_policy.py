@@ -89,8 +89,14 @@ def test_no_more_are_asked_for_in_a_cycle_than_the_user_allows() -> None:
     assert fleet.tick(60.0) == launched(5)
 
 
-def test_a_user_may_say_how_many_tasks_are_one_workers() -> None:
-    assert policy(tasks_per_worker=100.0).demand(work(waiting=250), 0.0) == launched(1, 2, 3)
+def test_a_user_may_say_for_how_many_tasks_a_worker_is_launched_and_those_who_could_be_busy_stay() -> None:
+    fleet = policy(tasks_per_worker=100.0)
+    assert fleet.demand(work(waiting=250), 0.0) == launched(1, 2, 3)
+    fleet.demand(work(waiting=10, running=3, connected="123"), 1.0)
+    assert fleet.tick(500.0) == []
+    assert fleet.next_deadline() is None
+    fleet.demand(work(running=2, connected="123", idle="2"), 501.0)
+    assert fleet.tick(501.0 + IDLE_TIMEOUT_S) == drained(2)
 
 
 def test_no_more_workers_come_than_the_manager_can_keep_busy_where_the_user_wants_it_so() -> None:
@@ -149,7 +155,34 @@ def test_launches_that_nobody_needs_any_more_are_withdrawn_before_workers_with_c
     fleet.demand(work(waiting=2), 0.0)
     fleet.submitted(names(1, 2), 0.5)
     fleet.demand(work(connected="1", idle="1"), 1.0)
-    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == [*cancelled(2, reason="not needed any more"), *drained(1)]
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == drained(2, 1)
+
+
+def test_a_job_is_withdrawn_only_when_the_manager_has_heard_that_its_worker_is_to_get_nothing() -> None:
+    # Given two workers that have not come, as far as we know, and are not needed
+    fleet = policy()
+    fleet.demand(work(waiting=2), 0.0)
+    fleet.submitted(names(1, 2), 0.5)
+    fleet.demand(work(), 1.0)
+    now = 1.0 + IDLE_TIMEOUT_S
+    assert fleet.tick(now) == drained(1, 2)
+    assert fleet.draining == names(1, 2)
+    # When one has come before the manager has heard, and works
+    assert fleet.demand(work(running=1, connected="1"), now + 1.0) == [Keep(WorkerId("local-1"))]
+    # Then only the other one's job is cancelled, and the manager still gives that nothing until it is gone
+    heard = work(running=1, connected="1", draining="2")
+    assert fleet.demand(heard, now + 2.0) == cancelled(2, reason="not needed any more")
+    assert fleet.draining == names(2)
+    fleet.ended(WorkerId("local-2"), now + 3.0)
+    assert fleet.draining == () and not fleet.backing_off
+
+
+def test_who_is_on_the_way_to_the_batch_system_is_withdrawn_when_that_has_answered() -> None:
+    fleet = policy()
+    fleet.demand(work(waiting=1), 0.0)
+    fleet.demand(work(), 1.0)
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == []
+    assert fleet.submitted(names(1), 100.0) == drained(1)
 
 
 def test_who_is_drained_is_kept_when_work_comes_and_only_the_rest_is_launched() -> None:
@@ -185,10 +218,11 @@ def test_a_drained_worker_that_has_left_and_whose_job_does_not_end_is_cancelled(
 def test_a_limit_that_is_lowered_counts_at_once() -> None:
     fleet = policy()
     fleet.demand(work(waiting=3), 0.0)
+    fleet.submitted(names(1, 2, 3), 0.5)
     fleet.demand(work(running=2, waiting=1, connected="12"), 1.0)
-    assert fleet.change(replace(LIMITS, max_workers=1), 2.0) == [
-        *cancelled(3, reason="not needed any more"), *drained(1),
-    ]  # fmt: skip
+    assert fleet.change(replace(LIMITS, max_workers=1), 2.0) == drained(3, 1)
+    heard = work(running=2, waiting=1, connected="12", draining="13")
+    assert fleet.demand(heard, 3.0) == cancelled(3, reason="not needed any more")
 
 
 def test_a_worker_that_the_manager_lost_is_given_up_and_replaced() -> None:
@@ -214,8 +248,12 @@ def test_a_job_whose_worker_never_comes_is_given_up_with_a_pause() -> None:
     fleet.listed({WorkerId("local-1"): RUNNING}, 5.0)
     assert fleet.next_deadline() == 5.0 + config.worker_start_max_s
     [action] = fleet.tick(5.0 + config.worker_start_max_s)
-    assert action == cancelled(1, reason=f"not heard by the manager {config.worker_start_max_s:g} s after its start")[0]
+    assert isinstance(action, Drain) and action.worker_id == WorkerId("local-1")
+    assert fleet.draining == names(1)
     assert fleet.backing_off
+    why = f"not heard by the manager {config.worker_start_max_s:g} s after its start"
+    assert fleet.trouble.startswith(f"worker local-1: {why}")
+    assert fleet.demand(work(draining="1"), 700.0)[-1] == cancelled(1, reason=why)[0]
 
 
 # --- the batch system ----------------------------------------------------------------------------
@@ -258,7 +296,7 @@ def test_what_is_adopted_beyond_the_maximum_is_let_go() -> None:
     earlier = {WorkerId("a"): PENDING, WorkerId("b"): PENDING}
     fleet.demand(work(waiting=5), 0.0)
     [action] = fleet.listed(earlier, 1.0)
-    assert len(action.worker_ids) == 1  # type: ignore[union-attr]
+    assert isinstance(action, Drain)
 
 
 def test_a_refused_submission_that_was_taken_all_the_same_is_adopted() -> None:
@@ -357,11 +395,36 @@ def test_an_old_worker_from_before_the_deaths_ends_no_pause() -> None:
 def test_who_was_asked_to_end_did_not_die_young() -> None:
     fleet = policy(maximum=2)
     fleet.demand(work(waiting=2), 0.0)
+    fleet.submitted(names(1, 2), 0.5)
     fleet.demand(work(connected="1", idle="1"), 1.0)
-    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == [*cancelled(2, reason="not needed any more"), *drained(1)]
+    assert fleet.tick(1.0 + IDLE_TIMEOUT_S) == drained(2, 1)
+    fleet.demand(work(draining="12"), 61.5)
     fleet.ended(WorkerId("local-2"), 62.0)
     fleet.ended(WorkerId("local-1"), 62.0)
-    assert not fleet.backing_off
+    assert not fleet.backing_off and fleet.trouble == ""
+
+
+def test_what_went_wrong_is_told_in_words_until_a_later_worker_has_grown_old() -> None:
+    fleet = policy(minimum=2)
+    fleet.submitted(names(1, 2), 0.0)
+    fleet.ended(WorkerId("local-1"), 1.0, "no such key")
+    assert fleet.trouble == "worker local-1: no such key (tried again 1 s later)"
+    assert fleet.tick(2.0) == launched(3)
+    fleet.refused(names(3), 3.0, "the queue is closed")
+    assert fleet.trouble == "the queue is closed (tried again 2 s later)"
+    fleet.listed({WorkerId("local-2"): HELD}, 4.0)
+    assert fleet.trouble.startswith("worker local-2: held by the batch system")
+    # An end that was wanted is none.
+    fleet.ended(WorkerId("local-2"), 5.0, "as it was told to")
+    assert "held by the batch system" in fleet.trouble
+    fleet.tick(100.0)
+    fleet.demand(work(connected="45", idle="45"), 101.0)
+    fleet.demand(work(connected="45", idle="45"), 101.0 + config.worker_young_s)
+    assert fleet.trouble == "" and not fleet.backing_off
+    # One that the manager lost is told, though launches go on.
+    fleet.demand(work(connected="5", idle="5"), 200.0)
+    fleet.tick(200.0 + config.manager_lost_after_s)
+    assert fleet.trouble == "worker local-4: lost by the manager"
 
 
 @pytest.mark.parametrize("limits", [LIMITS, replace(LIMITS, min_workers=3, workers_per_cycle=1)])

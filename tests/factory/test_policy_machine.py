@@ -33,6 +33,10 @@ class FleetMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.jobs: dict[WorkerId, JobState] = {}  # at the batch system
         self.asked: dict[WorkerId, None] = {}  # launched, and not answered yet
+        self.heard: frozenset[WorkerId] = frozenset()  # by the manager: whom it is to give nothing
+        self.at_manager: set[WorkerId] = set()
+        self.busy: set[WorkerId] = set()
+        self.known: set[WorkerId] = set()  # as at the manager when the policy heard of it last
         self.draining: set[WorkerId] = set()
         self.left: set[WorkerId] = set()  # drained, and gone from the manager
         self.cancelled: set[WorkerId] = set()
@@ -62,23 +66,26 @@ class FleetMachine(RuleBasedStateMachine):
                 case Keep(worker_id):
                     assert worker_id in self.draining
                     self.draining.discard(worker_id)
-                case Drain(worker_id):
+                case Drain(worker_id, reason):
                     assert worker_id in self.jobs.keys() | self.asked.keys()
                     assert worker_id not in self.draining | self.cancelled
                     self.draining.add(worker_id)
-                    self._check_surplus()
-                case Cancel(worker_ids, reason):
-                    assert worker_ids and not self.cancelled & set(worker_ids)
-                    self.cancelled.update(worker_ids)
-                    self.left.difference_update(worker_ids)
                     if reason == "not needed any more":
                         self._check_surplus()
                     else:
                         self.paused_until = self.now + config.launch_backoff_max_s
+                case Cancel(worker_ids, reason):
+                    assert worker_ids and not self.cancelled & set(worker_ids)
+                    assert reason == "lost by the manager" or not self.busy & set(worker_ids), "who works is killed"
+                    self.cancelled.update(worker_ids)
+                    self.left.difference_update(worker_ids)
+                    self.draining.difference_update(worker_ids)
+                    if reason != "not needed any more":
+                        self.paused_until = self.now + config.launch_backoff_max_s
 
     def _launched(self, worker_ids: tuple[WorkerId, ...]) -> None:
         assert worker_ids and not self.named & set(worker_ids), "a name was given twice"
-        assert not self.draining, "launched while there was somebody to keep"
+        assert not self.draining & self.known, "launched while there was somebody to keep"
         self.named.update(worker_ids)
         self.asked.update(dict.fromkeys(worker_ids))
         self.launched_at = self.now
@@ -105,20 +112,41 @@ class FleetMachine(RuleBasedStateMachine):
         after = self.policy.next_deadline()
         assert after is None or after > self.now, "a deadline that changes nothing would spin"
 
-    @rule(waiting=st.integers(0, 12), request=st.sampled_from([ONE_CORE, WHOLE, Request(cores=64)]), data=st.data())
-    def demand(self, waiting: int, request: Request, data: st.DataObject) -> None:
-        ours = sorted(self.there)
-        connected = set(data.draw(st.lists(st.sampled_from(ours), unique=True))) if ours else set()
-        busy = data.draw(st.lists(st.sampled_from(sorted(connected)), unique=True)) if connected else []
+    @precondition(lambda self: self.jobs)
+    @rule(data=st.data())
+    def workers_come_to_the_manager_which_gives_them_tasks_and_go(self, data: st.DataObject) -> None:
+        self.at_manager = set(data.draw(st.lists(st.sampled_from(sorted(self.jobs)), unique=True)))
+        self.busy = self.at_manager - self.heard | self.busy & self.at_manager
+
+    @rule()
+    def the_manager_hears_who_is_let_go(self) -> None:
+        self.heard = frozenset(self.policy.draining)
+
+    @rule(data=st.data(), come=st.booleans())
+    def there_is_little_work_for_long(self, data: st.DataObject, come: bool) -> None:
+        self.demand(0, WHOLE)
+        if come and self.jobs:
+            self.workers_come_to_the_manager_which_gives_them_tasks_and_go(data)
+        self.wait(61.0)
+
+    @rule()
+    def tasks_end(self) -> None:
+        self.busy.clear()
+
+    @rule(waiting=st.integers(0, 12), request=st.sampled_from([ONE_CORE, WHOLE, Request(cores=64)]))
+    def demand(self, waiting: int, request: Request) -> None:
+        connected = self.at_manager
         message = FleetDemand(
             waiting=(WorkDemand(request, waiting),),
-            running=(WorkDemand(ONE_CORE, len(busy)),),
+            running=(WorkDemand(ONE_CORE, len(self.busy)),),
             connected=(*sorted(connected), WorkerId("of-another")),
-            idle=tuple(sorted(connected - set(busy))),
+            idle=tuple(sorted(connected - self.busy)),
+            draining=tuple(sorted(self.heard)),
         )
-        self.left |= self.draining - connected  # These cannot be kept any more ...
+        self.left |= (self.draining & self.known) - connected  # These cannot be kept any more ...
         self.left -= connected  # ... but may come back.
-        self.draining &= connected
+        self.draining -= self.left
+        self.known = connected.copy()
         self.follow(self.policy.demand(message, self.now))
 
     @precondition(lambda self: self.asked)
@@ -156,6 +184,8 @@ class FleetMachine(RuleBasedStateMachine):
         self.draining -= set(worker_ids)
         self.left -= set(worker_ids)
         self.cancelled -= set(worker_ids)
+        for some in (self.at_manager, self.busy, self.known):
+            some.difference_update(worker_ids)
 
     @rule()
     def a_worker_of_others_ends(self) -> None:

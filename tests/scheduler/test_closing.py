@@ -101,6 +101,13 @@ def draining(world: World, *workers: str) -> None:
     world.say(m.FactoryStatus(0, 2, draining=tuple(map(WorkerId, workers))), PeerKey("factory"))
 
 
+def told(world: World) -> m.FleetDemand:
+    """What the factory has heard last."""
+    found = [action.message for action in world.sent(m.FleetDemand)]  # type: ignore[union-attr]
+    assert isinstance(found[-1], m.FleetDemand)
+    return found[-1]
+
+
 def with_factory() -> World:
     world = two_hosts()
     world.say(m.FactoryHello("f", "slurm", 0, 2, Resources(2, 1000, 1000, 0)), PeerKey("factory"))
@@ -144,6 +151,8 @@ def test_who_its_factory_let_go_stays_when_the_factory_is_gone() -> None:
 def test_a_worker_that_is_let_go_before_it_has_come_gets_no_tasks() -> None:
     world = with_factory()
     draining(world, "w3")
+    world.pass_time(1)
+    assert told(world).draining == (WorkerId("w3"),)  # Its factory may cancel its job now.
     world.join("w3", cores=8)
     assert {world.worker_of(world.submit()) for _ in range(4)} == {"w1", "w2"}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from msgspec.structs import force_setattr
@@ -236,7 +237,7 @@ def tell_news(state: State) -> None:
                 client.told = news
                 state.send(client.peer, news)
     for factory in state.factories.values():
-        demand = fleet_demand(state, factory.hello)
+        demand = fleet_demand(state, factory.hello, factory.draining)
         if factory.told != demand:
             factory.told = demand
             state.send(factory.peer, demand)
@@ -257,8 +258,8 @@ def offers(hello: FactoryHello, features: tuple[str, ...], time_min_s: float = 0
     return set(features) <= set(hello.features) and time_min_s <= (hello.wall_time_s or math.inf)
 
 
-def fleet_demand(state: State, factory: FactoryHello) -> FleetDemand:
-    """What there is to do for workers as this factory starts them."""
+def fleet_demand(state: State, factory: FactoryHello, draining: Iterable[WorkerId] = ()) -> FleetDemand:
+    """What there is to do for workers as this factory starts them, and of whom we have heard that it lets them go."""
     running: Counter[Request] = Counter()
     for alike in state.tasks.assigned.values():
         if offers(factory, alike.example.spec.features):
@@ -270,6 +271,7 @@ def fleet_demand(state: State, factory: FactoryHello) -> FleetDemand:
         connected=tuple(sorted(state.workers)),
         idle=tuple(sorted([w.worker_id for w in workers if not w.attempts and is_idle(state, w)])),
         tasks_at_once_max=state.feeding.tasks_at_once_max,
+        draining=tuple(sorted(draining)),
     )
 
 

@@ -313,7 +313,7 @@ class FactoryStatus(Message, frozen=True, tag="factory-status"):
     running: Count
     message: Text = ""  # the last trouble that it had in starting workers
     pending: Count = 0  # in the queue of the batch system
-    draining: tuple[WorkerId, ...] = ()  # give these, and no others of mine, no more tasks; end them when theirs end
+    draining: tuple[WorkerId, ...] = ()  # give these, and no others of mine, no more tasks; end those that have none
 
 
 FromFactory = FactoryHello | FactoryStatus
@@ -334,6 +334,7 @@ class FleetDemand(Message, frozen=True, tag="fleet-demand"):
     connected: tuple[WorkerId, ...]
     idle: tuple[WorkerId, ...]
     tasks_at_once_max: Count | None = None  # that the manager can keep busy, once it has measured itself
+    draining: tuple[WorkerId, ...] = ()  # of the factory's last status: these are given nothing, connected or not
 
 
 class EndFactory(Message, frozen=True, tag="end-factory"):
