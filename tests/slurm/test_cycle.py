@@ -147,6 +147,23 @@ def test_what_slurm_refuses_is_told_to_who_asks_the_manager(run: SlurmRun) -> No
     assert run.slurm.jobs() == {}
 
 
+def test_a_job_that_somebody_holds_is_given_up_and_told_whatever_the_users_shell_makes_of_squeue(
+    run: SlurmRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a worker that runs, one for which the node has no room, and a user who likes other columns
+    with monkeypatch.context() as shell:
+        shell.setenv("SQUEUE_FORMAT", "%i")
+        shell.setenv("SQUEUE_STATES", "RUNNING")
+        run.factory("--min-workers", 2, "--cores", 8)
+    until(lambda: sorted(run.slurm.jobs().values()) == ["PENDING", "RUNNING"], "one runs, one waits")
+    [waiting] = [job for job, state in run.slurm.jobs().items() if state == "PENDING"]
+    # When that is held
+    run.slurm.run("scontrol", "hold", waiting)
+    # Then it goes, and the manager tells why
+    until(lambda: "held by the batch system" in run.of_factory["message"], "the manager knows")
+    until(lambda: waiting not in run.slurm.jobs(), "it is gone")
+
+
 def test_jobs_that_wait_in_the_queue_are_withdrawn_when_nobody_needs_them(run: SlurmRun, tmp_path: Path) -> None:
     # Given workers for which the node has no room
     options = {"cores": 8, "memory": 500, "max_workers": 2, "cycle": 1, "idle_timeout": 1, "workspace": tmp_path / "ws"}
