@@ -1,4 +1,4 @@
-"""How are workers run on this machine: as child processes, none of which outlives us or our client."""
+"""How are workers run on this machine: as processes, none of which outlives our client, or us if we have none."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from vine.wire.parts import Request, Resources
 from vine_factory.fleet import JobState
 from vine_factory.launchers import commands
 from vine_factory.launchers.interface import LaunchFailed
+from vine_factory.launchers.left_behind import LeftBehind, Notes
 from vine_factory.script import Batch, WorkerPlan
 
 _MB = 1_000_000
@@ -26,18 +27,18 @@ _MB = 1_000_000
 
 @dataclass(slots=True)
 class _Job:
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | LeftBehind
     log: Path
     devices: tuple[str, ...] = ()  # the GPUs that only this worker may use
     kill_at: float | None = None  # Set when it has been asked to end.
 
 
 class LocalLauncher:
-    """Each worker is a child process that logs to NAME.log among the run's logs.
+    """Each worker is a process that logs to NAME.log among the run's logs.
 
-    Workers watch a pipe that nobody writes to, and end at its end: the client's, where we have
-    inherited one, so that they end with the client even if we could not tell them; else our own.
-    So a factory that is started again finds none of an earlier one's.
+    Workers watch a pipe that nobody writes to, and end at its end. Where we have inherited the
+    client's, that is the one: they outlive a factory that is killed, and the next one of its name
+    takes them over; the client's end is theirs. Else it is our own, so that none is left with nobody.
     """
 
     def __init__(
@@ -49,6 +50,10 @@ class LocalLauncher:
         self._gpus = math.ceil(plan.size.gpus)  # of each worker: no two of them have the same
         self._jobs: dict[WorkerId, _Job] = {}
         self._ended: dict[WorkerId, str] = {}
+        self._notes = None if parent_fd is None else Notes(plan)
+        if self._notes is not None:
+            for worker_id, (process, devices) in self._notes.left_behind().items():
+                self._jobs[worker_id] = _Job(process, self._log_of(worker_id), devices)
         self._own_pipe = os.pipe() if parent_fd is None else None
         self._watched_fd = self._own_pipe[0] if self._own_pipe else parent_fd
 
@@ -57,22 +62,21 @@ class LocalLauncher:
 
     def submit(self, worker_ids: Sequence[WorkerId]) -> None:
         command = self.prepare(worker_ids)
-        started: list[WorkerId] = []
         try:
             for index, worker_id in enumerate(worker_ids):
                 self._start(worker_id, [*command, str(index)])
-                started.append(worker_id)
         except LaunchFailed:
-            for worker_id in started:  # All or none.
-                job = self._jobs.pop(worker_id)
+            for worker_id in [each for each in worker_ids if each in self._jobs]:  # All or none.
+                job = self._jobs[worker_id]
                 job.process.kill()
                 job.process.wait()
+                self._forget(worker_id)
             raise
 
     def _start(self, worker_id: WorkerId, command: Sequence[str]) -> None:
         assert worker_id not in self._jobs, "a worker's name was used twice"
         assert self._watched_fd is not None, "there is always a pipe to watch"
-        log = self._logs / f"{worker_id}.log"
+        log = self._log_of(worker_id)
         devices = self._free_devices(worker_id)
         try:
             self._logs.mkdir(parents=True, exist_ok=True)
@@ -89,6 +93,16 @@ class LocalLauncher:
         except OSError as error:
             raise LaunchFailed(f"cannot start worker {worker_id} with its log at {log}: {error}") from error
         self._jobs[worker_id] = _Job(process, log, devices)
+        if self._notes is not None:
+            self._notes.write(worker_id, process.pid, devices)
+
+    def _log_of(self, worker_id: WorkerId) -> Path:
+        return self._logs / f"{worker_id}.log"
+
+    def _forget(self, worker_id: WorkerId) -> None:
+        del self._jobs[worker_id]
+        if self._notes is not None:
+            self._notes.remove(worker_id)
 
     def _free_devices(self, worker_id: WorkerId) -> tuple[str, ...]:
         """GPUs by the names that CUDA knows: those that we may see, where that was said, else by number."""
@@ -108,7 +122,7 @@ class LocalLauncher:
         for worker_id, job in list(self._jobs.items()):
             if job.process.poll() is not None:
                 self._ended[worker_id] = _how_it_ended(job)
-                del self._jobs[worker_id]
+                self._forget(worker_id)
             elif job.kill_at is not None and now >= job.kill_at:
                 job.process.kill()  # Alone: its own helper sees that it is gone, and ends what it ran.
         return dict.fromkeys(self._jobs, JobState.RUNNING)
@@ -132,7 +146,10 @@ class LocalLauncher:
 def _how_it_ended(job: _Job) -> str:
     """The exit code or signal, and the last line that the worker wrote: its errors are one line."""
     code = job.process.returncode
-    how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+    if code is None:
+        how = "ended"
+    else:
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     last_line = commands.last_line_of(job.log)
     return f"{how}: {last_line} (log: {job.log})" if last_line else f"{how} (log: {job.log})"
 
