@@ -63,7 +63,11 @@ class ManagerLost(VineError, BrokenExecutor):  # noqa: N818 - as above
 
 
 class FactoryLost(VineError, BrokenExecutor):  # noqa: N818 - as above
-    """The factory that the client started has ended, and no worker is left to run anything."""
+    """The factory that the client started has ended for good, and no worker is left to run anything."""
+
+
+class FactoryWarning(UserWarning):
+    """The factory that the client started has ended, and work goes on: see its log."""
 
 
 class DiskFull(VineError):  # noqa: N818 - as above

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from vine import errors
+from tests.client.scripted import ScriptedManager
+from tests.waiting import GIVE_UP_S, until
+from vine import config, errors
 from vine.client.executor import Executor
 from vine.client.factory import Factory
 from vine.client.manager import Manager
+from vine.wire.messages import RunState
 
 pytestmark = pytest.mark.live
 StandIn = Callable[[str], Path]
@@ -87,6 +92,80 @@ def test_a_factory_that_cannot_start_says_why(
     stand_in(f"echo 'vine-factory: it cannot, do this' >&2; exit {code}")
     with pytest.raises(kind, match=rf"could not be started \(exit code {code}: vine-factory: it cannot, do this\)"):
         Factory(manager=manager).start()
+
+
+def heard(caught: list[warnings.WarningMessage], number: int) -> list[str]:
+    """What the program was warned of, once it was so often."""
+    until(lambda: len(caught) >= number, "it is warned")
+    assert {each.category for each in caught} == {errors.FactoryWarning}
+    return [str(each.message) for each in caught]
+
+
+@pytest.fixture
+def caught(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[warnings.WarningMessage]]:
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield found
+
+
+def test_a_factory_that_dies_is_started_again_so_often_and_the_program_is_told(
+    manager: Manager,
+    scripted: ScriptedManager,
+    stand_in: StandIn,
+    tmp_path: Path,
+    caught: list[warnings.WarningMessage],
+) -> None:
+    # Given a factory that dies of something once it is ready
+    scripted.say(RunState(0, 0.0, {}, 0, 0))
+    until(lambda: manager.stats.workers == 0, "the count has come")
+    starts = tmp_path / "starts"
+    stand_in(f"echo started >> {starts}; echo ready f; echo 'out of memory' >&2; exit 9")
+    factory = Factory(manager=manager)
+    with factory:
+        # Then it is started again as often as it may be, and each time there is a warning that names its log
+        *again, last = heard(caught, config.factory_restarts_max + 1)
+        assert len(starts.read_text().splitlines()) == 1 + config.factory_restarts_max
+        for each in again:
+            assert "has ended (exit code 9: out of memory) and was started again, its workers go on" in each
+        assert "after it was started again 3 times), and no worker is connected" in last
+        assert all(str(factory.log_path) in each for each in (*again, last))
+
+
+def test_a_factory_that_somebody_has_ended_is_not_started_again(
+    manager: Manager, stand_in: StandIn, caught: list[warnings.WarningMessage]
+) -> None:
+    stand_in("echo ready f; exit 0")
+    with Factory(manager=manager):
+        assert "has ended (exit code 0), and no more workers come" in heard(caught, 1)[0]
+
+
+def test_a_factory_that_is_stopped_is_no_reason_to_warn(
+    manager: Manager, stand_in: StandIn, caught: list[warnings.WarningMessage]
+) -> None:
+    stand_in(READY)
+    factory = Factory(manager=manager)
+    factory.start()
+    factory.stop()  # Returns when whoever watches it has seen its end.
+    assert caught == []
+
+
+def test_calls_fail_once_a_lost_factorys_last_worker_is_gone(
+    manager: Manager,
+    scripted: ScriptedManager,
+    stand_in: StandIn,
+    caught: list[warnings.WarningMessage],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(config, "workerless_max_s", 0.05)
+    scripted.held.add("getpid")
+    stand_in("echo ready f; exit 0")
+    with Executor(manager, workers=1) as executor:
+        future = executor.submit(os.getpid)
+        heard(caught, 1)
+        assert not future.done()
+        scripted.say(RunState(0, 0.0, {}, 0, 0))
+        with pytest.raises(errors.FactoryLost, match=r"no worker is connected: see .*factory-local"):
+            future.result(GIVE_UP_S)
 
 
 def test_a_factory_is_started_once(manager: Manager, stand_in: StandIn) -> None:

@@ -55,6 +55,15 @@ def run(name: str, *arguments: object, folder: Path | None = None) -> subprocess
     )
 
 
+@contextmanager
+def at_the_end(go: Path) -> Iterator[None]:
+    """Tasks that wait for the file end in any case: an executor waits for them."""
+    try:
+        yield
+    finally:
+        go.touch()
+
+
 def one_line_error(ended: subprocess.CompletedProcess[str], name: str) -> str:
     """What a command complained about: one line that names it, and no traceback of ours."""
     lines = ended.stderr.splitlines()

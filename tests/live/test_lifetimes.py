@@ -10,15 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import Program, a_site, check_message, command_of, done, lines_of
+from tests.live.helpers import Program, a_site, at_the_end, check_message, command_of, done, lines_of
 from tests.waiting import GIVE_UP_S, until
 from vine import config, errors
+from vine.views.reading import open_run
 
 # A client whose run is busy: a warm host has answered, another call and a command are running.
 BUSY = """
@@ -210,3 +212,48 @@ def _kept(objects: dict[str, Path], files: dict[str, bytes]) -> set[str]:
     except FileNotFoundError:
         return set()  # One was dropped at this moment: the next look tells.
     return {level for level, data in files.items() if data in contents}
+
+
+def test_a_factory_that_is_killed_is_started_again_and_takes_over_its_workers(tmp_path: Path) -> None:
+    sizes = {"workers": 2, "cores": 1, "memory": 500, "disk": 500, "workspace": tmp_path / "workspace"}
+    with vine.Executor(run_info_path=tmp_path / "runs", **sizes) as executor:
+        # Given a fleet that works
+        manager, notes, go = executor.manager, tmp_path / "notes", tmp_path / "go"
+        manager.wait_for_workers(2, GIVE_UP_S)
+        future = executor.submit(bodies.note_and_wait, str(notes), str(go))
+        until(lambda: lines_of(notes), "the call runs")
+        # When its factory is killed
+        with at_the_end(go), pytest.warns(errors.FactoryWarning, match="was started again, its workers go on: see "):
+            [factory] = _children(psutil.Process(), "vine_factory.main")
+            workers = _children(factory, "vine_worker.main")
+            factory.kill()
+            until(lambda: _starts(executor) == 2 and _factory_of(manager).get("running") == 2, "another one knows them")
+        # Then the same workers work on
+        future.result(GIVE_UP_S)
+        assert len(lines_of(notes)) == 1
+        [following] = _children(psutil.Process(), "vine_factory.main")
+        assert not _children(following, "vine_worker.main")
+        assert [_lives(each) for each in workers] == [True, True]
+    assert [_lives(each) for each in workers] == [False, False]
+
+
+def _lives(process: psutil.Process) -> bool:
+    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+
+
+def _children(process: psutil.Process, module: str) -> list[psutil.Process]:
+    return [each for each in process.children() if _lives(each) and module in each.cmdline()]
+
+
+def _starts(executor: vine.Executor) -> int:
+    """How often its factory has said that it was admitted."""
+    [log] = executor.manager.run_directory.glob("factory-*.log")
+    return log.read_text().count("admitted to run")
+
+
+def _factory_of(manager: vine.Manager) -> dict[str, Any]:
+    """What the manager tells of its one factory that lives."""
+    with open_run(manager.run_directory) as run:
+        heard = run.snapshot()
+    found: list[dict[str, Any]] = [] if heard is None else heard[1]["factories"]
+    return found[0] if len(found) == 1 else {}

@@ -7,14 +7,13 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import vine
-from tests.live.helpers import Program, Site, command
+from tests.live.helpers import Program, Site, at_the_end, command
 from tests.slurm.cluster import SlurmCluster
 from tests.waiting import GIVE_UP_S, until
 
@@ -69,15 +68,6 @@ def nap_until(path: str) -> str:
     while not Path(path).exists():
         time.sleep(0.01)  # A look at a file tells nobody; the test says when.
     return path
-
-
-@contextmanager
-def at_the_end(go: Path) -> Iterator[None]:
-    """Tasks that wait for the file end in any case: an executor waits for them."""
-    try:
-        yield
-    finally:
-        go.touch()
 
 
 def test_a_fleet_grows_with_a_sweep_to_its_limit_shrinks_after_it_and_is_gone_at_the_end(

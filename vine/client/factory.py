@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import shlex
+import threading
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +21,8 @@ from vine.client.manager import Manager
 from vine.factory_options import LIVE, BatchType, FactoryOptions, options_of
 
 _names = itertools.count(1)
+# What another start would not mend, or what somebody has told it to do.
+_FINAL = (errors.ExitCode.OK, errors.ExitCode.USAGE, errors.ExitCode.REFUSED, errors.ExitCode.MANAGER_LOST)
 _OPTIONS = frozenset(each.name for each in msgspec.structs.fields(FactoryOptions))
 
 
@@ -39,15 +44,19 @@ class Factory:
         name = options.pop("name", None) or f"{batch_type}-{os.getpid()}-{next(_names)}"
         self._manager = manager
         self._program: launch.Program | None = None
+        self._changing = threading.Lock()  # It is started again on a thread of its own, and may be stopped meanwhile.
+        self._stopped = False
+        self._restarts = 0
+        self._on_lost: Callable[[errors.FactoryLost], None] = lambda error: _warn(str(error))
         self._given: dict[str, Any] = {}
         self._set({"batch_type": batch_type, "name": name, **options})
 
     def start(self) -> None:
         """Returns when the manager has admitted it. UsageError or FactoryLost, with the reason, if that does not be."""
-        program = self._launch()
+        program = self._start_first()
         line = program.first_line(config.factory_start_timeout_s)
         if line:
-            program.watch(lambda: None)
+            program.watch(self._on_exit)
             return
         if line is None:
             program.stop(0)
@@ -56,16 +65,19 @@ class Factory:
         program.stop(0)
         raise (errors.UsageError if is_usage else errors.FactoryLost)(f"the factory could not be started ({words})")
 
-    def start_unheard(self, on_exit: Callable[[str], None]) -> None:
-        """Start it without waiting; its last words are told, on a thread of its own, when it has ended."""
-        program = self._launch()
-        program.watch(lambda: on_exit(program.last_words()))
+    def start_unheard(self, on_lost: Callable[[errors.FactoryLost], None]) -> None:
+        """Start it without waiting; `on_lost` is called, on a thread of its own, when it has ended for good."""
+        self._on_lost = on_lost
+        self._start_first().watch(self._on_exit)
 
-    def _launch(self) -> launch.Program:
+    def _start_first(self) -> launch.Program:
         if self._program is not None:
             raise errors.UsageError("this factory has been started already: make another one")
-        self._manager.session.check()  # Nobody is left to hold a factory of a manager that is gone.
         self._write()
+        return self._launch()
+
+    def _launch(self) -> launch.Program:
+        self._manager.session.check()  # Nobody is left to hold a factory of a manager that is gone.
         connection = str(self._manager.connection_file)
         options = ["--config", str(self._file)]
         self._program = launch.start_factory(self._manager.lifeline, connection, str(self.log_path), options)
@@ -74,8 +86,56 @@ class Factory:
 
     def stop(self) -> None:
         """End it, and with it all of its workers; nothing if it does not run."""
+        with self._changing:
+            self._stopped = True
         if self._program is not None:
             self._program.stop(0)
+
+    def _on_exit(self) -> None:
+        """It has ended by itself, or was killed: the next one takes over its workers."""
+        with self._changing:
+            program, manager = self._program, self._manager
+            assert program is not None
+            if self._stopped or manager.closed or manager.session.error is not None:
+                return  # The run is over, and whoever asks hears why.
+            ended = f"the factory has ended ({program.last_words()}"
+            lost = self._not_again(program)
+            if lost is None:
+                try:
+                    self._launch().watch(self._on_exit)
+                except (errors.VineError, OSError, ValueError) as why:
+                    lost = f" and cannot be started again: {why}"
+        if lost is not None:
+            self._lost(f"{ended}{lost})")
+        else:
+            _warn(f"{ended}) and was started again, its workers go on: see {self.log_path}")
+
+    def _not_again(self, program: launch.Program) -> str | None:
+        """Why it is not started again, if it is not."""
+        if program.exit_code in _FINAL:
+            return ""
+        if self._restarts == config.factory_restarts_max:
+            return f", after it was started again {self._restarts} times"
+        self._restarts += 1
+        return None
+
+    def _lost(self, words: str) -> None:
+        error = errors.FactoryLost(f"{words}, and no worker is connected: see {self.log_path}")
+        if self._manager.session.state.workers:
+            threading.Thread(target=self._await_last, args=(error,), name="vine-last-worker", daemon=True).start()
+            _warn(f"{words}, and no more workers come: see {self.log_path}")
+        else:
+            self._on_lost(error)
+
+    def _await_last(self, error: errors.FactoryLost) -> None:
+        """Workers outlive their factory, and may be all that is needed: wait until there have been none for a while."""
+        session = self._manager.session
+        with contextlib.suppress(errors.VineError):  # The run is over.
+            while True:
+                session.await_news(lambda: not session.state.workers, None)
+                if not session.await_news(lambda: session.state.workers > 0, config.workerless_max_s):
+                    break
+            self._on_lost(error)
 
     @property
     def log_path(self) -> Path:
@@ -122,6 +182,10 @@ class Factory:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
+
+
+def _warn(words: str) -> None:
+    warnings.warn(words, errors.FactoryWarning, stacklevel=2)
 
 
 def options_named(given: Mapping[str, Any]) -> FactoryOptions:

@@ -36,19 +36,11 @@ class Pool:
     def start_factory(self, options: Mapping[str, Any]) -> None:
         self.factory = Factory(manager=self.manager, **options)
         self.manager.before_close(self._close)
-        self.factory.start_unheard(self._factory_ended)
+        self.factory.start_unheard(self._factory_lost)
 
-    def _factory_ended(self, last_words: str) -> None:
-        assert self.factory is not None
-        session = self.manager.session
-        if self.closed or self.manager.closed or session.error is not None:
-            return  # The run is over, and whoever asks hears why.
-        if session.state.workers:
-            return  # Workers outlive their factory, and may be all that is needed.
-        self.error = errors.FactoryLost(
-            f"the factory has ended ({last_words}), and no worker is connected: see {self.factory.log_path}"
-        )
-        self.fail_open(functools.partial(anew, self.error))
+    def _factory_lost(self, error: errors.FactoryLost) -> None:
+        self.error = error
+        self.fail_open(functools.partial(anew, error))
 
     def fail_open(self, error: Callable[[], BaseException]) -> None:
         """Cancel the calls that are open, and end each future with an error of its own."""

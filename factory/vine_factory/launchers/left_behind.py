@@ -1,4 +1,4 @@
-"""Which workers has a factory left on this machine that was killed: noted with their process, known by when it began."""
+"""Which workers has a killed factory left on this machine: each process is noted, and known by when it began."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Do workers on this machine start, end when asked, and never outlive us? With real processes."""
+"""Do workers on this machine start, end when asked, and never outlive client and factory? With real processes."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.factory.made import names, plan_in
+from tests.waiting import until
 from vine import config
 from vine.names import WorkerId
 from vine.wire.parts import Request, Resources
@@ -129,7 +130,68 @@ def test_workers_end_with_the_client_whose_pipe_they_inherit(launching: Launchin
     os.close(read_end)
 
 
-def test_workers_end_with_a_factory_that_is_killed(tmp_path: Path) -> None:
+def in_a_process(script: str, *inherited: int) -> subprocess.Popen[bytes]:
+    """This code runs beside us, as one that can be killed."""
+    path = os.pathsep.join([os.getcwd(), *filter(None, sys.path)])
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdin=subprocess.PIPE,
+        pass_fds=inherited,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+
+
+class KilledFactory:
+    """A launcher in a process that is killed; its worker lives until our end of its client's pipe is closed."""
+
+    def __init__(self, folder: Path, **options: int) -> None:
+        read_end, self._write_end = os.pipe()
+        os.mkfifo(fifo := folder / "fifo")
+        worker = WORKER.format(setup="", fifo=str(fifo))
+        script = (
+            "import sys; from pathlib import Path\n"
+            "from tests.factory.made import plan_in\n"
+            "from vine_factory.launchers.local import LocalLauncher\n"
+            f"folder, worker, options = Path({str(folder)!r}), {worker!r}, {options!r}\n"
+            f"LocalLauncher(plan_in(folder, worker, **options), folder, {read_end}).submit(['local-1-1'])\n"
+            "sys.stdin.read()"
+        )
+        with in_a_process(script, read_end) as process:
+            assert fifo.read_text() == "running"
+            process.kill()
+        self.read_end = read_end
+        self.plan = plan_in(folder, worker, **options)
+
+    def end_client(self) -> None:
+        for descriptor in (self._write_end, self.read_end):
+            os.close(descriptor)
+
+
+LEFT = WorkerId("local-1-1")
+
+
+def test_workers_of_a_factory_that_was_killed_are_taken_over_by_the_next_one_of_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    killed = KilledFactory(tmp_path, gpus=1)
+    launcher = LocalLauncher(killed.plan, tmp_path, killed.read_end)
+    assert launcher.query() == {LEFT: JobState.RUNNING}
+    with pytest.raises(LaunchFailed, match="has only 0 GPUs that no other worker has"):
+        launcher.submit([WorkerId("local-2-1")])
+    # One of another name has nothing to do with them.
+    other = replace(killed.plan, factory="other")
+    assert LocalLauncher(other, tmp_path, killed.read_end).query() == {}
+    # They are ended as its own, and known no more.
+    launcher.cancel([LEFT])
+    until(lambda: launcher.query() == {}, "it is gone")
+    assert launcher.last_words(LEFT).startswith("ended (log: ")
+    assert LocalLauncher(killed.plan, tmp_path, killed.read_end).query() == {}
+    assert not list(killed.plan.scratch.glob("*.process"))
+    killed.end_client()
+
+
+def test_workers_end_with_a_factory_that_is_killed_and_has_no_client(tmp_path: Path) -> None:
     # Given a launcher in a process of its own, whose worker holds the write end of our FIFO
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
@@ -145,11 +207,7 @@ def test_workers_end_with_a_factory_that_is_killed(tmp_path: Path) -> None:
         f"LocalLauncher(plan_in(folder, {worker!r}), folder, parent_fd=None).submit(names(1))\n"
         "sys.stdin.read()"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", script],
-        stdin=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *filter(None, sys.path)])},
-    ) as factory:
+    with in_a_process(script) as factory:
         with fifo.open() as said:
             assert said.read(7) == "running"
             # When the factory is killed

@@ -35,24 +35,22 @@ class MyLauncher(QueuedLauncher):
         return f"{job}[{index}]"
 
 
-def test_what_was_submitted_can_be_cancelled_by_its_elements(
-    tmp_path: Path, asked: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def launcher(tmp_path: Path, asked: Commands, monkeypatch: pytest.MonkeyPatch) -> MyLauncher:
+    """Its job 9 has three elements; two may be named on a command line."""
     monkeypatch.setattr(config, "batch_jobs_a_command", 2)
     launcher = MyLauncher(plan_in(tmp_path))
     asked.answers["mysub"] = "it is job 9\n"
     launcher.submit(THREE)
+    return launcher
+
+
+def test_what_was_submitted_can_be_cancelled_by_its_elements(launcher: MyLauncher, asked: Commands) -> None:
     launcher.cancel([*THREE, WorkerId("unknown")])
     assert asked.asked == [["mysub", *THREE], ["mydel", "-f", "9[0]", "9[1]"], ["mydel", "-f", "9[2]"]]
 
 
-def test_a_job_that_has_just_ended_keeps_no_other_from_being_cancelled(
-    tmp_path: Path, asked: Commands, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(config, "batch_jobs_a_command", 2)
-    launcher = MyLauncher(plan_in(tmp_path))
-    asked.answers["mysub"] = "it is job 9\n"
-    launcher.submit(THREE)
+def test_a_job_that_has_just_ended_keeps_no_other_from_being_cancelled(launcher: MyLauncher, asked: Commands) -> None:
     asked.failing["9[0]"] = "job 9[0] not found"
     launcher.cancel(THREE)
     assert asked.asked[2:] == [["mydel", "-f", "9[2]"], ["mystat"]]
