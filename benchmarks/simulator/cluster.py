@@ -71,7 +71,7 @@ class Cluster:
             self.trace,
             setup.spread,
             setup.transfers_max,
-            setup.worker_lost_after_s,
+            worker_lost_after_s=setup.worker_lost_after_s,
         )
         self.workers: dict[str, SimulatedWorker] = {}
         self.client = self._make_client()

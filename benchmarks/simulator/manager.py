@@ -22,8 +22,6 @@ from vine.transfer.tokens import source_key
 from vine.wire.messages import Message
 from vine.wire.parts import Role
 
-_SECRET = b"simulated".ljust(32)
-
 
 class SimulatedManager:
     """The manager of a simulated run. Its decisions take no time; what it sends and reads does."""
@@ -36,29 +34,29 @@ class SimulatedManager:
         trace: Trace,
         spread: Spread,
         transfers_max: int,
-        worker_lost_after_s: float = config.worker_lost_after_s,
-        epoch: int = 1,
+        **settings: Any,
     ) -> None:
+        """`settings` are further ones of the scheduler's."""
         self._machine, self._clock, self._trace = machine, machine.clock, trace
         self.port = port
         self._store = store = self.make_store(machine)
         self.node = SimulatedNode(MANAGER, Role.SERVER, machine, port, addresses, store, self._of_node, trace)
-        self.node.set_source_key(source_key(_SECRET, MANAGER))
+        secret = (b"simulated %d" % settings.setdefault("epoch", 1)).ljust(32)
+        self.node.set_source_key(source_key(secret, MANAGER))
         self.node.set_transfers_max(transfers_max)
-        settings = Settings(
+        self.settings = Settings(
             run_id=RunId("simulated"),
-            epoch=epoch,
             run_dir="/run",
             staging_dir="/run/staging",
             host_id="host-manager",
-            run_secret=_SECRET,
+            run_secret=secret,
             requests_endpoint=self.node.requests_endpoint,
             chunks_endpoint=self.node.chunks_endpoint,
             spread=spread,
             transfers_max=transfers_max,
-            worker_lost_after_s=worker_lost_after_s,
+            **settings,
         )
-        self.scheduler = Scheduler(settings)
+        self.scheduler = Scheduler(self.settings)
         self._channels: dict[PeerKey, Channel] = {}
         self._heard_at: dict[PeerKey, float] = {}
         self._look_at = float("inf")

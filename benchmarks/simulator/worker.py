@@ -131,6 +131,7 @@ class SimulatedWorker:
             python="3.11",
             requests_endpoint=self.node.requests_endpoint,
             chunks_endpoint=self.node.chunks_endpoint,
+            epoch=self.core.epoch,
         )
 
     def join(self, first_status_s: float) -> None:

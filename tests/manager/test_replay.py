@@ -39,8 +39,8 @@ from vine.wire.parts import (
 def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) -> None:
     path = written(tmp_path, life_of_a_call(1, 7)[:4])
     run = replay(path)
-    assert run.tasks[TaskId(1)].attempts == ((AttemptId(1, 7), WORKER, 2.0),)
-    assert run.attempts_max == 7
+    assert run.tasks[TaskId(1)].attempts == ((AttemptId(1, 7), WORKER, True),)
+    assert run.attempts_max == {1: 7}
 
 
 def test_files_keep_their_content_its_maker_and_their_failure(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from vine.scheduler.actions import PeerKey
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.records import Record, TaskEnded
+from vine.scheduler.replayed import ReplayedRun
 from vine.scheduler.state import State
 from vine.wire import messages as m
 from vine.wire import worker_messages as w
@@ -149,12 +150,16 @@ class RestartingWorld(World):
         self.core = Scheduler(self.settings)
         self.step(self.core.restore(read_run(self.database), self.staged, self.now))
 
-    def would_be(self) -> State:
-        """The tables of a manager that took the place of this one now."""
+    def written(self) -> ReplayedRun:
+        """What the journal says when all is written."""
         self.commit()
         self._write_facts()
+        return read_run(self.database)
+
+    def would_be(self) -> State:
+        """The tables of a manager that took the place of this one now."""
         core = Scheduler(dataclasses.replace(self.settings, epoch=2 + self.crashes))
-        core.restore(read_run(self.database), self.staged, self.now)
+        core.restore(self.written(), self.staged, self.now)
         check(core.state)
         return core.state
 

@@ -1,48 +1,15 @@
 from __future__ import annotations
 
-from typing import Any
-
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule
 
+from benchmarks.simulator.faults.mirror import compare_tables
+from tests.scheduler.making import minitask
 from tests.scheduler.restarting import RestartingWorld
 from tests.scheduler.test_core_machine import Run as RunWithoutRestarts
-from vine.scheduler.state import State
 from vine.wire import messages as m
 from vine.wire.parts import CategorySpec, HostStanding, LibrarySpec, Outcome, Policy, TaskKind
 from vine.wire.worker_messages import RunAttempts
-
-
-def promised(state: State) -> dict[str, Any]:
-    """What the journal promises to keep of the tables."""
-    tasks = {
-        record.task_id: (
-            record.spec,
-            record.outcome,
-            record.message if record.outcome is not None else None,
-            record.value,
-            record.value_path if record.outcome is not None else None,
-            record.generation if record.outcome is not None else None,
-            record.result_forgotten,
-            record.attempts if record.outcome is None else None,
-            (record.losses, record.failures, record.at_maximum) if record.outcome is None else None,
-        )
-        for record in state.tasks.by_id.values()
-    }
-    files = {
-        file.file_id: (file.spec, file.failure, file.forgotten, file.producer, file.path, tuple(sorted(file.unpacked)))
-        for file in state.files.by_id.values()
-    }
-    indices = {client.index for client in state.clients.values()}
-    return {
-        "tasks": tasks,
-        "files": files,
-        "categories": {key: category.spec for key, category in state.categories.items()},
-        "hosts": state.closed_hosts,
-        "libraries": {number: (library.spec, library.removed) for number, library in state.libraries.items()},
-        "clients": {client.index: client.client_id for client in state.clients.values()},
-        "owners": {index: [record.task_id for record in state.tasks.of_client(index)] for index in sorted(indices)},
-    }
 
 
 class Mirrored(RunWithoutRestarts):
@@ -54,21 +21,7 @@ class Mirrored(RunWithoutRestarts):
 
     @rule()
     def compare(self) -> None:
-        live = self.world.core.state
-        if any(record.cancel_requested and not record.state.ended for record in live.tasks.by_id.values()):
-            return  # A restart ends these at once.
-        restored = self.world.would_be()
-        mine, theirs = promised(live), promised(restored)
-        theirs["tasks"] = {task_id: theirs["tasks"].get(task_id) for task_id in mine["tasks"]}
-        for name, expected in mine.items():
-            differ = [(value, theirs[name].get(key)) for key, value in expected.items()]
-            differ = [(value, other) for value, other in differ if value != other]
-            assert not differ, f"{name}: {differ}"
-        again = {record.task_id for record in live.tasks.by_id.values() if record.recovering}
-        for file_id, file in live.files.by_id.items():
-            if file.object_id is not None and not again:
-                assert restored.files.by_id[file_id].object_id == file.object_id
-                assert restored.files.by_id[file_id].users == file.users
+        compare_tables(self.world.core.state, self.world.would_be())
 
 
 TestMirrored = Mirrored.TestCase
@@ -171,3 +124,80 @@ def test_a_client_that_has_left_is_not_waited_for() -> None:
     world.say(m.ClientBye())
     world.crash()
     assert not world.core.state.clients and not world.core.state.tasks.by_id and not world.core.state.files.by_id
+
+
+def test_a_large_result_that_was_forgotten_is_not_made_again_for_the_sake_of_what_its_task_has_made_besides() -> None:
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    task = world.submit(outputs=(world.temp(),))
+    world.settle()
+    world.say(m.ForgetResults((task,)))
+    world.pass_time(1)
+    world.commit()
+    world.crash()
+    world.settle()
+    assert world.runs[task] == 1
+
+
+def test_results_that_were_forgotten_one_after_the_other_are_all_forgotten() -> None:
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    first = world.submit()
+    second = world.submit(depends=(first,))
+    third = world.submit(depends=(second,))
+    world.settle()
+    world.say(m.ForgetResults((first, second, third)))
+    world.crash()
+    assert not world.core.state.tasks.by_id
+
+
+def test_a_remote_result_that_was_brought_here_is_here_after_a_restart() -> None:
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    task = world.submit()
+    world.say(m.KeepResults((task,)))
+    world.settle()
+    world.say(m.BringResult(task))
+    world.settle()
+    world.crash()
+    record = world.core.state.tasks.by_id[task]
+    assert record.value_path is not None and record.value_path in world.staged and not record.generation
+
+
+def test_a_task_that_ran_again_for_a_lost_file_has_ended_in_the_journal_too() -> None:
+    world = RestartingWorld(workers=1)
+    temp = world.temp()
+    maker = world.submit(outputs=(temp,))
+    world.settle()
+    world.commit()
+    world.lose(next(iter(world.workers)))
+    world.join()
+    world.submit((temp,))
+    world.settle()
+    assert world.runs[maker] == 2 and world.written().tasks[maker].state == "done"
+
+
+def test_a_task_that_has_waited_for_a_file_is_ready_in_the_journal_too() -> None:
+    world = RestartingWorld()
+    local = world.local_file(bind=False)
+    task = world.submit((local,))
+    world.bind(local)
+    assert world.written().tasks[task].state == "ready"
+    never_waited = world.submit()
+    assert world.written().tasks[never_waited].state == "waiting", "that is seen by what it takes"
+
+
+def test_of_files_that_are_made_alike_one_that_waits_is_not_forgotten_when_the_others_maker_is_lost() -> None:
+    world = RestartingWorld(workers=1, lease_s=30.0)
+    first, second = minitask(world), minitask(world)
+    world.submit((first,))
+    world.settle()
+    world.crash()
+    world.workers.clear()
+    world.away.clear()
+    task = world.submit((second,))
+    world.join()
+    world.pass_time(60)
+    world.pass_time(60)
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS

@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 
 import msgspec
+import pytest
 
 from tests.scheduler.restarting import Kept, RestartingWorld
 from vine import config
@@ -10,7 +11,7 @@ from vine.names import TaskId, WorkerId
 from vine.scheduler.tasks import TaskState
 from vine.wire import messages as m
 from vine.wire import worker_messages as w
-from vine.wire.parts import Outcome, Request
+from vine.wire.parts import CacheLevel, Outcome, Request
 
 
 def running(world: RestartingWorld, **fields: object) -> TaskId:
@@ -218,3 +219,93 @@ def test_a_worker_gets_nothing_to_do_before_it_has_said_what_it_has() -> None:
     assert not worker.assigned
     world.step(world.core.handle(worker.peer, w.WorkerReturned(()), world.now))
     assert worker.assigned
+
+
+def test_an_attempt_whose_end_is_written_is_not_taken_over_though_its_worker_still_tells_of_it() -> None:
+    world = RestartingWorld(workers=1)
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    task = running(world, retries=1)
+    (worker,) = world.workers.values()
+    (attempt,) = worker.running
+    world.happen(("end", worker, attempt))
+    world.crash()
+    world.happen(("returns", worker, None))
+    record = world.core.state.tasks.by_id[task]
+    assert record.failures == 1, "its one failure counts once"
+    assert w.CancelAttempts((attempt,)) in worker.received  # type: ignore[arg-type]
+    world.settle()
+    assert world.runs[task] == 2
+
+
+def test_the_journal_says_that_an_attempt_runs_which_was_only_assigned_when_the_manager_died() -> None:
+    world = RestartingWorld(workers=1)
+    task = running(world)
+    world.crash(unwritten=1)
+    world.worker_returns(next(iter(world.away.values())))
+    assert world.written().tasks[task].attempts[0].begun
+
+
+def test_a_task_that_is_cancelled_while_it_is_held_back_leaves_no_attempt_open() -> None:
+    world = RestartingWorld(workers=1)
+    task = running(world)
+    world.crash()
+    world.say(m.CancelTasks((task,)))
+    assert world.results[task].outcome is Outcome.CANCELLED
+    run = world.written()
+    assert not run.tasks[task].attempts and run.tasks[task].state == "cancelled"
+
+
+@pytest.mark.parametrize("ahead_s", [-1e6, 1e6])
+def test_a_wall_clock_that_was_set_meanwhile_makes_leases_neither_end_at_once_nor_last_for_ever(ahead_s: float) -> None:
+    world = RestartingWorld(workers=1, lease_s=600.0)
+    task = running(world)
+    world.settings = dataclasses.replace(world.settings, wall_clock_ahead_s=ahead_s)
+    world.crash()
+    (awaited,) = world.core.state.awaited.values()
+    assert world.settings.client_lost_after_s <= awaited.until - world.now <= 600.0
+    world.settle()
+    assert world.runs[task] == 1
+
+
+def test_what_its_maker_has_lost_and_another_worker_has_got_from_it_is_not_given_up() -> None:
+    world = RestartingWorld(workers=1)
+    (maker,) = world.workers
+    local, temp = world.local_file(), world.temp()
+    world.submit((local,), (temp,))
+    world.settle()
+    other = world.join()
+    known = world.core.state.files.object_of(temp)
+    assert known is not None
+    other.came(known.object_id, CacheLevel.WORKFLOW)
+    world.say(w.ObjectsHeld((known.object_id,)), other.peer)
+    world.say(m.ForgetFiles((local,)))
+    world.lose(maker)
+    world.commit()
+    world.crash()
+    taker = world.submit((temp,))
+    world.settle()
+    assert world.results[taker].outcome is Outcome.SUCCESS, "its maker cannot run again, and a worker has it"
+
+
+def test_a_client_that_was_given_up_is_not_taken_in_again_by_a_later_manager() -> None:
+    world = RestartingWorld()
+    world.submit()
+    world.crash()
+    world.now += world.settings.lease_s + 1
+    world.step(world.core.tick(world.now))
+    assert not world.core.state.clients
+    world.crash()
+    world.client_returns()
+    assert not world.core.state.clients and world.sent(m.Refused)
+
+
+def test_a_client_that_waits_for_a_task_whose_result_it_has_forgotten_is_told_that_it_has_ended() -> None:
+    world = RestartingWorld(workers=1)
+    task = world.submit()
+    world.settle()
+    world.say(m.ForgetResults((task,)))
+    world.commit()
+    world.crash()
+    del world.results[task]
+    world.client_returns()
+    assert "had ended" in world.results[task].message

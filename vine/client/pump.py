@@ -28,7 +28,7 @@ from vine.wire.messages import (
     ToClient,
 )
 
-_ASKED_AGAIN = (BringFile, BringResult, SpreadFile, ReplicateFile)  # by whoever still waits for the answer
+ASKED_AGAIN = (BringFile, BringResult, SpreadFile, ReplicateFile)  # by whoever still waits for the answer
 
 
 class Listener(Protocol):
@@ -98,7 +98,7 @@ class Pump:
             held_up = link.backlog_bytes > config.unread_bytes_max
             if not held_up:
                 for message in self._outbox.take():
-                    link.send_kept(message, again=not isinstance(message, _ASKED_AGAIN))
+                    link.send_kept(message, again=not isinstance(message, ASKED_AGAIN))
             link.flush(now)
             for answer in link.receive(now):
                 if isinstance(answer, Journaled):

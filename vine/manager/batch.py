@@ -32,6 +32,7 @@ from vine.scheduler.records import (
     ResultsForgotten,
     TaskAccepted,
     TaskEnded,
+    TaskEndedAgain,
     TaskReady,
     TaskWaits,
     TransferEnded,
@@ -68,6 +69,7 @@ class Batch:
             TaskReady: self._task_ready,
             TaskWaits: self._task_waits,
             TaskEnded: self._task_ended,
+            TaskEndedAgain: self._task_ended_again,
             AttemptAssigned: self._attempt_assigned,
             AttemptStarted: self._attempt_started,
             AttemptEnded: self._attempt_ended,
@@ -148,11 +150,16 @@ class Batch:
         if result.worker_id is not None:
             row["worker_id"] = result.worker_id
 
+    def _task_ended_again(self, record: TaskEndedAgain, at_s: float) -> None:
+        self._task(record.task_id)["state"] = _END_STATE.get(record.outcome, "failed")
+
     def _result_bound(self, record: ResultBound, at_s: float) -> None:
         self._object(record.object_id, record.manifest)
         row = self._task(record.task_id)
         row["value_object"] = record.object_id
         row["generations"] = record.generations
+        if record.value_path is not None:
+            row["value_path"] = record.value_path
 
     def _cancel_asked(self, record: CancelAsked, at_s: float) -> None:
         self._task(record.task_id)["cancel"] = 1

@@ -63,16 +63,16 @@ def read_run(connection: sqlite3.Connection) -> ReplayedRun:
         forgotten_tasks, forgotten_files = _forgotten(connection, "task"), _forgotten(connection, "file")
         left = {index for (index,) in connection.execute("SELECT client_index FROM clients WHERE left_s IS NOT NULL")}
         tasks, past = _tasks(connection, left, forgotten_tasks)
-        counters = connection.execute("SELECT max(counter) FROM attempts WHERE epoch = ?", (facts["epoch"],))
         (written_s,) = connection.execute("SELECT max(at_s) FROM statistics").fetchone()
         (index_max,) = connection.execute("SELECT max(client_index) FROM clients").fetchone()
         return ReplayedRun(
             run_id=facts["run_id"],
             epoch=facts["epoch"],
             written_s=max(facts.get("started_s", 0.0), written_s or 0.0),
-            attempts_max=counters.fetchone()[0] or 0,
+            attempts_max=dict(connection.execute("SELECT epoch, max(counter) FROM attempts GROUP BY epoch")),
             clients=_clients(connection),
             clients_seen=0 if index_max is None else index_max + 1,
+            clients_left=frozenset(left),
             tasks=tasks,
             files=_files(connection, left),
             manifests={
@@ -190,11 +190,11 @@ def _task(
 
 def _open_attempts(connection: sqlite3.Connection) -> dict[TaskId, list[OpenAttempt]]:
     running: dict[TaskId, list[OpenAttempt]] = {}
-    columns = "epoch, counter, task_id, worker_id, assigned_s"
-    for epoch, counter, task_id, worker_id, assigned_s in connection.execute(
+    columns = "epoch, counter, task_id, worker_id, started_s IS NOT NULL"
+    for epoch, counter, task_id, worker_id, begun in connection.execute(
         f"SELECT {columns} FROM attempts WHERE outcome IS NULL"  # noqa: S608 - our own names
     ):
-        running.setdefault(task_id, []).append(OpenAttempt(AttemptId(epoch, counter), worker_id, assigned_s))
+        running.setdefault(task_id, []).append(OpenAttempt(AttemptId(epoch, counter), worker_id, bool(begun)))
     return running
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from vine import config
 from vine.names import MANAGER, ObjectId, TaskId, WorkerId
-from vine.scheduler import dispatch, keeping, mates, reasons, staging
+from vine.scheduler import dispatch, keeping, mates, reasons, returning, staging
 from vine.scheduler.downloads import is_waited_for
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.flows import Transfer
@@ -278,7 +278,7 @@ def _check_downloads(state: State) -> None:
         assert download.needed.keys() == waited_for, f"{download.label} is said to be needed by {download.needed}"
     for file in state.files.by_id.values():
         if file.spec.url is not None:
-            lacking = is_waited_for(state, file) and not state.files.is_available(file.file_id)
+            lacking = is_waited_for(state, file) and not returning.has_or_may_come(state, file)
             assert not lacking or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
             others = [other for other in state.files.of_url(file.spec.url) if state.files.is_available(other.file_id)]
             assert len({other.object_id for other in others}) <= 1, f"{file.spec.label} has two contents"

@@ -9,10 +9,10 @@ import msgspec
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
-from vine.scheduler import collecting, dispatch, existence, installing, recovery, results, upkeep
+from vine.scheduler import collecting, dispatch, existence, installing, recovery, results, returning, upkeep
 from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
-from vine.scheduler.records import AttemptEnded, TaskEnded
+from vine.scheduler.records import AttemptEnded, TaskEnded, TaskEndedAgain
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import AttemptResult, MadeOutput, Measured, Outcome, TaskKind, TaskResult
@@ -195,6 +195,8 @@ def finish_or_collect(state: State, record: TaskRecord) -> None:
 def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> None:
     """End a task that has no attempt, with a result of the manager's own making."""
     assert record.attempt is None, f"task {record.task_id} still has an attempt"
+    if record.task_id in state.held_back:
+        returning.hold_no_more(state, record, "its task has ended before its worker came back")
     queue_s = max(0.0, (record.first_assigned_at or state.now) - record.submitted_at)
     # Messages quote each other along chains of tasks.
     clipped = message[: config.text_chars_max]
@@ -241,6 +243,7 @@ def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:
 
 def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
     record.recovering = False
+    state.record(TaskEndedAgain(record.task_id, result.outcome))
     if record.generation:
         results.made_again(state, record, result)
     _fail_missing_outputs(state, record, result)

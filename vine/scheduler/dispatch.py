@@ -26,12 +26,12 @@ _LIBRARY = TaskKind.LIBRARY
 _COMING_WEIGHT = 0.5  # An input on its way counts half as much as one that is there.
 
 
-def make_ready(state: State, record: TaskRecord) -> None:
-    """Everything that the task waited for is there."""
+def make_ready(state: State, record: TaskRecord, is_news: bool = True) -> None:
+    """Everything that the task waited for is there; it is no news of one that waited for nothing."""
     state.tasks.move(record, TaskState.READY)
     state.placement.push(record)
     state.prefetches.push(record)
-    if record.attempts or record.spec.depends or record.unmet:
+    if is_news:
         state.record(TaskReady(record.task_id))
 
 

@@ -169,6 +169,15 @@ def made(state: State, maker: FileRecord) -> None:
             _be_the_same(state, other, maker)
 
 
+def look_again(state: State, maker: FileRecord) -> None:
+    """Nobody will bring the file back: those of its definition that are waited for need it made again."""
+    key = state.minitasks.key_of.get(maker.file_id)
+    definition = None if key is None else state.minitasks.by_key[key]
+    for other in [] if definition is None else [state.files.by_id[other_id] for other_id in definition.others]:
+        if other.object_id is None and downloads.is_waited_for(state, other):
+            want(state, other)
+
+
 def failed(state: State, maker: FileRecord) -> None:
     """It cannot be made, and so neither can those of its definition."""
     key = state.minitasks.key_of.get(maker.file_id)

@@ -33,6 +33,7 @@ class AwaitedWorker:
 
     until: float  # when it has given up by itself, and nobody waits for it any more
     attempts: dict[AttemptId, TaskId] = field(default_factory=dict)  # that it may be running
+    begun: set[AttemptId] = field(default_factory=set)  # those of which it has said so
     objects: set[ObjectId] = field(default_factory=set)  # that it has made
 
 

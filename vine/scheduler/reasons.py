@@ -43,7 +43,7 @@ def why(state: State, record: TaskRecord) -> str:
 
 def _why_waiting(state: State, record: TaskRecord) -> str:
     if HELD_BACK in record.unmet:
-        worker_id = returning.worker_of(state, record.task_id)
+        worker_id = state.held_back[record.task_id]
         left_s = state.awaited[worker_id].until - state.now
         return f"waits for {worker_id}, which ran it when the manager was restarted, to come back within {left_s:.0f} s"
     tasks = sorted(task_id for task_id in record.spec.depends if task_id in record.unmet)
@@ -64,10 +64,11 @@ def _why_no_file(state: State, file: FileRecord) -> str:
     label = file.spec.label
     if file.spec.source is not None:
         return _why_no_file(state, state.files.by_id[file.spec.source])
+    may_have = None if file.object_id is None else returning.who_may_have(state, file.object_id)
+    if may_have is not None:
+        return f"waits for {label}, which {may_have} may have, to come back after the manager's restart"
     if file.spec.url is not None:
         return _why_no_download(state, file.spec.url, label)
-    if (worker_id := returning.maker_of(state, file.object_id)) is not None:
-        return f"waits for {label}, which {worker_id} may have, to come back after the manager's restart"
     if file.spec.recipe is not None and file.producer is None:
         return _why_no_file(state, minitasks.awaited(state, file))
     if file.producer is not None:

@@ -108,12 +108,16 @@ class AttemptEnded(msgspec.Struct, frozen=True, gc=False):
 
 
 class ResultBound(msgspec.Struct, frozen=True, gc=False):
-    """A task has left a large result; one that stays on workers has so many `generations` of such ones before it."""
+    """A task has left a large result; one that stays on workers has so many `generations` of such ones before it.
+
+    With a `value_path` one that had stayed there lies here now.
+    """
 
     task_id: TaskId
     object_id: ObjectId
     manifest: Manifest
     generations: int = 0
+    value_path: str | None = None
 
 
 class CancelAsked(msgspec.Struct, frozen=True, gc=False):
@@ -127,6 +131,13 @@ class TaskEnded(msgspec.Struct, frozen=True, gc=False):
 
     result: TaskResult
     value_path: str | None = None  # of the manager's own copy
+
+
+class TaskEndedAgain(msgspec.Struct, frozen=True, gc=False):
+    """A task that had ended was run again, for something of its that had been lost; its result stays what it was."""
+
+    task_id: TaskId
+    outcome: Outcome  # of this time
 
 
 class ResultsForgotten(msgspec.Struct, frozen=True, gc=False):
@@ -208,6 +219,7 @@ Record = (
     | ResultBound
     | CancelAsked
     | TaskEnded
+    | TaskEndedAgain
     | ResultsForgotten
     | CategorySet
     | HostsSet

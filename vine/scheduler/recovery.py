@@ -407,6 +407,8 @@ def remake(state: State, file: FileRecord) -> None:
         existence.file_failed(state, file, Outcome.INPUT_MISSING, message)
         return
     if not can_run_again(state, producer):
+        if state.awaited:
+            return  # Whoever comes back last may have it.
         message = f"{file.spec.label} was lost, and task {producer.task_id}, which made it, cannot run again: "
         message += "its inputs were undeclared or their results forgotten; keep them while the file is needed"
         existence.file_failed(state, file, Outcome.INPUT_MISSING, message)

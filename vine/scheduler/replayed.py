@@ -28,7 +28,7 @@ class OpenAttempt(NamedTuple):
 
     attempt_id: AttemptId
     worker_id: WorkerId
-    assigned_s: float  # these and all other times of this module by the wall clock
+    begun: bool  # Its body ran.
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class ReplayedTask:
 
     spec: TaskSpec
     state: str
-    accepted_s: float
+    accepted_s: float  # this and all other times of this module by the wall clock
     result: TaskResult | None
     value_path: str | None
     value_object: ObjectId | None
@@ -82,9 +82,10 @@ class ReplayedRun:
     run_id: RunId
     epoch: int  # of the manager that wrote last
     written_s: float  # the last time that it is known to have lived
-    attempts_max: int  # the highest attempt counter of that epoch
+    attempts_max: Mapping[int, int]  # the highest attempt counter of each epoch
     clients: dict[int, ReplayedClient]  # by index
     clients_seen: int  # indexes below this were given away
+    clients_left: frozenset[int]  # indexes of those that have left or were given up
     tasks: dict[TaskId, ReplayedTask]
     files: dict[FileId, ReplayedFile]
     manifests: dict[ObjectId, Manifest]

@@ -15,16 +15,26 @@ from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import MANAGER, FileId, ObjectId, client_index_of
-from vine.scheduler import appointments, dispatch, existence, installing, keeping, minitasks, submission, upkeep
+from vine.scheduler import (
+    appointments,
+    dispatch,
+    existence,
+    installing,
+    keeping,
+    minitasks,
+    returning,
+    submission,
+    upkeep,
+)
 from vine.scheduler.actions import PeerKey, Serve
 from vine.scheduler.categories import Category
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.numbers import Numbers
 from vine.scheduler.peers import AwaitedWorker, ClientRecord
-from vine.scheduler.records import AttemptEnded, TaskReady
+from vine.scheduler.records import AttemptEnded, TaskEndedAgain, TaskWaits
 from vine.scheduler.replayed import ReplayedFile, ReplayedRun, ReplayedTask
-from vine.scheduler.tasks import HELD_BACK, TaskRecord, TaskState, added, input_files, share_what_is_alike
+from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files, share_what_is_alike
 from vine.wire.parts import FileKind, FileSpec, Outcome, TaskKind, TaskSpec
 
 if TYPE_CHECKING:
@@ -50,19 +60,22 @@ class _Restoration:
         self._run = run
         self._staged = staged
         self._ahead_s = state.settings.wall_clock_ahead_s
-        self._lease_ends_at = max(state.now, run.written_s + state.settings.lease_s - self._ahead_s)
+        self._lease_ends_at = state.now + self._lease_left_s()
         self._peers: dict[int, PeerKey] = {}  # of clients that are yet to come back, by index
         self._forgotten_tasks = Numbers(run.forgotten_tasks)
         self._forgotten_files = Numbers(run.forgotten_files)
+        self._taken = {task_id for task in run.tasks.values() if task.result is None for task_id in task.spec.depends}
 
     def restore(self) -> None:
         state, run = self._state, self._run
         state.forgotten_tasks = self._forgotten_tasks
+        state.attempts_written = run.attempts_max
         self._await_workers()
         state.dispatches_from = state.now + config.return_grace_s
         for index in run.clients:
             self._await_client(index)
         state.clients_seen = run.clients_seen + config.clients_unwritten_max
+        state.clients_left.update(run.clients_left)
         for key, spec in run.categories.items():
             state.categories[key] = Category(spec)
         for name, (standing, until_s) in run.closed_hosts.items():
@@ -84,11 +97,19 @@ class _Restoration:
             if made.spec.recipe is not None:
                 minitasks.taken_up(state, made)
         for record in list(state.tasks.by_id.values()):
-            upkeep.forget_if_unneeded(state, record)
+            if record.task_id in state.tasks.by_id:  # Else it went with one that was made from it.
+                upkeep.forget_if_unneeded(state, record)
         for held in list(state.files.by_id.values()):
             self._hold_file(held)
         for record in open_tasks:
             self._go_on(record, run.tasks[record.task_id])
+
+    def _lease_left_s(self) -> float:
+        """Of the leases that began when the last manager died. The wall clock may have been set since, either way:
+        whoever lives is given time to come back, and nobody is waited for longer than a lease from now on."""
+        settings = self._state.settings
+        silent_s = self._state.now + self._ahead_s - self._run.written_s
+        return min(settings.lease_s, max(settings.lease_s - silent_s, settings.client_lost_after_s))
 
     def _peer(self, number: int) -> PeerKey:
         return self._peers[client_index_of(number)]
@@ -200,8 +221,10 @@ class _Restoration:
         return None if ended else record
 
     def _is_lost(self, task: ReplayedTask) -> bool:
-        """Whether a large result lay in the staging folder and is there no more: its task runs again."""
-        return task.value_path is not None and task.value_path not in self._staged
+        """Whether a large result lay in the staging folder, and is gone: its task runs again if it is needed."""
+        if task.value_path is None or task.value_path in self._staged:
+            return False
+        return task.spec.task_id not in self._forgotten_tasks or task.spec.task_id in self._taken
 
     def _can_run(self, spec: TaskSpec) -> bool:
         files = self._state.files.by_id
@@ -216,10 +239,13 @@ class _Restoration:
         client.owed[record.task_id] = result
         for attempt in task.attempts:  # It ran again for what had been lost; it does once more if that is needed.
             state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, "the manager was restarted"))
-        if task.value_object is None or self._is_lost(task) or not (task.value_path or task.generations):
+        if task.state != record.state.value:
+            state.record(TaskEndedAgain(record.task_id, result.outcome))
+        is_staged = task.value_path is not None and task.value_path in self._staged
+        if task.value_object is None or not (is_staged or (task.value_path is None and task.generations)):
             return
         known = self._result_object(record, task.value_object, peer_transfer=bool(task.generations))
-        if task.value_path is not None:
+        if task.value_path is not None and is_staged:
             record.value_path = task.value_path
             self._serve(known, task.value_path)
         else:
@@ -274,21 +300,19 @@ class _Restoration:
         held = [attempt for attempt in task.attempts if attempt.worker_id in state.awaited]
         for attempt in task.attempts:
             if attempt in held:
-                state.awaited[attempt.worker_id].attempts[attempt.attempt_id] = record.task_id
+                returning.hold_back(state, record, attempt)
             else:
                 state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, "its worker is gone"))
         if task.cancelled:
             state.doom(record.task_id, *record.cancelled_as)
-        elif held:
-            record.unmet = added(record.unmet, HELD_BACK)
-        elif (trouble := self._trouble(record)) is not None:
+        elif not held and (trouble := self._trouble(record)) is not None:
             state.doom(record.task_id, *trouble)
-        else:
+        elif not held:
             dispatch.wait_for_missing(state, record)
         if not record.unmet and record.task_id not in state.doomed:
-            dispatch.make_ready(state, record)
-            if task.state != TaskState.READY.value and not (record.attempts or record.spec.depends):
-                state.record(TaskReady(record.task_id))
+            dispatch.make_ready(state, record, is_news=task.state != TaskState.READY.value)
+        elif record.unmet and not held and task.state != TaskState.WAITING.value:
+            state.record(TaskWaits(record.task_id))  # Workers have yet to say that they have what it takes.
 
     def _trouble(self, record: TaskRecord) -> tuple[Outcome, str] | None:
         if record.spec.kind is not TaskKind.LIBRARY:

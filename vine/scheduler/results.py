@@ -16,6 +16,7 @@ from vine.names import TaskId
 from vine.scheduler import actions, dispatch, keeping, recovery, returning, staging, upkeep
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.peers import ClientRecord
+from vine.scheduler.records import ResultBound
 from vine.scheduler.tasks import TaskRecord, TaskState, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import ResultBrought
@@ -97,8 +98,10 @@ def remake(state: State, record: TaskRecord) -> None:
     """Run the task of a lost remote result again, and those of what that needs."""
     if not record.state.ended or is_there(state, record):
         return
-    if returning.maker_of(state, record.value_object) is not None:
+    if returning.who_may_have(state, record.value_object) is not None:
         return  # It is made again if that worker does not come back with it.
+    if state.awaited and not recovery.can_run_again(state, record):
+        return  # Whoever comes back last may have it.
     known = None if record.value_object is None else state.files.objects.get(record.value_object)
     users = [] if known is None else recovery.take_back_users(state, known)
     upkeep.drop_value(state, record)
@@ -216,6 +219,8 @@ def arrived(state: State, known: ObjectRecord, path: str) -> None:
         if known.manifest is not None and not state.files.is_served(known):
             keeping.manager_has(state, known)
             state.do(actions.Serve(known.object_id, known.manifest, record.value_path, None))
+        if known.manifest is not None:
+            state.record(ResultBound(task_id, known.object_id, known.manifest, value_path=record.value_path))
         _hand_over(state, record, record.value_path)
         settle(state, record)
 

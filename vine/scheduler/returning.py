@@ -6,6 +6,7 @@ come back, and said what it still has, or its lease has ended. What only that wo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeGuard
 
 from vine import config
@@ -19,6 +20,7 @@ from vine.scheduler import (
     existence,
     fleet,
     installing,
+    minitasks,
     recovery,
     results,
     staging,
@@ -26,8 +28,9 @@ from vine.scheduler import (
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.peers import AwaitedWorker, ClientRecord
-from vine.scheduler.records import AttemptAssigned, AttemptEnded, WorkerLeft
-from vine.scheduler.tasks import HELD_BACK, Attempt, TaskRecord, TaskState, removed
+from vine.scheduler.records import AttemptAssigned, AttemptEnded, AttemptStarted, WorkerLeft
+from vine.scheduler.replayed import OpenAttempt
+from vine.scheduler.tasks import HELD_BACK, Attempt, TaskRecord, TaskState, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import TasksAwaited
 from vine.wire.parts import Outcome, TaskKind, TaskResult
@@ -44,27 +47,51 @@ def _is_held_back(record: TaskRecord | None) -> TypeGuard[TaskRecord]:
 # --- workers -------------------------------------------------------------------------------------
 
 
-def maker_of(state: State, object_id: ObjectId | None) -> WorkerId | None:
-    """A worker that is waited for and has made the object: it may have it still."""
-    return next((worker_id for worker_id, awaited in state.awaited.items() if object_id in awaited.objects), None)
+def who_may_have(state: State, object_id: ObjectId | None) -> WorkerId | None:
+    """A worker that is waited for and has made the object; and for a moment anybody, who may have got it from there."""
+    if not state.awaited:
+        return None
+    makers = (worker_id for worker_id, awaited in state.awaited.items() if object_id in awaited.objects)
+    anybody = next(iter(state.awaited)) if state.now < state.dispatches_from else None
+    return next(makers, anybody)
 
 
 def has_or_may_come(state: State, file: FileRecord) -> bool:
     """Whether the file's content is there, or may come back with the worker that has made it."""
     if file.object_id is None:
         return False
-    return state.files.is_available(file.file_id) or maker_of(state, file.object_id) is not None
+    return state.files.is_available(file.file_id) or who_may_have(state, file.object_id) is not None
 
 
-def worker_of(state: State, task_id: TaskId) -> WorkerId:
-    """Who is waited for before the task, which is held back, goes on."""
-    return next(worker_id for worker_id, awaited in state.awaited.items() if task_id in awaited.attempts.values())
+def hold_back(state: State, record: TaskRecord, attempt: OpenAttempt) -> None:
+    """The task may be running on that worker: it is not sent out before that is known."""
+    awaited = state.awaited[attempt.worker_id]
+    awaited.attempts[attempt.attempt_id] = record.task_id
+    if attempt.begun:
+        awaited.begun.add(attempt.attempt_id)
+    state.held_back[record.task_id] = attempt.worker_id
+    record.unmet = added(record.unmet, HELD_BACK)
+
+
+def _hold_back_no_more(state: State, record: TaskRecord) -> None:
+    state.held_back.pop(record.task_id, None)
+    record.unmet = removed(record.unmet, HELD_BACK)
+
+
+def hold_no_more(state: State, record: TaskRecord, why: str) -> None:
+    """The task ends: what its worker may still run is nobody's, and is stopped when that comes back."""
+    attempts = state.awaited[state.held_back[record.task_id]].attempts
+    for attempt_id in [attempt_id for attempt_id, task_id in attempts.items() if task_id == record.task_id]:
+        del attempts[attempt_id]
+        state.record(AttemptEnded(attempt_id, Outcome.CANCELLED, why))
+    _hold_back_no_more(state, record)
 
 
 def keep(state: State) -> None:
     """Wait no longer than leases last, and not so long before others are given what nobody is known to have."""
-    if not state.awaited or state.now >= state.dispatches_from:
-        state.dispatches_from = state.now
+    if state.dispatches_from and (not state.awaited or state.now >= state.dispatches_from):
+        state.dispatches_from = 0.0
+        _miss(state, state.files.objects)
     for worker_id in [worker_id for worker_id, awaited in state.awaited.items() if awaited.until <= state.now]:
         will_not_return(state, worker_id, f"did not come back within its lease of {state.settings.lease_s:g} s")
 
@@ -82,12 +109,12 @@ def will_not_return(state: State, worker_id: WorkerId, reason: str) -> None:
             continue  # It has been cancelled meanwhile.
         record.losses += 1
         if record.losses >= config.worker_losses_max:
-            record.unmet = removed(record.unmet, HELD_BACK)
+            _hold_back_no_more(state, record)
             message = f"its worker was lost {record.losses} times, last {worker_id} ({reason}); see that worker's log"
             completion.end(state, record, Outcome.WORKER_LOST, message)
         else:
             _go_on(state, record)
-    _miss(state, awaited)
+    _miss(state, awaited.objects if state.awaited else state.files.objects)
 
 
 def returned(state: State, worker: WorkerRecord, message: WorkerReturned) -> None:
@@ -110,7 +137,7 @@ def returned(state: State, worker: WorkerRecord, message: WorkerReturned) -> Non
         known = state.files.objects.get(object_id)
         if known is not None:
             _is_back(state, known)
-    _miss(state, awaited)
+    _miss(state, awaited.objects if state.awaited else state.files.objects)
     worker.returning = False
     closing.look_at(state, worker)
     staging.plan_all(state)
@@ -122,7 +149,7 @@ def _adopt(state: State, worker: WorkerRecord, awaited: AwaitedWorker, attempt_i
     was_known = awaited.attempts.get(attempt_id) == task_id and _is_held_back(record)
     if record is None or record.cancel_requested or attempt_id.epoch >= state.settings.epoch:
         return False
-    if not was_known and record.state is not TaskState.READY:
+    if not was_known and (record.state is not TaskState.READY or _is_written(state, attempt_id)):
         return False
     if any(state.files.by_id[file_id].object_id is None for file_id in record.inputs):
         return False
@@ -133,7 +160,7 @@ def _adopt(state: State, worker: WorkerRecord, awaited: AwaitedWorker, attempt_i
         return False
     if was_known:
         del awaited.attempts[attempt_id]
-        record.unmet = removed(record.unmet, HELD_BACK)
+        _hold_back_no_more(state, record)
         record.attempts -= 1  # It was counted when the journal was read.
         state.tasks.move(record, TaskState.READY)
     else:  # It was assigned, and that was not written down any more.
@@ -147,25 +174,35 @@ def _adopt(state: State, worker: WorkerRecord, awaited: AwaitedWorker, attempt_i
     state.load_changed(worker)
     state.tasks.move(record, TaskState.STAGED)
     state.tasks.move(record, TaskState.RUNNING)
+    if attempt_id not in awaited.begun:
+        state.record(AttemptStarted(attempt_id))
     return True
+
+
+def _is_written(state: State, attempt_id: AttemptId) -> bool:
+    """Whether it was known that it was given out: then it has ended, or its task has gone on without it."""
+    return attempt_id.counter <= state.attempts_written.get(attempt_id.epoch, 0)
 
 
 def _go_on(state: State, record: TaskRecord) -> None:
     """The task is held back no longer."""
-    record.unmet = removed(record.unmet, HELD_BACK)
+    _hold_back_no_more(state, record)
     dispatch.reconsider(state, record)
 
 
-def _miss(state: State, awaited: AwaitedWorker) -> None:
-    """What a worker had made, and nobody has now, is made again if somebody waits for it."""
-    for object_id in sorted(awaited.objects):
+def _miss(state: State, object_ids: Iterable[ObjectId]) -> None:
+    """What nobody has, and nobody will bring back, is made again if somebody waits for it."""
+    for object_id in sorted(object_ids):
         known = state.files.objects.get(object_id)
-        if known is None or maker_of(state, object_id) is not None:
+        if known is None or who_may_have(state, object_id) is not None:
             continue
         if state.files.can_be_had(known):
             _is_back(state, known)
             continue
         recovery.replica_gone(state, known)
+        for file in [state.files.by_id[file_id] for file_id in sorted(known.files)]:
+            if file.spec.recipe is not None:
+                minitasks.look_again(state, file)
         for task_id in sorted(known.results):
             record = state.tasks.by_id[task_id]
             if record.dependants:
@@ -179,6 +216,8 @@ def _is_back(state: State, known: ObjectRecord) -> None:
         if file.waiting or file.bring:
             existence.file_exists(state, file)
             downloads.forgo(state, file)
+        elif file.spec.recipe is not None:
+            minitasks.made(state, file)
         for unpacked in list(file.unpacked):
             if state.files.by_id[unpacked].waiting:
                 existence.bind_unpacked(state, state.files.by_id[unpacked], known.object_id)
@@ -215,6 +254,9 @@ def tell_again(state: State, client: ClientRecord, message: TasksAwaited) -> Non
     owed, client.owed = client.owed or {}, None
     for task_id in message.task_ids:
         result = owed.get(task_id)
+        if result is None and state.forgotten_tasks is not None and task_id in state.forgotten_tasks:
+            over = "it had ended, and its result was forgotten, before the manager was restarted"
+            result = TaskResult(task_id, Outcome.CANCELLED, message=over) if task_id not in state.tasks.by_id else None
         if result is None and state.settings.lossy and task_id not in state.tasks.by_id:
             lost = "what the manager knew of this task was lost with the end of its journal: submit it again"
             result = TaskResult(task_id, Outcome.DEPENDENCY_FAILED, message=lost)

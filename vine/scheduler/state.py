@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from typing import TypeVar
 
@@ -45,11 +45,11 @@ class State:
     # a good deal more slowly where they are not.
     __slots__ = (
         "_assignments", "_cancelled", "_counter", "_out", "_records", "_results", "appointments", "asked_journal",
-        "awaited", "brought_paths", "categories", "clients", "clients_left", "clients_seen", "closed_hosts",
-        "collecting", "copies", "dispatches_from", "doomed", "downloads", "draining", "drains_at", "factories",
-        "failures", "feeding", "files", "forgotten_tasks", "hosts", "libraries", "minitasks", "news_at", "now",
-        "placement", "prefetches", "ranks", "record", "remaking", "settings", "stopping", "strange", "tasks",
-        "transfers", "unrated", "worker_of", "workers",
+        "attempts_written", "awaited", "brought_paths", "categories", "clients", "clients_left", "clients_seen",
+        "closed_hosts", "collecting", "copies", "dispatches_from", "doomed", "downloads", "draining", "drains_at",
+        "factories", "failures", "feeding", "files", "forgotten_tasks", "held_back", "hosts", "libraries", "minitasks",
+        "news_at", "now", "placement", "prefetches", "ranks", "record", "remaking", "settings", "stopping", "strange",
+        "tasks", "transfers", "unrated", "worker_of", "workers",
     )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
@@ -61,6 +61,8 @@ class State:
         self.hosts: dict[HostId, dict[WorkerId, None]] = {}  # the workers of each
         self.factories: dict[PeerKey, FactoryRecord] = {}
         self.awaited: dict[WorkerId, AwaitedWorker] = {}  # since the manager was restarted
+        self.held_back: dict[TaskId, WorkerId] = {}  # tasks, and which of these may be running them
+        self.attempts_written: Mapping[int, int] = {}  # the highest counter of each epoch before this one
         self.dispatches_from = 0.0  # Until then, after a restart, those who may run something already come back.
         self.asked_journal: dict[PeerKey, int] | None = None  # what had been said when it was asked what is written
         self.forgotten_tasks: Numbers | None = None  # before that, so that none is taken in again

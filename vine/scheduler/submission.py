@@ -167,7 +167,7 @@ def begin(state: State, record: TaskRecord) -> None:
         appointments.make(state, record)
     gates.hold(state, record)
     if not record.unmet:
-        dispatch.make_ready(state, record)
+        dispatch.make_ready(state, record, is_news=False)
 
 
 def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:

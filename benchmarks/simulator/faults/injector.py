@@ -28,7 +28,7 @@ class Injector:
             (rates.one_way_partitions, partial(self._part, both=False)),
             (rates.worker_crashes, self._crash_worker),
             (rates.worker_stops, self._stop_worker),
-            (rates.manager_crashes, cluster.crash_manager),
+            (rates.manager_crashes, self._crash_manager),
             (rates.manager_stops, self._stop_manager),
             (rates.client_crashes, partial(cluster.end_client, "is killed")),
             (rates.factory_crashes, partial(cluster.end_factory, "is killed")),
@@ -42,6 +42,8 @@ class Injector:
 
     def stop(self) -> None:
         self._over = True
+        if self._cluster.manager is not None:
+            self._cluster.manager.dies_after = None
 
     def _again(self, rate: float, fault: Callable[[], None]) -> None:
         self._cluster.clock.after(self._dice.expovariate(rate), lambda: self._strike(rate, fault))
@@ -90,6 +92,14 @@ class Injector:
         if (name := self._some_worker()) is not None:
             self._cluster.workers[name].process.stand_still(self._dice.choice(_STOPS_S) * (0.5 + self._dice.random()))
 
+    def _crash_manager(self) -> None:
+        """At once, or in the midst of one of its next turns."""
+        manager = self._cluster.manager
+        if manager is not None and self._dice.random() < 0.5:
+            manager.dies_after = self._dice.randint(1, 5)
+        else:
+            self._cluster.crash_manager()
+
     def _stop_manager(self) -> None:
         if self._cluster.manager is not None:
             self._cluster.manager.process.stand_still(self._dice.choice(_STOPS_S))
@@ -105,5 +115,4 @@ class Injector:
             self._cluster.workers[name].worker.store.rot()
 
     def _jump(self) -> None:
-        if self._cluster.manager is not None:
-            self._cluster.manager.wall_ahead_s += self._dice.uniform(-_JUMP_S, _JUMP_S)
+        self._cluster.wall_ahead_s += self._dice.uniform(-_JUMP_S, _JUMP_S)

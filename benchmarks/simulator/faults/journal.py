@@ -1,62 +1,89 @@
-"""Does what the journal says of a run agree with what the scheduler knows, whenever it is asked?"""
+"""What outlives the managers of a run: their journal, written by group commits, and the files of the staging folder."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 from vine.manager.batch import Batch
 from vine.manager.journal import begin_epoch
 from vine.manager.replay import read_run
 from vine.names import AttemptId, RunId, TaskId
-from vine.scheduler.records import FileDeclared, Record, TaskAccepted
-from vine.scheduler.replayed import ReplayedRun, ReplayedTask
-from vine.scheduler.state import State
-from vine.scheduler.tasks import TaskRecord, TaskState
+from vine.scheduler.records import Record
+from vine.scheduler.replayed import ReplayedRun
 
 _NOWHERE = Path("in-memory")
-_TOLD = {state: {state.value} for state in TaskState}
-_TOLD[TaskState.READY].add("waiting")  # What is ready as it is accepted is not told of: readers of the journal see it.
+_STATISTICS_S = 1.0
+_MADE = "SELECT count(*) FROM sqlite_master"
 
 
 class MemoryJournal:
-    """The true records, tables and replay, on a database in memory: it outlives the managers of a run."""
+    """The true records, tables and replay, on a database in memory."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_written: Callable[[Record], object] = lambda record: None) -> None:
+        """`on_written` is told of each record when it is safe."""
         self._connection = sqlite3.connect(":memory:", isolation_level=None)
-        self._waiting: list[tuple[float, Record]] = []
+        self._on_written = on_written
+        self._waiting: deque[tuple[float, tuple[Record, ...]]] = deque()  # steps
+        self._calls: deque[tuple[int, Callable[[], None]]] = deque()  # when so many steps are written
         self._task_of: dict[AttemptId, TaskId] = {}
-        self._named: set[object] = set()  # tasks and files of this epoch
+        self._recorded = 0
+        self._statistics_at = 0.0
         self.records = 0
+
+    @property
+    def is_new(self) -> bool:
+        (tables,) = self._connection.execute(_MADE).fetchone()
+        return int(tables) == 0
 
     def begin(self, at_s: float) -> int:
         """Another manager writes from now on; returns its epoch."""
         self._waiting.clear()
-        self._task_of.clear()
-        self._named.clear()
-        return begin_epoch(self._connection, _NOWHERE, RunId("simulated"), at_s)
+        self._calls.clear()
+        self._recorded = 0
+        epoch = begin_epoch(self._connection, _NOWHERE, RunId("simulated"), at_s)
+        open_attempts = "SELECT epoch, counter, task_id FROM attempts WHERE outcome IS NULL"
+        self._task_of = {AttemptId(e, n): task_id for e, n, task_id in self._connection.execute(open_attempts)}
+        return epoch
 
     def record(self, records: tuple[Record, ...], at_s: float) -> None:
-        self._waiting += [(at_s, record) for record in records]
+        """All records of a step."""
+        self._waiting.append((at_s, records))
+        self._recorded += 1
         self.records += len(records)
-        for record in records:
-            if isinstance(record, TaskAccepted):
-                self._named.add(("task", record.spec.task_id))
-            elif isinstance(record, FileDeclared):
-                self._named.add(("file", record.spec.file_id))
 
-    def commit(self, records: int | None = None) -> None:
-        """One transaction with all that waits, or with so many records of it."""
-        taken, self._waiting = self._waiting[:records], self._waiting[records:] if records is not None else []
+    def when_written(self, call: Callable[[], None]) -> None:
+        """Call this when all that was recorded until now is written."""
+        self._calls.append((self._recorded, call))
+
+    def commit(self, steps: int | None = None, at_s: float = 0.0) -> None:
+        """One transaction with all that waits, or with so many steps of it; then those are called who wait for it."""
         batch = Batch(self._task_of)
-        for at_s, record in taken:
-            batch.add(record, at_s)
-        self._connection.execute("BEGIN")
-        batch.write(self._connection)
-        self._connection.execute("COMMIT")
+        taken = [self._waiting.popleft() for _ in range(len(self._waiting) if steps is None else steps)]
+        for recorded_s, records in taken:
+            for record in records:
+                batch.add(record, recorded_s)
+        if at_s >= self._statistics_at:
+            self._statistics_at = at_s + _STATISTICS_S
+            batch.add_statistics({}, at_s)
+        self._write(batch, self._connection)
+        for _, records in taken:
+            for record in records:
+                self._on_written(record)
+        written = self._recorded - len(self._waiting)
+        while self._calls and self._calls[0][0] <= written:
+            self._calls.popleft()[1]()
+
+    def _write(self, batch: Batch, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN")
+        batch.write(connection)
+        connection.execute("COMMIT")
 
     @property
     def waiting(self) -> int:
+        """How many steps are not written."""
         return len(self._waiting)
 
     @property
@@ -65,45 +92,44 @@ class MemoryJournal:
         return len(self._task_of)
 
     def replay(self) -> ReplayedRun:
+        """What a manager finds that begins now."""
         return read_run(self._connection)
 
-    def compare(self, state: State) -> None:
-        """AssertionError where a manager that began now would know other things than the one that wrote this."""
-        self.commit()
-        replayed = self.replay()
-        for task_id, record in state.tasks.by_id.items():
-            assert task_id in replayed.tasks, f"task {task_id} was accepted, and the journal does not know it"
-            _compare_task(record, replayed.tasks[task_id])
-        owed = [t for t, task in replayed.tasks.items() if task.result is None and ("task", t) in self._named]
-        forgotten = [task_id for task_id in owed if task_id not in state.tasks.by_id]
-        assert not forgotten, f"the journal owes results of {forgotten}, and the manager does not know them"
-        for file_id, file in state.files.by_id.items():
-            found = replayed.files[file_id]
-            assert found.spec == file.spec
-            assert file.object_id in (None, found.object_id) or found.object_id is None, f"file {file_id}: {found}"
-            if file.object_id is not None and file.spec.data is None and state.files.objects[file.object_id].manifest:
-                assert found.object_id == file.object_id, f"file {file_id} is bound to {file.object_id}, not {found}"
-                assert replayed.manifests[file.object_id] == state.files.objects[file.object_id].manifest
-            if file.failure is not None:
-                assert found.failure is not None, f"file {file_id} has failed, and the journal does not know it"
-        assert set(state.workers) <= set(replayed.workers), "a worker is here, and the journal says that it has left"
-        installed = {number for number, library in state.libraries.items() if not library.removed}
-        assert installed <= set(replayed.libraries), "a library is not in the journal"
-        assert replayed.closed_hosts.keys() >= state.closed_hosts.keys()
+    def would_be(self) -> ReplayedRun:
+        """What it would find if all that waits were written."""
+        copy, batch = sqlite3.connect(":memory:", isolation_level=None), Batch(dict(self._task_of))
+        self._connection.backup(copy)
+        for at_s, records in self._waiting:
+            for record in records:
+                batch.add(record, at_s)
+        self._write(batch, copy)
+        run = read_run(copy)
+        copy.close()
+        return run
 
 
-def _compare_task(record: TaskRecord, replayed: ReplayedTask) -> None:
-    name = f"task {record.task_id}"
-    assert replayed.spec == record.spec, f"{name}: the journal has another task"
-    told = replayed.result
-    assert (told and told.outcome) == record.outcome, f"{name}: {record.outcome}, and the journal says {told}"
-    if told is not None:
-        assert told.message == record.message, f"{name}: the journal has another message"
-        if record.value is not None:
-            assert told.value == record.value, f"{name}: the journal has another value"
-    else:
-        assert replayed.state in _TOLD[record.state], f"{name} is {record.state}, and {replayed.state} in the journal"
-    attempt = record.attempt
-    running = () if attempt is None or attempt.result is not None else ((attempt.attempt_id, attempt.worker),)
-    written = {(open_attempt.attempt_id, open_attempt.worker_id) for open_attempt in replayed.attempts}
-    assert set(running) == written, f"{name} has {running}, and in the journal {written}"
+class Staging:
+    """Which files lie in the run's staging folder."""
+
+    def __init__(self) -> None:
+        self.paths: set[str] = set()
+
+    def put(self, path: str) -> None:
+        self.paths.add(path)
+
+    def copy(self, path: str, second: str) -> None:
+        """Also from and to paths of users, of whose files nothing is known."""
+        assert path in self.paths or not self._is_staged(path), f"{path} is copied, and is not there"
+        if self._is_staged(second):
+            self.paths.add(second)
+
+    def remove(self, path: str) -> None:
+        self.paths.discard(path)
+
+    def take(self, path: str) -> None:
+        """A client reads what lies there, and removes it."""
+        assert path in self.paths, f"a client was told to read {path}, where nothing is"
+        self.paths.discard(path)
+
+    def _is_staged(self, path: str) -> bool:
+        return path.startswith("/run/staging/")

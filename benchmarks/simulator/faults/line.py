@@ -24,11 +24,13 @@ _NO_KEY = KeyPair(b"", b"")
 class _SimulatedLink(Link):
     """A link whose socket is given, and whose dice are the simulation's."""
 
-    def __init__(self, dealer: Dealer, dice: random.Random, union: Any, hello: Callable[[], Message]) -> None:
+    def __init__(
+        self, dealer: Dealer, dice: random.Random, union: Any, hello: Callable[[], Message], lost_after_s: float | None
+    ) -> None:
         self._dealer = dealer
         self._dice = dice
         connection = Connection(dealer.role, RunId("simulated"), Path("/run"), "simulated", _NO_KEY, b"", b"")
-        super().__init__(cast(Context, None), connection, union, hello, dealer.process.now())
+        super().__init__(cast(Context, None), connection, union, hello, dealer.process.now(), lost_after_s)
 
     def _connect(self, context: Context, connection: Connection) -> tuple[Socket, HandshakeWatch]:
         return cast(Socket, self._dealer), cast(HandshakeWatch, self._dealer)
@@ -51,8 +53,9 @@ class Line:
         hello: Callable[[], Message],
         hear: Callable[[Message], None],
         lost: Callable[[VineError], None],
+        lost_after_s: float | None = None,
     ) -> None:
-        """`lost` is told once, and then nothing is heard any more."""
+        """`lost` is told once, and then nothing is heard any more. `lost_after_s` is as in `Link`."""
         self._process = process
         self._hear = hear
         self._lost = lost
@@ -60,11 +63,17 @@ class Line:
         self._turn_comes = False
         self._look_at = float("inf")
         self.dealer = Dealer(wires, name, role, process, self._soon)
-        self.link = _SimulatedLink(self.dealer, dice, union, hello)
+        self.link = _SimulatedLink(self.dealer, dice, union, hello, lost_after_s)
+        self._sessions = self.link.sessions_opened
+        self.on_reopened: Callable[[], None] = lambda: None  # The manager did not know us any more: another session.
         self._soon()
 
     def send(self, message: Message) -> None:
         self.link.send(message)
+        self._soon()
+
+    def send_kept(self, message: Message, again: bool) -> None:
+        self.link.send_kept(message, again)
         self._soon()
 
     def close(self) -> None:
@@ -90,6 +99,9 @@ class Line:
         now = self._process.now()
         for message in self.link.receive(now):
             self._hear(message)
+        if self.link.sessions_opened > self._sessions:
+            self._sessions = self.link.sessions_opened
+            self.on_reopened()
         self.link.flush(now)
         try:
             self.link.check(now)

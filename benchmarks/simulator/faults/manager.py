@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
-from benchmarks.simulator.faults.journal import MemoryJournal
+from benchmarks.simulator.faults.journal import MemoryJournal, Staging
 from benchmarks.simulator.faults.process import Process
 from benchmarks.simulator.faults.store import FaultyStore
 from benchmarks.simulator.faults.weather import Weather
@@ -16,9 +17,10 @@ from benchmarks.simulator.network import Port
 from benchmarks.simulator.node import Addresses
 from benchmarks.simulator.trace import Trace
 from vine import config
-from vine.names import PeerKey
+from vine.names import PeerKey, TransferId
 from vine.scheduler import actions
 from vine.scheduler.settings import Spread
+from vine.transfer.events import Fetched, NodeEvent
 from vine.wire.hub import Hub
 from vine.wire.keys import KeyPair, RunKeys
 from vine.wire.parts import Role
@@ -27,6 +29,7 @@ from vine.wire.sockets import Context, Socket
 _NO_KEY = KeyPair(b"", b"")
 _NO_KEYS = RunKeys({Role.SERVER: _NO_KEY})
 _PLENTY_BYTES = 1 << 50
+_SLOW_COMMIT_S = 3.0  # A commit that is late is late by up to so much.
 
 
 class _SimulatedHub(Hub):
@@ -52,25 +55,46 @@ class FaultyManager(SimulatedManager):
         trace: Trace,
         weather: Weather,
         journal: MemoryJournal,
+        staging: Staging,
+        wall_s: Callable[[], float],
+        lease_s: float,
         on_step: Callable[[FaultyManager, list[actions.Action]], None],
     ) -> None:
+        """It takes up the run of the journal when it is told to `begin`. `wall_s` is the wall clock."""
         self.process = process
         self._weather = weather
         self.journal = journal
+        self._staging = staging
+        self._wall_s = wall_s
         self._on_step = on_step
-        self.wall_ahead_s = 1e9  # of its wall clock, which others may set
-        epoch = journal.begin(self._wall_s())
-        super().__init__(machine, port, addresses, trace, Spread.FOREST, config.source_transfers_max, epoch=epoch)
+        self._past = None if journal.is_new else journal.replay()
+        super().__init__(
+            machine, port, addresses, trace, Spread.FOREST, config.source_transfers_max,
+            epoch=journal.begin(wall_s()), lease_s=lease_s, wall_clock_ahead_s=wall_s() - process.now(),
+        )  # fmt: skip
         self.router = Router(process, self._soon)
         self.hub = _SimulatedHub(self.router, process.now())
         self._peers: dict[PeerKey, Role] = {}
         self._turn_comes = False
+        self._commit_comes = False
+        self._destinations: dict[TransferId, str] = {}
+        self.dies_after: int | None = None  # so many more messages, and before it has said anything
+        self.on_death: Callable[[], None] = lambda: None
+        self._do |= {
+            actions.CopyFile: lambda action: staging.copy(action.path, action.second),
+            actions.WriteFile: lambda action: staging.put(action.path),
+            actions.RemoveFile: self._remove,
+        }
+
+    def begin(self) -> None:
+        """Take up the run, if there was one before."""
+        if self._past is not None:
+            now = self.process.now()
+            self._act(self.scheduler.restore(self._past, frozenset(self._staging.paths), now))
+            self._past = None
 
     def make_store(self, machine: Machine) -> FaultyStore:
         return FaultyStore(machine, self._weather, _PLENTY_BYTES)
-
-    def _wall_s(self) -> float:
-        return self.process.now() + self.wall_ahead_s
 
     # --- turns, as of `vine.manager.loop.Loop` ---
 
@@ -90,6 +114,8 @@ class FaultyManager(SimulatedManager):
             self._peers.setdefault(peer, role)
             for message in messages:
                 self.hear(peer, message)
+                if self._dies():
+                    return
         if now >= self.scheduler.next_deadline():
             self._look_at_peers(now)
             self._act(self.scheduler.tick(now))
@@ -100,6 +126,14 @@ class FaultyManager(SimulatedManager):
         if due < self._look_at:
             self._look_at = due
             self.process.at(due, lambda: self._look(due))
+
+    def _dies(self) -> bool:
+        if self.dies_after is None:
+            return False
+        self.dies_after -= 1
+        if self.dies_after <= 0 and self.process.alive:
+            self.on_death()
+        return not self.process.alive
 
     def _look(self, due: float) -> None:
         if due == self._look_at:  # Else an earlier one was arranged instead.
@@ -133,3 +167,39 @@ class FaultyManager(SimulatedManager):
 
     def _record(self, action: actions.Journal) -> None:
         self.journal.record(action.records, self._wall_s())
+        self._commit_soon()
+
+    def _commit_soon(self) -> None:
+        """As the journal's thread: what comes meanwhile goes into the same commit. Some disks are slow at times."""
+        if not self._commit_comes:
+            self._commit_comes = True
+            slow = self._weather.strikes(self._weather.rates.slow_commit_share)
+            self.process.after(
+                config.journal_commit_s + self._weather.dice.random() * _SLOW_COMMIT_S * slow, self._commit
+            )
+
+    def _commit(self) -> None:
+        self._commit_comes = False
+        self.journal.commit(at_s=self._wall_s())
+
+    def _ask_journal(self, action: actions.AskJournal) -> None:
+        self._when_written(lambda: self._act(self.scheduler.local(actions.JournalWritten(), self.process.now())))
+
+    def _when_written(self, call: Callable[[], None]) -> None:
+        self.journal.when_written(lambda: self.process.after(0, call))
+        self._commit_soon()
+
+    def _remove(self, action: actions.RemoveFile) -> None:
+        if action.when_written:
+            self._when_written(partial(self._staging.remove, action.path))
+        else:
+            self._staging.remove(action.path)
+
+    def _fetch(self, action: actions.Fetch) -> None:
+        self._destinations[action.order.transfer_id] = action.destination
+        super()._fetch(action)
+
+    def _of_node(self, event: NodeEvent) -> None:
+        if isinstance(event, Fetched):
+            self._staging.put(self._destinations[event.transfer_id])
+        super()._of_node(event)

@@ -14,13 +14,14 @@ from vine.scheduler.records import (
     AttemptEnded,
     AttemptStarted,
     Record,
+    ResultBound,
     TaskAccepted,
     TaskEnded,
     TaskReady,
     TaskWaits,
 )
 from vine.scheduler.state import State
-from vine.wire.parts import Outcome, TaskResult
+from vine.wire.parts import Outcome, TaskResult, TaskSpec
 
 FULL_EVERY = 100
 _ITS_OWN = frozenset({Outcome.EXCEPTION, Outcome.KILLED, Outcome.EXIT_CODE})  # failures that retries are for
@@ -28,26 +29,32 @@ _ATTEMPTS_MAX = 60  # Of one task, its runs for what was lost afterwards counted
 
 
 class Ledger:
-    """The lives of all tasks and attempts of one manager, as its records tell them."""
+    """The lives of all tasks and attempts of a run, as its managers' records tell them."""
 
-    def __init__(self, epoch: int) -> None:
+    def __init__(self, epoch: int = 0) -> None:
         self._epoch = epoch
         self._last: dict[TaskId, AttemptId] = {}  # each task's latest attempt
         self._task_of: dict[AttemptId, TaskId] = {}  # attempts that have not ended
         self._started: set[AttemptId] = set()
         self._collected: set[AttemptId] = set()  # attempts that have ended
-        self._accepted: dict[TaskId, int] = {}  # and how many retries each was given
+        self._accepted: dict[TaskId, TaskSpec] = {}
+        self._remote: set[TaskId] = set()  # that have left a large result on workers
         self._failures: Counter[TaskId] = Counter()
         self.ended: dict[TaskId, Outcome] = {}
         self.attempts: Counter[TaskId] = Counter()
         self._highest = 0
+        self._ever: set[AttemptId] = set()
+
+    def begin(self, epoch: int) -> None:
+        """Another manager follows: what it has read is what was noted here."""
+        self._epoch, self._highest = epoch, 0
 
     def note(self, record: Record) -> TaskId | None:
         """AssertionError if this cannot follow what was noted before; returns whose life it is."""
         match record:
             case TaskAccepted(spec):
                 assert spec.task_id not in self._accepted, f"task {spec.task_id} was accepted twice"
-                self._accepted[spec.task_id] = spec.retries
+                self._accepted[spec.task_id] = spec
                 return spec.task_id
             case TaskReady(task_id) | TaskWaits(task_id):
                 assert task_id in self._accepted, f"task {task_id} was never accepted"
@@ -63,6 +70,8 @@ class Ledger:
             case AttemptEnded(attempt):
                 self._started.discard(attempt)
                 return self._attempt_ended(record)
+            case ResultBound(task_id, _, _, generations):
+                self._remote.update((task_id,) if generations else ())
             case TaskEnded(result):
                 self._task_ended(result)
                 return result.task_id
@@ -73,9 +82,15 @@ class Ledger:
         return last if last in self._task_of else None
 
     def _assigned(self, attempt: AttemptId, task_id: TaskId) -> None:
-        assert attempt.epoch == self._epoch and attempt.counter > self._highest, f"{attempt} is no new attempt"
+        """Or taken over: what an earlier manager had given out, and had not written down."""
+        is_new = attempt.epoch == self._epoch and attempt.counter > self._highest
+        assert is_new or (attempt.epoch < self._epoch and attempt not in self._ever), f"{attempt} is no new attempt"
         assert self._running(task_id) is None, f"task {task_id} has two attempts"
-        self._highest = attempt.counter
+        if task_id in self.ended:
+            left = self._accepted[task_id].outputs or task_id in self._remote
+            assert left, f"task {task_id} has ended, has left nothing that can be lost, and runs again"
+        self._ever.add(attempt)
+        self._highest = attempt.counter if is_new else self._highest
         self._last[task_id], self._task_of[attempt] = attempt, task_id
         self.attempts[task_id] += 1
         assert self.attempts[task_id] <= _ATTEMPTS_MAX, f"task {task_id} is tried without end"
@@ -89,7 +104,7 @@ class Ledger:
         else:
             self._collected.add(record.attempt)
             self._failures[task_id] += record.outcome in _ITS_OWN and task_id not in self.ended
-            allowed = self._accepted[task_id] + 1
+            allowed = self._accepted[task_id].retries + 1
             assert self._failures[task_id] <= allowed, f"task {task_id} was to fail {allowed} times at most"
         return task_id
 
@@ -106,8 +121,9 @@ class Ledger:
 class Oracle:
     """Looks at one manager after each of its steps."""
 
-    def __init__(self, epoch: int) -> None:
-        self.ledger = Ledger(epoch)
+    def __init__(self, ledger: Ledger) -> None:
+        """`ledger` is what was written before it."""
+        self.ledger = ledger
         self.steps = 0
 
     def look(self, state: State, done: list[actions.Action]) -> None:

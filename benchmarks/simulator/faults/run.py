@@ -75,7 +75,8 @@ class Run:
         self._pass(_REST_S)
         check(cluster.manager.scheduler.state)
         check_forgotten(cluster.manager.scheduler.state)
-        cluster.journal.compare(cluster.manager.scheduler.state)
+        cluster.compare_journal()
+        cluster.journal.commit()
         assert not cluster.journal.open_attempts, "the journal's writer remembers attempts that have ended"
 
     def _begin_work(self, client: FaultyClient) -> None:

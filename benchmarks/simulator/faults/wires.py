@@ -38,6 +38,7 @@ class Wire:
         self.route = route
         self.broken = False
         self.late = False  # What was on its way to the router comes though the connection is gone: it had been read.
+        self.last_words = False  # ... and so does what the manager had sent before it died.
         self.up, self.down = _Way(), _Way()
 
 
@@ -182,7 +183,7 @@ class Wires:
         self._router = None
         for wire in list(self.live):
             self.reset(wire)
-            wire.late = False
+            wire.late, wire.last_words = False, self._weather.dice.random() < 0.5
 
     def process_gone(self, dealer: Dealer) -> None:
         dealer.closed = True
@@ -225,6 +226,6 @@ class Wires:
             if router is not None and (not wire.broken or wire.late):
                 router.inbox.append((wire, frames))
                 router.process.do(router.on_input)
-        elif not wire.broken:
+        elif not wire.broken or (wire.last_words and not wire.dealer.closed):
             wire.dealer.inbox.append(frames)
             wire.dealer.process.do(wire.dealer.on_input)

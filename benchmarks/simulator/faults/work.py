@@ -216,8 +216,10 @@ class Work:
         ended = [task_id for task_id in self.usable if task_id in self._client.results]
         if ended:
             task_id = self._dice.choice(ended)
-            self._say(wire.BringResult(task_id))
-            self.brought.add(task_id)
+            if task_id not in self.brought or task_id in self._client.answered:
+                self._client.answered.discard(task_id)
+                self._say(wire.BringResult(task_id))
+                self.brought.add(task_id)
 
     def _install(self) -> None:
         if len(self.libraries) < 2:

@@ -29,17 +29,31 @@ def test_a_worker_that_is_killed_comes_back_and_what_ran_there_runs_elsewhere() 
     assert client is not None and client.results[task].attempts == 2
 
 
-def test_a_manager_that_is_killed_is_followed_by_one_of_the_next_epoch_whom_all_find() -> None:
+def test_a_manager_that_is_killed_is_followed_by_one_who_goes_on() -> None:
     world = ClusterWorld()
-    world.submit(run_s=30.0)
+    task, queued = world.submit(run_s=30.0), [world.submit() for _ in range(3)]
     world.wait(1.0)
+    begun = sum(each.worker.watch.begun for each in world.cluster.workers.values())
     world.cluster.crash_manager()
-    world.wait(20.0)
+    world.wait(60.0)
+    manager, client = world.cluster.manager, world.cluster.client
+    assert manager is not None and manager.settings.epoch == 2 and world.known == {"w0", "w1"}
+    assert client is not None and client.epoch == 2 and not client.open and world.cluster.lost_tasks == 0
+    assert client.results[task].attempts == 1 and set(queued) < client.results.keys()
+    assert begun < sum(each.worker.watch.begun for each in world.cluster.workers.values()) + 1 == 5, "none ran twice"
+
+
+def test_a_manager_may_die_in_the_midst_of_a_turn_and_what_it_was_told_is_told_the_next_one() -> None:
+    world = ClusterWorld()
     manager = world.cluster.manager
-    assert manager is not None and manager.scheduler.state.settings.epoch == 2 and world.known == {"w0", "w1"}
-    # What the old one had ordered has been stopped: nobody would ask for it.
-    assert not any(each.worker.core.attempts for each in world.cluster.workers.values())
-    assert world.cluster.lost_tasks == 1, "its client was told, by a welcome, that nobody knows of its task any more"
+    assert manager is not None
+    manager.dies_after = 1
+    task = world.submit()
+    world.wait(0.1)
+    assert world.cluster.manager is None
+    world.wait(20.0)
+    client = world.cluster.client
+    assert client is not None and client.results[task].outcome is Outcome.SUCCESS
 
 
 def test_a_client_that_leaves_takes_all_of_its_work_along() -> None:

@@ -13,7 +13,7 @@ def test_what_it_has_written_down_is_what_it_knows() -> None:
     world.wait(1.0)
     manager = world.cluster.manager
     assert manager is not None and world.cluster.journal.records > 5
-    world.cluster.journal.compare(manager.scheduler.state)
+    world.cluster.compare_journal()
 
 
 def test_a_worker_that_stands_still_for_too_long_is_given_up_and_comes_back() -> None:
