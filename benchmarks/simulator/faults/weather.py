@@ -41,7 +41,7 @@ _MOST = Rates(
     resets=0.5, partitions=0.05, one_way_partitions=0.05, worker_crashes=0.15, worker_stops=0.1, manager_crashes=0.2,
     manager_stops=0.03, client_crashes=0.15, factory_crashes=0.05, evictions=1.0, rots=0.2, clock_jumps=0.2,
     late_share=0.1, doubled_share=0.1, flipped_share=0.05, disk_full_share=0.1, body_failure_share=0.4,
-    host_death_share=0.1, download_failure_share=0.3, slow_commit_share=0.3, library_failure_share=0.3,
+    host_death_share=0.1, download_failure_share=0.3, slow_commit_share=1.0, library_failure_share=0.3,
 )  # fmt: skip
 _ABSENT = 0.6  # The share of kinds of faults that a seed does not have: many bugs need that others do not get ahead.
 _CALM = 0.05  # ... and of seeds that have none at all.
