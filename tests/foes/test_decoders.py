@@ -40,6 +40,7 @@ FUZZED = {
     "vine.environments.note": ["test_files.py::test_what_an_archive_says_of_itself_is_of_the_right_kind_or_nothing"],
     "vine.factory_options": ["test_files.py::test_a_file_of_options_is_one_or_refused"],
     "vine_factory.settings": ["test_files.py::test_a_file_of_options_is_one_or_refused"],
+    "vine_factory.launchers.left_behind": ["test_files.py::test_a_note_of_a_process_names_one_that_began_then_or_none"],
     "vine_worker.functions.channel": ["test_answers.py::test_what_is_believed_can_be_told_to_the_manager"],
     "vine_worker.functions.zygotes": ["test_answers.py::test_a_library_s_process_says_what_it_may_or_nothing"],
     "vine_worker.web": ["test_http.py::test_any_answer_is_a_body_or_trouble"],

@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import lzma
+import os
 import shutil
 import sqlite3
 import tarfile
@@ -21,6 +22,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.content.test_compression import noted, zst
+from tests.factory.made import plan_in
 from tests.foes.hostile import bytes_like, deep, packed, values
 from tests.manager.journals import MANIFEST
 from tests.manager.test_takeover import a_run
@@ -33,10 +35,11 @@ from vine.errors import VineError
 from vine.manager.journal import file_name
 from vine.manager.takeover import read_past
 from vine.manager.tally import tally_path
-from vine.names import ObjectId
+from vine.names import ObjectId, WorkerId
 from vine.views.status import main as vine_status
 from vine.wire.keys import FILE_NAMES, load_connection, load_run_keys
 from vine.wire.parts import Role
+from vine_factory.launchers.left_behind import Note, Notes
 from vine_factory.settings import Settings
 
 
@@ -235,6 +238,24 @@ def test_the_count_of_commits_beside_the_journal_may_be_anything(world: Path, no
     with _copy_of(world) as run:
         tally_path(run / file_name).write_bytes(noted)
         _taken_up_and_looked_at(run)
+
+
+# --- the factory -----------------------------------------------------------------------------------
+
+
+@settings(deadline=None, max_examples=60)
+@given(bytes_like(instances(Note).map(msgspec.json.encode)))
+def test_a_note_of_a_process_names_one_that_began_then_or_none(noted: bytes) -> None:
+    with a_folder() as folder:
+        notes = Notes(plan := plan_in(folder))
+        # given a process that lives, and what somebody has made of its note
+        plan.scratch.mkdir(exist_ok=True)
+        notes.write(WorkerId("local-1-1"), os.getpid(), ())
+        (path,) = plan.scratch.glob("*.process")
+        path.write_bytes(noted)
+        # then no process is taken for it, and the note goes
+        assert notes.left_behind() == {}
+        assert not path.exists()
 
 
 # --- the store -------------------------------------------------------------------------------------

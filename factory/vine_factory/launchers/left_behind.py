@@ -5,20 +5,22 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 import psutil
 
 from vine.host import boot_id
 from vine.names import WorkerId
+from vine.wire.codec import UNDECODABLE
 from vine_factory.launchers import commands
 from vine_factory.script import WorkerPlan
 
 _BEGAN_WITHIN_S = 2.0  # psutil adds a boot time in whole seconds, which a clock that is set right shifts.
 
 
-class _Note(msgspec.Struct, frozen=True):
-    pid: int
+class Note(msgspec.Struct, frozen=True):
+    pid: Annotated[int, msgspec.Meta(gt=1, lt=1 << 31)]
     began_s: float
     boot_id: str
     devices: tuple[str, ...]  # the GPUs that only this worker may use
@@ -65,7 +67,7 @@ class Notes:
             began_s = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
             return  # It has ended already.
-        note = _Note(pid, began_s, boot_id(), devices)
+        note = Note(pid, began_s, boot_id(), devices)
         commands.write(self._path(worker_id), msgspec.json.encode(note).decode())
 
     def remove(self, worker_id: WorkerId) -> None:
@@ -79,10 +81,10 @@ class Notes:
                 continue
             worker_id = WorkerId(named[1])
             try:
-                note = msgspec.json.decode(path.read_bytes(), type=_Note)
+                note = msgspec.json.decode(path.read_bytes(), type=Note)
                 process = psutil.Process(note.pid)
                 lives = note.boot_id == boot_id() and abs(process.create_time() - note.began_s) < _BEGAN_WITHIN_S
-            except (psutil.NoSuchProcess, msgspec.MsgspecError, OSError):
+            except (psutil.NoSuchProcess, *UNDECODABLE, OSError):
                 lives = False
             if lives:
                 found[worker_id] = (LeftBehind(process), note.devices)
