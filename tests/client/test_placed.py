@@ -5,6 +5,7 @@ from __future__ import annotations
 from concurrent.futures import Future
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ from vine.client.calls import Calls
 from vine.client.shared import Shared
 from vine.errors import NotSerialisable
 from vine.names import TaskId
+from vine_function_host import buffers
 from vine_function_host.frames import INLINE, SHARED
-from vine_function_host.payload import PLACED
+from vine_function_host.payload import LEFT, PLACED
 from vine_function_host.serialiser import Serialiser
 
 VALUES: tuple[Any, ...] = (b"fixed", ["changes"], ("fixed", 2))
@@ -43,10 +45,12 @@ def on_the_host(calls: Calls, args: tuple[Any, ...], kwargs: dict[str, Any], res
     """What a host makes of these arguments, which refer to so many results."""
     payload, links = calls.dump(args, kwargs, "f")
     shared = [] if links is None else links.shared or []
+    memory = None if links is None else links.memory
+    file = b"".join(buffers.parts_of_file(LEFT + payload, memory)) if memory else LEFT + payload
     values = [(INLINE, serialise.dump(number)) for number in range(results)]
-    blobs = [(INLINE, payload), *values, *((SHARED, each.path.encode()) for each in shared)]
+    blobs = [(INLINE, file), *values, *((SHARED, each.path.encode()) for each in shared)]
     mark, args_there, kwargs_there = Serialiser(None).arguments(blobs)
-    assert mark == b""
+    assert mark == LEFT
     return tuple(args_there), kwargs_there
 
 
@@ -105,6 +109,11 @@ def test_beside_results_and_what_only_dill_carries_they_keep_their_places(
     monkeypatch.setattr(calls, "task_of", lambda future: TaskId(7))
     args, _ = on_the_host(calls, (future, given_values[1], lambda: 5, given_values[0]), {}, results=1)
     assert (args[0], args[1], args[2](), args[3]) == (0, VALUES[1], 5, VALUES[0])
+
+
+def test_beside_large_memory_they_keep_their_places(calls: Calls, given_values: list[Shared]) -> None:
+    (values, first), _ = on_the_host(calls, (np.arange(100_000), given_values[0]), {})
+    assert (values.sum(), first) == (np.arange(100_000).sum(), VALUES[0])
 
 
 def test_those_behind_more_arguments_than_a_byte_counts_are_pickled_like_the_others(

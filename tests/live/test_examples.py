@@ -20,6 +20,13 @@ EXAMPLES = {
     ),
     "parsl_monte_carlo": (("--darts", "1000", "--apps", "4"), ["pi is about 3.1340"]),
     "parsl_environment": ((), ["MDCCLXXXIX, MCMLXIX, MMXXIII: by apps in the tarball"]),
+    "own_types": (
+        ("--size", "100"),
+        [
+            "100 rows add up to 49995000; arrays that were copied: 0",
+            "a Field came back: it adds up to 99990000",
+        ],
+    ),
     "graph_of_temps": (("--numbers", "1000", "--parts", "4"), ["sum of squares: 333833500"]),
 }
 

@@ -78,7 +78,8 @@ class Links:
         """What is pickled in a shared value's place."""
         if self.shared is None:
             self.shared = []
-        placed = len(self._placed)  # A host that sees no others fills those in as they come.
+        # One that is placed as well has a second place: so a host sees by their number that there are more than those.
+        placed = len(self._placed)
         if shared not in self.shared[placed:]:
             self.shared.append(shared)
         return shared_at, (self.shared.index(shared, placed), shared.immutable)

@@ -365,7 +365,7 @@ class Placement:
         Of `places` only, if these are given.
         """
         emptiest = self.loads.emptiest(shape, record.avoid, places)
-        if emptiest is None or len(self.loads.workers) == 1:
+        if emptiest is None or len(self.loads.workers) == 1:  # Then there is nobody to compare it with.
             return emptiest
         held: dict[WorkerId, float] = {}
         for worker_id, size in room.holders(record):

@@ -120,7 +120,7 @@ class Arrivals:
         if self._unpacks.renew(message.object_id):
             return
         if message.object_id in self._inventory.held:
-            self._board.unpinned[message.archive,] += 1
+            self._board.unpinned[(message.archive,)] += 1
             self._board.send(ObjectsHeld((message.object_id,)))
         else:
             self._unpacks.begin(message)

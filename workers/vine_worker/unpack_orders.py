@@ -146,7 +146,7 @@ class UnpackOrders:
     def _forget(self, order: Order) -> None:
         del self._orders[order.object_id]
         self._unwanted.discard(order.object_id)
-        self._board.unpinned[order.archive,] += 1
+        self._board.unpinned[(order.archive,)] += 1
         removable = self._inventory.release(order, (order.archive,))
         self._arriving.difference_update(removable)
         self._board.remove(removable)
