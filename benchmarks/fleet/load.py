@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from dataclasses import dataclass
 
 DAY_S = 86_400.0
@@ -22,6 +23,19 @@ class Day:
     def work_hours(self) -> float:
         """Of a worker with all of its slots busy."""
         return sum(run_s for _, run_s in self.tasks) / self.slots / 3600
+
+    @property
+    def tail_s(self) -> float:
+        """How much of a worker is idle from when its slots got their last tasks until the last of these ends.
+
+        On average, for who cannot tell how long tasks run: the longest of as many as there are slots, less their mean.
+        """
+        groups = zip(*[(run_s for _, run_s in self.tasks)] * self.slots, strict=False)
+        return statistics.fmean(max(group) - statistics.fmean(group) for group in groups)
+
+    def least_hours(self, launches: int) -> float:
+        """What so many workers cost at least: the work, and of each the start and the tail, with never an idle slot."""
+        return self.work_hours + launches * (self.startup_s + self.tail_s) / 3600
 
 
 def a_day(seed: int, most_workers: int, slots: int = 4, startup_s: float = 60.0) -> Day:

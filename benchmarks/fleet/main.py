@@ -29,7 +29,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def figures_of(seed: int, options: argparse.Namespace) -> list[Figure]:
     day = a_day(seed, options.workers, options.slots)
     capacity = Resources(cores=day.slots, memory_mb=1000, disk_mb=1000)
-    limits = FleetLimits(0, day.most_workers, capacity, options.idle_timeout)
+    each = options.tasks_per_worker
+    limits = FleetLimits(0, day.most_workers, capacity, options.idle_timeout, tasks_per_worker=each)
     followed = FollowedFleet(day, FleetPolicy(limits, "w-1"), options.news).run()
     knowing = FollowedFleet(day, KnowingPolicy(day), options.news).run()
     ideal = Oracle(day).run()
@@ -39,6 +40,8 @@ def figures_of(seed: int, options: argparse.Namespace) -> list[Figure]:
         Figure("launches_of_oracle", followed.launches / knowing.launches, "", params),
         Figure("wait_of_oracle", followed.mean_wait_s / knowing.mean_wait_s, "", params),
         Figure("worker_hours_of_ideal", followed.worker_hours / ideal.worker_hours, "", params),
+        Figure("wait_of_ideal", followed.mean_wait_s / ideal.mean_wait_s, "", params),
+        Figure("least_of_ideal", day.least_hours(followed.launches) / ideal.worker_hours, "", params),
         Figure("worker_hours", followed.worker_hours, "h", params),
         Figure("work_of_worker_hours", day.work_hours / followed.worker_hours, "", params),
         Figure("most_workers", followed.most_workers, "", params),
@@ -52,6 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--slots", type=count_of_some, default=4, metavar="N", help="of each worker (default 4)")
     parser.add_argument("--days", type=count, default=3, metavar="N", help="each with a seed of its own (default 3)")
     parser.add_argument("--idle-timeout", type=float, default=config.idle_timeout_s, metavar="S")
+    parser.add_argument("--tasks-per-worker", type=float, metavar="X", help="one is launched for so many")
     parser.add_argument("--news", type=float, default=5.0, metavar="S", help="between the manager's news (default 5)")
     parser.add_argument("--json", action="store_true", help="one line of JSON a figure")
     return parser

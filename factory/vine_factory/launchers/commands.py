@@ -17,9 +17,9 @@ from vine_factory.script import Batch, WorkerPlan, helper_script, job_name
 _LAST_WORDS_BYTES = 4096  # Of a log's end: enough to hold the line that says what went wrong.
 
 # With such variables users change what the commands of Slurm do by default. Ours are told what they need; what stays
-# says where jobs run and who pays.
+# says where jobs run and who pays, to all of them: SBATCH_CLUSTERS would have us submit where we do not look.
 _CHANGES_COMMANDS = re.compile(
-    r"SQUEUE_.*|SCANCEL_.*|SBATCH_(?!(ACCOUNT|CLUSTERS|CONSTRAINT|EXPORT|PARTITION|QOS|RESERVATION)$).*"
+    r"SQUEUE_.*|SCANCEL_.*|SBATCH_(?!(ACCOUNT|CONSTRAINT|EXPORT|PARTITION|QOS|RESERVATION)$).*"
 )
 
 T = TypeVar("T")

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from vine.names import WorkerId
 from vine_factory.fleet import JobState
 from vine_factory.launchers import commands
+from vine_factory.launchers.interface import LaunchFailed
 from vine_factory.launchers.queued import QueuedLauncher
 from vine_factory.script import Batch, job_name
 
@@ -31,8 +32,14 @@ class SlurmLauncher(QueuedLauncher):
         index = "${SLURM_ARRAY_TASK_ID:-0}"
         script = commands.write_script(self._plan, batch, self._directives(), index)
         # A line of the script counts less than a variable of the user's shell, such as SBATCH_PARTITION.
-        asked = [word for option in self._plan.options.batch_option for word in shlex.split(option)]
-        return ["sbatch", "--parsable", *asked, *self._identity(batch), str(script)]
+        return ["sbatch", "--parsable", *self._asked(), *self._identity(batch), str(script)]
+
+    def _asked(self) -> list[str]:
+        options = self._plan.options.batch_option
+        try:
+            return [word for option in options for word in shlex.split(option)]
+        except ValueError as why:
+            raise LaunchFailed(f"--batch-option {shlex.join(options)} is none of sbatch: {why}") from None
 
     def _identity(self, batch: Batch) -> list[str]:
         """By what a job is known again: on the command line, where no line of the user's and no SBATCH_ variable
@@ -69,6 +76,8 @@ class SlurmLauncher(QueuedLauncher):
         command = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%F|%K|%t|%r|%j"]
         found = {}
         for line in commands.run(command).splitlines():
+            if line.count("|") < 4:
+                continue  # CLUSTER: NAME, where SLURM_CLUSTERS names some.
             job, index, state, reason, name = line.strip().split("|", 4)
             worker_id = self._jobs.note(self.element(job, int(index)), name, int(index)) if index.isdigit() else None
             if worker_id is not None:

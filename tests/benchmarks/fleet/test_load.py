@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import statistics
 
+import pytest
+
 from benchmarks.fleet.load import DAY_S, a_day
+from tests.benchmarks.fleet.made import day
 
 
 def test_a_seed_is_a_day() -> None:
@@ -22,3 +25,11 @@ def test_tasks_come_in_order_within_the_day_and_run_for_five_minutes_on_average(
 def test_a_fleet_of_all_workers_could_do_it_with_much_time_left() -> None:
     day = a_day(0, 100)
     assert 0.05 < day.work_hours / (100 * 24) < 0.5
+
+
+def test_a_worker_waits_for_the_longest_of_its_last_tasks_and_one_slot_for_none() -> None:
+    tasks = [(0.0, 100.0), (1.0, 300.0), (2.0, 50.0), (3.0, 50.0), (4.0, 9.0)]
+    assert day(*tasks, slots=2).tail_s == (100.0 + 0.0) / 2  # The one that is left over makes no worker.
+    assert day(*tasks, slots=1).tail_s == 0.0
+    work_s = 509.0 / 2
+    assert day(*tasks, slots=2).least_hours(launches=3) == pytest.approx((work_s + 3 * (60.0 + 50.0)) / 3600)

@@ -45,6 +45,11 @@ def test_nothing_that_a_user_adds_changes_by_what_a_job_is_known_again(tmp_path:
     assert "--job-name=vine" not in Path(script).read_text()
 
 
+def test_an_option_that_cannot_be_read_is_a_launch_that_failed(tmp_path: Path) -> None:
+    with pytest.raises(LaunchFailed, match="is none of sbatch: No closing quotation"):
+        directives(tmp_path, batch_option=["--comment='mine"])
+
+
 def test_what_was_not_asked_for_is_left_to_the_cluster(tmp_path: Path) -> None:
     said = " ".join(directives(tmp_path))
     assert "--gres" not in said and "--time" not in said
@@ -53,7 +58,8 @@ def test_what_was_not_asked_for_is_left_to_the_cluster(tmp_path: Path) -> None:
 def test_jobs_are_known_by_their_names_and_states(tmp_path: Path, asked: Commands) -> None:
     launcher = SlurmLauncher(plan_in(tmp_path, batch_type="slurm"))
     asked.answers["squeue"] = (
-        "12|0|R|None|vine.run.local-1.1\n12|1|PD|Resources|vine.run.local-1.1\n 13|N/A|R|None|interactive\n"
+        "CLUSTER: mine\n12|0|R|None|vine.run.local-1.1\n12|1|PD|Resources|vine.run.local-1.1\n"
+        " 13|N/A|R|None|interactive\n"
         "14|0|R|None|vine.other.local-1.1\n15|2|CG|None|vine.run.local-2.7\n16|0|SE|None|vine.run.local-2.20\n"
     )
     assert launcher.query() == {
