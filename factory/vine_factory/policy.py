@@ -160,7 +160,7 @@ class FleetPolicy:
             self._need.held(self._fleet.active, now)  # Whoever asked for them had a reason.
         if adopted:
             self._take_in(now)
-        self._come_to_nothing(held, _HELD, now)
+        self._come_to_nothing(held, now)
         return [*self._cancelled(held, _HELD, now), *self.tick(now)]
 
     def submitted(self, worker_ids: Sequence[WorkerId], now: float) -> list[Action]:
@@ -308,22 +308,25 @@ class FleetPolicy:
         ]
         for worker in silent:
             self._withdraw(worker, _SILENT, now)
-        self._come_to_nothing(silent, _SILENT, now)
+        self._come_to_nothing(silent, now)
+        self._tell(silent, _SILENT, now)
         return [*self._cancelled(lost, _LOST, now), *(Drain(worker.worker_id, _SILENT) for worker in silent)]
 
     def _cancelled(self, workers: Sequence[FleetWorker], reason: str, now: float) -> list[Action]:
         for worker in workers:
             worker.become(WorkerState.CANCELLED, now)
-        if workers:
-            self._pauses.tell(_said_of(workers, reason), now)
+        self._tell(workers, reason, now)
         return [Cancel(tuple(worker.worker_id for worker in workers), reason)] if workers else []
 
-    def _come_to_nothing(self, workers: Sequence[FleetWorker], reason: str, now: float) -> None:
+    def _come_to_nothing(self, workers: Sequence[FleetWorker], now: float) -> None:
         """These are as good as dead young."""
         for worker in workers:
             self._pauses.trouble(worker.launched_at, now)
+
+    def _tell(self, workers: Sequence[FleetWorker], reason: str, now: float) -> None:
         if workers:
-            self._pauses.tell(_said_of(workers, reason), now)
+            more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""
+            self._pauses.tell(f"worker {workers[0].worker_id}{more}: {reason}", now)
 
     def _forgive(self, now: float) -> None:
         """Forget trouble once a worker that was launched after it has grown old."""
@@ -331,8 +334,3 @@ class FleetPolicy:
             assert worker.connected_at is not None, "it is connected"
             if now - worker.connected_at >= config.worker_young_s:
                 self._pauses.forgive(worker.launched_at)
-
-
-def _said_of(workers: Sequence[FleetWorker], reason: str) -> str:
-    more = f" and {len(workers) - 1} more" if len(workers) > 1 else ""
-    return f"worker {workers[0].worker_id}{more}: {reason}"
