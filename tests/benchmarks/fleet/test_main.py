@@ -15,3 +15,4 @@ def test_a_fleet_that_follows_costs_little_more_than_one_that_knows(capsys: pyte
     assert found["worker_hours_of_oracle_median"] == found["worker_hours_of_oracle"] <= 1.1
     assert found["launches_of_oracle"] <= 1.0
     assert found["most_workers"] <= 12
+    assert 1.0 < found["least_of_ideal"] <= found["worker_hours_of_ideal"]
