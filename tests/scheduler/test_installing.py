@@ -130,6 +130,21 @@ def test_an_idle_worker_that_has_it_goes_before_an_emptier_one() -> None:
     assert world.worker_of(call(world, library)) == second.worker_id
 
 
+def test_others_go_where_nothing_must_make_room_for_them() -> None:
+    world = World()
+    first, second = world.join(cores=2), world.join(cores=2)
+    library = install(world)
+    call(world, library)
+    load(world, first, library)
+    world.settle()
+    task = world.submit()
+    assert world.worker_of(task) == second.worker_id
+    assert world.worker_of(call(world, library)) == first.worker_id, "its own calls do go there"
+    world.settle()
+    world.say(LibraryEnded(library, False), first.peer)
+    assert world.worker_of(world.submit()) == first.worker_id, "which is empty again"
+
+
 def test_one_that_has_ended_to_make_room_counts_as_loaded_no_more() -> None:
     world = World()
     worker = world.join(cores=2)

@@ -157,10 +157,14 @@ def loaded(state: State, worker: WorkerRecord, message: LibraryLoaded) -> None:
     if library is not None:
         library.loading.pop(worker.worker_id, None)
         library.loaded[worker.worker_id] = message.seconds
+        worker.keeps(message.library, True)
+        state.load_changed(worker)
 
 
 def ended(state: State, worker: WorkerRecord, message: LibraryEnded) -> None:
     """It is gone from a worker. Of those that fail one after the other the last one is the last that is tried."""
+    worker.keeps(message.library, False)
+    state.load_changed(worker)
     library = state.libraries.get(message.library)
     if library is None:
         return

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _NOTHING = Resources()
 _LIBRARY = TaskKind.LIBRARY
 _ROUNDING = 1e-6  # Fractional cores add up with rounding errors.
+_KEEPS_LOAD = 1e-7  # Of a worker with nothing but loaded libraries: it comes after one that is really empty.
 
 
 class Terms(NamedTuple):
@@ -59,6 +60,7 @@ class WorkerRecord:
     vacant: Resources | None = None  # what an attempt that has ended in this step had: it still counts as used
     attempts: dict[AttemptId, TaskRecord] = field(default_factory=dict)  # staged or running here
     libraries: dict[FileId, LibraryShare] = field(default_factory=dict)  # that have calls here
+    loaded: set[FileId] = field(default_factory=set)  # libraries that it keeps until others need the room
     libraries_left: list[FileId] = field(default_factory=list)  # by their last call here, since that was last asked
     holds: set[ObjectId] = field(default_factory=set)
     told: dict[ObjectId, Terms] = field(default_factory=dict)  # of what it holds or is about to
@@ -189,7 +191,13 @@ class WorkerRecord:
             load = share
         if (most := has.gpus) and (share := gpus / most) > load:
             load = share
-        self.load = load
+        self.load = load or (_KEEPS_LOAD if self.loaded else 0.0)
+
+    def keeps(self, library: FileId, is_loaded: bool) -> None:
+        """It has loaded the library, or it is gone from there."""
+        (self.loaded.add if is_loaded else self.loaded.discard)(library)
+        used = self.used
+        self._use(used.cores, used.memory_mb, used.disk_mb, used.gpus)
 
     def had_no_room(self) -> None:
         """An attempt beside others did not fit onto the disk, and is gone: no more than are left from now on."""
