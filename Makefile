@@ -5,9 +5,9 @@ VENV := .venv
 READY := $(VENV)/.ready
 ROOT := $(filter 0,$(shell id -u))
 SLURM := $(word 4,$(foreach part,slurmctld slurmd sbatch munged,$(shell command -v $(part))))
-WITHOUT := $(if $(ROOT),,--ignore tests/hosts) $(if $(and $(ROOT),$(SLURM)),,--ignore tests/slurm)
+WITHOUT := --ignore tests/chaos $(if $(ROOT),,--ignore tests/hosts) $(if $(and $(ROOT),$(SLURM)),,--ignore tests/slurm)
 
-.PHONY: test sweep nightly check docs clean
+.PHONY: test sweep nightly chaos check docs clean
 
 test: $(READY)
 	@test -n "$(ROOT)" || echo "Left out: tests/hosts and tests/slurm: network namespaces and Slurm's daemons need root."
@@ -20,6 +20,10 @@ sweep: $(READY)
 # Takes hours; `make test` runs the first 200 of the small ones.
 nightly: $(READY)
 	$(VENV)/bin/python -m benchmarks.simulator.faults --seeds 20000 --sizes all
+
+# Two to four minutes, as root: everything breaks once under 10,000 calls, and a table says how soon it goes on.
+chaos: $(READY)
+	$(VENV)/bin/python -m pytest -s tests/chaos
 
 check: $(READY)
 	$(VENV)/bin/ruff check .

@@ -11,7 +11,7 @@ from vine.manager.journal import Journal, file_name
 from vine.manager.replay import open_to_read
 from vine.names import AttemptId, TaskId
 from vine.scheduler.records import AttemptAssigned, AttemptEnded, AttemptStarted, Record, TaskAccepted
-from vine.views.spans import Slots, Span, label_of, spans
+from vine.views.spans import Span, Tracks, label_of, spans
 from vine.wire.parts import Outcome, Times
 
 Dated = tuple[float, Record]
@@ -75,7 +75,7 @@ def test_what_runs_at_once_has_slots_of_its_own_and_what_comes_after_it_takes_th
 
 @given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 10)), max_size=40))
 def test_no_two_things_overlap_on_a_track(things: list[tuple[float, float]]) -> None:
-    slots, until_s = Slots(), {}
+    slots, until_s = Tracks(), {}
     for begun_s, took_s in sorted(things):
         slot, shown_s = slots.take(begun_s, begun_s + took_s)
         assert shown_s >= until_s.get(slot, 0.0)

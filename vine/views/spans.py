@@ -48,7 +48,7 @@ class Span:
     memory_mb: float | None
 
 
-class Slots:
+class Tracks:
     """Gives whatever happens on a node the lowest track on which nothing else happens then; begins must ascend."""
 
     def __init__(self) -> None:
@@ -72,12 +72,12 @@ class Slots:
 
 def spans(connection: sqlite3.Connection, now_s: float) -> Iterator[Span]:
     """All attempts whose bodies have begun, in the order in which they did."""
-    slots: dict[str, Slots] = defaultdict(Slots)
+    tracks: dict[str, Tracks] = defaultdict(Tracks)
     for row in connection.execute(f"SELECT {_COLUMNS} FROM ({BODIES}) ORDER BY begun_s"):  # noqa: S608 - our own words
         epoch, counter, task_id, worker, begun_s, over_s, outcome, message, stage_in_s, wait_s, *rest = row
         collect_s, cpu_s, memory_mb = rest
         ended_s = now_s if over_s is None else over_s
-        slot, begun_s = slots[worker].take(begun_s, ended_s)
+        slot, begun_s = tracks[worker].take(begun_s, ended_s)
         yield Span(
             AttemptId(epoch, counter), task_id, label_of(connection, task_id), worker, slot, begun_s,
             max(begun_s, ended_s), outcome, message or "", stage_in_s or 0.0, wait_s or 0.0, collect_s or 0.0,

@@ -194,7 +194,7 @@ def longest(run: Run) -> Table | None:
 
 
 def workers(run: Run) -> Table | None:
-    """Who took part, from when to when, and how busy each was: body time over the time of its cores."""
+    """Who took part, from when until why, and how much ran there."""
     query = (
         "SELECT worker_id, hostname, cores, joined_s, left_s, reason, log_path, ran, attempts FROM workers LEFT JOIN"
         " (SELECT worker_id, sum(run_s) AS ran, count(*) AS attempts FROM attempts GROUP BY worker_id)"

@@ -12,7 +12,7 @@ from typing import Any, TextIO
 from vine.errors import UsageError
 from vine.names import MANAGER
 from vine.views.reading import Run
-from vine.views.spans import Slots, Span, spans
+from vine.views.spans import Span, Tracks, spans
 from vine.views.transfers import Movement, movements
 
 Event = dict[str, Any]
@@ -68,9 +68,9 @@ def events(run: Run) -> Iterator[Event]:
     for span in spans(run.connection, now_s):
         yield from nodes.track(span.worker, _SLOTS_FROM + span.slot, f"slot {span.slot + 1}")
         yield _attempt(nodes.number(span.worker), began_s, span)
-    slots: dict[str, Slots] = defaultdict(Slots)
+    tracks: dict[str, Tracks] = defaultdict(Tracks)
     for movement in movements(run.connection):
-        slot, begun_s = slots[movement.destination].take(movement.begun_s, movement.ended_s)
+        slot, begun_s = tracks[movement.destination].take(movement.begun_s, movement.ended_s)
         place = nodes.number(movement.destination), _TRANSFERS_FROM + slot
         yield from nodes.track(movement.destination, place[1], f"receives {slot + 1}")
         yield _transfer(place, (begun_s - began_s, movement.ended_s - began_s), movement)
@@ -83,18 +83,17 @@ class _Nodes:
 
     def __init__(self) -> None:
         self._numbers: dict[str, int] = {MANAGER: 0}
-        self._told: set[tuple[str, int]] = set()
+        self._told: set[tuple[str, str, int]] = set()
 
     def number(self, node: str) -> int:
         return self._numbers.setdefault(node, len(self._numbers))
 
     def track(self, node: str, track: int, name: str) -> Iterator[Event]:
         """What names the track, and its node, if nothing was said of them yet."""
-        number = self.number(node)
-        for key, what, words in ((-2, "process_name", node), (track, "thread_name", name)):
-            if (node, key) not in self._told:
-                self._told.add((node, key))
-                yield {"ph": "M", "name": what, "pid": number, "tid": max(0, key), "args": {"name": words}}
+        for what, on_track, words in (("process_name", 0, node), ("thread_name", track, name)):
+            if (what, node, on_track) not in self._told:
+                self._told.add((what, node, on_track))
+                yield {"ph": "M", "name": what, "pid": self.number(node), "tid": on_track, "args": {"name": words}}
 
 
 def _connected(nodes: _Nodes, began_s: float, now_s: float, row: tuple[Any, ...]) -> Iterator[Event]:
