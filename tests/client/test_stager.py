@@ -30,6 +30,7 @@ def test_a_made_file_is_bound_when_it_is_made_and_a_failure_is_told(
     declarer.made("environment", "env", pack, "workflow")
     (bound,) = session.wait_for(1)
     assert Path(bound.path).read_bytes() == b"packed"
+    assert bound.signature is None, "another run that takes the same archive changes its times"
     declarer.made("environment", "env", fail, "workflow")
     word = session.wait_for(2)[1]
     assert isinstance(word, FileUnreadable)

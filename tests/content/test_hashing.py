@@ -97,6 +97,27 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
         manifest_of_file(path)
 
 
+def test_a_file_that_nobody_writes_to_may_be_given_names_and_times_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a packed environment that another run of its user takes, too
+    path = tmp_path / "archive"
+    path.write_bytes(bytes(600_000))
+    whole, _ = manifest_of_file(path)
+    read = os.readv
+
+    def shared(descriptor: int, windows: list[memoryview]) -> int:
+        os.utime(path)
+        (tmp_path / "its name there").unlink(missing_ok=True)
+        os.link(path, tmp_path / "its name there")
+        return read(descriptor, windows)
+
+    monkeypatch.setattr(hashing.os, "readv", shared)
+    assert manifest_of_file(path, settled=True)[0] == whole
+    with pytest.raises(FileChanged):
+        manifest_of_file(path)
+
+
 def test_a_tree_is_its_members_in_path_order_with_modes_but_no_umask(tmp_path: Path) -> None:
     manifest = manifest_of_tree(make_tree(tmp_path))
     check_manifest(manifest)

@@ -27,13 +27,12 @@ _THEIR_OPTIONS = {
     "condor_requirements": "requirements",
     "python_env": "worker_environment",
 }
-_OPTIONS = tuple(
-    name for name in FactoryOptions.__struct_fields__ if name not in ("batch_type", "name")
-)  # Which these two are, the executor says.
+# But for two that are arguments of the executor, or its own affair.
+_OPTIONS = tuple(name for name in FactoryOptions.__struct_fields__ if name not in ("batch_type", "name"))
 
 
 class _Prepared:
-    """A call that is to be a future, as its executor submits it."""
+    """A call that is to be a future, which has its outcome, as the executor submits it."""
 
     def __init__(self, manager: Manager, *call: Any, **named: Any) -> None:
         """`manager` is that of the executor which is to submit it."""
@@ -48,7 +47,7 @@ class FuturePythonTask(_Prepared, PythonTask):
     """A call that is prepared before it is submitted: what `FuturesExecutor.future_task` returns.
 
     It is given resources, inputs, variables and so on as any task is, and runs as the calls of an executor do: in a
-    warm interpreter, on one core unless told otherwise.
+    warm interpreter, on one core unless told otherwise. Its outcome is the future's: it has no `output` of its own.
     """
 
     _kind = TaskKind.CALL

@@ -48,11 +48,11 @@ class Stager:
         self._put(spec, len(data), lambda: self._bind_bytes(spec, data, used_once))
 
     def stage_made(self, spec: FileSpec, make: Callable[[], None]) -> None:
-        """Make the file of an already declared path, then hash it."""
+        """Make the file of an already declared path, which is nobody's to write to, then hash it."""
 
         def make_and_bind() -> None:
             make()
-            self._bind_path(spec)
+            self._bind_written(spec)
 
         self._put(spec, 0, make_and_bind)
 
@@ -113,11 +113,12 @@ class Stager:
         if used_once:
             self._session.say(ForgetFiles((spec.file_id,)))
 
-    def _bind_written(self, spec: FileSpec, used_once: bool) -> None:
+    def _bind_written(self, spec: FileSpec, used_once: bool = False) -> None:
         from vine.content.hashing import manifest_of_file
 
         assert spec.path is not None
-        self._bind(spec, manifest_of_file(Path(spec.path))[0], None)
+        # Known by its content, as an archive of an environment has names and times in other runs, too.
+        self._bind(spec, manifest_of_file(Path(spec.path), settled=True)[0], None)
         if used_once:
             self._session.say(ForgetFiles((spec.file_id,)))
 

@@ -56,16 +56,19 @@ def manifest_of_bytes(data: Buffer) -> Manifest:
     return Manifest(FORMAT_VERSION, len(view), chunk_bytes, b"".join(hashes))
 
 
-def manifest_of_file(path: Path) -> tuple[Manifest, Signature]:
+def manifest_of_file(path: Path, settled: bool = False) -> tuple[Manifest, Signature]:
     """The manifest of a file and the version that it belongs to.
 
-    Raises FileMissing if it is no readable file, FileChanged if it changed while it was read.
+    Nobody writes to a `settled` one, though it may be given other names and times meanwhile. Raises FileMissing if it
+    is no readable file, FileChanged if it changed while it was read.
     """
     descriptor = _open_file(path)
     try:
         signature = signature_of_stat(os.fstat(descriptor))
         hasher = _ChunkHasher(signature.size)
         hasher.add_file(path, descriptor, signature)
+        if not settled:
+            _check_unchanged(path, descriptor, signature)
         return _bounded(path, hasher.manifest(None)), signature
     finally:
         os.close(descriptor)
@@ -88,6 +91,7 @@ def manifest_of_tree(path: Path) -> Manifest:
                 if signature.size != entry.size:
                     raise _changed(member)
                 hasher.add_file(member, descriptor, signature)
+                _check_unchanged(member, descriptor, signature)
             finally:
                 os.close(descriptor)
     return _bounded(path, hasher.manifest(tree))
@@ -114,8 +118,6 @@ class _ChunkHasher:
             left -= got
             if self._filled == len(self._buffer):
                 self._close_chunk()
-        if signature_of_stat(os.fstat(descriptor)) != signature:
-            raise _changed(path)
 
     def _close_chunk(self) -> None:
         self._hashes += blake3(self._buffer[: self._filled]).digest()
@@ -196,6 +198,11 @@ def _missing(path: Path, error: OSError) -> FileMissing:
     if error.errno == errno.ENOENT:
         return FileMissing(f"{path} does not exist: make it before you declare it")
     return FileMissing(f"{path} cannot be read ({error.strerror}): check its permissions")
+
+
+def _check_unchanged(path: Path, descriptor: int, signature: Signature) -> None:
+    if signature_of_stat(os.fstat(descriptor)) != signature:
+        raise _changed(path)
 
 
 def _changed(path: Path) -> FileChanged:

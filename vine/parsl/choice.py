@@ -32,7 +32,9 @@ class Choice:
         category = name_of(func) if self._config.autocategory else None
         if not specification and category is None:
             return self._apps
-        key = category, _frozen(specification), _there(specification)
+        key: object = category  # Most calls ask for nothing.
+        if specification:
+            key = category, _frozen(specification), _there(specification)
         try:
             chosen = self._chosen.get(key)
         except TypeError:  # Something in it cannot be hashed, and be it of a key that means nothing here.
