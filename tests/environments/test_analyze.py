@@ -51,6 +51,14 @@ def alone(x):
 def recursive(n):
     return recursive(n - 1) if n else notthere.x
 
+def by_call(x):
+    import importlib
+    return __import__("dill"), importlib.import_module("psutil"), __import__(x), x.import_module(".rich")
+
+def spread():
+    from parts import piece
+    return piece
+
 import notthere
 """
 
@@ -61,6 +69,8 @@ def script(tmp_path: Path) -> Path:
     (tmp_path / "helpers").mkdir()
     (tmp_path / "helpers" / "__init__.py").write_text("from helpers.deep import something\n")
     (tmp_path / "helpers" / "deep.py").write_text("import psutil\ndef something(): return psutil\n")
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "piece.py").write_text("import msgspec\n")
     return tmp_path / "script.py"
 
 
@@ -71,6 +81,8 @@ def script(tmp_path: Path) -> Path:
         ("loud", {"rich"}),
         ("made", {"zstandard"}),
         ("near", {"psutil"}),
+        ("by_call", {"dill", "psutil"}),
+        ("spread", {"msgspec"}),
         ("alone", set()),
     ],
 )
@@ -78,7 +90,7 @@ def test_only_what_the_function_reaches_is_needed(script: Path, function: str, n
     needs = needs_of(script, function)
     assert needs.pins == {name: version(name) for name in needed}
     assert needs.unknown == set()
-    assert set(needs.own) == ({"helpers"} if function == "near" else set())
+    assert set(needs.own) == {"near": {"helpers"}, "spread": {"parts"}}.get(function, set())
 
 
 def test_what_nobody_brings_is_told(script: Path) -> None:

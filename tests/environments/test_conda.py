@@ -63,7 +63,7 @@ def test_what_conda_pack_refuses_is_told_in_a_line(tmp_path: Path) -> None:
 def test_an_environment_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     prefix = conda_prefix(tmp_path / "envs" / "mine")
     monkeypatch.setenv("HOME", str(tmp_path))
-    for variable in ("CONDA_EXE", "MAMBA_EXE", "CONDA_ENVS_PATH"):
+    for variable in ("CONDA_EXE", "MAMBA_EXE", "MAMBA_ROOT_PREFIX", "CONDA_ENVS_PATH"):
         monkeypatch.delenv(variable, raising=False)
     assert prefix_named("mine") is None
     monkeypatch.setenv("CONDA_ENVS_PATH", str(tmp_path / "envs"))
@@ -73,6 +73,13 @@ def test_an_environment_is_found_by_its_name(tmp_path: Path, monkeypatch: pytest
     (tmp_path / ".conda" / "environments.txt").write_text(f"/gone/mine\n{prefix}\n")
     assert prefix_named("mine") == prefix
     assert python_of_conda(prefix) == PYTHON
+    # and those of micromamba, and the one that conda itself is in
+    (tmp_path / ".conda" / "environments.txt").unlink()
+    monkeypatch.setenv("MAMBA_ROOT_PREFIX", str(tmp_path))
+    assert prefix_named("mine") == prefix
+    assert prefix_named("base") is None
+    monkeypatch.setenv("CONDA_EXE", str(prefix / "bin" / "conda"))
+    assert prefix_named("base") == prefix
 
 
 CONDA = """#!/bin/sh

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def test_what_is_created_can_be_inspected_and_run(
     # and where it is unpacked to a folder of the user's, that is used the next time too
     for _ in range(2):
         assert main(["run", "--unpack-to", "kept", "made.tar.zst", "python", "-c", "import mine"]) == 0
+    assert (tmp_path / "kept" / "bin" / "python").exists()
+    # but not for another archive
+    assert main(["create", "made", "--copy-interpreter", "--output", "whole.tar.zst"]) == ExitCode.OK
+    assert main(["run", "--unpack-to", "kept", "whole.tar.zst", "python", "-c", "import mine"]) == ExitCode.USAGE
+    assert "holds another archive" in capfd.readouterr().err
+    # and what was removed is unpacked again
+    shutil.rmtree("kept")
+    assert main(["run", "--unpack-to", "kept", "made.tar.zst", "python", "-c", "import mine"]) == 0
     assert (tmp_path / "kept" / "bin" / "python").exists()
     # and what is in it is told
     assert main(["inspect", "made.tar.zst", "--json"]) == ExitCode.OK

@@ -36,6 +36,13 @@ def test_all_else_does(packages: list[str]) -> None:
     assert read({"conda": {"dependencies": [*packages, {"pip": ["a"]}]}}, "3.11").conda is not None
 
 
+@pytest.mark.parametrize(
+    ("package", "python"), [("python=3.9", "3.9"), ("python==3.9.1", "3.9"), ("python>=3.9", None)]
+)
+def test_the_python_that_is_asked_for_is_known_before_it_is_made(package: str, python: str | None) -> None:
+    assert read({"conda": {"dependencies": ["numpy", package]}}, "3.11").python == python
+
+
 def test_pins_are_dependencies() -> None:
     found = read({"conda": {"dependencies": ["numpy"]}, "pinned": {"conda": {"libfoo": "2.1"}}}, "3.11")
     assert found.conda is not None

@@ -50,6 +50,15 @@ def test_what_is_asked_for_is_installed_packed_and_recorded(installer: str, tmp_
 
 
 @pytest.mark.live
+def test_files_that_are_named_are_found_from_the_folder_of_the_requirements(installer: str, tmp_path: Path) -> None:
+    wheel(tmp_path / "wheels", "mine")
+    wheel(tmp_path / "deep" / "own", "other")
+    lines = ("--no-index", "--find-links ./wheels", "mine", "./deep/own/other-1.0-py3-none-any.whl")
+    packed = Cache(folder=tmp_path / "cache").archive_of(Requirements(lines, tmp_path))
+    assert note.of_archive(packed).pins == ("mine==1.0", "other==1.0")
+
+
+@pytest.mark.live
 def test_what_cannot_be_had_is_named_in_a_line(installer: str, tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
     source = Requirements(tuple(offline(tmp_path / "wheels", "not-to-be-had")), tmp_path)

@@ -43,6 +43,16 @@ def test_a_python_that_is_nobodys_environment_keeps_its_folder_of_programs(
     assert variables_in(tmp_path, {"PATH": "/usr/bin"})["PATH"] == f"{tmp_path}/bin:/usr/bin"
 
 
+def test_of_a_worker_in_a_conda_environment_no_program_shows_through(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "ours" / "conda-meta").mkdir(parents=True)
+    for prefix in ("prefix", "base_prefix"):  # To Python itself it is no environment.
+        monkeypatch.setattr(sys, prefix, str(tmp_path / "ours"))
+    path = variables_in(tmp_path / "env", {"PATH": f"{tmp_path}/ours/bin:/usr/bin"})["PATH"]
+    assert path == f"{tmp_path}/env/bin:/usr/bin"
+
+
 def test_an_entrance_is_used_where_there_is_one_that_runs(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     assert entrance(tmp_path) == []

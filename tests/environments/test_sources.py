@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.environments.made import PYTHON, conda_prefix, virtualenv
+from tests.environments.made import PYTHON, conda_prefix, virtualenv, wheel
 from vine.environments.sources import Conda, Poncho, Requirements, Virtualenv, lines_of, recognise, state_of
 from vine.errors import FileMissing, UsageError
 
@@ -89,6 +89,46 @@ def test_requirements_have_a_key_by_content_and_not_by_order(tmp_path: Path) -> 
     assert Requirements(("-r more.txt", "numpy"), tmp_path).key() == key
     (tmp_path / "more.txt").write_text("scipy==1.0\n")
     assert Requirements(("numpy", "-r more.txt"), tmp_path).key() != key
+
+
+def test_requirements_have_another_key_when_what_they_name_here_changes(tmp_path: Path) -> None:
+    # given requirements that name a file of them, which names another one and a wheel, and a project's folder
+    (tmp_path / "more.txt").write_text("-r deep/deepest.txt\n")
+    project = tmp_path / "project"
+    for folder in (tmp_path / "deep", project / "src"):
+        folder.mkdir(parents=True)
+    (tmp_path / "deep" / "deepest.txt").write_text("./deep/mine-1.0-py3-none-any.whl\n-r ../more.txt\n")
+    own = wheel(tmp_path / "deep", "mine")
+    (project / "src" / "own.py").write_text("")
+    source = Requirements(("-r more.txt", f"own[extra] @ file://{project} ; python_version > '3'", "src"), tmp_path)
+    keys = [source.key()]
+    # when either changes, then so does the key
+    own.write_bytes(b"another build")
+    keys.append(source.key())
+    (project / "src" / "own.py").write_text("VALUE = 1")
+    keys.append(source.key())
+    (tmp_path / "deep" / "deepest.txt").write_text("numpy\n")
+    keys.append(source.key())
+    assert len(set(keys)) == 4
+    # but not by what a build leaves in the project
+    (project / "build" / "lib").mkdir(parents=True)
+    (project / "build" / "lib" / "own.py").write_text("")
+    (project / "src" / "own.egg-info").mkdir()
+    (project / "src" / "own.egg-info" / "PKG-INFO").write_text("")
+    assert source.key() == keys[-1]
+
+
+def test_an_interpreter_is_brought_along_in_each_form_that_is_made_here(tmp_path: Path) -> None:
+    (tmp_path / "needs.txt").write_text("numpy\n")
+    for environment in (["numpy"], tmp_path / "needs.txt", {"conda": {"dependencies": [{"pip": ["numpy"]}]}}):
+        with_it, without = (recognise(environment, copy_interpreter=copied) for copied in (True, False))
+        assert isinstance(with_it, Requirements)
+        assert isinstance(without, Requirements)
+        assert (with_it.copy_interpreter, without.copy_interpreter) == (True, False)
+        assert with_it.key() != without.key()
+    (tmp_path / "env.tar.gz").write_bytes(b"")
+    with pytest.raises(UsageError, match="is packed already"):
+        recognise(tmp_path / "env.tar.gz", copy_interpreter=True)
 
 
 def test_comments_are_no_requirements() -> None:

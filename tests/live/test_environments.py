@@ -114,8 +114,8 @@ def test_a_sweep_runs_on_scikit_learn_where_the_workers_python_has_not_even_nump
 
 
 def convention(path: Path) -> Path:
-    """A tarball as TaskVine's users have them: a program that sets up what is needed, and runs others."""
-    script = b'#!/bin/sh\nexport SET_UP=yes\nexport PREFIX="$(dirname "$(dirname "$0")")"\nexec "$@"\n'
+    """A tarball as TaskVine's users have them: a program that sets up what is needed, and runs others as children."""
+    script = b'#!/bin/sh\nexport SET_UP=yes\nexport PREFIX="$(dirname "$(dirname "$0")")"\n"$@"\nexit $?\n'
     with tarfile.open(path, "w:xz") as archive:
         info = tarfile.TarInfo("bin/run_in_env")
         info.mode, info.size = 0o755, len(script)

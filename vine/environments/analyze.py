@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vine.errors import FileMissing, UsageError
 
+_IMPORTERS = ("__import__", "import_module")  # Where the name is written there.
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -37,7 +38,7 @@ def needs_of(script: Path, function: str | None = None) -> Needs:
     while pending:
         name = pending.pop()
         top = name.partition(".")[0]
-        own = _beside(script.parent, top)
+        own = _beside(script.parent, top, top in providers)
         if own is not None:
             if top not in needs.own:
                 needs.own[top] = own
@@ -63,10 +64,13 @@ def _has(provider: str, name: str) -> bool:
     return any(str(file).startswith((f"{place}/", f"{place}.")) for file in files)
 
 
-def _beside(folder: Path, name: str) -> Path | None:
+def _beside(folder: Path, name: str, is_installed: bool) -> Path | None:
+    """As Python looks for it: a folder of modules without an __init__.py counts where nothing of that name does."""
     if (module := folder / f"{name}.py").is_file():
         return module
-    return folder / name if (folder / name / "__init__.py").is_file() else None
+    package = folder / name
+    is_own = (package / "__init__.py").is_file() or (not is_installed and any(package.glob("*.py")))
+    return package if is_own else None
 
 
 class _Module:
@@ -145,4 +149,13 @@ def _imported(node: ast.AST, only: str | None = None) -> set[str]:
     if isinstance(node, ast.ImportFrom) and not node.level and node.module:
         wanted = only is None or any((alias.asname or alias.name) in (only, "*") for alias in node.names)
         return {node.module} if wanted else set()
+    if isinstance(node, ast.Call) and node.args and _called(node.func) in _IMPORTERS:
+        name = getattr(node.args[0], "value", None)
+        return {name} if isinstance(name, str) and not name.startswith(".") else set()
     return set()
+
+
+def _called(function: ast.expr) -> str | None:
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else None

@@ -29,13 +29,17 @@ def python_of_conda(prefix: Path) -> str | None:
 
 
 def prefix_named(name: str) -> Path | None:
-    """The folder of the conda environment of that name, from where conda notes all of this user's."""
+    """The folder of the conda environment of that name, from where conda notes all of this user's; "base" is the one
+    that conda itself is in."""
     noted = Path("~/.conda/environments.txt").expanduser()
     lines = noted.read_text().splitlines() if noted.is_file() else []
-    roots = [Path(os.environ[root]).parent.parent / "envs" for root in ("CONDA_EXE", "MAMBA_EXE") if root in os.environ]
+    bases = [Path(os.environ[program]).parent.parent for program in ("CONDA_EXE", "MAMBA_EXE") if program in os.environ]
+    bases += [Path(os.environ[root]) for root in ("MAMBA_ROOT_PREFIX",) if os.environ.get(root)]
+    roots = [base / "envs" for base in bases]
     roots += [Path(part) for part in os.environ.get("CONDA_ENVS_PATH", "").split(os.pathsep) if part]
-    for prefix in [*map(Path, lines), *(root / name for root in roots)]:
-        if prefix.name == name and (prefix / "conda-meta").is_dir():
+    named = [prefix for prefix in map(Path, lines) if prefix.name == name]
+    for prefix in [*named, *(root / name for root in roots), *(bases if name == "base" else [])]:
+        if (prefix / "conda-meta").is_dir():
             return prefix
     return None
 

@@ -12,8 +12,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vine.environments.sources import Requirements, Source, lines_of, recognise
-from vine.errors import ExitCode, UsageError, VineError
+from vine.environments.sources import Source, recognise
+from vine.errors import ExitCode, FileMissing, UsageError, VineError
 from vine.views.tables import amount_of_bytes
 
 _LARGEST_SHOWN = 15
@@ -57,9 +57,7 @@ def _create(options: argparse.Namespace) -> int:
 def _source(options: argparse.Namespace) -> Source:
     if (options.environment is None) == (not options.requirement):
         raise UsageError("name one environment to pack, or give --requirement once or more")
-    if options.requirement:
-        return Requirements(lines_of("\n".join(options.requirement)), Path.cwd())
-    source = recognise(options.environment, options.copy_interpreter)
+    source = recognise(options.requirement or options.environment, options.copy_interpreter)
     if isinstance(source, Path):
         raise UsageError(f"{source} is an archive already: use it as it is")
     return source
@@ -135,17 +133,20 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _run_in(archive: Path, folder: Path, command: list[str]) -> int:
-    """In a folder that keeps what is unpacked there for the next time."""
+    """In a folder that keeps what is unpacked there for the next time; UsageError if that is of another archive."""
     from vine.content.archive import unpack
     from vine.content.folders import open_folders
     from vine.environments.running import entrance, variables_in
 
     folder = Path(os.path.abspath(folder))
-    whole = folder.with_name(folder.name + ".unpacked")
-    if not whole.exists():
+    whole = folder.with_name(folder.name + ".unpacked")  # Names the archive, once all of it is there.
+    version = _version_of(archive)
+    if not whole.exists() or not folder.exists():
         unpack(archive, folder, place=folder)
         open_folders(folder)  # It is the user's, to be removed as any other.
-        whole.touch()
+        whole.write_text(version)
+    elif whole.read_text() != version:
+        raise UsageError(f"{folder} holds another archive, or an earlier one of that name: remove it, or name another")
     try:
         variables = variables_in(folder, os.environ)
         program = shutil.which(command[0], path=variables["PATH"]) or command[0]
@@ -153,6 +154,14 @@ def _run_in(archive: Path, folder: Path, command: list[str]) -> int:
     except OSError as error:
         raise UsageError(f"{command[0]} cannot be run in {archive} ({error.strerror}): check its name") from error
     return code if code >= 0 else 128 - code  # As shells tell of signals.
+
+
+def _version_of(archive: Path) -> str:
+    try:
+        status = archive.stat()
+    except OSError as error:
+        raise FileMissing(f"{archive} cannot be read ({error.strerror}): check its name") from error
+    return f"{os.path.abspath(archive)} {status.st_size} {status.st_mtime_ns}\n"
 
 
 _COMMANDS: dict[str, Callable[[argparse.Namespace], int]] = {

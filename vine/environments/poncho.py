@@ -17,10 +17,11 @@ _CHANNELS = ("conda-forge",)
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """Requirements for pip alone, or what `conda env create` takes, as JSON (which is YAML)."""
+    """Requirements for pip alone, or what `conda env create` takes, as JSON (which is YAML), and the Python in that."""
 
     pip: tuple[str, ...]
     conda: str | None
+    python: str | None = None  # up to the minor version, where it is asked for
 
 
 def read(specification: Any, python: str) -> Read:
@@ -60,7 +61,9 @@ def read(specification: Any, python: str) -> Read:
         if not any(re.fullmatch(r"pip\b.*", package) for package in packages):
             dependencies.append("pip")
         dependencies.append({"pip": sorted(pip)})
-    return Read((), json.dumps({"channels": channels, "dependencies": dependencies}, indent=1))
+    asked = (_PYTHON.fullmatch(package.strip()) for package in packages)
+    version = next((found[1] for found in asked if found is not None), None)
+    return Read((), json.dumps({"channels": channels, "dependencies": dependencies}, indent=1), version)
 
 
 def _brings_only(package: str, python: str) -> bool:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from vine.content import folders
 from vine.errors import FileMissing, UsageError, VineError
 
 _FILES = ("-r", "--requirement", "-c", "--constraint")
+_FOLDERS = ("-f", "--find-links")
+_PACKED = (".whl", ".tar.gz", ".zip")
+_REST = re.compile(r"\[[^\]]*\]\s*$|\s*;.*|\s+#.*|\s+--.*|\\$")  # Extras, markers, comments, options.
 
 
 def build(lines: tuple[str, ...], folder: Path, prefix: Path) -> None:
@@ -46,19 +53,39 @@ def uv_program() -> str | None:
     return shutil.which("uv", path=os.pathsep.join((os.environ.get("PATH", os.defpath), own)))
 
 
-def files_in(lines: tuple[str, ...], folder: Path) -> list[Path]:
-    """The files that the lines name. UsageError for what an archive cannot carry, FileMissing for what is not there."""
-    found = []
-    for line in lines:
+def files_in(lines: Iterable[str], folder: Path) -> list[Path]:
+    """What the lines name here: further files of requirements, and those that these name, and distributions as files
+    and folders.
+
+    UsageError for what an archive cannot carry, FileMissing for a file of requirements that is not there.
+    """
+    found: list[Path] = []
+    pending = [(line.strip(), folder) for line in lines]
+    for line, beside in pending:
         if line.startswith(("-e", "--editable")):
             raise UsageError(f"the requirement {line!r} is editable, and would stay where it is: name it without that")
         option, name = _parted(line)
         if option in _FILES:
-            path = folder / name
+            path = Path(os.path.normpath(beside / name))
             if not path.is_file():
                 raise FileMissing(f"{path}, which the requirements name, does not exist: check its name")
-            found.append(path)
+            if path not in found:
+                found.append(path)
+                pending += [(each.strip(), path.parent) for each in path.read_text().splitlines()]
+        elif (name := _path_in(line)) and (path := folder / name).exists():
+            found.append(path)  # From where installers run, whichever file names it.
     return found
+
+
+def _path_in(line: str) -> str:
+    """The file or folder that a requirement names instead of a version; "" if it names none."""
+    if line.startswith(("-", "#")):
+        return ""
+    name = _REST.sub("", line.partition(" @ ")[2] or line).strip()
+    if name.startswith("file:"):
+        name = url2pathname(urlsplit(name).path)
+    # As installers have it: a bare word is a distribution, whatever lies here.
+    return name if os.sep in name or name.startswith(".") or name.endswith(_PACKED) else ""
 
 
 def _parted(line: str) -> tuple[str, str]:
@@ -68,7 +95,8 @@ def _parted(line: str) -> tuple[str, str]:
 
 def _absolute(line: str, folder: Path) -> str:
     option, name = _parted(line)
-    return f"{option} {folder / name}" if option in _FILES else line
+    is_here = option in _FILES or (option in _FOLDERS and (folder / name).exists())
+    return f"{option} {folder / name}" if is_here else line
 
 
 def pins_here() -> tuple[str, ...]:

@@ -62,8 +62,8 @@ def interpreter_in(environment: Path) -> str:
 
 
 def _path_of_others(path: str) -> str:
-    """The folders of programs but for those of the environment that we run in."""
-    if sys.prefix == sys.base_prefix:
+    """The folders of programs but for those of the environment that we run in, virtual or conda's."""
+    if sys.prefix == sys.base_prefix and not (Path(sys.prefix) / "conda-meta").is_dir():
         return path
     own = os.path.join(sys.prefix, "bin")
     return os.pathsep.join(folder for folder in path.split(os.pathsep) if os.path.normpath(folder or ".") != own)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISDIR
 from typing import Any, Protocol
 
 from blake3 import blake3
@@ -21,6 +23,7 @@ from vine.environments.virtualenv import is_virtualenv, python_of_virtualenv
 from vine.errors import FileMissing, UsageError
 
 FORMAT = "2"  # Of what we pack: archives of an earlier one are packed anew.
+_BUILT = re.compile(r"^(build|dist|\.git)/|(^|/)(__pycache__|[^/]*\.egg-info)/")
 
 
 class Source(Protocol):
@@ -87,19 +90,21 @@ class Requirements:
     lines: tuple[str, ...]
     folder: Path  # that files named in them are relative to
     label: str = "requirements"
+    copy_interpreter: bool = False
 
     @property
     def python(self) -> str | None:
         return current_python()
 
     def key(self) -> str:
-        named = [path.read_text() for path in requirements.files_in(self.lines, self.folder)]
-        return key_of("requirements", sys.version, sys.base_prefix, *sorted(self.lines), *named)
+        named = [_version_of(path) for path in requirements.files_in(self.lines, self.folder)]
+        base = sys.version, sys.base_prefix, str(self.copy_interpreter)
+        return key_of("requirements", *base, *sorted(self.lines), *named)
 
     def pack(self, out: Path, scratch: Path, progress: Progress | None) -> object:
         # The same folder each time: some of what is installed names it.
         requirements.build(self.lines, self.folder, scratch)
-        packed = pack_virtualenv(scratch, out, progress)
+        packed = pack_virtualenv(scratch, out, progress, copy_interpreter=self.copy_interpreter)
         remove(scratch)
         return packed
 
@@ -110,10 +115,7 @@ class Poncho:
 
     conda: str  # what `conda env create` takes, as JSON
     label: str = "Poncho specification"
-
-    @property
-    def python(self) -> str | None:
-        return None
+    python: str | None = None  # that it asks for
 
     def key(self) -> str:
         return key_of("poncho", self.conda)
@@ -133,9 +135,9 @@ def recognise(environment: Any, copy_interpreter: bool = False) -> Source | Path
     or "current". UsageError or FileMissing for what is none of these.
     """
     if isinstance(environment, Mapping):
-        return _of_poncho(environment, "Poncho specification")
+        return _of_poncho(environment, "Poncho specification", copy_interpreter)
     if not isinstance(environment, (str, os.PathLike)):
-        return _of_list(environment)
+        return _of_list(environment, copy_interpreter)
     if environment == "current":
         return _current(copy_interpreter)
     path = Path(os.path.abspath(os.fspath(environment)))
@@ -151,12 +153,14 @@ def recognise(environment: Any, copy_interpreter: bool = False) -> Source | Path
             )
         return Conda(prefix)
     if path.suffix == ".txt":
-        return Requirements(lines_of(path.read_text()), path.parent, str(path))
+        return Requirements(lines_of(path.read_text()), path.parent, str(path), copy_interpreter)
     if path.suffix == ".json":
         try:
-            return _of_poncho(json.loads(path.read_bytes()), str(path))
+            return _of_poncho(json.loads(path.read_bytes()), str(path), copy_interpreter)
         except ValueError as error:
             raise UsageError(f"{path} is no JSON ({error}): give a Poncho specification") from error
+    if copy_interpreter:
+        raise UsageError(f"{path} is packed already: bring its interpreter along when you pack it")
     return path
 
 
@@ -175,23 +179,23 @@ def _current(copy_interpreter: bool) -> Source:
     prefix = Path(sys.prefix)
     if (prefix / "conda-meta").is_dir() or is_virtualenv(prefix):
         return _of_prefix(prefix, copy_interpreter)
-    return Requirements(requirements.pins_here(), prefix, f"what is installed in {prefix}")
+    return Requirements(requirements.pins_here(), prefix, f"what is installed in {prefix}", copy_interpreter)
 
 
-def _of_list(requirements: Any) -> Source:
+def _of_list(requirements: Any, copy_interpreter: bool) -> Source:
     if not isinstance(requirements, Iterable) or isinstance(requirements, bytes):
         raise UsageError(f"{requirements!r} is no environment: give a path, a name, requirements, or a specification")
     lines = list(requirements)
     if not all(isinstance(line, str) for line in lines):
         raise UsageError(f"{requirements!r} are no requirements: give each as text, such as 'numpy>=1.26'")
-    return Requirements(lines_of("\n".join(lines)), Path.cwd(), "requirements")
+    return Requirements(lines_of("\n".join(lines)), Path.cwd(), "requirements", copy_interpreter)
 
 
-def _of_poncho(specification: Any, label: str) -> Source:
+def _of_poncho(specification: Any, label: str, copy_interpreter: bool) -> Source:
     read_as = poncho.read(specification, current_python())
     if read_as.conda is None:
-        return Requirements(lines_of("\n".join(read_as.pip)), Path.cwd(), label)
-    return Poncho(read_as.conda, label)
+        return Requirements(lines_of("\n".join(read_as.pip)), Path.cwd(), label, copy_interpreter)
+    return Poncho(read_as.conda, label, read_as.python)
 
 
 def lines_of(text: str) -> tuple[str, ...]:
@@ -214,6 +218,20 @@ def state_of(prefix: Path) -> str:
         version = (status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
         hasher.update(f"{name}\0{version}\n".encode(errors="surrogateescape"))
     return hasher.hexdigest()
+
+
+def _version_of(named: Path) -> str:
+    """The same for as long as what requirements name here would be installed as the same."""
+    if not named.is_dir():
+        return blake3(named.read_bytes()).hexdigest()
+    # Without what building it leaves there, and so without the times of folders.
+    files = {name: status for name, status in members_of(named) if not S_ISDIR(status.st_mode)}
+    version = [
+        (name, status.st_mode, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+        for name, status in sorted(files.items())
+        if not _BUILT.search(name)
+    ]
+    return blake3(f"{named}\0{version}".encode(errors="surrogateescape")).hexdigest()
 
 
 def key_of(*parts: str) -> str:
