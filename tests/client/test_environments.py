@@ -76,6 +76,13 @@ def test_what_is_no_archive_is_packed_once_and_kept_beside_the_run(
     assert (tmp_path / "there" / "bin" / "say-mine").exists()
 
 
+def test_no_interpreter_is_added_to_what_is_packed_already(manager: Manager, tmp_path: Path) -> None:
+    packed = archive(tmp_path / "env.tar.gz", PYTHON)
+    for environment in (packed, manager.declare_file(packed)):
+        with pytest.raises(errors.UsageError, match="is packed already"):
+            manager.declare_environment(environment, copy_interpreter=True)
+
+
 def test_what_cannot_be_packed_is_told_to_the_run(manager: Manager, scripted: ScriptedManager, tmp_path: Path) -> None:
     (tmp_path / "wheels").mkdir()
     manager.declare_environment(offline(tmp_path / "wheels", "not-to-be-had"))

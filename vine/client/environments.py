@@ -57,13 +57,16 @@ class Environments(Declaring):
 
         What is no tarball is packed in the background, once: the archive is kept beside the run and in the user's
         cache for as long as what it was packed from has not changed. Requirements that leave versions open stay at
-        those of the first time. A virtual environment's Python must be on workers at the same path, unless
-        `copy_interpreter` brings it along.
+        those of the first time; wheels and projects that they name here count with what is in them. The Python of a
+        virtual environment, or of requirements, must be on workers at the same path, unless `copy_interpreter` brings
+        it along: UsageError for an archive, which has one or not.
 
         FileMissing if nothing is there, UsageError for what is no environment. What goes wrong in packing is told by
         the tasks that need it.
         """
         if isinstance(environment, File):
+            if copy_interpreter:
+                raise errors.UsageError(f"{environment!r} is packed already: name what is to be packed with its Python")
             return self._environment_of(environment, cache, peer_transfer)
         from vine.environments.sources import recognise
 

@@ -23,6 +23,7 @@ from vine.environments.virtualenv import is_virtualenv, python_of_virtualenv
 from vine.errors import FileMissing, UsageError
 
 FORMAT = "2"  # Of what we pack: archives of an earlier one are packed anew.
+# What building a project leaves in its folder.
 _BUILT = re.compile(r"^(build|dist|\.git)/|(^|/)(__pycache__|[^/]*\.egg-info)/")
 
 
