@@ -234,3 +234,14 @@ def test_a_task_that_takes_one_which_is_the_same_as_one_made_before_has_it_at_on
     world.settle()
     # then nothing is made a second time
     assert [outcome(world, task) for task in tasks] == [Outcome.SUCCESS] * 2 and runs(world) == 1
+
+
+def test_what_a_file_was_to_be_made_of_is_not_kept_for_it_when_that_has_failed() -> None:
+    world = World(workers=1)
+    world.outcome = lambda assignment: Outcome.EXIT_CODE if assignment.command == "make" else Outcome.SUCCESS
+    local = world.local_file()
+    made = minitask(world, (local,))
+    world.submit((made,))
+    world.say(m.ForgetFiles((local,)))
+    world.settle()
+    assert world.core.state.files.by_id[made].failure and local not in world.core.state.files.by_id

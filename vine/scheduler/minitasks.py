@@ -80,10 +80,7 @@ def hold(state: State, file: FileRecord) -> None:
 
 def dropped(state: State, file: FileRecord) -> None:
     """The file has gone: others of its definition may have to be made by their own tasks."""
-    for file_id in state.minitasks.held.pop(file.file_id, ()):
-        needed = state.files.by_id[file_id]
-        needed.users -= 1
-        upkeep.drop_if_unneeded(state, needed)
+    _let_inputs_go(state, file)
     key = state.minitasks.key_of.pop(file.file_id, None)
     if key is None:
         return
@@ -97,6 +94,13 @@ def dropped(state: State, file: FileRecord) -> None:
     for other in [state.files.by_id[other_id] for other_id in definition.others]:
         if other.object_id is None and downloads.is_waited_for(state, other):
             want(state, other)
+
+
+def _let_inputs_go(state: State, file: FileRecord) -> None:
+    for file_id in state.minitasks.held.pop(file.file_id, ()):
+        needed = state.files.by_id[file_id]
+        needed.users -= 1
+        upkeep.drop_if_unneeded(state, needed)
 
 
 def taken_up(state: State, file: FileRecord) -> None:
@@ -180,6 +184,7 @@ def look_again(state: State, maker: FileRecord) -> None:
 
 def failed(state: State, maker: FileRecord) -> None:
     """It cannot be made, and so neither can those of its definition."""
+    _let_inputs_go(state, maker)
     key = state.minitasks.key_of.get(maker.file_id)
     definition = None if key is None else state.minitasks.by_key[key]
     if definition is None or definition.maker != maker.file_id or maker.failure is None:
@@ -231,6 +236,8 @@ def _key(state: State, file: FileRecord) -> str:
 
 def _identity(state: State, file_id: FileId) -> str:
     file = state.files.by_id[file_id]
+    if file.failure is not None:
+        return f"file {file_id}"  # What it was to be made of may be gone.
     if file.spec.kind in _READ_BY_CLIENT and file.object_id is not None:
         return file.object_id
     if file.spec.source is not None:

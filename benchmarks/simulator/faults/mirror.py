@@ -6,7 +6,6 @@ import dataclasses
 from collections.abc import Set
 from typing import Any
 
-from vine.names import FileId
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.files import FileRecord
@@ -50,18 +49,11 @@ def compare_tables(live: State, restored: State) -> None:
         assert not owed, f"{name}: a restart would bring back {owed}"
     again = {record.task_id for record in live.tasks.by_id.values() if record.recovering}
     for file_id, file in live.files.by_id.items():
-        if file.object_id is not None and not again:
+        if file.object_id is not None and file.failure is None and not again:
             there = restored.files.by_id[file_id]
             lazy = there.object_id is None and file.spec.recipe is not None  # That it equals another is found anew.
             assert there.object_id == file.object_id or lazy, f"file {file_id} would be {there}, not {file.object_id}"
-            users = file.users - _held_in_vain(live, file_id)
-            assert there.users == users, f"file {file_id} has {users} users, and would have {there.users}"
-
-
-def _held_in_vain(live: State, file_id: FileId) -> int:
-    """By files that their tasks could not make: they hold inputs until they are undeclared, or the restart."""
-    held = live.minitasks.held.items()
-    return sum(file_id in inputs for maker, inputs in held if live.files.by_id[maker].failure is not None)
+            assert there.users == file.users, f"file {file_id} has {file.users} users, and would have {there.users}"
 
 
 def promised(state: State) -> dict[str, dict[Any, dict[str, Any]]]:
