@@ -33,7 +33,7 @@ def test_workers_that_leave_in_order_are_no_fault_of_tasks_that_had_not_begun_th
 def test_a_task_under_which_worker_after_worker_leaves_takes_too_long_for_them() -> None:
     world = World()
     task = world.submit()
-    for _ in range(config.worker_losses_max):
+    for _ in range(config.worker_losses_alone_max):
         worker = world.join()
         world.happen(next(event for event in world.possible_events() if event[0] == "start"))
         leave(world, worker)

@@ -41,9 +41,11 @@ def test_tasks_of_a_lost_worker_run_elsewhere() -> None:
 
 
 def test_a_task_that_loses_worker_after_worker_fails_and_says_so() -> None:
-    world = World(workers=config.worker_losses_max + 1)
+    losses = config.worker_losses_alone_from + config.worker_losses_alone_max
+    world = World(workers=losses + 1)
     task = world.submit()
-    for _ in range(config.worker_losses_max):
+    for _ in range(losses):
+        assert task not in world.results
         world.lose(world.worker_of(task))  # type: ignore[arg-type]
     assert world.results[task].outcome is Outcome.WORKER_LOST
     assert "killed" in world.results[task].message

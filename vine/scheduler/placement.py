@@ -124,7 +124,7 @@ class Placement:
             library = self._libraries[spec.function] if spec.kind is TaskKind.LIBRARY and spec.function else None
             request = record.request if library is None else library.spec.request
             shape = self.shapes[name] = Shape(*name, request, spec.features, strict, record.category, library=library)
-            shape.asked, shape.at_maximum = spec.request, record.at_maximum
+            shape.asked, shape.at_maximum, shape.alone = spec.request, record.at_maximum, record.alone
             if spec.policy is not None and spec.policy.time_min_s:
                 shape.time_min_s, shape.now = spec.policy.time_min_s, self._now
                 self._timed.append(shape)

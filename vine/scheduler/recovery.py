@@ -20,6 +20,7 @@ from vine.scheduler import (
     returning,
     spreading,
     staging,
+    suspects,
     upkeep,
 )
 from vine.scheduler.actions import Forget, VerifyServed
@@ -61,6 +62,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str, in_order: bool 
         staging.cancel_wanting(state, worker_id, object_id)
     for object_id in list(worker.making):
         state.transfers.make_no_more(worker, object_id)
+    suspects.note_loss(state, worker, in_order)
     held = sorted(worker.holds)  # What follows must not depend on how strings are hashed.
     lost = [state.files.objects[object_id] for object_id in held if object_id in state.files.objects]
     for object_id in held:
@@ -68,8 +70,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str, in_order: bool 
     theirs = list(worker.attempts.values())
     theirs += [state.tasks.by_id[task_id] for task_id in sorted(worker.collecting)]
     for record in theirs:
-        # That it leaves in order is no fault of a task, unless that ran and would take longer than workers stay.
-        _drop_lost_attempt(state, record, reason, not (in_order and record.state is TaskState.STAGED))
+        _drop_lost_attempt(state, record, reason)
     for record in theirs:  # What one of them has to be made anew for must not find the others still there.
         _go_on_elsewhere(state, record, worker_id, reason)
     for transfer in [t for t in state.transfers.active.values() if worker_id in t.sources]:
@@ -83,26 +84,30 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str, in_order: bool 
 
 
 def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
+    record.losses += 1
+    record.losses_alone += record.alone
     _drop_lost_attempt(state, record, reason)
     _go_on_elsewhere(state, record, worker_id, reason)
 
 
-def _drop_lost_attempt(state: State, record: TaskRecord, reason: str, counts: bool = True) -> None:
+def _drop_lost_attempt(state: State, record: TaskRecord, reason: str) -> None:
     assert record.attempt is not None
     collecting.stop_collecting(state, record)
     attempt = state.drop_attempt(record)
     state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
-    record.losses += counts
 
 
 def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
     if record.cancel_requested:
         completion.end(state, record, *record.cancelled_as)
-    elif record.losses >= config.worker_losses_max and not record.recovering:
-        times = "once" if record.losses == 1 else f"{record.losses} times"
-        message = f"its worker was lost {times}, last {worker_id} ({reason}); see that worker's log"
+    elif suspects.is_to_blame(record) and not record.recovering:
+        alone = f", {record.losses_alone} of these while it ran alone" if record.losses_alone else ""
+        message = (
+            f"its worker was lost {record.losses} times{alone}, last {worker_id} ({reason}); see that worker's log"
+        )
         completion.end(state, record, Outcome.WORKER_LOST, message)
     else:
+        suspects.isolate(record)
         dispatch.reconsider(state, record)
 
 

@@ -24,6 +24,7 @@ from vine.scheduler import (
     minitasks,
     returning,
     submission,
+    suspects,
     upkeep,
 )
 from vine.scheduler.actions import PeerKey, Serve
@@ -273,6 +274,7 @@ class _Restoration:
         if record.spec.kind is TaskKind.LIBRARY:
             record.losses += ended[Outcome.LIBRARY_FAILED]
             record.failures -= ended[Outcome.LIBRARY_FAILED]
+        suspects.isolate(record)
         category = record.category
         if category is not None and any(category.has_more(outcome, record.spec.request) for outcome in ended):
             record.take_maximum()

@@ -9,12 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, TypeGuard
 
-from vine import config
 from vine.names import AttemptId, ObjectId, TaskId, WorkerId
 from vine.scheduler import (
     actions,
     closing,
-    completion,
     dispatch,
     downloads,
     existence,
@@ -24,6 +22,7 @@ from vine.scheduler import (
     recovery,
     results,
     staging,
+    suspects,
 )
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.files import FileRecord, ObjectRecord
@@ -108,12 +107,8 @@ def will_not_return(state: State, worker_id: WorkerId, reason: str) -> None:
         if not _is_held_back(record):
             continue  # It has been cancelled meanwhile.
         record.losses += 1
-        if record.losses >= config.worker_losses_max:
-            _hold_back_no_more(state, record)
-            message = f"its worker was lost {record.losses} times, last {worker_id} ({reason}); see that worker's log"
-            completion.end(state, record, Outcome.WORKER_LOST, message)
-        else:
-            _go_on(state, record)
+        suspects.isolate(record)
+        _go_on(state, record)
     _miss(state, awaited.objects if state.awaited else state.files.objects)
 
 

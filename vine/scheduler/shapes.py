@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import msgspec
+
 from vine import config
 from vine.names import FileId
 from vine.scheduler.categories import Category
@@ -19,6 +21,11 @@ _NOTHING_ASKED = Request()
 _ROUNDING = 1e-6  # Loads are sums of fractions.
 
 
+def _all_of(request: Request, capacity: Resources) -> Resources:
+    """The whole worker; of its GPUs those that are asked for."""
+    return msgspec.structs.replace(capacity, gpus=request.gpus or 0.0)
+
+
 @dataclass(slots=True, eq=False)
 class Shape:
     """Tasks that ask for the same and may be queued equally far ahead, whatever they run."""
@@ -31,6 +38,7 @@ class Shape:
     category: Category | None
     asked: Request = _NOTHING_ASKED  # without the category's figures
     at_maximum: bool = False
+    alone: bool = False  # Each of its tasks is given all of a worker.
     time_min_s: float = 0.0  # its workers must live for so long ...
     now: float = 0.0  # ... from now on, as far as that is looked at
     library: LibraryRecord | None = None  # of which its tasks are calls
@@ -55,7 +63,8 @@ class Shape:
             if len(self.allotments) >= config.capacities_kept_max:
                 self.allotments.clear()  # Workers come and go, and hardly two find as much room on their disks.
             fits = could_fit(self.request, capacity)
-            allotment = self.allotments[capacity] = allot(self.request, capacity) if fits else None
+            given = _all_of if self.alone else allot
+            allotment = self.allotments[capacity] = given(self.request, capacity) if fits else None
         self._capacity, self._allotment = capacity, allotment
         return allotment
 

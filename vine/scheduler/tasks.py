@@ -63,6 +63,7 @@ LEGAL: dict[TaskState, frozenset[TaskState]] = {
 
 
 AT_MOST = "|at most"  # at the end of the shape of tasks that have the most which their category allows
+ALONE = "|alone"  # ... and of those that have a worker to themselves
 _CANCELLED = (Outcome.CANCELLED, "cancelled")
 
 
@@ -97,11 +98,13 @@ class TaskRecord(msgspec.Struct, gc=False, eq=False):
     attempt: Attempt | None = None
     attempts: int = 0
     failures: int = 0  # of its own; compared with spec.retries
-    losses: int = 0  # workers lost under it
+    losses: int = 0  # workers lost while it may have run there ...
+    losses_alone: int = 0  # ... and nothing else did
     misplacements: int = 0  # workers where its data could not be had
     crowded_out: int = 0  # times that its data had no room beside those of other tasks
     category: Category | None = None
     at_maximum: bool = False  # It was stopped at what others of its category had needed at most.
+    alone: bool = False  # It has a worker to itself, for workers were lost under it.
     avoid: Set[WorkerId] = _NONE
     dependants: Set[TaskId] = _NONE  # tasks not yet ended that take its result
     heirs: Set[TaskId] = _NONE  # tasks that have ended, and may have to run again with its result
@@ -149,7 +152,15 @@ class TaskRecord(msgspec.Struct, gc=False, eq=False):
     def take_maximum(self) -> None:
         """Its next attempt is given the most that its category allows."""
         self.at_maximum = True
-        self.shape = shape_key(self.spec) + AT_MOST
+        self._reshape()
+
+    def run_alone(self) -> None:
+        """Its next attempt is given all of a worker."""
+        self.alone = True
+        self._reshape()
+
+    def _reshape(self) -> None:
+        self.shape = shape_key(self.spec) + AT_MOST * self.at_maximum + ALONE * self.alone
 
 
 # How `TaskRecord.unmet` names what is neither a task nor a file: no task or file is called so.

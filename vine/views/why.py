@@ -12,7 +12,7 @@ from vine.errors import UsageError
 from vine.manager.replay import file_spec, task_spec
 from vine.names import FileId, TaskId, WorkerId, client_index_of
 from vine.scheduler import gates
-from vine.scheduler.tasks import AT_MOST, input_files, shape_key
+from vine.scheduler.tasks import ALONE, AT_MOST, input_files, shape_key
 from vine.views.reading import Run
 from vine.wire.parts import FileKind, FileSpec, TaskSpec
 
@@ -120,7 +120,7 @@ def _why_waiting(connection: sqlite3.Connection, snapshot: dict[str, Any], task:
 
 def _why_ready(connection: sqlite3.Connection, snapshot: dict[str, Any], task: KnownTask) -> list[str]:
     shapes, key = snapshot.get("shapes", {}), shape_key(task.spec)
-    reason = shapes.get(key) or shapes.get(key + AT_MOST)
+    reason = next(filter(None, map(shapes.get, (key, key + AT_MOST, key + ALONE, key + AT_MOST + ALONE))), None)
     if reason is not None:
         return [reason]
     if not snapshot.get("workers"):
