@@ -274,12 +274,16 @@ def _check_downloads(state: State) -> None:
     assert downloads.waiting == {u: d for u, d in downloads.by_url.items() if d.worker is None}
     for url, download in downloads.by_url.items():
         assert download.needed or download.stopping, f"{download.label} is downloaded for nobody"
-        waited_for = {file.file_id for file in state.files.of_url(url) if is_waited_for(state, file)}
-        assert download.needed.keys() == waited_for, f"{download.label} is said to be needed by {download.needed}"
+        files = [file for file in state.files.of_url(url) if is_waited_for(state, file)]
+        waited_for = {file.file_id for file in files}
+        lacking = {file.file_id for file in files if not returning.has_or_may_come(state, file)}
+        assert lacking <= download.needed.keys() <= waited_for, (
+            f"{download.label} is said to be needed by {download.needed}"
+        )
     for file in state.files.by_id.values():
         if file.spec.url is not None:
-            lacking = is_waited_for(state, file) and not returning.has_or_may_come(state, file)
-            assert not lacking or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
+            needed = is_waited_for(state, file) and not returning.has_or_may_come(state, file)
+            assert not needed or file.spec.url in downloads.by_url, f"nobody is to download {file.spec.label}"
             others = [other for other in state.files.of_url(file.spec.url) if state.files.is_available(other.file_id)]
             assert len({other.object_id for other in others}) <= 1, f"{file.spec.label} has two contents"
 

@@ -298,6 +298,7 @@ class Scheduler:
         state.copies.settled()
         spreading.settle(state)
         if prefetching.settle(state):
+            recovery.reroute(state)
             spreading.settle(state)
         keeping.rate(state)
         return state.take_actions()

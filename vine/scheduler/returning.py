@@ -210,12 +210,12 @@ def _is_back(state: State, known: ObjectRecord) -> None:
         file = state.files.by_id[file_id]
         if file.waiting or file.bring:
             existence.file_exists(state, file)
-            downloads.forgo(state, file)
         elif file.spec.recipe is not None:
             minitasks.made(state, file)
         for unpacked in list(file.unpacked):
             if state.files.by_id[unpacked].waiting:
                 existence.bind_unpacked(state, state.files.by_id[unpacked], known.object_id)
+        downloads.forgo(state, file)
     for task_id in sorted(known.results):
         record = state.tasks.by_id[task_id]
         if record.generation and not record.recovering:
