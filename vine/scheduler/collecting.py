@@ -132,7 +132,7 @@ def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
         if record.value_object == object_id and record.value_path is not None:
             _value_arrived(state, record, known, record.value_path)
         completion.finish_or_collect(state, record)
-    if staging.goes_by_manager(known) and known.manifest is not None and object_id in state.transfers.wanting:
+    if staging.goes_by_manager(state, known) and known.manifest is not None and object_id in state.transfers.wanting:
         keeping.manager_has(state, known)
         state.do(actions.Serve(object_id, known.manifest, arrived_at, None))
     results.arrived(state, known, arrived_at)
@@ -173,7 +173,7 @@ def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, messa
         state.drop_attempt(record)
         completion.end(state, record, outcome, f"its output {known.label} could not be brought back: {message}")
     results.cannot_be_brought(state, known, message)
-    waiting = list(state.transfers.wanting.get(known.object_id, ())) if staging.goes_by_manager(known) else []
+    waiting = list(state.transfers.wanting.get(known.object_id, ())) if staging.goes_by_manager(state, known) else []
     for worker_id in waiting:
         recovery.misplaced(state, worker_id, known, outcome, message)
     for file_id in sorted(known.files):

@@ -53,6 +53,7 @@ class ObjectRecord(msgspec.Struct, gc=False, eq=False):
     keepers: frozenset[WorkerId] = frozenset()  # the holders that must not give it up, each on a host of its own
     files: set[FileId] = msgspec.field(default_factory=set)  # that stand for it
     results: set[TaskId] = msgspec.field(default_factory=set)  # tasks that returned it
+    relayed: Set[WorkerId] = frozenset()  # workers that can get it from no other worker: they get it by the manager
 
     @property
     def is_small(self) -> bool:

@@ -262,6 +262,9 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         _blame(state, known, source, fault)
     if known.object_id not in state.files.objects:
         return  # Its last copy was a result's, and the task runs again.
+    if fault is FetchFault.SOURCE_GONE and known.holders == {source} and node in state.workers:
+        known.relayed = added(known.relayed, node)  # These two cannot reach each other, and nobody else has it.
+        state.transfers.touch(node, known.object_id)
     if source is not None or not transfer.changed:  # Who is to blame may have been replaced meanwhile.
         state.transfers.failures[node, known.object_id] += 1
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:

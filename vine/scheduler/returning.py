@@ -51,7 +51,7 @@ def who_may_have(state: State, object_id: ObjectId | None) -> WorkerId | None:
     if not state.awaited:
         return None
     makers = (worker_id for worker_id, awaited in state.awaited.items() if object_id in awaited.objects)
-    anybody = next(iter(state.awaited)) if state.now < state.dispatches_from else None
+    anybody = next(iter(state.awaited)) if state.dispatches_from else None  # `keep` sees when that is over.
     return next(makers, anybody)
 
 

@@ -100,7 +100,7 @@ def plan_object(state: State, object_id: ObjectId) -> None:
     known = state.files.objects.get(object_id)
     if not wanting or known is None or known.manifest is None:
         return
-    if goes_by_manager(known) and known.holders and not wanting.keys() <= {MANAGER}:
+    if goes_by_manager(state, known) and known.holders and not wanting.keys() <= {MANAGER}:
         bring_to_manager(state, known, collecting.bring_path(state, known))
     for node in [MANAGER] if is_spread(state, known) else list(wanting):
         if node not in wanting:
@@ -156,7 +156,7 @@ def _note_what_it_waits_for(state: State, known: ObjectRecord, node: WorkerId) -
 
 def is_spread(state: State, known: ObjectRecord) -> bool:
     """Whether workers get this object through a forest."""
-    large = known.manifest is not None and not known.is_small
+    large = known.manifest is not None and not known.is_small and not known.relayed
     return large and state.settings.spread in (Spread.FOREST, Spread.CHAIN) and known.peer_transfer
 
 
@@ -165,9 +165,11 @@ def is_shared(state: State, known: ObjectRecord) -> bool:
     return state.settings.spread is not Spread.ONE_SOURCE and known.peer_transfer
 
 
-def goes_by_manager(known: ObjectRecord) -> bool:
-    """Whether a worker has made what others must not have of it: the manager fetches and serves it."""
-    return not known.peer_transfer and MANAGER not in known.holders
+def goes_by_manager(state: State, known: ObjectRecord) -> bool:
+    """Whether those who want it must not have it of workers, or cannot: the manager fetches and serves it."""
+    if MANAGER in known.holders:
+        return False
+    return not known.peer_transfer or not known.relayed.isdisjoint(state.transfers.wanting.get(known.object_id, ()))
 
 
 def _manager_may_pull(state: State) -> bool:
@@ -207,7 +209,7 @@ def _depths(sources_of: Mapping[WorkerId, tuple[WorkerId, ...]]) -> Iterator[tup
 def _may_serve(state: State, known: ObjectRecord, source: WorkerId, node: WorkerId) -> bool:
     if source == MANAGER:
         return True
-    if (source, known.object_id) in state.transfers.shunned:
+    if (source, known.object_id) in state.transfers.shunned or node in known.relayed:
         return False
     return node == MANAGER or is_shared(state, known) or (known.peer_transfer and MANAGER not in known.holders)
 
@@ -273,7 +275,8 @@ def _edge(state: State, transfer: Transfer, source: WorkerId) -> SourceEdge:
     endpoint = settings.requests_endpoint if source == MANAGER else state.workers[source].hello.requests_endpoint
     key = tokens.source_key(settings.run_secret, source)
     token = tokens.mint(key, transfer.transfer_id, transfer.object_id, reply_to)
-    return SourceEdge(source, Role.SERVER if source == MANAGER else Role.WORKER, endpoint, token)
+    whole = source in state.files.objects[transfer.object_id].holders
+    return SourceEdge(source, Role.SERVER if source == MANAGER else Role.WORKER, endpoint, token, whole)
 
 
 def cancel_wanting(state: State, node: WorkerId, object_id: ObjectId) -> str | None:

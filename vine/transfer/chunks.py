@@ -65,7 +65,7 @@ class Chunks:
     def _known(self, edge: SourceEdge, stripes: int) -> Source:
         source = self.sources.get(edge)
         if source is None:
-            source = self.sources[edge] = Source(len(self._numbered), edge, Credit(stripes))
+            source = self.sources[edge] = Source(len(self._numbered), edge, Credit(stripes), complete=edge.whole)
             self._numbered.append(source)
         return source
 

@@ -258,10 +258,9 @@ class LibrarySpec(Part, frozen=True):
 class TaskSpec(Part, frozen=True):
     """A submitted task.
 
-    `function` is a buffer holding the serialised function; `payload` the serialised arguments, or
-    `payload_file` where they are too long to travel inline. The arguments refer to the results of
-    other tasks by position in `depends`. Of a call of a library, `function` is the library's number,
-    and `command` the function's name in it.
+    `function` is a buffer holding the serialised function; `payload` the serialised arguments, or `payload_file` where
+    they are too long to travel inline. The arguments refer to the results of other tasks by position in `depends`. Of
+    a call of a library, `function` is the library's number, and `command` the function's name in it.
     """
 
     task_id: TaskNumber
@@ -441,6 +440,7 @@ class SourceEdge(Part, frozen=True):
     role: Role  # whose key its sockets have: SERVER for the manager, else WORKER
     requests_endpoint: Endpoint
     token: Token
+    whole: bool = False  # It has all of it, and so no excuse to be silent.
 
 
 class WorkDemand(Part, frozen=True):

@@ -84,7 +84,7 @@ class FaultyCluster:
         self.worker_cores = dice.choice([1, 1, 2, 4])
         disk_mib = dice.choice([8, 16, 64, 256])  # Some tasks do not fit onto the small ones.
         self._disk_bytes = max(disk_mib, 256 * self.weather.is_calm) << 20
-        self._capacity = Resources(float(self.worker_cores), 1000.0, 100_000.0, 0.0)
+        self.capacity = Resources(float(self.worker_cores), 1000.0, 100_000.0, 0.0)
         self.steps = 0
         self.manager: FaultyManager | None = None
         self.oracle = Oracle(self.written)
@@ -158,7 +158,7 @@ class FaultyCluster:
     def start_factory(self) -> None:
         self._factories += 1
         name, process = f"factory-{self._factories}", Process(self.clock, self.dice.random() * 1000)
-        limits = FleetLimits(self.dice.randint(0, 1), self.workers_n, self._capacity, _IDLE_S)
+        limits = FleetLimits(self.dice.randint(0, 1), self.workers_n, self.capacity, _IDLE_S)
         factory = FaultyFactory(name, process, limits, self.start_worker, self.release_worker)
         line = Line(
             self.wires, "factory", Role.FACTORY, process, self.dice, wire.ToFactory, factory.hello,
@@ -191,7 +191,7 @@ class FaultyCluster:
         machine = Machine(process, speeds)
         port = self.network.port(name, speeds.up, speeds.down)
         self.network.processes[name] = process
-        place = Place(name, machine, port, self._capacity, (), lambda archive: 0, 0.0)
+        place = Place(name, machine, port, self.capacity, (), lambda archive: 0, 0.0)
         worker = FaultyWorker(
             place, self._addresses, self.behaviours.body, lambda message: line.send(message), self.trace,
             self.weather, self._disk_bytes, left or [],

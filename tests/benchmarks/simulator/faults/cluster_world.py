@@ -6,12 +6,15 @@ from benchmarks.simulator.faults.cluster import FaultyCluster, Size
 from benchmarks.simulator.faults.weather import Rates
 from benchmarks.simulator.faults.work import Behaviour
 from vine.names import TaskId
-from vine.wire.parts import Request, TaskKind
+from vine.wire.parts import Request, Resources, TaskKind
 
 
 class ClusterWorld:
-    def __init__(self, workers: int = 2, with_factory: bool = False) -> None:
+    def __init__(self, workers: int = 2, with_factory: bool = False, cores: int | None = None) -> None:
         self.cluster = FaultyCluster(1, Size(workers, 10), keep_trace=True)
+        if cores is not None:
+            self.cluster.worker_cores = cores
+            self.cluster.capacity = Resources(float(cores), 1000.0, 100_000.0, 0.0)
         self.cluster.weather.rates = Rates()
         self.cluster.start_manager()
         self.cluster.has_factory, self.cluster.workers_n = with_factory, workers
