@@ -139,15 +139,23 @@ def test_a_large_result_that_was_forgotten_is_not_made_again_for_the_sake_of_wha
     assert world.runs[task] == 1
 
 
-def test_results_that_were_forgotten_one_after_the_other_are_all_forgotten() -> None:
+def test_what_goes_with_a_forgotten_result_goes_once() -> None:
+    # given a remote result that was made from a file which a task of its own has made, when that was first needed
     world = RestartingWorld(workers=1)
     world.large_values = True
-    first = world.submit()
+    local = world.local_file(bind=False)
+    made = minitask(world, (local,))
+    first = world.submit((made,))
     second = world.submit(depends=(first,))
-    third = world.submit(depends=(second,))
+    world.commit()
+    world.pass_time(1)
+    world.bind(local)
     world.settle()
-    world.say(m.ForgetResults((first, second, third)))
+    # when all of it is forgotten, and the manager dies
+    world.say(m.ForgetFiles((made,)))
+    world.say(m.ForgetResults((first, second)))
     world.crash()
+    # then the next one begins, and knows nothing of it
     assert not world.core.state.tasks.by_id
 
 
@@ -162,19 +170,6 @@ def test_a_remote_result_that_was_brought_here_is_here_after_a_restart() -> None
     world.crash()
     record = world.core.state.tasks.by_id[task]
     assert record.value_path is not None and record.value_path in world.staged and not record.generation
-
-
-def test_a_task_that_ran_again_for_a_lost_file_has_ended_in_the_journal_too() -> None:
-    world = RestartingWorld(workers=1)
-    temp = world.temp()
-    maker = world.submit(outputs=(temp,))
-    world.settle()
-    world.commit()
-    world.lose(next(iter(world.workers)))
-    world.join()
-    world.submit((temp,))
-    world.settle()
-    assert world.runs[maker] == 2 and world.written().tasks[maker].state == "done"
 
 
 def test_a_task_that_has_waited_for_a_file_is_ready_in_the_journal_too() -> None:

@@ -11,7 +11,7 @@ from vine.names import TaskId, WorkerId
 from vine.scheduler.tasks import TaskState
 from vine.wire import messages as m
 from vine.wire import worker_messages as w
-from vine.wire.parts import CacheLevel, Outcome, Request
+from vine.wire.parts import CacheLevel, HostStanding, Outcome, Request
 
 
 def running(world: RestartingWorld, **fields: object) -> TaskId:
@@ -227,12 +227,14 @@ def test_an_attempt_whose_end_is_written_is_not_taken_over_though_its_worker_sti
     task = running(world, retries=1)
     (worker,) = world.workers.values()
     (attempt,) = worker.running
+    world.say(m.SetHosts(("host",), HostStanding.BLOCKED))  # So it is ready when the manager dies.
     world.happen(("end", worker, attempt))
     world.crash()
     world.happen(("returns", worker, None))
     record = world.core.state.tasks.by_id[task]
     assert record.failures == 1, "its one failure counts once"
     assert w.CancelAttempts((attempt,)) in worker.received  # type: ignore[arg-type]
+    world.say(m.SetHosts(("host",), HostStanding.OPEN))
     world.settle()
     assert world.runs[task] == 2
 
@@ -267,24 +269,28 @@ def test_a_wall_clock_that_was_set_meanwhile_makes_leases_neither_end_at_once_no
     assert world.runs[task] == 1
 
 
-def test_what_its_maker_has_lost_and_another_worker_has_got_from_it_is_not_given_up() -> None:
+@pytest.mark.parametrize("can_be_made_again", [True, False])
+def test_what_its_maker_has_lost_and_another_worker_has_got_from_it_is_waited_for(can_be_made_again: bool) -> None:
     world = RestartingWorld(workers=1)
     (maker,) = world.workers
     local, temp = world.local_file(), world.temp()
-    world.submit((local,), (temp,))
+    producer = world.submit((local,), (temp,))
     world.settle()
     other = world.join()
     known = world.core.state.files.object_of(temp)
     assert known is not None
     other.came(known.object_id, CacheLevel.WORKFLOW)
     world.say(w.ObjectsHeld((known.object_id,)), other.peer)
-    world.say(m.ForgetFiles((local,)))
+    if not can_be_made_again:
+        world.say(m.ForgetFiles((local,)))
     world.lose(maker)
     world.commit()
     world.crash()
     taker = world.submit((temp,))
+    if not can_be_made_again:
+        world.pass_time(config.return_grace_s + 1)
     world.settle()
-    assert world.results[taker].outcome is Outcome.SUCCESS, "its maker cannot run again, and a worker has it"
+    assert world.results[taker].outcome is Outcome.SUCCESS and world.runs[producer] == 1
 
 
 def test_a_client_that_was_given_up_is_not_taken_in_again_by_a_later_manager() -> None:
