@@ -6,6 +6,7 @@ A run that fails here fails everywhere. `pytest --hypothesis-profile explore` dr
 from __future__ import annotations
 
 import copyreg
+import signal
 import types
 
 import pytest
@@ -14,6 +15,9 @@ from hypothesis import settings
 settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile("same")
+
+# A shell without job control starts what it puts into the background deaf to this: and so would be all that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
