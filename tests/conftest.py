@@ -16,7 +16,7 @@ settings.register_profile("same", derandomize=True)
 settings.register_profile("explore", derandomize=False, print_blob=True)
 settings.load_profile("same")
 
-# A shell without job control starts what it puts into the background deaf to this: and so would be all that tests start.
+# A shell without job control starts what it puts into the background deaf to this, and so whatever tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
