@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 
@@ -16,11 +15,12 @@ from vine.wire.parts import Role
 from vine.wire.sockets import Socket, connect_push
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def besieged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Besieged]:
-    os.environ["PYTHONPATH"] = SOURCES
+    """They end with this room: what other rooms find running is their own."""
     folder = tmp_path_factory.mktemp("foes")
     with ExitStack() as stack:
+        stack.enter_context(pytest.MonkeyPatch.context()).setenv("PYTHONPATH", SOURCES)
         with usual_limits():
             site = stack.enter_context(a_site(folder / "site", ["w0"]))
         attacked = Besieged(site, stack.enter_context(site.client()), folder)
