@@ -84,6 +84,7 @@ def test_an_error_in_a_call_is_the_cells(notebook: Notebook) -> None:
 
 
 def test_an_interrupt_ends_the_wait_and_neither_the_call_nor_what_runs_it(notebook: Notebook, tmp_path: Path) -> None:
+    # It looks at a file, which tells nobody that it is there, every now and then.
     notebook.run(
         "import pathlib, time\ndef wait(path):\n    while not pathlib.Path(path).exists():\n        time.sleep(0.01)"
     )
