@@ -4,7 +4,7 @@ import re
 import xml.etree.ElementTree as ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vine.views.charts import Line, bars, lines, ticks
@@ -19,6 +19,7 @@ def test_an_axis_has_round_numbers_up_to_what_it_shows(highest: float, about: in
     assert f"{found[1]:.0e}"[0] in "125"
 
 
+@example([[5e-324]], 1.0)
 @given(st.lists(st.lists(st.floats(0, 1e9), max_size=30), max_size=4), st.floats(1e-3, 1e6))
 def test_lines_stay_within_their_picture(heights: list[list[float]], width: float) -> None:
     picture = lines("t", [Line(f"line {n}", h) for n, h in enumerate(heights)], width, "seconds", "things")

@@ -14,6 +14,7 @@ from vine.views.curves import Histogram
 
 _WIDTH, _HEIGHT = 560, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 30, 38
+_LEAST = 1e-9  # What is less is nothing on a picture, and has no tenth as a number.
 COLOURS = ("#2166ac", "#b2182b", "#4d9221", "#e08214")  # told apart by most who see few colours
 
 
@@ -53,8 +54,8 @@ class _Frame:
     """Where values lie on the picture."""
 
     def __init__(self, width: float, height: float) -> None:
-        self.width = width or 1.0
-        self.height = ticks(height or 1.0)[-1]
+        self.width = width if width > _LEAST else 1.0
+        self.height = ticks(height if height > _LEAST else 1.0)[-1]
 
     def x(self, value: float) -> float:
         return _LEFT + value / self.width * (_WIDTH - _LEFT - _RIGHT)

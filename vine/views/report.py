@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vine.errors import UsageError
 from vine.views import charts, summary
 from vine.views.charts import Line
 from vine.views.reading import Run
 from vine.views.sections import head, reasons, status
 from vine.views.tables import Table
+from vine.views.writing import written_whole
 
 _POINTS = 280  # Of a curve: two pixels each.
 _BINS = 40
@@ -28,13 +28,8 @@ svg { font: 11px system-ui, sans-serif; margin: 0 12px 12px 0 } p.plots { displa
 
 def write_report(run: Run, out: Path) -> None:
     """Write the page to `out`, whole or not at all; UsageError if it cannot be written."""
-    temporary = out.with_name(f".{out.name}.new")
-    try:
-        temporary.write_text(page(run, time.time()), encoding="utf-8")
-        temporary.replace(out)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(f"{out} cannot be written ({error.strerror}): name another file") from None
+    with written_whole(out) as file:
+        file.write(page(run, time.time()))
 
 
 def page(run: Run, now_s: float) -> str:

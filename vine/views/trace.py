@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from vine.errors import UsageError
 from vine.names import MANAGER
 from vine.views.reading import Run
 from vine.views.spans import Span, Tracks, spans
 from vine.views.transfers import Movement, movements
+from vine.views.writing import written_whole
 
 Event = dict[str, Any]
 
@@ -38,14 +38,8 @@ def write_trace(run: Run, out: Path) -> Written:
     began, a process for each worker and one for the manager, metadata events (`M`) that name them, counters (`C`).
     """
     counts: Counter[str] = Counter()
-    temporary = out.with_name(f".{out.name}.new")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            _write(file, events(run), counts)
-        temporary.replace(out)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise UsageError(f"{out} cannot be written ({error.strerror}): name another file") from None
+    with written_whole(out) as file:
+        _write(file, events(run), counts)
     return Written(counts["attempt"], counts["transfer"])
 
 
