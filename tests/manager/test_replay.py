@@ -20,7 +20,7 @@ from vine.scheduler.records import (
     WorkerJoined,
     WorkerLeft,
 )
-from vine.scheduler.replayed import ReplayedLibrary
+from vine.scheduler.replayed import ReplayedClosing, ReplayedLibrary
 from vine.wire.parts import (
     CacheLevel,
     CategoryMode,
@@ -92,14 +92,17 @@ def test_what_was_said_of_categories_and_hosts_is_known_as_it_was_said_last(tmp_
             CategorySet(0, before),
             CategorySet(1, other),
             CategorySet(0, after),
-            HostsSet(("node1", "node2"), HostStanding.BLOCKED, 100.0),
+            HostsSet(("node1", "node2"), HostStanding.BLOCKED, 60.0, 100.0),
             HostsSet(("node3",), HostStanding.DRAINING),
             HostsSet(("node2",), HostStanding.OPEN),
         ],
     )
     run = replay(path)
     assert run.categories == {CategoryKey(0, "fit"): after, CategoryKey(1, "fit"): other}
-    assert run.closed_hosts == {"node1": (HostStanding.BLOCKED, 100.0), "node3": (HostStanding.DRAINING, None)}
+    assert run.closed_hosts == {
+        "node1": ReplayedClosing(HostStanding.BLOCKED, 60.0, 100.0),
+        "node3": ReplayedClosing(HostStanding.DRAINING),
+    }
 
 
 def test_libraries_are_known_though_they_were_removed(tmp_path: Path) -> None:

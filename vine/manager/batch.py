@@ -261,8 +261,8 @@ class Batch:
             if record.standing is HostStanding.OPEN:
                 self._others.append(("DELETE FROM closed_hosts WHERE hostname = ?", (name,)))
             else:
-                values = (name, record.standing.value, record.until_s)
-                self._others.append(("INSERT OR REPLACE INTO closed_hosts VALUES (?, ?, ?)", values))
+                values = (name, record.standing.value, record.for_s, record.until_s)
+                self._others.append(("INSERT OR REPLACE INTO closed_hosts VALUES (?, ?, ?, ?)", values))
 
     # --- libraries -------------------------------------------------------------------------------
 

@@ -154,10 +154,11 @@ class CategorySet(msgspec.Struct, frozen=True, gc=False):
 
 
 class HostsSet(msgspec.Struct, frozen=True, gc=False):
-    """A client, or the time, has closed or opened hosts; `until_s` is by the wall clock."""
+    """A client, or the time, has closed or opened hosts: for so long, which ends then by the wall clock."""
 
     hostnames: tuple[str, ...]
     standing: HostStanding
+    for_s: float | None = None
     until_s: float | None = None
 
 
