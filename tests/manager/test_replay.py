@@ -10,6 +10,7 @@ from vine.scheduler.categories import CategoryKey
 from vine.scheduler.records import (
     AttemptAssigned,
     AttemptEnded,
+    AttemptStarted,
     CategorySet,
     FileDeclared,
     FileFailed,
@@ -17,6 +18,7 @@ from vine.scheduler.records import (
     LibraryInstalled,
     LibraryRemoved,
     ObjectBound,
+    TaskEndedAgain,
     WorkerJoined,
     WorkerLeft,
 )
@@ -41,6 +43,15 @@ def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) 
     run = replay(path)
     assert run.tasks[TaskId(1)].attempts == ((AttemptId(1, 7), WORKER, True),)
     assert run.attempts_max == {1: 7}
+
+
+def test_a_task_that_has_run_again_keeps_its_result_and_stands_as_it_ended_this_time(tmp_path: Path) -> None:
+    again = AttemptId(1, 8)
+    runs_again = [AttemptAssigned(again, TaskId(1), WORKER), AttemptStarted(again), AttemptEnded(again, Outcome.KILLED)]
+    path = written(tmp_path, [*life_of_a_call(1, 7), *runs_again, TaskEndedAgain(TaskId(1), Outcome.KILLED)])
+    task = replay(path).tasks[TaskId(1)]
+    assert task.state == "failed"
+    assert task.result is not None and task.result.outcome is Outcome.SUCCESS
 
 
 def test_files_keep_their_content_its_maker_and_their_failure(tmp_path: Path) -> None:

@@ -140,6 +140,12 @@ class TaskEndedAgain(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome  # of this time
 
 
+class ResultLost(msgspec.Struct, frozen=True, gc=False):
+    """A result that had stayed on workers is gone for good: nobody can have it any more."""
+
+    task_id: TaskId
+
+
 class ResultsForgotten(msgspec.Struct, frozen=True, gc=False):
     """No later task will take the results of these tasks, and no client asks for them again."""
 
@@ -221,6 +227,7 @@ Record = (
     | CancelAsked
     | TaskEnded
     | TaskEndedAgain
+    | ResultLost
     | ResultsForgotten
     | CategorySet
     | HostsSet
