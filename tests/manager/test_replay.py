@@ -10,6 +10,7 @@ from vine.scheduler.categories import CategoryKey
 from vine.scheduler.records import (
     AttemptAssigned,
     AttemptEnded,
+    AttemptStarted,
     CategorySet,
     FileDeclared,
     FileFailed,
@@ -17,10 +18,11 @@ from vine.scheduler.records import (
     LibraryInstalled,
     LibraryRemoved,
     ObjectBound,
+    TaskEndedAgain,
     WorkerJoined,
     WorkerLeft,
 )
-from vine.scheduler.replayed import ReplayedLibrary
+from vine.scheduler.replayed import ReplayedClosing, ReplayedLibrary
 from vine.wire.parts import (
     CacheLevel,
     CategoryMode,
@@ -41,6 +43,15 @@ def test_an_attempt_that_has_not_ended_is_named_with_its_worker(tmp_path: Path) 
     run = replay(path)
     assert run.tasks[TaskId(1)].attempts == ((AttemptId(1, 7), WORKER, True),)
     assert run.attempts_max == {1: 7}
+
+
+def test_a_task_that_has_run_again_keeps_its_result_and_stands_as_it_ended_this_time(tmp_path: Path) -> None:
+    again = AttemptId(1, 8)
+    runs_again = [AttemptAssigned(again, TaskId(1), WORKER), AttemptStarted(again), AttemptEnded(again, Outcome.KILLED)]
+    path = written(tmp_path, [*life_of_a_call(1, 7), *runs_again, TaskEndedAgain(TaskId(1), Outcome.KILLED)])
+    task = replay(path).tasks[TaskId(1)]
+    assert task.state == "failed"
+    assert task.result is not None and task.result.outcome is Outcome.SUCCESS
 
 
 def test_files_keep_their_content_its_maker_and_their_failure(tmp_path: Path) -> None:
@@ -92,14 +103,17 @@ def test_what_was_said_of_categories_and_hosts_is_known_as_it_was_said_last(tmp_
             CategorySet(0, before),
             CategorySet(1, other),
             CategorySet(0, after),
-            HostsSet(("node1", "node2"), HostStanding.BLOCKED, 100.0),
+            HostsSet(("node1", "node2"), HostStanding.BLOCKED, 60.0, 100.0),
             HostsSet(("node3",), HostStanding.DRAINING),
             HostsSet(("node2",), HostStanding.OPEN),
         ],
     )
     run = replay(path)
     assert run.categories == {CategoryKey(0, "fit"): after, CategoryKey(1, "fit"): other}
-    assert run.closed_hosts == {"node1": (HostStanding.BLOCKED, 100.0), "node3": (HostStanding.DRAINING, None)}
+    assert run.closed_hosts == {
+        "node1": ReplayedClosing(HostStanding.BLOCKED, 60.0, 100.0),
+        "node3": ReplayedClosing(HostStanding.DRAINING),
+    }
 
 
 def test_libraries_are_known_though_they_were_removed(tmp_path: Path) -> None:

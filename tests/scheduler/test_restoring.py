@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule
 
@@ -7,6 +8,7 @@ from benchmarks.simulator.faults.mirror import compare_tables
 from tests.scheduler.making import minitask
 from tests.scheduler.restarting import RestartingWorld
 from tests.scheduler.test_core_machine import Run as RunWithoutRestarts
+from tests.scheduler.test_results import lose_all
 from vine.wire import messages as m
 from vine.wire.parts import CategorySpec, HostStanding, LibrarySpec, Outcome, Policy, TaskKind
 from vine.wire.worker_messages import RunAttempts
@@ -64,6 +66,63 @@ def test_a_large_result_that_is_gone_from_the_staging_folder_is_made_again() -> 
     world.crash()
     world.settle()
     assert world.runs[task] == 2 and world.results[task].outcome is Outcome.SUCCESS
+
+
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.EXCEPTION])
+def test_a_task_that_has_run_again_for_a_lost_file_is_written_down_as_it_ended_this_time(outcome: Outcome) -> None:
+    # given a task that has ended, and whose file is lost
+    world = RestartingWorld(workers=1)
+    temp = world.temp()
+    maker = world.submit(outputs=(temp,))
+    world.settle()
+    world.commit()
+    world.lose(*world.workers)
+    world.join()
+    # when it runs again
+    world.outcome = lambda assignment: outcome
+    taker = world.submit((temp,))
+    assert world.state_of(maker) == "staged"
+    world.settle()
+    # then its end is as it was, and this one is known, too
+    assert world.runs[maker] == 2 and taker in world.results
+    run = world.written().tasks[maker]
+    assert run.result is not None and run.result.outcome is Outcome.SUCCESS
+    assert run.state == ("done" if outcome is Outcome.SUCCESS else "failed")
+
+
+def test_a_task_that_was_to_run_again_when_the_manager_died_is_written_down_as_ended_if_nobody_needs_that() -> None:
+    world = RestartingWorld(workers=1)
+    temp = world.temp()
+    maker = world.submit(outputs=(temp,))
+    world.settle()
+    world.commit()
+    world.lose(*world.workers)
+    taker = world.submit((temp,))
+    assert world.state_of(maker) == "ready"
+    world.say(m.CancelTasks((taker,)))
+    assert world.written().tasks[maker].state == "ready"
+    world.crash()
+    assert world.written().tasks[maker].state == "done"
+
+
+@pytest.mark.parametrize("has_heir", [True, False])
+def test_a_result_that_is_gone_for_good_stays_gone(has_heir: bool) -> None:
+    # given a remote result, which is lost, and whose task fails when it runs again
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    local = world.local_file("in")
+    first = world.submit((local,))
+    world.say(m.KeepResults((first,)))
+    if has_heir:
+        world.say(m.KeepResults((world.submit(depends=(first,)),)))
+    world.settle()
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    lose_all(world, first)
+    world.say(m.BringResult(first))
+    world.settle()
+    # then the next manager does not try once more, and holds no inputs for it
+    compare_tables(world.core.state, world.would_be())
+    assert world.would_be().files.by_id[local].users == 0
 
 
 def test_tries_are_not_given_anew() -> None:

@@ -269,6 +269,19 @@ def test_a_wall_clock_that_was_set_meanwhile_makes_leases_neither_end_at_once_no
     assert world.runs[task] == 1
 
 
+def test_a_wall_clock_that_was_set_back_closes_a_host_for_no_longer_than_was_asked_for() -> None:
+    world = RestartingWorld(workers=1)
+    world.say(m.SetHosts(("host",), HostStanding.BLOCKED, 5.0))
+    world.pass_time(1)
+    world.commit()
+    world.settings = dataclasses.replace(world.settings, wall_clock_ahead_s=-3600.0)
+    world.crash()
+    world.worker_returns(next(iter(world.away.values())))
+    task = world.submit()
+    world.pass_time(6)
+    assert world.state_of(task) == "staged"
+
+
 @pytest.mark.parametrize("can_be_made_again", [True, False])
 def test_what_its_maker_has_lost_and_another_worker_has_got_from_it_is_waited_for(can_be_made_again: bool) -> None:
     world = RestartingWorld(workers=1)

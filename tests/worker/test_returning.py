@@ -13,9 +13,11 @@ from vine.wire.messages import Message
 from vine.wire.parts import BegunAttempt, MadeOutput, Manifest, ObjectMount, Outcome, TaskKind
 from vine.wire.worker_messages import (
     AttemptsEnded,
+    DropObjects,
     EndsJournaled,
     EndWorker,
     FetchObject,
+    ObjectsEvicted,
     TasksStarted,
     WorkerReturned,
     WorkerWelcome,
@@ -79,6 +81,27 @@ def test_what_untold_ends_have_made_is_named_apart() -> None:
     first, after = returned(world)
     assert (first.object_ids, first.made) == ((FUNCTION,), (MADE,))
     assert after == [ended]
+
+
+def test_what_the_last_manager_has_removed_is_said_to_be_gone_after_the_end_that_names_it() -> None:
+    world = World()
+    world.hear(welcome(1))
+    world.run(assignment(1, TaskKind.COMMAND))
+    (ended,) = end(world, 1, value_object=MADE, value_manifest=MANIFEST)
+    world.hear(DropObjects((MADE,)))
+    first, after = returned(world)
+    assert (first.object_ids, first.made) == ((FUNCTION,), ())
+    assert after == [ended, ObjectsEvicted((MADE,))]
+
+
+def test_what_is_removed_before_the_end_that_names_it_is_told_is_said_to_be_gone_after_it() -> None:
+    world = World()
+    world.run(assignment(1, TaskKind.COMMAND))
+    outputs = (MadeOutput(FileId(7), MADE, MANIFEST),)
+    world.hear(act.BodyEnded(AttemptId(1, 1), FINE), act.Collected(AttemptId(1, 1), outputs=outputs))
+    world.hear(DropObjects((MADE,)))
+    ended, gone = said(world.core.flush())
+    assert isinstance(ended, AttemptsEnded) and gone == ObjectsEvicted((MADE,))
 
 
 def test_an_end_that_comes_while_no_manager_is_there_is_told_to_the_next_one() -> None:

@@ -29,6 +29,7 @@ from vine.scheduler.records import (
     ObjectBound,
     Record,
     ResultBound,
+    ResultLost,
     ResultsForgotten,
     TaskAccepted,
     TaskEnded,
@@ -75,6 +76,7 @@ class Batch:
             AttemptEnded: self._attempt_ended,
             ResultBound: self._result_bound,
             CancelAsked: self._cancel_asked,
+            ResultLost: self._result_lost,
             ResultsForgotten: self._results_forgotten,
             FileDeclared: self._file_declared,
             FileFailed: self._file_failed,
@@ -160,6 +162,10 @@ class Batch:
         row["generations"] = record.generations
         if record.value_path is not None:
             row["value_path"] = record.value_path
+
+    def _result_lost(self, record: ResultLost, at_s: float) -> None:
+        self._task(record.task_id)["generations"] = 0
+        self._forgotten["task"].append(record.task_id)
 
     def _cancel_asked(self, record: CancelAsked, at_s: float) -> None:
         self._task(record.task_id)["cancel"] = 1
@@ -261,8 +267,8 @@ class Batch:
             if record.standing is HostStanding.OPEN:
                 self._others.append(("DELETE FROM closed_hosts WHERE hostname = ?", (name,)))
             else:
-                values = (name, record.standing.value, record.until_s)
-                self._others.append(("INSERT OR REPLACE INTO closed_hosts VALUES (?, ?, ?)", values))
+                values = (name, record.standing.value, record.for_s, record.until_s)
+                self._others.append(("INSERT OR REPLACE INTO closed_hosts VALUES (?, ?, ?, ?)", values))
 
     # --- libraries -------------------------------------------------------------------------------
 

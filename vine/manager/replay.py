@@ -18,6 +18,7 @@ from vine.scheduler.numbers import Numbers
 from vine.scheduler.replayed import (
     OpenAttempt,
     ReplayedClient,
+    ReplayedClosing,
     ReplayedFile,
     ReplayedLibrary,
     ReplayedRun,
@@ -85,8 +86,8 @@ def read_run(connection: sqlite3.Connection) -> ReplayedRun:
                 if index not in left
             },
             closed_hosts={
-                name: (HostStanding(standing), until_s)
-                for name, standing, until_s in connection.execute("SELECT * FROM closed_hosts")
+                name: ReplayedClosing(HostStanding(standing), for_s, until_s)
+                for name, standing, for_s, until_s in connection.execute("SELECT * FROM closed_hosts")
             },
             libraries={
                 file_id: ReplayedLibrary(_decoders[LibrarySpec](spec), bool(removed))

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-version = 5
+version = 6
 _STATEMENTS_KEPT = 256
 
 script = """
@@ -69,7 +69,8 @@ CREATE TABLE categories (
 CREATE TABLE closed_hosts (
     hostname TEXT PRIMARY KEY,
     standing TEXT,
-    until_s REAL  -- by the wall clock; NULL until it is opened
+    for_s REAL,  -- from when it was closed; NULL until it is opened
+    until_s REAL  -- the same by the wall clock
 ) WITHOUT ROWID;
 CREATE TABLE libraries (
     file_id INTEGER PRIMARY KEY,

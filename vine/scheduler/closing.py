@@ -30,7 +30,7 @@ def set_hosts(state: State, message: SetHosts) -> None:
         else:
             state.closed_hosts[name] = (message.standing, until)
     until_s = None if until is None else until + state.settings.wall_clock_ahead_s
-    state.record(HostsSet(names, message.standing, until_s))
+    state.record(HostsSet(names, message.standing, message.seconds, until_s))
     named = frozenset(names)
     for worker in state.workers.values():
         if worker.hello.hostname in named:

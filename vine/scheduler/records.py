@@ -140,6 +140,12 @@ class TaskEndedAgain(msgspec.Struct, frozen=True, gc=False):
     outcome: Outcome  # of this time
 
 
+class ResultLost(msgspec.Struct, frozen=True, gc=False):
+    """A result that had stayed on workers is gone for good: nobody can have it any more."""
+
+    task_id: TaskId
+
+
 class ResultsForgotten(msgspec.Struct, frozen=True, gc=False):
     """No later task will take the results of these tasks, and no client asks for them again."""
 
@@ -154,10 +160,11 @@ class CategorySet(msgspec.Struct, frozen=True, gc=False):
 
 
 class HostsSet(msgspec.Struct, frozen=True, gc=False):
-    """A client, or the time, has closed or opened hosts; `until_s` is by the wall clock."""
+    """A client, or the time, has closed or opened hosts: for so long, which ends then by the wall clock."""
 
     hostnames: tuple[str, ...]
     standing: HostStanding
+    for_s: float | None = None
     until_s: float | None = None
 
 
@@ -220,6 +227,7 @@ Record = (
     | CancelAsked
     | TaskEnded
     | TaskEndedAgain
+    | ResultLost
     | ResultsForgotten
     | CategorySet
     | HostsSet

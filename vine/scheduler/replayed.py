@@ -68,6 +68,15 @@ class ReplayedFile:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplayedClosing:
+    """How a host was closed, for how long, and when that ends; None is until it is opened."""
+
+    standing: HostStanding
+    for_s: float | None = None
+    until_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ReplayedLibrary:
     """A library; calls of one that was removed may still run."""
 
@@ -91,7 +100,7 @@ class ReplayedRun:
     manifests: dict[ObjectId, Manifest]
     workers: tuple[WorkerId, ...]  # that had not left
     categories: dict[CategoryKey, CategorySpec]
-    closed_hosts: dict[str, tuple[HostStanding, float | None]]  # by hostname; and until when
+    closed_hosts: dict[str, ReplayedClosing]  # by hostname
     libraries: dict[FileId, ReplayedLibrary]
     forgotten_tasks: Ranges = ()  # results that nobody will ask for again
     forgotten_files: Ranges = ()

@@ -34,7 +34,7 @@ from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.numbers import Numbers
 from vine.scheduler.peers import AwaitedWorker, ClientRecord
 from vine.scheduler.records import AttemptEnded, TaskEndedAgain, TaskWaits
-from vine.scheduler.replayed import ReplayedFile, ReplayedRun, ReplayedTask
+from vine.scheduler.replayed import ReplayedClosing, ReplayedFile, ReplayedRun, ReplayedTask
 from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files, share_what_is_alike
 from vine.wire.parts import FileKind, FileSpec, Outcome, TaskKind, TaskSpec
 
@@ -79,8 +79,8 @@ class _Restoration:
         state.clients_left.update(run.clients_left)
         for key, spec in run.categories.items():
             state.categories[key] = Category(spec)
-        for name, (standing, until_s) in run.closed_hosts.items():
-            state.closed_hosts[name] = (standing, None if until_s is None else until_s - self._ahead_s)
+        for name, closing in run.closed_hosts.items():
+            state.closed_hosts[name] = (closing.standing, self._closed_until(closing))
         needed = self._needed_files()
         for file_id, file in run.files.items():
             if file_id in needed and client_index_of(file_id) in self._peers:
@@ -111,6 +111,12 @@ class _Restoration:
         settings = self._state.settings
         silent_s = self._state.now + self._ahead_s - self._run.written_s
         return min(settings.lease_s, max(settings.lease_s - silent_s, settings.client_lost_after_s))
+
+    def _closed_until(self, closing: ReplayedClosing) -> float | None:
+        """Nor is a host closed for longer from now on than was asked for, if the wall clock was set back."""
+        if closing.until_s is None or closing.for_s is None:
+            return None
+        return min(closing.until_s - self._ahead_s, self._state.now + closing.for_s)
 
     def _peer(self, number: int) -> PeerKey:
         return self._peers[client_index_of(number)]

@@ -16,7 +16,7 @@ from vine.names import TaskId
 from vine.scheduler import actions, dispatch, keeping, recovery, returning, staging, upkeep
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.peers import ClientRecord
-from vine.scheduler.records import ResultBound
+from vine.scheduler.records import ResultBound, ResultLost
 from vine.scheduler.tasks import TaskRecord, TaskState, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import ResultBrought
@@ -142,6 +142,7 @@ def _is_gone(state: State, record: TaskRecord, why: str) -> None:
     """Nobody can have the result any more."""
     message = f"the result of task {record.task_id} ({record.spec.label}) was lost, {why}"[: config.text_chars_max]
     record.result_forgotten = True
+    state.record(ResultLost(record.task_id))
     _answer(state, record, None, message)
     for task_id in sorted(record.dependants):
         dependant = state.tasks.by_id[task_id]

@@ -25,6 +25,7 @@ from vine.wire.worker_messages import (
     EndWorker,
     FetchEnded,
     FetchObject,
+    ObjectsEvicted,
     RateObjects,
     RunAttempts,
     SourceSlow,
@@ -191,6 +192,9 @@ class WorkerCore:
         if started:
             news.append(act.Send(TasksStarted(started)))
         news += (act.Send(self._ends.tell(batch, size)) for batch, size in batches(board.results))
+        gone = returning.not_here(board, board.results)
+        if gone:  # It had been made before, and was dropped just now.
+            news.append(act.Send(ObjectsEvicted(gone)))
         board.started, board.results = [], []
         return news
 

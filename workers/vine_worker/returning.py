@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from vine import config
 from vine.names import AttemptId, ObjectId, TaskId
 from vine.wire.parts import AttemptResult, BegunAttempt
-from vine.wire.worker_messages import AttemptsEnded, EndsJournaled, WorkerReturned
+from vine.wire.worker_messages import AttemptsEnded, EndsJournaled, ObjectsEvicted, WorkerReturned
 from vine_worker.attempts import State
 from vine_worker.board import Board
 
@@ -71,9 +71,7 @@ def tell(board: Board, ends: Ends, forever: set[ObjectId]) -> None:
     """Say what is here to a manager that knows of this worker by hearsay; then all ends that it may not know."""
     again = ends.again()
     results = [result for message in again for result in message.results] + board.results
-    made = {output.object_id for result in results for output in result.outputs}
-    made |= {result.value_object for result in results if result.value_object is not None}
-    here = board.inventory.held
+    made, here = _made(results), board.inventory.held
     board.send(
         WorkerReturned(
             attempts=tuple(
@@ -87,3 +85,20 @@ def tell(board: Board, ends: Ends, forever: set[ObjectId]) -> None:
     )
     for message in again:
         board.send(message)
+    gone = not_here(board, (result for message in again for result in message.results))
+    if gone:  # What the last manager had removed after it was told.
+        board.send(ObjectsEvicted(gone))
+
+
+def not_here(board: Board, results: Iterable[AttemptResult]) -> tuple[ObjectId, ...]:
+    """What these have made and is not here any more: whoever is told of them must hear so after."""
+    return tuple(sorted(_made(results) - board.inventory.held))
+
+
+def _made(results: Iterable[AttemptResult]) -> set[ObjectId]:
+    made = set[ObjectId]()
+    for result in results:
+        made.update(output.object_id for output in result.outputs)
+        if result.value_object is not None:
+            made.add(result.value_object)
+    return made
