@@ -10,13 +10,9 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vine import config
 from vine.errors import ExitCode, UsageError, VineError
-
-if TYPE_CHECKING:
-    pass
 
 _JOURNAL = "journal.sqlite"  # as `journal.file_name`, which is read only once the limits are set
 _default_run_info = "vine-run-info"
