@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from vine import config
 from vine.scheduler import actions, fleet, recovery, returning, staging, submission
 from vine.scheduler.actions import PeerKey
-from vine.scheduler.peers import ClientRecord
+from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.records import ClientJoined
+from vine.scheduler.workers import WorkerRecord
 from vine.wire import messages as m
 from vine.wire.worker_messages import EndWorker, WorkerHello
 
@@ -79,6 +82,32 @@ def worker_says_hello(state: State, peer: PeerKey, hello: WorkerHello) -> None:
 
 def factory_says_hello(state: State, peer: PeerKey, hello: m.FactoryHello) -> None:
     fleet.admit_factory(state, peer, hello)
+
+
+def give_up_silent(state: State) -> None:
+    """Whoever was not heard for too long, or has died by the look of its connection, is gone."""
+    settings = state.settings
+    for worker in list(state.workers.values()):
+        if state.now - worker.heard_at > settings.worker_lost_after_s:
+            lose(state, worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
+        elif state.now - _hung_up_at(worker) > settings.worker_cut_off_s:
+            lose(state, worker.peer, "its connection was closed, and it did not come back")
+    others: list[ClientRecord | FactoryRecord] = [*state.clients.values(), *state.factories.values()]
+    for other in others:
+        if state.now - other.heard_at > settings.client_lost_after_s:
+            lose(state, other.peer, f"was silent for {settings.client_lost_after_s:g} s")
+
+
+def _hung_up_at(worker: WorkerRecord) -> float:
+    """When the other end was found to have closed the connection by which it was heard last; infinite if it has not.
+
+    A kernel does that at once when its process dies. That a connection was closed for its silence tells nothing: who
+    is behind a network that is down may live.
+    """
+    cut_at, heard_at = worker.cut_at, worker.heard_at
+    if cut_at is None or not heard_at <= cut_at < heard_at + config.zmq_silence_ms / 1000:
+        return math.inf
+    return cut_at
 
 
 def lose(state: State, peer: PeerKey, reason: str) -> None:

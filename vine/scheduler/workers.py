@@ -50,6 +50,7 @@ class WorkerRecord:
     hello: WorkerHello
     joined_at: float
     heard_at: float
+    cut_at: float | None = None  # when its connection was found closed, if that is the last that is known of it
     worker_id: WorkerId = field(init=False)  # As in the hello: asked for several times a message.
     host_id: HostId = field(init=False)
     capacity: Resources = field(init=False)
