@@ -163,6 +163,8 @@ feeding_step = 0.2  # What changes by less is not told anew.
 idle_shapes_max = 64  # Kinds of tasks without tasks, of which an index of workers is kept.
 capacities_kept_max = 10_000  # Of workers, by which a kind of tasks remembers what it would be given there.
 durations_kept_max = 10_000  # Functions and kinds of tasks whose duration is remembered.
+misfits_max = 8  # Tasks of a kind, in a row, whose inputs find no room on a worker, before it gets no more of them ...
+no_room_retry_s = 10.0  # ... for so long; then one is tried. Each costs it and the manager a millisecond or two.
 copy_retry_s = 30.0  # A worker that had no room for a copy that is to be kept is asked again after this.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 

@@ -40,6 +40,8 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     state.feeding.ended(result.times.run_s)
     if worker.attempts_max is not None and result.outcome is not _DISK_FULL:
         worker.had_room()
+    if worker.misfits and result.outcome not in _ELSEWHERE:
+        worker.misfits.pop(record.shape, None)
     dispatch.leave(state, worker, record, result.outcome)
     if result.outputs or result.value_object is not None:  # Of most, what is small comes with its end.
         result = _checked(state, worker, result)

@@ -26,6 +26,7 @@ from vine.scheduler import (
     gates,
     installing,
     keeping,
+    no_room,
     prefetching,
     pruning,
     reasons,
@@ -227,6 +228,7 @@ class Scheduler:
         state.placement.discard_ended(state.tasks.by_id)
         fleet.fail_what_fits_nowhere(state)
         fleet.try_again_where_avoided(state)
+        no_room.keep(state)
         replicating.ask_again(state)
         reservations.renew(state)
         prefetching.clean(state)

@@ -16,6 +16,7 @@ from vine.scheduler import (
     keeping,
     mates,
     minitasks,
+    no_room,
     results,
     returning,
     spreading,
@@ -202,6 +203,8 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
             withdraw(state, record)
             _stop_bringing_inputs(state, record, worker)
             place_elsewhere(state, record, worker, outcome, message, crowded)
+            if outcome is Outcome.DISK_FULL and not crowded:
+                no_room.note(state, worker, state.placement.shape_of(record))
 
 
 def _stop_bringing_inputs(state: State, record: TaskRecord, worker: WorkerRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -68,6 +69,8 @@ class WorkerRecord:
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
     awaits: set[ObjectId] = field(default_factory=set)  # what another worker of its host is to bring
     attempts_max: int | None = None  # since more at once had no room on its disk
+    misfits: Counter[str] = field(default_factory=Counter)  # by kind: tasks in a row whose inputs had no room
+    no_room: dict[str, float] = field(default_factory=dict)  # kinds of tasks that it does not get, and until when
     ends_since: int = 0  # attempts that have ended since that was last changed
     collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
     status: WorkerStatus | None = None

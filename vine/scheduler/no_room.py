@@ -1,0 +1,46 @@
+"""Which kinds of tasks does a worker get no more of for a while, because their inputs had no room on its disk?
+
+Else each task of a queue would find that out by itself, one after the other: a worker that gives them all back is
+always the emptiest. Not all tasks of a kind need the same inputs, so it takes several in a row.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vine import config
+from vine.scheduler.shapes import Shape
+from vine.scheduler.workers import WorkerRecord
+
+if TYPE_CHECKING:
+    from vine.scheduler.state import State
+
+
+def note(state: State, worker: WorkerRecord, shape: Shape) -> None:
+    """A task of the shape did not fit there, though it had the worker to itself. Others get such tasks, if any can."""
+    worker.misfits[shape.key] += 1
+    if worker.misfits[shape.key] < config.misfits_max:
+        return
+    if any(other is not worker and shape.suits(other, state.now) for other in state.workers.values()):
+        worker.no_room[shape.key] = state.now + config.no_room_retry_s
+        state.placement.due = True
+
+
+def keep(state: State) -> None:
+    """Each kind of task is tried again after a while, and at once where those that were better have gone."""
+    for worker in state.workers.values():
+        if worker.no_room and (over := [key for key, until in worker.no_room.items() if until <= state.now]):
+            _open(state, worker, over)
+    for shape in state.placement.shapes.values():
+        if shape.queue and not any(shape.suits(worker, state.now) for worker in state.workers.values()):
+            for worker in state.workers.values():
+                if shape.key in worker.no_room:
+                    _open(state, worker, [shape.key])
+
+
+def _open(state: State, worker: WorkerRecord, keys: list[str]) -> None:
+    """One of the kind is enough to close it again, unless it fits."""
+    for key in keys:
+        del worker.no_room[key]
+        worker.misfits[key] = config.misfits_max - 1
+    state.load_changed(worker)
