@@ -193,6 +193,7 @@ end_bytes = 300  # About what the end of an attempt takes beside its value.
 use_interval_s = 0.25  # What runs is measured so often: a fast writer fills some hundred MB in that time.
 watch_interval_s = 1.0  # Outputs that are watched are looked at so often: as a person does, and `tail -f`.
 watch_bytes_max = 1 << 20  # Of one of them at one look: what is more comes with the next, and at the end in any case.
+processes_max = 2000  # Of one task at once: four for each core of a large machine; login sessions end at about 10,000.
 measured_run_s_min = 0.1  # Calls, and sandboxes, of shorter bodies are not measured: that would take as long as they.
 disk_look_rest = 10  # After a look at sandboxes the next one waits so many times as long as that took.
 spare_sandboxes_max = 64  # That wait for a next body: as many as short commands run at once on a large machine.

@@ -20,6 +20,7 @@ RESULTS: dict[Outcome, str] = {
     Outcome.TIME_LIMIT: "max wall time",
     Outcome.MEMORY_LIMIT: "resource exhaustion",
     Outcome.DISK_LIMIT: "resource exhaustion",
+    Outcome.PROCESS_LIMIT: "resource exhaustion",
     Outcome.FIXED_LOCATION_MISSING: "fixed location missing",
     Outcome.END_TIME: "max end time",
     Outcome.FORSAKEN: "forsaken",

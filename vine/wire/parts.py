@@ -1,7 +1,4 @@
-"""What are messages made of: bounded types, enums, and the structures that several messages carry.
-
-A struct travels as the msgpack array [field, ...]; it never travels alone.
-"""
+"""What are messages made of: bounded types, enums, and structures, each of which travels as an array of its fields."""
 
 from __future__ import annotations
 
@@ -88,9 +85,10 @@ class Outcome(enum.Enum):
     EXCEPTION = "exception"  # the function raised: `value` holds the serialised exception
     NOT_SERIALISABLE = "not-serialisable"  # the function returned what neither pickle nor dill can carry
     KILLED = "killed"  # a signal ended it, and it was not ours
-    TIME_LIMIT = "time-limit"  # these three: it took more than it was allowed, and was killed for that
+    TIME_LIMIT = "time-limit"  # these four: it took more than it was allowed, and was killed for that
     MEMORY_LIMIT = "memory-limit"
     DISK_LIMIT = "disk-limit"
+    PROCESS_LIMIT = "process-limit"
     FIXED_LOCATION_MISSING = "fixed-location-missing"  # no worker has all of its strict inputs
     END_TIME = "end-time"  # it had not ended by the time by which it was to
     FORSAKEN = "forsaken"  # workers have given it back without having run it more often than it allows
@@ -140,6 +138,7 @@ class Measured(Part, frozen=True):
     cpu_s: Seconds = 0.0  # of all its processes
     memory_mb: Amount = 0.0  # the most that they had at once
     disk_mb: Amount | None = 0.0  # the most that lay in its sandbox; None for one too short to be looked at
+    processes: Count = 0  # the most that there were at once; 0 for one too short to be looked at
 
 
 class TreeEntry(Part, frozen=True):

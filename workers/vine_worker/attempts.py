@@ -26,7 +26,9 @@ class State(enum.Enum):
 
 
 _NEEDS_REMEMBERED = 1024  # Calls of a function mostly need what the one before has needed.
-AT_ONCE = frozenset({Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT})  # In a time of grace it would take still more.
+AT_ONCE = frozenset(  # In a time of grace it would take still more.
+    {Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT, Outcome.PROCESS_LIMIT}
+)
 
 _legal = {
     State.STAGING: {State.READY, State.ENDED},
@@ -56,9 +58,10 @@ class Attempt:
     grant: Grant | None = None  # of a command or interpreter; a call runs on its host's
     host: int | None = None
     stop: Outcome | None = None  # why it is being stopped
-    cpu_s: float = 0.0  # these three as they were measured while it ran
+    cpu_s: float = 0.0  # these four as they were measured while it ran
     memory_mb: float = 0.0
     disk_mb: float = 0.0
+    processes: int = 0
     together_mb: float = 0.0  # what it and the rest of its library used, where it was stopped for that
     ending: Ending | None = None
 
@@ -136,6 +139,8 @@ def _words_of_stop(attempt: Attempt, why: Outcome) -> str:
     if why is Outcome.DISK_LIMIT and limits is not None and limits.disk_mb is not None:
         used, limit = attempt.disk_mb, limits.disk_mb
         return f"wrote {used:.0f} MB into its sandbox, and its limit is {limit:g} MB; ask for more disk"
+    if why is Outcome.PROCESS_LIMIT:
+        return f"had {attempt.processes} processes at once, and the limit is {config.processes_max}; start fewer"
     return "cancelled"
 
 
@@ -176,6 +181,7 @@ def _measured(attempt: Attempt, ending: Ending, kept: Collected, run_s: float) -
         cpu_s=max(attempt.cpu_s, ending.cpu_s),
         memory_mb=max(attempt.memory_mb, ending.memory_mb),
         disk_mb=max(attempt.disk_mb, kept.disk_mb) if long else None,
+        processes=attempt.processes,
     )
 
 

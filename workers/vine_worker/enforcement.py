@@ -56,10 +56,13 @@ class Enforcement:
             attempt.cpu_s = max(attempt.cpu_s, use.cpu_s)
             attempt.memory_mb = max(attempt.memory_mb, use.memory_mb)
             attempt.disk_mb = max(attempt.disk_mb, use.disk_mb or 0.0)
+            attempt.processes = max(attempt.processes, use.processes)
             limits = attempt.assignment.limits
-            if limits is None:
+            if use.processes > config.processes_max:  # Whatever was asked for: it harms the whole machine.
+                yield attempt, Outcome.PROCESS_LIMIT
+            elif limits is None:
                 continue
-            if limits.memory_mb is not None and use.memory_mb > limits.memory_mb:
+            elif limits.memory_mb is not None and use.memory_mb > limits.memory_mb:
                 yield attempt, Outcome.MEMORY_LIMIT
             elif limits.disk_mb is not None and (use.disk_mb or 0.0) > limits.disk_mb:
                 yield attempt, Outcome.DISK_LIMIT

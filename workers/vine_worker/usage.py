@@ -1,4 +1,4 @@
-"""How much do bodies use now: the memory and processor time of all their processes, and the disk of their sandboxes?
+"""How much do bodies use now: their processes, the memory and processor time of these, and the disk of their sandboxes?
 
 It is read from /proc, and on threads of its own, for a machine may have thousands of processes and a sandbox as
 many files.
@@ -193,7 +193,8 @@ class Usage:
         elif limit_mb is not None and memory_bytes > limit_mb * _MB and len(family.members) > 1:
             memory_bytes = shared_once_bytes(family.members)
         cpu_s = family.cpu_s if each.alone else 0.0
-        return Measured(cpu_s, memory_bytes / _MB, self._disks.get(each.attempt, 0) / _MB)
+        disk_mb = self._disks.get(each.attempt, 0) / _MB
+        return Measured(cpu_s, memory_bytes / _MB, disk_mb, len(family.members))
 
     def _look_at_disks(self, sandboxes: Mapping[AttemptId, Path]) -> None:
         began_s = time.monotonic()
