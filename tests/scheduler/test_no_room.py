@@ -67,6 +67,7 @@ def test_after_a_while_it_is_tried_again() -> None:
     assert not on(world, full)
     world.pass_time(1)
     assert on(world, full)
+    assert world.core.state.workers[full.worker_id].attempts_max == 1, "one is enough to find out"
 
 
 def test_when_nobody_else_is_left_it_is_tried_at_once() -> None:

@@ -30,6 +30,7 @@ def keep(state: State) -> None:
     """Each kind of task is tried again after a while, and at once where those that were better have gone."""
     for worker in state.workers.values():
         if worker.no_room and (over := [key for key, until in worker.no_room.items() if until <= state.now]):
+            worker.had_no_room()  # One is enough to find out.
             _open(state, worker, over)
     for shape in state.placement.shapes.values():
         if shape.queue and not any(shape.suits(worker, state.now) for worker in state.workers.values()):
