@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.scheduler.test_spreading import an_interior_worker, children_of
 from tests.scheduler.world import FakeWorker, World
 from vine import config
 from vine.names import TaskId
@@ -75,3 +76,19 @@ def test_when_nobody_else_is_left_it_is_tried_at_once() -> None:
     world.lose(other.worker_id)
     world.pass_time(0.1)
     assert on(world, full)
+
+
+def test_nobody_hangs_on_one_that_had_no_room_when_it_tries_again() -> None:
+    # given a worker that feeds others while it receives, and has more tasks to come
+    world = World()
+    file = world.local_file(chunks=30)
+    for _ in range(5):
+        world.join()
+    for _ in range(10):
+        world.submit((file,))
+    full = an_interior_worker(world)
+    # when it has no room, and is given the next task
+    misfit(world, full)
+    # then what it receives goes to nobody else
+    assert on(world, full) and full.fetching
+    assert not children_of(world, full.worker_id)

@@ -189,6 +189,8 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
+    if outcome is Outcome.DISK_FULL:
+        worker.full_until = state.now + config.no_room_retry_s
     products = staging.products_in_making(state, worker, known)
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:

@@ -69,6 +69,7 @@ class WorkerRecord:
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
     awaits: set[ObjectId] = field(default_factory=set)  # what another worker of its host is to bring
     attempts_max: int | None = None  # since more at once had no room on its disk
+    full_until: float = 0.0  # An object had no room on its disk of late: nobody is to hang on it for another one.
     misfits: Counter[str] = field(default_factory=Counter)  # by kind: tasks in a row whose inputs had no room
     no_room: dict[str, float] = field(default_factory=dict)  # kinds of tasks that it does not get, and until when
     ends_since: int = 0  # attempts that have ended since that was last changed
