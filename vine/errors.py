@@ -156,6 +156,10 @@ class ProcessLimitExceeded(LimitExceeded):
     """The task had more processes at once than any task may."""
 
 
+class OutputLimitExceeded(LimitExceeded):
+    """The task printed more than any task may."""
+
+
 class LibraryFailed(TaskFailed):
     """The library of the call could not be loaded, or died; its `__cause__` is what was raised while it loaded."""
 

@@ -163,7 +163,7 @@ def _task_result(
         message=result.message,
         stdout=result.stdout,
         stderr=result.stderr,
-        truncated=result.truncated,
+        spilled=result.spilled,
         worker_id=worker.worker_id,
         hostname=worker.hello.hostname,
         attempts=record.attempts,
@@ -237,7 +237,7 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
 
 def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:
     worker = None if result.worker_id is None else state.workers.get(result.worker_id)
-    log_path = "" if worker is None else worker.hello.log_path
+    log_path = result.spilled or ("" if worker is None else worker.hello.log_path)
     state.failures.append(
         Failure(record.task_id, record.spec.label, result.outcome, result.message, result.worker_id, log_path)
     )

@@ -9,15 +9,25 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.scheduler.shapes import Shape
+from vine.scheduler.tasks import TaskRecord
 from vine.scheduler.workers import WorkerRecord
+from vine.wire.parts import Outcome
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 
-def note(state: State, worker: WorkerRecord, shape: Shape) -> None:
-    """A task of the shape did not fit there, though it had the worker to itself. Others get such tasks, if any can."""
+def misplaced(state: State, worker: WorkerRecord, outcome: Outcome) -> None:
+    """An object could not be had there: nobody is to hang on a worker whose disk is full."""
+    if outcome is Outcome.DISK_FULL:
+        worker.full_until = state.now + config.no_room_retry_s
+
+
+def task_misplaced(state: State, worker: WorkerRecord, record: TaskRecord, outcome: Outcome, crowded: bool) -> None:
+    """What a task needs did not fit there, though it had the worker to itself. Others get such tasks, if any can."""
+    if outcome is not Outcome.DISK_FULL or crowded:
+        return
+    shape = state.placement.shape_of(record)
     worker.misfits[shape.key] += 1
     if worker.misfits[shape.key] < config.misfits_max:
         return

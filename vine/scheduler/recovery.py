@@ -189,8 +189,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
-    if outcome is Outcome.DISK_FULL:
-        worker.full_until = state.now + config.no_room_retry_s
+    no_room.misplaced(state, worker, outcome)
     products = staging.products_in_making(state, worker, known)
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
@@ -205,8 +204,7 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
             withdraw(state, record)
             _stop_bringing_inputs(state, record, worker)
             place_elsewhere(state, record, worker, outcome, message, crowded)
-            if outcome is Outcome.DISK_FULL and not crowded:
-                no_room.note(state, worker, state.placement.shape_of(record))
+            no_room.task_misplaced(state, worker, record, outcome, crowded)
 
 
 def _stop_bringing_inputs(state: State, record: TaskRecord, worker: WorkerRecord) -> None:

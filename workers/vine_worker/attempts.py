@@ -27,7 +27,7 @@ class State(enum.Enum):
 
 _NEEDS_REMEMBERED = 1024  # Calls of a function mostly need what the one before has needed.
 AT_ONCE = frozenset(  # In a time of grace it would take still more.
-    {Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT, Outcome.PROCESS_LIMIT}
+    {Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT, Outcome.PROCESS_LIMIT, Outcome.OUTPUT_LIMIT}
 )
 
 _legal = {
@@ -58,10 +58,11 @@ class Attempt:
     grant: Grant | None = None  # of a command or interpreter; a call runs on its host's
     host: int | None = None
     stop: Outcome | None = None  # why it is being stopped
-    cpu_s: float = 0.0  # these four as they were measured while it ran
+    cpu_s: float = 0.0  # these five as they were measured while it ran
     memory_mb: float = 0.0
     disk_mb: float = 0.0
     processes: int = 0
+    printed_bytes: int = 0
     together_mb: float = 0.0  # what it and the rest of its library used, where it was stopped for that
     ending: Ending | None = None
 
@@ -141,6 +142,9 @@ def _words_of_stop(attempt: Attempt, why: Outcome) -> str:
         return f"wrote {used:.0f} MB into its sandbox, and its limit is {limit:g} MB; ask for more disk"
     if why is Outcome.PROCESS_LIMIT:
         return f"had {attempt.processes} processes at once, and the limit is {config.processes_max}; start fewer"
+    if why is Outcome.OUTPUT_LIMIT:
+        used, limit = attempt.printed_bytes / 1e6, config.printed_bytes_max / 1e6
+        return f"printed {used:.0f} MB, and the limit is {limit:.0f} MB; print less, or write it to an output"
     return "cancelled"
 
 
@@ -154,6 +158,8 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
     elif collected is not None and collected.outcome is not None:
         outcome, message, value = collected.outcome, collected.message, None
     kept = collected or Collected(attempt.attempt_id)
+    if kept.spilled and message:
+        message += f"; all that it printed is in {kept.spilled} there"
     times = times_of(attempt, now)
     return AttemptResult(
         attempt=attempt.attempt_id,
@@ -166,7 +172,7 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
         message=_named(attempt.assignment.label, message)[: config.text_chars_max],
         stdout=kept.stdout,
         stderr=kept.stderr,
-        truncated=kept.truncated,
+        spilled=kept.spilled,
         times=times,
         measured=_measured(attempt, ending, kept, times.run_s),
     )

@@ -66,6 +66,11 @@ class Enforcement:
                 yield attempt, Outcome.MEMORY_LIMIT
             elif limits.disk_mb is not None and (use.disk_mb or 0.0) > limits.disk_mb:
                 yield attempt, Outcome.DISK_LIMIT
+        for attempt_id, printed_bytes in event.printed:
+            attempt = self._board.attempts.get(attempt_id)
+            if attempt is not None and attempt.state is State.RUNNING and printed_bytes > config.printed_bytes_max:
+                attempt.printed_bytes = printed_bytes
+                yield attempt, Outcome.OUTPUT_LIMIT
         for instance, calls in of_libraries.items():
             yield from self._over_its_library(instance, calls)
 
