@@ -110,12 +110,21 @@ def interpreters(run: Standing) -> Iterator[psutil.Process]:
                 yield process
 
 
-@pytest.mark.parametrize("victim", ["a worker", "all interpreters of functions"])
+def processes(run: Standing, whose: str) -> list[psutil.Process]:
+    """Those that are to break."""
+    worker = psutil.Process(run.site.workers["w1"].pid)
+    if whose == "a worker":
+        return [worker]
+    if whose == "a worker's spawner":
+        return [child for child in worker.children() if any("spawner" in part for part in child.cmdline())]
+    return [psutil.Process(run.site.manager.pid)] if whose == "the manager" else list(interpreters(run))
+
+
+@pytest.mark.parametrize("victim", ["a worker", "a worker's spawner", "all interpreters of functions"])
 def test_who_is_killed_is_done_without(tmp_path: Path, victim: str) -> None:
     with a_run(tmp_path) as run:
         run.until_half_done()
-        worker = psutil.Process(run.site.workers["w1"].pid)
-        killed = [worker] if victim == "a worker" else list(interpreters(run))
+        killed = processes(run, victim)
         at_s = time.time()
         for process in killed:
             process.kill()
@@ -138,11 +147,11 @@ def test_the_manager_is_killed_and_started_again(tmp_path: Path) -> None:
 STOPPED_S = 5.0
 
 
-@pytest.mark.parametrize("victim", ["the manager", "all interpreters of functions"])
+@pytest.mark.parametrize("victim", ["the manager", "a worker's spawner", "all interpreters of functions"])
 def test_who_is_stopped_for_a_while_goes_on(tmp_path: Path, victim: str) -> None:
     with a_run(tmp_path) as run:
         run.until_half_done()
-        stopped = [psutil.Process(run.site.manager.pid)] if victim == "the manager" else list(interpreters(run))
+        stopped = processes(run, victim)
         at_s = time.time()
         for process in stopped:
             process.suspend()
