@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.scheduler.world import World
+from vine import config
 from vine.scheduler import actions
 from vine.wire import messages as m
 from vine.wire.worker_messages import TasksStarted, WorkerBye
@@ -48,6 +49,17 @@ def test_a_worker_whose_end_has_closed_its_connection_is_soon_given_up(
     world.step(world.core.tick(now))
     assert (world.state_of(task) == "ready") is is_given_up
     assert (not world.core.state.workers) is is_given_up
+
+
+def test_where_many_are_cut_off_at_once_each_is_waited_for_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "worker_cut_off_each_s", 1.0)
+    world = World(workers=3)
+    for worker in world.workers.values():
+        world.core.heard(worker.peer, 0.9, 1.5)
+    world.step(world.core.tick(1.5 + 3 + 3 - 0.1))
+    assert len(world.core.state.workers) == 3
+    world.step(world.core.tick(1.5 + 3 + 3 + 0.1))
+    assert not world.core.state.workers
 
 
 def test_a_strange_message_changes_nothing() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from blake3 import blake3
@@ -86,11 +85,13 @@ def factory_says_hello(state: State, peer: PeerKey, hello: m.FactoryHello) -> No
 
 def give_up_silent(state: State) -> None:
     """Whoever was not heard for too long, or has died by the look of its connection, is gone."""
-    settings = state.settings
-    for worker in list(state.workers.values()):
-        if state.now - worker.heard_at > settings.worker_lost_after_s:
-            lose(state, worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
-        elif state.now - _hung_up_at(worker) > settings.worker_cut_off_s:
+    settings, workers = state.settings, state.workers.values()
+    cut_off = [(worker, worker.cut_at) for worker in workers if worker.cut_at is not None and _has_hung_up(worker)]
+    patience_s = settings.worker_cut_off_s + len(cut_off) * config.worker_cut_off_each_s
+    for worker in [worker for worker in workers if state.now - worker.heard_at > settings.worker_lost_after_s]:
+        lose(state, worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
+    for worker, cut_at in cut_off:
+        if state.now - cut_at > patience_s:
             lose(state, worker.peer, "its connection was closed, and it did not come back")
     others: list[ClientRecord | FactoryRecord] = [*state.clients.values(), *state.factories.values()]
     for other in others:
@@ -98,16 +99,14 @@ def give_up_silent(state: State) -> None:
             lose(state, other.peer, f"was silent for {settings.client_lost_after_s:g} s")
 
 
-def _hung_up_at(worker: WorkerRecord) -> float:
-    """When the other end was found to have closed the connection by which it was heard last; infinite if it has not.
+def _has_hung_up(worker: WorkerRecord) -> bool:
+    """Whether the connection by which it was heard last was closed at its end.
 
     A kernel does that at once when its process dies. That a connection was closed for its silence tells nothing: who
     is behind a network that is down may live.
     """
     cut_at, heard_at = worker.cut_at, worker.heard_at
-    if cut_at is None or not heard_at <= cut_at < heard_at + config.zmq_silence_ms / 1000:
-        return math.inf
-    return cut_at
+    return cut_at is not None and heard_at <= cut_at < heard_at + config.zmq_silence_ms / 1000
 
 
 def lose(state: State, peer: PeerKey, reason: str) -> None:

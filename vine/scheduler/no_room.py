@@ -38,20 +38,20 @@ def task_misplaced(state: State, worker: WorkerRecord, record: TaskRecord, outco
 
 def keep(state: State) -> None:
     """Each kind of task is tried again after a while, and at once where those that were better have gone."""
-    for worker in state.workers.values():
-        if worker.no_room and (over := [key for key, until in worker.no_room.items() if until <= state.now]):
+    for worker in [worker for worker in state.workers.values() if worker.no_room]:
+        for key in [key for key, until in worker.no_room.items() if until <= state.now or _is_left_alone(state, key)]:
             worker.had_no_room()  # One is enough to find out.
-            _open(state, worker, over)
-    for shape in state.placement.shapes.values():
-        if shape.queue and not any(shape.suits(worker, state.now) for worker in state.workers.values()):
-            for worker in state.workers.values():
-                if shape.key in worker.no_room:
-                    _open(state, worker, [shape.key])
+            _open(state, worker, key)
 
 
-def _open(state: State, worker: WorkerRecord, keys: list[str]) -> None:
+def _is_left_alone(state: State, key: str) -> bool:
+    """Whether there are tasks of the kind, and nobody who may be given one."""
+    shapes = [shape for shape in state.placement.shapes.values() if shape.key == key and shape.queue]
+    return any(not any(shape.suits(worker, state.now) for worker in state.workers.values()) for shape in shapes)
+
+
+def _open(state: State, worker: WorkerRecord, key: str) -> None:
     """One of the kind is enough to close it again, unless it fits."""
-    for key in keys:
-        del worker.no_room[key]
-        worker.misfits[key] = config.misfits_max - 1
+    del worker.no_room[key]
+    worker.misfits[key] = config.misfits_max - 1
     state.load_changed(worker)
