@@ -152,6 +152,14 @@ class DiskLimitExceeded(LimitExceeded):
     """The task wrote more into its sandbox than the disk that it had asked for."""
 
 
+class ProcessLimitExceeded(LimitExceeded):
+    """The task had more processes at once than any task may."""
+
+
+class OutputLimitExceeded(LimitExceeded):
+    """The task printed more than any task may."""
+
+
 class LibraryFailed(TaskFailed):
     """The library of the call could not be loaded, or died; its `__cause__` is what was raised while it loaded."""
 

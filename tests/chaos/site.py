@@ -31,6 +31,7 @@ class Standing:
     graph: Graph
     began_s: float
     files: int  # that the manager had open before there was work
+    half_s: float = 0.0  # after which half of the leaves were done
 
     def asks(self, question: str, *values: object) -> Any:
         """One value of the journal."""
@@ -40,6 +41,11 @@ class Standing:
     def until_half_done(self) -> None:
         half = len(self.graph.leaves) // 2
         until(lambda: self.graph.done() >= half, "half of the leaves are done", 240)
+        self.half_s = time.time() - self.began_s
+
+    def of_pace(self, took_s: float) -> float | None:
+        """The makespan as a share of what it would have been at the pace of its first half: machines are noisy."""
+        return took_s / (self.half_s * self.graph.tasks / (len(self.graph.leaves) // 2)) if self.half_s else None
 
     def checked(self) -> float:
         """All futures resolve, all results are right, nothing has grown; returns the makespan."""

@@ -36,13 +36,15 @@ class Row:
     noticed_s: float | None
     recovered_s: float | None
     makespan_s: float | None
+    of_pace: float | None = None  # the makespan over what the first half has let expect
     attempts_more: int | str = ""  # than there are tasks
     memory_mb: int | str = ""  # of the manager at the end
 
     def __str__(self) -> str:
         times = (self.noticed_s, self.recovered_s, self.makespan_s)
         cells = ["" if seconds is None else f"{seconds:.1f} s" for seconds in times]
-        return f"| {' | '.join([self.fault, *cells, str(self.attempts_more), str(self.memory_mb)])} |"
+        pace = "" if self.of_pace is None else f"{self.of_pace:.2f}"
+        return f"| {' | '.join([self.fault, *cells, pace, str(self.attempts_more), str(self.memory_mb)])} |"
 
 
 _rows: list[Row] = []
@@ -52,9 +54,8 @@ _rows: list[Row] = []
 def _table() -> Iterator[None]:
     os.environ["PYTHONPATH"] = SOURCES
     yield
-    print(
-        f"\n\n{TASKS:,} calls\n| fault | noticed | recovered | makespan | attempts more than tasks |", *_rows, sep="\n"
-    )
+    heads = "fault | noticed | recovered | makespan | of its pace before | attempts more than tasks | manager's MB"
+    print(f"\n\n{TASKS:,} calls\n| {heads} |", *_rows, sep="\n")
 
 
 def tell(
@@ -65,7 +66,7 @@ def tell(
     attempts_more = run.asks("SELECT count(*) FROM attempts") - run.graph.tasks
     since = [None if moment is None else moment - at_s for moment in (noticed_s, recovered_s)]
     memory_mb = psutil.Process(run.site.manager.pid).memory_info().rss // 1_000_000
-    _rows.append(Row(fault, *since, took_s, attempts_more, memory_mb))
+    _rows.append(Row(fault, *since, took_s, run.of_pace(took_s), attempts_more, memory_mb))
 
 
 LOST = "outcome IN ('worker-lost', 'killed', 'disk-full', 'start-failed') AND ended_s >= ?"
@@ -86,6 +87,7 @@ def recovered(run: Standing, at_s: float) -> float | None:
 
 def test_nothing_breaks(tmp_path: Path) -> None:
     with a_run(tmp_path) as run:
+        run.until_half_done()
         took_s = run.checked()
         tell("none", run, took_s, 0.0, None, None)
 
@@ -108,12 +110,21 @@ def interpreters(run: Standing) -> Iterator[psutil.Process]:
                 yield process
 
 
-@pytest.mark.parametrize("victim", ["a worker", "all interpreters of functions"])
+def processes(run: Standing, whose: str) -> list[psutil.Process]:
+    """Those that are to break."""
+    worker = psutil.Process(run.site.workers["w1"].pid)
+    if whose == "a worker":
+        return [worker]
+    if whose == "a worker's spawner":
+        return [child for child in worker.children() if any("spawner" in part for part in child.cmdline())]
+    return [psutil.Process(run.site.manager.pid)] if whose == "the manager" else list(interpreters(run))
+
+
+@pytest.mark.parametrize("victim", ["a worker", "a worker's spawner", "all interpreters of functions"])
 def test_who_is_killed_is_done_without(tmp_path: Path, victim: str) -> None:
     with a_run(tmp_path) as run:
         run.until_half_done()
-        worker = psutil.Process(run.site.workers["w1"].pid)
-        killed = [worker] if victim == "a worker" else list(interpreters(run))
+        killed = processes(run, victim)
         at_s = time.time()
         for process in killed:
             process.kill()
@@ -136,11 +147,11 @@ def test_the_manager_is_killed_and_started_again(tmp_path: Path) -> None:
 STOPPED_S = 5.0
 
 
-@pytest.mark.parametrize("victim", ["the manager", "all interpreters of functions"])
+@pytest.mark.parametrize("victim", ["the manager", "a worker's spawner", "all interpreters of functions"])
 def test_who_is_stopped_for_a_while_goes_on(tmp_path: Path, victim: str) -> None:
     with a_run(tmp_path) as run:
         run.until_half_done()
-        stopped = [psutil.Process(run.site.manager.pid)] if victim == "the manager" else list(interpreters(run))
+        stopped = processes(run, victim)
         at_s = time.time()
         for process in stopped:
             process.suspend()

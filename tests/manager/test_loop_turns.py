@@ -34,6 +34,7 @@ class Hub:
     def __init__(self) -> None:
         self.incoming: list[tuple[PeerKey, Role, list[m.Message]]] = []
         self.heard_at: dict[PeerKey, float] = {}
+        self.cut_at: dict[PeerKey, float] = {}
         self.overflowing: set[PeerKey] = set()
         self.forgotten: list[PeerKey] = []
         self.sent: list[tuple[PeerKey, m.Message]] = []
@@ -48,6 +49,9 @@ class Hub:
 
     def silent_since(self, peer: PeerKey) -> float:
         return self.heard_at[peer]
+
+    def cut_since(self, peer: PeerKey) -> float | None:
+        return self.cut_at.get(peer)
 
     def overflown(self, peer: PeerKey) -> bool:
         return peer in self.overflowing
@@ -119,6 +123,13 @@ def test_a_silent_worker_is_given_up(turns: Turns) -> None:
     turns.turn(turns.now + config.worker_lost_after_s + 2)
     assert turns.hub.forgotten == [WORKER]
     turns.turn(turns.now + 100)
+    assert turns.hub.forgotten == [WORKER]
+
+
+def test_a_worker_that_has_hung_up_is_soon_given_up(turns: Turns) -> None:
+    turns.meet(WORKER, HELLO)
+    turns.hub.cut_at[WORKER] = turns.now + 1
+    turns.turn(turns.now + 1 + config.worker_cut_off_s + 1)
     assert turns.hub.forgotten == [WORKER]
 
 

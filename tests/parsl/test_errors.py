@@ -39,6 +39,8 @@ def as_met(error: BaseException, outcome: Outcome | None = None) -> BaseExceptio
         (errors.TaskFailed("died"), Outcome.KILLED, (htex.WorkerLost, errors.TaskFailed)),
         (errors.TaskFailed("ended"), Outcome.EXIT_CODE, (htex.WorkerLost, errors.TaskFailed)),
         (errors.MemoryLimitExceeded("m"), Outcome.MEMORY_LIMIT, (AppException, errors.LimitExceeded)),
+        (errors.OutputLimitExceeded("o"), Outcome.OUTPUT_LIMIT, (AppException, errors.LimitExceeded)),
+        (errors.ProcessLimitExceeded("p"), Outcome.PROCESS_LIMIT, (AppException, errors.LimitExceeded)),
         (errors.DiskLimitExceeded("d"), Outcome.DISK_LIMIT, (AppException, errors.LimitExceeded)),
         (errors.TimeLimitExceeded("t"), Outcome.TIME_LIMIT, (AppTimeout, errors.TimeLimitExceeded)),
         (errors.NoWorkerFits("big"), Outcome.NO_WORKER_FITS, (InvalidResourceSpecification, errors.NoWorkerFits)),

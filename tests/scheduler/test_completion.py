@@ -53,6 +53,17 @@ def test_a_long_chain_of_failures_does_not_recurse() -> None:
     assert world.results[last].outcome is Outcome.DEPENDENCY_FAILED
 
 
+def test_where_a_failed_task_has_printed_more_than_comes_back_is_told_with_its_end_and_among_the_failures() -> None:
+    world = World(workers=1)
+    task = world.submit()
+    (worker,) = world.workers.values()
+    (attempt,) = worker.assigned
+    printed = AttemptResult(attempt, Outcome.EXIT_CODE, spilled="/logs/w1.task-1")
+    world.say(AttemptsEnded((printed,)), worker.peer)
+    assert world.results[task].spilled == "/logs/w1.task-1"
+    assert world.core.snapshot(world.now)["failures"][-1]["log_path"] == "/logs/w1.task-1"
+
+
 def test_a_late_result_of_a_lost_attempt_is_ignored() -> None:
     world = World(workers=1)
     task = world.submit()

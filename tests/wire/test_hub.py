@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import msgpack
 import pytest
 
-from tests.wire.live import HELLOS, PATIENCE_S, Run
+from tests.wire.live import HELLOS, PATIENCE_S, Run, relay_to
 from vine import config
 from vine.errors import CannotBind, MalformedMessage
 from vine.names import TaskId
@@ -239,6 +239,24 @@ def test_silence_counts_only_while_the_manager_itself_was_running(run: Run) -> N
     heard = run.hub.silent_since(peer)
     run.hub.receive(heard + 1000.0)
     assert heard + 990.0 < run.hub.silent_since(peer) <= heard + 1000.0
+
+
+def test_a_peer_whose_connection_is_closed_is_known_to_have_none(run: Run) -> None:
+    link, peer = run.meet()
+    assert run.hub.cut_since(peer) is None
+    run.links.remove(link)
+    link.close()
+    run.meet()  # So that there is somebody to drive.
+    run.drive(lambda: run.hub.cut_since(peer) is not None)
+    assert run.hub.silent_since(peer) <= run.hub.cut_since(peer) <= time.monotonic()  # type: ignore[operator]
+
+
+def test_a_peer_whose_connection_was_cut_has_one_again(run: Run) -> None:
+    with relay_to(run.hub.port) as relay:
+        _, peer = run.meet(endpoint=relay.endpoint)
+        relay.cut_after(0)
+        run.drive(lambda: run.hub.cut_since(peer) is not None)
+        run.drive(lambda: run.hub.cut_since(peer) is None)
 
 
 def test_a_peer_that_reads_nothing_is_noticed(run: Run) -> None:

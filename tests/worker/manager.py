@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,8 +63,13 @@ class ScriptedManager:
 
     # --- processes ---
 
-    def start_worker(self, name: str = "w1", *options: str, keep: tuple[int, ...] = ()) -> subprocess.Popen[str]:
-        arguments = [sys.executable, "-m", "vine_worker.main", "--connection", str(self.connection_file)]
+    def start_worker(
+        self, name: str = "w1", *options: str, keep: tuple[int, ...] = (), limits: Mapping[str, float] | None = None
+    ) -> subprocess.Popen[str]:
+        """`limits` are those of `vine.config` that are to be others there."""
+        program = f"from vine import config; vars(config).update({dict(limits or {})!r})\n"
+        program += "from vine_worker.main import main; raise SystemExit(main())"
+        arguments = [sys.executable, "-c", program, "--connection", str(self.connection_file)]
         arguments += ["--worker-id", name, "--workspace", str(self.folder / "work"), "--host-name", f"host-{name}"]
         arguments += ["--cores", "2", "--memory", "1000", "--disk", "1000", "--gpus", "0", *options]
         environment = {**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'workers'}"}

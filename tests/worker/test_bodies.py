@@ -223,7 +223,16 @@ def test_streams_are_cut_where_they_are_too_long(running: Running) -> None:
     given = command(f"head -c {config.stdio_bytes_max + 1} /dev/zero")
     running.ending(given)
     collected = running.collect(given)
-    assert (len(collected.stdout), collected.truncated) == (config.stdio_bytes_max, True)
+    assert len(collected.stdout) == config.stdio_bytes_max
+    assert collected.spilled is not None
+    assert (Path(collected.spilled) / "stdout").stat().st_size == config.stdio_bytes_max + 1
+
+
+def test_streams_that_come_back_whole_are_nowhere_else(running: Running) -> None:
+    given = command("echo short")
+    running.ending(given)
+    collected = running.collect(given)
+    assert (collected.stdout, collected.spilled) == (b"short\n", None)
 
 
 def test_a_long_value_is_posted_if_it_is_wanted_and_removed_if_not(running: Running) -> None:

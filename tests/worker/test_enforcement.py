@@ -52,6 +52,33 @@ def test_a_command_over_a_limit_is_killed_without_grace(used: Measured, outcome:
     assert result.message.startswith(words)
 
 
+def test_a_command_that_forks_without_end_is_killed_whatever_it_has_asked_for() -> None:
+    world = running_command()
+    assert world.hear(act.Used(((KEY, Measured(processes=config.processes_max)),))) == []
+    world.wait(config.use_interval_s)
+    bomb = Measured(processes=config.processes_max + 1)
+    assert world.hear(act.Used(((KEY, bomb),))) == [act.KillBody(KEY, force=True)]
+    world.hear(act.BodyEnded(KEY, act.Ending(Outcome.KILLED)), act.Collected(KEY))
+    (result,) = world.results()
+    assert result.outcome is Outcome.PROCESS_LIMIT
+    assert result.message == "make: had 2001 processes at once, and the limit is 2000; start fewer"
+    assert result.measured is not None and result.measured.processes == 2001
+
+
+def test_a_command_that_prints_without_end_is_killed_whatever_it_has_asked_for() -> None:
+    world = running_command()
+    assert world.hear(act.Used((), ((KEY, config.printed_bytes_max),))) == []
+    world.wait(config.use_interval_s)
+    assert world.hear(act.Used((), ((KEY, config.printed_bytes_max + 1),))) == [act.KillBody(KEY, force=True)]
+    world.hear(act.BodyEnded(KEY, act.Ending(Outcome.KILLED)), act.Collected(KEY, spilled="/logs/w1.task-1"))
+    (result,) = world.results()
+    assert (result.outcome, result.spilled) == (Outcome.OUTPUT_LIMIT, "/logs/w1.task-1")
+    assert result.message == (
+        "make: printed 1074 MB, and the limit is 1074 MB; print less, or write it to an output; "
+        "all that it printed is in /logs/w1.task-1 there"
+    )
+
+
 def test_a_call_over_its_limit_is_killed_with_its_host_and_those_behind_it_are_not() -> None:
     world = running_call(Limits(memory_mb=100.0))
     assert world.hear(act.Used(((KEY, Measured(0.0, 101.0, 0.0)),))) == [act.TakeBack(1)]

@@ -74,8 +74,8 @@ def test_long_streams_are_cut_and_said_to_be(tmp_path: Path) -> None:
     sandbox = made(tmp_path)
     sandbox.stdout.write_bytes(b"x" * (config.stdio_bytes_max + 1))
     sandbox.stderr.write_bytes(b"y")
-    stdout, stderr, truncated = sandbox.read_streams()
-    assert (len(stdout), stderr, truncated) == (config.stdio_bytes_max, b"y", True)
+    stdout, stderr, cut = sandbox.read_streams()
+    assert (len(stdout), stderr, cut) == (config.stdio_bytes_max, b"y", True)
 
 
 def test_nothing_is_left_even_of_folders_that_were_made_read_only(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ RESULTS: dict[Outcome, str] = {
     Outcome.TIME_LIMIT: "max wall time",
     Outcome.MEMORY_LIMIT: "resource exhaustion",
     Outcome.DISK_LIMIT: "resource exhaustion",
+    Outcome.PROCESS_LIMIT: "resource exhaustion",
+    Outcome.OUTPUT_LIMIT: "resource exhaustion",
     Outcome.FIXED_LOCATION_MISSING: "fixed location missing",
     Outcome.END_TIME: "max end time",
     Outcome.FORSAKEN: "forsaken",
@@ -85,6 +87,15 @@ class Ended:
     def std_error(self) -> str:
         """What it wrote to stderr, up to 256 KiB."""
         return self._ended().stderr.decode(errors="replace")
+
+    @property
+    def spilled(self) -> str | None:
+        """The folder on `hostname` where `stdout` and `stderr` lie whole, if one of them was longer than 256 KiB.
+
+        None if both came back whole. Of a failed task it is among the run's logs, if it has room there; else it is on
+        the worker's disk, and goes with the worker, or to make room for later ones; '' if there was none.
+        """
+        return self._ended().spilled
 
     @property
     def output(self) -> Any:

@@ -68,6 +68,8 @@ _ERRORS: dict[Outcome, type[errors.VineError]] = {
     Outcome.END_TIME: errors.TimeLimitExceeded,
     Outcome.MEMORY_LIMIT: errors.MemoryLimitExceeded,
     Outcome.DISK_LIMIT: errors.DiskLimitExceeded,
+    Outcome.PROCESS_LIMIT: errors.ProcessLimitExceeded,
+    Outcome.OUTPUT_LIMIT: errors.OutputLimitExceeded,
     Outcome.DISK_FULL: errors.OutOfDisk,
     Outcome.LIBRARY_FAILED: errors.LibraryFailed,
     Outcome.LIBRARY_MISSING: errors.LibraryMissing,

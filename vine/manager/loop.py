@@ -150,7 +150,7 @@ class Loop:
         known = self._scheduler.state
         for peer in list(self._peers):
             heard_at = self._hub.silent_since(peer)
-            self._scheduler.heard(peer, heard_at)
+            self._scheduler.heard(peer, heard_at, self._hub.cut_since(peer))
             is_known = peer in known.worker_of or peer in known.clients or peer in known.factories
             if is_known and self._hub.overflown(peer):
                 self._do(self._scheduler.peer_lost(peer, "left more unread than it may", now))

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
+from vine import config
 from vine.scheduler import actions, fleet, recovery, returning, staging, submission
 from vine.scheduler.actions import PeerKey
-from vine.scheduler.peers import ClientRecord
+from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.records import ClientJoined
+from vine.scheduler.workers import WorkerRecord
 from vine.wire import messages as m
 from vine.wire.worker_messages import EndWorker, WorkerHello
 
@@ -79,6 +81,32 @@ def worker_says_hello(state: State, peer: PeerKey, hello: WorkerHello) -> None:
 
 def factory_says_hello(state: State, peer: PeerKey, hello: m.FactoryHello) -> None:
     fleet.admit_factory(state, peer, hello)
+
+
+def give_up_silent(state: State) -> None:
+    """Whoever was not heard for too long, or has died by the look of its connection, is gone."""
+    settings, workers = state.settings, state.workers.values()
+    cut_off = [(worker, worker.cut_at) for worker in workers if worker.cut_at is not None and _has_hung_up(worker)]
+    patience_s = settings.worker_cut_off_s + len(cut_off) * config.worker_cut_off_each_s
+    for worker in [worker for worker in workers if state.now - worker.heard_at > settings.worker_lost_after_s]:
+        lose(state, worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
+    for worker, cut_at in cut_off:
+        if state.now - cut_at > patience_s:
+            lose(state, worker.peer, "its connection was closed, and it did not come back")
+    others: list[ClientRecord | FactoryRecord] = [*state.clients.values(), *state.factories.values()]
+    for other in others:
+        if state.now - other.heard_at > settings.client_lost_after_s:
+            lose(state, other.peer, f"was silent for {settings.client_lost_after_s:g} s")
+
+
+def _has_hung_up(worker: WorkerRecord) -> bool:
+    """Whether the connection by which it was heard last was closed at its end.
+
+    A kernel does that at once when its process dies. That a connection was closed for its silence tells nothing: who
+    is behind a network that is down may live.
+    """
+    cut_at, heard_at = worker.cut_at, worker.heard_at
+    return cut_at is not None and heard_at <= cut_at < heard_at + config.zmq_silence_ms / 1000
 
 
 def lose(state: State, peer: PeerKey, reason: str) -> None:

@@ -40,6 +40,8 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     state.feeding.ended(result.times.run_s)
     if worker.attempts_max is not None and result.outcome is not _DISK_FULL:
         worker.had_room()
+    if worker.misfits and result.outcome not in _ELSEWHERE:
+        worker.misfits.pop(record.shape, None)
     dispatch.leave(state, worker, record, result.outcome)
     if result.outputs or result.value_object is not None:  # Of most, what is small comes with its end.
         result = _checked(state, worker, result)
@@ -161,7 +163,7 @@ def _task_result(
         message=result.message,
         stdout=result.stdout,
         stderr=result.stderr,
-        truncated=result.truncated,
+        spilled=result.spilled,
         worker_id=worker.worker_id,
         hostname=worker.hello.hostname,
         attempts=record.attempts,
@@ -235,7 +237,7 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
 
 def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:
     worker = None if result.worker_id is None else state.workers.get(result.worker_id)
-    log_path = "" if worker is None else worker.hello.log_path
+    log_path = result.spilled or ("" if worker is None else worker.hello.log_path)
     state.failures.append(
         Failure(record.task_id, record.spec.label, result.outcome, result.message, result.worker_id, log_path)
     )

@@ -26,6 +26,7 @@ from vine.scheduler import (
     gates,
     installing,
     keeping,
+    no_room,
     prefetching,
     pruning,
     reasons,
@@ -169,13 +170,15 @@ class Scheduler:
             state.strange += 1  # Raised before anything was changed.
         return self._finish()
 
-    def heard(self, peer: PeerKey, now: float) -> None:
-        """The peer lives: silence is counted from now on anew."""
+    def heard(self, peer: PeerKey, now: float, cut_at: float | None = None) -> None:
+        """The peer lived then: silence is counted from there. Its connection was found closed at `cut_at`, if so."""
         state = self.state
         record: ClientRecord | WorkerRecord | FactoryRecord | None
         record = state.clients.get(peer) or state.factories.get(peer) or state.worker_of.get(peer)
         if record is not None:
             record.heard_at = now
+            if isinstance(record, WorkerRecord):
+                record.cut_at = cut_at
 
     def peer_lost(self, peer: PeerKey, reason: str, now: float) -> list[Action]:
         """The driver knows that the peer is gone."""
@@ -216,14 +219,7 @@ class Scheduler:
         """Time has passed: see who was silent too long, what fits nowhere, and who wants news."""
         state = self.state
         state.now = now
-        settings = state.settings
-        for worker in list(state.workers.values()):
-            if now - worker.heard_at > settings.worker_lost_after_s:
-                admission.lose(state, worker.peer, f"was silent for {settings.worker_lost_after_s:g} s")
-        others: list[ClientRecord | FactoryRecord] = [*state.clients.values(), *state.factories.values()]
-        for other in others:
-            if now - other.heard_at > settings.client_lost_after_s:
-                admission.lose(state, other.peer, f"was silent for {settings.client_lost_after_s:g} s")
+        admission.give_up_silent(state)
         appointments.keep(state)
         closing.keep(state)
         returning.keep(state)
@@ -232,6 +228,7 @@ class Scheduler:
         state.placement.discard_ended(state.tasks.by_id)
         fleet.fail_what_fits_nowhere(state)
         fleet.try_again_where_avoided(state)
+        no_room.keep(state)
         replicating.ask_again(state)
         reservations.renew(state)
         prefetching.clean(state)

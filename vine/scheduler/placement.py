@@ -228,8 +228,8 @@ class Placement:
             if fit.ahead or fit.library is not None:
                 return None
             if allotment == left:
-                may_be_given = worker.worker_id not in head.record.avoid and has_features(worker, fit.features)
-                return head if may_be_given else None
+                is_shut_out = worker.worker_id in head.record.avoid or fit.key in worker.no_room
+                return None if is_shut_out or not has_features(worker, fit.features) else head
             if allotment is not None and has_room(worker, allotment, left):
                 return None
         return None

@@ -170,6 +170,8 @@ def _suits(state: State, record: TaskRecord, worker: WorkerRecord) -> bool:
         return False
     if shape.allotment(worker.capacity) is None or not lasts(worker, shape.time_min_s, state.now):
         return False
+    if shape.key in worker.no_room:
+        return False
     if shape.strict and worker.worker_id not in dispatch.places_of(state, shape):
         return False
     return not state.prefetches.is_full(worker)

@@ -118,6 +118,8 @@ def why_shape(state: State, shape: Shape) -> str:
         return installing.why_no_slot(shape.library, fitting)
     short_of_disk = sum(worker.attempts_max is not None for worker in fitting)
     disk = f" ({short_of_disk} of them with few tasks at once, whose data fill the disk)" if short_of_disk else ""
+    no_room = sum(shape.key in worker.no_room for worker in fitting)
+    disk += f" or had no room for what such a task needs ({no_room} of them)" if no_room else ""
     kept = ", ".join(w for w in sorted(state.placement.reserved) if state.placement.reserved[w].shape == shape.key)
     kept = f"; kept free for it: {kept}" if kept else ""
     return f"waits for room: all {len(fitting)} workers that fit it are busy{disk}{kept}"

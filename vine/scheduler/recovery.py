@@ -16,6 +16,7 @@ from vine.scheduler import (
     keeping,
     mates,
     minitasks,
+    no_room,
     results,
     returning,
     spreading,
@@ -188,6 +189,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
 def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
     """The worker cannot have the object: tasks that wait for it there go elsewhere, or fail."""
     worker = state.workers[worker_id]
+    no_room.misplaced(state, worker, outcome)
     products = staging.products_in_making(state, worker, known)
     state.copies.failed.append((worker_id, known.object_id, outcome, message))
     for object_id in [product.object_id for product in products]:
@@ -202,6 +204,7 @@ def misplaced(state: State, worker_id: WorkerId, known: ObjectRecord, outcome: O
             withdraw(state, record)
             _stop_bringing_inputs(state, record, worker)
             place_elsewhere(state, record, worker, outcome, message, crowded)
+            no_room.task_misplaced(state, worker, record, outcome, crowded)
 
 
 def _stop_bringing_inputs(state: State, record: TaskRecord, worker: WorkerRecord) -> None:

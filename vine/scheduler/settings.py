@@ -34,6 +34,7 @@ class Settings:
     transfers_max: int = config.source_transfers_max
     source_patience: float = config.source_patience
     worker_lost_after_s: float = config.worker_lost_after_s
+    worker_cut_off_s: float = config.worker_cut_off_s
     client_lost_after_s: float = config.manager_lost_after_s
     lease_s: float = config.lease_s
     no_fit_grace_s: float = config.no_fit_grace_s

@@ -92,6 +92,8 @@ class Shape:
         """What one more task of the shape is given of the worker, to run or to queue there; None if it may not be."""
         if not worker.open or (worker.attempts_max is not None and len(worker.attempts) >= worker.attempts_max):
             return None
+        if worker.no_room and self.key in worker.no_room:
+            return None
         allotment = self.allotment(worker.capacity)
         if allotment is None or (self.features and not has_features(worker, self.features)):
             return None
@@ -114,7 +116,7 @@ class Shape:
         """Whether the worker, were it empty, might be given a task of the shape now."""
         if self.library is not None and worker.worker_id in self.library.failed_on:
             return False
-        fits = worker.open and self.allotment(worker.capacity) is not None
+        fits = worker.open and self.key not in worker.no_room and self.allotment(worker.capacity) is not None
         return fits and has_features(worker, self.features) and lasts(worker, self.time_min_s, now)
 
     def runs_at_once(self, worker: WorkerRecord) -> bool:

@@ -179,8 +179,8 @@ def _enter(state: State, known: ObjectRecord, forest: Forest, node: WorkerId, pa
         _touch_all(state, object_id, forest.hold(node, rank=rank, spared=node == MANAGER))
     elif part is _Part.WANTS:
         _touch_all(state, object_id, forest.join(node, state.now, rank))
-        if (node, object_id) in state.transfers.shunned:
-            # It has failed somebody: it feeds others only if nobody else can.
+        if (node, object_id) in state.transfers.shunned or state.workers[node].full_until > state.now:
+            # It has failed somebody, or may at any moment: it feeds others only if nobody else can.
             _touch_all(state, object_id, forest.demote(node))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,6 +51,7 @@ class WorkerRecord:
     hello: WorkerHello
     joined_at: float
     heard_at: float
+    cut_at: float | None = None  # when its connection was found closed, if that is the last that is known of it
     worker_id: WorkerId = field(init=False)  # As in the hello: asked for several times a message.
     host_id: HostId = field(init=False)
     capacity: Resources = field(init=False)
@@ -67,6 +69,9 @@ class WorkerRecord:
     making: set[ObjectId] = field(default_factory=set)  # told to unpack, or sent inline, not yet confirmed
     awaits: set[ObjectId] = field(default_factory=set)  # what another worker of its host is to bring
     attempts_max: int | None = None  # since more at once had no room on its disk
+    full_until: float = 0.0  # An object had no room on its disk of late: nobody is to hang on it for another one.
+    misfits: Counter[str] = field(default_factory=Counter)  # by kind: tasks in a row whose inputs had no room
+    no_room: dict[str, float] = field(default_factory=dict)  # kinds of tasks that it does not get, and until when
     ends_since: int = 0  # attempts that have ended since that was last changed
     collecting: set[TaskId] = field(default_factory=set)  # whose results or outputs the manager still pulls from here
     status: WorkerStatus | None = None

@@ -29,7 +29,7 @@ Received = tuple[PeerKey, Role, list[Message]]
 class _Peer:
     """One session, and the connection by which it was heard last."""
 
-    __slots__ = ("heard_at", "inbox", "key", "outbox", "role", "route", "session", "wakes_at")
+    __slots__ = ("cut_at", "heard_at", "inbox", "key", "outbox", "role", "route", "session", "wakes_at")
 
     def __init__(self, session_id: bytes, role: Role, route: bytes, now: float) -> None:
         self.key = PeerKey(session_id.hex())
@@ -39,6 +39,7 @@ class _Peer:
         self.outbox = Outbox()
         self.inbox = Inbox()
         self.heard_at = now  # in the time that we were running: see `silent_since`
+        self.cut_at = now  # in the same time: when the route had turned out to be gone
         self.wakes_at = float("inf")  # its earliest entry in the heap of deadlines
 
 
@@ -128,6 +129,14 @@ class Hub:
         """When a peer was heard last; the time in which we were stopped ourselves is taken out."""
         return self._peers[peer].heard_at + self._stopped_s
 
+    def cut_since(self, peer: PeerKey) -> float | None:
+        """Since when a peer is known to have no connection; in the time of `silent_since`. None if it has one.
+
+        libzmq forgets a route when its connection closes, so the next heartbeat finds out.
+        """
+        record = self._peers[peer]
+        return record.cut_at + self._stopped_s if record.route is None else None
+
     def overflown(self, peer: PeerKey) -> bool:
         """Whether a peer has left so much unread that it must be given up."""
         return self._peers[peer].session.overflown
@@ -209,6 +218,7 @@ class Hub:
                     raise
                 record.session.blocked(envelope, now)
                 self._leave(record)
+                record.cut_at = now - self._stopped_s
                 return
 
     def _leave(self, record: _Peer) -> None:

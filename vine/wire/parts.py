@@ -1,7 +1,4 @@
-"""What are messages made of: bounded types, enums, and the structures that several messages carry.
-
-A struct travels as the msgpack array [field, ...]; it never travels alone.
-"""
+"""What are messages made of: bounded types, enums, and structures, each of which travels as an array of its fields."""
 
 from __future__ import annotations
 
@@ -88,9 +85,11 @@ class Outcome(enum.Enum):
     EXCEPTION = "exception"  # the function raised: `value` holds the serialised exception
     NOT_SERIALISABLE = "not-serialisable"  # the function returned what neither pickle nor dill can carry
     KILLED = "killed"  # a signal ended it, and it was not ours
-    TIME_LIMIT = "time-limit"  # these three: it took more than it was allowed, and was killed for that
+    TIME_LIMIT = "time-limit"  # these five: it took more than it was allowed, and was killed for that
     MEMORY_LIMIT = "memory-limit"
     DISK_LIMIT = "disk-limit"
+    PROCESS_LIMIT = "process-limit"
+    OUTPUT_LIMIT = "output-limit"
     FIXED_LOCATION_MISSING = "fixed-location-missing"  # no worker has all of its strict inputs
     END_TIME = "end-time"  # it had not ended by the time by which it was to
     FORSAKEN = "forsaken"  # workers have given it back without having run it more often than it allows
@@ -140,6 +139,7 @@ class Measured(Part, frozen=True):
     cpu_s: Seconds = 0.0  # of all its processes
     memory_mb: Amount = 0.0  # the most that they had at once
     disk_mb: Amount | None = 0.0  # the most that lay in its sandbox; None for one too short to be looked at
+    processes: Count = 0  # the most that there were at once; 0 for one too short to be looked at
 
 
 class TreeEntry(Part, frozen=True):
@@ -305,7 +305,7 @@ class TaskResult(Part, frozen=True):
     message: Text = ""  # what went wrong and what to do, in one line
     stdout: bytes = b""
     stderr: bytes = b""
-    truncated: bool = False  # stdout or stderr was longer than what is kept
+    spilled: Text | None = None  # where both lie whole on that host, if one was longer than this; "" if nowhere
     worker_id: WorkerId | None = None
     hostname: Text = ""
     attempts: Count = 1
@@ -338,7 +338,7 @@ class AttemptResult(Part, frozen=True):
     message: Text = ""
     stdout: bytes = b""
     stderr: bytes = b""
-    truncated: bool = False
+    spilled: Text | None = None
     times: Times = Times()
     measured: Measured | None = None
 

@@ -332,7 +332,7 @@ class Collected(Said, frozen=True):
     value_manifest: Manifest | None = None
     stdout: bytes = b""
     stderr: bytes = b""
-    truncated: bool = False
+    spilled: str | None = None  # as in `AttemptResult`
     disk_mb: float = 0.0  # that lay in its sandbox
 
 
@@ -340,6 +340,7 @@ class Used(Said, frozen=True):
     """What bodies use now; of calls, whose host had others before, no processor time."""
 
     uses: tuple[tuple[AttemptId, Measured], ...]
+    printed: tuple[tuple[AttemptId, int], ...] = ()  # how many bytes, of those that have printed any
 
 
 class Grown(Said, frozen=True):

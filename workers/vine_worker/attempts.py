@@ -26,7 +26,9 @@ class State(enum.Enum):
 
 
 _NEEDS_REMEMBERED = 1024  # Calls of a function mostly need what the one before has needed.
-AT_ONCE = frozenset({Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT})  # In a time of grace it would take still more.
+AT_ONCE = frozenset(  # In a time of grace it would take still more.
+    {Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT, Outcome.PROCESS_LIMIT, Outcome.OUTPUT_LIMIT}
+)
 
 _legal = {
     State.STAGING: {State.READY, State.ENDED},
@@ -56,9 +58,11 @@ class Attempt:
     grant: Grant | None = None  # of a command or interpreter; a call runs on its host's
     host: int | None = None
     stop: Outcome | None = None  # why it is being stopped
-    cpu_s: float = 0.0  # these three as they were measured while it ran
+    cpu_s: float = 0.0  # these five as they were measured while it ran
     memory_mb: float = 0.0
     disk_mb: float = 0.0
+    processes: int = 0
+    printed_bytes: int = 0
     together_mb: float = 0.0  # what it and the rest of its library used, where it was stopped for that
     ending: Ending | None = None
 
@@ -136,6 +140,11 @@ def _words_of_stop(attempt: Attempt, why: Outcome) -> str:
     if why is Outcome.DISK_LIMIT and limits is not None and limits.disk_mb is not None:
         used, limit = attempt.disk_mb, limits.disk_mb
         return f"wrote {used:.0f} MB into its sandbox, and its limit is {limit:g} MB; ask for more disk"
+    if why is Outcome.PROCESS_LIMIT:
+        return f"had {attempt.processes} processes at once, and the limit is {config.processes_max}; start fewer"
+    if why is Outcome.OUTPUT_LIMIT:
+        used, limit = attempt.printed_bytes / 1e6, config.printed_bytes_max / 1e6
+        return f"printed {used:.0f} MB, and the limit is {limit:.0f} MB; print less, or write it to an output"
     return "cancelled"
 
 
@@ -149,6 +158,8 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
     elif collected is not None and collected.outcome is not None:
         outcome, message, value = collected.outcome, collected.message, None
     kept = collected or Collected(attempt.attempt_id)
+    if kept.spilled and message:
+        message += f"; all that it printed is in {kept.spilled} there"
     times = times_of(attempt, now)
     return AttemptResult(
         attempt=attempt.attempt_id,
@@ -161,7 +172,7 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
         message=_named(attempt.assignment.label, message)[: config.text_chars_max],
         stdout=kept.stdout,
         stderr=kept.stderr,
-        truncated=kept.truncated,
+        spilled=kept.spilled,
         times=times,
         measured=_measured(attempt, ending, kept, times.run_s),
     )
@@ -176,6 +187,7 @@ def _measured(attempt: Attempt, ending: Ending, kept: Collected, run_s: float) -
         cpu_s=max(attempt.cpu_s, ending.cpu_s),
         memory_mb=max(attempt.memory_mb, ending.memory_mb),
         disk_mb=max(attempt.disk_mb, kept.disk_mb) if long else None,
+        processes=attempt.processes,
     )
 
 

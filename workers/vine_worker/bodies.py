@@ -194,12 +194,12 @@ class Bodies:
             return None
         sandbox = self._places.sandbox(assignment.attempt)
         try:
-            stdout, stderr, truncated = sandbox.read_streams()
-            if not (gone and spares.keep(sandbox)) and not sandbox.remove_if_bare():
+            stdout, stderr, cut = sandbox.read_streams()
+            if cut or (not (gone and spares.keep(sandbox)) and not sandbox.remove_if_bare()):
                 return None
         except OSError:
             return None  # The thread tries again, and tells.
-        return act.Collected(assignment.attempt, stdout=stdout, stderr=stderr, truncated=truncated)
+        return act.Collected(assignment.attempt, stdout=stdout, stderr=stderr)
 
     def _collect(self, action: act.Collect) -> None:
         sandbox = self._places.sandbox(action.assignment.attempt)
@@ -217,7 +217,7 @@ class Bodies:
 
     def _collected(self, action: act.Collect, sandbox: Sandbox) -> act.Collected:
         assignment, holdings = action.assignment, self._places.holdings
-        stdout, stderr, truncated = sandbox.read_streams()
+        stdout, stderr, cut = sandbox.read_streams()
         used_bytes = disk_bytes(sandbox.folder) if action.measured else 0
         altered = () if self._programs.protected else self._altered_inputs(assignment)
         outcome: Outcome | None = None
@@ -244,6 +244,8 @@ class Bodies:
         failed = outcome is not None or not action.succeeded
         if failed and action.wanted and outcome is not Outcome.DISK_FULL:
             self._take_what_failure_left(assignment, sandbox, outputs)
+        name = f"task-{assignment.task_id}.{assignment.attempt}"
+        spilled = self._places.streams.keep(sandbox, name, failed) if cut else None
         value_object = value_manifest = None
         if action.value_path is not None:
             if action.value_wanted and outcome is None:
@@ -260,7 +262,7 @@ class Bodies:
             value_manifest,
             stdout,
             stderr,
-            truncated,
+            spilled,
             used_bytes / 1_000_000,
         )
 

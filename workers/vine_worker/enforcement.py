@@ -56,13 +56,21 @@ class Enforcement:
             attempt.cpu_s = max(attempt.cpu_s, use.cpu_s)
             attempt.memory_mb = max(attempt.memory_mb, use.memory_mb)
             attempt.disk_mb = max(attempt.disk_mb, use.disk_mb or 0.0)
+            attempt.processes = max(attempt.processes, use.processes)
             limits = attempt.assignment.limits
-            if limits is None:
+            if use.processes > config.processes_max:  # Whatever was asked for: it harms the whole machine.
+                yield attempt, Outcome.PROCESS_LIMIT
+            elif limits is None:
                 continue
-            if limits.memory_mb is not None and use.memory_mb > limits.memory_mb:
+            elif limits.memory_mb is not None and use.memory_mb > limits.memory_mb:
                 yield attempt, Outcome.MEMORY_LIMIT
             elif limits.disk_mb is not None and (use.disk_mb or 0.0) > limits.disk_mb:
                 yield attempt, Outcome.DISK_LIMIT
+        for attempt_id, printed_bytes in event.printed:
+            attempt = self._board.attempts.get(attempt_id)
+            if attempt is not None and attempt.state is State.RUNNING and printed_bytes > config.printed_bytes_max:
+                attempt.printed_bytes = printed_bytes
+                yield attempt, Outcome.OUTPUT_LIMIT
         for instance, calls in of_libraries.items():
             yield from self._over_its_library(instance, calls)
 

@@ -21,6 +21,7 @@ from vine.wire.parts import LibraryOrder, Resources
 from vine_worker.holdings import Holdings
 from vine_worker.sandbox import Sandbox
 from vine_worker.spares import Spares
+from vine_worker.streams import KeptStreams
 
 _PREFIX = "vine-worker-"
 _STORE = "vine-store"
@@ -67,6 +68,7 @@ class Places:
         self._sandbox_folder = str(sandboxes)
         self.spares = Spares(sandboxes, config.spare_sandboxes_max)
         self.logs = logs or base
+        self.streams = KeptStreams(self.folder / "streams", self.logs, f"{worker_id}.")
         self._worker_id = worker_id
         # Only dill itself shows through to environments that lack it, not what lies beside it here.
         dill = importlib.util.find_spec("dill")  # Importing it would take a worker's start twice as long.

@@ -1,4 +1,4 @@
-"""How much do bodies use now: the memory and processor time of all their processes, and the disk of their sandboxes?
+"""How much do bodies use now: their processes, the memory and processor time of these, and the disk of their sandboxes?
 
 It is read from /proc, and on threads of its own, for a machine may have thousands of processes and a sandbox as
 many files.
@@ -132,6 +132,13 @@ def _share_bytes(pid: int) -> int:
     return _own_bytes(rollup, (b"Pss_Anon:", b"Pss_Shmem:")) or _own_bytes(rollup, (b"Pss:",)) or _memory_bytes(pid)
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # The body has removed it, or has ended.
+
+
 @dataclass(frozen=True, slots=True)
 class _Probed:
     """A body that runs, and the number of its program."""
@@ -142,6 +149,7 @@ class _Probed:
     memory_limit_mb: float | None
     forked: bool = False  # from a library, whose memory is not the body's
     loaded_bytes: int = 0  # ... or it has loaded that itself
+    streams: tuple[Path, ...] = ()  # where it prints; a call: as those before it did, but for a library's
 
 
 class Usage:
@@ -158,6 +166,7 @@ class Usage:
         self._census = Census(programs.spawner_pid)
         self._threads = ThreadPoolExecutor(2, "usage")
         self._disks: dict[AttemptId, int] = {}  # as they were when last looked at
+        self._printed_before: dict[AttemptId, int] = {}  # what streams of calls had when these were first looked at
         self._walk: Future[None] | None = None
         self._walk_not_before_s = 0.0
 
@@ -178,13 +187,30 @@ class Usage:
             if number is not None:
                 limit_mb = None if probe.limits is None else probe.limits.memory_mb
                 loaded = (False, 0) if probe.host is None else self._hosts.loaded(probe.host)
-                yield _Probed(probe.attempt, number, alone, limit_mb, *loaded)
+                yield _Probed(probe.attempt, number, alone, limit_mb, *loaded, self._streams_of(probe))
+
+    def _streams_of(self, probe: act.Probe) -> tuple[Path, ...]:
+        if probe.host is None:
+            sandbox = self._places.sandbox(probe.attempt)
+            return (sandbox.stdout, sandbox.stderr)
+        host_log = self._hosts.own_log(probe.host)
+        return () if host_log is None else (host_log,)
 
     def _look(self, probed: list[_Probed], pids: Mapping[int, int]) -> None:
         with mistakes.told_to(self._report):
             families = self._census.families(pids)
             uses = [(each.attempt, self._use_of(each, families[each.number])) for each in probed if each.number in pids]
-            self._report(act.Used(tuple(uses)))
+            self._report(act.Used(tuple(uses), tuple(self._printed(probed))))
+
+    def _printed(self, probed: list[_Probed]) -> Iterator[tuple[AttemptId, int]]:
+        before, self._printed_before = self._printed_before, {}
+        for each in probed:
+            printed_bytes = sum(map(_size, each.streams))
+            if not each.alone:
+                self._printed_before[each.attempt] = already = before.get(each.attempt, printed_bytes)
+                printed_bytes -= already
+            if printed_bytes > 0:
+                yield each.attempt, printed_bytes
 
     def _use_of(self, each: _Probed, family: Family) -> Measured:
         memory_bytes, limit_mb = max(0, family.memory_bytes - each.loaded_bytes), each.memory_limit_mb
@@ -193,7 +219,8 @@ class Usage:
         elif limit_mb is not None and memory_bytes > limit_mb * _MB and len(family.members) > 1:
             memory_bytes = shared_once_bytes(family.members)
         cpu_s = family.cpu_s if each.alone else 0.0
-        return Measured(cpu_s, memory_bytes / _MB, self._disks.get(each.attempt, 0) / _MB)
+        disk_mb = self._disks.get(each.attempt, 0) / _MB
+        return Measured(cpu_s, memory_bytes / _MB, disk_mb, len(family.members))
 
     def _look_at_disks(self, sandboxes: Mapping[AttemptId, Path]) -> None:
         began_s = time.monotonic()

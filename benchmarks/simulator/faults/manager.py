@@ -144,7 +144,7 @@ class FaultyManager(SimulatedManager):
         known = self.scheduler.state
         for peer in list(self._peers):
             heard_at = self.hub.silent_since(peer)
-            self.scheduler.heard(peer, heard_at)
+            self.scheduler.heard(peer, heard_at, self.hub.cut_since(peer))
             is_known = peer in known.worker_of or peer in known.clients or peer in known.factories
             if not is_known and now - heard_at > config.manager_lost_after_s:
                 self._forget(actions.Forget(peer))

@@ -19,7 +19,7 @@ Frames = list[bytes]
 
 _AGAIN = zmq.Again()  # One for all: each turn ends with it.
 _LATENCY_S = 0.002
-_SILENCE_S = 3 * config.zmq_heartbeat_ms / 1000  # A half-open connection is closed after this.
+_SILENCE_S = config.zmq_silence_ms / 1000
 
 
 class _Way:

@@ -142,6 +142,11 @@ class Hosts:
         found = self._hosts.get(host)
         return None if found is None else found.program
 
+    def own_log(self, host: int) -> Path | None:
+        """Where a host that lives prints; None for one of a library, whose log is that of all of them."""
+        found = self._hosts[host]
+        return found.log if found.library is None else None
+
     def loaded(self, host: int) -> tuple[bool, int]:
         """Whether a host that lives was forked from a library, and how many bytes of one it has loaded itself."""
         found = self._hosts[host]

@@ -25,6 +25,25 @@ def test_a_worker_that_stands_still_for_too_long_is_given_up_and_comes_back() ->
     assert world.known == {"w0", "w1"}
 
 
+def test_a_worker_that_dies_is_soon_given_up() -> None:
+    world = ClusterWorld()
+    world.wait(2.0)
+    world.cluster.end_worker("w0", "is killed")
+    world.wait(1.0)
+    assert world.known == {"w0", "w1"}  # It might come back.
+    world.wait(config.worker_cut_off_s + 2.0)
+    assert world.known == {"w1"}
+
+
+def test_a_worker_whose_connection_breaks_is_kept() -> None:
+    world = ClusterWorld()
+    world.wait(2.0)
+    for wire in list(world.cluster.wires.live):
+        world.cluster.wires.reset(wire)
+    world.wait(config.worker_lost_after_s)
+    assert world.known == {"w0", "w1"} and not any("ends:" in line for line in world.cluster.trace.lines or [])
+
+
 def test_time_in_which_it_stood_still_itself_is_no_silence_of_others() -> None:
     world = ClusterWorld()
     manager = world.cluster.manager
