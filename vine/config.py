@@ -172,11 +172,12 @@ recovery_depth_max = 100  # Producers that are run again for one lost temporary 
 # --- function hosts ---
 calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: more than a wake-up of the worker takes.
 calls_ahead_max = 64  # ... and at most so many.
+fork_s = 0.001  # What a fork and its end take beside its call, on a fast machine.
 call_ahead_bytes_max = 4 << 10  # Longer calls wait at the worker: the host's socket must hold all that it is handed.
 host_frame_bytes_max = 100 << 10  # Longer calls go by a file: half of the kernel's default socket buffer.
 host_answers_bytes = 256 << 10  # A host that has said so much waits until the worker has read it: a few long values.
 host_start_max_s = 120.0  # An interpreter that has not come up by then is ended; cold shared disks are slow.
-news_hold_s = 0.002  # A worker where more waits for its turn tells results, and what has begun, so much later at most.
+news_hold_s = 0.005  # A worker where more waits for its turn tells results, and what has begun, so much later at most.
 
 # --- libraries ---
 library_start_max_s = 1800.0  # A context may load tens of GB; one that takes longer than this is taken to hang.

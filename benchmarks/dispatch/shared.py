@@ -13,6 +13,7 @@ from benchmarks.dispatch.bench import RESULT_S, SLOTS, Bench, against, inc, seco
 from benchmarks.figures import Figure
 
 VALUE_BYTES = 8 << 20
+_TURNS = 10  # of both kinds of call in each round: one takes a twentieth of a second, and is noise by itself
 
 
 def inc_beside(value: Any, x: int) -> int:
@@ -24,7 +25,8 @@ def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
     """With bytes, which a host keeps, and with an array, of which each call sees the same memory; in turns."""
     figures = []
     for kind, value in (("bytes", bytes(VALUE_BYTES)), ("array", np.zeros(VALUE_BYTES, np.uint8))):
-        params = {"calls": count, "slots": SLOTS, "rounds": rounds, "bytes": VALUE_BYTES, "value": kind}
+        turns = rounds * _TURNS
+        params = {"calls": count, "slots": SLOTS, "rounds": turns, "bytes": VALUE_BYTES, "value": kind}
         start_s = time.perf_counter()
         given = vine.share(value)
         at.executor.submit(inc_beside, given, 1).result(timeout=RESULT_S)
@@ -32,8 +34,8 @@ def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
 
         with_it = partial(at.executor.submit, inc_beside, given)
         without = partial(at.executor.submit, inc)
-        seconds_of(with_it, 200), seconds_of(without, 200)  # Both hosts are started, and have both functions.
-        pairs = [(seconds_of(without, count), seconds_of(with_it, count)) for _ in range(rounds)]
+        seconds_of(with_it, count), seconds_of(without, count)  # All hosts are started, and have both functions and it.
+        pairs = [(seconds_of(without, count), seconds_of(with_it, count)) for _ in range(turns)]
         own, _, ratio = against(("shared_per_s", "", "shared_of_calls"), pairs, count, params)
         figures += [Figure("shared_cold_ms", cold_ms, "ms", params), own, ratio]
     return figures

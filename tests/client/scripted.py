@@ -46,11 +46,11 @@ from vine.wire.messages import (
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
-from vine_function_host.frames import AT_PATH, INLINE, SHARED, Call
+from vine_function_host.frames import AT_PATH, INLINE, SHARED, Call, call_frame
 from vine_function_host.host import Host, Options
 from vine_function_host.serialiser import Serialiser
 from vine_worker import process
-from vine_worker.functions.channel import Answer, call_frame
+from vine_worker.functions.channel import Answer
 
 
 class OneCall(Host):
@@ -67,13 +67,13 @@ class OneCall(Host):
         self._serialiser = Serialiser(None)
         self._functions = {b"it": self._serialiser.function(data(spec.function))}
         self._settings = b""
-        self._options = Options(json.dumps({"inline_bytes": config.inline_bytes_max}))
+        self._options = Options(json.dumps({"fork": False, "inline_bytes": config.inline_bytes_max}))
         file_id = spec.payload_file
         blobs = [(INLINE, spec.payload) if file_id is None else (AT_PATH, os.fsencode(path(file_id)))]
         blobs += [(INLINE, values[task_id]) for task_id in spec.depends]
         blobs += [(SHARED, os.fsencode(path(file_id))) for file_id in spec.shared]
         frame = call_frame(1, b"it", b"", blobs)
-        self._run(Call(memoryview(frame)))
+        self._run(Call(frame))
         if file_id is not None:
             os.unlink(path(file_id))  # Nobody else is given it.
 

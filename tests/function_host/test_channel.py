@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from tests.function_host.running import RunningHost, value_of
 from vine import config
 from vine_function_host import frames
+from vine_function_host.channel import Shelf
 
 pytestmark = pytest.mark.live
 
@@ -47,3 +51,32 @@ def test_a_host_for_one_call_ends_after_it_with_its_exit_code(tmp_path: Path) ->
     host.call(lambda: sys.exit(7))
     assert host.process.wait() == 7
     host.channel.close()
+
+
+def in_a_fork(body: Callable[[], None]) -> None:
+    child = os.fork()
+    if not child:
+        body()
+        os._exit(0)
+    os.waitpid(child, 0)
+
+
+def test_a_fork_leaves_its_answer_and_it_is_taken_once() -> None:
+    shelf = Shelf(100_000)
+    for said in (b"a short one", b"x" * 100_000, b""):
+        in_a_fork(partial(shelf.answer, said))
+        assert shelf.take() == said
+        assert shelf.take() == b""
+
+
+def test_a_fork_that_dies_while_it_answers_has_left_nothing() -> None:
+    shelf = Shelf(100)
+    in_a_fork(lambda: shelf.answer(b"of the fork before"))
+    assert shelf.take() == b"of the fork before"
+
+    def answer_too_much() -> None:
+        with contextlib.suppress(IndexError):
+            shelf.answer(b"x" * 200)
+
+    in_a_fork(answer_too_much)
+    assert shelf.take() == b""

@@ -103,6 +103,25 @@ def test_news_is_held_for_a_moment_while_others_wait_for_their_turn() -> None:
     assert world.core.news_due() == 1.0, "nothing waits any more: it is overdue"
 
 
+def test_hosts_that_have_forks_to_make_are_not_heard_until_news_is_due() -> None:
+    # given hosts that fork, of which each has calls behind the one that it runs
+    world = World()
+    world.run(*(assignment(number, TaskKind.FORK) for number in (1, 2)))
+    world.hear(act.HostReady(1), act.HostReady(2))
+    world.hear(*(act.CallsEnded(number, ((AttemptId(1, number), FINE),)) for number in (1, 2)))
+    world.core.flush()
+    assert world.core.rests_until() == world.now, "nothing is held back"
+    world.run(*(assignment(number, TaskKind.FORK) for number in (3, 4, 5, 6, 7, 8)))
+    # when there is news
+    world.hear(act.CallsEnded(2, ((AttemptId(1, 3), FINE),)))
+    # then nobody looks for more as long as none of them can be idle
+    assert [len(host.calls) for host in world.core.pool.hosts.values()] == [3, 2]
+    assert world.core.rests_until() == world.now + config.fork_s < (world.core.news_due() or 0)
+    # until nothing waits behind the call that one of them runs
+    world.hear(act.CallsEnded(2, ((AttemptId(1, 6), FINE),)))
+    assert world.core.rests_until() == world.now
+
+
 def test_later_news_does_not_hold_up_what_is_held() -> None:
     world = World()
     world.run(*(assignment(number, TaskKind.COMMAND) for number in (1, 2, 3, 4)))

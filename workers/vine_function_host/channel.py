@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import socket
 
@@ -9,13 +10,15 @@ from vine_function_host.frames import (
     AT_PATH,
     LENGTH,
     PERMIT,
-    PIPE_BYTES,
     SPILLED,
     SPILLED_HEAD,
     Call,
     calls_of,
     read_blob,
 )
+
+_LENGTH_AT = 1  # in a shelf, after the byte that says whether there is an answer
+_FRAME_AT = _LENGTH_AT + LENGTH.size
 
 
 class Channel:
@@ -27,7 +30,7 @@ class Channel:
         for descriptor in (calls, self._permits, self._answers):
             os.set_inheritable(descriptor, False)
         self._buffer = memoryview(bytearray(frame_bytes))
-        self._read: list[tuple[int, memoryview]] = []  # calls of the frame that was read last, the next one last
+        self._read: list[tuple[int, bytes]] = []  # calls of the frame that was read last, the next one last
 
     def next_call(self) -> Call | None:
         """Waits for the permit to run a call, and reads that call; None when the worker is gone."""
@@ -45,36 +48,38 @@ class Channel:
             if not length:
                 return None
             # A copy, for the next frame may be read while the last calls of this one still wait.
-            self._read = list(calls_of(memoryview(bytes(self._buffer[:length]))))[::-1]
-
-    def replace(self, answers: int) -> None:
-        """In a fork: our answer goes through this pipe, which processes that the call forks must not hold open."""
-        os.close(self._permits)
-        os.close(self._answers)
-        self._calls.close()
-        self._answers = answers
-        os.register_at_fork(after_in_child=lambda: os.close(answers))
+            self._read = list(calls_of(bytes(self._buffer[:length])))[::-1]
 
     def answer(self, frame: bytes) -> None:
-        left = memoryview(LENGTH.pack(len(frame)) + frame)
+        left = LENGTH.pack(len(frame)) + frame
         while left:
             left = left[os.write(self._answers, left) :]
 
     @staticmethod
-    def _opened(content: memoryview) -> Call:
+    def _opened(content: bytes) -> Call:
         if content[:1] == SPILLED:
-            path = bytes(content[SPILLED_HEAD.size :])
-            content = memoryview(read_blob((AT_PATH, path)))
+            path = content[SPILLED_HEAD.size :]
+            content = read_blob((AT_PATH, path))
             os.unlink(path)
         return Call(content)
 
 
-def read_answer(pipe: int) -> bytes:
-    """The answer of a fork; nothing if that has died before it was complete."""
-    answer = b""
-    while len(answer) < LENGTH.size or len(answer) < LENGTH.size + LENGTH.unpack_from(answer)[0]:
-        part = os.read(pipe, PIPE_BYTES)
-        if not part:
+class Shelf:
+    """Memory that a host has in common with its forks: each leaves its answer there, whole or not at all."""
+
+    def __init__(self, frame_bytes_max: int) -> None:
+        self._memory = mmap.mmap(-1, _FRAME_AT + frame_bytes_max)
+
+    def answer(self, frame: bytes) -> None:
+        """In a fork."""
+        LENGTH.pack_into(self._memory, _LENGTH_AT, len(frame))
+        self._memory[_FRAME_AT : _FRAME_AT + len(frame)] = frame
+        self._memory[0] = True  # Comes last: from now on it is whole.
+
+    def take(self) -> bytes:
+        """What the fork before has left; nothing if it has died before that."""
+        if not self._memory[0]:
             return b""
-        answer += part
-    return answer[LENGTH.size :]
+        self._memory[0] = False
+        (length,) = LENGTH.unpack_from(self._memory, _LENGTH_AT)
+        return self._memory[_FRAME_AT : _FRAME_AT + length]

@@ -11,7 +11,7 @@ import struct
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     Blob = tuple[bytes, bytes]  # INLINE, AT_PATH or SHARED, and the bytes or the path
 
@@ -32,9 +32,18 @@ BLOB_HEAD = struct.Struct("<cI")  # INLINE, AT_PATH or SHARED, bytes that follow
 # Number, what it brings, INLINE or AT_PATH, seconds of the body, its USE, bytes of words.
 ANSWER_HEAD = struct.Struct("<QccdfIIH")
 NO_USE = (0.0, 0, 0)  # processor seconds; kilobytes that this process had at most, and has left
+WORDS_BYTES_MAX = 65535  # of an answer
 
 
-def calls_of(frame: memoryview) -> Iterator[tuple[int, memoryview]]:
+def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[Blob]) -> bytes:
+    """The frame of one call: its arguments are the first blob, the values that they refer to follow."""
+    parts = [CALL_HEAD.pack(CALL, number, len(function), len(settings), len(blobs)), function, settings]
+    for where, content in blobs:
+        parts += (BLOB_HEAD.pack(where, len(content)), content)
+    return b"".join(parts)
+
+
+def calls_of(frame: bytes) -> Iterator[tuple[int, bytes]]:
     """The calls in a frame of the socket, each with its number."""
     at = 0
     while at < len(frame):
@@ -49,18 +58,18 @@ class Call:
 
     __slots__ = ("blobs", "function", "number", "settings")
 
-    def __init__(self, frame: memoryview) -> None:
+    def __init__(self, frame: bytes) -> None:
         _kind, self.number, function_bytes, settings_bytes, blob_count = CALL_HEAD.unpack_from(frame)
         at = CALL_HEAD.size
-        self.function = bytes(frame[at : at + function_bytes])
+        self.function = frame[at : at + function_bytes]
         at += function_bytes
-        self.settings = bytes(frame[at : at + settings_bytes])
+        self.settings = frame[at : at + settings_bytes]
         at += settings_bytes
         self.blobs: list[Blob] = []
         for _ in range(blob_count):
             where, length = BLOB_HEAD.unpack_from(frame, at)
             at += BLOB_HEAD.size
-            self.blobs.append((where, bytes(frame[at : at + length])))
+            self.blobs.append((where, frame[at : at + length]))
             at += length
 
 

@@ -9,13 +9,13 @@ import contextlib
 import gc
 import json
 import os
-import resource
+import pickle
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from vine_function_host import forks
-from vine_function_host.channel import read_answer
+from vine_function_host import forks, use
+from vine_function_host.channel import Shelf
 from vine_function_host.failures import dump_exception
 from vine_function_host.frames import (
     ANSWER_HEAD,
@@ -29,21 +29,25 @@ from vine_function_host.frames import (
     READY,
     UNSENDABLE,
     VALUE,
+    WORDS_BYTES_MAX,
+    Call,
+    call_frame,
     read_blob,
 )
-from vine_function_host.payload import LEFT, MANY, RESULT_FILE
+from vine_function_host.payload import LEFT, MANY, PICKLE, RESULT_FILE
 from vine_function_host.registered import UnsendableError
+from vine_function_host.serialiser import Loaded
 from vine_function_host.words import exit_code_of, flush_output, safe_words
 
 if TYPE_CHECKING:  # Nothing below is evaluated: environments may bring an older Python than ours.
     from collections.abc import Sequence
 
     from vine_function_host.channel import Channel
-    from vine_function_host.frames import Call
     from vine_function_host.registered import Registered
-    from vine_function_host.serialiser import Content, Loaded, Serialiser
+    from vine_function_host.serialiser import Content, Serialiser
 
 FUNCTIONS_MAX = 256  # Loaded functions that a host keeps.
+WARM_UPS = 20  # Python's interpreter has then settled for how it runs a call's way, and writes no more about it.
 HINTS = {"generator": "return a list of it", "coroutine": "submit a function that calls asyncio.run()"}
 
 
@@ -80,47 +84,69 @@ class Host:
         self._serialiser = serialiser
         self._options = options
         self._functions = dict(functions)
-        self._loaded_kb = own_kb() if functions else 0  # What a library has loaded is not its calls' use.
+        self._loaded_kb = use.own_kb() if functions else 0  # What a library has loaded is not its calls' use.
         self._home = os.getcwd()
         self._process_id = os.getpid()
         self._settings = b""
         self._replaced: dict[str, str | None] = {}  # what the call's variables hide
-        self._times_before = os.times()
+        self._cpu_before_s = 0.0  # as in a fork
+        self._needs: object = None  # what the call before has in common with others
+        self._shelf = Shelf(ANSWER_HEAD.size + WORDS_BYTES_MAX + options.inline_bytes) if options.fork else None
+        self._answers: Channel | Shelf = channel  # takes what is answered
 
     def serve(self) -> int:
         """Runs calls until the worker is gone, or one call only; returns the exit code."""
+        if self._shelf is not None:
+            self._warm_up(self._shelf)
         version = sys.version.split()[0].encode()
-        self._answer(0, READY, [version], 0.0, use=(0.0, self._loaded_kb, self._loaded_kb))
+        self._answer(0, READY, [version], 0.0, used=(0.0, self._loaded_kb, self._loaded_kb))
         while True:
             call = self._channel.next_call()
             if call is None:
                 return 0
-            exit_code = self._fork(call) if self._options.fork else self._run(call)
+            exit_code = self._run(call) if self._shelf is None else self._fork(call, self._shelf)
             if self._options.once:
                 return exit_code
 
-    def _fork(self, call: Call) -> int:
-        with contextlib.suppress(BaseException):  # The fork tries again, and tells.
-            self._serialiser.keep_shared(call.blobs, self._prepared(call).registered)
-        gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
-        flush_output()  # Or what loading has printed would be printed twice.
-        readable, writable = os.pipe()
+    def _warm_up(self, shelf: Shelf) -> None:
+        """Runs calls of nothing. What is written the first times, of each fork's memory would have to be copied."""
+        self._answers = shelf
+        self._functions[b""] = Loaded(lambda value: value, None)
+        call = Call(call_frame(0, b"", b"", [(INLINE, PICKLE + pickle.dumps(((0,), {})))]))
+        for _ in range(WARM_UPS):
+            self._run(call)
+            shelf.take()
+        del self._functions[b""]
+        self._answers = self._channel
+
+    def _fork(self, call: Call, shelf: Shelf) -> int:
+        self._load_ahead(call)
         child = os.fork()
         if not child:
             self._process_id = os.getpid()
-            self._channel.replace(writable)
+            self._answers = shelf
             forks.settle()
-            os._exit(self._run(call))
-        os.close(writable)
-        answer = read_answer(readable)
-        os.close(readable)
+            self._run(call)
+            os._exit(0)
         _pid, status = os.waitpid(child, 0)
+        answer = shelf.take()
         if answer:
             self._channel.answer(answer)
         else:
             code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
             self._answer(call.number, DIED, [str(code).encode()], 0.0)
         return 0
+
+    def _load_ahead(self, call: Call) -> None:
+        """Loads what the call has in common with others, unless the call before had just that."""
+        needs = call.function, call.settings, call.blobs[1:]
+        if needs == self._needs:
+            return
+        self._needs = needs
+        with contextlib.suppress(BaseException):  # The fork tries again, and tells.
+            self._serialiser.keep_shared(call.blobs, self._prepared(call).registered)
+        gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
+        flush_output()  # Or what loading has printed would be printed twice.
 
     def _run(self, call: Call) -> int:
         started_s = time.perf_counter()
@@ -129,7 +155,8 @@ class Host:
             loaded = self._prepared(call)
             registered = loaded.registered
             mark, args, kwargs = self._serialiser.arguments(call.blobs, registered)
-            self._times_before = os.times()
+            if not self._options.fork:
+                self._cpu_before_s = use.cpu_s()
             started_s = time.perf_counter()
             if mark == MANY:
                 return self._run_many(call.number, loaded, args, kwargs)
@@ -233,13 +260,13 @@ class Host:
         parts: Sequence[Content],
         run_s: float,
         words: str = "",
-        use: tuple[float, int, int] = NO_USE,
+        used: tuple[float, int, int] = NO_USE,
     ) -> None:
         flush_output()  # Whoever has the answer may end us.
         if os.getpid() != self._process_id:
             # A process that the call has forked came back here: the call is its parent's to answer.
             os._exit(int(parts[0]) if brings == EXIT else int(brings == EXCEPTION))
-        where, said = INLINE, words.encode(errors="replace")
+        where, said = INLINE, words.encode(errors="replace") if words else b""
         if sum(map(len, parts)) > self._options.inline_bytes:
             path = os.path.join(self._options.spill, f"value-{os.getpid()}-{time.time_ns():x}").encode()
             try:
@@ -250,26 +277,21 @@ class Host:
                     os.unlink(path)  # What was written of it would keep a full disk full.
                 raise
             where, parts = AT_PATH, [path]
-        use = self._use() if run_s >= self._options.measured_run_s_min else use
-        self._channel.answer(b"".join((ANSWER_HEAD.pack(number, brings, where, run_s, *use, len(said)), said, *parts)))
+        if run_s >= self._options.measured_run_s_min:
+            used = self._used()
+        cpu_s, most_kb, left_kb = used
+        head = ANSWER_HEAD.pack(number, brings, where, run_s, cpu_s, most_kb, left_kb, len(said))
+        self._answers.answer(b"".join((head, said, *parts)))
 
-    def _use(self) -> tuple[float, int, int]:
+    def _used(self) -> tuple[float, int, int]:
         """What the call has used; the most of the next one is counted anew, where the kernel can do that."""
-        cpu_s = sum(os.times()[:4]) - sum(self._times_before[:4])
-        most_kb = left_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        cpu_s = use.cpu_s() - self._cpu_before_s
+        most_kb = left_kb = use.most_kb()
         try:
-            left_kb = own_kb()
-            with open("/proc/self/clear_refs", "wb") as file:
-                file.write(b"5")
+            left_kb = use.own_kb()
+            use.count_most_anew()
         except OSError:
             pass  # Then the most of all calls until now is told, which is too much rather than too little.
         if self._options.fork:
             left_kb = 0  # It goes with this process.
         return max(0.0, cpu_s), max(0, most_kb - self._loaded_kb), max(0, left_kb - self._loaded_kb)
-
-
-def own_kb() -> int:
-    """The memory of this process. Of files that are mapped much may be resident, and none of it need stay."""
-    with open("/proc/self/statm", "rb") as file:
-        _, resident, of_files, *_ = map(int, file.read().split())
-    return (resident - of_files) * (resource.getpagesize() >> 10)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
 _UNMARKED = (PICKLE, DILL, PLACED)
+_PLAIN = frozenset((type(None), bool, int, float, str, bytes))  # Pickle asks nobody how these travel.
 REGISTERED_MAX = 16  # Sets of serialisers that are remembered: each further one follows a registration.
 
 
@@ -113,7 +114,7 @@ class Serialiser:
         """What was serialised."""
         if content[:1] == BUFFERS:
             content, buffers = parted(content)
-        by_pickle, body = content[:1] == PICKLE, memoryview(content)[1:]
+        by_pickle, body = content[:1] == PICKLE, content[1:]
         if registered is None:
             return (pickle if by_pickle else self.dill()).loads(body, buffers=buffers)
         reader = self._reader(by_pickle)(io.BytesIO(body), buffers=buffers)
@@ -135,6 +136,8 @@ class Serialiser:
 
     def dump(self, value: Any, registered: Registered | None = None, apart_from: int | None = None) -> list[Content]:
         """The parts of what is to be written; buffers of more than `apart_from` bytes are parts as they lie."""
+        if type(value) in _PLAIN:
+            return [PICKLE + pickle.dumps(value, PROTOCOL)]
         buffers: list[memoryview] = []
 
         def taken(buffer: pickle.PickleBuffer) -> bool:

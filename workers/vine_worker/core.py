@@ -183,6 +183,11 @@ class WorkerCore:
         more_comes = board.ready or self._successors.waiting or self.pool.has_waiting
         return self._news_since_s + (config.news_hold_s if more_comes else 0.0)
 
+    def rests_until(self) -> float:
+        """Until when hosts need not be heard: news is held back as it is, and they have more to do."""
+        due = self.news_due()
+        return self._board.now if due is None else min(due, self._board.now + self.pool.busy_s())
+
     def flush(self) -> list[act.Action]:
         """News for the manager, in batches; an attempt that has ended already is not said to have started."""
         board = self._board

@@ -197,29 +197,38 @@ class Worker:
             self._clean_up()
 
     def _loop(self) -> None:
-        poller = self._new_poller()
+        self._renew_pollers()
         collect_rarely()
         while self._ending is None:
-            ready = dict(poller.poll(self._patience_ms()))
+            ready = self._wait()
             now = time.monotonic()
             self._turn(ready, now)
             if self._hosts.changed or self._zygotes.changed:
-                poller = self._new_poller()
+                self._renew_pollers()
 
-    def _new_poller(self) -> zmq.Poller:
-        poller = zmq.Poller()
-        for readable in (*self._link.sockets, self._programs, self._woken):
-            poller.register(readable, zmq.POLLIN)
+    def _renew_pollers(self) -> None:
+        self._poller, self._resting = zmq.Poller(), zmq.Poller()
+        readable = [*self._link.sockets, self._programs, self._woken, *self._zygotes.by_descriptor]
         if self._settings.parent_fd is not None:
-            poller.register(self._settings.parent_fd, zmq.POLLIN)
-        for descriptor in (*self._hosts.by_descriptor, *self._zygotes.by_descriptor):
-            poller.register(descriptor, zmq.POLLIN)
+            readable.append(self._settings.parent_fd)
+        for each in readable:
+            self._poller.register(each, zmq.POLLIN)
+            self._resting.register(each, zmq.POLLIN)
+        for descriptor in self._hosts.by_descriptor:
+            self._poller.register(descriptor, zmq.POLLIN)
         self._hosts.changed = self._zygotes.changed = False
-        return poller
 
-    def _patience_ms(self) -> int:
+    def _wait(self) -> dict[Any, int]:
+        """Until there is something to take in, or to do."""
+        rests_until = self.core.rests_until()
+        if rests_until <= time.monotonic():
+            return dict(self._poller.poll(self._patience_ms()))
+        ready = dict(self._resting.poll(self._patience_ms(rests_until)))
+        return {**ready, **dict.fromkeys(self._hosts.by_descriptor, zmq.POLLIN)}
+
+    def _patience_ms(self, *also: float) -> int:
         """How long nothing need be done."""
-        due = [self._link.deadline(), self._status_due_s, self._idle_end_s(), self._wall_end_s()]
+        due = [self._link.deadline(), self._status_due_s, self._idle_end_s(), self._wall_end_s(), *also]
         due += [self.core.next_deadline(), self.core.news_due()]
         if self._programs.has_reports:
             return 0

@@ -7,9 +7,8 @@ from pathlib import Path
 
 from vine.names import AttemptId, ObjectId, TaskId
 from vine.wire.parts import Assignment, DependencyValue, Resources, TaskKind
-from vine_function_host.frames import AT_PATH, INLINE, Call
+from vine_function_host.frames import AT_PATH, INLINE, Call, call_frame
 from vine_worker.functions.calls import CallWriter
-from vine_worker.functions.channel import call_frame
 
 CODE, VALUE = ObjectId("c" * 64), ObjectId("a" * 64)
 
@@ -30,7 +29,7 @@ def assignment(payload_object: ObjectId | None = None) -> Assignment:
 def test_a_frame_holds_all_that_it_was_made_of() -> None:
     writer = CallWriter(lambda key: Path("/objects") / key)
     function, settings, blobs = writer.parts(assignment(), Path("/work"), {"A": "1"})
-    call = Call(memoryview(call_frame(7, function, settings, blobs)))
+    call = Call(call_frame(7, function, settings, blobs))
     assert (call.number, call.function) == (7, f"/objects/{CODE}".encode())
     assert json.loads(call.settings) == {"folder": "/work", "variables": {"A": "1"}}
     assert call.blobs == [(INLINE, b"Pargs"), (INLINE, b"Pone"), (AT_PATH, f"/objects/{VALUE}".encode())]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.worker.world import FINE, FUNCTION, TREE, World, assignment, starts
+from tests.worker.world import FINE, FUNCTION, TREE, TWO, World, assignment, starts
 from vine import config
 from vine.names import AttemptId
 from vine.wire.parts import Outcome, Resources, TaskKind
@@ -64,6 +64,15 @@ def test_calls_that_want_a_fork_have_hosts_of_their_own() -> None:
     world.run(assignment(3), assignment(4, TaskKind.FORK))
     world.run(*(assignment(number, TaskKind.FORK) for number in (5, 6)))
     assert [len(world.core.pool.hosts[host].calls) for host in (1, 2)] == [1, 3]
+
+
+def test_a_host_is_handed_so_many_calls_as_it_can_fork_for_in_the_time() -> None:
+    """However short they are: else most of them would have to come back."""
+    world, short = World(), act.Ending(Outcome.SUCCESS, value=b"P", run_s=1e-5)
+    world.run(assignment(1, TaskKind.FORK, allotment=TWO))
+    world.hear(act.HostReady(1), act.CallsEnded(1, ((AttemptId(1, 1), short),)))
+    world.run(*(assignment(number, TaskKind.FORK, allotment=TWO) for number in range(2, 40)))
+    assert 5 < len(world.core.pool.hosts[1].calls) <= config.calls_ahead_s / config.fork_s
 
 
 def test_calls_of_unknown_length_wait_at_the_worker() -> None:

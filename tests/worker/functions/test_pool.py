@@ -11,6 +11,7 @@ from vine_worker.resources import Grant
 ONE = Resources(cores=1)
 PLAIN = HostKind(None, 1, ())
 PACKED = HostKind(ObjectId("e" * 64), 1, ())
+FORKING = HostKind(None, 1, (), forks=True)
 
 
 def busy(pool: HostPool, *calls: int, kind: HostKind = PLAIN) -> HostRecord:
@@ -86,3 +87,14 @@ def test_hosts_of_an_environment_are_found_and_given_no_calls_any_more() -> None
     assert PACKED.environment is not None
     assert pool.idle_of(PACKED.environment) == [host]
     assert pool.take_idle(PACKED) is None
+
+
+def test_only_of_hosts_that_fork_for_each_call_is_known_how_long_they_are_busy() -> None:
+    pool = HostPool(4)
+    idle(pool)
+    assert pool.busy_s() == 0
+    busy(pool, 1, 2, 3, 4, kind=FORKING)
+    busy(pool, 5, 6, 7, kind=FORKING)
+    assert pool.busy_s() == 2 * config.fork_s, "then the second one has but the call that it runs"
+    busy(pool, 8, 9, 10)
+    assert pool.busy_s() == 0

@@ -89,7 +89,7 @@ class HostChannel:
 
     def send(self, number: int, function: bytes, settings: bytes, blobs: Sequence[frames.Blob]) -> None:
         """Gives the host a call, with the next `flush`; a long one goes by a file. Numbers ascend."""
-        frame = call_frame(number, function, settings, blobs)
+        frame = frames.call_frame(number, function, settings, blobs)
         if len(frame) + frames.LENGTH.size > config.host_frame_bytes_max:
             path = self._spill_folder / f"call-{self.fileno()}-{number}"
             try:
@@ -184,7 +184,7 @@ class HostChannel:
             while length := self._far.recv_into(_buffer, 0, socket.MSG_DONTWAIT):
                 unread.append(bytes(_buffer[:length]))
         for frame in unread:
-            yield from ((number, bytes(call)) for number, call in frames.calls_of(memoryview(frame)))
+            yield from frames.calls_of(frame)
 
     def close(self) -> None:
         for path in self._spilled.values():  # Whoever was to read it may have ended before.
@@ -193,14 +193,6 @@ class HostChannel:
         self._far.close()
         for end in self._pipes:
             os.close(end)
-
-
-def call_frame(number: int, function: bytes, settings: bytes, blobs: Sequence[frames.Blob]) -> bytes:
-    """The frame of one call: its arguments are the first blob, the values that they refer to follow."""
-    parts = [frames.CALL_HEAD.pack(frames.CALL, number, len(function), len(settings), len(blobs)), function, settings]
-    for where, content in blobs:
-        parts += (frames.BLOB_HEAD.pack(where, len(content)), content)
-    return b"".join(parts)
 
 
 def _answer(frame: bytes | bytearray, values_folder: bytes) -> Answer:

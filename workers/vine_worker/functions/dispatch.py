@@ -77,8 +77,10 @@ class Dispatch:
             return False
         if sum(len(value.value or b"") for value in assignment.values) > config.call_ahead_bytes_max:
             return False
-        depth_max = min(config.calls_ahead_max, int(config.calls_ahead_s / max(run_s, _RUN_S_MIN)))
         forks = assignment.kind is TaskKind.FORK if library is None else library.forks
+        if forks:
+            run_s += config.fork_s
+        depth_max = min(config.calls_ahead_max, int(config.calls_ahead_s / max(run_s, _RUN_S_MIN)))
         instance = None if library is None else library.library
         allotment = assignment.allotment if library is None else NO_RESOURCES
         host = self.pool.to_hand_ahead(

@@ -129,6 +129,11 @@ class HostPool:
         """Whether a host has calls beside the one that it runs."""
         return any(len(host.calls) > 1 for host in self.hosts.values())
 
+    def busy_s(self) -> float:
+        """How long each host that has calls takes at least before it has none: known of those that fork."""
+        waiting = [len(host.calls) - 1 if host.kind.forks else 0 for host in self.hosts.values() if host.calls]
+        return min(waiting, default=0) * config.fork_s
+
     def overdue(self, now: float) -> Iterator[HostRecord]:
         """Hosts whose running call keeps others waiting that expected to be short."""
         for host in self.hosts.values():
