@@ -80,8 +80,7 @@ class World:
         self.runs: dict[TaskId, int] = {}
         self.web: dict[str, str] = {}  # what each URL leads to at present, where it is not its own name
         self.downloaded: Counter[str] = Counter()
-        self._numbers = 0
-        self._versions = 0
+        self._numbers = self._versions = 0
         self.say(m.ClientHello(ClientId("c"), HostId("here"), "3.11"))
         for _ in range(workers):
             self.join(cores=cores)

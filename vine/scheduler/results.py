@@ -198,8 +198,8 @@ def bring(state: State, record: TaskRecord) -> None:
         _hand_over(state, record, record.value_path)
     elif known is None or not state.files.can_be_had(known):
         remake(state, record)
-    elif (path := own_copy(state, known)) is not None:
-        arrived(state, known, path)
+    elif (here := own_copy(state, known)) is not None:
+        arrived(state, known, here)
     else:
         staging.bring_to_manager(state, known, result_path(state, record))
 
