@@ -19,7 +19,7 @@ sweep: $(READY)
 
 # Takes hours; `make test` runs the first 200 of the small ones.
 nightly: $(READY)
-	$(VENV)/bin/python -m benchmarks.simulator.faults --seeds 20000 --sizes all
+	$(VENV)/bin/python -u -m benchmarks.simulator.faults --seeds 20000 --sizes all --failures 1000
 
 # Two to four minutes, as root: everything breaks once under 10,000 calls, and a table says how soon it goes on.
 chaos: $(READY)

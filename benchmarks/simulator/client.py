@@ -40,10 +40,10 @@ class SimulatedClient:
         elif isinstance(message, wire.FileSpread):
             self.spread[message.request] = message
 
-    def broadcast(self, file_id: FileId) -> int:
+    def broadcast(self, file_id: FileId, **whom: Any) -> int:
         """Have the file brought to all workers; returns the request that `spread` will have an answer to."""
         self._counter += 1
-        self.say(wire.SpreadFile(self._counter, file_id))
+        self.say(wire.SpreadFile(self._counter, file_id, **whom))
         return self._counter
 
     def local_file(self, name: str, size: int, **fields: Any) -> tuple[FileId, ObjectId]:

@@ -141,7 +141,8 @@ class FleetPolicy:
         needed = min(everything, busy + waiting)
         if limits.within_capacity and demand.tasks_at_once_max is not None:
             needed = min(needed, workers_fed(demand, size))
-        return needed
+        # Whoever is here and idles does nothing for a client that waits for more.
+        return max(needed, len(at_work) + demand.missing) if demand.missing else needed
 
     def listed(self, jobs: Mapping[WorkerId, JobState], now: float) -> list[Action]:
         """The batch system says what it has of ours: those that we do not know are adopted."""

@@ -55,6 +55,15 @@ def test_the_fleet_stops_at_its_maximum() -> None:
     assert fleet.next_deadline() is None
 
 
+def test_workers_that_a_client_waits_for_come_beside_those_that_idle_here() -> None:
+    fleet = policy()
+    assert fleet.demand(work(waiting=1), 0.0) == launched(1)
+    assert fleet.demand(FleetDemand((), (), names(1), names(1), missing=2), 1.0) == launched(2, 3)
+    # and none of them goes while it waits
+    assert fleet.demand(FleetDemand((), (), names(1, 2), names(1, 2), missing=1), 2.0) == []
+    assert fleet.tick(2.0 + 2 * IDLE_TIMEOUT_S) == []
+
+
 def test_work_that_fits_no_worker_of_ours_launches_none() -> None:
     huge = FleetDemand(waiting=(WorkDemand(Request(cores=64), 5),), running=(), connected=(), idle=())
     assert policy().demand(huge, 0.0) == []

@@ -256,6 +256,18 @@ def test_another_takes_the_place_of_a_chosen_one_that_is_lost_and_without_anothe
     assert told(world, request) == 1
 
 
+def test_others_take_the_places_of_chosen_ones_that_are_lost_at_once() -> None:
+    world = World(workers=4)
+    request = world.broadcast(world.local_file(), count=3)
+    chosen = [worker for worker in world.workers.values() if worker.fetching]
+    for lost in chosen[:2]:
+        del world.workers[lost.worker_id]
+    world.pass_time(world.settings.worker_lost_after_s + 1)
+    assert len(world.core.state.workers) == 2
+    world.settle()
+    assert told(world, request) == 2
+
+
 def test_named_workers_get_it_and_no_others() -> None:
     world = World(workers=3)
     first, second, third = world.workers

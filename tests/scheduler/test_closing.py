@@ -173,6 +173,15 @@ def test_a_worker_is_empty_before_its_wall_time_is_over() -> None:
     assert {world.results[task].outcome for task in (first, second)} == {Outcome.SUCCESS}
 
 
+def test_a_worker_that_was_told_to_end_is_not_told_again_as_its_host_is_closed() -> None:
+    world = World()
+    worker = world.join("w1", hostname="node1", wall_time_s=100)
+    world.pass_time(95)
+    world.say(m.SetHosts(("node1",), DRAINING))
+    world.pass_time(1)
+    assert len([message for message in worker.received if isinstance(message, EndWorker)]) == 1
+
+
 def test_a_short_wall_time_loses_no_more_than_a_share_of_it() -> None:
     world = World()
     world.join("w1", cores=2, wall_time_s=100)

@@ -8,7 +8,7 @@ from vine.names import FileId, TaskId
 from vine.scheduler import actions
 from vine.wire import messages as m
 from vine.wire.parts import AttemptResult, MadeOutput, Manifest, Mount, Outcome, TaskKind, TaskSpec, TreeEntry
-from vine.wire.worker_messages import AttemptsEnded, OutputGrown
+from vine.wire.worker_messages import AttemptsEnded, ObjectsEvicted, OutputGrown
 
 
 def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
@@ -23,6 +23,80 @@ def test_large_values_come_to_the_manager_and_stay_on_no_worker() -> None:
     world.say(m.ForgetResults((first, second)))
     assert all(not worker.holds for worker in world.workers.values())
     assert not world.core.state.files.objects
+
+
+def test_a_large_value_that_equals_another_takes_no_copies_of_that_away_from_tasks_that_use_them() -> None:
+    # given a value at the manager, and on a worker whose task takes it and has not begun
+    world = World(workers=2)
+    world.large_values, world.content = True, lambda assignment: "the same for all"
+    first = world.submit()
+    world.settle()
+    taker = world.submit(depends=(first,))
+    (there,) = [worker for worker in world.workers.values() if worker.fetching]
+    world.happen(next(event for event in world.possible_events() if event[0] == "fetched"))
+    # when another task leaves the same
+    second = world.submit()
+    while second not in world.results:
+        world.happen(next(event for event in world.possible_events() if event[1] is not there))
+    # then it is still there
+    assert world.state_of(taker) == "staged" and there.holds
+    world.settle()
+    assert world.results[taker].outcome is Outcome.SUCCESS and world.runs[taker] == 1
+
+
+def test_a_large_value_that_the_manager_has_already_is_not_waited_for_though_its_worker_gives_it_up() -> None:
+    world = World(workers=1)
+    world.large_values, world.content = True, lambda assignment: "the same for all"
+    first = world.submit()
+    world.settle()
+    second = world.submit()
+    (worker,) = world.workers.values()
+    while world.state_of(second) in ("staged", "running"):
+        world.happen(world.possible_events()[0])
+    world.say(ObjectsEvicted(tuple(worker.holds)), worker.peer)
+    worker.holds.clear()
+    world.settle()
+    assert world.results[second].outcome is Outcome.SUCCESS
+    paths = [world.results[task].value_path for task in (first, second)]
+    assert len(set(paths)) == 2 and set(paths) <= {a.second for a in world.done if isinstance(a, actions.CopyFile)}
+
+
+def test_a_remote_result_that_the_manager_has_as_that_of_another_task_is_brought_from_there() -> None:
+    world = World(workers=1)
+    world.large_values, world.content = True, lambda assignment: "the same for all"
+    world.submit()
+    world.settle()
+    remote = world.submit()
+    world.say(m.KeepResults((remote,)))
+    world.settle()
+    (worker,) = world.workers.values()
+    world.say(m.BringResult(remote))
+    world.say(ObjectsEvicted(tuple(worker.holds)), worker.peer)
+    worker.holds.clear()
+    world.settle()
+    (brought,) = [message for message in world.inbox if isinstance(message, m.ResultBrought)]
+    assert brought.path == f"/run/staging/result-of-{remote}.client" and world.runs[remote] == 1
+
+
+def test_a_task_whose_output_is_lost_before_it_was_collected_runs_again_though_an_input_is_the_same() -> None:
+    # given an output at a path that equals a file of the user, and its worker's loss of that
+    world = World(workers=1)
+    local, out = world.local_file("big", chunks=8), world.local_file("out", bind=False, exists=False)
+    task = world.submit((local,), (out,))
+    (worker,) = world.workers.values()
+    while not worker.running:
+        world.happen(world.possible_events()[0])
+    made = manifest("big", 8)
+    (attempt,) = worker.running
+    worker.running.clear()
+    output = MadeOutput(out, object_id(made), made)
+    world.say(AttemptsEnded((AttemptResult(attempt, Outcome.SUCCESS, outputs=(output,)),)), worker.peer)
+    assert world.state_of(task) == "collecting"
+    worker.holds.discard(object_id(made))
+    world.say(ObjectsEvicted((object_id(made),)), worker.peer)
+    # then its task runs again
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS
 
 
 def test_an_output_of_a_local_file_comes_back_to_its_path_before_the_task_is_done() -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.world import World
+from tests.scheduler.world import World, manifest
 from vine import config
+from vine.content.manifest import object_id
 from vine.wire import messages as m
-from vine.wire.parts import AttemptResult, Mount, Outcome, Resources, TaskKind, TaskSpec, When
+from vine.wire.parts import AttemptResult, MadeOutput, Mount, Outcome, Resources, TaskKind, TaskSpec, When
 from vine.wire.worker_messages import AttemptsEnded, WorkerHello
 
 
@@ -78,6 +79,27 @@ def test_a_late_result_of_a_lost_attempt_is_ignored() -> None:
     assert task not in world.results
     world.settle()
     assert world.results[task].value == b"v"
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DISK_FULL, Outcome.EXCEPTION])
+def test_what_an_end_that_does_not_count_has_left_goes_and_a_copy_of_something_known_counts(outcome: Outcome) -> None:
+    # given a task that has left some of its outputs, and is to run again
+    world = World(workers=1)
+    (worker,) = world.workers.values()
+    known, temps = world.local_file("known"), (world.temp(), world.temp())
+    world.submit(outputs=temps, retries=1)
+    (attempt,) = worker.assigned
+    left, copy = manifest("left"), manifest("known", 8)
+    made = tuple(MadeOutput(temp, object_id(it), it) for temp, it in zip(temps, (left, copy), strict=True))
+    for output in made:
+        worker.made(output.object_id)
+    worker.assigned.clear()
+    # when that is told
+    world.say(AttemptsEnded((AttemptResult(attempt, outcome, outputs=made),)), worker.peer)
+    # then what nobody knows goes, and what is known is known to be there
+    assert object_id(left) not in worker.holds
+    held = world.core.state.files.object_of(known)
+    assert held is not None and worker.worker_id in held.holders
 
 
 def test_a_task_fails_as_often_as_it_may() -> None:

@@ -232,6 +232,23 @@ def test_copies_that_come_back_count_more_than_what_is_downloaded_meanwhile() ->
     assert outcome(world, task) is Outcome.SUCCESS
 
 
+def test_who_waits_for_what_was_lost_goes_on_as_soon_as_it_comes_back_with_its_worker() -> None:
+    # given tasks that wait for lost content, and for what is unpacked from it
+    world = World(workers=1)
+    file = world.url(URL, cache=CacheLevel.FOREVER)
+    folder = world.untar(file)
+    world.submit((file,))
+    world.settle()
+    world.lose("w1")
+    tasks = [world.submit((file,)), world.submit((folder,))]
+    # when it comes back, and nothing comes of the download that was begun for them
+    world.join("w1", found=(content_id(URL),))  # type: ignore[arg-type]
+    world.download_ends(*the_one(world), DownloadFault.UNREACHABLE)
+    # then they run
+    world.settle()
+    assert {outcome(world, task) for task in tasks} == {Outcome.SUCCESS}
+
+
 def test_a_url_of_level_task_goes_after_use_and_is_downloaded_again() -> None:
     world = World(workers=1)
     (worker,) = world.workers.values()

@@ -8,7 +8,7 @@ from vine.names import ClientId, HostId
 from vine.scheduler import fleet
 from vine.scheduler.actions import PeerKey
 from vine.wire import messages as m
-from vine.wire.parts import Request, Resources, WorkDemand
+from vine.wire.parts import Resources
 
 
 def test_tasks_wait_for_as_many_workers_as_was_asked_for_and_no_more_once_they_were_there() -> None:
@@ -81,7 +81,7 @@ def test_the_factories_hear_of_workers_that_are_awaited() -> None:
     world.say(m.AwaitWorkers(4))
     world.submit()
     factory = m.FactoryHello("f", "slurm", 0, 10, Resources(8, 8000, 8000))
-    assert fleet.fleet_demand(world.core.state, factory).waiting == (WorkDemand(Request(), 3),)
+    assert fleet.fleet_demand(world.core.state, factory).missing == 3
 
 
 def test_views_hear_how_many_tasks_wait_and_for_how_many_workers() -> None:

@@ -8,9 +8,24 @@ from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import World
 from vine import config
 from vine.names import MANAGER, FileId, ObjectId, TaskId
+from vine.scheduler import actions
 from vine.wire import messages as m
 from vine.wire.parts import FetchFault, Outcome, Policy, Request, TaskKind
 from vine.wire.worker_messages import ObjectsLost
+
+
+def test_an_output_at_a_path_of_which_no_worker_has_a_copy_any_more_is_made_again_for_who_takes_it() -> None:
+    world = World(workers=1)
+    out = world.local_file("out", bind=False, exists=False)
+    maker = world.submit(outputs=(out,))
+    world.settle()
+    world.lose(*world.workers)
+    world.join()
+    taker = world.submit((out,))
+    world.settle()
+    assert world.results[taker].outcome is Outcome.SUCCESS and world.runs[maker] == 2
+    # and what lies at its path is left alone
+    assert [a.destination for a in world.done if isinstance(a, actions.Fetch)] == ["/data/out"]
 
 
 def test_a_failed_source_is_replaced_by_another() -> None:

@@ -241,6 +241,19 @@ def test_a_task_that_has_waited_for_a_file_is_ready_in_the_journal_too() -> None
     assert world.written().tasks[never_waited].state == "waiting", "that is seen by what it takes"
 
 
+def test_a_file_that_is_the_same_as_another_is_not_made_anew_though_the_other_is_forgotten() -> None:
+    world = RestartingWorld(workers=1)
+    first, second = minitask(world), minitask(world)
+    for file in (first, second):
+        world.submit((file,))
+        world.settle()
+    world.say(m.ForgetFiles((first,)))
+    before = world.core.state.files.by_id[second].object_id
+    assert before is not None and first not in world.core.state.files.by_id
+    world.crash()
+    assert world.core.state.files.by_id[second].object_id == before
+
+
 def test_of_files_that_are_made_alike_one_that_waits_is_not_forgotten_when_the_others_maker_is_lost() -> None:
     world = RestartingWorld(workers=1, lease_s=30.0)
     first, second = minitask(world), minitask(world)

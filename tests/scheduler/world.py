@@ -74,13 +74,13 @@ class World:
         self.outcome: Callable[[Assignment], Outcome] = lambda assignment: Outcome.SUCCESS
         self.value: Callable[[Assignment], bytes] = lambda assignment: b"v"
         self.large_values = False
+        self.content: Callable[[Assignment], str] = lambda assignment: f"value {assignment.task_id}"  # of large ones
         self.measured: Callable[[Assignment], Measured | None] = lambda assignment: None
         self.seconds: Callable[[FakeWorker], float] = lambda worker: 0.1  # that a transfer to it takes
         self.runs: dict[TaskId, int] = {}
         self.web: dict[str, str] = {}  # what each URL leads to at present, where it is not its own name
         self.downloaded: Counter[str] = Counter()
-        self._numbers = 0
-        self._versions = 0
+        self._numbers = self._versions = 0
         self.say(m.ClientHello(ClientId("c"), HostId("here"), "3.11"))
         for _ in range(workers):
             self.join(cores=cores)
@@ -341,7 +341,7 @@ class World:
             worker.made(object_id(made))
         if outcome is Outcome.SUCCESS:
             if self.large_values:
-                made = manifest(f"value {assignment.task_id}", 4)
+                made = manifest(self.content(assignment), 4)
                 worker.made(object_id(made))
                 value = {"value_object": object_id(made), "value_manifest": made}
             elif assignment.kind is TaskKind.CALL:

@@ -78,9 +78,8 @@ def settle(state: State) -> None:
     if not copies.broadcasts:
         return
     for broadcast in list(copies.all()) if copies.left or copies.failed else ():
-        for worker_id in copies.left:
-            if not broadcast.over:
-                _left(state, broadcast, worker_id)
+        if copies.left:
+            _left(state, broadcast, copies.left)
         for worker_id, object_id, outcome, message in copies.failed:
             if not broadcast.over and object_id == broadcast.object_id and worker_id in broadcast.chosen:
                 _give_up(state, broadcast, worker_id, outcome, message)
@@ -165,13 +164,17 @@ def _fill(state: State, broadcast: Broadcast, candidates: Iterable[WorkerId]) ->
             _bring(state, broadcast, known, worker_id)
 
 
-def _left(state: State, broadcast: Broadcast, worker_id: WorkerId) -> None:
-    broadcast.given_up.pop(worker_id, None)
-    if worker_id in broadcast.chosen:
-        _replace(state, broadcast, worker_id)
-        if not broadcast.chosen and not broadcast.for_all and broadcast.count is None:
-            message = f"{worker_id}, the last of the workers that {broadcast.label} was to be brought to, was lost"
-            _end(state, broadcast, Outcome.WORKER_LOST, message)
+def _left(state: State, broadcast: Broadcast, worker_ids: list[WorkerId]) -> None:
+    for worker_id in worker_ids:
+        broadcast.given_up.pop(worker_id, None)
+    gone = [worker_id for worker_id in worker_ids if worker_id in broadcast.chosen]
+    broadcast.chosen.difference_update(gone)  # All of them, before others are chosen beside those that are still here.
+    for worker_id in gone:
+        if not broadcast.over:
+            _replace(state, broadcast, worker_id)
+    if gone and not (broadcast.over or broadcast.chosen or broadcast.for_all or broadcast.count is not None):
+        message = f"{gone[-1]}, the last of the workers that {broadcast.label} was to be brought to, was lost"
+        _end(state, broadcast, Outcome.WORKER_LOST, message)
 
 
 def _give_up(state: State, broadcast: Broadcast, worker_id: WorkerId, outcome: Outcome, message: str) -> None:

@@ -55,7 +55,7 @@ def look_at(state: State, worker: WorkerRecord) -> None:
     """Give the worker tasks, or none, as it and its host stand."""
     standing, _ = state.closed_hosts.get(worker.hello.hostname, (HostStanding.OPEN, None))
     worker.drains_for = _why_it_drains(state, worker)
-    if worker.drains_for is None:
+    if worker.drains_for is None or worker.told_to_end:
         state.draining.pop(worker.worker_id, None)
     else:
         state.draining[worker.worker_id] = None

@@ -87,6 +87,12 @@ def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: 
 
 def _collect(state: State, record: TaskRecord, worker: WorkerRecord, known: ObjectRecord, path: str) -> None:
     assert record.attempt is not None
+    here = results.own_copy(state, known)
+    if here is not None:  # The worker need not keep what the manager has, and may have given it up.
+        state.do(actions.CopyFile(here, path))
+        if record.value_path == path:
+            _value_arrived(state, record, known, path)
+        return
     record.attempt.collecting = added(record.attempt.collecting, known.object_id)
     worker.collecting.add(record.task_id)
     state.collecting.setdefault(known.object_id, {}).setdefault(record.task_id, []).append(path)
@@ -149,7 +155,7 @@ def _value_arrived(state: State, record: TaskRecord, known: ObjectRecord, path: 
     if MANAGER not in known.holders:
         keeping.manager_has(state, known)
         state.do(actions.Serve(known.object_id, known.manifest, path, None))
-    if not known.files and not results.is_remote(state, known):
+    if not known.files and known.results == {record.task_id} and not results.is_remote(state, known):
         upkeep.drop_copies(state, known)
     attempt.result = msgspec.structs.replace(attempt.result, value_path=second)
 

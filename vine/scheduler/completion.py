@@ -9,7 +9,7 @@ import msgspec
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
-from vine.scheduler import collecting, dispatch, existence, installing, recovery, results, returning, upkeep
+from vine.scheduler import collecting, dispatch, existence, installing, keeping, recovery, results, returning, upkeep
 from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded, TaskEndedAgain
@@ -79,12 +79,17 @@ def _checked(state: State, worker: WorkerRecord, result: AttemptResult) -> Attem
 
 
 def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -> None:
+    """What an end has left that does not count goes, unless it is one copy more of something known."""
     made = [output.object_id for output in result.outputs]
     if result.value_object is not None:
         made.append(result.value_object)
     left = [object_id for object_id in made if object_id not in state.files.objects]
     if left:
         state.tell_worker(worker.worker_id, DropObjects(tuple(left)))
+    for object_id in made:
+        known = state.files.objects.get(object_id)
+        if known is not None and object_id not in worker.holds:
+            keeping.made_copy(state, worker, known)
 
 
 def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
@@ -114,6 +119,7 @@ def _did_not_succeed(state: State, record: TaskRecord, worker: WorkerRecord, res
         return
     if result.outcome in _ELSEWHERE or (result.outcome is Outcome.CANCELLED and not record.cancel_requested):
         state.drop_attempt(record)
+        _drop_leftovers(state, worker, result)  # There may have been room for some of its outputs.
         recovery.place_elsewhere(state, record, worker, result.outcome, result.message, attempt.crowded)
         return
     if record.cancel_requested and result.outcome is Outcome.CANCELLED:

@@ -11,7 +11,7 @@ from msgspec.structs import force_setattr
 
 from vine import config
 from vine.names import MANAGER, ObjectId, WorkerId
-from vine.scheduler import closing, dispatch, downloads, gates, installing, keeping, recovery, staging
+from vine.scheduler import closing, dispatch, downloads, gates, installing, keeping, recovery, returning, staging
 from vine.scheduler.actions import Forget, PeerKey
 from vine.scheduler.flows import Transfer, summed
 from vine.scheduler.peers import FactoryRecord
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _UNITS = ("cores", "MB memory", "MB disk", "gpus")
 _NO_PLACE = "no worker has all of its strict inputs, and they are not sent for it: let other tasks make them there"
-_WHOLE_WORKER = Request()
 _REMEDY = "Ask for less, or start larger workers"
 
 
@@ -114,7 +113,10 @@ def holds(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
     if object_id in worker.making and known.data is not None:
         state.transfers.bytes_from_manager = summed(state.transfers.bytes_from_manager, len(known.data))
     state.transfers.make_no_more(worker, object_id)
+    was_lost = not (worker.returning or state.files.can_be_had(known))
     keeping.has_copy(state, worker, known)
+    if was_lost:
+        returning.is_back(state, known)  # An earlier worker there had left it.
 
 
 def fetch_ended(state: State, worker: WorkerRecord, message: FetchEnded) -> None:
@@ -272,6 +274,7 @@ def fleet_demand(state: State, factory: FactoryHello, draining: Iterable[WorkerI
         idle=tuple(sorted([w.worker_id for w in workers if not w.attempts and is_idle(state, w)])),
         tasks_at_once_max=state.feeding.tasks_at_once_max,
         draining=tuple(sorted(draining)),
+        missing=gates.missing(state),
     )
 
 
@@ -290,8 +293,6 @@ def _waiting(state: State, factory: FactoryHello) -> Counter[Request]:
         if tasks:
             waiting[shape.request if shape.library is None else shape.library.request_of_one] += tasks
     waiting.update(downloads.requests(state))
-    if missing := gates.missing(state):
-        waiting[_WHOLE_WORKER] += missing
     return waiting
 
 

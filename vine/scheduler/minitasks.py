@@ -17,7 +17,7 @@ from vine.names import FileId, ObjectId, TaskId, client_index_of
 from vine.scheduler import collecting, downloads, existence, keeping, recovery, submission, upkeep
 from vine.scheduler.files import FileRecord
 from vine.scheduler.peers import ClientRecord
-from vine.scheduler.records import ResultsForgotten
+from vine.scheduler.records import ObjectBound, ResultsForgotten
 from vine.scheduler.tasks import added, input_files
 from vine.wire.parts import FileKind, FileSpec, Outcome, TaskKind, TaskSpec
 
@@ -209,6 +209,7 @@ def _be_the_same(state: State, file: FileRecord, maker: FileRecord) -> None:
     if file.object_id != known.object_id:
         collecting.replace(state, file)
         keeping.bind(state, file, known.object_id, known.manifest)
+        state.record(ObjectBound(file.file_id, known.object_id, known.manifest))  # The other may go first.
     existence.file_exists(state, file)
 
 

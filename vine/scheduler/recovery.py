@@ -30,14 +30,13 @@ from vine.scheduler.flows import Transfer
 from vine.scheduler.records import AttemptEnded, WorkerLeft
 from vine.scheduler.tasks import TaskRecord, TaskState, added
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import FetchFault, FileKind, Outcome, TaskKind
+from vine.wire.parts import FetchFault, Outcome, TaskKind
 from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 # The source is at fault: its copy does not count any more.
-_MADE_AGAIN = frozenset({FileKind.TEMP, FileKind.MINITASK})
 _COPY_BAD = frozenset({FetchFault.BAD_CHUNKS, FetchFault.SOURCE_REFUSED, FetchFault.SOURCE_CHANGED})
 
 
@@ -365,8 +364,8 @@ def _strike_off(state: State, worker: WorkerRecord, object_id: ObjectId) -> Obje
 
 def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: str) -> None:
     """A worker that is still there has lost its copy: its receivers and what waits there need it again."""
-    others_have_it = state.files.can_be_had(known)
-    for task_id in () if others_have_it else sorted(state.collecting.get(known.object_id, {})):
+    elsewhere = known.holders - {MANAGER}  # It would not fetch what it has, and a user may change that.
+    for task_id in () if elsewhere else sorted(state.collecting.get(known.object_id, {})):
         record = state.tasks.by_id[task_id]
         if record.attempt is not None and record.attempt.worker == worker.worker_id:
             _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")
@@ -389,7 +388,7 @@ def _spare_receivers(state: State, worker: WorkerRecord, known: ObjectRecord) ->
 
 
 def remake(state: State, file: FileRecord) -> None:
-    """Run the producer of a lost temporary file again, and the producers of what that needs; download a URL."""
+    """Run the producer of a lost file again, and the producers of what that needs; download a URL."""
     if returning.has_or_may_come(state, file):
         return
     if file.spec.source is not None:
@@ -404,7 +403,7 @@ def remake(state: State, file: FileRecord) -> None:
     if file.spec.recipe is not None and producer is None:
         minitasks.want(state, file)
         return
-    if file.object_id is None or file.spec.kind not in _MADE_AGAIN or producer is None:
+    if file.object_id is None or producer is None:
         return  # It was never made yet, or it is not ours to make.
     if producer.state is not TaskState.DONE:
         if producer.state.ended:

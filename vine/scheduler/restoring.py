@@ -33,7 +33,7 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.libraries import LibraryRecord
 from vine.scheduler.numbers import Numbers
 from vine.scheduler.peers import AwaitedWorker, ClientRecord
-from vine.scheduler.records import AttemptEnded, TaskEndedAgain, TaskWaits
+from vine.scheduler.records import AttemptEnded, HostsSet, TaskEndedAgain, TaskWaits
 from vine.scheduler.replayed import ReplayedClosing, ReplayedFile, ReplayedRun, ReplayedTask
 from vine.scheduler.tasks import TaskRecord, TaskState, added, input_files, share_what_is_alike
 from vine.wire.parts import FileKind, FileSpec, Outcome, TaskKind, TaskSpec
@@ -80,7 +80,7 @@ class _Restoration:
         for key, spec in run.categories.items():
             state.categories[key] = Category(spec)
         for name, closing in run.closed_hosts.items():
-            state.closed_hosts[name] = (closing.standing, self._closed_until(closing))
+            self._close(name, closing)
         needed = self._needed_files()
         for file_id, file in run.files.items():
             if file_id in needed and client_index_of(file_id) in self._peers:
@@ -112,11 +112,15 @@ class _Restoration:
         silent_s = self._state.now + self._ahead_s - self._run.written_s
         return min(settings.lease_s, max(settings.lease_s - silent_s, settings.client_lost_after_s))
 
-    def _closed_until(self, closing: ReplayedClosing) -> float | None:
+    def _close(self, name: str, closing: ReplayedClosing) -> None:
         """Nor is a host closed for longer from now on than was asked for, if the wall clock was set back."""
-        if closing.until_s is None or closing.for_s is None:
-            return None
-        return min(closing.until_s - self._ahead_s, self._state.now + closing.for_s)
+        state, until = self._state, None
+        if closing.until_s is not None and closing.for_s is not None:
+            until = closing.until_s - self._ahead_s
+            if until > state.now + closing.for_s:
+                until = state.now + closing.for_s
+                state.record(HostsSet((name,), closing.standing, closing.for_s, until + self._ahead_s))
+        state.closed_hosts[name] = (closing.standing, until)
 
     def _peer(self, number: int) -> PeerKey:
         return self._peers[client_index_of(number)]

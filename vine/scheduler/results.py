@@ -198,6 +198,8 @@ def bring(state: State, record: TaskRecord) -> None:
         _hand_over(state, record, record.value_path)
     elif known is None or not state.files.can_be_had(known):
         remake(state, record)
+    elif (here := own_copy(state, known)) is not None:
+        arrived(state, known, here)
     else:
         staging.bring_to_manager(state, known, result_path(state, record))
 
@@ -231,6 +233,12 @@ def cannot_be_brought(state: State, known: ObjectRecord, message: str) -> None:
         record = state.tasks.by_id[task_id]
         if record.generation and record.result_wanted:
             _answer(state, record, None, message)
+
+
+def own_copy(state: State, known: ObjectRecord) -> str | None:
+    """Where the manager keeps these bytes as a result of some task; None if it does not."""
+    paths = (state.tasks.by_id[task_id] for task_id in sorted(known.results))
+    return next((each.value_path for each in paths if each.state.ended and each.value_path is not None), None)
 
 
 def result_path(state: State, record: TaskRecord) -> str:

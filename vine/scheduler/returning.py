@@ -131,7 +131,7 @@ def returned(state: State, worker: WorkerRecord, message: WorkerReturned) -> Non
     for object_id in sorted(worker.holds):
         known = state.files.objects.get(object_id)
         if known is not None:
-            _is_back(state, known)
+            is_back(state, known)
     _miss(state, awaited.objects if state.awaited else state.files.objects)
     worker.returning = False
     closing.look_at(state, worker)
@@ -192,7 +192,7 @@ def _miss(state: State, object_ids: Iterable[ObjectId]) -> None:
         if known is None or who_may_have(state, object_id) is not None:
             continue
         if state.files.can_be_had(known):
-            _is_back(state, known)
+            is_back(state, known)
             continue
         recovery.replica_gone(state, known)
         for file in [state.files.by_id[file_id] for file_id in sorted(known.files)]:
@@ -204,7 +204,7 @@ def _miss(state: State, object_ids: Iterable[ObjectId]) -> None:
                 results.remake(state, record)
 
 
-def _is_back(state: State, known: ObjectRecord) -> None:
+def is_back(state: State, known: ObjectRecord) -> None:
     """Somebody has the object: tasks that have waited for it go on."""
     for file_id in sorted(known.files):
         file = state.files.by_id[file_id]

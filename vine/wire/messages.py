@@ -335,6 +335,7 @@ class FleetDemand(Message, frozen=True, tag="fleet-demand"):
     idle: tuple[WorkerId, ...]
     tasks_at_once_max: Count | None = None  # that the manager can keep busy, once it has measured itself
     draining: tuple[WorkerId, ...] = ()  # of the factory's last status: these are given nothing, connected or not
+    missing: Count = 0  # so many more than are connected a client waits for before any of its tasks begins
 
 
 class EndFactory(Message, frozen=True, tag="end-factory"):

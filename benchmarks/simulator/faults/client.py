@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks.simulator.client import SimulatedClient
+from benchmarks.simulator.content import manifest_of
 from benchmarks.simulator.faults.journal import Staging
 from vine.client.pump import ASKED_AGAIN
+from vine.content.manifest import object_id
 from vine.names import ClientId, FileId, HostId, TaskId
 from vine.wire import messages as wire
-from vine.wire.parts import TaskSpec
+from vine.wire.parts import CacheLevel, FileKind, TaskSpec
 
 
 class FaultyClient(SimulatedClient):
@@ -50,6 +52,19 @@ class FaultyClient(SimulatedClient):
         if isinstance(asked, wire.SpreadFile):
             return asked.request in self.spread
         return asked.task_id in self.answered if isinstance(asked, wire.BringResult) else asked.file_id in self.brought
+
+    @property
+    def counted(self) -> int:
+        """How many things it has given a number."""
+        return self._counter
+
+    def staged_buffer(self, name: str, size: int, cache: CacheLevel) -> FileId:
+        """Declare so many bytes, which do not travel inline: the manager is to take them from its staging folder."""
+        path, manifest = f"/run/staging/{self.name}-{self._counter}", manifest_of(name, size)
+        self._staging.put(path)
+        file_id = self.declare(FileKind.BUFFER, path=path, cache=cache)
+        self.say(wire.FileBound(file_id, object_id(manifest), manifest, path, None))
+        return file_id
 
     def submit(self, *tasks: TaskSpec) -> None:
         self.open.update(task.task_id for task in tasks)

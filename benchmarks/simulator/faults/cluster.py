@@ -10,6 +10,8 @@ from functools import partial
 
 from benchmarks.simulator.clock import Clock
 from benchmarks.simulator.faults import mirror
+from benchmarks.simulator.faults.asking import SOME, Asking, Premises
+from benchmarks.simulator.faults.behaviours import Behaviours
 from benchmarks.simulator.faults.client import FaultyClient
 from benchmarks.simulator.faults.factory import FaultyFactory
 from benchmarks.simulator.faults.journal import MemoryJournal, Staging
@@ -18,10 +20,10 @@ from benchmarks.simulator.faults.manager import FaultyManager
 from benchmarks.simulator.faults.network import FaultyNetwork
 from benchmarks.simulator.faults.oracle import Ledger, Oracle, check_node
 from benchmarks.simulator.faults.process import Process
+from benchmarks.simulator.faults.store import FaultyStore
 from benchmarks.simulator.faults.weather import Weather, rates_of
 from benchmarks.simulator.faults.wires import Wires
-from benchmarks.simulator.faults.work import Behaviours
-from benchmarks.simulator.faults.worker import FaultyWorker
+from benchmarks.simulator.faults.worker import FaultyWorker, Home
 from benchmarks.simulator.machine import Machine, Speeds
 from benchmarks.simulator.node import Addresses
 from benchmarks.simulator.trace import Trace
@@ -41,6 +43,7 @@ _FAREWELL_S = 0.1  # A worker that leaves in order stays so long, that its word 
 _IDLE_S = 5.0  # ... and how long these may idle.
 _SLOW = 8  # A slow node is so many times slower.
 _LEASE_S = 100.0  # Of workers: some of the partitions last longer.
+_LIVES_S = (5.0, 15.0, 60.0)  # Of workers whose batch system ends them.
 _EPOCH_S = 1e9  # By the wall clock, when the run begins.
 
 
@@ -61,6 +64,7 @@ class _WorkerProcess:
     worker: FaultyWorker
     process: Process
     line: Line
+    home: Home
 
 
 class FaultyCluster:
@@ -82,23 +86,36 @@ class FaultyCluster:
         self.workers_n = int(size.workers_max ** dice.random() + 0.5)
         self.tasks_n = max(1, int(size.tasks_max ** (0.5 + 0.5 * dice.random())))
         self.worker_cores = dice.choice([1, 1, 2, 4])
+        self.workers_a_host = dice.choice([1, 1, 1, 2, 3])
+        self._protected = dice.random() < 0.7  # whether bodies cannot write into their inputs
         disk_mib = dice.choice([8, 16, 64, 256])  # Some tasks do not fit onto the small ones.
         self._disk_bytes = max(disk_mib, 256 * self.weather.is_calm) << 20
-        self.capacity = Resources(float(self.worker_cores), 1000.0, 100_000.0, 0.0)
+        self.capacity = Resources(float(self.worker_cores), 1000.0, 100_000.0, dice.choice([0.0, 0.0, 1.0, 2.0]))
         self.steps = 0
         self.manager: FaultyManager | None = None
         self.oracle = Oracle(self.written)
         self.workers: dict[str, _WorkerProcess] = {}
         self.client: FaultyClient | None = None
         self._client_line: Line | None = None
-        self._client_process = Process(self.clock, 0.0)
+        self.client_process = Process(self.clock, 0.0)
         self._clients = 0
         self.lost_tasks = self.managers_lost = 0
         self.has_factory = dice.random() < _WITH_FACTORY
         self.factory: FaultyFactory | None = None
         self._factory_line: Line | None = None
         self._factories = 0
+        self.asking = Asking(dice, self._premises())
         self.on_client: Callable[[FaultyClient], None] = lambda client: None
+
+    def _premises(self) -> Premises:
+        wall_is_true = self.weather.rates.clock_jumps == 0
+        return Premises(
+            self.capacity, self.workers_n, tuple(map(self._host_of, ("w0", "w1", "w4"))), not self.has_factory,
+            self._wall_s if wall_is_true else None,
+        )  # fmt: skip
+
+    def _host_of(self, name: str) -> str:
+        return f"h{_number_of(name) // self.workers_a_host}"
 
     # --- the manager ---
 
@@ -191,19 +208,38 @@ class FaultyCluster:
         machine = Machine(process, speeds)
         port = self.network.port(name, speeds.up, speeds.down)
         self.network.processes[name] = process
-        place = Place(name, machine, port, self.capacity, (), lambda archive: 0, 0.0)
+        features = () if self.has_factory or _number_of(name) % 2 else (SOME,)
+        place = Place(name, machine, port, self.capacity, features, lambda archive: 0, 0.0)
+        short = self.weather.strikes(self.weather.rates.short_life_share)
+        home = Home(self._host_of(name), self.dice.choice(_LIVES_S) if short else None, self._protected)
         worker = FaultyWorker(
             place, self._addresses, self.behaviours.body, lambda message: line.send(message), self.trace,
-            self.weather, self._disk_bytes, left or [],
+            self.weather, self._disk_bytes, left or [], home,
         )  # fmt: skip
         line = Line(
             self.wires, name, Role.WORKER, process, self.dice, ToWorker, worker.hello,
             lambda message: worker.hear(message),  # type: ignore[arg-type] # the link admits no others
             lambda error: self.end_worker(name, str(error)), _LEASE_S,
         )  # fmt: skip
-        self.workers[name] = there = _WorkerProcess(worker, process, line)
+        self.workers[name] = there = _WorkerProcess(worker, process, line, home)
+        worker.store.mates = lambda: self._stores_beside(there)
+        if home.lives_s is not None:
+            self.clock.after(home.lives_s, lambda: self._life_is_over(there))
         worker.on_end = partial(self._leave, there)
         worker.tell_status_after(self.dice.random() * config.heartbeat_interval_s)
+
+    def _stores_beside(self, there: _WorkerProcess) -> list[FaultyStore]:
+        mates = [mate for mate in self.workers.values() if mate.home.host == there.home.host and mate is not there]
+        return [mate.worker.store for mate in mates]
+
+    def _life_is_over(self, there: _WorkerProcess) -> None:
+        if there.process.alive:
+            self.end_worker(there.worker.place.name, "its wall time is over")
+
+    def end_short_lives(self) -> None:
+        """From now on workers live as long as they like."""
+        for there in [there for there in self.workers.values() if there.home.lives_s is not None]:
+            self._life_is_over(there)
 
     def release_worker(self, name: str, reason: str) -> None:
         """It is asked to end, and says goodbye."""
@@ -245,7 +281,7 @@ class FaultyCluster:
 
     def start_client(self) -> None:
         self._clients += 1
-        self._client_process = process = Process(self.clock, self.dice.random() * 1000)
+        self.client_process = process = Process(self.clock, self.dice.random() * 1000)
         client = FaultyClient(
             f"client-{self._clients}", lambda message, again: line.send_kept(message, again), self.staging
         )
@@ -276,13 +312,23 @@ class FaultyCluster:
         self.lost_tasks += len(self.client.open)
         self.client = None
         self._client_line.close()
-        self._client_process.kill()
+        self.client_process.kill()
         self.wires.process_gone(self._client_line.dealer)
         self.clock.after(0.2 + self.dice.random(), self.start_client)
 
-    def leave(self) -> None:
-        """The client says goodbye, and is gone."""
-        assert self._client_line is not None
-        self._client_line.send(wire.ClientBye())
-        self._client_line.close()
+    def leave(self, for_good: bool = False) -> None:
+        """The client says goodbye, and is gone; unless it is for good, another one comes soon."""
+        client, line = self.client, self._client_line
+        if client is None or line is None:
+            return
         self.client = None
+        line.send(wire.ClientBye())
+        line.close()
+        self.client_process.after(_FAREWELL_S, lambda: self.wires.process_gone(line.dealer))
+        if not for_good:
+            self.clock.after(0.2 + self.dice.random(), self.start_client)
+
+
+def _number_of(worker: str) -> int:
+    """`w7` and `factory-2-7` are each the seventh one."""
+    return int(worker.removeprefix("w").rpartition("-")[2])

@@ -31,6 +31,8 @@ class Injector:
             (rates.manager_crashes, self._crash_manager),
             (rates.manager_stops, self._stop_manager),
             (rates.client_crashes, partial(cluster.end_client, "is killed")),
+            (rates.client_stops, self._stop_client),
+            (rates.client_goodbyes, cluster.leave),
             (rates.factory_crashes, partial(cluster.end_factory, "is killed")),
             (rates.evictions, self._evict),
             (rates.rots, self._rot),
@@ -103,6 +105,9 @@ class Injector:
     def _stop_manager(self) -> None:
         if self._cluster.manager is not None:
             self._cluster.manager.process.stand_still(self._dice.choice(_STOPS_S))
+
+    def _stop_client(self) -> None:
+        self._cluster.client_process.stand_still(self._dice.choice(_STOPS_S))
 
     # --- disks and clocks ---
 

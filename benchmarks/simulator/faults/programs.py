@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmarks.simulator.bodies import Bodies, Host, Programs, take_unread
+from msgspec.structs import replace
+
+from benchmarks.simulator.bodies import Host, Programs, take_unread
 from benchmarks.simulator.clock import Clock
+from benchmarks.simulator.faults.behaviours import FaultyBody
 from benchmarks.simulator.faults.store import FaultyStore
 from benchmarks.simulator.faults.watch import BodyWatch
 from benchmarks.simulator.faults.weather import Weather
-from vine.names import AttemptId
-from vine.wire.parts import Assignment, Outcome
+from vine.content.manifest import object_id
+from vine.names import AttemptId, FileId, ObjectId
+from vine.wire.parts import Assignment, MadeOutput, Measured, Outcome, TaskKind
 from vine_worker import actions as act
 
 _HOST_START_S = 0.001
 _LOAD_S = 0.3
+_LOOK_S = 0.01
+_OF_THEIR_OWN = (TaskKind.COMMAND, TaskKind.PYTHON)  # These run by themselves.
 _GONE = act.Ending(Outcome.KILLED, message="its library is gone")
 
 
@@ -25,13 +31,19 @@ class FaultyPrograms(Programs):
         self,
         clock: Clock,
         store: FaultyStore,
-        bodies: Bodies,
+        bodies: Callable[[Assignment], FaultyBody],
         feed: Callable[[act.LocalEvent], None],
         weather: Weather,
         watch: BodyWatch,
+        protected: bool,
     ) -> None:
-        """What is fed is known at once, in order: nothing is given to a host, or heard of one, that is gone."""
+        """`protected` is whether bodies cannot write into their inputs.
+
+        What is fed is known at once, in order: nothing is given to a host, or heard of one, that is gone."""
         super().__init__(clock, store, bodies, _HOST_START_S, feed)
+        self._store: FaultyStore = store
+        self._bodies: Callable[[Assignment], FaultyBody] = bodies
+        self._protected = protected
         self._weather = weather
         self._watch = watch
         self._library_of: dict[int, int] = {}  # of hosts: the instance that they were forked from
@@ -44,8 +56,60 @@ class FaultyPrograms(Programs):
         super().begin_body(action)
 
     def _end(self, attempt: AttemptId, ending: act.Ending) -> None:
+        assignment = self._watch.running(attempt)
+        if assignment is not None and self._bodies(assignment).alters and not self._protected:
+            for key in self._altered(assignment):
+                self._store.alter(key)
         self._watch.ends(attempt)
         super()._end(attempt, ending)
+
+    def _altered(self, assignment: Assignment) -> tuple[ObjectId, ...]:
+        """What the body has written into: the first of its inputs, if that is still here."""
+        mounted = (mount.object_id for mount in assignment.inputs[:1])
+        return tuple(key for key in mounted if key in self._store.manifests)
+
+    def collect(self, action: act.Collect) -> None:
+        """As a worker does that looks after each body whether it has written into its inputs, where it could."""
+        assignment, body = action.assignment, self._bodies(action.assignment)
+        outcome, message, altered = None, "", tuple[ObjectId, ...]()
+        if body.alters and not self._protected and assignment.kind in _OF_THEIR_OWN:
+            outcome, altered = Outcome.INPUT_ALTERED, self._altered(assignment)
+            for key in altered:
+                self._store.quarantine(key)
+        made: list[MadeOutput] = []
+        for mount in assignment.outputs if action.wanted else ():
+            if outcome is Outcome.DISK_FULL or not mount.when.holds(action.succeeded and outcome is None):
+                continue
+            if self._weather.strikes(self._weather.rates.disk_full_share):
+                outcome, message = Outcome.DISK_FULL, "no space left on device"
+            elif mount.name in body.output_bytes:
+                name = f"{mount.name} of {body.alike or assignment.attempt}"
+                manifest = self._leave(name, body.output_bytes[mount.name])
+                made.append(MadeOutput(mount.file_id, object_id(manifest), manifest))
+            elif action.succeeded and not mount.optional and outcome is None:
+                outcome, message = Outcome.OUTPUT_MISSING, f"{mount.name} was not made"
+        collected = act.Collected(assignment.attempt, outcome, message, tuple(made), altered)
+        if action.value_path is not None and action.value_wanted and outcome is None:
+            value = self._leave(f"value of {body.alike or assignment.attempt}", body.value_bytes)
+            collected = replace(collected, value_object=object_id(value), value_manifest=value)
+        self._tell(collected)
+
+    # --- what is looked at meanwhile ---
+
+    def measure(self, action: act.MeasureUse) -> None:
+        running = [(each.attempt, self._watch.running(each.attempt)) for each in action.probes]
+        uses = [(a, Measured(memory_mb=self._bodies(each).memory_mb)) for a, each in running if each is not None]
+        self._clock.after(_LOOK_S, lambda: self._tell(act.Used(tuple(uses))))
+
+    def look(self, action: act.LookAtOutputs) -> None:
+        """Some of the outputs have grown; now and then one is begun anew."""
+        dice, parts = self._weather.dice, list[tuple[AttemptId, FileId, int, bytes]]()
+        for output in action.outputs:
+            offset = 0 if dice.random() < 0.1 else output.told_bytes
+            added = b"x" * dice.choice([0, 10, 100_000])
+            if added and self._watch.running(output.attempt) is not None:
+                parts.append((output.attempt, output.file_id, offset, added))
+        self._clock.after(_LOOK_S, lambda: self._tell(act.Grown(tuple(parts))))
 
     # --- hosts ---
 

@@ -62,13 +62,14 @@ class Run:
         injector.stop()
         self._faults = injector.faults
         cluster.weather.clear()
+        cluster.end_short_lives()
         for work in self._works:
             work.tasks_left = 0
         self._await(lambda: not any(each.process.standing for each in cluster.workers.values()))
         self._await(lambda: cluster.client is not None and cluster.client.is_welcome and not cluster.client.open)
         self._last_wave(calm)
         self._check_at_rest()
-        cluster.leave()
+        cluster.leave(for_good=True)
         assert cluster.manager is not None
         clients = cluster.manager.scheduler.state.clients
         self._await(lambda: not clients)
@@ -82,7 +83,7 @@ class Run:
     def _begin_work(self, client: FaultyClient) -> None:
         cluster = self.cluster
         left = self._works[-1].tasks_left if self._works else cluster.tasks_n
-        work = Work(client, client.say, cluster.dice, cluster.behaviours, left, cluster.worker_cores)
+        work = Work(client, client.say, cluster.dice, cluster.behaviours, left, cluster.asking)
         self._works.append(work)
 
         def go_on() -> None:
@@ -108,7 +109,7 @@ class Run:
         expected = wave | (set(work.tasks) & client.results.keys() if calm else set())
         for task_id in sorted(expected):
             result = client.results[task_id]
-            fine = result.outcome is Outcome.SUCCESS or (calm and result.outcome in _ASKED_FOR)
+            fine = result.outcome in (work.may_end(task_id) if calm else (Outcome.SUCCESS,))
             assert fine, f"nothing breaks, and task {task_id} ends with {result.outcome}: {result.message}"
         self._await(lambda: not _unanswered(client, work))
 
@@ -160,11 +161,6 @@ class Run:
             return "; ".join(f"task {task_id}: {why}" for task_id, why in zip(some, reasons, strict=True))
         work = self._works[-1]
         return f"nobody answers for {_unanswered(client, work)}"
-
-
-_ASKED_FOR = frozenset(  # what programs do to themselves
-    {Outcome.CANCELLED, Outcome.DEPENDENCY_FAILED, Outcome.INPUT_MISSING, Outcome.LIBRARY_MISSING}
-)
 
 
 def _unanswered(client: FaultyClient, work: Work) -> set[int]:

@@ -10,7 +10,7 @@ from benchmarks.simulator.faults.weather import Weather
 from benchmarks.simulator.machine import Machine
 from benchmarks.simulator.store import SimulatedPartial, SimulatedStore
 from vine import config
-from vine.content.manifest import chunk_span
+from vine.content.manifest import chunk_count, chunk_span
 from vine.errors import DiskFull
 from vine.names import ObjectId
 from vine.transfer.objects import Buffer, PartialObject
@@ -55,6 +55,34 @@ class _FaultyPartial(SimulatedPartial):
         self._faulty.on_discarded(self._key)
 
 
+class _OfMate:
+    """An object that another worker of the host has: workers of one host share what they keep."""
+
+    def __init__(self, store: FaultyStore, mate: FaultyStore, object_id: ObjectId, manifest: Manifest) -> None:
+        self._store = store
+        self._mate = mate
+        self._object_id = object_id
+        self._manifest = manifest
+        self.present = frozenset(range(chunk_count(manifest)))
+
+    def write(self, index: int, data: Buffer, /) -> None:
+        """It has this chunk."""
+
+    def read(self, index: int, /) -> Buffer:
+        return self._mate.read_chunk(self._object_id, index)
+
+    def commit(self) -> None:
+        key = self._object_id
+        if key not in self._mate.manifests:
+            raise FileNotFoundError("it was removed while it was to come")
+        self._store.put(key, self._manifest)
+        for marks, theirs in ((self._store.rotten, self._mate.rotten), (self._store.altered, self._mate.altered)):
+            marks.update(theirs & {key})
+
+    def discard(self) -> None:
+        """It stays the mate's."""
+
+
 class FaultyStore(SimulatedStore):
     """A store of so many bytes. It gives up what is spare and not pinned, and its disk may be full at any time."""
 
@@ -68,7 +96,10 @@ class FaultyStore(SimulatedStore):
         self.pins: Counter[ObjectId] = Counter()
         self.rotten: set[ObjectId] = set()  # with a bit that has flipped on the disk
         self.damaged: set[ObjectId] = set()  # made of bytes that nobody can have checked
+        self.altered: set[ObjectId] = set()  # into which a body has written, and nobody has seen that yet
         self.evicted: list[ObjectId] = []  # not told yet
+        self.mates: Callable[[], list[FaultyStore]] = list  # those of the host's other workers
+        self.on_quarantined: Callable[[ObjectId], None] = lambda key: None  # by a mate
         self.on_evicted: Callable[[], None] = lambda: None
         self.on_discarded: Callable[[ObjectId], None] = lambda key: None  # what had come of an object is gone
 
@@ -81,6 +112,9 @@ class FaultyStore(SimulatedStore):
             raise DiskFull("no space left on device")
 
     def begin(self, object_id: ObjectId, manifest: Manifest, /) -> PartialObject:
+        mate = next((mate for mate in self.mates() if object_id in mate.manifests), None)
+        if mate is not None:
+            return _OfMate(self, mate, object_id, manifest)
         self.maybe_full()
         while self.used_bytes() + manifest.size > self.capacity_bytes:
             if not self.give_up_one():
@@ -107,7 +141,7 @@ class FaultyStore(SimulatedStore):
 
     def remove(self, object_id: ObjectId) -> None:
         super().remove(object_id)
-        for marks in (self.spare, self.forever, self.rotten, self.damaged):
+        for marks in (self.spare, self.forever, self.rotten, self.damaged, self.altered):
             marks.discard(object_id)
 
     def put(self, object_id: ObjectId, manifest: Manifest, *, cold: bool = False) -> None:
@@ -124,10 +158,23 @@ class FaultyStore(SimulatedStore):
 
     def read_chunk(self, object_id: ObjectId, index: int, /) -> Buffer:
         data = super().read_chunk(object_id, index)
-        return damaged(len(data)) if object_id in self.rotten or object_id in self.damaged else data
+        spoilt = object_id in self.rotten or object_id in self.damaged or object_id in self.altered
+        return damaged(len(data)) if spoilt else data
 
     def is_good(self, manifest: Manifest, index: int, data: Buffer) -> bool:
         return super().is_good(manifest, index, data) and bytes(data[:1]) == bytes(some_bytes(len(data))[:1])
+
+    def alter(self, key: ObjectId) -> None:
+        """A body writes into the object, which all workers of the host share."""
+        for store in [store for store in (self, *self.mates()) if key in store.manifests]:
+            store.altered.add(key)
+
+    def quarantine(self, key: ObjectId) -> None:
+        """It was found to be altered: it is out of the reach of all."""
+        self.remove(key)
+        for mate in [mate for mate in self.mates() if key in mate.altered]:
+            mate.remove(key)
+            mate.on_quarantined(key)
 
     def rot(self) -> ObjectId | None:
         """A bit flips in one of the objects here."""

@@ -27,12 +27,12 @@ class BodyWatch:
         for key in needed_objects(assignment):
             assert key in store.manifests or key in self.folders, f"{attempt} begins on {self._name} without {key}"
             assert key not in store.damaged, f"{attempt} begins on {self._name} with {key}, which nobody has verified"
+            assert key not in store.altered, f"{attempt} begins on {self._name} with {key}, into which another wrote"
         self._running[attempt] = assignment
         self.begun += 1
-        cores = sum(self._taken("cores"))
-        memory_mb = sum(self._taken("memory_mb"))
-        assert cores <= self._capacity.cores + _ROUNDING, f"{cores} of {self._capacity.cores} cores on {self._name}"
-        assert memory_mb <= self._capacity.memory_mb + _ROUNDING, f"{memory_mb} MB of memory run on {self._name}"
+        for name in Resources.__struct_fields__:
+            taken, there = sum(self._taken(name)), getattr(self._capacity, name)
+            assert taken <= there + _ROUNDING, f"{taken} of {there} {name} are taken on {self._name}"
 
     def _taken(self, name: str) -> list[float]:
         """By each that runs; the calls of a library take together what one of them was given."""
@@ -41,6 +41,9 @@ class BodyWatch:
             each.library.number: each.allotment for each in self._running.values() if each.library is not None
         }
         return [getattr(allotment, name) for allotment in (*alone, *libraries.values())]
+
+    def running(self, attempt: AttemptId) -> Assignment | None:
+        return self._running.get(attempt)
 
     def ends(self, attempt: AttemptId) -> None:
         self._running.pop(attempt, None)

@@ -22,6 +22,8 @@ class Rates:
     manager_crashes: float = 0.0
     manager_stops: float = 0.0
     client_crashes: float = 0.0
+    client_stops: float = 0.0
+    client_goodbyes: float = 0.0  # It leaves in order, with all that it has submitted.
     factory_crashes: float = 0.0
     evictions: float = 0.0  # of an object that may go for room
     rots: float = 0.0  # a bit flips in an object on a disk
@@ -31,17 +33,20 @@ class Rates:
     flipped_share: float = 0.0  # of chunks on their way
     disk_full_share: float = 0.0  # of objects that begin to come, and of writes
     body_failure_share: float = 0.0  # of attempts
+    altering_share: float = 0.0  # of bodies of their own: they write into an input
     host_death_share: float = 0.0  # of calls, in the middle
     download_failure_share: float = 0.0
     slow_commit_share: float = 0.0  # of the journal's
     library_failure_share: float = 0.0  # of loads
+    short_life_share: float = 0.0  # of workers: their batch system ends them, and they know when
 
 
 _MOST = Rates(
     resets=0.5, partitions=0.05, one_way_partitions=0.05, worker_crashes=0.15, worker_stops=0.1, manager_crashes=0.2,
-    manager_stops=0.03, client_crashes=0.15, factory_crashes=0.05, evictions=1.0, rots=0.2, clock_jumps=0.2,
-    late_share=0.1, doubled_share=0.1, flipped_share=0.05, disk_full_share=0.1, body_failure_share=0.4,
-    host_death_share=0.1, download_failure_share=0.3, slow_commit_share=1.0, library_failure_share=0.3,
+    manager_stops=0.03, client_crashes=0.15, client_stops=0.05, client_goodbyes=0.05, factory_crashes=0.05,
+    evictions=1.0, rots=0.2, clock_jumps=0.2, late_share=0.1, doubled_share=0.1, flipped_share=0.05,
+    disk_full_share=0.1, body_failure_share=0.4, altering_share=0.05, host_death_share=0.1,
+    download_failure_share=0.3, slow_commit_share=1.0, library_failure_share=0.3, short_life_share=0.5,
 )  # fmt: skip
 _ABSENT = 0.6  # The share of kinds of faults that a seed does not have: many bugs need that others do not get ahead.
 _CALM = 0.05  # ... and of seeds that have none at all.

@@ -3,161 +3,88 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Set
 from typing import Any
 
-from benchmarks.simulator.bodies import Body
+from benchmarks.simulator.faults.asking import CHUNK, Asking
+from benchmarks.simulator.faults.behaviours import Behaviour, Behaviours
 from benchmarks.simulator.faults.client import FaultyClient
-from benchmarks.simulator.faults.weather import Weather
-from vine.names import AttemptId, FileId, TaskId
+from benchmarks.simulator.faults.declaring import Files
+from vine.names import FileId, TaskId, WorkerId
 from vine.wire import messages as wire
-from vine.wire.parts import (
-    Assignment,
-    CacheLevel,
-    CategoryMode,
-    CategorySpec,
-    FileKind,
-    FileSpec,
-    HostStanding,
-    LibrarySpec,
-    Mount,
-    Outcome,
-    Policy,
-    Request,
-    TaskKind,
-    TaskSpec,
-)
+from vine.wire.parts import FileKind, HostStanding, LibrarySpec, Mount, Outcome, Request, TaskKind, TaskSpec
 
-_CHUNK = 256 << 10
-_LEVELS = (CacheLevel.TASK, CacheLevel.WORKFLOW, CacheLevel.WORKFLOW, CacheLevel.WORKER, CacheLevel.FOREVER)
 _KINDS = (TaskKind.COMMAND, TaskKind.PYTHON, TaskKind.CALL, TaskKind.CALL, TaskKind.FORK)
-_FAILURES = (Outcome.EXCEPTION, Outcome.KILLED, Outcome.DISK_FULL)
-
-
-@dataclass(frozen=True, slots=True)
-class Behaviour:
-    """What the body of a task does each time that it runs."""
-
-    run_s: float
-    value_bytes: int = 0
-    output_bytes: int = 0
-
-
-class Behaviours:
-    """The bodies of all tasks of a run: each attempt has its own, and always the same one."""
-
-    def __init__(self, weather: Weather) -> None:
-        self._weather = weather
-        self.of_task: dict[TaskId, Behaviour] = {}
-        self._bodies: dict[AttemptId, Body] = {}
-
-    def body(self, assignment: Assignment) -> Body:
-        body = self._bodies.get(assignment.attempt)
-        if body is None:
-            body = self._bodies[assignment.attempt] = self._make(assignment)
-        return body
-
-    def _make(self, assignment: Assignment) -> Body:
-        behaviour = self.of_task[assignment.task_id]
-        outcome = Outcome.SUCCESS
-        if self._weather.strikes(self._weather.rates.body_failure_share):
-            outcome = self._weather.dice.choice(_FAILURES)
-        return Body(
-            run_s=behaviour.run_s,
-            outcome=outcome,
-            value=f"{assignment.task_id} {assignment.attempt}".encode(),
-            value_bytes=0 if assignment.kind is TaskKind.COMMAND else behaviour.value_bytes,
-            output_bytes={mount.name: behaviour.output_bytes for mount in assignment.outputs},
-        )
+# What programs do to themselves, whatever their tasks ask for.
+_ASKED_FOR = frozenset({Outcome.CANCELLED, Outcome.DEPENDENCY_FAILED, Outcome.INPUT_MISSING, Outcome.LIBRARY_MISSING})
 
 
 class Work:
     """One client's program. Each `step` says one thing to the manager, and what was said before matters."""
 
     def __init__(self, client: FaultyClient, say: Callable[[wire.FromClient], None], dice: random.Random,
-                 behaviours: Behaviours, tasks_max: int, worker_cores: int) -> None:  # fmt: skip
+                 behaviours: Behaviours, tasks_max: int, asking: Asking) -> None:  # fmt: skip
         self._client = client
         self._say = say
         self._dice = dice
         self._behaviours = behaviours
-        self._worker_cores = worker_cores
+        self._asking = asking
+        self._premises = asking.premises
         self.tasks_left = tasks_max
-        self.files: list[FileId] = []
-        self.temps: list[FileId] = []
+        self.files = Files(client, say, asking, dice, behaviours)
         self.tasks: list[TaskId] = []
         self.usable: list[TaskId] = []  # whose results have not been forgotten
         self.libraries: list[FileId] = []
         self.brought: set[TaskId] = set()  # results that were asked for
         self.brought_files: set[FileId] = set()  # ... and files
         self.requests: set[int] = set()
+        self._ends: dict[TaskId, Set[Outcome]] = {}  # how tasks may end by what they ask for
         self._steps: list[tuple[float, Callable[[], None]]] = [
-            (12, self._submit), (4, self._declare), (1, self._cancel), (1, self._forget_result), (1, self._forget_file),
-            (1, self._replicate), (1, self._broadcast), (1, self._bring), (1, self._keep), (1, self._prune),
-            (1, self._install), (1, self._set_category), (2, self._submit_many), (1, self._bring_file),
-            (0.3, self._remove_library), (0.3, self._close_hosts),
+            (12, self._submit), (4, self.files.declare), (1, self._cancel), (1, self._forget_result),
+            (1, self._forget_file), (1, self._replicate), (1, self._broadcast), (1, self._bring), (1, self._keep),
+            (1, self._prune), (1, self._install), (1, self._set_category), (2, self._submit_many),
+            (1, self._bring_file), (0.3, self._remove_library), (0.3, self._close_hosts), (0.2, self._await_workers),
         ]  # fmt: skip
 
     def step(self) -> None:
         (step,) = self._dice.choices([each for _, each in self._steps], [weight for weight, _ in self._steps])
         step()
 
+    def may_end(self, task_id: TaskId) -> Set[Outcome]:
+        """How this task may end, though nothing breaks."""
+        return _ASKED_FOR | self._ends.get(task_id, set()) | {Outcome.SUCCESS}
+
     # --- files ---
 
-    def _declare(self) -> None:
-        dice, client, level = self._dice, self._client, self._dice.choice(_LEVELS)
-        kind = dice.choice(["buffer", "local", "local", "untar", "url", "untar of url", "minitask"])
-        if kind == "buffer":
-            self.files.append(client.declare(FileKind.BUFFER, data=b"data %d" % dice.randrange(4), cache=level))
-        elif kind in ("local", "untar"):
-            name, chunks = f"file{dice.randrange(6)}", dice.choice([1, 2, 3, 6, 12])
-            file_id, _ = client.local_file(f"{name}-{chunks}", chunks * _CHUNK, cache=level)
-            self.files.append(file_id)
-        elif kind == "minitask":
-            self.files.append(self._minitask(level))
-        else:
-            self.files.append(client.declare(FileKind.URL, url=f"https://url{dice.randrange(3)}", cache=level))
-        if kind.startswith("untar") and self.files:
-            self.files.append(client.declare(FileKind.UNTAR, source=self.files[-1], cache=level))
-
-    def _minitask(self, level: CacheLevel) -> FileId:
-        """A file that is made by a task of its own when it is first needed."""
-        file_id = FileId(self._client.number())
-        inputs = tuple(Mount(taken, f"in{i}") for i, taken in enumerate(self._some(self.files, 2)))
-        recipe = self._client.task(
-            command=f"make {self._dice.randrange(3)}", inputs=inputs, outputs=(Mount(file_id, "out"),)
-        )
-        self._behaviours.of_task[recipe.task_id] = Behaviour(0.1, output_bytes=2 * _CHUNK)
-        self._client.recipes.add(recipe.task_id)
-        self._say(wire.DeclareFiles((FileSpec(file_id, FileKind.MINITASK, level, "minitask", recipe=recipe),)))
-        return file_id
-
-    def _some(self, items: list[Any], most: int) -> list[Any]:
-        return self._dice.sample(items, min(len(items), self._dice.randint(0, most)))
-
     def _forget_file(self) -> None:
-        if self.files and self._dice.random() < 0.5:
-            file_id = self.files.pop(self._dice.randrange(len(self.files)))
+        file_id = self.files.take_one() if self._dice.random() < 0.5 else None
+        if file_id is not None:
             self.brought_files.discard(file_id)
             self._say(wire.ForgetFiles((file_id,)))
 
     def _replicate(self) -> None:
-        if self.temps or self.files:
-            self._say(wire.ReplicateFile(self._dice.choice(self.temps + self.files), self._dice.randint(1, 3)))
+        if self.files.all:
+            self._say(wire.ReplicateFile(self._dice.choice(self.files.all), self._dice.randint(1, 3)))
 
     def _broadcast(self) -> None:
-        if self.files:
-            self.requests.add(self._client.broadcast(self._dice.choice(self.files)))
+        """To all, to so many, or to those that are named."""
+        dice, whom = self._dice, dict[str, Any]()
+        if dice.random() < 0.3:
+            whom["count"] = dice.randint(1, self._premises.workers_max)
+        elif dice.random() < 0.2:
+            whom["workers"] = tuple(WorkerId(f"w{number}") for number in range(dice.randint(1, 3)))
+        if self.files.known:
+            self.requests.add(self._client.broadcast(dice.choice(self.files.known), **whom))
 
     def _bring_file(self) -> None:
-        if self.files:
-            file_id = self._dice.choice(self.files)
+        if self.files.known:
+            file_id = self._dice.choice(self.files.known)
             self._say(wire.BringFile(file_id))
             self.brought_files.add(file_id)
 
     def _prune(self) -> None:
-        if self.files or self.temps:
-            self._say(wire.PruneFiles((self._dice.choice(self.files + self.temps),)))
+        if self.files.all:
+            self._say(wire.PruneFiles((self._dice.choice(self.files.all),)))
 
     # --- tasks ---
 
@@ -165,36 +92,43 @@ class Work:
         if self.tasks_left <= 0:
             return
         self.tasks_left -= 1
-        dice = self._dice
-        inputs, depends = self._some(self.files + self.temps, 3), self._some(self.usable, 2)
-        outputs = []
+        dice, asking, files = self._dice, self._asking, self.files
+        asked = asking.task()
+        inputs, depends = asking.choice_of(files.all, 3), asking.choice_of(self.usable, 2)
+        asking.strictly(asked, inputs)
+        outputs = list[Mount]()
         if "outputs" not in fields and dice.random() < 0.4:
-            outputs.append(self._client.declare(FileKind.TEMP, cache=dice.choice(_LEVELS)))
+            for number in range(dice.choice([1, 1, 2])):
+                at_path = asking.has("paths", 0.5)
+                outputs.append(asking.output(asked, files.output(at_path), number, at_path))
         if self.libraries and dice.random() < 0.3:
             library = dice.choice(self.libraries)
             fields = {"kind": TaskKind.LIBRARY, "function": library, "command": "f", **fields}
+        elif asking.has("functions"):
+            asked.fields["function"] = files.function()
+        if files.folders and dice.random() < 0.1:
+            asked.fields["environment"] = dice.choice(files.folders)
+        if files.functions and dice.random() < 0.2:
+            asked.fields["shared"] = (dice.choice(files.functions),)
         spec = self._client.task(**{
             "kind": dice.choice(_KINDS),
-            "request": Request(cores=float(dice.randint(1, self._worker_cores))),
             "inputs": tuple(Mount(file_id, f"in{i}") for i, file_id in enumerate(inputs)),
-            "outputs": tuple(Mount(file_id, f"out{i}") for i, file_id in enumerate(outputs)),
+            "outputs": tuple(outputs),
             "depends": tuple(depends),
-            "retries": dice.choice([0, 0, 1, 3]),
-            "priority": float(dice.randint(0, 2)),
-            "policy": Policy(category=dice.choice("ab")) if dice.random() < 0.2 else None,
+            **asked.fields,
             **fields,
         })  # fmt: skip
-        run_s, value = dice.choice([0.002, 0.01, 0.05, 0.3, 1.0]), dice.choice([0, 0, 2 * _CHUNK])
-        self._behaviours.of_task[spec.task_id] = Behaviour(run_s, value, dice.choice([_CHUNK, 5 * _CHUNK]))
+        self._behaviours.of_task[spec.task_id] = asked.behaviour
+        self._ends[spec.task_id] = asked.ends
         self._client.submit(spec)
         self.tasks.append(spec.task_id)
         self.usable.append(spec.task_id)
-        self.temps += outputs
+        files.made += [mount.file_id for mount in outputs]
 
     def _submit_many(self) -> None:
         """Alike, and for one file: it goes to many workers at once."""
-        if self.files:
-            file_id = self._dice.choice(self.files)
+        if self.files.known:
+            file_id = self._dice.choice(self.files.known)
             for _ in range(self._dice.randint(2, 8)):
                 self._submit(inputs=(Mount(file_id, "in"),), outputs=(), depends=(), kind=TaskKind.CALL, policy=None)
 
@@ -224,8 +158,7 @@ class Work:
     def _install(self) -> None:
         if len(self.libraries) < 2:
             number = self._client.buffer(b"library %d" % len(self.libraries))
-            request = Request(cores=float(self._dice.randint(1, self._worker_cores)))
-            slots = self._dice.choice([None, 1, 2])
+            slots, request = self._dice.choice([None, 1, 2]), Request(cores=self._asking.cores())
             self._say(wire.InstallLibrary(LibrarySpec(number, "lib", ("f",), None, request, slots)))
             self.libraries.append(number)
 
@@ -234,25 +167,28 @@ class Work:
             self._say(wire.RemoveLibrary(self._dice.choice(self.libraries)))
 
     def _close_hosts(self) -> None:
-        standing = self._dice.choice([HostStanding.BLOCKED, HostStanding.OPEN])
-        self._say(wire.SetHosts((f"w{self._dice.randrange(3)}",), standing, self._dice.choice([1.0, 5.0])))
+        standing = self._dice.choice([HostStanding.BLOCKED, HostStanding.DRAINING, HostStanding.OPEN])
+        hosts = (self._dice.choice(self._premises.hostnames),)
+        self._say(wire.SetHosts(hosts, standing, self._dice.choice([1.0, 5.0])))
+
+    def _await_workers(self) -> None:
+        self._say(wire.AwaitWorkers(self._dice.randint(0, self._premises.workers_max)))
 
     def _set_category(self) -> None:
-        mode, most = self._dice.choice(list(CategoryMode)), self._dice.choice([None, 1, 2])
-        self._say(wire.SetCategory(CategorySpec(self._dice.choice("ab"), mode, concurrent_max=most)))
+        self._say(wire.SetCategory(self._asking.category()))
 
     # --- at the end ---
 
     def forget_all(self) -> None:
         """Nothing more will be made of what there is."""
         self._say(wire.ForgetResults(tuple(self.usable)))
-        self._say(wire.ForgetFiles((*self.files, *self.temps, *self.libraries)))
-        self.usable, self.files, self.temps, self.libraries = [], [], [], []
+        self._say(wire.ForgetFiles((*self.files.take_all(), *self.libraries)))
+        self.usable, self.libraries = [], []
 
     def last_wave(self) -> set[TaskId]:
         """Submit what must succeed where nothing breaks any more."""
         client = self._client
-        file_id, _ = client.local_file("the last file", 5 * _CHUNK)
+        file_id, _ = client.local_file("the last file", 5 * CHUNK)
         temp = client.declare(FileKind.TEMP)
         maker = self._plain((Mount(file_id, "in"),), (Mount(temp, "out"),), ())
         taker = self._plain((Mount(temp, "in"),), (), (maker.task_id,))
@@ -264,5 +200,5 @@ class Work:
         spec = self._client.task(
             kind=TaskKind.CALL, inputs=inputs, outputs=outputs, depends=depends, request=Request(cores=1.0)
         )
-        self._behaviours.of_task[spec.task_id] = Behaviour(0.1, output_bytes=_CHUNK)
+        self._behaviours.of_task[spec.task_id] = Behaviour(0.1, output_bytes=CHUNK)
         return spec

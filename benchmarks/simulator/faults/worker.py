@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from msgspec.structs import replace
+
 from benchmarks.simulator.bodies import Bodies
 from benchmarks.simulator.content import manifest_of
+from benchmarks.simulator.faults.behaviours import FaultyBody
 from benchmarks.simulator.faults.programs import FaultyPrograms
 from benchmarks.simulator.faults.store import FaultyStore
 from benchmarks.simulator.faults.watch import BodyWatch
@@ -17,15 +21,24 @@ from benchmarks.simulator.node import Addresses
 from benchmarks.simulator.trace import Trace
 from benchmarks.simulator.worker import Place, SimulatedWorker
 from vine.content.manifest import object_id
-from vine.names import ObjectId, TransferId
-from vine.wire.parts import DownloadFault, Manifest
-from vine.wire.worker_messages import DownloadEnded, FromWorker
+from vine.names import HostId, ObjectId, TransferId
+from vine.wire.parts import Assignment, DownloadFault, Manifest
+from vine.wire.worker_messages import DownloadEnded, FromWorker, WorkerHello
 from vine_worker import actions as act
 from vine_worker.core import WorkerCore
 
 _UNPACK_S = 0.1
 _DOWNLOAD_S = 0.3
 _FAULTS = (DownloadFault.UNREACHABLE, DownloadFault.DISK_FULL, DownloadFault.SERVER_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """Where a worker runs, for how long, and whether bodies cannot write into their inputs there."""
+
+    host: str
+    lives_s: float | None = None
+    protected: bool = True
 
 
 class FaultyWorker(SimulatedWorker):
@@ -35,15 +48,19 @@ class FaultyWorker(SimulatedWorker):
         self,
         place: Place,
         addresses: Addresses,
-        bodies: Bodies,
+        bodies: Callable[[Assignment], FaultyBody],
         send: Callable[[FromWorker], None],
         trace: Trace,
         weather: Weather,
         disk_bytes: int,
         left: Iterable[tuple[ObjectId, Manifest]],
+        home: Home | None = None,
     ) -> None:
         """`left` is what an earlier process has left in the store, complete and for ever."""
         self._weather = weather
+        self._faulty_bodies = bodies
+        self._home = home = home or Home(place.name)
+        self._began_s = place.machine.clock.now()
         self._disk_bytes = disk_bytes
         self._downloading: set[TransferId] = set()
         self._unpacking_from: dict[ObjectId, ObjectId] = {}  # archives, by what is made of them
@@ -52,7 +69,7 @@ class FaultyWorker(SimulatedWorker):
         for key, manifest in left:
             self.store.put(key, manifest)
             self.store.rate((key,), spare=True, forever=True)
-        self.core = WorkerCore(place.capacity, inputs_protected=True, resumed=dict.fromkeys(self.store.manifests, True))
+        self.core = WorkerCore(place.capacity, home.protected, resumed=dict.fromkeys(self.store.manifests, True))
         self._do |= {
             act.StartUnpack: self._start_unpack,
             act.StopUnpack: lambda action: self._unpacked(action.object_id, act.Unpacked(action.object_id, cut=True)),
@@ -62,6 +79,8 @@ class FaultyWorker(SimulatedWorker):
             act.Verify: self._verify_copy,
             act.Unpin: lambda action: self.store.pins.subtract(action.times),
             act.Rate: lambda action: self.store.rate(action.object_ids, action.spare, action.forever),
+            act.MeasureUse: self.programs.measure,
+            act.LookAtOutputs: self.programs.look,
             act.StartLibrary: self.programs.start_library,
             act.EndLibrary: self.programs.end_library,
         }
@@ -69,13 +88,24 @@ class FaultyWorker(SimulatedWorker):
     def make_store(self, machine: Machine) -> FaultyStore:
         self.store = FaultyStore(machine, self._weather, self._disk_bytes)
         self.store.on_evicted = lambda: self._clock.after(0, self._tell_evicted)
+        self.store.on_quarantined = lambda key: self._later(act.Lost((key,)))
         self.store.on_discarded = self._archive_cut
         self.watch = BodyWatch(self.place.name, self.store, self.place.capacity)
         return self.store
 
     def make_programs(self, bodies: Bodies) -> FaultyPrograms:
-        self.programs = FaultyPrograms(self._clock, self.store, bodies, self._feed, self._weather, self.watch)
+        self.programs = FaultyPrograms(
+            self._clock, self.store, self._faulty_bodies, self._feed, self._weather, self.watch, self._home.protected
+        )
         return self.programs
+
+    def hello(self) -> WorkerHello:
+        home = self._home
+        left_s = None if home.lives_s is None else max(0.0, self._began_s + home.lives_s - self._clock.now())
+        return replace(
+            super().hello(), host_id=HostId(f"host-{home.host}"), hostname=home.host, wall_time_s=home.lives_s,
+            time_left_s=left_s,
+        )  # fmt: skip
 
     def free_disk_bytes(self) -> int:
         return max(0, self.store.capacity_bytes - self.store.used_bytes())

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from benchmarks.simulator.faults.behaviours import Behaviour
 from benchmarks.simulator.faults.cluster import FaultyCluster, Size
 from benchmarks.simulator.faults.weather import Rates
-from benchmarks.simulator.faults.work import Behaviour
 from vine.names import TaskId
 from vine.wire.parts import Request, Resources, TaskKind
 
@@ -16,6 +16,7 @@ class ClusterWorld:
             self.cluster.worker_cores = cores
             self.cluster.capacity = Resources(float(cores), 1000.0, 100_000.0, 0.0)
         self.cluster.weather.rates = Rates()
+        self.cluster.workers_a_host = 1
         self.cluster.start_manager()
         self.cluster.has_factory, self.cluster.workers_n = with_factory, workers
         self.cluster.start_fleet()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from benchmarks.simulator.faults import __main__ as command
 from benchmarks.simulator.faults.__main__ import main
 from benchmarks.simulator.faults.run import Run, Verdict
 from vine.scheduler import recovery
@@ -22,13 +24,18 @@ PARTS = [range(first, first + A_PART) for first in range(0, SEEDS, A_PART)]
 
 
 @pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}")
+@cache
+def outcome_of(seed: int) -> tuple[Verdict, int, int]:
+    """What came of it; and how many clients it had, and managers that were lost."""
+    run = Run(seed)
+    return run.verdict(), run.cluster._clients, run.cluster.managers_lost
+
+
+@pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}")
 def test_every_promise_is_kept_whatever_breaks(seeds: range) -> None:
-    failed = [f"seed {verdict.seed}: {verdict.error}" for verdict in map(verdict_of, seeds) if verdict.error]
+    verdicts = [outcome_of(seed)[0] for seed in seeds]
+    failed = [f"seed {verdict.seed}: {verdict.error}" for verdict in verdicts if verdict.error]
     assert not failed, "\n".join((*failed, "python -m benchmarks.simulator.faults --seed SEED --trace"))
-
-
-def verdict_of(seed: int) -> Verdict:
-    return Run(seed).verdict()
 
 
 def test_a_seed_gives_the_same_run_in_every_process() -> None:
@@ -42,11 +49,10 @@ def test_a_seed_gives_the_same_run_in_every_process() -> None:
 
 
 def test_things_do_break_in_these_seeds() -> None:
-    runs = [Run(seed) for seed in range(20)]
-    verdicts = [run.verdict() for run in runs]
+    verdicts, clients, managers_lost = zip(*map(outcome_of, PARTS[0]), strict=True)
     assert sum(verdict.faults for verdict in verdicts) > 30
-    assert sum(run.cluster._clients > 1 for run in runs) > 0, "some clients have died"
-    assert sum(run.cluster.managers_lost for run in runs) > 3
+    assert max(clients) > 1, "some clients have died"
+    assert sum(managers_lost) > 3
 
 
 def test_a_seed_that_finds_something_prints_the_command_that_repeats_it(
@@ -59,6 +65,23 @@ def test_a_seed_that_finds_something_prints_the_command_that_repeats_it(
     assert main(command.split()[3:]) == 1
     *trace, again, _, _ = capsys.readouterr().out.splitlines()
     assert again == found and any("manager hears" in line for line in trace)
+
+
+def test_seeds_that_fail_do_not_end_a_long_run_which_says_how_far_it_is_and_names_them_all_once_more_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails = {3, 5}
+
+    def verdict(run: Run) -> Verdict:
+        return Verdict(run.seed, 10, 1, 0, 1, "", error="it broke" if run.seed in fails else "")
+
+    monkeypatch.setattr(Run, "verdict", verdict)
+    monkeypatch.setattr(command, "_TELL_EVERY_S", 0.0)
+    assert main(["--seeds", "8", "--failures", "100"]) == 1
+    *told, first, second, last = capsys.readouterr().out.splitlines()
+    assert sum(" of 8 seeds, " in line for line in told) == 8
+    assert [line.split()[4] for line in (first, second)] == ["3", "5"]
+    assert last.startswith("8 seeds, 2 failed; 80 events")
 
 
 def test_seeds_that_find_nothing_are_counted(capsys: pytest.CaptureFixture[str]) -> None:

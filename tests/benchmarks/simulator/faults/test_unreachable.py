@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.simulator.faults.work import Behaviour
+from benchmarks.simulator.faults.behaviours import Behaviour
 from tests.benchmarks.simulator.faults.cluster_world import ClusterWorld
 from vine.names import FileId, TaskId
 from vine.wire.parts import FileKind, Mount, Outcome, Request, TaskKind

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import random
 
-from benchmarks.simulator.clock import Clock
+from benchmarks.simulator.faults.asking import Asking, Premises
 from benchmarks.simulator.faults.client import FaultyClient
 from benchmarks.simulator.faults.journal import Staging
-from benchmarks.simulator.faults.weather import Rates, Weather
-from benchmarks.simulator.faults.work import Behaviour, Behaviours, Work
+from benchmarks.simulator.faults.work import Work
+from tests.benchmarks.simulator.faults.test_behaviours import behaviours
 from tests.benchmarks.simulator.faults.test_client import WELCOME
-from vine.names import AttemptId, TaskId
 from vine.wire import messages as wire
-from vine.wire.parts import Assignment, Mount, Outcome, Resources, TaskKind
-
-
-def behaviours(**rates: float) -> Behaviours:
-    return Behaviours(Weather(Clock(), random.Random(1), Rates(**rates)))
+from vine.wire.parts import Resources
 
 
 def a_program(seed: int, tasks: int = 40) -> tuple[Work, list[wire.FromClient]]:
     said: list[wire.FromClient] = []
     client = FaultyClient("c", lambda message, again: said.append(message), Staging())
     client.hear(WELCOME)
-    work = Work(client, client.say, random.Random(seed), behaviours(), tasks, 2)
+    dice = random.Random(seed)
+    asking = Asking(dice, Premises(Resources(2, 1000, 1000, 1), 4, ("h0", "h1"), True, lambda: 1e9))
+    work = Work(client, client.say, dice, behaviours(), tasks, asking)
     while work.tasks_left > 0:
         work.step()
     said += client.reopened()
@@ -32,8 +29,8 @@ def a_program(seed: int, tasks: int = 40) -> tuple[Work, list[wire.FromClient]]:
 
 def test_programs_say_all_that_a_client_may_and_equal_seeds_say_the_same() -> None:
     kinds = {type(message) for seed in range(30) for message in a_program(seed)[1]}
-    never = {wire.ClientHello, wire.FileUnreadable, wire.AwaitWorkers, wire.ClientBye}
-    assert kinds | {wire.BringResult} == set(wire.FromClient.__args__) - never
+    others = {wire.ClientHello, wire.ClientBye, wire.BringResult}  # ... by the cluster, or when it has heard of an end
+    assert kinds | others == set(wire.FromClient.__args__)
     assert a_program(7)[1] == a_program(7)[1] != a_program(8)[1]
 
 
@@ -50,28 +47,3 @@ def test_the_last_wave_makes_and_takes_a_file_and_a_result() -> None:
     wave = work.last_wave()
     (submitted,) = [message for message in said if isinstance(message, wire.SubmitTasks)]
     assert {spec.task_id for spec in submitted.tasks} == wave and any(spec.depends for spec in submitted.tasks)
-
-
-def an_assignment(number: int) -> Assignment:
-    return Assignment(
-        AttemptId(1, number),
-        TaskId(1),
-        TaskKind.CALL,
-        Resources(1),
-        outputs=(Mount(5, "out"),),  # type: ignore[arg-type]
-    )
-
-
-def test_an_attempt_has_one_body_and_its_value_names_it() -> None:
-    bodies = behaviours()
-    bodies.of_task[TaskId(1)] = Behaviour(0.5, output_bytes=9)
-    body = bodies.body(an_assignment(1))
-    assert bodies.body(an_assignment(1)) is body and (body.value, body.output_bytes) == (b"1 1.1", {"out": 9})
-    assert bodies.body(an_assignment(2)).value == b"1 1.2"
-
-
-def test_some_attempts_fail_where_bodies_do() -> None:
-    bodies = behaviours(body_failure_share=0.5)
-    bodies.of_task[TaskId(1)] = Behaviour(0.5)
-    outcomes = {bodies.body(an_assignment(number)).outcome for number in range(50)}
-    assert Outcome.SUCCESS in outcomes and len(outcomes) == 4

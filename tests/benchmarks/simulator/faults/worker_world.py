@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 from typing import TypeVar
 
-from benchmarks.simulator.bodies import Body
 from benchmarks.simulator.clock import Clock
 from benchmarks.simulator.content import manifest_of
+from benchmarks.simulator.faults.behaviours import FaultyBody
 from benchmarks.simulator.faults.network import FaultyNetwork
 from benchmarks.simulator.faults.process import Process
 from benchmarks.simulator.faults.weather import Rates, Weather
@@ -40,7 +40,7 @@ class WorkerWorld:
         self.said: list[FromWorker] = []
         place = Place("w", machine, port, Resources(2, 1000, 1000, 0), (), lambda key: 0, 0.0)
         self.worker = FaultyWorker(
-            place, Addresses(network), lambda assignment: Body(run_s=1.0), self.said.append, Trace(self.clock),
+            place, Addresses(network), lambda assignment: FaultyBody(run_s=1.0), self.said.append, Trace(self.clock),
             weather, disk_bytes, left or [],
         )  # fmt: skip
         self.worker.hear(WorkerWelcome(RunId("r"), 1, b"k" * 32, 3))
