@@ -51,6 +51,15 @@ def test_plain_arguments_are_pickled_and_come_back() -> None:
     assert serialise.load(payload) == ((1, "two"), {"three": [3.0, None]})
 
 
+@pytest.mark.parametrize("value", [-5, 2.5, True, None, "text", b"bytes", "__main__", "x" * 100_000, 1 << 100])
+def test_numbers_and_text_look_as_they_do_among_other_arguments(monkeypatch: pytest.MonkeyPatch, value: object) -> None:
+    calls: list[tuple[Any, Any]] = [((value, 1), {}), ((), {"named": value}), ((1,), {"named": value})]
+    bare = [serialise.dump_call(args, kwargs, "f", nobodys) for args, kwargs in calls]
+    monkeypatch.setattr(serialise, "_BARE", frozenset())
+    assert bare == [serialise.dump_call(args, kwargs, "f", nobodys) for args, kwargs in calls]
+    assert [serialise.load(payload) for payload, _ in bare] == calls
+
+
 def test_importable_functions_go_by_name_and_lambdas_by_dill() -> None:
     assert serialise.dump(operator.add)[:1] == b"P"
     offset = 5

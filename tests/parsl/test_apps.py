@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -44,7 +45,7 @@ def apps(manager: Manager) -> Apps:
 
 
 def submit(apps: Apps, function: Any, *args: Any, files: Any = None) -> AppCall:
-    return apps.submit_app(Owner(), function, files, args, {})
+    return apps.submit_app(functools.partial(AppCall, Owner(), files), function, args, {})
 
 
 def double(x: int) -> int:

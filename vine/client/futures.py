@@ -101,8 +101,9 @@ def _raised(value: Content) -> BaseException:
 def read_outcome(result: TaskResult, value: Content | None) -> tuple[Any, BaseException | None]:
     """The value and the error of an ended task. Runs the user's code, as unpickling does."""
     try:
-        error = error_of(result, value)
-        return (serialise.load(value) if error is None and value is not None else None), error
+        if result.outcome is Outcome.SUCCESS:
+            return (None if value is None else serialise.load(value)), None
+        return None, error_of(result, value)
     except BaseException as cause:  # noqa: BLE001 - whatever unpickling raises belongs to this task alone
         what = "result" if result.outcome is Outcome.SUCCESS else "exception"
         error = errors.NotSerialisable(

@@ -55,6 +55,10 @@ def dump_call(
 
     Those of its arguments that are shared values may be `placed`: then `head` says where, and they are not in `args`.
     """
+    if _BARE.issuperset(map(type, args)) and (not kwargs or _BARE.issuperset(map(type, kwargs.values()))):
+        data = pickle.dumps((args, kwargs), PROTOCOL)
+        if b"__main__" not in data:  # As in `_dump_linked`.
+            return b"%b%b%b" % (head, PICKLE, data), Links(task_of, placed) if placed else None
     outer, pickling.links = pickling.links, (links := Links(task_of, placed))
     try:
         by_dill = False
@@ -86,7 +90,8 @@ def load(data: bytes | memoryview) -> Any:
     raise MalformedMessage(f"a value in the unknown format {mark!r}: client and worker are of different versions")
 
 
-_PLAIN = frozenset({bool, bytes, dict, float, int, list, set, str, tuple, type(None)})
+_BARE = frozenset({bool, bytes, float, int, str, type(None)})  # There is nothing inside of them to look for.
+_PLAIN = _BARE | {dict, list, set, tuple}
 
 
 def goes_by_dill(value: object) -> bool:

@@ -321,13 +321,13 @@ class Session:
                 completion.set()
                 continue
             if isinstance(completion, FileSpread):
-                _tell("broadcast", completion.request, functools.partial(self.broadcasts.heard, completion))
+                _tell("broadcast", completion.request, self.broadcasts.heard, completion)
                 continue
             if isinstance(completion, ResultBrought):
-                _tell("result", completion.task_id, functools.partial(self.fetches.heard, completion, _take_value))
+                _tell("result", completion.task_id, self.fetches.heard, completion, _take_value)
                 continue
             for result in completion:
-                _tell("task", result.task_id, functools.partial(self._end, result))
+                _tell("task", result.task_id, self._end, result)
 
     def _end(self, result: TaskResult) -> None:
         task = self.claim(result.task_id)
@@ -347,17 +347,17 @@ class Session:
         for task_id, _ in self.open_tasks():
             task = self.claim(task_id)
             if task is not None:
-                _tell("task", task_id, functools.partial(task.broken, anew(error)))
+                _tell("task", task_id, task.broken, anew(error))
         self.fetches.broken(functools.partial(anew, error))
         for number in self.broadcasts.open_numbers():
-            _tell("broadcast", number, functools.partial(self.broadcasts.broken, number, anew(error)))
+            _tell("broadcast", number, self.broadcasts.broken, number, anew(error))
 
 
-def _tell(kind: str, number: int, tell: Callable[[], None]) -> None:
+def _tell(kind: str, number: int, tell: Callable[..., None], *what: object) -> None:
     """Tell a task its end. What that raises must not keep the others from theirs: someone has resolved the future
     over our heads, or a callback has called sys.exit()."""
     try:
-        tell()
+        tell(*what)
     except BaseException:  # noqa: BLE001 - logged; one task's trouble is not that of the others
         _log.exception("the end of %s %s could not be delivered", kind, number)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
@@ -89,14 +88,14 @@ class Apps(Executor):
 
     def submit_app(
         self,
-        owner: Owner,
+        make: Callable[[CallSession, TaskId, Pool], AppCall],
         func: Callable[..., Any],
-        staged: Staged | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> AppCall:
-        self._check()
-        return self._submit(functools.partial(AppCall, owner, staged), func, args, kwargs)
+        if self._pool.closed or self._pool.error is not None:
+            self._check()
+        return self._submit(make, func, args, kwargs)
 
     def asking(self, known: Mapping[str, Any]) -> Apps:
         """For what a specification asks for; InvalidResourceSpecification where that is nothing to ask for."""

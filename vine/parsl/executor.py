@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -21,7 +22,7 @@ from parsl.utils import RepresentationMixin
 
 import vine
 from vine import errors
-from vine.parsl.apps import Apps
+from vine.parsl.apps import AppCall, Apps
 from vine.parsl.blocks import Blocks, launch_command
 from vine.parsl.choice import MODES, Choice
 from vine.parsl.config import FactoryConfig, ManagerConfig
@@ -99,6 +100,7 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
         self._host = self._address()
         self.remote_monitoring_radio = remote_monitoring_radio or UDPRadio(address=self._host)
         self._packing = Packing()
+        self._make_call = functools.partial(AppCall, self, None)  # Most calls have no files.
         self._manager: vine.Manager | None = None
 
     # --- for Parsl's DataFlowKernel ---
@@ -155,12 +157,13 @@ class VineExecutor(BlockProviderExecutor, RepresentationMixin):  # type: ignore[
             raise ExecutorError(self, "it is not started, or has been shut down")
         staged = None
         try:
-            apps = self._choice.of(func, resource_specification)
+            apps, make = self._choice.of(func, resource_specification), self._make_call
             staged = self._staging.stage(args, kwargs)
             if staged is not None:
-                apps, args, kwargs = apps.with_files(staged), staged.args, staged.kwargs
+                apps, make = apps.with_files(staged), functools.partial(AppCall, self, staged)
+                args, kwargs = staged.args, staged.kwargs
             func, args, kwargs = self._packing.packed(func, args, kwargs)
-            return apps.submit_app(self, func, staged, args, kwargs)
+            return apps.submit_app(make, func, args, kwargs)
         except BaseException as why:
             if staged is not None:
                 staged.given_up()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import os
 import threading
 from collections.abc import Callable
@@ -77,7 +78,7 @@ class FileStaging:
 
     def stage(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Staged | None:
         """The call with its files; None for one that has none."""
-        if not any(map(_is_staged, args)) and not any(_has_files(name, value) for name, value in kwargs.items()):
+        if not any(map(_is_staged, args)) and not (kwargs and any(itertools.starmap(_has_files, kwargs.items()))):
             return None
         plan = _Plan(self)
         args, kwargs = plan.call(args, kwargs)
