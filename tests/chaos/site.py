@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ class Standing:
     manager: vine.Manager
     graph: Graph
     began_s: float
-    files: int  # that the manager had open before there was work
+    files: dict[str, int]  # that each process had open before there was work
     half_s: float = 0.0  # after which half of the leaves were done
 
     def asks(self, question: str, *values: object) -> Any:
@@ -51,9 +51,19 @@ class Standing:
         """All futures resolve, all results are right, nothing has grown; returns the makespan."""
         self.graph.check()
         took_s = time.time() - self.began_s
-        manager = psutil.Process(self.site.manager.pid)
-        until(lambda: manager.num_fds() <= self.files + FILES_SLACK, "the manager closes its files")
+        most = {name: files + FILES_SLACK for name, files in self.files.items()}
+        until(lambda: all(files <= most[name] for name, files in open_files(self.site).items()), "files are closed")
         return took_s
+
+
+def open_files(site: Site) -> dict[str, int]:
+    """How many the manager and each worker that lives have open."""
+    pids = {"manager": site.manager.pid, **{name: worker.pid for name, worker in site.workers.items()}}
+    found = {}
+    for name, pid in pids.items():
+        with suppress(psutil.Error):  # It was killed.
+            found[name] = psutil.Process(pid).num_fds()
+    return found
 
 
 @contextmanager
@@ -69,7 +79,7 @@ def a_run(folder: Path, *options: object, prepare: Callable[[Site], None] = lamb
         marks += [worker.mark for worker in site.workers.values()]
         with site.client() as manager:
             manager.wait_for_workers(WORKERS, 60)
-            files = psutil.Process(site.manager.pid).num_fds()
+            files = open_files(site)
             began_s = time.time()
             yield Standing(site, manager, Graph(manager, folder), began_s, files)
     finally:

@@ -245,10 +245,12 @@ class Site:
 
 
 @contextmanager
-def a_site(folder: Path, workers: int | Sequence[str] = 0, *options: object) -> Iterator[Site]:
+def a_site(
+    folder: Path, workers: int | Sequence[str] = 0, *options: object, limits: Sequence[str] = LIMITS
+) -> Iterator[Site]:
     """A run with workers `w0`, `w1`, ... (or those named), all of them connected."""
     folder.mkdir(exist_ok=True)
-    site = Site(folder)
+    site = Site(folder, limits=limits)
     try:
         names = [f"w{number}" for number in range(workers)] if isinstance(workers, int) else workers
         for name in names:

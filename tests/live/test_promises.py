@@ -46,14 +46,14 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 def test_a_task_whose_worker_is_killed_runs_elsewhere_and_has_one_result(tmp_path: Path) -> None:
     # given
     notes, release = tmp_path / "notes", tmp_path / "release"
-    with a_site(tmp_path / "site", 2) as site, site.client() as manager:
+    with a_site(tmp_path / "site", 2, limits=["worker_lost_after_s=600"]) as site, site.client() as manager:
         executor = vine.Executor(manager)
         future = executor.submit(bodies.note_and_wait, str(notes), str(release))
         until(lambda: len(lines_of(notes)) == 1, "the body runs")
         first = _worker_that_runs_something(site)
         # when
         site.workers[first].kill()
-        until(lambda: len(lines_of(notes)) == 2, "the body runs again")
+        until(lambda: len(lines_of(notes)) == 2, "the body runs again, for its worker's connection was closed")
         release.touch()
         # then
         result = future.result(GIVE_UP_S)

@@ -18,7 +18,7 @@ def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> KeptStreams:
     monkeypatch.setattr(config, "streams_kept_bytes_max", 1000)
     monkeypatch.setattr(config, "failed_streams_bytes_max", 100)
     (tmp_path / "logs").mkdir()
-    return KeptStreams(tmp_path / "worker" / "streams", tmp_path / "logs", "w1.")
+    return KeptStreams(tmp_path / "worker" / "streams", 1e9, tmp_path / "logs", "w1.")
 
 
 def printed(tmp_path: Path, number: int, size: int) -> Sandbox:
@@ -45,6 +45,12 @@ def test_what_is_too_long_for_the_logs_stays_on_the_workers_disk_and_what_is_too
     near = tmp_path / "worker" / "streams" / "task-1"
     assert kept.keep(printed(tmp_path, 1, 101), "task-1", failed=True) == str(near)
     assert kept.keep(printed(tmp_path, 2, 1001), "task-2", failed=True) == ""
+
+
+def test_they_take_a_tenth_of_a_small_disk(kept: KeptStreams, tmp_path: Path) -> None:
+    of_small = KeptStreams(tmp_path / "near", 4000, tmp_path / "logs", "w1.")
+    assert of_small.keep(printed(tmp_path, 1, 401), "task-1", failed=False) == ""
+    assert of_small.keep(printed(tmp_path, 2, 400), "task-2", failed=False)
 
 
 def test_the_oldest_go_first(kept: KeptStreams, tmp_path: Path) -> None:

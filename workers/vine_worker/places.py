@@ -68,7 +68,7 @@ class Places:
         self._sandbox_folder = str(sandboxes)
         self.spares = Spares(sandboxes, config.spare_sandboxes_max)
         self.logs = logs or base
-        self.streams = KeptStreams(self.folder / "streams", self.logs, f"{worker_id}.")
+        self.streams = KeptStreams(self.folder / "streams", capacity.disk_mb * 1e6, self.logs, f"{worker_id}.")
         self._worker_id = worker_id
         # Only dill itself shows through to environments that lack it, not what lies beside it here.
         dill = importlib.util.find_spec("dill")  # Importing it would take a worker's start twice as long.

@@ -22,8 +22,10 @@ log = logging.getLogger("vine.worker")
 class KeptStreams:
     """May be used by several threads."""
 
-    def __init__(self, near: Path, logs: Path, prefix: str) -> None:
-        self._near = _Shelf(near, "", config.streams_kept_bytes_max)
+    def __init__(self, near: Path, disk_bytes: float, logs: Path, prefix: str) -> None:
+        """`near` is on the worker's disk, of which it has so much; `prefix` sets its own apart among the logs."""
+        near_bytes = min(config.streams_kept_bytes_max, int(disk_bytes * config.streams_kept_share))
+        self._near = _Shelf(near, "", near_bytes)
         self._lasting = _Shelf(logs, prefix, config.failed_streams_bytes_max)
         self._lock = threading.Lock()
 
