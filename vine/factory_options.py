@@ -17,7 +17,7 @@ from vine.errors import UsageError
 
 Workers = Annotated[int, Meta(ge=0, le=config.workers_max)]
 Amount = Annotated[float, Meta(ge=0, le=1e9)]
-Line = Annotated[str, Meta(min_length=1, max_length=config.path_chars_max, pattern=r"^[^\0\n]*$")]
+Line = Annotated[str, Meta(min_length=1, max_length=config.path_chars_max, pattern=r"^[^\0\n]*\Z")]
 
 BatchType = Literal["local", "slurm", "htcondor"]
 
@@ -29,7 +29,7 @@ class FactoryOptions(
 
     batch_type: Annotated[BatchType, Meta(description="where workers run (default: here)")] = "local"
     name: Annotated[
-        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}$")] | None,
+        Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,59}\Z")] | None,
         Meta(description="of this factory: started again, it takes over its jobs (default: the batch type, -2, ...)"),
     ] = None
 

@@ -13,11 +13,11 @@ def test_processor_time_is_that_of_this_process_and_of_those_it_waited_for() -> 
     before_s = use.cpu_s()
     child = os.fork()
     if not child:
-        while use.cpu_s() < 0.05:  # A fork's begins at nothing.
+        while use.cpu_s() < 0.1:  # A fork's begins at nothing.
             pass
         os._exit(0)
     os.waitpid(child, 0)
-    assert use.cpu_s() >= before_s + 0.05
+    assert use.cpu_s() >= before_s + 0.05  # Each of the figures that are added up is rounded.
 
 
 def test_memory_is_told_without_the_files_that_are_mapped(tmp_path: Path) -> None:

@@ -87,7 +87,7 @@ class Connection:
         return {Role.SERVER: self.server_public, Role.WORKER: self.worker_public}[role]
 
 
-_Key = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{40}$")]
+_Key = Annotated[str, msgspec.Meta(pattern=r"^[!-~]{40}\Z")]
 
 
 class _Pair(msgspec.Struct, frozen=True):

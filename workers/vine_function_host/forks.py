@@ -34,7 +34,12 @@ def _open_files() -> Iterable[str]:
             continue  # The folder's own, which is closed by now.
 
 
+def unsettled() -> bool:
+    """Whether a fork of this process would have in common with others what it must not."""
+    return "numpy.random" in sys.modules  # Python's own `random` sees to itself.
+
+
 def settle() -> None:
-    """In a fork: what it must not have in common with others."""
-    if "numpy.random" in sys.modules:  # Python's own `random` sees to itself.
+    """Puts that right, in a fork."""
+    if unsettled():
         sys.modules["numpy.random"].seed()

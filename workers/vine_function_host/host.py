@@ -91,6 +91,7 @@ class Host:
         self._replaced: dict[str, str | None] = {}  # what the call's variables hide
         self._cpu_before_s = 0.0  # as in a fork
         self._needs: object = None  # what the call before has in common with others
+        self._unsettled = True  # whether forks have something to put right
         self._shelf = Shelf(ANSWER_HEAD.size + WORDS_BYTES_MAX + options.inline_bytes) if options.fork else None
         self._answers: Channel | Shelf = channel  # takes what is answered
 
@@ -125,7 +126,8 @@ class Host:
         if not child:
             self._process_id = os.getpid()
             self._answers = shelf
-            forks.settle()
+            if self._unsettled:
+                forks.settle()
             self._run(call)
             os._exit(0)
         _pid, status = os.waitpid(child, 0)
@@ -147,6 +149,7 @@ class Host:
             self._serialiser.keep_shared(call.blobs, self._prepared(call).registered)
         gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
         flush_output()  # Or what loading has printed would be printed twice.
+        self._unsettled = forks.unsettled()
 
     def _run(self, call: Call) -> int:
         started_s = time.perf_counter()
