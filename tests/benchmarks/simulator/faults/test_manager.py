@@ -31,8 +31,11 @@ def test_a_worker_that_dies_is_soon_given_up() -> None:
     world.cluster.end_worker("w0", "is killed")
     world.wait(1.0)
     assert world.known == {"w0", "w1"}  # It might come back.
-    world.wait(config.worker_cut_off_s + 2.0)
-    assert world.known == {"w1"}
+    seen = []
+    for _ in range(20):  # Another one may start there soon, and is told to wait until this one is given up.
+        world.wait((config.worker_cut_off_s + 2.0) / 20)
+        seen.append(world.known)
+    assert {"w1"} in seen
 
 
 def test_a_worker_whose_connection_breaks_is_kept() -> None:
