@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.simulator.faults.behaviours import Behaviour
+from vine import config
 from vine.names import FileId
 from vine.wire.parts import CategoryMode, CategorySpec, Mount, Outcome, Policy, Request, Resources, When
 
@@ -130,7 +131,10 @@ class Asking:
             asked.behaviour = replace(asked.behaviour, unmade=asked.behaviour.unmade | {name})
             if not optional:
                 asked.may_end(Outcome.OUTPUT_MISSING)
-        return Mount(file_id, name, dice.choice(list(When)), watched=dice.random() < 0.6, optional=optional)
+        watched = dice.random() < 0.6
+        if watched:
+            asked.behaviour = replace(asked.behaviour, run_s=2.5 * config.watch_interval_s)
+        return Mount(file_id, name, dice.choice(list(When)), watched=watched, optional=optional)
 
     def category(self) -> CategorySpec:
         dice, figures = self._dice, dict[str, Any]()

@@ -101,6 +101,7 @@ class FaultyCluster:
         self._clients = 0
         self.lost_tasks = self.managers_lost = 0
         self.has_factory = dice.random() < _WITH_FACTORY
+        self.jobs_outlive_factories = dice.random() < 0.5  # as those of a batch system
         self.factory: FaultyFactory | None = None
         self._factory_line: Line | None = None
         self._factories = 0
@@ -183,11 +184,12 @@ class FaultyCluster:
             lambda error: self.end_factory(str(error)),
         )  # fmt: skip
         factory.say = line.send
+        factory.fleet.update(self.workers)
         self.factory, self._factory_line = factory, line
         factory.begin()
 
     def end_factory(self, reason: str) -> None:
-        """It is gone, and its workers with it, as those of the local launcher. It is started again."""
+        """It is gone, and its workers with it if a local launcher has started them. It is started again."""
         factory, line = self.factory, self._factory_line
         if factory is None or line is None:
             return
@@ -196,7 +198,7 @@ class FaultyCluster:
         line.close()
         factory.process.kill()
         self.wires.process_gone(line.dealer)
-        for name in sorted(factory.fleet & self.workers.keys()):
+        for name in [] if self.jobs_outlive_factories else sorted(factory.fleet & self.workers.keys()):
             self.end_worker(name, "the factory is gone")
         self.clock.after(0.5 + self.dice.random() * 5, self.start_factory)
 

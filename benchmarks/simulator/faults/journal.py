@@ -113,6 +113,7 @@ class Staging:
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
+        self._grown: dict[str, int] = {}  # bytes of watched outputs
 
     def put(self, path: str) -> None:
         self.paths.add(path)
@@ -122,6 +123,12 @@ class Staging:
         assert path in self.paths or not self._is_staged(path), f"{path} is copied, and is not there"
         if self._is_staged(second):
             self.paths.add(second)
+
+    def write_part(self, path: str, offset: int, size: int) -> None:
+        """A watched output grows at its path: whoever follows it reads no gap."""
+        grown = self._grown.get(path, 0)
+        assert offset <= grown, f"{path} has {grown} bytes, and is written from {offset} on"
+        self._grown[path] = offset + size
 
     def remove(self, path: str) -> None:
         self.paths.discard(path)

@@ -83,6 +83,7 @@ class FaultyManager(SimulatedManager):
         self._do |= {
             actions.CopyFile: lambda action: staging.copy(action.path, action.second),
             actions.WriteFile: lambda action: staging.put(action.path),
+            actions.WritePart: lambda action: staging.write_part(action.path, action.offset, len(action.data)),
             actions.RemoveFile: self._remove,
         }
 

@@ -16,12 +16,13 @@ from vine.transfer.edges import Parcel
 class _FaultyPipe(Pipe):
     """A pipe that counts how often it was broken and made anew."""
 
-    __slots__ = ("due", "resets")
+    __slots__ = ("due", "late", "resets")
 
     def __init__(self, network: Network, source: Port, target: Port, deliver: Deliver) -> None:
         super().__init__(network, source, target, deliver)
         self.due = 0  # the tick at which the last item on its way will be there
         self.resets = 0
+        self.late = False  # What was on its way when it broke comes all the same, after what is said by the new one.
 
 
 class FaultyNetwork(Network):
@@ -41,6 +42,7 @@ class FaultyNetwork(Network):
         for pipe in [pipe for pipe in port.pipes if other in (pipe.source.name, pipe.target.name)]:
             assert isinstance(pipe, _FaultyPipe)
             pipe.resets += 1
+            pipe.late = self._weather.dice.random() < 0.3
             pipe.drop_queued()
             if pipe.on_left is not None:
                 pipe.on_left()
@@ -58,6 +60,7 @@ class FaultyNetwork(Network):
             self.clock.at_tick(due, partial(self._arrive, pipe, item, pipe.resets))
 
     def _arrive(self, pipe: _FaultyPipe, item: Any, resets: int) -> None:
-        if pipe.broken or pipe.resets != resets or self._weather.is_closed(pipe.source.name, pipe.target.name):
+        lost = pipe.resets != resets and not (pipe.late and self._weather.rates.late_share)
+        if pipe.broken or lost or self._weather.is_closed(pipe.source.name, pipe.target.name):
             return
         self.processes[pipe.target.name].do(partial(pipe.deliver, item))

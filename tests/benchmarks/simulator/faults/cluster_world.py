@@ -16,7 +16,7 @@ class ClusterWorld:
             self.cluster.worker_cores = cores
             self.cluster.capacity = Resources(float(cores), 1000.0, 100_000.0, 0.0)
         self.cluster.weather.rates = Rates()
-        self.cluster.workers_a_host = 1
+        self.cluster.workers_a_host, self.cluster.jobs_outlive_factories = 1, False
         self.cluster.start_manager()
         self.cluster.has_factory, self.cluster.workers_n = with_factory, workers
         self.cluster.start_fleet()

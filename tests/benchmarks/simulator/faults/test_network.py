@@ -73,3 +73,17 @@ def test_who_stands_still_takes_what_came_when_he_goes_on() -> None:
     assert not world.came
     world.clock.run()
     assert len(world.came) == 1
+
+
+def test_what_was_on_its_way_when_a_connection_broke_may_come_after_what_the_new_one_brings() -> None:
+    world = World(late_share=1e-9)
+    orders = set()
+    for _ in range(20):
+        del world.came[:]
+        world.send(1)
+        world.clock.run(end_s=world.clock.now() + 0.0015)  # It has left.
+        world.network.reset(world.a, "b")
+        world.send(2)
+        world.clock.run()
+        orders.add(tuple(parcel.header for parcel in world.came))
+    assert orders == {(b"2",), (b"1", b"2")}

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.simulator.faults import __main__ as command
+from benchmarks.simulator.faults import run as endless
 from benchmarks.simulator.faults.__main__ import main
 from benchmarks.simulator.faults.run import Run, Verdict
 from vine.scheduler import recovery
@@ -82,6 +83,17 @@ def test_seeds_that_fail_do_not_end_a_long_run_which_says_how_far_it_is_and_name
     assert sum(" of 8 seeds, " in line for line in told) == 8
     assert [line.split()[4] for line in (first, second)] == ["3", "5"]
     assert last.startswith("8 seeds, 2 failed; 80 events")
+
+
+def test_somebody_who_is_never_done_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endless, "_EVENTS_MAX", 1000)
+    run = Run(3)
+
+    def again() -> None:
+        run.cluster.clock.after(0, again)
+
+    run.cluster.clock.after(1.0, again)
+    assert "somebody is never done" in run.verdict().error
 
 
 def test_seeds_that_find_nothing_are_counted(capsys: pytest.CaptureFixture[str]) -> None:

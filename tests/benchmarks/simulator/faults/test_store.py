@@ -11,7 +11,7 @@ from benchmarks.simulator.content import manifest_of, some_bytes
 from benchmarks.simulator.faults.store import FaultyStore, damaged
 from benchmarks.simulator.faults.weather import Rates, Weather
 from benchmarks.simulator.machine import Machine, Speeds
-from vine.content.manifest import object_id
+from vine.content.manifest import chunk_count, object_id
 from vine.errors import DiskFull
 
 OLD, NEW = manifest_of("old", 1000), manifest_of("new", 1000)
@@ -70,3 +70,32 @@ def test_an_object_that_rots_is_read_with_other_bytes() -> None:
 def test_others_may_fill_the_disk() -> None:
     with pytest.raises(DiskFull):
         a_store(1 << 30, disk_full_share=1.0).begin(NEW_KEY, NEW)
+
+
+def two_mates() -> tuple[FaultyStore, FaultyStore]:
+    one, other = a_store(), a_store()
+    one.remove(OLD_KEY)
+    one.mates, other.mates = lambda: [other], lambda: [one]
+    return one, other
+
+
+def test_what_a_mate_has_is_here_at_once_unless_it_goes_meanwhile() -> None:
+    store, mate = two_mates()
+    coming, in_vain = store.begin(OLD_KEY, OLD), store.begin(OLD_KEY, OLD)
+    assert len(coming.present) == chunk_count(OLD) and bytes(coming.read(0)) == bytes(some_bytes(1000))
+    coming.commit()
+    assert store.manifests == {OLD_KEY: OLD}
+    mate.remove(OLD_KEY)
+    with pytest.raises(FileNotFoundError):
+        in_vain.commit()
+
+
+def test_what_a_body_writes_into_is_spoilt_for_its_host_and_out_of_all_reach_once_that_is_seen() -> None:
+    store, mate = two_mates()
+    store.begin(OLD_KEY, OLD).commit()
+    gone: list[str] = []
+    mate.on_quarantined = gone.append
+    store.alter(OLD_KEY)
+    assert bytes(mate.read_chunk(OLD_KEY, 0)) != bytes(some_bytes(1000))
+    store.quarantine(OLD_KEY)
+    assert not store.manifests and not mate.manifests and gone == [OLD_KEY]

@@ -11,7 +11,7 @@ from benchmarks.simulator.faults.behaviours import FaultyBody
 from benchmarks.simulator.faults.network import FaultyNetwork
 from benchmarks.simulator.faults.process import Process
 from benchmarks.simulator.faults.weather import Rates, Weather
-from benchmarks.simulator.faults.worker import FaultyWorker
+from benchmarks.simulator.faults.worker import FaultyWorker, Home
 from benchmarks.simulator.machine import Machine, Speeds
 from benchmarks.simulator.node import Addresses
 from benchmarks.simulator.trace import Trace
@@ -29,8 +29,16 @@ KEY = object_id(DATA)
 
 class WorkerWorld:
     def __init__(
-        self, left: list[tuple[ObjectId, Manifest]] | None = None, disk_bytes: int = 1 << 30, **rates: float
+        self,
+        left: list[tuple[ObjectId, Manifest]] | None = None,
+        disk_bytes: int = 1 << 30,
+        protected: bool = True,
+        run_s: float = 1.0,
+        memory_mb: float = 0.0,
+        alters: bool = False,
+        **rates: float,
     ) -> None:
+        body = FaultyBody(run_s=run_s, memory_mb=memory_mb, alters=alters)
         self.clock = Clock()
         weather = Weather(self.clock, random.Random(1), Rates(**rates))
         network = FaultyNetwork(self.clock, 0.002, weather)
@@ -40,8 +48,8 @@ class WorkerWorld:
         self.said: list[FromWorker] = []
         place = Place("w", machine, port, Resources(2, 1000, 1000, 0), (), lambda key: 0, 0.0)
         self.worker = FaultyWorker(
-            place, Addresses(network), lambda assignment: FaultyBody(run_s=1.0), self.said.append, Trace(self.clock),
-            weather, disk_bytes, left or [],
+            place, Addresses(network), lambda assignment: body, self.said.append, Trace(self.clock),
+            weather, disk_bytes, left or [], Home("h", protected=protected),
         )  # fmt: skip
         self.worker.hear(WorkerWelcome(RunId("r"), 1, b"k" * 32, 3))
 
