@@ -21,7 +21,6 @@ import threading
 import time
 import uuid
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -80,6 +79,15 @@ _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 _session_numbers = itertools.count()
 
 
+class _Asked:
+    """A question for a file's content."""
+
+    answer: FileBrought | None = None
+
+    def is_answered(self) -> bool:
+        return self.answer is not None
+
+
 class Session:
     def __init__(self, connection: Connection, host_id: HostId) -> None:
         self.error: errors.VineError | None = None  # why nothing more will come
@@ -87,8 +95,7 @@ class Session:
         self.state = RunState(workers=0, cores=0.0, tasks={}, bytes_from_manager=0, bytes_from_peers=0)
         self.outbox = Outbox()
         self._open: dict[TaskId, OpenTask] = {}
-        self._brought: dict[FileId, FileBrought] = {}
-        self._bringing: Counter[FileId] = Counter()
+        self._bringing: dict[FileId, _Asked] = {}  # under `_news`; who has given up waiting leaves the question open
         self._replicated: dict[FileId, ReplicateFile] = {}
         self._crowd = Crowd()
         self._task_numbers = itertools.count(1)
@@ -206,17 +213,25 @@ class Session:
         return future
 
     def bring(self, file_id: FileId, timeout: float | None) -> FileBrought:
-        """Have a file's content brought to where this process can read it."""
-        self.check()
-        self._brought.pop(file_id, None)
-        self._bringing[file_id] += 1
-        self.say(BringFile(file_id))
-        try:
-            if not self.await_news(lambda: file_id in self._brought, timeout):
+        """Have a file's content brought to where this process can read it; all who ask meanwhile share one answer.
+
+        That there is no content may have been said before who joins asked, and so before its task was submitted: such
+        a one asks again.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self.check()
+            with self._news:
+                asked = self._bringing.get(file_id)
+                joined = asked is not None
+                if asked is None:
+                    asked = self._bringing[file_id] = _Asked()
+                    self.say(BringFile(file_id))
+            if not self.await_news(asked.is_answered, None if deadline is None else deadline - time.monotonic()):
                 raise TimeoutError(f"file {file_id} did not arrive within {timeout} s: ask again, or wait longer")
-        finally:
-            self._bringing[file_id] -= 1
-        return self._brought.pop(file_id)
+            assert asked.answer is not None
+            if asked.answer.path is not None or not joined:
+                return asked.answer
 
     def replicate(self, message: ReplicateFile) -> None:
         """Have copies of a file kept, also by a manager that is started later."""
@@ -273,9 +288,8 @@ class Session:
 
     def reopened(self) -> list[FromClient]:
         """The manager was started again: it is told what we wait for, and asked again what it has not answered."""
-        bringing = [BringFile(file_id) for file_id, waiting in self._bringing.copy().items() if waiting]
         asked: list[FromClient] = [
-            *bringing,
+            *map(BringFile, self._bringing.copy()),
             *self.fetches.asked(),
             *self.broadcasts.asked(),
             *self._replicated.copy().values(),
@@ -302,8 +316,10 @@ class Session:
 
     def _on_brought(self, message: FileBrought) -> None:
         with self._news:
-            self._brought[message.file_id] = message
-            self._news.notify_all()
+            asked = self._bringing.pop(message.file_id, None)
+            if asked is not None:  # None: asked by a manager's life before, and answered by both.
+                asked.answer = message
+                self._news.notify_all()
 
     def _on_state(self, message: RunState) -> None:
         with self._news:
