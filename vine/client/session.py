@@ -14,7 +14,6 @@ import itertools
 import logging
 import mmap
 import os
-import queue
 import secrets
 import sys
 import threading
@@ -34,6 +33,7 @@ from vine.client.crowd import Crowd
 from vine.client.fetches import Fetches
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
+from vine.client.serial_thread import SerialThread
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
 from vine.wire.keys import Connection
 from vine.wire.messages import (
@@ -71,8 +71,8 @@ class OpenTask(Protocol):
         """The user closed the run before its end."""
 
 
-# Results; a broadcast's answer; the end of the run; somebody waits until all before is done; the end of the thread.
-Completion = tuple[TaskResult, ...] | FileSpread | ResultBrought | errors.VineError | threading.Event | None
+# Results; a broadcast's answer; a result that had stayed on workers; the end of the run.
+Completion = tuple[TaskResult, ...] | FileSpread | ResultBrought | errors.VineError
 
 _log = logging.getLogger(__name__)
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
@@ -102,8 +102,8 @@ class Session:
         self._file_numbers = itertools.count(1)
         self._client_index = 0
         self._news = threading.Condition()
-        self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
-        self._on: dict[type[Message], Callable[[Any], None]] = {
+        self._completions: SerialThread[Completion] = SerialThread("vine-client-results", self._complete)
+        self._on: dict[type[Message], Callable[[Any], object]] = {
             ClientWelcome: self._on_welcome,
             TasksEnded: self._on_ended,
             FileBrought: self._on_brought,
@@ -117,7 +117,6 @@ class Session:
         self._callbacks = Callbacks()
         self.broadcasts = Broadcasts(self.call_back)
         self.fetches = Fetches(self.say)
-        self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
         self._process_id = os.getpid()
         self._closed = False
         self._number = next(_session_numbers)
@@ -130,7 +129,6 @@ class Session:
     def open(self) -> ClientWelcome:
         """Connect; returns when the manager has admitted us, and raises why it has not."""
         self._pump.start()
-        self._completer.start()
         self.await_news(lambda: self.welcome is not None, None)
         assert self.welcome is not None
         return self.welcome
@@ -267,16 +265,13 @@ class Session:
                 _tell("task", task_id, task.abandoned)
         self._pump.close()
         self.lost(errors.ManagerLost("this manager has been closed: make another one"))
-        self._completions.put(None)
-        if self._completer.is_alive() and threading.current_thread() is not self._completer:
-            self._completer.join()
+        self._completions.close()
         self._callbacks.close()
 
     def await_deliveries(self) -> None:
         """Return when every result that has come is with its future, and callbacks have run."""
-        if self._completer.is_alive() and threading.current_thread() is not self._completer:  # A callback may ask.
-            self._completions.put(delivered := threading.Event())
-            delivered.wait()
+        if not self._completions.is_current:  # What runs there, a callback may be waiting for.
+            self._completions.flush()
             self._callbacks.flush()
 
     # --- for the pump's thread ---
@@ -328,20 +323,14 @@ class Session:
 
     # --- the completion thread ---
 
-    def _complete(self) -> None:
-        while (completion := self._completions.get()) is not None:
-            if isinstance(completion, errors.VineError):
-                self._break_all(completion)
-                continue
-            if isinstance(completion, threading.Event):
-                completion.set()
-                continue
-            if isinstance(completion, FileSpread):
-                _tell("broadcast", completion.request, self.broadcasts.heard, completion)
-                continue
-            if isinstance(completion, ResultBrought):
-                _tell("result", completion.task_id, self.fetches.heard, completion, _take_value)
-                continue
+    def _complete(self, completion: Completion) -> None:
+        if isinstance(completion, errors.VineError):
+            self._break_all(completion)
+        elif isinstance(completion, FileSpread):
+            _tell("broadcast", completion.request, self.broadcasts.heard, completion)
+        elif isinstance(completion, ResultBrought):
+            _tell("result", completion.task_id, self.fetches.heard, completion, _take_value)
+        else:
             for result in completion:
                 _tell("task", result.task_id, self._end, result)
 
