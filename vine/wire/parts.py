@@ -376,6 +376,7 @@ class DownloadFault(enum.Enum):
     UNREACHABLE = "unreachable"  # no connection from here, or silence
     UNREADABLE = "unreadable"  # of file URLs: there is no such file here, or it may not be read
     DISK_FULL = "disk-full"  # here
+    NOT_KEPT = "not-kept"  # its store could not take it: its disk errs, or a store beside it does not let go
     ABANDONED = "abandoned"  # the manager withdrew it
 
 
