@@ -23,7 +23,36 @@ TEST_ROOMS = {"vine": ".", "vine_worker": "worker", "vine_function_host": "funct
 TEST_ROOMS |= {"vine_factory": "factory", "benchmarks": "benchmarks"}
 
 LINES_A_FILE_MAX = 450
-LINES_A_FUNCTION_MAX = 80
+LINES_A_FUNCTION_MAX = 40
+
+# Functions that are longer, each with the reason.
+_JOINS, _OPTIONS = "makes the parts and joins them: a line each", "an entry an option of the command line"
+_SIGNATURE = "a public signature, and what each argument is"
+LONGER = {
+    "vine/client/executor.py:Executor.__init__": _SIGNATURE,
+    "vine/client/executor.py:Executor.options": _SIGNATURE,
+    "vine/client/libraries.py:Libraries.create_library_from_functions": _SIGNATURE,
+    "vine/client/manager.py:Manager.__init__": _SIGNATURE,
+    "vine/manager/main.py:_parser": _OPTIONS,
+    "vine/manager/replay.py:read_run": "one structure, a query each field",
+    "vine/scheduler/core.py:Scheduler.__init__": _JOINS,
+    "vine/scheduler/reasons.py:snapshot": "one row of statistics, a line each key",
+    "vine/scheduler/recovery.py:remake": "questions in a row, any of which ends it",
+    "vine/scheduler/recovery.py:worker_lost": "a line each who hears of it, in an order that matters",
+    "vine/scheduler/state.py:State.__init__": "a line each table of what is known",
+    "vine/transfer/node.py:TransferNode.__init__": _JOINS,
+    "workers/vine_worker/bodies.py:Bodies._collected": "one end, whose outputs, streams and value depend on each other",
+    "workers/vine_worker/core.py:WorkerCore.__init__": _JOINS,
+    "workers/vine_worker/main.py:parse": _OPTIONS,
+    "workers/vine_worker/worker.py:Worker._build": _JOINS,
+    "benchmarks/mnist_sweep/network.py:train": "travels as code, without the functions beside it",
+    "benchmarks/mnist_sweep/options.py:parse": _OPTIONS,
+    "benchmarks/simulator/manager.py:SimulatedManager.__init__": _JOINS,
+    "benchmarks/simulator/worker.py:SimulatedWorker.__init__": _JOINS,
+    "tests/client/scripted.py:ScriptedManager.__init__": "a line each message that it hears",
+    "tests/scheduler/fake_worker.py:FakeWorker.take": "a case each message",
+    "tests/worker/test_core_machine.py:Driver.execute": "a case each action",
+}
 
 # Decisions are made here, without looking at the world: time and dice come as arguments.
 PURE = (
@@ -279,11 +308,27 @@ def test_no_file_is_too_long(path: Path) -> None:
     assert lines <= LINES_A_FILE_MAX, f"{lines} lines: split it by the question that it answers"
 
 
+def long_functions(path: Path) -> dict[str, int]:
+    """The lines of those that are longer than functions are here, by file, class and name."""
+    nodes = list(ast.walk(tree_of(path)))
+    owners = {id(part): f"{node.name}." for node in nodes if isinstance(node, ast.ClassDef) for part in node.body}
+    functions = [node for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    lines = {
+        f"{path.relative_to(ROOT)}:{owners.get(id(f), '')}{f.name}": (f.end_lineno or f.lineno) - f.lineno + 1
+        for f in functions
+    }
+    return {name: number for name, number in lines.items() if number > LINES_A_FUNCTION_MAX}
+
+
 @every_file
 def test_no_function_is_too_long(path: Path) -> None:
-    functions = [node for node in ast.walk(tree_of(path)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
-    long = {f.name: n for f in functions if (n := (f.end_lineno or f.lineno) - f.lineno + 1) > LINES_A_FUNCTION_MAX}
+    long = {name: number for name, number in long_functions(path).items() if name not in LONGER}
     assert not long, f"longer than {LINES_A_FUNCTION_MAX} lines: {long}"
+
+
+@pytest.mark.parametrize("name", LONGER)
+def test_functions_that_may_be_longer_are(name: str) -> None:
+    assert name in long_functions(ROOT / name.partition(":")[0]), f"{name} needs no exception any more: take it off"
 
 
 # --- words ---------------------------------------------------------------------------------------

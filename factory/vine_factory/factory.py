@@ -58,8 +58,7 @@ class Factory:
         self._place = first_free_place(run_dir, options.batch_type) if name is None else FactoryPlace(run_dir, name)
         self._name = self._place.name
         self._plan = plan_for(options, connection, self._name, self._place.folder)
-        limits = limits_of(options, self._plan.size)
-        self._policy = FleetPolicy(limits, f"{self._name}-{self._place.generation}")
+        self._policy = FleetPolicy(limits_of(options, self._plan.size), f"{self._name}-{self._place.generation}")
         self._events: queue.SimpleQueue[batch.Event] = queue.SimpleQueue()
         self._woken_fd, self._wake_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ending: str | None = None

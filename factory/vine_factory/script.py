@@ -93,7 +93,7 @@ def helper_script(plan: WorkerPlan, batch: Batch, directives: Sequence[str] = ()
         '"${@:2}"',
     ]
     text = " \\\n    ".join(command)
-    lines += ["", text + " &", *_WAIT] if archived else ["", "exec " + text]
+    lines += ["", *_BEFORE, text + " &", *_WAIT] if archived else ["", "exec " + text]
     return "\n".join(lines) + "\n"
 
 
@@ -101,11 +101,15 @@ def is_archive(environment: str | None) -> bool:
     return environment is not None and _ARCHIVE.fullmatch(environment) is not None
 
 
+# A signal may come before there is a worker, or when that has just ended; it ends a wait with a code of its own.
+_BEFORE = [
+    "asked= worker_pid=",
+    'trap \'asked=1; [ -z "$worker_pid" ] || kill "$worker_pid" 2>/dev/null || :\' TERM INT',
+]
 _WAIT = [
     "worker_pid=$!",
-    "trap 'kill \"$worker_pid\" 2>/dev/null' TERM INT",
-    "ended=0",
-    'while kill -0 "$worker_pid" 2>/dev/null; do wait "$worker_pid" && ended=0 || ended=$?; done',
+    '[ -z "$asked" ] || kill "$worker_pid" 2>/dev/null || :',
+    'while :; do wait "$worker_pid" && ended=0 || ended=$?; kill -0 "$worker_pid" 2>/dev/null || break; done',
     'exit "$ended"',
 ]
 

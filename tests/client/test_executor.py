@@ -6,6 +6,7 @@ import concurrent.futures
 import functools
 import threading
 from concurrent.futures import Future
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -105,6 +106,23 @@ def test_a_failed_future_from_elsewhere_fails_the_call_with_its_cause(executor: 
         with pytest.raises(errors.DependencyFailed, match="'add' takes the result of") as caught:
             future.result(30)
         assert isinstance(caught.value.__cause__, OSError)
+
+
+@pytest.mark.parametrize(
+    "error", [OSError("the staging folder is full"), errors.UsageError("shared in a closed run"), KeyboardInterrupt()]
+)
+def test_a_call_that_cannot_be_sent_once_a_future_from_elsewhere_is_done_fails_with_the_cause(
+    executor: Executor, manager: Manager, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def fail(*args: Any) -> None:
+        raise error
+
+    plain: Future[int] = Future()
+    waiting = executor.submit(add, plain)
+    monkeypatch.setattr(manager.calls, "submit", fail)
+    with pytest.raises(KeyboardInterrupt) if isinstance(error, KeyboardInterrupt) else nullcontext():  # It is not lost.
+        plain.set_result(1)
+    assert waiting.exception(30) is error
 
 
 def test_a_cancelled_call_that_waits_for_a_future_from_elsewhere_is_never_sent(

@@ -75,13 +75,23 @@ def test_what_nobody_can_ask_for_any_more_is_cancelled(way: str) -> None:
     first.set_result(Results([1]))
     assert next(results) == 1
     if way == "close":
-        results.close()  # type: ignore[attr-defined]
+        results.close()
         assert second.cancelled()
     else:
         second.set_result(Results([], KeyError("mine")))
         with pytest.raises(KeyError, match="mine"):
             next(results)
     assert all(future.cancelled() for future in rest)
+
+
+def test_calls_of_which_no_result_was_asked_for_run_on_when_the_iterator_is_dropped_and_not_when_it_is_closed() -> None:
+    dropped, closed = Pool(hold=True), Pool(hold=True)
+    mapping.in_order(dropped.submit, ([1, 2],), None, 1, None)
+    assert not any(future.cancelled() for future in dropped.futures)
+    results = mapping.in_order(closed.submit, ([1, 2],), None, 1, None)
+    results.close()
+    assert all(future.cancelled() for future in closed.futures)
+    assert list(results) == []
 
 
 def test_an_interrupted_submission_cancels_what_was_submitted() -> None:

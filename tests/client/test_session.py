@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.waiting import until
 from vine import errors
 from vine.client import session as session_module
 from vine.client.session import Session
-from vine.names import HostId, RunId, TaskId, client_index_of
-from vine.wire.messages import ClientWelcome, TasksEnded
+from vine.names import FileId, HostId, RunId, TaskId, client_index_of
+from vine.wire.messages import BringFile, ClientWelcome, FileBrought, TasksEnded
 from vine.wire.parts import Outcome, TaskResult
 
 
@@ -134,6 +136,82 @@ def test_a_callback_that_calls_exit_does_not_keep_others_from_their_end(session:
     session.close()
     assert len(task.ends) == 1
     assert session.error is not None
+
+
+class Askers:
+    """Threads that ask for file 7 until it is brought, each with what it got."""
+
+    def __init__(self, session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._session = session
+        self._threads: list[threading.Thread] = []
+        self.waiting = 0
+        self.got: list[FileBrought] = []
+        wait = session.await_news
+
+        def count_and_wait(seen: Any, timeout: float | None) -> bool:
+            self.waiting += 1
+            return wait(seen, timeout)
+
+        monkeypatch.setattr(session, "await_news", count_and_wait)
+
+    def ask(self) -> None:
+        """Returns when it waits."""
+        before = self.waiting
+        self._threads.append(threading.Thread(target=self._bring, daemon=True))
+        self._threads[-1].start()
+        until(lambda: self.waiting > before, "somebody waits for the file")
+
+    def _bring(self) -> None:
+        self.got.append(self._session.bring(FileId(7), None))
+
+    def join(self) -> None:
+        for thread in self._threads:
+            thread.join(30)
+            assert not thread.is_alive(), "it still waits for an answer"
+
+
+def brought(path: str | None) -> FileBrought:
+    return FileBrought(FileId(7), path, "" if path else "no task has made it")
+
+
+def test_all_who_ask_for_a_file_share_the_one_answer(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    askers = Askers(session, monkeypatch)
+    for _ in range(3):
+        askers.ask()
+    assert session.outbox.take() == [BringFile(FileId(7))]
+    session.heard(brought("/there"))
+    askers.join()
+    assert askers.got == [brought("/there")] * 3
+    session.close()
+
+
+def test_an_answer_that_nobody_has_asked_for_is_not_taken_for_a_later_ones(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    askers = Askers(session, monkeypatch)
+    session.heard(brought("/of a manager's life before"))
+    askers.ask()
+    session.heard(brought("/now"))
+    askers.join()
+    assert askers.got == [brought("/now")]
+    session.close()
+
+
+def test_a_no_that_was_asked_for_before_does_not_answer_a_later_question(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(TimeoutError):
+        session.bring(FileId(7), 0)
+    assert session.reopened()[1:] == [BringFile(FileId(7))]
+    askers = Askers(session, monkeypatch)
+    askers.ask()  # A task has been submitted meanwhile.
+    session.outbox.take()
+    session.heard(brought(None))
+    until(lambda: session.outbox.take() == [BringFile(FileId(7))], "it is asked again")
+    session.heard(brought("/made"))
+    askers.join()
+    assert askers.got == [brought("/made")]
+    session.close()
 
 
 def test_the_end_of_the_manager_ends_what_is_open_and_refuses_what_comes(session: Session) -> None:

@@ -246,6 +246,23 @@ def test_an_output_cannot_be_for_failures_only_and_successes_only() -> None:
         Task("run").add_output(file(1), "out", failure_only=True, success_only=True)
 
 
+@pytest.mark.parametrize("first", [{}, {"success_only": False}, {"failure_only": True}])
+def test_a_file_cannot_be_two_outputs_that_one_end_takes(first: dict[str, bool]) -> None:
+    task, made = Task("run"), file(1)
+    task.add_output(made, "first", **first)  # type: ignore[arg-type]
+    with pytest.raises(
+        errors.UsageError, match="temp cannot be the output 'second' and the output 'first' of one task"
+    ):
+        task.add_output(made, "second", success_only=False)
+
+
+def test_a_file_may_be_one_output_for_success_and_another_for_failure() -> None:
+    task, made = Task("run"), file(1)
+    task.add_output(made, "result")
+    task.add_output(made, "log", failure_only=True)
+    assert [mount.name for _, mount in task._outputs] == ["result", "log"]
+
+
 def test_only_a_file_here_can_be_watched() -> None:
     session: Any = None
     local = File(session, FileSpec(FileId(1), FileKind.LOCAL, CacheLevel.TASK, "log", path="/log"))

@@ -91,6 +91,14 @@ def _link_or_copy(source: str | Path, target: str | Path) -> None:
         shutil.copy2(source, target)
 
 
+def _put(path: Path, content: bytes, placeholder: bytes, prefix: bytes, is_binary: bool) -> None:
+    """One of a package's files, naming this prefix; what is binary keeps its length."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    same = not is_binary or prefix == placeholder
+    path.write_bytes(content.replace(placeholder, prefix) if same else _padded(content, placeholder, prefix))
+    path.chmod(0o755 if path.parent.name == "bin" else 0o644)
+
+
 def conda_prefix(prefix: Path, *, python: str = PYTHON) -> Path:
     """A conda environment: conda's records of what a package linked into it, and where that names its prefix.
 
@@ -106,18 +114,12 @@ def conda_prefix(prefix: Path, *, python: str = PYTHON) -> Path:
         "share/plain.txt": b"plain\n",
         "etc/conda/activate.d/tool.sh": f'export TOOL_DATA="{placeholder}/share"\n'.encode(),
     }
-    modes = {"bin/tool": "text", "lib/tool.bin": "binary", "share/tool.cfg": "text"}
-    modes["etc/conda/activate.d/tool.sh"] = "text"
+    modes = dict.fromkeys(contents.keys() - {"share/plain.txt"}, "text") | {"lib/tool.bin": "binary"}
     entries = []
     for name, content in contents.items():
-        for root, old in ((package, placeholder), (prefix, str(prefix))):
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            if modes.get(name) == "binary":
-                path.write_bytes(content if root == package else _padded(content, placeholder.encode(), old.encode()))
-            else:
-                path.write_bytes(content.replace(placeholder.encode(), old.encode()))
-            path.chmod(0o755 if name.startswith("bin/") else 0o644)
+        is_binary = modes.get(name) == "binary"
+        for root, its_prefix in ((package, placeholder), (prefix, str(prefix))):
+            _put(root / name, content, placeholder.encode(), its_prefix.encode(), is_binary)
         entry: dict[str, object] = {"_path": name, "path_type": "hardlink", "sha256": "", "size_in_bytes": len(content)}
         if name in modes:
             entry |= {"prefix_placeholder": placeholder, "file_mode": modes[name]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,15 @@ def plan_in(folder: Path, worker: str = "", **options: Any) -> WorkerPlan:
         scratch=folder / "scratch",
         python=str(stand_in),
     )
+
+
+def packed(folder: Path, python: str) -> Path:
+    """An environment as conda-pack makes them, with this as its interpreter."""
+    (folder / "packed" / "bin").mkdir(parents=True)
+    for name, text in (("python", python), ("conda-unpack", "")):
+        (folder / "packed" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
+        (folder / "packed" / "bin" / name).chmod(0o755)
+    archive = folder / "environment.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        tar.add(folder / "packed", ".")
+    return archive

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
-import tarfile
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.factory.made import names, plan_in
+from tests.factory.made import names, packed, plan_in
 from vine.names import RunId, WorkerId
 from vine_factory.script import Batch, WorkerPlan, helper_script, job_name, worker_named, worker_wall_time_s
 
@@ -118,18 +117,6 @@ def test_a_worker_may_run_from_an_environment_that_nodes_see(tmp_path: Path) -> 
     (environment / "bin" / "python").write_text("#!/bin/sh\necho theirs\n")
     (environment / "bin" / "python").chmod(0o755)
     assert said_by(tmp_path, worker_environment=str(environment)) == "theirs"
-
-
-def packed(folder: Path, python: str) -> Path:
-    """An environment as conda-pack makes them, with this as its interpreter."""
-    (folder / "packed" / "bin").mkdir(parents=True)
-    for name, text in (("python", python), ("conda-unpack", "")):
-        (folder / "packed" / "bin" / name).write_text(f"#!/bin/sh\n{text}\n")
-        (folder / "packed" / "bin" / name).chmod(0o755)
-    archive = folder / "environment.tar.gz"
-    with tarfile.open(archive, "w:gz") as tar:
-        tar.add(folder / "packed", ".")
-    return archive
 
 
 def test_an_archive_is_unpacked_for_the_worker_and_gone_after_it(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class RunningHost:
         self.folder = folder
         self.channel = HostChannel(folder)
         descriptors = ",".join(map(str, self.channel.far_descriptors))
-        *program, _, options = process.host_arguments(None, DILL, folder, once=once, fork=fork)
+        *program, _, options = process.host_arguments(None, DILL, self.channel.folder, once=once, fork=fork)
         measuring = json.dumps({**json.loads(options), "measured_run_s_min": 0})  # whatever runs, however short
         arguments = [*program, descriptors, measuring]
         self.process = subprocess.Popen(arguments, pass_fds=self.channel.far_descriptors, cwd=folder)

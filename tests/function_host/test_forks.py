@@ -50,6 +50,17 @@ def test_a_function_is_loaded_before_the_forks(forking: RunningHost, tmp_path: P
     assert (tmp_path / "notes").read_text().split() == [str(forking.process.pid)]
 
 
+def test_a_value_that_a_fork_was_writing_when_it_died_goes_with_it(forking: RunningHost) -> None:
+    def die_writing(folder: str) -> None:
+        Path(folder, f"value-{os.getpid()}-1").write_bytes(b"half of it")
+        os.kill(os.getpid(), 9)
+
+    (forking.channel.folder / "value-1-1").touch()  # another one's
+    forking.call(die_writing, str(forking.channel.folder))
+    assert forking.answer().brings == frames.DIED
+    assert os.listdir(forking.channel.folder) == ["value-1-1"]
+
+
 @pytest.mark.parametrize(
     ("body", "code"),
     [(lambda: os.kill(os.getpid(), 9), b"-9"), (lambda: os._exit(4), b"4"), (lambda: os._exit(0), b"0")],

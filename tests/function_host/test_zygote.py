@@ -51,8 +51,9 @@ class RunningZygote:
     def fork(self, number: int) -> int:
         """The pid of the new host."""
         channel = self.channels[number] = HostChannel(self.folder)
+        request = {"fork": number, "folder": str(self.folder), "spill": str(channel.folder)}
         attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", channel.far_descriptors))]
-        self.control.sendmsg([json.dumps({"fork": number, "folder": str(self.folder)}).encode()], attached)
+        self.control.sendmsg([json.dumps(request).encode()], attached)
         said = self.said()
         assert said["forked"] == number
         pid: int = said["pid"]

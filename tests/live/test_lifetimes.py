@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 import textwrap
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -135,6 +134,7 @@ def test_when_a_manager_is_killed_that_is_not_started_again_calls_fail_promptly_
 ) -> None:
     # given
     monkeypatch.setattr(config, "manager_restarts_max", 0)
+    monkeypatch.setattr(config, "manager_lost_after_s", 10 * GIVE_UP_S)  # Its silence is not what tells us.
     executor = vine.Executor(workers=1, workspace=tmp_path / "workspace", run_info_path=tmp_path / "runs")
     future = executor.submit(bodies.note_and_wait, str(tmp_path / "notes"), str(tmp_path / "never"))
     task = vine.Task("true")
@@ -144,10 +144,8 @@ def test_when_a_manager_is_killed_that_is_not_started_again_calls_fail_promptly_
     (process,) = (child for child in started if "vine.manager.main" in command_of(child))
     # when
     process.kill()
-    before_s = time.monotonic()
     # then
     check_message(future.exception(GIVE_UP_S), errors.ManagerLost, "signal 9")
-    assert time.monotonic() - before_s < 30, "it was not told by silence"
     with pytest.raises(errors.ManagerLost):
         executor.submit(bodies.add, 1)
     with pytest.raises(errors.ManagerLost):

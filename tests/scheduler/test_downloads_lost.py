@@ -18,7 +18,9 @@ from vine.wire.worker_messages import DownloadEnded, FetchObject, RateObjects
 FAULTS_OF_THE_URL = [
     DownloadFault.REFUSED, DownloadFault.UNTRUSTED, DownloadFault.SERVER_FAILED, DownloadFault.TRUNCATED,
 ]  # fmt: skip
-FAULTS_OF_THE_WORKER = [DownloadFault.UNREACHABLE, DownloadFault.UNREADABLE, DownloadFault.DISK_FULL]
+FAULTS_OF_THE_WORKER = [
+    DownloadFault.UNREACHABLE, DownloadFault.UNREADABLE, DownloadFault.DISK_FULL, DownloadFault.NOT_KEPT,
+]  # fmt: skip
 
 
 # --- what can go wrong ---------------------------------------------------------------------------

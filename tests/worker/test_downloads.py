@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import threading
@@ -12,6 +13,7 @@ import pytest
 
 from tests.web import Reply, WebServer, a_web_server
 from vine.content.hashing import manifest_of_bytes
+from vine.content.ledger import HeldByOthersError
 from vine.content.manifest import object_id
 from vine.content.store import Store
 from vine.names import TransferId
@@ -82,6 +84,19 @@ def test_what_does_not_fit_is_told_as_a_full_disk(server: WebServer, tmp_path: P
     assert "--disk" in ended.message
     assert bench.holdings.store.used_bytes == 0
     bench.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EROFS, "Read-only file system"), HeldByOthersError("by a worker")])
+def test_what_the_store_here_cannot_take_is_not_told_as_the_url_s_fault(
+    server: WebServer, bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(growing: object) -> None:
+        raise error
+
+    monkeypatch.setattr(bench.holdings, "keep_grown", fail)
+    ended = bench.download(server.serve(Reply(DATA)))
+    assert ended.fault is DownloadFault.NOT_KEPT
+    assert ended.message == f"the data could not be downloaded: {error}"
 
 
 def test_a_download_is_stopped_in_the_midst_of_silence_and_reported(server: WebServer, bench: Bench) -> None:

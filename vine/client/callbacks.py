@@ -5,11 +5,12 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import logging
-import queue
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
+
+from vine.client.serial_thread import SerialThread
 
 T = TypeVar("T")
 Callback = Callable[["Future[Any]"], Any]
@@ -24,44 +25,20 @@ class Callbacks:
     """
 
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[tuple[Callback, Future[Any]] | threading.Event | None] = queue.SimpleQueue()
-        self._thread: threading.Thread | None = None  # started by the first callback: few programs have any
-        self._starting = threading.Lock()
-        self._closed = False
+        # Started by the first callback: few programs have any.
+        self._thread: SerialThread[tuple[Callback, Future[Any]]] = SerialThread("vine-client-callbacks", _run)
 
     def put(self, callback: Callback, future: Future[Any]) -> None:
-        if self._closed:
-            _run(callback, future)
-            return
-        if self._thread is None:
-            self._start()
-        self._queue.put((callback, future))
+        if not self._thread.put((callback, future)):
+            _run((callback, future))
 
     def flush(self) -> None:
         """Return when all callbacks have run that were put before; at once if a callback asks."""
-        if self._thread is not None and self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._queue.put(reached := threading.Event())
-            reached.wait()
+        self._thread.flush()
 
     def close(self) -> None:
         """As `flush`; those that come later run on the thread that puts them."""
-        self._closed = True
-        self._queue.put(None)
-        if self._thread is not None and threading.current_thread() is not self._thread:
-            self._thread.join()
-
-    def _start(self) -> None:
-        with self._starting:
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="vine-client-callbacks", daemon=True)
-                self._thread.start()
-
-    def _serve(self) -> None:
-        while (item := self._queue.get()) is not None:
-            if isinstance(item, threading.Event):
-                item.set()
-            else:
-                _run(*item)
+        self._thread.close()
 
 
 class DeferringFuture(Future[T]):
@@ -90,7 +67,8 @@ class DeferringFuture(Future[T]):
 _forked = threading.Condition()  # of all that end so: nothing changes in them any more
 
 
-def _run(callback: Callback, future: Future[Any]) -> None:
+def _run(item: tuple[Callback, Future[Any]]) -> None:
+    callback, future = item
     try:
         callback(future)
     except BaseException:  # noqa: BLE001 - logged; a callback that fails, or calls sys.exit, harms no other

@@ -363,16 +363,15 @@ class Executor(concurrent.futures.Executor):
             return  # Cancelled while it waited.
         try:
             payload, links = calls.dump(args, kwargs, function.label)
-        except ForeignFailed as failed:
-            error: errors.VineError = serialise.foreign_failure(function.label, failed)
-        except errors.VineError as unable:
-            error = unable
-        else:
             future.waits_here = False
             calls.submit(self._spec(future.task_id, function, future.mark + payload, links), links)
-            return
-        if session.claim(future.task_id) is not None:
-            future.broken(error)
+        except BaseException as why:
+            # Raised into the other future's callbacks, it would be logged at best: it is our future's.
+            error = serialise.foreign_failure(function.label, why) if isinstance(why, ForeignFailed) else why
+            if session.claim(future.task_id) is not None:
+                future.broken(error)
+            if not isinstance(why, Exception):  # Such as a Ctrl-C.
+                raise
 
 
 def _set(given: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -65,8 +66,7 @@ class File:
     def path(self, timeout: float | None = None) -> Path:
         """Where its content lies for this process to read, brought from a worker if need be."""
         if self._spec.data is not None and self._local is not None:
-            Path(self._local).write_bytes(self._spec.data)  # The manager has it in an envelope, and no file of it.
-            return Path(self._local)
+            return _written(Path(self._local), self._spec.data)  # The manager has it in an envelope, and no file of it.
         brought = self._session.bring(self.file_id, timeout)
         if brought.path is None:
             raise errors.TaskFailed(brought.message or f"{self.label} cannot be had: no task has made it")
@@ -85,10 +85,12 @@ class File:
 
         TimeoutError after `timeout` seconds; TaskFailed if no task has made it, or that failed.
         """
-        path = self.path(timeout)
-        if path.is_dir():
-            raise errors.UsageError(f"{self.label} is a directory: use its path(), which is {path}")
-        data = path.read_bytes()
+        data = self._spec.data
+        if data is None:
+            path = self.path(timeout)
+            if path.is_dir():
+                raise errors.UsageError(f"{self.label} is a directory: use its path(), which is {path}")
+            data = path.read_bytes()
         return data if unserializer is None else unserializer(data)
 
     def __reduce__(self) -> NoReturn:
@@ -96,3 +98,12 @@ class File:
 
     def __repr__(self) -> str:
         return f"<vine.File {self.kind.value} {self.label!r}>"
+
+
+def _written(path: Path, data: bytes) -> Path:
+    """Of all threads that ask, those that find no file put a whole one there."""
+    if not path.exists():
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as unfinished:
+            unfinished.write(data)
+        os.replace(unfinished.name, path)
+    return path

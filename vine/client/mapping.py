@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -64,7 +64,7 @@ def in_order(
     timeout: float | None,
     chunksize: int,
     buffersize: int | None,
-) -> Iterator[Any]:
+) -> InOrder:
     """Submits the chunks, at most `buffersize` of them ahead of what is asked for; the results follow lazily."""
     end_s = None if timeout is None else time.monotonic() + timeout
     chunks = _chunks(zip(*iterables, strict=False), chunksize)
@@ -75,10 +75,30 @@ def in_order(
     except BaseException:  # Such as a Ctrl-C: nobody gets the results.
         _cancel(ahead)
         raise
-    return _results(ahead, map(submit, chunks), end_s)
+    return InOrder(ahead, _results(ahead, map(submit, chunks), end_s))
 
 
-def _results(ahead: deque[Future[Results]], more: Iterator[Future[Results]], end_s: float | None) -> Iterator[Any]:
+class InOrder(Iterator[Any]):
+    """The results, whose `close` also cancels calls of which none was asked for: a generator's runs nothing then.
+
+    Who only drops it before that has asked for the calls alone, and they run.
+    """
+
+    def __init__(self, ahead: deque[Future[Results]], results: Generator[Any, None, None]) -> None:
+        self._ahead = ahead
+        self._results = results
+
+    def __next__(self) -> Any:
+        return next(self._results)
+
+    def close(self) -> None:
+        self._results.close()
+        _cancel(self._ahead)
+
+
+def _results(
+    ahead: deque[Future[Results]], more: Iterator[Future[Results]], end_s: float | None
+) -> Generator[Any, None, None]:
     """Ends all that is open when it ends itself: by an error, for want of time, or because nobody asks any more."""
     try:
         while ahead:

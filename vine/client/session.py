@@ -14,14 +14,12 @@ import itertools
 import logging
 import mmap
 import os
-import queue
 import secrets
 import sys
 import threading
 import time
 import uuid
 import weakref
-from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from typing import Any, Protocol
@@ -35,6 +33,7 @@ from vine.client.crowd import Crowd
 from vine.client.fetches import Fetches
 from vine.client.outbox import Outbox
 from vine.client.pump import Pump
+from vine.client.serial_thread import SerialThread
 from vine.names import ClientId, FileId, HostId, TaskId, numbered
 from vine.wire.keys import Connection
 from vine.wire.messages import (
@@ -72,12 +71,21 @@ class OpenTask(Protocol):
         """The user closed the run before its end."""
 
 
-# Results; a broadcast's answer; the end of the run; somebody waits until all before is done; the end of the thread.
-Completion = tuple[TaskResult, ...] | FileSpread | ResultBrought | errors.VineError | threading.Event | None
+# Results; a broadcast's answer; a result that had stayed on workers; the end of the run.
+Completion = tuple[TaskResult, ...] | FileSpread | ResultBrought | errors.VineError
 
 _log = logging.getLogger(__name__)
 _sessions: weakref.WeakSet[Session] = weakref.WeakSet()
 _session_numbers = itertools.count()
+
+
+class _Asked:
+    """A question for a file's content."""
+
+    answer: FileBrought | None = None
+
+    def is_answered(self) -> bool:
+        return self.answer is not None
 
 
 class Session:
@@ -87,16 +95,15 @@ class Session:
         self.state = RunState(workers=0, cores=0.0, tasks={}, bytes_from_manager=0, bytes_from_peers=0)
         self.outbox = Outbox()
         self._open: dict[TaskId, OpenTask] = {}
-        self._brought: dict[FileId, FileBrought] = {}
-        self._bringing: Counter[FileId] = Counter()
+        self._bringing: dict[FileId, _Asked] = {}  # under `_news`; who has given up waiting leaves the question open
         self._replicated: dict[FileId, ReplicateFile] = {}
         self._crowd = Crowd()
         self._task_numbers = itertools.count(1)
         self._file_numbers = itertools.count(1)
         self._client_index = 0
         self._news = threading.Condition()
-        self._completions: queue.SimpleQueue[Completion] = queue.SimpleQueue()
-        self._on: dict[type[Message], Callable[[Any], None]] = {
+        self._completions: SerialThread[Completion] = SerialThread("vine-client-results", self._complete)
+        self._on: dict[type[Message], Callable[[Any], object]] = {
             ClientWelcome: self._on_welcome,
             TasksEnded: self._on_ended,
             FileBrought: self._on_brought,
@@ -110,7 +117,6 @@ class Session:
         self._callbacks = Callbacks()
         self.broadcasts = Broadcasts(self.call_back)
         self.fetches = Fetches(self.say)
-        self._completer = threading.Thread(target=self._complete, name="vine-client-results", daemon=True)
         self._process_id = os.getpid()
         self._closed = False
         self._number = next(_session_numbers)
@@ -123,7 +129,6 @@ class Session:
     def open(self) -> ClientWelcome:
         """Connect; returns when the manager has admitted us, and raises why it has not."""
         self._pump.start()
-        self._completer.start()
         self.await_news(lambda: self.welcome is not None, None)
         assert self.welcome is not None
         return self.welcome
@@ -206,17 +211,25 @@ class Session:
         return future
 
     def bring(self, file_id: FileId, timeout: float | None) -> FileBrought:
-        """Have a file's content brought to where this process can read it."""
-        self.check()
-        self._brought.pop(file_id, None)
-        self._bringing[file_id] += 1
-        self.say(BringFile(file_id))
-        try:
-            if not self.await_news(lambda: file_id in self._brought, timeout):
+        """Have a file's content brought to where this process can read it; all who ask meanwhile share one answer.
+
+        That there is no content may have been said before who joins asked, and so before its task was submitted: such
+        a one asks again.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            self.check()
+            with self._news:
+                asked = self._bringing.get(file_id)
+                joined = asked is not None
+                if asked is None:
+                    asked = self._bringing[file_id] = _Asked()
+                    self.say(BringFile(file_id))
+            if not self.await_news(asked.is_answered, None if deadline is None else deadline - time.monotonic()):
                 raise TimeoutError(f"file {file_id} did not arrive within {timeout} s: ask again, or wait longer")
-        finally:
-            self._bringing[file_id] -= 1
-        return self._brought.pop(file_id)
+            assert asked.answer is not None
+            if asked.answer.path is not None or not joined:
+                return asked.answer
 
     def replicate(self, message: ReplicateFile) -> None:
         """Have copies of a file kept, also by a manager that is started later."""
@@ -252,16 +265,13 @@ class Session:
                 _tell("task", task_id, task.abandoned)
         self._pump.close()
         self.lost(errors.ManagerLost("this manager has been closed: make another one"))
-        self._completions.put(None)
-        if self._completer.is_alive() and threading.current_thread() is not self._completer:
-            self._completer.join()
+        self._completions.close()
         self._callbacks.close()
 
     def await_deliveries(self) -> None:
         """Return when every result that has come is with its future, and callbacks have run."""
-        if self._completer.is_alive() and threading.current_thread() is not self._completer:  # A callback may ask.
-            self._completions.put(delivered := threading.Event())
-            delivered.wait()
+        if not self._completions.is_current:  # What runs there, a callback may be waiting for.
+            self._completions.flush()
             self._callbacks.flush()
 
     # --- for the pump's thread ---
@@ -273,9 +283,8 @@ class Session:
 
     def reopened(self) -> list[FromClient]:
         """The manager was started again: it is told what we wait for, and asked again what it has not answered."""
-        bringing = [BringFile(file_id) for file_id, waiting in self._bringing.copy().items() if waiting]
         asked: list[FromClient] = [
-            *bringing,
+            *map(BringFile, self._bringing.copy()),
             *self.fetches.asked(),
             *self.broadcasts.asked(),
             *self._replicated.copy().values(),
@@ -302,8 +311,10 @@ class Session:
 
     def _on_brought(self, message: FileBrought) -> None:
         with self._news:
-            self._brought[message.file_id] = message
-            self._news.notify_all()
+            asked = self._bringing.pop(message.file_id, None)
+            if asked is not None:  # None: asked by a manager's life before, and answered by both.
+                asked.answer = message
+                self._news.notify_all()
 
     def _on_state(self, message: RunState) -> None:
         with self._news:
@@ -312,20 +323,14 @@ class Session:
 
     # --- the completion thread ---
 
-    def _complete(self) -> None:
-        while (completion := self._completions.get()) is not None:
-            if isinstance(completion, errors.VineError):
-                self._break_all(completion)
-                continue
-            if isinstance(completion, threading.Event):
-                completion.set()
-                continue
-            if isinstance(completion, FileSpread):
-                _tell("broadcast", completion.request, self.broadcasts.heard, completion)
-                continue
-            if isinstance(completion, ResultBrought):
-                _tell("result", completion.task_id, self.fetches.heard, completion, _take_value)
-                continue
+    def _complete(self, completion: Completion) -> None:
+        if isinstance(completion, errors.VineError):
+            self._break_all(completion)
+        elif isinstance(completion, FileSpread):
+            _tell("broadcast", completion.request, self.broadcasts.heard, completion)
+        elif isinstance(completion, ResultBrought):
+            _tell("result", completion.task_id, self.fetches.heard, completion, _take_value)
+        else:
             for result in completion:
                 _tell("task", result.task_id, self._end, result)
 

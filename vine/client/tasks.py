@@ -131,7 +131,14 @@ class Task(Ended, Sized):
         name = amounts.sandbox_name(remote_name)
         if watch and a_file(file).kind is not FileKind.LOCAL:
             raise errors.UsageError(f"{file.label} has no path here to be watched at: declare_file() one for {name!r}")
-        self._outputs.append((file, Mount(a_file(file).file_id, name, _when(name, failure_only, success_only), watch)))
+        mount = Mount(a_file(file).file_id, name, _when(name, failure_only, success_only), watch)
+        for _, other in self._outputs:
+            if other.file_id == mount.file_id and {other.when, mount.when} != {When.SUCCESS, When.FAILURE}:
+                raise errors.UsageError(
+                    f"{file.label} cannot be the output {name!r} and the output {other.name!r} of one task: "
+                    "declare a file for each"
+                )
+        self._outputs.append((file, mount))
 
     def set_env_var(self, name: str, value: str | None = None) -> None:
         """None is for a variable that the worker has, and the task must not."""

@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 # Another worker may have more luck.
-_MAYBE_ELSEWHERE = frozenset(
-    {DownloadFault.UNREACHABLE, DownloadFault.UNREADABLE, DownloadFault.DISK_FULL, DownloadFault.ABANDONED}
-)
+_MAYBE_ELSEWHERE = frozenset({
+    DownloadFault.UNREACHABLE, DownloadFault.UNREADABLE, DownloadFault.DISK_FULL, DownloadFault.NOT_KEPT,
+    DownloadFault.ABANDONED,
+})  # fmt: skip
 _SKIPPED_MAX = 64  # Downloads that no free worker can do, before the next step goes on with others.
 _TASKS_LOOKED_AT = 4  # Of those that wait for a URL: they mostly ask for the same.
 

@@ -25,8 +25,8 @@ WallTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]  # seconds since the ep
 COUNT_MAX = 2**63 - 1  # what SQLite keeps as an integer
 Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]
 Token = Annotated[bytes, msgspec.Meta(min_length=16, max_length=32)]
-TaskNumber = Annotated[TaskId, msgspec.Meta(ge=0, le=2**63 - 1)]  # what SQLite keeps as an integer
-FileNumber = Annotated[FileId, msgspec.Meta(ge=0, le=2**63 - 1)]
+TaskNumber = Annotated[TaskId, msgspec.Meta(ge=0, le=COUNT_MAX)]
+FileNumber = Annotated[FileId, msgspec.Meta(ge=0, le=COUNT_MAX)]
 
 
 class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -364,18 +364,17 @@ class FetchFault(enum.Enum):
 
 
 class DownloadFault(enum.Enum):
-    """Why a download ended without content."""
+    """Why a download ended without content. Down to `TRUNCATED` it would be the same on any worker."""
 
     NONE = "none"
-    # The URL is to blame: it would be the same on any worker.
     REFUSED = "refused"  # the server will not give it (4xx), or leads to where we do not follow
     UNTRUSTED = "untrusted"  # its certificate does not hold
     SERVER_FAILED = "server-failed"  # 5xx or 429 in every try
     TRUNCATED = "truncated"  # the body broke off in every try
-    # The worker may be to blame.
     UNREACHABLE = "unreachable"  # no connection from here, or silence
     UNREADABLE = "unreadable"  # of file URLs: there is no such file here, or it may not be read
     DISK_FULL = "disk-full"  # here
+    NOT_KEPT = "not-kept"  # its store could not take it: its disk errs, or a store beside it does not let go
     ABANDONED = "abandoned"  # the manager withdrew it
 
 

@@ -136,8 +136,15 @@ class Host:
             self._channel.answer(answer)
         else:
             code = -os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+            self._drop_value_of(child)
             self._answer(call.number, DIED, [str(code).encode()], 0.0)
         return 0
+
+    def _drop_value_of(self, child: int) -> None:
+        """What it had written of one that is too long for an answer."""
+        for name in os.listdir(self._options.spill):
+            if name.startswith(f"value-{child}-"):
+                os.unlink(os.path.join(self._options.spill, name))
 
     def _load_ahead(self, call: Call) -> None:
         """Loads what the call has in common with others, unless the call before had just that."""

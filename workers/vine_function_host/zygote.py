@@ -99,26 +99,27 @@ class Zygote:
                 descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
         request = json.loads(data.decode())
         if "fork" in request:
-            self._fork(request["fork"], request["folder"], list(descriptors))
+            self._fork(request, list(descriptors))
         elif request["kill"] in self._pids:
             kill_group(self._pids[request["kill"]], request["signal"])
         return True
 
-    def _fork(self, number: int, folder: str, descriptors: list[int]) -> None:
+    def _fork(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        number = request["fork"]
         try:
             child = os.fork()
         except OSError as why:
             self._say({"ended": number, "code": None, "message": str(why), "cpu_s": 0.0, "memory_kb": 0})
             child = -1
         if not child:
-            self._become_host(folder, descriptors)
+            self._become_host(request["folder"], request["spill"], descriptors)
         for descriptor in descriptors:
             os.close(descriptor)
         if child > 0:
             self._pids[number] = child
             self._say({"forked": number, "pid": child})
 
-    def _become_host(self, folder: str, descriptors: list[int]) -> None:
+    def _become_host(self, folder: str, spill: str, descriptors: list[int]) -> None:
         """In a fork: runs calls until there are no more. Whatever happens, it does not go on as a zygote."""
         exit_code = 1
         try:
@@ -128,6 +129,7 @@ class Zygote:
                 end.close()
             os.setsid()
             os.chdir(folder)
+            self._options.spill = spill
             forks.settle()
             channel = Channel(",".join(map(str, descriptors)), self._options.frame_bytes)
             exit_code = Host(channel, self._serialiser, self._options, self._functions).serve()

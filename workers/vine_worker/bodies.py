@@ -104,7 +104,7 @@ class Bodies:
         environment = places.environment(assignment.environment)
         if assignment.kind is TaskKind.PYTHON:
             body.channel = HostChannel(places.spill)
-            arguments = process.host_arguments(environment, places.dill, places.spill, once=True)
+            arguments = process.host_arguments(environment, places.dill, body.channel.folder, once=True)
             # A fresh interpreter gets its variables and folder from its start.
             body.channel.send(1, *self._writer.parts(assignment, folder=None, variables={}))
             body.channel.flush()

@@ -94,6 +94,6 @@ class Downloads:
         except Trouble as trouble:
             return end(trouble.fault, trouble)
         except (OSError, VineError) as why:
-            return end(DownloadFault.DISK_FULL if is_disk_full(why) else DownloadFault.REFUSED, why)
+            return end(DownloadFault.DISK_FULL if is_disk_full(why) else DownloadFault.NOT_KEPT, why)
         seconds = time.monotonic() - began_s
         return DownloadEnded(order.download_id, DownloadFault.NONE, key, manifest, received, seconds)

@@ -33,6 +33,7 @@ def run(command: Sequence[str]) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",  # Others name their jobs in whatever encoding they like.
             timeout=config.batch_command_max_s,
             env={name: value for name, value in os.environ.items() if not _CHANGES_COMMANDS.fullmatch(name)},
         )

@@ -33,6 +33,11 @@ class LeftBehind:
         self._process = process
         self.returncode: int | None = None  # Nobody but its parent is told: it stays so.
 
+    @property
+    def pid(self) -> int:
+        pid: int = self._process.pid
+        return pid
+
     def poll(self) -> int | None:
         """0 when it has ended, however it did."""
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import os
@@ -13,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from vine import config, control_groups
 from vine.names import WorkerId
 from vine.wire.parts import Request, Resources
@@ -23,6 +26,7 @@ from vine_factory.launchers.left_behind import LeftBehind, Notes
 from vine_factory.script import Batch, WorkerPlan
 
 _MB = 1_000_000
+_SHELL = "bash"  # runs a job's script, and is what a job's process is called until the script becomes the worker
 
 
 @dataclass(slots=True)
@@ -31,6 +35,7 @@ class _Job:
     log: Path
     devices: tuple[str, ...] = ()  # the GPUs that only this worker may use
     kill_at: float | None = None  # Set when it has been asked to end.
+    is_killed: bool = False
 
 
 class LocalLauncher:
@@ -58,7 +63,7 @@ class LocalLauncher:
         self._watched_fd = self._own_pipe[0] if self._own_pipe else parent_fd
 
     def prepare(self, worker_ids: Sequence[WorkerId]) -> list[str]:
-        return ["bash", str(commands.write_script(self._plan, Batch.of(worker_ids)))]
+        return [_SHELL, str(commands.write_script(self._plan, Batch.of(worker_ids)))]
 
     def submit(self, worker_ids: Sequence[WorkerId]) -> None:
         command = self.prepare(worker_ids)
@@ -124,7 +129,8 @@ class LocalLauncher:
                 self._ended[worker_id] = _how_it_ended(job)
                 self._forget(worker_id)
             elif job.kill_at is not None and now >= job.kill_at:
-                job.process.kill()  # Alone: its own helper sees that it is gone, and ends what it ran.
+                _kill(job)
+                job.kill_at = now + config.worker_stop_grace_s
         return dict.fromkeys(self._jobs, JobState.RUNNING)
 
     def cancel(self, worker_ids: Sequence[WorkerId]) -> None:
@@ -141,6 +147,20 @@ class LocalLauncher:
         for descriptor in self._own_pipe or ():
             os.close(descriptor)
         self._own_pipe = None
+
+
+def _kill(job: _Job) -> None:
+    """The worker alone: its own helper sees that it is gone, and ends what it ran.
+
+    A script that waits for its worker ends with that, and removes the environment that it has unpacked; should it be
+    there still when asked again, it is killed as well.
+    """
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(job.process.pid)
+        waited_for = process.children() if process.name() == _SHELL and not job.is_killed else []
+        job.is_killed = True
+        for each in waited_for or [process]:
+            each.kill()
 
 
 def _how_it_ended(job: _Job) -> str:

@@ -15,6 +15,12 @@ def test_what_a_command_prints_is_returned() -> None:
     assert commands.run(["echo", "123"]) == "123\n"
 
 
+def test_what_others_call_their_jobs_may_be_in_any_encoding() -> None:
+    assert commands.run(["printf", r"1 caf\351\n2 mine\n"]) == "1 caf\ufffd\n2 mine\n"
+    with pytest.raises(LaunchFailed, match="failed: caf\ufffd"):
+        commands.run(["sh", "-c", r"printf 'caf\351' >&2; exit 1"])
+
+
 @pytest.mark.parametrize(
     ("command", "words"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,9 +11,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
-from tests.factory.made import names, plan_in
+from tests.factory.made import names, packed, plan_in
 from tests.waiting import until
 from vine import config
 from vine.names import WorkerId
@@ -112,6 +114,47 @@ def test_a_cancelled_worker_that_does_not_listen_is_killed_after_its_grace(launc
     assert launcher.query() == {ONE: JobState.RUNNING}
     launcher.cancel(ONLY)  # Said again, it gives no more time.
     launching.now = 100.0 + config.worker_stop_grace_s
+    launcher.query()
+    assert launching.last_words().startswith("was ended by SIGKILL")
+
+
+def test_a_worker_in_an_unpacked_environment_is_killed_with_its_script_which_removes_that(
+    launching: Launching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a worker that does not listen, in an environment that its script has unpacked
+    (node := launching.folder / "node").mkdir()
+    monkeypatch.setenv("TMPDIR", str(node))
+    deaf = f"case $1 in -m) trap '' TERM; echo $$ > {launching.fifo}; while :; do sleep 0.01; done;; esac"
+    plan = plan_in(launching.folder, worker_environment=str(packed(launching.folder, deaf)))
+    launching.launcher = launcher = LocalLauncher(plan, launching.folder / "logs", None, lambda: launching.now)
+    launcher.submit(ONLY)
+    worker = psutil.Process(int(launching.fifo.read_text()))
+    assert list(node.iterdir())
+    # When it is cancelled, and its grace is over
+    launcher.cancel(ONLY)
+    launching.now = config.worker_stop_grace_s
+    launcher.query()
+    # Then the script has seen its end, and nothing is left
+    # (It tells the worker's code, or that it was itself asked to end when the worker did.)
+    assert re.match(r"ended with exit code (137|143)\b", launching.last_words())
+    assert not worker.is_running()
+    assert list(node.iterdir()) == []
+
+
+def test_a_script_that_does_not_end_with_its_worker_is_killed_when_the_grace_is_over_again(
+    launching: Launching,
+) -> None:
+    endless = f"while :; do echo running > {launching.fifo}; sleep 1000 || true; done"
+    plan = plan_in(launching.folder, setup=(f"trap '' TERM; {endless}",))
+    launching.launcher = launcher = LocalLauncher(plan, launching.folder / "logs", None, lambda: launching.now)
+    launcher.submit(ONLY)
+    assert launching.fifo.read_text() == "running\n"
+    until(psutil.Process(launcher._jobs[ONE].process.pid).children, "it waits for its next command")
+    launcher.cancel(ONLY)
+    launching.now = config.worker_stop_grace_s
+    launcher.query()
+    assert launching.fifo.read_text() == "running\n"  # Its first command was killed, and it goes on.
+    launching.now += config.worker_stop_grace_s
     launcher.query()
     assert launching.last_words().startswith("was ended by SIGKILL")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,12 +80,12 @@ def test_calls_come_in_their_order_with_all_that_they_were_given(channel: HostCh
     assert far.begin().blobs == [(frames.INLINE, b"second")]
 
 
-def test_a_call_that_is_too_long_for_the_socket_goes_by_a_file(channel: HostChannel, far: Far, tmp_path: Path) -> None:
+def test_a_call_that_is_too_long_for_the_socket_goes_by_a_file(channel: HostChannel, far: Far) -> None:
     give(channel, 1, LONG)
     channel.flush()
-    assert len(list(tmp_path.iterdir())) == 1
+    assert len(list(channel.folder.iterdir())) == 1
     assert far.begin().blobs == [(frames.INLINE, LONG)]
-    assert list(tmp_path.iterdir()) == []
+    assert list(channel.folder.iterdir()) == []
 
 
 def test_what_the_socket_does_not_take_waits_and_nothing_is_lost(channel: HostChannel, far: Far) -> None:
@@ -139,7 +140,7 @@ def test_a_call_whose_number_was_taken_before_its_frame_was_read_is_still_the_ho
 
 @given(st.lists(st.sampled_from(["give", "flush", "begin", "take back"]), max_size=40))
 def test_each_call_is_begun_or_taken_back_and_never_both(steps: list[str]) -> None:
-    channel = HostChannel(Path("unused"))
+    channel = HostChannel(Path(tempfile.gettempdir()))
     far = Far(channel)
     try:
         given_, sent, taken = 0, 0, []
@@ -165,13 +166,13 @@ def test_each_call_is_begun_or_taken_back_and_never_both(steps: list[str]) -> No
         channel.close()
 
 
-def test_no_file_is_left_of_a_call_that_was_taken_back(channel: HostChannel, tmp_path: Path) -> None:
+def test_no_file_is_left_of_a_call_that_was_taken_back(channel: HostChannel) -> None:
     give(channel, 1, LONG)
     last = fill(channel, first=2)
     give(channel, last + 1, LONG)  # Its file is written, and the socket has not even taken its name.
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(channel.folder.iterdir())) == 2
     channel.take_back()
-    assert list(tmp_path.iterdir()) == []
+    assert list(channel.folder.iterdir()) == []
 
 
 def test_no_file_is_left_of_a_call_whose_host_ended_before_it_read_it(tmp_path: Path) -> None:
@@ -185,8 +186,24 @@ def test_no_file_is_left_of_a_call_whose_host_ended_before_it_read_it(tmp_path: 
     assert list(tmp_path.iterdir()) == []
 
 
-def test_answers_are_taken_apart_and_outlive_who_gave_them(channel: HostChannel, far: Far, tmp_path: Path) -> None:
-    path = os.fsencode(tmp_path / "value")
+def test_a_value_that_was_answered_is_kept_and_one_that_was_being_written_goes_with_the_host(tmp_path: Path) -> None:
+    # given a host that has answered with a value, and has begun to write another one
+    channel = HostChannel(tmp_path)
+    far = Far(channel)
+    for name in ("value-7-1", "value-7-2"):
+        (channel.folder / name).write_bytes(b"V")
+    path = os.fsencode(channel.folder / "value-7-1")
+    far.answer(frames.ANSWER_HEAD.pack(1, frames.VALUE, frames.AT_PATH, 0.5, *frames.NO_USE, 0) + path)
+    # when it ends
+    [answer] = channel.receive()
+    channel.close()
+    far.close()
+    # then
+    assert list(tmp_path.iterdir()) == [Path(os.fsdecode(answer.content))]
+
+
+def test_answers_are_taken_apart_and_outlive_who_gave_them(channel: HostChannel, far: Far) -> None:
+    path = os.fsencode(channel.folder / "value")
     far.answer(frames.ANSWER_HEAD.pack(0, frames.READY, frames.INLINE, 0.0, *frames.NO_USE, 0) + b"3.11")
     far.answer(
         frames.ANSWER_HEAD.pack(1, frames.EXCEPTION, frames.INLINE, 0.5, *frames.NO_USE, 3)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import shutil
 import socket
 import struct
+import tempfile
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -46,8 +48,9 @@ class HostChannel:
     """
 
     def __init__(self, spill_folder: Path) -> None:
-        self._spill_folder = spill_folder
-        self._values_folder = os.fsencode(spill_folder)  # where hosts leave long values
+        self._spill_folder = spill_folder  # where long values lie that the host has answered with
+        self.folder = Path(tempfile.mkdtemp(prefix="host-", dir=spill_folder))  # What is in it at the end is nobody's.
+        self._values_folder = os.fsencode(self.folder)  # where the host leaves them
         self._unsent: deque[tuple[int, bytes]] = deque()
         self._spilled: dict[int, Path] = {}
         self._received = bytearray()
@@ -91,7 +94,7 @@ class HostChannel:
         """Gives the host a call, with the next `flush`; a long one goes by a file. Numbers ascend."""
         frame = frames.call_frame(number, function, settings, blobs)
         if len(frame) + frames.LENGTH.size > config.host_frame_bytes_max:
-            path = self._spill_folder / f"call-{self.fileno()}-{number}"
+            path = self.folder / f"call-{number}"
             try:
                 path.write_bytes(frame)
             except OSError:
@@ -136,9 +139,20 @@ class HostChannel:
                 if len(said) < config.host_answers_bytes:
                     break
         answers = list(self._take_answers())
-        for answer in answers:
+        for position, answer in enumerate(answers):
             self._spilled.pop(answer.number, None)
+            if answer.at_path:
+                answers[position] = self._with_kept_value(answer)
         return answers
+
+    def _with_kept_value(self, answer: Answer) -> Answer:
+        """The value is the worker's from now on, however its host ends."""
+        kept = os.path.join(os.fsencode(self._spill_folder), os.path.basename(answer.content))
+        try:
+            os.rename(answer.content, kept)
+        except OSError:  # What runs in the host has taken it away; who collects it tells.
+            return answer
+        return msgspec.structs.replace(answer, content=kept)
 
     def _take_answers(self) -> Iterator[Answer]:
         at, received = 0, self._received
@@ -187,8 +201,8 @@ class HostChannel:
             yield from frames.calls_of(frame)
 
     def close(self) -> None:
-        for path in self._spilled.values():  # Whoever was to read it may have ended before.
-            path.unlink(missing_ok=True)
+        # A call that its host has not read before it ended, a value that it was writing.
+        shutil.rmtree(self.folder, ignore_errors=True)
         self._near.close()
         self._far.close()
         for end in self._pipes:

@@ -102,9 +102,11 @@ class Hosts:
         library = None
         if kind.library is not None:
             if self._zygotes.forks(kind.library):
-                return self._zygotes.fork(kind.library, home, host.channel.far_descriptors)
+                return self._zygotes.fork(kind.library, home, host.channel)
             library = self._zygotes.content_of(kind.library)
-        arguments = process.host_arguments(environment, places.dill, places.spill, fork=kind.forks, library=library)
+        arguments = process.host_arguments(
+            environment, places.dill, host.channel.folder, fork=kind.forks, library=library
+        )
         with host.log.open("ab") as log:
             streams = (self._null, log.fileno(), log.fileno(), *host.channel.far_descriptors)
             return self._programs.start(arguments, home, variables, streams)

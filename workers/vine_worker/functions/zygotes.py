@@ -22,6 +22,7 @@ from vine.wire.codec import UNDECODABLE
 from vine.wire.parts import Count, Seconds
 from vine_worker import actions as act
 from vine_worker import process
+from vine_worker.functions.channel import HostChannel
 from vine_worker.places import Places
 from vine_worker.programs import ProgramEnded, Programs, open_null
 
@@ -120,11 +121,11 @@ class Zygotes:
         zygote = self._zygotes.get(instance)
         return zygote is not None and zygote.forkable
 
-    def fork(self, instance: int, home: Path, descriptors: tuple[int, ...]) -> int:
-        """Has it fork a host with these ends of a channel; returns its number as a program. OSError if it is gone."""
+    def fork(self, instance: int, home: Path, channel: HostChannel) -> int:
+        """Has it fork a host at the far end of a channel; returns its number as a program. OSError if it is gone."""
         zygote, number = self._living(instance), self._programs.new_number()
-        attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-        request = json.dumps({"fork": number, "folder": str(home)}).encode()
+        attached = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", channel.far_descriptors))]
+        request = json.dumps({"fork": number, "folder": str(home), "spill": str(channel.folder)}).encode()
         zygote.control.sendmsg([request], attached, socket.MSG_DONTWAIT)
         zygote.forks[number] = None
         return number
