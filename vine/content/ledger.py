@@ -157,7 +157,8 @@ class Ledger:
     def forget_member(self, member: str) -> list[str]:
         """It has ended; returns the paths for which it had been given room, and which are nobody's now."""
         self._database.execute(
-            "UPDATE objects SET sure = 0 WHERE EXISTS (SELECT 1 FROM members WHERE member = ? AND NOT harmless)", (member,)
+            "UPDATE objects SET sure = 0 WHERE EXISTS (SELECT 1 FROM members WHERE member = ? AND NOT harmless)",
+            (member,),
         )
         paths: list[str] = self._column("SELECT path FROM room WHERE member = ?", member)
         self._database.execute("UPDATE room SET member = NULL WHERE member = ?", (member,))
