@@ -60,7 +60,7 @@ class Cache:
 
     @contextlib.contextmanager
     def _only_one(self, key: str) -> Iterator[bool]:
-        """Whether others wait until this is through. Where files cannot be locked several may pack, each in its place."""
+        """Whether others wait until this is through. Where files cannot be locked each packs in its own place."""
         lock = os.open(self._folder / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             try:
