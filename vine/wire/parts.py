@@ -174,9 +174,8 @@ class Signature(Part, frozen=True):
 
 
 class FileSpec(Part, frozen=True):
-    """A declared file. `data` is set for small buffers; `path` for local files and staged buffers.
-
-    A local file, or a buffer too large to travel inline, is bound by a `FileBound` that follows.
+    """A declared file. `data` is set for small buffers; `path` for local files and staged buffers. A local file, or a
+    buffer too large to travel inline, is bound by a `FileBound` that follows.
     """
 
     file_id: FileNumber
