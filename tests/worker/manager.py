@@ -33,7 +33,7 @@ from vine.wire.worker_messages import (
     WorkerHello,
     WorkerWelcome,
 )
-from vine_function_host.payload import DILL
+from vine_function_host.payload import DILL, body_of
 
 ROOT = Path(__file__).parents[2]
 ONE_CORE = Resources(cores=1, memory_mb=100, disk_mb=100)
@@ -187,4 +187,4 @@ class ScriptedManager:
 
 def value_of(result: AttemptResult) -> Any:
     assert result.value is not None, result
-    return dill.loads(result.value[1:])
+    return dill.loads(body_of(result.value))
