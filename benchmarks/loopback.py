@@ -81,7 +81,7 @@ def _holdings(root: Path) -> Holdings:
     """An empty store as a worker's node uses it."""
     root.mkdir()
     store = Store(root)
-    store.map_files()  # As in a worker whose tasks see the store read-only.
+    store.call_harmless()  # As in a worker whose tasks see the store read-only.
     return Holdings(store)
 
 

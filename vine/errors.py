@@ -160,6 +160,10 @@ class OutputLimitExceeded(LimitExceeded):
     """The task printed more than any task may."""
 
 
+class PythonMismatch(TaskFailed, UsageError):  # noqa: N818 - as above
+    """A function was to run on another minor version of Python than this program's, which cannot load its code."""
+
+
 class LibraryFailed(TaskFailed):
     """The library of the call could not be loaded, or died; its `__cause__` is what was raised while it loaded."""
 

@@ -17,7 +17,7 @@ from vine.client.libraries import Libraries
 from vine.names import FileId, TaskId
 from vine.wire.messages import ForgetFiles, InstallLibrary, RemoveLibrary
 from vine.wire.parts import CacheLevel, FileKind, FileSpec, LibrarySpec, Request, TaskKind
-from vine_function_host.payload import pieces_of
+from vine_function_host.payload import body_of, pieces_of
 
 
 class Said(Libraries):
@@ -71,7 +71,7 @@ def test_modules_functions_and_context_are_packed_together(manager: Said) -> Non
     )
     assert library.content is not None
     modules, loaded = pieces_of(library.content)
-    functions, (function, args, kwargs) = dill.loads(loaded[1:])
+    functions, (function, args, kwargs) = dill.loads(body_of(loaded))
     assert json.loads(modules) == ["math", "os.path"]
     assert list(functions) == ["made", "helper"]
     assert functions["made"](4) == 10

@@ -70,9 +70,9 @@ def contents_of(folder: Path) -> Contents:
     return Contents(bytes_in(folder), signatures_within(folder))
 
 
-def open_below(folder: Path) -> list[str]:
-    """The files in this folder that this process has open."""
-    descriptors = Path("/proc/self/fd")
+def open_below(folder: Path, process: int | str = "self") -> list[str]:
+    """The files in this folder that a process has open."""
+    descriptors = Path(f"/proc/{process}/fd")
     led_to = []
     for name in os.listdir(descriptors):
         with contextlib.suppress(FileNotFoundError):  # Of another thread, and closed by now.

@@ -16,6 +16,7 @@ from vine.content.manifest import derived_id
 from vine.content.partial import Present
 from vine.content.store import Store
 from vine.errors import DiskFull
+from vine.names import ObjectId
 
 LARGE = 300_000
 
@@ -99,14 +100,41 @@ def test_files_are_served_by_maps_while_nobodys_tasks_can_write_to_them(tmp_path
         return isinstance(chunk, memoryview)
 
     assert not is_mapped()
-    store.map_files()
+    store.call_harmless()
     assert is_mapped()
     mate = Store(tmp_path / "store")
     store.look()
     assert not is_mapped()
-    mate.map_files()
+    mate.call_harmless()
     store.look()
     assert is_mapped()
+
+
+def test_what_was_unpacked_is_looked_at_again_only_where_somebody_may_have_written_to_it(tmp_path: Path) -> None:
+    first, *others = (Store(tmp_path / "store") for _ in range(5))
+    for store in (first, *others):
+        store.call_harmless()
+    early, late, good = (derived_id("untar", made_of(size).key) for size in (1, 2, 3))
+    for key in (early, late, good):
+        keep_unpacked(first, key, data=b"data")
+
+    def alter(key: ObjectId) -> None:
+        (first.path(key) / "data").chmod(0o644)
+
+    # when no member's tasks can write to it, then who finds it sees that it is there, and looks no closer
+    alter(early)
+    assert others[0].find(early)
+    # when those of one can
+    writer = Store(tmp_path / "store")
+    assert not others[1].find(early)
+    # when they could, until it ended
+    alter(late)
+    writer.leave()
+    assert not others[2].find(late)
+    # then what one has looked at is sure again
+    assert others[2].find(good)
+    alter(good)
+    assert others[3].find(good)
 
 
 def test_the_last_one_leaves_what_is_kept_for_ever_and_others_leave_all(tmp_path: Path) -> None:

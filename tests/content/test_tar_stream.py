@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vine.content.tar_stream import Kind, Member, TarStream
+from vine.content.tar_stream import BLOCK, Kind, Member, TarStream, _sum
 from vine.errors import UnsafeArchive
 
 DIALECTS = [tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT]
@@ -110,6 +110,11 @@ def test_a_damaged_header_is_never_taken_for_a_sound_one(at: int, value: int) ->
     except UnsafeArchive:
         return
     assert 148 <= at < 156, f"byte {at} changed unnoticed: {members}"  # The checksum's own padding.
+
+
+@given(st.binary(min_size=BLOCK, max_size=BLOCK) | st.just(b"\xff" * BLOCK))
+def test_a_header_s_bytes_are_summed_as_python_sums_them(header: bytes) -> None:
+    assert _sum(header) == sum(header)
 
 
 @pytest.mark.parametrize("length", [1, 511, 600, 1024, 1500])

@@ -13,11 +13,11 @@ from typing import Any
 import dill
 
 from vine_function_host import frames
-from vine_function_host.payload import pieces_of
+from vine_function_host.payload import DILL, body_of, pieces_of
 from vine_worker import process
 from vine_worker.functions.channel import Answer, HostChannel
 
-DILL = Path(dill.__file__).parent.parent
+DILL_FOLDER = Path(dill.__file__).parent.parent
 
 
 class RunningHost:
@@ -27,7 +27,7 @@ class RunningHost:
         self.folder = folder
         self.channel = HostChannel(folder)
         descriptors = ",".join(map(str, self.channel.far_descriptors))
-        *program, _, options = process.host_arguments(None, DILL, self.channel.folder, once=once, fork=fork)
+        *program, _, options = process.host_arguments(None, DILL_FOLDER, self.channel.folder, once=once, fork=fork)
         measuring = json.dumps({**json.loads(options), "measured_run_s_min": 0})  # whatever runs, however short
         arguments = [*program, descriptors, measuring]
         self.process = subprocess.Popen(arguments, pass_fds=self.channel.far_descriptors, cwd=folder)
@@ -35,7 +35,7 @@ class RunningHost:
 
     def call(self, function: Any, *args: Any, settings: bytes = b"", values: tuple[bytes, ...] = ()) -> None:
         path = self.folder / f"function-{self.number + 1}"
-        path.write_bytes(b"D" + dill.dumps(function, recurse=True))
+        path.write_bytes(DILL + dill.dumps(function, recurse=True))
         self.call_payload(path, b"P" + pickle.dumps((args, {})), settings, values)
 
     def call_payload(self, path: Path, payload: bytes, settings: bytes = b"", values: tuple[bytes, ...] = ()) -> None:
@@ -70,17 +70,17 @@ def value_of(answer: Answer) -> Any:
 
 def value_or_text(answer: Answer) -> Any:
     content = Path(os.fsdecode(answer.content)).read_bytes() if answer.at_path else answer.content
-    return dill.loads(content[1:]) if content[:1] in (b"P", b"D") else content
+    return dill.loads(body_of(content)) if content[:1] in (b"P", b"D") else content
 
 
 def many(host: RunningHost, function: Any, first: tuple[Any, ...], rows: list[Any], **named: Any) -> Answer:
     """What is answered to a chunk of calls."""
     path = host.folder / "chunk"
-    path.write_bytes(b"D" + dill.dumps(function, recurse=True))
+    path.write_bytes(DILL + dill.dumps(function, recurse=True))
     host.call_payload(path, b"MP" + pickle.dumps(((first, rows), named)))
     return host.answer()
 
 
 def parts_of(answer: Answer) -> list[Any]:
     assert answer.content[:1] == b"M"
-    return [dill.loads(part[1:]) for part in pieces_of(answer.content[1:])]
+    return [dill.loads(body_of(part)) for part in pieces_of(answer.content[1:])]

@@ -18,6 +18,7 @@ import pytest
 from tests.function_host.running import RunningHost, many, parts_of, value_or_text
 from vine import config
 from vine_function_host import forks, frames
+from vine_function_host.payload import DILL
 
 pytestmark = pytest.mark.live
 
@@ -43,7 +44,7 @@ def test_a_function_is_loaded_before_the_forks(forking: RunningHost, tmp_path: P
             return eval, (f"{note} and (lambda: 7)", {"os": os})
 
     path = tmp_path / "function"
-    path.write_bytes(b"D" + dill.dumps(Loaded()))
+    path.write_bytes(DILL + dill.dumps(Loaded()))
     for _ in range(3):
         forking.call_payload(path, b"P" + pickle.dumps(((), {})))
     assert forking.values(3) == [7, 7, 7]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import pickle
 import sys
 from pathlib import Path
 from typing import Any
 
+import dill
 import pytest
 
 from tests.function_host.running import RunningHost, many, parts_of, value_of, value_or_text
 from vine import config
 from vine_function_host import frames
+from vine_function_host.payload import DILL
 
 pytestmark = pytest.mark.live
 
@@ -51,6 +54,18 @@ def test_an_exception_that_cannot_travel_is_told_in_words(host: RunningHost) -> 
     assert type(error) is RuntimeError
     assert "Stubborn: 1 and 2" in str(error)
     assert "Stubborn" in text
+
+
+def test_a_call_with_code_of_another_python_is_not_begun_and_the_next_one_is(host: RunningHost, tmp_path: Path) -> None:
+    foreign = tmp_path / "foreign"
+    foreign.write_bytes(DILL[:2] + bytes((DILL[2] + 1,)) + dill.dumps(lambda: (tmp_path / "ran").touch(), recurse=True))
+    host.call_payload(foreign, b"P" + pickle.dumps(((), {})))
+    host.call(lambda: "next")
+    refused, after = host.answers(2)
+    assert (refused.brings, refused.content) == (frames.FOREIGN, b"")
+    assert f"is of Python {DILL[1]}.{DILL[2] + 1}, and {sys.executable}, where" in refused.words
+    assert value_of(after) == "next"
+    assert not (tmp_path / "ran").exists()
 
 
 def test_a_chunk_of_calls_is_one_call_with_the_results_of_all(host: RunningHost) -> None:

@@ -13,14 +13,14 @@ import pytest
 
 from tests.function_host.running import RunningHost
 from vine_function_host import frames
-from vine_function_host.payload import LEFT, LEFT_AS_IT_IS, RESULT_FILE
+from vine_function_host.payload import DILL, LEFT, LEFT_AS_IT_IS, RESULT_FILE
 
 pytestmark = pytest.mark.live
 
 
 def left(host: RunningHost, folder: Path, mark: bytes, function: Any) -> Any:
     path = folder / f"function-{host.number}"
-    path.write_bytes(b"D" + dill.dumps(function, recurse=True))
+    path.write_bytes(DILL + dill.dumps(function, recurse=True))
     settings = json.dumps({"folder": os.fspath(folder)}).encode()
     host.call_payload(path, mark + b"P" + pickle.dumps(((), {})), settings)
     return host.answer()

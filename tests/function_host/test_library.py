@@ -13,7 +13,7 @@ import dill
 import pytest
 
 from vine_function_host import library
-from vine_function_host.payload import in_one
+from vine_function_host.payload import DILL, in_one
 from vine_function_host.serialiser import Serialiser
 
 
@@ -31,7 +31,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def written(folder: Path, functions: Any, context: Any = None, modules: tuple[str, ...] = ()) -> str:
     path = folder / "library"
-    path.write_bytes(in_one((json.dumps(modules).encode(), b"D" + dill.dumps((functions, context), recurse=True))))
+    path.write_bytes(in_one((json.dumps(modules).encode(), DILL + dill.dumps((functions, context), recurse=True))))
     return str(path)
 
 

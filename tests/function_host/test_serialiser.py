@@ -12,6 +12,7 @@ import pytest
 from tests.function_host.running import RunningHost, value_of
 from vine.client import links
 from vine_function_host import frames
+from vine_function_host.payload import DILL
 
 pytestmark = pytest.mark.live
 
@@ -50,7 +51,7 @@ def test_values_of_other_tasks_take_the_place_of_their_references(host: RunningH
 
     payload = pickle.dumps(((Second(), {"nested": [Second()]}), {}))
     function = tmp_path / "function"
-    function.write_bytes(b"D" + dill.dumps(lambda x, y: (x, y, x is y["nested"][0]), recurse=True))
+    function.write_bytes(DILL + dill.dumps(lambda x, y: (x, y, x is y["nested"][0]), recurse=True))
     values = (b"P" + pickle.dumps("no"), b"P" + pickle.dumps([1, 2]))
     host.call_payload(function, b"P" + payload, values=values)
     assert value_of(host.answer()) == ([1, 2], {"nested": [[1, 2]]}, True)

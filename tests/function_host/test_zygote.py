@@ -17,9 +17,9 @@ from typing import Any
 import dill
 import pytest
 
-from tests.function_host.running import DILL, value_of
+from tests.function_host.running import DILL_FOLDER, value_of
 from vine_function_host import frames
-from vine_function_host.payload import in_one
+from vine_function_host.payload import DILL, in_one
 from vine_worker import process
 from vine_worker.functions.channel import HostChannel
 
@@ -32,9 +32,11 @@ class RunningZygote:
     def __init__(self, folder: Path, functions: dict[str, Any], context: Any = None, fork: bool = False) -> None:
         self.folder = folder
         library = folder / "library"
-        library.write_bytes(in_one((b"[]", b"D" + dill.dumps((functions, context), recurse=True))))
+        library.write_bytes(in_one((b"[]", DILL + dill.dumps((functions, context), recurse=True))))
         self.control, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        *program, _, options = process.host_arguments(None, DILL, folder, fork=fork, library=library, zygote=True)
+        *program, _, options = process.host_arguments(
+            None, DILL_FOLDER, folder, fork=fork, library=library, zygote=True
+        )
         arguments = [*program, str(far.fileno()), options]
         with far, (folder / "log").open("ab") as log:
             self.process = subprocess.Popen(

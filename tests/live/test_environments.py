@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import operator
 import os
+import sys
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +18,7 @@ from tests.environments.made import conda_prefix, virtualenv, virtualenv_with
 from tests.live.helpers import a_site, done
 from tests.waiting import GIVE_UP_S
 from vine.environments.pack import pack_virtualenv
+from vine.errors import PythonMismatch
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +43,11 @@ def by_value(name: str) -> Callable[[], Any]:
 
         return os.environ.get("SET_UP")
 
-    return {"look": look, "set_up": set_up}[name]
+    def touch(path: str) -> None:
+        with open(path, "w"):
+            pass
+
+    return {"look": look, "set_up": set_up, "touch": touch}[name]
 
 
 def in_env_command(environment: vine.File) -> vine.Task:
@@ -111,6 +118,41 @@ def test_a_sweep_runs_on_scikit_learn_where_the_workers_python_has_not_even_nump
     assert found == "None"
     assert accuracies == sorted(accuracies)
     assert accuracies[-1] > 0.85
+
+
+def interpreter_of(version: tuple[int, int]) -> bytes:
+    """This one, which says that it is of another minor version."""
+    pretend = f"import runpy, sys; sys.version_info = {(*version, 0, 'final', 0)}; sys.argv = sys.argv[1:]; "
+    begin = "runpy.run_path(sys.argv[0], run_name='__main__')"
+    return f'#!/bin/sh\nexec "{os.path.realpath(sys.executable)}" -c "{pretend}{begin}" "$@"\n'.encode()
+
+
+def test_code_of_another_python_is_refused_before_it_runs_on_one_that_only_workers_could_see(tmp_path: Path) -> None:
+    here = sys.version_info[:2]
+    there = (here[0], here[1] - 1)
+    with a_site(tmp_path / "site", 1) as site, site.client() as manager:
+        # given an environment with an interpreter of another minor version, in an archive that a task makes
+        made = manager.declare_temp()
+        making = vine.Task("mkdir bin && cp python bin/ && tar -cf made bin")
+        making.add_input(manager.declare_buffer(interpreter_of(there)), "python")
+        making.add_output(made, "made")
+        done(manager, making)
+        environment = manager.declare_environment(made)
+        # when functions that travel with their code are to run on it
+        touch, ran = by_value("touch"), tmp_path / "ran"
+        fresh = vine.PythonTask(touch, str(ran))
+        fresh.set_environment(environment)
+        with vine.Executor(manager, environment=environment) as executor:
+            call = executor.submit(touch, str(ran))
+            done(manager, fresh)
+            # then each is refused with both versions, and has not run
+            for error in (fresh.error, call.exception(GIVE_UP_S)):
+                assert isinstance(error, PythonMismatch)
+                assert f"touch: its code is of Python {here[0]}.{here[1]}, and " in str(error)
+                assert f"is Python {there[0]}.{there[1]}, which cannot load it" in str(error)
+            assert not ran.exists()
+            # and one that the other Python finds by its name does run
+            assert executor.submit(operator.add, 1, 2).result(GIVE_UP_S) == 3
 
 
 def convention(path: Path) -> Path:

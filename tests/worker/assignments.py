@@ -11,6 +11,7 @@ from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
 from vine.names import AttemptId, ObjectId, TaskId
 from vine.wire.parts import Assignment, InlineObject, Resources, TaskKind
+from vine_function_host.payload import DILL
 from vine_worker.places import Places
 
 ONE = Resources(cores=1, memory_mb=10, disk_mb=10)
@@ -24,7 +25,7 @@ def keep(places: Places, data: bytes) -> ObjectId:
 
 
 def function(places: Places, function: Any) -> ObjectId:
-    return keep(places, b"D" + dill.dumps(function, recurse=True))
+    return keep(places, DILL + dill.dumps(function, recurse=True))
 
 
 def assignment(number: int, kind: TaskKind, *args: Any, **fields: Any) -> Assignment:

@@ -33,6 +33,7 @@ from vine.wire.worker_messages import (
     WorkerHello,
     WorkerWelcome,
 )
+from vine_function_host.payload import DILL, body_of
 
 ROOT = Path(__file__).parents[2]
 ONE_CORE = Resources(cores=1, memory_mb=100, disk_mb=100)
@@ -160,7 +161,7 @@ class ScriptedManager:
         return transfer
 
     def function(self, worker: WorkerId, function: Any) -> ObjectId:
-        return self.store(worker, b"D" + dill.dumps(function, recurse=True))
+        return self.store(worker, DILL + dill.dumps(function, recurse=True))
 
     def assignment(self, kind: TaskKind, **fields: Any) -> Assignment:
         self._last_attempt += 1
@@ -186,4 +187,4 @@ class ScriptedManager:
 
 def value_of(result: AttemptResult) -> Any:
     assert result.value is not None, result
-    return dill.loads(result.value[1:])
+    return dill.loads(body_of(result.value))

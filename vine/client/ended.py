@@ -34,6 +34,7 @@ RESULTS: dict[Outcome, str] = {
     Outcome.NO_WORKER_FITS: "resource exhaustion",
     Outcome.WORKER_LOST: "max retries",
     Outcome.DISK_FULL: "sandbox exhaustion",
+    Outcome.PYTHON_MISMATCH: "unknown",
     Outcome.START_FAILED: "unknown",
     Outcome.TRANSFER_FAILED: "output transfer error",
     Outcome.LIBRARY_FAILED: "library exit",

@@ -108,16 +108,17 @@ class Environments(Declaring):
 
 
 def environment_id(environment: File | None, function: str | None = None) -> FileId | None:
-    """What a task names its environment by; UsageError if a function is to run on another Python than this one.
+    """What a task names its environment by; PythonMismatch if a function is to run on another Python than this one.
 
-    Functions, arguments and results are pickles, which hold the code of one minor version.
+    Functions, arguments and results are pickles, which hold the code of one minor version. What cannot be told here
+    is refused where it was to run, before it does.
     """
     if environment is None:
         return None
     python = environment.python if isinstance(environment, Environment) and function is not None else None
     ours = f"{sys.version_info.major}.{sys.version_info.minor}"
     if python is not None and python != ours:
-        raise errors.UsageError(
+        raise errors.PythonMismatch(
             f"{function} cannot run on {environment.label}: that has Python {python}, and this program runs on Python "
             f"{ours}, whose functions it cannot load; make it with Python {ours}, or run this program with {python}"
         )

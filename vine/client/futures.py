@@ -71,6 +71,7 @@ _ERRORS: dict[Outcome, type[errors.VineError]] = {
     Outcome.PROCESS_LIMIT: errors.ProcessLimitExceeded,
     Outcome.OUTPUT_LIMIT: errors.OutputLimitExceeded,
     Outcome.DISK_FULL: errors.OutOfDisk,
+    Outcome.PYTHON_MISMATCH: errors.PythonMismatch,
     Outcome.LIBRARY_FAILED: errors.LibraryFailed,
     Outcome.LIBRARY_MISSING: errors.LibraryMissing,
 }

@@ -20,7 +20,7 @@ from vine.client.registered import LOADED, loaded, registry
 from vine.errors import DependencyFailed, MalformedMessage, NotSerialisable
 from vine.names import TaskId
 from vine_function_host import buffers
-from vine_function_host.payload import DILL, PICKLE
+from vine_function_host.payload import DILL, PICKLE, body_of
 
 if TYPE_CHECKING:
     import dill
@@ -82,11 +82,11 @@ def load(data: bytes | memoryview) -> Any:
     memory: list[memoryview] = []
     if data[:1] == buffers.BUFFERS:
         data, memory = buffers.opened(memoryview(data))
-    mark, body = data[:1], memoryview(data)[1:]
+    mark = data[:1]
     if mark == PICKLE:
-        return _unpickled(body, memory)
-    if mark == DILL:
-        return _own_unpickler()(io.BytesIO(body), buffers=memory).load()
+        return _unpickled(body_of(data), memory)
+    if mark == DILL[:1]:
+        return _own_unpickler()(io.BytesIO(body_of(data)), buffers=memory).load()
     raise MalformedMessage(f"a value in the unknown format {mark!r}: client and worker are of different versions")
 
 

@@ -152,4 +152,5 @@ def _heard_of(descriptor: int) -> PrefixFile:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # At once: giving back the memory of what is known of tens of thousands of files takes Python 40 ms.
+    os._exit(main())

@@ -23,11 +23,13 @@ from vine.names import ObjectId
 from vine.wire.codec import UNDECODABLE
 from vine.wire.parts import Manifest
 
-_VERSION = 2
+_VERSION = 3
 
 _SCHEMA = """
     CREATE TABLE members (member TEXT PRIMARY KEY, capacity INTEGER, harmless INTEGER) WITHOUT ROWID;
-    CREATE TABLE objects (key TEXT PRIMARY KEY, size INTEGER, forever INTEGER, used_at INTEGER) WITHOUT ROWID;
+    CREATE TABLE objects (
+        key TEXT PRIMARY KEY, size INTEGER, forever INTEGER, used_at INTEGER, sure INTEGER
+    ) WITHOUT ROWID;
     CREATE TABLE proofs (key TEXT PRIMARY KEY, proof BLOB);
     CREATE TABLE claims (
         key TEXT, member TEXT, spare INTEGER, forever INTEGER, PRIMARY KEY (key, member)
@@ -74,6 +76,7 @@ class Entry:
     size: int
     forever: bool
     proof: Proof
+    sure: bool = True  # No member that may have written to it has ended since it was checked.
 
 
 class Ledger:
@@ -153,6 +156,10 @@ class Ledger:
 
     def forget_member(self, member: str) -> list[str]:
         """It has ended; returns the paths for which it had been given room, and which are nobody's now."""
+        self._database.execute(
+            "UPDATE objects SET sure = 0 WHERE EXISTS (SELECT 1 FROM members WHERE member = ? AND NOT harmless)",
+            (member,),
+        )
         paths: list[str] = self._column("SELECT path FROM room WHERE member = ?", member)
         self._database.execute("UPDATE room SET member = NULL WHERE member = ?", (member,))
         self._database.execute("DELETE FROM claims WHERE member = ?", (member,))
@@ -192,13 +199,17 @@ class Ledger:
             return {key for (key,) in self._reader.execute("SELECT key FROM objects")}
 
     def add(self, entry: Entry, used_at: int) -> None:
-        values = (entry.key, entry.size, entry.forever, used_at)
-        self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?)", values)
+        values = (entry.key, entry.size, entry.forever, used_at, entry.sure)
+        self._database.execute("INSERT OR REPLACE INTO objects VALUES (?, ?, ?, ?, ?)", values)
         proof = msgspec.msgpack.encode(entry.proof)
         self._database.execute("INSERT OR REPLACE INTO proofs VALUES (?, ?)", (entry.key, proof))
 
     def prove(self, key: ObjectId, proof: Proof) -> None:
         self._database.execute("UPDATE proofs SET proof = ? WHERE key = ?", (msgspec.msgpack.encode(proof), key))
+
+    def make_sure(self, key: ObjectId) -> None:
+        """It has been checked again, and is as it was."""
+        self._database.execute("UPDATE objects SET sure = 1 WHERE key = ?", (key,))
 
     def remove(self, key: ObjectId) -> None:
         self._database.execute("DELETE FROM objects WHERE key = ?", (key,))
@@ -313,10 +324,10 @@ def is_sound(path: Path) -> bool:
 
 def _entry_by(database: sqlite3.Connection, key: ObjectId) -> Entry | None:
     row = database.execute(
-        "SELECT size, forever, proof FROM objects JOIN proofs USING (key) WHERE key = ?", (key,)
+        "SELECT size, forever, proof, sure FROM objects JOIN proofs USING (key) WHERE key = ?", (key,)
     ).fetchone()
     try:
-        return None if row is None else Entry(key, row[0], bool(row[1]), _decode_proof(row[2]))
+        return None if row is None else Entry(key, row[0], bool(row[1]), _decode_proof(row[2]), bool(row[3]))
     except UNDECODABLE:
         return None  # What cannot be proved is not here: it comes anew, with a proof of its own.
 

@@ -96,17 +96,28 @@ class Share:
         known = self.table.get(key)
         if known is not None and known.is_there():
             return known
-        if entry.proof.holds(key, self.ground.objects / key):
+        if self._is_unaltered(entry):
             return self._know(entry)
         self.space.take_out(key, entry.size, ours=False)
         return None
 
+    def _is_unaltered(self, entry: Entry) -> bool:
+        """Within `writing`. Tens of thousands of files take their time, so most are not looked at without need."""
+        if entry.sure and entry.proof.is_of_this_boot and self.ledger.all_harmless():
+            return self._held(entry).is_there()
+        good = entry.proof.holds(entry.key, self.ground.objects / entry.key)
+        if good and not entry.sure:
+            self.ledger.make_sure(entry.key)
+        return good
+
     def _know(self, entry: Entry) -> Held:
-        layout = None if entry.proof.manifest is None else Layout(entry.proof.manifest)
-        path = self.ground.objects / entry.key
-        held = Held(path, entry.size, entry.proof.signatures, layout, entry.forever)
+        held = self._held(entry)
         self.table.add(entry.key, held)
         return held
+
+    def _held(self, entry: Entry) -> Held:
+        layout = None if entry.proof.manifest is None else Layout(entry.proof.manifest)
+        return Held(self.ground.objects / entry.key, entry.size, entry.proof.signatures, layout, entry.forever)
 
     # --- the end ---
 

@@ -111,10 +111,11 @@ class Store:
         held.spare, held.forever = spare, forever
         self._held.used(key)
 
-    def map_files(self) -> None:
-        """Serve files by maps of them, as the tasks of this store's owner cannot write to objects.
+    def call_harmless(self) -> None:
+        """The tasks of this store's owner cannot write to objects.
 
-        That is done while the tasks of all others that share the folder cannot, either.
+        While those of all others that share the folder cannot, either, files are served by maps of them, and what
+        one has checked another need not check again.
         """
         self._maps.call_harmless()
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vine import config
-from vine.environments.frames import Progress
+from vine.environments.frames import Progress, remove_unfinished
 from vine.environments.sources import Source
 from vine.errors import UsageError
 
@@ -42,9 +42,12 @@ class Cache:
         if near is not None and near.exists():
             return near
         kept = self._folder / name
-        with self._only_one(key):
+        with self._only_one(key) as alone:
             if not kept.exists():
-                source.pack(kept, self._folder / f"{key}.build", progress)
+                if alone:
+                    remove_unfinished(kept)
+                scratch = f"{key}.build" if alone else f"{key}.build.{os.getpid()}"
+                source.pack(kept, self._folder / scratch, progress)
                 self._make_room(kept)
             else:
                 with contextlib.suppress(OSError):  # Of a cache that others fill.
@@ -56,13 +59,16 @@ class Cache:
         return kept
 
     @contextlib.contextmanager
-    def _only_one(self, key: str) -> Iterator[None]:
+    def _only_one(self, key: str) -> Iterator[bool]:
+        """Whether others wait until this is through. Where files cannot be locked each packs in its own place."""
         lock = os.open(self._folder / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            # Where files cannot be locked two may pack: each writes a file of its own, and they are the same.
-            with contextlib.suppress(OSError):
+            try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+            except OSError:
+                yield False
+            else:
+                yield True
         finally:
             os.close(lock)
 

@@ -52,7 +52,7 @@ class _Part:
 
 def write_archive(items: list[Item], out: Path, progress: Progress | None = None) -> Path:
     """Write the members, in the order given; nothing appears at `out` before it is complete."""
-    unfinished = out.with_name(f".{out.name}.{os.getpid()}")
+    unfinished = _unfinished(out, str(os.getpid()))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         # Closed when the disk is full: its threads must never be left to the garbage collector to end.
@@ -74,6 +74,16 @@ def write_archive(items: list[Item], out: Path, progress: Progress | None = None
         with contextlib.suppress(FileNotFoundError):
             unfinished.unlink()
     return out
+
+
+def remove_unfinished(out: Path) -> None:
+    """What those that were killed have left of it; for who knows that nobody else writes it."""
+    for left in out.parent.glob(_unfinished(out, "*").name):
+        left.unlink()
+
+
+def _unfinished(out: Path, writer: str) -> Path:
+    return out.with_name(f".{out.name}.{writer}")
 
 
 @dataclass(frozen=True, slots=True)

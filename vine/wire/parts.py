@@ -102,6 +102,7 @@ class Outcome(enum.Enum):
     NO_WORKER_FITS = "no-worker-fits"  # it asks for more than any worker that could come has
     WORKER_LOST = "worker-lost"  # every allowed attempt ended with the loss of its worker
     DISK_FULL = "disk-full"  # its data did not fit into the space of any worker tried
+    PYTHON_MISMATCH = "python-mismatch"  # code of its function or arguments is of another Python than it was to run on
     START_FAILED = "start-failed"  # the interpreter or function host could not be started
     TRANSFER_FAILED = "transfer-failed"  # no source could deliver an input or output
     LIBRARY_FAILED = "library-failed"  # its library could not be loaded, or died: `value` may hold the exception
@@ -173,9 +174,8 @@ class Signature(Part, frozen=True):
 
 
 class FileSpec(Part, frozen=True):
-    """A declared file. `data` is set for small buffers; `path` for local files and staged buffers.
-
-    A local file, or a buffer too large to travel inline, is bound by a `FileBound` that follows.
+    """A declared file. `data` is set for small buffers; `path` for local files and staged buffers. A local file, or a
+    buffer too large to travel inline, is bound by a `FileBound` that follows.
     """
 
     file_id: FileNumber

@@ -20,7 +20,8 @@ INLINE, AT_PATH = b"i", b"p"  # the bytes themselves; the path of a file that ho
 SHARED = b"s"  # ... and that other calls are given, too
 READY, VALUE, EXCEPTION, EXIT = b"r", b"v", b"e", b"x"  # what an answer brings
 UNSENDABLE, DIED = b"u", b"d"  # ... a result that cannot travel; the exit code of a fork, or its signal's, negative
-CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE, DIED)
+FOREIGN = b"f"  # ... a call with code of another Python, which was not begun
+CALL_ENDS = (VALUE, EXCEPTION, EXIT, UNSENDABLE, DIED, FOREIGN)
 
 PIPE_BYTES = 65536  # A pipe's capacity on Linux, unless it is asked to be another.
 LENGTH = struct.Struct("<I")  # before each call in a frame, and before each answer

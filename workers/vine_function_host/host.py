@@ -23,6 +23,7 @@ from vine_function_host.frames import (
     DIED,
     EXCEPTION,
     EXIT,
+    FOREIGN,
     INLINE,
     LENGTH,
     NO_USE,
@@ -34,7 +35,7 @@ from vine_function_host.frames import (
     call_frame,
     read_blob,
 )
-from vine_function_host.payload import LEFT, MANY, PICKLE, RESULT_FILE
+from vine_function_host.payload import LEFT, MANY, PICKLE, RESULT_FILE, ForeignPythonError, body_of
 from vine_function_host.registered import UnsendableError
 from vine_function_host.serialiser import Loaded
 from vine_function_host.words import exit_code_of, flush_output, safe_words
@@ -179,6 +180,8 @@ class Host:
             self._answer(call.number, VALUE, value, run_s)
         except UnsendableError as why:
             self._answer(call.number, UNSENDABLE, [], time.perf_counter() - started_s, str(why))
+        except ForeignPythonError as why:
+            self._answer(call.number, FOREIGN, [], 0.0, str(why))
         except SystemExit as exit_request:
             code = exit_code_of(exit_request)
             self._answer(call.number, EXIT, [str(code).encode()], time.perf_counter() - started_s)
@@ -255,7 +258,7 @@ class Host:
         """Puts the result into a file of the call's folder, which others take as it is."""
         if mark == LEFT:
             (whole,) = self._dump_result(result, registered)
-            content = memoryview(whole)[1:]  # Without our mark it is a pickle like any other.
+            content = body_of(whole)  # Without our mark it is a pickle like any other.
         elif isinstance(result, (bytes, bytearray, memoryview)):
             content = memoryview(result)
         else:

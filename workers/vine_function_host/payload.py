@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 from vine_function_host.frames import LENGTH
@@ -11,7 +12,9 @@ if TYPE_CHECKING:
 
     Content = bytes | memoryview
 
-PICKLE, DILL = b"P", b"D"  # the first byte of everything serialised, unless it is that of a file with memory beside it
+# What everything serialised begins with, unless it is a file with memory beside it. What dill has made holds code that
+# only the same minor version of Python can run, or even load: so that is in its mark.
+PICKLE, DILL = b"P", b"D" + bytes(sys.version_info[:2])
 # Before the arguments of a call some of which are shared values: how many in a byte, and for each of these in two its
 # position and whether hosts keep it. They are the first of the call's shared values; the others' pickle follows.
 PLACED = b"S"
@@ -20,6 +23,23 @@ MANY = b"M"  # before the arguments of a chunk of calls, and before its results,
 LEFT, LEFT_AS_IT_IS = b"L", b"l"  # before the arguments of a call that leaves its result, or these bytes, in ...
 RESULT_FILE = "vine-result"  # ... this file of its folder
 WITH_SERIALISERS = b"R"  # before registered serialisers, one piece, and the functions that they came with
+
+
+class ForeignPythonError(Exception):
+    """What was serialised holds the code of another Python than this one."""
+
+
+def body_of(content: Content) -> memoryview:
+    """The pickle without its mark; ForeignPythonError for what this Python cannot load."""
+    if content[:1] != DILL[:1]:
+        return memoryview(content)[1:]
+    if content[: len(DILL)] != DILL:
+        here, there = (f"{major}.{minor}" for major, minor in (DILL[1:], content[1 : len(DILL)]))
+        raise ForeignPythonError(
+            f"its code is of Python {there}, and {sys.executable}, where it was to run, is Python {here}, which cannot "
+            f"load it; make that environment with Python {there}, or run the program with {here}"
+        )
+    return memoryview(content)[len(DILL) :]
 
 
 def in_one(pieces: Iterable[bytes]) -> bytes:

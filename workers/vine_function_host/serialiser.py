@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from vine_function_host import standins
 from vine_function_host.buffers import BUFFERS, parts_of_file
 from vine_function_host.frames import SHARED
-from vine_function_host.payload import DILL, PICKLE, PLACED, apart
+from vine_function_host.payload import DILL, PICKLE, PLACED, apart, body_of
 from vine_function_host.registered import LOADED, Registered, UnsendableError
 from vine_function_host.values import SharedValues, content_of, parted
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Content = bytes | memoryview
 
 PROTOCOL = min(5, pickle.HIGHEST_PROTOCOL)
-_UNMARKED = (PICKLE, DILL, PLACED)
+_UNMARKED = (PICKLE, DILL[:1], PLACED)
 _PLAIN = frozenset((type(None), bool, int, float, str, bytes))  # Pickle asks nobody how these travel.
 REGISTERED_MAX = 16  # Sets of serialisers that are remembered: each further one follows a registration.
 
@@ -114,7 +114,8 @@ class Serialiser:
         """What was serialised."""
         if content[:1] == BUFFERS:
             content, buffers = parted(content)
-        by_pickle, body = content[:1] == PICKLE, content[1:]
+        by_pickle = content[:1] == PICKLE
+        body = content[1:] if by_pickle else body_of(content)
         if registered is None:
             return (pickle if by_pickle else self.dill()).loads(body, buffers=buffers)
         reader = self._reader(by_pickle)(io.BytesIO(body), buffers=buffers)

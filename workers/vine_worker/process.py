@@ -126,6 +126,7 @@ _OUTCOMES = {
     frames.VALUE: Outcome.SUCCESS,
     frames.EXCEPTION: Outcome.EXCEPTION,
     frames.UNSENDABLE: Outcome.NOT_SERIALISABLE,
+    frames.FOREIGN: Outcome.PYTHON_MISMATCH,
 }
 
 

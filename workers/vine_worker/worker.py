@@ -88,7 +88,7 @@ class Worker:
             raise UsageError(f"inputs cannot be mounted read-only here ({programs.reason}); use --protect auto")
         log.info("inputs are %s", "mounted read-only" if programs.protected else f"checked ({programs.reason})")
         if programs.protected:
-            places.store.map_files()
+            places.store.call_harmless()
         writer = CallWriter(places.holdings.path)
         self._bodies = Bodies(places, programs, writer, self._post)
         self._closers.append(self._bodies.close)

@@ -20,7 +20,7 @@ from tests.worker.functions.test_hosts import CallEnded, Warm, value_of
 from tests.worker.programs import Held
 from vine.names import AttemptId, FileId
 from vine.wire.parts import LibraryOrder, Outcome, TaskKind
-from vine_function_host.payload import in_one
+from vine_function_host.payload import DILL, in_one
 from vine_worker import actions as act
 from vine_worker.functions.pool import HostKind
 from vine_worker.places import Places
@@ -38,7 +38,7 @@ class Loaded(Warm):
         self, functions: dict[str, Any], context: Any = None, modules: tuple[str, ...] = (), forks: bool = True
     ) -> HostKind:
         content = in_one(
-            (json.dumps(modules).encode(), b"D" + dill.dumps((functions, context), recurse=True, byref=False))
+            (json.dumps(modules).encode(), DILL + dill.dumps((functions, context), recurse=True, byref=False))
         )
         self.kind = HostKind(None, 1, (), forks, 1)
         self.zygotes.start(act.StartLibrary(1, ORDER, keep(self.places, content), self.kind))
