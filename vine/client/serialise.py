@@ -79,10 +79,11 @@ def dump_call(
 
 def load(data: bytes | memoryview) -> Any:
     """What `dump`, or a function host, made bytes of; runs whatever the pickle says."""
-    memory: list[memoryview] = []
-    if data[:1] == buffers.BUFFERS:
+    mark, memory = data[:1], None
+    if mark == buffers.BUFFERS:
         data, memory = buffers.opened(memoryview(data))
-    mark, body = data[:1], memoryview(data)[1:]
+        mark = data[:1]
+    body = memoryview(data)[1:]
     if mark == PICKLE:
         return _unpickled(body, memory)
     if mark == DILL:
@@ -135,7 +136,7 @@ class _RegisteredUnpickler(pickle.Unpickler):
         return loaded if (module, name) in LOADED else super().find_class(module, name)
 
 
-def _unpickled(body: memoryview, memory: list[memoryview]) -> Any:
+def _unpickled(body: memoryview, memory: list[memoryview] | None) -> Any:
     if registry.entries:
         return _RegisteredUnpickler(io.BytesIO(body), buffers=memory).load()
     return pickle.loads(body, buffers=memory)
