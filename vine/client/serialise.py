@@ -79,10 +79,10 @@ def dump_call(
 
 def load(data: bytes | memoryview) -> Any:
     """What `dump`, or a function host, made bytes of; runs whatever the pickle says."""
-    memory: list[memoryview] = []
-    if data[:1] == buffers.BUFFERS:
+    mark, memory = data[:1], None
+    if mark == buffers.BUFFERS:
         data, memory = buffers.opened(memoryview(data))
-    mark = data[:1]
+        mark = data[:1]
     if mark == PICKLE:
         return _unpickled(body_of(data), memory)
     if mark == DILL[:1]:
@@ -135,7 +135,7 @@ class _RegisteredUnpickler(pickle.Unpickler):
         return loaded if (module, name) in LOADED else super().find_class(module, name)
 
 
-def _unpickled(body: memoryview, memory: list[memoryview]) -> Any:
+def _unpickled(body: memoryview, memory: list[memoryview] | None) -> Any:
     if registry.entries:
         return _RegisteredUnpickler(io.BytesIO(body), buffers=memory).load()
     return pickle.loads(body, buffers=memory)

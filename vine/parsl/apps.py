@@ -41,11 +41,7 @@ class AppCall(VineFuture[Any]):
         super().__init__(session, task_id, pool)
         self.owner = owner
         self.staged = staged
-
-    @property
-    def parsl_executor_task_id(self) -> TaskId:
-        """For Parsl's log: as vine-status numbers it."""
-        return self.task_id
+        self.parsl_executor_task_id = task_id  # for Parsl's log: as vine-status numbers it
 
     def add_done_callback(self, fn: Callback) -> None:
         """As with Parsl's own executors it runs on the thread that has the results.
