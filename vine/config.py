@@ -148,6 +148,7 @@ reserve_after_s = 5.0  # The first task of a queue that finds no room for so lon
 no_fit_grace_s = 5.0  # A task that fits no known worker waits so long for a larger one, then fails.
 worker_losses_alone_from = 2  # A task under which so many workers were lost has one to itself from then on.
 worker_losses_alone_max = 2  # ... and is not tried again when so many were lost while it ran alone.
+worker_leaves_max = 20  # Nor when so many left in order while it ran: pools take workers back, but not for ever.
 worker_losses_max = 3  # What cannot run alone, a download or a library's call, is not tried again after so many.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
 crowded_out_max = 20  # Times that a task's data may lack the room that other tasks take up, before that counts too.
