@@ -38,6 +38,7 @@ _OUTCOMES = [
     Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.EXCEPTION, Outcome.KILLED, Outcome.DISK_FULL,
     Outcome.MEMORY_LIMIT, Outcome.LIBRARY_FAILED,
 ]  # fmt: skip
+_MAKES = st.sampled_from(["nothing", "nothing", "a temp", "a temp", "one that another was to make"])
 _HOSTS = st.sampled_from([None, None, None, "shared", "twins"])
 
 
@@ -134,15 +135,18 @@ class Run(RuleBasedStateMachine):
     def set_category(self, name: str, mode: CategoryMode, memory: float | None, concurrent: int | None) -> None:
         self.world.say(m.SetCategory(CategorySpec(name, mode, Request(memory_mb=memory), concurrent_max=concurrent)))
 
-    @rule(data=st.data(), large=st.booleans(), retries=st.integers(0, 1), makes=st.booleans())
-    def submit(self, data: st.DataObject, large: bool, retries: int, makes: bool) -> None:
+    @rule(data=st.data(), large=st.booleans(), retries=st.integers(0, 1), makes=_MAKES)
+    def submit(self, data: st.DataObject, large: bool, retries: int, makes: str) -> None:
         self.world.large_values = large
         inputs = data.draw(st.lists(st.sampled_from(self.files + self.temps), max_size=3)) if self.files else []
         depends = data.draw(st.lists(st.sampled_from(self.kept), max_size=2, unique=True)) if self.kept else []
         outputs = ()
-        if makes:
+        if makes == "a temp":
             outputs = (self.world.temp(),)
             self.temps += outputs
+        elif makes == "one that another was to make" and self.temps:
+            outputs = (data.draw(st.sampled_from(self.temps)),)
+            inputs += [FileId(999_999)] * data.draw(st.sampled_from([0, 1]))  # Then it is rejected.
         policy = data.draw(st.sampled_from([None, None, "start", "end", "strict", "a", "b"]))
         if policy is not None:
             in_s = self.world.now + data.draw(st.sampled_from([0.0, 1.0, 5.0]))

@@ -9,7 +9,18 @@ import msgspec
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
-from vine.scheduler import collecting, dispatch, existence, installing, keeping, recovery, results, returning, upkeep
+from vine.scheduler import (
+    collecting,
+    dispatch,
+    existence,
+    installing,
+    keeping,
+    producers,
+    recovery,
+    results,
+    returning,
+    upkeep,
+)
 from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded, TaskEndedAgain
@@ -262,7 +273,13 @@ def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
 def _fail_missing_outputs(state: State, record: TaskRecord, result: TaskResult) -> None:
     for mount in record.spec.outputs:
         file = state.files.by_id.get(mount.file_id)
-        if file is None or file.producer != record.task_id or file.failure is not None:
+        if file is None:
+            continue
+        if result.outcome is _SUCCESS:
+            producers.has_made(state, file, record.task_id)
+        elif producers.has_failed(state, file, record.task_id):
+            continue
+        if file.producer != record.task_id or file.failure is not None:
             continue
         if not state.files.is_available(file.file_id):
             maker = f"task {record.task_id} ({record.spec.label}), which makes {file.spec.label},"

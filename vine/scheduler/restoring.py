@@ -22,6 +22,7 @@ from vine.scheduler import (
     installing,
     keeping,
     minitasks,
+    producers,
     returning,
     submission,
     suspects,
@@ -221,7 +222,9 @@ class _Restoration:
         for mount in spec.outputs:
             file = state.files.by_id.get(mount.file_id)
             if file is not None and file.client == peer:
-                file.producer = spec.task_id
+                outcome = None if task.result is None else task.result.outcome
+                producers.name(state, file, spec.task_id, fails=outcome not in (None, Outcome.SUCCESS))
+                file.earlier = () if outcome is Outcome.SUCCESS else file.earlier
         ended = task.result is not None and not (self._is_lost(task) and self._can_run(spec))
         if ended:
             self._end(record, client, task)

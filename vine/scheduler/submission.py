@@ -20,6 +20,7 @@ from vine.scheduler import (
     installing,
     keeping,
     minitasks,
+    producers,
     recovery,
     upkeep,
 )
@@ -141,7 +142,7 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     for mount in spec.outputs:
         file = state.files.by_id.get(mount.file_id)
         if file is not None and file.client == client.peer:
-            file.producer = spec.task_id
+            producers.name(state, file, spec.task_id, fails=trouble is not None)
     if trouble is not None:
         _reject(state, record, *trouble)
         return
