@@ -152,6 +152,7 @@ worker_leaves_max = 20  # Nor when so many left in order while it ran: pools tak
 worker_losses_max = 3  # What cannot run alone, a download or a library's call, is not tried again after so many.
 transfer_failures_max = 5  # Failed sources of one object on one worker, before its tasks are sent elsewhere.
 crowded_out_max = 20  # Times that a task's data may lack the room that other tasks take up, before that counts too.
+unprepared_max = 3  # Tasks in a row that a worker could not prepare, before it is told to end: its disk or node is ill.
 placements_failed_max = 3  # Workers on which a task's inputs could not be had, before it fails.
 dependency_bytes_inline_max = 512 << 10  # Results that an assignment carries for its arguments; more become objects.
 category_samples_min = 5  # Tasks of a category that were measured, before their use decides for the others.

@@ -35,6 +35,7 @@ RESULTS: dict[Outcome, str] = {
     Outcome.WORKER_LOST: "max retries",
     Outcome.DISK_FULL: "sandbox exhaustion",
     Outcome.START_FAILED: "unknown",
+    Outcome.UNPREPARED: "unknown",
     Outcome.TRANSFER_FAILED: "output transfer error",
     Outcome.LIBRARY_FAILED: "library exit",
     Outcome.LIBRARY_MISSING: "missing library",

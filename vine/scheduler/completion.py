@@ -10,6 +10,7 @@ from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
 from vine.scheduler import (
+    closing,
     collecting,
     dispatch,
     existence,
@@ -32,7 +33,7 @@ from vine.wire.worker_messages import DropObjects
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
-_ELSEWHERE = frozenset({Outcome.DISK_FULL, Outcome.TRANSFER_FAILED})  # not the task's own doing
+_ELSEWHERE = frozenset({Outcome.DISK_FULL, Outcome.UNPREPARED, Outcome.TRANSFER_FAILED})  # not the task's own doing
 _SUCCESS, _DISK_FULL, _DONE = Outcome.SUCCESS, Outcome.DISK_FULL, TaskState.DONE
 _LIBRARY = TaskKind.LIBRARY
 _END_STATE = {Outcome.SUCCESS: TaskState.DONE, Outcome.CANCELLED: TaskState.CANCELLED}
@@ -53,6 +54,10 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         worker.had_room()
     if worker.misfits and result.outcome not in _ELSEWHERE:
         worker.misfits.pop(record.shape, None)
+    if result.outcome is Outcome.UNPREPARED:
+        closing.could_not_prepare(state, worker, result.message)
+    elif worker.unprepared:
+        worker.unprepared = 0
     dispatch.leave(state, worker, record, result.outcome)
     if result.outputs or result.value_object is not None:  # Of most, what is small comes with its end.
         result = _checked(state, worker, result)

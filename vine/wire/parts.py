@@ -103,6 +103,7 @@ class Outcome(enum.Enum):
     WORKER_LOST = "worker-lost"  # every allowed attempt ended with the loss of its worker
     DISK_FULL = "disk-full"  # its data did not fit into the space of any worker tried
     START_FAILED = "start-failed"  # the interpreter or function host could not be started
+    UNPREPARED = "unprepared"  # no worker tried could make its folder, or start anything: their disks, their limits
     TRANSFER_FAILED = "transfer-failed"  # no source could deliver an input or output
     LIBRARY_FAILED = "library-failed"  # its library could not be loaded, or died: `value` may hold the exception
     LIBRARY_MISSING = "library-missing"  # its library was removed, or has no such function
