@@ -257,11 +257,9 @@ class LibrarySpec(Part, frozen=True):
 
 
 class TaskSpec(Part, frozen=True):
-    """A submitted task.
-
-    `function` is a buffer holding the serialised function; `payload` the serialised arguments, or `payload_file` where
-    they are too long to travel inline. The arguments refer to the results of other tasks by position in `depends`. Of
-    a call of a library, `function` is the library's number, and `command` the function's name in it.
+    """A submitted task. `function` is a buffer holding the serialised function; `payload` the serialised arguments, or
+    `payload_file` where they are too long to travel inline. The arguments refer to the results of other tasks by
+    position in `depends`. Of a call of a library, `function` is its number, and `command` the function's name in it.
     """
 
     task_id: TaskNumber
