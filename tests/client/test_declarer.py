@@ -96,3 +96,8 @@ def test_a_file_with_a_task_of_its_own_brings_its_description(session: Any, stag
     (spec,) = session.declared
     assert (file.kind, file.label, spec.peer_transfer) == (FileKind.MINITASK, "made of make", False)
     assert spec.recipe is not None and spec.recipe.outputs == (Mount(file.file_id, "made"),)
+
+
+def test_a_path_without_a_name_is_refused(session: Any, stager: Stager) -> None:
+    with pytest.raises(errors.UsageError, match="has no name"):
+        Declarer(session, stager).path("/", "workflow", True, exists=False)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -130,3 +131,37 @@ def test_a_user_s_file_or_folder_is_gone_at_once_and_its_name_is_free(tmp_path: 
     (user / "file").write_bytes(b"new")
     chores.close()
     assert os.listdir(user) == ["file"] and (user / "file").read_bytes() == b"new"
+
+
+def test_a_fifo_at_the_path_of_a_watched_output_holds_nothing_up(tmp_path: Path) -> None:
+    fifo = tmp_path / "log"
+    os.mkfifo(fifo)
+    Chores(tmp_path).write_part(str(fifo), 0, b"nobody reads")
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    Chores(tmp_path).write_part(str(fifo), 0, b"not for a fifo")
+    assert os.read(reader, 100) == b""
+    os.close(reader)
+
+
+def test_what_cannot_be_removed_is_told_to_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(path: str, trash: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "value").touch()
+    monkeypatch.setattr(os, "rename", full)
+    Chores(tmp_path).remove(str(tmp_path / "value"))
+    assert "value stays behind" in caplog.text
+
+
+def test_names_as_long_as_a_file_system_takes_are_copied_and_removed(tmp_path: Path) -> None:
+    staging, first, second = tmp_path / "staging", tmp_path / "a", tmp_path / ("\u6570" * 84)
+    staging.mkdir()
+    first.write_bytes(b"value")
+    chores = Chores(staging)
+    chores.copy(str(first), str(second))
+    assert second.read_bytes() == b"value"
+    chores.unlink(str(second))
+    chores.close()
+    assert sorted(os.listdir(tmp_path)) == ["a", "staging"]

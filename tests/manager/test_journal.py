@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
+import threading
 from pathlib import Path
 
 import pytest
@@ -171,6 +172,26 @@ def test_what_waits_for_the_journal_is_called_when_all_before_it_is_written(tmp_
         journal.when_written(lambda: seen.append(len(replay(path).tasks)))
     journal.close(None)
     assert seen[0] >= 1 and seen[1] == 2
+
+
+def test_what_waits_for_the_batch_with_which_a_journal_is_given_up_is_called_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = threading.Event()
+
+    def fails(batch: Batch, connection: sqlite3.Connection) -> None:
+        tried.set()
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Batch, "write", fails)
+    journal = Journal(tmp_path / file_name, RUN)
+    called: list[str] = []
+    journal.record((TaskReady(TaskId(1)),), 0.0)
+    journal.when_written(lambda: called.append("taken"))
+    assert tried.wait(20)
+    journal.when_written(lambda: called.append("not yet taken"))
+    journal.close("the end")
+    assert called == ["taken", "not yet taken"]
 
 
 def test_what_waits_for_a_journal_that_was_given_up_is_called_all_the_same(tmp_path: Path) -> None:

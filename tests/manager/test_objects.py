@@ -191,3 +191,17 @@ def test_a_file_does_not_replace_a_folder(tmp_path: Path) -> None:
         fill(partial, DATA)
     partial.discard()
     assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_is_brought_back_may_have_a_name_as_long_as_a_file_system_takes(tmp_path: Path) -> None:
+    manifest = manifest_of_bytes(DATA)
+    destination = tmp_path / ("\u6570" * 84)
+    fill(landing(TRANSFER, object_id(manifest), manifest, destination), DATA)
+    assert destination.read_bytes() == DATA and os.listdir(tmp_path) == [destination.name]
+
+
+@pytest.mark.parametrize("path", ["/", "/tmp/a\0b/c", "/tmp/a\0b"])
+def test_a_path_that_is_none_is_told_as_one_that_cannot_be_written(path: str) -> None:
+    manifest = manifest_of_bytes(DATA)
+    with pytest.raises(OSError, match="name another path"):
+        fill(landing(TRANSFER, object_id(manifest), manifest, Path(path)), DATA)

@@ -78,3 +78,12 @@ def test_times_are_told_by_the_clock_on_the_wall() -> None:
     assert world.state_of(task) == "waiting"
     world.pass_time(1)
     assert world.state_of(task) == "staged"
+
+
+def test_the_appointments_of_tasks_that_have_ended_do_not_pile_up() -> None:
+    world = World(workers=1)
+    for _ in range(300):
+        world.submit(policy=Policy(ends_at_s=world.settings.wall_clock_ahead_s + 86_400.0))
+        world.settle()
+        world.pass_time(0.01)
+    assert len(world.core.state.appointments) < 100

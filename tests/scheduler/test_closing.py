@@ -198,3 +198,31 @@ def test_who_is_lost_while_it_drains_is_forgotten() -> None:
     world.lose("w1")
     world.pass_time(1)
     assert not world.core.state.draining
+
+
+def test_a_worker_that_can_prepare_nothing_is_told_to_end_and_its_tasks_run_elsewhere() -> None:
+    # given two workers, of which one fails at once whatever it is given
+    world = World()
+    ill = world.join("ill")
+    world.join("sound")
+    failing: list[object] = []
+    world.outcome = lambda given: Outcome.UNPREPARED if given.attempt in failing else Outcome.SUCCESS
+    # when many tasks come
+    tasks = [world.submit() for _ in range(20)]
+    while events := sorted(world.possible_events(), key=lambda event: event[1] is not ill):
+        failing += [given.attempt for given in ill.assigned.values()]
+        world.happen(events[0])
+    world.pass_time(1)
+    # then none fails, and the worker goes, which is told with its reason
+    assert {world.results[task].outcome for task in tasks} == {Outcome.SUCCESS}
+    assert ended(world) == ["ill"]
+    told = {worker["id"]: worker["ill_for"] for worker in world.core.snapshot(world.now)["workers"]}
+    assert told["sound"] is None and told["ill"].startswith("could not prepare 3 tasks in a row")
+
+
+def test_a_task_that_no_worker_can_prepare_ends_with_the_cause_and_ends_no_worker() -> None:
+    world = World(workers=3)
+    world.outcome = lambda given: Outcome.UNPREPARED
+    task = world.submit()
+    world.settle()
+    assert world.results[task].outcome is Outcome.UNPREPARED and not ended(world)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.making import minitask
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
@@ -35,6 +38,7 @@ _OUTCOMES = [
     Outcome.SUCCESS, Outcome.SUCCESS, Outcome.SUCCESS, Outcome.EXCEPTION, Outcome.KILLED, Outcome.DISK_FULL,
     Outcome.MEMORY_LIMIT, Outcome.LIBRARY_FAILED,
 ]  # fmt: skip
+_MAKES = st.sampled_from(["nothing", "nothing", "a temp", "a temp", "one that another was to make"])
 _HOSTS = st.sampled_from([None, None, None, "shared", "twins"])
 
 
@@ -83,6 +87,34 @@ class Run(RuleBasedStateMachine):
         shared = data.draw(st.booleans())
         self.files.append(minitask(self.world, tuple(inputs), command, cache=level, peer_transfer=shared))
 
+    @rule()
+    @precondition(lambda self: len(self.tasks) < 15 and len(self.world.workers) < 9 and not self._is_drained())
+    def a_definition_comes_again_after_its_maker_has_gone(self) -> None:
+        """Two files stand for what was made once; the first goes, and an equal one is made anew. The second is lost."""
+        first, second = minitask(self.world, (), "again"), minitask(self.world, (), "again")
+        self.tasks += [self.world.submit((first,)), self.world.submit((second,))]
+        self._let_happen(lambda event: True)
+        self.world.say(m.ForgetFiles((first,)))
+        self._fill_slots()
+        another = self.world.join()
+        third = minitask(self.world, (), "again")
+        self.files += [second, third]
+        self.tasks.append(self.world.submit((third,)))
+        self._let_happen(lambda event: event[1] is another)
+        self._fill_slots()
+        self.tasks.append(self.world.submit((second,)))
+        known = self.world.core.state.files.object_of(second)
+        for holder in sorted(known.holders & self.world.workers.keys()) if known is not None else ():
+            self.world.lose(holder)
+
+    def _fill_slots(self) -> None:
+        self.tasks += [self.world.submit() for _ in range(2 * len(self.world.workers))]
+
+    def _let_happen(self, which: Callable[[tuple[str, FakeWorker | None, object]], bool]) -> None:
+        for _ in range(20):
+            if events := [event for event in self.world.possible_events() if which(event)]:
+                self.world.happen(events[0])
+
     @rule(data=st.data())
     @precondition(lambda self: self.files)
     def bind(self, data: st.DataObject) -> None:
@@ -103,15 +135,18 @@ class Run(RuleBasedStateMachine):
     def set_category(self, name: str, mode: CategoryMode, memory: float | None, concurrent: int | None) -> None:
         self.world.say(m.SetCategory(CategorySpec(name, mode, Request(memory_mb=memory), concurrent_max=concurrent)))
 
-    @rule(data=st.data(), large=st.booleans(), retries=st.integers(0, 1), makes=st.booleans())
-    def submit(self, data: st.DataObject, large: bool, retries: int, makes: bool) -> None:
+    @rule(data=st.data(), large=st.booleans(), retries=st.integers(0, 1), makes=_MAKES)
+    def submit(self, data: st.DataObject, large: bool, retries: int, makes: str) -> None:
         self.world.large_values = large
         inputs = data.draw(st.lists(st.sampled_from(self.files + self.temps), max_size=3)) if self.files else []
         depends = data.draw(st.lists(st.sampled_from(self.kept), max_size=2, unique=True)) if self.kept else []
         outputs = ()
-        if makes:
+        if makes == "a temp":
             outputs = (self.world.temp(),)
             self.temps += outputs
+        elif makes == "one that another was to make" and self.temps:
+            outputs = (data.draw(st.sampled_from(self.temps)),)
+            inputs += [FileId(999_999)] * data.draw(st.sampled_from([0, 1]))  # Then it is rejected.
         policy = data.draw(st.sampled_from([None, None, "start", "end", "strict", "a", "b"]))
         if policy is not None:
             in_s = self.world.now + data.draw(st.sampled_from([0.0, 1.0, 5.0]))

@@ -16,6 +16,12 @@ def leave(world: World, worker: FakeWorker) -> None:
     del world.workers[worker.worker_id]
 
 
+def evict_while_it_runs(world: World) -> None:
+    worker = world.join()
+    world.happen(next(event for event in world.possible_events() if event[0] == "start"))
+    leave(world, worker)
+
+
 def test_workers_that_leave_in_order_are_no_fault_of_tasks_that_had_not_begun_there() -> None:
     # given a task that is given to one worker after the other, each of which leaves at that moment
     world = World()
@@ -30,14 +36,28 @@ def test_workers_that_leave_in_order_are_no_fault_of_tasks_that_had_not_begun_th
     assert world.results[task].outcome is Outcome.SUCCESS
 
 
-def test_a_task_under_which_worker_after_worker_leaves_takes_too_long_for_them() -> None:
+def test_workers_that_a_batch_system_takes_back_are_no_fault_of_what_runs_there() -> None:
+    # given a task that had some of its workers to itself when they were taken back
     world = World()
     task = world.submit()
-    for _ in range(config.worker_losses_alone_max):
-        worker = world.join()
-        world.happen(next(event for event in world.possible_events() if event[0] == "start"))
-        leave(world, worker)
+    for _ in range(config.worker_losses_max + 1):
+        evict_while_it_runs(world)
+    record = world.core.state.tasks.by_id[task]
+    assert (world.state_of(task), record.losses, record.alone) == ("ready", 0, False)
+    # when one stays
+    world.join()
+    world.settle()
+    # then it has run there
+    assert world.results[task].outcome is Outcome.SUCCESS
+
+
+def test_a_task_under_which_worker_after_worker_leaves_for_too_often_takes_too_long_for_them() -> None:
+    world = World()
+    task = world.submit()
+    for _ in range(config.worker_leaves_max):
+        evict_while_it_runs(world)
     assert world.results[task].outcome is Outcome.WORKER_LOST
+    assert "left in order 20 times" in world.results[task].message
 
 
 def test_a_task_is_tried_again_where_its_data_could_not_be_had_when_nobody_else_is_left() -> None:

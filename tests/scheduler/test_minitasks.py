@@ -245,3 +245,28 @@ def test_what_a_file_was_to_be_made_of_is_not_kept_for_it_when_that_has_failed()
     world.say(m.ForgetFiles((local,)))
     world.settle()
     assert world.core.state.files.by_id[made].failure and local not in world.core.state.files.by_id
+
+
+def test_a_ready_task_whose_file_is_lost_stays_ready_if_an_equal_one_was_made_meanwhile() -> None:
+    # given an equal file on the only worker, of which the one that made it has been undeclared
+    world = World(workers=1)
+    old = next(iter(world.workers))
+    first, second = minitask(world), minitask(world)
+    for file in (first, second):
+        world.submit((file,))
+    world.settle()
+    world.say(m.ForgetFiles((first,)))
+    # and the same definition, made anew on another worker while the first is busy
+    busy = [world.submit()]
+    new = world.join()
+    world.submit((minitask(world),))
+    while events := [event for event in world.possible_events() if event[1] is new]:
+        world.happen(events[0])
+    # when a task that is ready loses its file with the first worker
+    busy += [world.submit() for _ in range(6)]
+    task = world.submit((second,))
+    assert world.state_of(task) == "ready"
+    world.lose(old)
+    # then it takes what was made meanwhile
+    world.settle()
+    assert {outcome(world, each) for each in (*busy, task)} == {Outcome.SUCCESS}

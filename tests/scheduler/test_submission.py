@@ -140,3 +140,35 @@ def test_what_is_unpacked_already_is_no_archive() -> None:
     task = world.submit((twice,))
     assert world.results[task].outcome is Outcome.INPUT_MISSING
     assert world.answer(world.broadcast(twice)) is not None
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        (FileKind.LOCAL, "relative"),
+        (FileKind.LOCAL, "/"),
+        (FileKind.BUFFER, "/run/staging/../x"),
+        (FileKind.BUFFER, "/run/staging/.."),
+        (FileKind.BUFFER, "/run/staging/sub/x"),
+        (FileKind.BUFFER, "/etc/passwd"),
+    ],
+)
+def test_a_message_with_a_file_that_cannot_be_declared_declares_none(kind: FileKind, path: str) -> None:
+    world = World()
+    good, bad = FileId(numbered(0, 901)), FileId(numbered(0, 902))
+    specs = (
+        FileSpec(good, FileKind.BUFFER, CacheLevel.WORKFLOW, "good", path="/run/staging/good"),
+        FileSpec(bad, kind, CacheLevel.WORKFLOW, "bad", path=path),
+    )
+    world.say(m.DeclareFiles(specs))
+    assert world.core.state.strange == 1 and not world.core.state.files.by_id
+    world.say(m.DeclareFiles(specs[:1]))
+    assert good in world.core.state.files.by_id
+
+
+def test_one_file_is_not_two_outputs_of_a_task() -> None:
+    world = World(workers=1)
+    made = world.temp()
+    task = world.submit((), (made, made))
+    assert world.results[task].outcome is Outcome.OUTPUT_MISSING and not world.runs
+    assert "two outputs" in world.results[task].message

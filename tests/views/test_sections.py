@@ -136,3 +136,16 @@ def test_categories_are_shown_with_what_their_tasks_have_used_and_closed_hosts_w
     assert "workers when it ended: 1, 1 blocked or drained\n" in said
     (line,) = [line.split() for line in said.splitlines() if line.split()[:1] == ["fit"]]
     assert line == ["fit", "max", "1", "of", "at", "most", "2", "1", "1.5", "120", "MB", "30", "MB"]
+
+
+def test_a_worker_that_can_prepare_no_task_is_named_with_the_reason(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world.join("w1", cores=3)
+    world.join("w2")
+    world.outcome = lambda given: Outcome.UNPREPARED
+    for _ in range(3):
+        world.submit()
+    world.settle()
+    said = shown(capsys, str(world.save()))
+    assert "could not prepare 3 tasks in a row" in said, said

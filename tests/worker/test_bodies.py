@@ -7,6 +7,7 @@ import os
 import pickle
 import queue
 import select
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
@@ -101,6 +102,14 @@ def test_what_cannot_be_started_ends_at_once_with_the_reason(running: Running) -
     event = running.reports.get_nowait()
     assert event.ending.outcome is Outcome.START_FAILED
     assert event.ending.message.startswith("the job could not be started: the name '/etc/passwd'")
+
+
+def test_what_the_worker_has_no_folder_for_may_be_started_elsewhere(running: Running) -> None:
+    given = command("true", label="the job")
+    shutil.rmtree(running.places.sandbox(given.attempt).folder.parent)  # As who tidies up /tmp does.
+    running.start(given)
+    ending = running.reports.get_nowait().ending
+    assert ending.outcome is Outcome.UNPREPARED and "No such file" in ending.message
 
 
 def test_an_interpreter_that_cannot_be_started_leaves_nothing_open(

@@ -48,6 +48,8 @@ class Declarer:
         full = os.path.abspath(os.fspath(path))
         if len(full) > config.path_chars_max or "\0" in full or not _is_text(full):
             raise errors.UsageError(f"the path {full[:80]!r} is too long, or not valid UTF-8: use another name")
+        if not os.path.basename(full):
+            raise errors.UsageError(f"the path {full!r} has no name: name a file or a folder in it")
         if exists is None:
             exists = os.path.lexists(full)
         spec = FileSpec(

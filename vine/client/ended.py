@@ -36,6 +36,7 @@ RESULTS: dict[Outcome, str] = {
     Outcome.DISK_FULL: "sandbox exhaustion",
     Outcome.PYTHON_MISMATCH: "unknown",
     Outcome.START_FAILED: "unknown",
+    Outcome.UNPREPARED: "unknown",
     Outcome.TRANSFER_FAILED: "output transfer error",
     Outcome.LIBRARY_FAILED: "library exit",
     Outcome.LIBRARY_MISSING: "missing library",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import queue
 import shutil
+import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,7 @@ class Chores:
 
     def __init__(self, staging: Path) -> None:
         self._staging = staging.resolve()
-        self._trashed = 0
+        self._names = 0
         self._trash: queue.SimpleQueue[Path | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
 
@@ -31,15 +33,15 @@ class Chores:
         are copied while the loop waits: it happens when two tasks leave the same bytes at two paths.
         """
         shared = self._is_staged(path) and self._is_staged(second)
-        fresh = f"{second}.new"
+        fresh = self._aside(Path(second), "new")
         try:
             Path(second).parent.mkdir(parents=True, exist_ok=True)
-            _duplicate(path, fresh, os.link if shared else shutil.copyfile)
+            _duplicate(path, str(fresh), os.link if shared else shutil.copyfile)
             os.replace(fresh, second)
         except OSError as error:
             _log.error("%s cannot be copied to %s: %s", path, second, error)
             if os.path.lexists(fresh):
-                remove(Path(fresh))
+                remove(fresh)
 
     def write(self, path: str, data: bytes) -> None:
         """Let these few bytes lie at `path`, in the staging folder."""
@@ -50,12 +52,17 @@ class Chores:
             _log.error("%s cannot be written: %s", path, error)
 
     def write_part(self, path: str, offset: int, data: bytes) -> None:
-        """Let these few bytes lie in a user's file from `offset` on; at 0 the file begins anew."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
+        """Let these few bytes lie in a user's file from `offset` on; at 0 the file begins anew.
+
+        What takes its name may be a FIFO, of which to open and to write would wait for its reader.
+        """
+        flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
         try:
             Path(path).parent.mkdir(parents=True, exist_ok=True)
             descriptor = os.open(path, flags, 0o666)
             try:
+                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                    raise OSError(errno.EINVAL, "it is no file")
                 os.pwrite(descriptor, data, offset)
             finally:
                 os.close(descriptor)
@@ -64,26 +71,25 @@ class Chores:
 
     def unlink(self, path: str) -> None:
         """Remove a user's file or folder, that was declared to go; its name is free when this returns."""
-        self._trashed += 1
-        place = Path(path)
-        trash = place.with_name(f".{place.name[:200]}.vine-{os.getpid()}-{self._trashed}")
-        try:
-            os.rename(place, trash)
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            _log.warning("%s stays behind: %s", path, error)
-            return
-        self._have_removed(trash)
+        self._throw_away(path, self._aside(Path(path), "gone"))
 
     def remove(self, path: str) -> None:
         """Remove a file or folder; its name is free when this returns. One that its reader has removed is fine."""
         assert self._is_staged(path), f"{path} is not of the staging folder"
-        self._trashed += 1
-        trash = self._staging / f".trash-{self._trashed}"
+        self._throw_away(path, self._aside(self._staging / "it", "gone"))
+
+    def _aside(self, place: Path, what: str) -> Path:
+        """A name beside this one, of a length that every file system takes, which nobody else has."""
+        self._names += 1
+        return place.parent / f".vine-{os.getpid()}-{self._names}.{what}"
+
+    def _throw_away(self, path: str, trash: Path) -> None:
         try:
             os.rename(path, trash)
         except FileNotFoundError:
+            return
+        except OSError as error:
+            _log.warning("%s stays behind: %s", path, error)
             return
         self._have_removed(trash)
 

@@ -38,6 +38,7 @@ class Journal:
         self._tally = Tally(path)
         self._tally.go_on_from(commits_in(self._connection))
         self._calls: list[Callable[[], None]] = []
+        self._taken: list[Callable[[], None]] = []  # those that wait for the batch which is being written
         self._records: list[tuple[float, Record]] = []
         self._snapshots: list[tuple[float, dict[str, Any]]] = []
         open_attempts = "SELECT epoch, counter, task_id FROM attempts WHERE outcome IS NULL"
@@ -98,25 +99,23 @@ class Journal:
 
     def _write_until_closed(self) -> None:
         unwritten: Batch | None = None
-        calls: list[Callable[[], None]] = []
         while unwritten is not None or self._wake.is_set() or not self._closing.is_set():
             if unwritten is None:
                 self._wake.wait()
                 self._closing.wait(config.journal_commit_s)  # so that a commit holds what comes in this time
                 self._wake.clear()
-                unwritten, calls = self._take()
+                unwritten = self._take()
             is_last = self._closing.is_set()  # Before the try: what fails while we are told to close is tried again.
             if self._commit(unwritten):
                 unwritten = None
-                for call in calls:
-                    call()
+                self._make_calls(self._taken)
             elif is_last or self.records_waiting > config.journal_records_waiting_max:
                 self._give_up()
                 break
             else:
                 self._closing.wait(config.journal_retry_s)
 
-    def _take(self) -> tuple[Batch, list[Callable[[], None]]]:
+    def _take(self) -> Batch:
         # The loop appends meanwhile: what is beyond these belongs to the next batch. What is to be called is counted
         # first: the records that it waits for are there by then.
         calls = len(self._calls)
@@ -126,9 +125,14 @@ class Journal:
             batch.add(record, at_s)
         for at_s, snapshot in self._snapshots[:snapshots]:
             batch.add_statistics(snapshot, at_s)
-        taken = self._calls[:calls]
+        self._taken = self._calls[:calls]
         del self._records[:count], self._snapshots[:snapshots], self._calls[:calls]
-        return batch, taken
+        return batch
+
+    @staticmethod
+    def _make_calls(calls: list[Callable[[], None]]) -> None:
+        while calls:
+            calls.pop(0)()
 
     def _commit(self, batch: Batch) -> bool:
         try:
@@ -158,9 +162,8 @@ class Journal:
         self._records.clear()
         self._snapshots.clear()
         self._path.chmod(0o400)  # The mark of a journal that is not whole: it can be made on a full disk, too.
-        for call in self._calls:
-            call()
-        self._calls.clear()
+        self._make_calls(self._taken)  # Those of the batch that could not be written wait, too.
+        self._make_calls(self._calls)
         _log.error("the journal is given up: this run cannot be resumed, and views see its past only")
 
 

@@ -88,11 +88,12 @@ class ServedFiles:
 
 def landing(transfer_id: TransferId, object_id: ObjectId, manifest: Manifest, destination: Path) -> Partial:
     """An object on its way to a path of the client or of the staging folder; it appears there when complete."""
-    arriving = destination.with_name(f".{destination.name[:200]}.{transfer_id}.part")
     try:
+        # Of the user's name there might be too much, and others may bring other things into this folder.
+        arriving = destination.with_name(f".vine-{object_id[:16]}-{os.getpid()}-{transfer_id}.part")
         destination.parent.mkdir(parents=True, exist_ok=True)
         return Partial(object_id, manifest, arriving, _Lander(destination))
-    except OSError as error:
+    except (OSError, ValueError) as error:  # A path that is none: without a name, or with a zero in it.
         raise _cannot_write(destination, error) from error
 
 
@@ -113,7 +114,7 @@ class _Lander:
                 _merge(partial, destination)
             else:
                 os.replace(partial.path, destination)
-        except OSError as error:
+        except (OSError, ValueError) as error:
             raise _cannot_write(destination, error) from error
 
     def partial_released(self, partial: Partial) -> None:
@@ -165,5 +166,6 @@ def _changed(path: Path) -> FileChanged:
     return FileChanged(f"{path} changed after it was declared: declare it again, and leave it alone while tasks use it")
 
 
-def _cannot_write(destination: Path, error: OSError) -> OSError:
-    return OSError(f"{destination} cannot be written ({error.strerror}): name another path, or change its permissions")
+def _cannot_write(destination: Path, error: OSError | ValueError) -> OSError:
+    why = error.strerror if isinstance(error, OSError) else error
+    return OSError(f"{destination} cannot be written ({why}): name another path, or change its permissions")

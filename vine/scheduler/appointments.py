@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
+from vine.names import TaskId
 from vine.scheduler import dispatch, submission
 from vine.scheduler.tasks import NOT_BEFORE, TaskRecord, added, removed
 from vine.wire.parts import Outcome
@@ -26,6 +27,10 @@ def make(state: State, record: TaskRecord) -> None:
 
 def keep(state: State) -> None:
     """Let those go whose time has come."""
+    open_tasks = sum(count for standing, count in state.tasks.counts.items() if not standing.ended)
+    if len(state.appointments) > _FEW + 2 * open_tasks:  # A task has two at most: the others' have ended.
+        state.appointments[:] = [entry for entry in state.appointments if _is_open(state, entry[1])]
+        heapq.heapify(state.appointments)
     while state.appointments and state.appointments[0][0] <= state.now:
         record = state.tasks.by_id.get(heapq.heappop(state.appointments)[1])
         if record is None or record.state.ended or record.recovering:
@@ -37,6 +42,12 @@ def keep(state: State) -> None:
                 dispatch.reconsider(state, record)
 
 
+def _is_open(state: State, task_id: TaskId) -> bool:
+    record = state.tasks.by_id.get(task_id)
+    return record is not None and not record.state.ended
+
+
+_FEW = 64  # So many of tasks that have ended do not matter.
 _ROUNDING_S = 1e-3  # The two clocks are told to a finite number of digits.
 
 

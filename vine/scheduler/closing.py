@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from vine import config
 from vine.names import WorkerId
 from vine.scheduler import fleet
 from vine.scheduler.peers import FactoryRecord
@@ -51,6 +52,14 @@ def set_draining(state: State, factory: FactoryRecord, draining: Iterable[Worker
             look_at(state, state.workers[worker_id])
 
 
+def could_not_prepare(state: State, worker: WorkerRecord, message: str) -> None:
+    """A task cannot even begin there. One that fails at once is always the emptiest, and would be given all of them."""
+    worker.unprepared += 1
+    if worker.unprepared >= config.unprepared_max and worker.ill_for is None:
+        worker.ill_for = f"could not prepare {worker.unprepared} tasks in a row, the last: {message}"
+        look_at(state, worker)
+
+
 def look_at(state: State, worker: WorkerRecord) -> None:
     """Give the worker tasks, or none, as it and its host stand."""
     standing, _ = state.closed_hosts.get(worker.hello.hostname, (HostStanding.OPEN, None))
@@ -66,6 +75,8 @@ def look_at(state: State, worker: WorkerRecord) -> None:
 
 
 def _why_it_drains(state: State, worker: WorkerRecord) -> str | None:
+    if worker.ill_for is not None:
+        return worker.ill_for
     if is_drained(state, worker.hello.hostname):
         return "its host is drained"
     if any(worker.worker_id in factory.draining for factory in state.factories.values()):

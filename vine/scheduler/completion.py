@@ -9,7 +9,19 @@ import msgspec
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
-from vine.scheduler import collecting, dispatch, existence, installing, keeping, recovery, results, returning, upkeep
+from vine.scheduler import (
+    closing,
+    collecting,
+    dispatch,
+    existence,
+    installing,
+    keeping,
+    producers,
+    recovery,
+    results,
+    returning,
+    upkeep,
+)
 from vine.scheduler.categories import Category
 from vine.scheduler.peers import Failure
 from vine.scheduler.records import AttemptEnded, TaskEnded, TaskEndedAgain
@@ -21,7 +33,7 @@ from vine.wire.worker_messages import DropObjects
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
-_ELSEWHERE = frozenset({Outcome.DISK_FULL, Outcome.TRANSFER_FAILED})  # not the task's own doing
+_ELSEWHERE = frozenset({Outcome.DISK_FULL, Outcome.UNPREPARED, Outcome.TRANSFER_FAILED})  # not the task's own doing
 _SUCCESS, _DISK_FULL, _DONE = Outcome.SUCCESS, Outcome.DISK_FULL, TaskState.DONE
 _LIBRARY = TaskKind.LIBRARY
 _END_STATE = {Outcome.SUCCESS: TaskState.DONE, Outcome.CANCELLED: TaskState.CANCELLED}
@@ -42,6 +54,10 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
         worker.had_room()
     if worker.misfits and result.outcome not in _ELSEWHERE:
         worker.misfits.pop(record.shape, None)
+    if result.outcome is Outcome.UNPREPARED:
+        closing.could_not_prepare(state, worker, result.message)
+    elif worker.unprepared:
+        worker.unprepared = 0
     dispatch.leave(state, worker, record, result.outcome)
     if result.outputs or result.value_object is not None:  # Of most, what is small comes with its end.
         result = _checked(state, worker, result)
@@ -262,7 +278,13 @@ def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
 def _fail_missing_outputs(state: State, record: TaskRecord, result: TaskResult) -> None:
     for mount in record.spec.outputs:
         file = state.files.by_id.get(mount.file_id)
-        if file is None or file.producer != record.task_id or file.failure is not None:
+        if file is None:
+            continue
+        if result.outcome is _SUCCESS:
+            producers.has_made(state, file, record.task_id)
+        elif producers.has_failed(state, file, record.task_id):
+            continue
+        if file.producer != record.task_id or file.failure is not None:
             continue
         if not state.files.is_available(file.file_id):
             maker = f"task {record.task_id} ({record.spec.label}), which makes {file.spec.label},"

@@ -313,6 +313,8 @@ class Scheduler:
 
     def _on_declare_files(self, client: ClientRecord, message: m.DeclareFiles) -> None:
         for spec in message.files:
+            submission.check(self.state, client, spec)
+        for spec in message.files:
             submission.declare(self.state, client, spec)
 
     def _on_file_bound(self, client: ClientRecord, message: m.FileBound) -> None:

@@ -29,10 +29,14 @@ _COMING_WEIGHT = 0.5  # An input on its way counts half as much as one that is t
 def make_ready(state: State, record: TaskRecord, is_news: bool = True) -> None:
     """Everything that the task waited for is there; it is no news of one that waited for nothing."""
     state.tasks.move(record, TaskState.READY)
-    state.placement.push(record)
-    state.prefetches.push(record)
+    _queue(state, record)
     if is_news:
         state.record(TaskReady(record.task_id))
+
+
+def _queue(state: State, record: TaskRecord) -> None:
+    state.placement.push(record)
+    state.prefetches.push(record)
 
 
 def reconsider(state: State, record: TaskRecord) -> None:
@@ -48,6 +52,8 @@ def reconsider(state: State, record: TaskRecord) -> None:
         if record.state is not TaskState.WAITING:
             state.tasks.move(record, TaskState.WAITING)
         state.record(TaskWaits(record.task_id))
+    elif record.state is TaskState.READY:
+        _queue(state, record)  # What it had lost came back as soon as it was asked for: it only gave up its place.
     else:
         make_ready(state, record)
 

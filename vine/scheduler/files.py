@@ -23,7 +23,8 @@ class FileRecord(msgspec.Struct, gc=False, eq=False):
     client: PeerKey
     object_id: ObjectId | None = None
     failure: tuple[Outcome, str] | None = None  # why no task can ever use it
-    producer: TaskId | None = None  # the task that makes it
+    producer: TaskId | None = None  # the task that makes it ...
+    earlier: tuple[TaskId, ...] = ()  # ... and those that made it before, or were to, should that one fail
     users: int = 0  # tasks not yet ended that take it
     waiting: set[TaskId] = msgspec.field(default_factory=set)  # tasks that wait for it to exist
     unpacked: list[FileId] = msgspec.field(default_factory=list)  # UNTAR files whose archive this is

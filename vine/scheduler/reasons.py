@@ -228,6 +228,7 @@ def _worker(state: State, worker_id: str) -> dict[str, Any]:
         "staged": states.count(TaskState.STAGED),
         "objects": len(worker.holds),
         "open": worker.open,
+        "ill_for": worker.ill_for,
         "since_s": state.now - worker.joined_at,
         "log_path": worker.hello.log_path,
         "store_bytes": 0 if status is None else status.store_bytes,

@@ -101,10 +101,7 @@ def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reas
     if record.cancel_requested:
         completion.end(state, record, *record.cancelled_as)
     elif suspects.is_to_blame(record) and not record.recovering:
-        alone = f", {record.losses_alone} of these while it ran alone" if record.losses_alone else ""
-        message = (
-            f"its worker was lost {record.losses} times{alone}, last {worker_id} ({reason}); see that worker's log"
-        )
+        message = f"{suspects.accusation(record)}; the last was {worker_id} ({reason}), see its log"
         completion.end(state, record, Outcome.WORKER_LOST, message)
     else:
         suspects.isolate(record)

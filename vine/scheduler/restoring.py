@@ -22,6 +22,7 @@ from vine.scheduler import (
     installing,
     keeping,
     minitasks,
+    producers,
     returning,
     submission,
     suspects,
@@ -42,10 +43,9 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 _END_STATE = {Outcome.SUCCESS: TaskState.DONE, Outcome.CANCELLED: TaskState.CANCELLED}
+_GIVEN_BACK = (Outcome.DISK_FULL, Outcome.UNPREPARED, Outcome.TRANSFER_FAILED)
 # Ends that are not counted against a task's retries.
-_NO_FAULT = frozenset(
-    {Outcome.SUCCESS, Outcome.CANCELLED, Outcome.WORKER_LOST, Outcome.DISK_FULL, Outcome.TRANSFER_FAILED}
-)
+_NO_FAULT = frozenset({Outcome.SUCCESS, Outcome.CANCELLED, Outcome.WORKER_LOST, *_GIVEN_BACK})
 
 
 def restore(state: State, run: ReplayedRun, staged: Collection[str]) -> None:
@@ -221,7 +221,9 @@ class _Restoration:
         for mount in spec.outputs:
             file = state.files.by_id.get(mount.file_id)
             if file is not None and file.client == peer:
-                file.producer = spec.task_id
+                outcome = None if task.result is None else task.result.outcome
+                producers.name(state, file, spec.task_id, fails=outcome not in (None, Outcome.SUCCESS))
+                file.earlier = () if outcome is Outcome.SUCCESS else file.earlier
         ended = task.result is not None and not (self._is_lost(task) and self._can_run(spec))
         if ended:
             self._end(record, client, task)
@@ -279,7 +281,7 @@ class _Restoration:
         ended = Counter(task.ended_attempts)
         record.attempts = ended.total() + len(task.attempts)
         record.losses = ended[Outcome.WORKER_LOST]
-        record.crowded_out = ended[Outcome.DISK_FULL] + ended[Outcome.TRANSFER_FAILED]
+        record.crowded_out = sum(ended[outcome] for outcome in _GIVEN_BACK)
         record.failures = sum(count for outcome, count in ended.items() if outcome not in _NO_FAULT)
         if record.spec.kind is TaskKind.LIBRARY:
             record.losses += ended[Outcome.LIBRARY_FAILED]

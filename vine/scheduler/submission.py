@@ -20,6 +20,7 @@ from vine.scheduler import (
     installing,
     keeping,
     minitasks,
+    producers,
     recovery,
     upkeep,
 )
@@ -47,18 +48,31 @@ if TYPE_CHECKING:
 Number = TypeVar("Number", TaskId, FileId)
 
 
-def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
-    """A file exists from now on; small buffers have their content at once."""
-    if client_index_of(spec.file_id) != client.index or spec.file_id in state.files.by_id:
-        state.strange += 1
-        return
-    if spec.kind is FileKind.LOCAL and not (spec.path or "").startswith("/"):
-        raise MalformedMessage("declare-files: a local file without an absolute path")
+def check(state: State, client: ClientRecord, spec: FileSpec) -> None:
+    """MalformedMessage if no client of ours would declare such a file."""
+    path = spec.path or ""
+    if spec.kind is FileKind.LOCAL and not (path.startswith("/") and path.strip("/")):
+        raise MalformedMessage("declare-files: a local file without an absolute path that ends in a name")
+    if spec.kind is FileKind.BUFFER and path and client.same_host and not _is_staged(state, path):
+        raise MalformedMessage("declare-files: a buffer that does not lie in the staging folder")
     if (spec.kind is FileKind.URL) != (spec.url is not None):
         raise MalformedMessage("declare-files: a URL without its kind, or the kind without a URL")
     if spec.url is not None and (spec.path, spec.data, spec.source) != (None, None, None):
         raise MalformedMessage("declare-files: a URL that has content from elsewhere, too")
     minitasks.check(client, spec)
+
+
+def _is_staged(state: State, path: str) -> bool:
+    """Whether it lies in the staging folder itself, where it is removed when nobody needs it any more."""
+    folder, _, name = path.rpartition("/")
+    return folder == state.settings.staging_dir and name not in ("", ".", "..")
+
+
+def declare(state: State, client: ClientRecord, spec: FileSpec) -> None:
+    """A file, which has been checked, exists from now on; small buffers have their content at once."""
+    if client_index_of(spec.file_id) != client.index or spec.file_id in state.files.by_id:
+        state.strange += 1
+        return
     record = state.files.declare(spec, client.peer)
     state.record(FileDeclared(spec))
     if spec.path is not None and not client.same_host:
@@ -141,7 +155,7 @@ def submit(state: State, client: ClientRecord, spec: TaskSpec) -> None:
     for mount in spec.outputs:
         file = state.files.by_id.get(mount.file_id)
         if file is not None and file.client == client.peer:
-            file.producer = spec.task_id
+            producers.name(state, file, spec.task_id, fails=trouble is not None)
     if trouble is not None:
         _reject(state, record, *trouble)
         return
@@ -182,6 +196,8 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
             return _undeclared(file_id)
         if (trouble := _trouble_with_output(file)) is not None:
             return trouble
+        if outputs.count(file_id) > 1:
+            return Outcome.OUTPUT_MISSING, f"{file.spec.label} is two outputs of the task: declare a file for each"
     for file_id in record.inputs:
         file = files.get(file_id)
         if file is None or file.forgotten or file.client != record.client:

@@ -2,7 +2,8 @@
 
 Of a worker that dies each task is suspected that may have run there. One that is suspected more than once is given a
 worker to itself from then on: so that no neighbour is blamed for what another one does, nor lost with it again. It
-is blamed when workers are lost while it runs alone.
+is blamed when workers are lost while it runs alone. Who leaves in order was told to by its batch system, and no task
+is suspected of that; one that takes longer than workers stay must end all the same, after far more of these.
 """
 
 from __future__ import annotations
@@ -20,9 +21,13 @@ if TYPE_CHECKING:
 
 
 def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> None:
-    """The worker is gone. That it leaves in order is no fault of a task, unless that ran: it takes too long then."""
+    """The worker is gone: each task counts that which may have run there."""
     running = [record for record in worker.attempts.values() if record.state is TaskState.RUNNING]
-    waiting = [] if in_order else [r for r in worker.attempts.values() if r.state is TaskState.STAGED]
+    if in_order:
+        for record in running:
+            record.leaves += 1
+        return
+    waiting = [record for record in worker.attempts.values() if record.state is TaskState.STAGED]
     for record in (*running, *(record for record in waiting if _may_have_begun(state, worker, record))):
         record.losses += 1
         alone = record.alone or (record.state is TaskState.RUNNING and len(worker.attempts) == 1)
@@ -36,9 +41,19 @@ def _may_have_begun(state: State, worker: WorkerRecord, record: TaskRecord) -> b
 
 def is_to_blame(record: TaskRecord) -> bool:
     """Calls of a library share what that has, so none of them can be alone."""
+    if record.leaves >= config.worker_leaves_max:
+        return True
     if record.spec.kind is TaskKind.LIBRARY:
         return record.losses >= config.worker_losses_max
     return record.losses_alone >= config.worker_losses_alone_max
+
+
+def accusation(record: TaskRecord) -> str:
+    """What happened to its workers."""
+    if record.leaves >= config.worker_leaves_max:
+        return f"its worker left in order {record.leaves} times while it ran: it may take longer than workers stay"
+    alone = f", {record.losses_alone} of these while it ran alone" if record.losses_alone else ""
+    return f"its worker was lost {record.losses} times{alone}"
 
 
 def isolate(record: TaskRecord) -> None:

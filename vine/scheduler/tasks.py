@@ -100,6 +100,7 @@ class TaskRecord(msgspec.Struct, gc=False, eq=False):
     failures: int = 0  # of its own; compared with spec.retries
     losses: int = 0  # workers lost while it may have run there ...
     losses_alone: int = 0  # ... and nothing else did
+    leaves: int = 0  # workers that left in order while it ran
     misplacements: int = 0  # workers where its data could not be had
     crowded_out: int = 0  # times that its data had no room beside those of other tasks
     category: Category | None = None

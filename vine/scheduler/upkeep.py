@@ -64,9 +64,9 @@ def drop_if_unneeded(state: State, file: FileRecord) -> None:
         if archive is not None and file.file_id in archive.unpacked:
             archive.unpacked.remove(file.file_id)
             drop_if_unneeded(state, archive)
-        producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
-        if producer is not None:
-            forget_if_unneeded(state, producer)
+        for task_id in file.earlier if file.producer is None else (*file.earlier, file.producer):
+            if task_id in state.tasks.by_id:
+                forget_if_unneeded(state, state.tasks.by_id[task_id])
     elif file.spec.cache is CacheLevel.TASK and file.object_id is not None:
         known = state.files.objects[file.object_id]
         if state.files.is_used(known) or _is_kept_for_clients(state, known):
@@ -177,8 +177,8 @@ def forget_if_unneeded(state: State, record: TaskRecord) -> None:
 
 def _makes_files(state: State, record: TaskRecord) -> bool:
     """Whether the task must run again, should what it has made be lost."""
-    outputs = [state.files.by_id.get(mount.file_id) for mount in record.spec.outputs]
-    return any(file is not None and file.producer == record.task_id for file in outputs)
+    task_id, outputs = record.task_id, [state.files.by_id.get(mount.file_id) for mount in record.spec.outputs]
+    return any(file is not None and (file.producer == task_id or task_id in file.earlier) for file in outputs)
 
 
 def drop_value(state: State, record: TaskRecord) -> None:

@@ -78,6 +78,8 @@ class WorkerRecord:
     idle_since: float | None = None
     open: bool = True  # It is given tasks.
     reserved: Reservation | None = None  # It is kept free for tasks of one shape.
+    unprepared: int = 0  # tasks in a row that it could not prepare ...
+    ill_for: str | None = None  # ... and what the last one said, once these were too many
     drains_for: str | None = None  # why it is to end when it has nothing left to do, if it is
     told_to_end: bool = False
     ends_told: int = 0  # messages of its session that told ends ...

@@ -82,7 +82,9 @@ def _workers(found: dict[str, Any]) -> Table:
     )  # fmt: skip
     when = "" if found["ended_s"] is None else " when it ended"
     closed = sum(not worker["open"] for worker in workers)
+    ill = [f"{worker['id']} {worker['ill_for']}" for worker in workers if worker.get("ill_for")]
     aside = f", {closed} blocked or drained" if closed else ""
+    aside += f" ({'; '.join(ill[:_rows_shown_max])})" if ill else ""
     return Table(f"workers{when}: {len(workers)}{aside}{_of_which(workers)}", columns if rows else (), rows)
 
 

@@ -104,6 +104,7 @@ class Outcome(enum.Enum):
     DISK_FULL = "disk-full"  # its data did not fit into the space of any worker tried
     PYTHON_MISMATCH = "python-mismatch"  # code of its function or arguments is of another Python than it was to run on
     START_FAILED = "start-failed"  # the interpreter or function host could not be started
+    UNPREPARED = "unprepared"  # no worker tried could make its folder, or start anything: their disks, their limits
     TRANSFER_FAILED = "transfer-failed"  # no source could deliver an input or output
     LIBRARY_FAILED = "library-failed"  # its library could not be loaded, or died: `value` may hold the exception
     LIBRARY_MISSING = "library-missing"  # its library was removed, or has no such function
@@ -256,11 +257,9 @@ class LibrarySpec(Part, frozen=True):
 
 
 class TaskSpec(Part, frozen=True):
-    """A submitted task.
-
-    `function` is a buffer holding the serialised function; `payload` the serialised arguments, or `payload_file` where
-    they are too long to travel inline. The arguments refer to the results of other tasks by position in `depends`. Of
-    a call of a library, `function` is the library's number, and `command` the function's name in it.
+    """A submitted task. `function` is a buffer holding the serialised function; `payload` the serialised arguments, or
+    `payload_file` where they are too long to travel inline. The arguments refer to the results of other tasks by
+    position in `depends`. Of a call of a library, `function` is its number, and `command` the function's name in it.
     """
 
     task_id: TaskNumber

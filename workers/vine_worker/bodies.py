@@ -61,9 +61,8 @@ class Bodies:
             sandbox.make(assignment, self._places.holdings.path, self._places.spares.give)
             self._launch(action, sandbox)
         except (OSError, VineError) as why:
-            outcome = Outcome.DISK_FULL if process.is_disk_full(why) else Outcome.START_FAILED
             message = f"{assignment.label or 'the task'} could not be started: {why}"
-            self._report(act.BodyEnded(assignment.attempt, act.Ending(outcome, message=message)))
+            self._report(act.BodyEnded(assignment.attempt, act.Ending(process.unstarted(why), message=message)))
 
     def _launch(self, action: act.StartBody, sandbox: Sandbox) -> None:
         assignment = action.assignment

@@ -179,6 +179,24 @@ def last_line(path: Path) -> str:
     return lines[-1] if lines else ""
 
 
+# Of a disk that went or is read-only, of a node that has no more descriptors, processes or memory; names and arguments
+# that are too long, or in each other's way, are the task's own.
+_NODES_OWN = frozenset(
+    {
+        errno.ENOENT, errno.EROFS, errno.EIO, errno.ESTALE, errno.EACCES, errno.EPERM, errno.ENODEV, errno.ENXIO,
+        errno.ENOTCONN, errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM,
+    }
+)  # fmt: skip
+
+
+def unstarted(why: BaseException) -> Outcome:
+    """What it means that a body could not be started: may another worker have more luck?"""
+    if is_disk_full(why):
+        return Outcome.DISK_FULL
+    nodes_own = isinstance(why, OSError) and why.errno in _NODES_OWN
+    return Outcome.UNPREPARED if nodes_own else Outcome.START_FAILED
+
+
 def is_disk_full(why: BaseException) -> bool:
     """Whether it is for want of space, by our budget or the file system's."""
     return isinstance(why, DiskFull) or (isinstance(why, OSError) and why.errno in (errno.ENOSPC, errno.EDQUOT))

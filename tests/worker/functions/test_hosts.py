@@ -259,7 +259,7 @@ def test_a_host_for_which_there_are_no_descriptors_is_told_at_once_and_costs_non
         patched.setattr(os, "pipe2", second_fails)
         warm.start()
     (ended,) = warm.told
-    assert ended.ending.outcome is Outcome.START_FAILED
+    assert ended.ending.outcome is Outcome.UNPREPARED
     assert "Too many open files" in ended.ending.message
     assert len(os.listdir("/proc/self/fd")) == before
 

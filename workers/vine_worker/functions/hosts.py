@@ -22,7 +22,6 @@ from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
 from vine_worker.functions.zygotes import Zygotes
 from vine_worker.places import Places
-from vine_worker.process import is_disk_full
 from vine_worker.programs import ProgramEnded, Programs, open_null
 from vine_worker.sandbox import Sandbox
 
@@ -73,7 +72,8 @@ class Hosts:
             self._launch(action, host)
         except OSError as why:
             message = f"no interpreter for functions could be started: {why}"
-            self._feed(act.HostEnded(action.host, act.Ending(_unstarted(action.kind.library), message=message), ()))
+            outcome = process.unstarted(why) if action.kind.library is None else Outcome.LIBRARY_FAILED
+            self._feed(act.HostEnded(action.host, act.Ending(outcome, message=message), ()))
             return
         self._hosts[action.host] = self._by_program[host.program] = host
         self.by_descriptor[host.channel.fileno()] = host
@@ -129,9 +129,8 @@ class Hosts:
             host.calls[self._last_call] = assignment.attempt
             self._unflushed[action.host] = host
         except (OSError, VineError) as why:
-            outcome = Outcome.DISK_FULL if is_disk_full(why) else Outcome.START_FAILED
             message = f"{assignment.label or 'the call'} could not be started: {why}"
-            ending = act.Ending(outcome, message=message)
+            ending = act.Ending(process.unstarted(why), message=message)
             self._feed(act.CallsEnded(action.host, ((assignment.attempt, ending),)))
 
     def _make_sandbox(self, assignment: Assignment) -> Sandbox:
