@@ -9,7 +9,7 @@ from vine.wire.parts import Resources
 from vine.wire.worker_messages import WorkerHello
 
 FILE = ObjectId("f" * 64)
-A, B = WorkerId("a"), WorkerId("b")
+A, B, C = WorkerId("a"), WorkerId("b"), WorkerId("c")
 
 
 def flow(number: int, source: WorkerId, destination: WorkerId, in_forest: bool = False) -> Transfer:
@@ -71,3 +71,22 @@ def test_who_makes_an_object_is_known_by_the_worker_and_by_the_object() -> None:
     for _ in range(2):  # It may be told twice.
         transfers.make_no_more(worker, FILE)
     assert not worker.making and not transfers.makers
+
+
+def test_who_hangs_on_a_node_that_turns_out_to_get_nothing_is_found_also_when_that_has_just_come_about() -> None:
+    # given a line from the manager, by way of a, to b and on to c
+    transfers = Transfers(transfers_max=3)
+    for number, (source, destination) in enumerate(((MANAGER, A), (A, B), (B, C))):
+        transfers.add(flow(number, source, destination))
+    for node in (A, B, C):
+        transfers.touch(node, FILE)
+    assert transfers.hanging(FILE, holders={MANAGER}) is None
+    # when the first one is to wait, and so the second
+    transfers.remove(transfers.active[transfers.into[A, FILE]])
+    hangs_on_the_first = transfers.hanging(FILE, holders={MANAGER})
+    assert hangs_on_the_first is not None and hangs_on_the_first.destination == B
+    transfers.remove(hangs_on_the_first)
+    # then so does the third; unless the second has it by now
+    hangs_on_the_second = transfers.hanging(FILE, holders={MANAGER})
+    assert hangs_on_the_second is not None and hangs_on_the_second.destination == C
+    assert transfers.hanging(FILE, holders={MANAGER, B}) is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, replace
 
 from vine.names import MANAGER, HostId, ObjectId, TransferId, WorkerId
@@ -210,3 +210,12 @@ class Transfers:
 
     def is_coming(self, node: WorkerId, object_id: ObjectId) -> bool:
         return (node, object_id) in self.into or node in self.wanting.get(object_id, {})
+
+    def hanging(self, object_id: ObjectId, holders: Container[WorkerId]) -> Transfer | None:
+        """A flow from a node that has changed, and neither has nor gets the object.
+
+        One at a time: where it begins anew, its receiver may wait meanwhile, and those that hang on it do so, too.
+        """
+        idle = {n for n in self.dirty[object_id] if n not in holders and not self.is_coming(n, object_id)}
+        flows = map(self.active.__getitem__, self.receiving.get(object_id, {}).values() if idle else ())
+        return next((flow for flow in flows if not idle.isdisjoint(flow.sources)), None)

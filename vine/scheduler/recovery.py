@@ -134,11 +134,8 @@ def reroute(state: State) -> None:
         for node in [node for node in nodes if node in known.holders and node != MANAGER]:
             if (node, object_id) in transfers.into:  # It has made it itself, and hangs on nobody.
                 staging.abandon(state, transfers.active[transfers.into[node, object_id]])
-        idle = [node for node in nodes if node not in known.holders and not transfers.is_coming(node, object_id)]
-        for transfer_id in list(transfers.receiving.get(object_id, {}).values()) if idle else ():
-            transfer = transfers.active[transfer_id]
-            if not set(idle).isdisjoint(transfer.sources):
-                source_lost(state, transfer)
+        while (hanging := transfers.hanging(object_id, known.holders)) is not None:
+            source_lost(state, hanging)
 
 
 def replica_gone(state: State, known: ObjectRecord) -> None:
