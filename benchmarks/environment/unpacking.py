@@ -10,7 +10,13 @@ from pathlib import Path
 
 from benchmarks.environment.packing import Packed, remove, timed
 
-_TARFILE = "import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2], filter='fully_trusted')"
+# As it does by itself before Python 3.14; those before 3.11.4 know of no filters.
+_TARFILE = """
+import sys, tarfile
+archive = tarfile.open(sys.argv[1])
+archive.extraction_filter = getattr(tarfile, "fully_trusted_filter", None)
+archive.extractall(sys.argv[2])
+"""
 
 
 def unpacking_s(frames: Packed, gzip: Packed, folder: Path, rounds: int) -> dict[str, float]:

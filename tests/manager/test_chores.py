@@ -56,7 +56,8 @@ def test_a_staged_file_gets_a_second_name_that_its_reader_may_remove(tmp_path: P
 
 
 def test_a_user_s_file_is_copied_so_that_changing_one_leaves_the_other_alone(tmp_path: Path) -> None:
-    staging, path, second = tmp_path / "staging", tmp_path / "a", tmp_path / "b"
+    staging, path = tmp_path / "staging", tmp_path / "a"
+    second = staging / "b"
     staging.mkdir()
     path.write_bytes(b"value")
     second.write_bytes(b"before")
@@ -65,15 +66,16 @@ def test_a_user_s_file_is_copied_so_that_changing_one_leaves_the_other_alone(tmp
     assert second.read_bytes() == b"value"
 
 
-@pytest.mark.parametrize("staging", ["", "staging"])
-def test_folders_are_copied_too(tmp_path: Path, staging: str) -> None:
-    (tmp_path / "staging").mkdir()
-    (tmp_path / "tree" / "sub").mkdir(parents=True)
-    (tmp_path / "tree" / "sub" / "file").write_bytes(b"value")
-    (tmp_path / "tree" / "link").symlink_to("sub/file")
-    Chores(tmp_path / staging).copy(str(tmp_path / "tree"), str(tmp_path / "second"))
-    assert (tmp_path / "second" / "link").read_bytes() == b"value"
-    assert (tmp_path / "second" / "link").is_symlink()
+@pytest.mark.parametrize("place", ["staging", "of a user"])
+def test_folders_are_copied_too(tmp_path: Path, place: str) -> None:
+    staging, tree = tmp_path / "staging", tmp_path / place / "tree"
+    staging.mkdir()
+    (tree / "sub").mkdir(parents=True)
+    (tree / "sub" / "file").write_bytes(b"value")
+    (tree / "link").symlink_to("sub/file")
+    Chores(staging).copy(str(tree), str(staging / "second"))
+    assert (staging / "second" / "link").read_bytes() == b"value"
+    assert (staging / "second" / "link").is_symlink()
 
 
 def test_a_copy_that_fails_is_told_to_the_log_and_leaves_nothing(
@@ -86,14 +88,6 @@ def test_a_copy_that_fails_is_told_to_the_log_and_leaves_nothing(
     assert sorted(os.listdir(tmp_path)) == ["folder", "value"]
 
 
-def test_the_folder_of_a_copy_is_made(tmp_path: Path) -> None:
-    staging, path, second = tmp_path / "staging", tmp_path / "a", tmp_path / "results" / "of" / "b"
-    staging.mkdir()
-    path.write_bytes(b"value")
-    Chores(staging).copy(str(path), str(second))
-    assert second.read_bytes() == b"value"
-
-
 def test_bytes_are_written_into_the_staging_folder_only(tmp_path: Path) -> None:
     (tmp_path / "staging").mkdir()
     chores = Chores(tmp_path / "staging")
@@ -101,6 +95,19 @@ def test_bytes_are_written_into_the_staging_folder_only(tmp_path: Path) -> None:
     assert (tmp_path / "staging" / "brought").read_bytes() == b"value"
     with pytest.raises(AssertionError):
         chores.write(str(tmp_path / "elsewhere"), b"value")
+    with pytest.raises(AssertionError):
+        chores.copy(str(tmp_path / "staging" / "brought"), str(tmp_path / "elsewhere"))
+
+
+def test_bytes_for_which_there_is_no_room_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(self: Path, data: bytes) -> int:
+        with self.open("wb") as file:
+            file.write(data[:2])
+        raise OSError(errno.ENOSPC, "no space left")
+
+    monkeypatch.setattr(Path, "write_bytes", cut)
+    Chores(tmp_path).write(str(tmp_path / "brought"), b"value")
+    assert os.listdir(tmp_path) == []
 
 
 def test_parts_of_a_user_s_file_are_put_where_they_belong_and_the_first_begins_it_anew(tmp_path: Path) -> None:
@@ -155,13 +162,10 @@ def test_what_cannot_be_removed_is_told_to_the_log(
     assert "value stays behind" in caplog.text
 
 
-def test_names_as_long_as_a_file_system_takes_are_copied_and_removed(tmp_path: Path) -> None:
-    staging, first, second = tmp_path / "staging", tmp_path / "a", tmp_path / ("\u6570" * 84)
-    staging.mkdir()
-    first.write_bytes(b"value")
-    chores = Chores(staging)
-    chores.copy(str(first), str(second))
-    assert second.read_bytes() == b"value"
-    chores.unlink(str(second))
+def test_a_user_s_file_with_as_long_a_name_as_a_file_system_takes_is_removed(tmp_path: Path) -> None:
+    path = tmp_path / ("\u6570" * 84)
+    path.write_bytes(b"value")
+    chores = Chores(tmp_path / "staging")
+    chores.unlink(str(path))
     chores.close()
-    assert sorted(os.listdir(tmp_path)) == ["a", "staging"]
+    assert os.listdir(tmp_path) == []

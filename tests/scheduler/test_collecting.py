@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.scheduler.world import CHUNK, World, manifest
 from vine.content.manifest import object_id
 from vine.names import FileId, TaskId
 from vine.scheduler import actions
 from vine.wire import messages as m
-from vine.wire.parts import AttemptResult, MadeOutput, Manifest, Mount, Outcome, TaskKind, TaskSpec, TreeEntry
+from vine.wire.parts import (
+    AttemptResult,
+    FetchFault,
+    MadeOutput,
+    Manifest,
+    Mount,
+    Outcome,
+    TaskKind,
+    TaskSpec,
+    TreeEntry,
+)
 from vine.wire.worker_messages import AttemptsEnded, ObjectsEvicted, OutputGrown
 
 
@@ -164,9 +176,34 @@ def test_outputs_of_equal_content_all_come_to_their_paths() -> None:
     made_by(world, task, ["same"] * 3, files)
     world.settle()
     came = {a.destination for a in world.done if isinstance(a, actions.Fetch)}
-    came |= {a.second for a in world.done if isinstance(a, actions.CopyFile)}
     assert came == {"/data/out0", "/data/out1", "/data/out2"}
     assert world.results[task].outcome is Outcome.SUCCESS
+
+
+def lands(world: World, bad: str) -> None:
+    """All flows to the manager end well, but for those to this path."""
+    while flows := dict(world.local):
+        for transfer, fetch in flows.items():
+            if fetch.destination == bad:
+                world.local_fetch_fails(transfer, FetchFault.DISK_FULL)
+            else:
+                world.happen(("brought", None, transfer))
+
+
+@pytest.mark.parametrize("bad", ["/data/out0", "/data/out1"])
+def test_a_task_has_failed_if_one_of_two_equal_outputs_cannot_be_written_and_others_have_not(bad: str) -> None:
+    # given a task with two outputs, and another with one, all of the same bytes
+    world = World(workers=2)
+    files = tuple(world.local_file(f"out{i}", bind=False, exists=False) for i in range(3))
+    task, other = world.submit(outputs=files[:2]), world.submit(outputs=files[2:])
+    made_by(world, task, ["same"] * 2, files[:2])
+    made_by(world, other, ["same"], files[2:])
+    # when one of the paths cannot be written to
+    lands(world, bad)
+    # then only whose it is has failed
+    assert world.results[task].outcome is Outcome.DISK_FULL
+    assert world.results[other].outcome is Outcome.SUCCESS
+    assert "/data/out2" in {a.destination for a in world.done if isinstance(a, actions.Fetch)}
 
 
 def test_a_task_that_leaves_out_an_output_ends_well_and_who_takes_that_hears_who_did() -> None:

@@ -27,15 +27,15 @@ class Chores:
         self._thread: threading.Thread | None = None
 
     def copy(self, path: str, second: str) -> None:
-        """Let what lies at `path` lie at `second` too when this returns.
+        """Let what lies at `path` lie at `second`, in the staging folder, too when this returns.
 
-        Within the staging folder, where nobody changes files, a second name is enough. Users' files
-        are copied while the loop waits: it happens when two tasks leave the same bytes at two paths.
+        Of what lies there itself, where nobody changes files, a second name is enough. Users' files are copied while
+        the loop waits: it happens when a large result has the bytes of an output.
         """
-        shared = self._is_staged(path) and self._is_staged(second)
+        assert self._is_staged(second), f"{second} is not of the staging folder"
+        shared = self._is_staged(path)
         fresh = self._aside(Path(second), "new")
         try:
-            Path(second).parent.mkdir(parents=True, exist_ok=True)
             _duplicate(path, str(fresh), os.link if shared else shutil.copyfile)
             os.replace(fresh, second)
         except OSError as error:
@@ -46,10 +46,13 @@ class Chores:
     def write(self, path: str, data: bytes) -> None:
         """Let these few bytes lie at `path`, in the staging folder."""
         assert self._is_staged(path), f"{path} is not of the staging folder"
+        fresh = self._aside(Path(path), "new")
         try:
-            Path(path).write_bytes(data)
+            fresh.write_bytes(data)
+            os.replace(fresh, path)
         except OSError as error:
             _log.error("%s cannot be written: %s", path, error)
+            fresh.unlink(missing_ok=True)  # What was written of it would keep a full disk full.
 
     def write_part(self, path: str, offset: int, data: bytes) -> None:
         """Let these few bytes lie in a user's file from `offset` on; at 0 the file begins anew.

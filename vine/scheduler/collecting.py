@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from vine import config
-from vine.names import MANAGER, ObjectId
+from vine.names import MANAGER, ObjectId, TaskId
 from vine.scheduler import actions, completion, downloads, existence, keeping, recovery, results, staging, upkeep
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.records import ObjectBound, ResultBound
@@ -87,11 +87,10 @@ def take_value(state: State, record: TaskRecord, worker: WorkerRecord, attempt: 
 
 def _collect(state: State, record: TaskRecord, worker: WorkerRecord, known: ObjectRecord, path: str) -> None:
     assert record.attempt is not None
-    here = results.own_copy(state, known)
+    here = results.own_copy(state, known) if path == record.value_path else None
     if here is not None:  # The worker need not keep what the manager has, and may have given it up.
         state.do(actions.CopyFile(here, path))
-        if record.value_path == path:
-            _value_arrived(state, record, known, path)
+        _value_arrived(state, record, known, path)
         return
     record.attempt.collecting = added(record.attempt.collecting, known.object_id)
     worker.collecting.add(record.task_id)
@@ -127,17 +126,26 @@ def collected(state: State, object_id: ObjectId, arrived_at: str) -> None:
     waiting = state.collecting.pop(object_id, {})
     if known is None:
         return
+    elsewhere: dict[TaskId, list[str]] = {}
     for task_id, paths in waiting.items():
         record = state.tasks.by_id[task_id]
         attempt = record.attempt
         assert attempt is not None and attempt.result is not None
-        for path in paths:
-            if path != arrived_at:
-                state.do(actions.CopyFile(arrived_at, path))  # Several outputs have the same bytes.
-        attempt.collecting = removed(attempt.collecting, object_id)
-        if record.value_object == object_id and record.value_path is not None:
-            _value_arrived(state, record, known, record.value_path)
-        completion.finish_or_collect(state, record)
+        value_path = record.value_path if record.value_object == object_id else None
+        # Where users name the paths, each is as hard to write to as the first: it is pulled to every one of them.
+        if left := [path for path in paths if path not in (arrived_at, value_path)]:
+            elsewhere[task_id] = left
+        if value_path in paths:
+            assert value_path is not None
+            if value_path != arrived_at:
+                state.do(actions.CopyFile(arrived_at, value_path))
+            _value_arrived(state, record, known, value_path)
+        if not left:
+            attempt.collecting = removed(attempt.collecting, object_id)
+            completion.finish_or_collect(state, record)
+    if elsewhere:
+        state.collecting.setdefault(object_id, {}).update(elsewhere)
+        collect_again(state, known)
     if staging.goes_by_manager(state, known) and known.manifest is not None and object_id in state.transfers.wanting:
         keeping.manager_has(state, known)
         state.do(actions.Serve(object_id, known.manifest, arrived_at, None))
@@ -170,14 +178,23 @@ def collect_again(state: State, known: ObjectRecord) -> None:
         staging.bring_to_manager(state, known, wanted)
 
 
-def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, message: str) -> None:
-    """The manager cannot get an object: the tasks that left it fail, and clients are told."""
-    for task_id in list(state.collecting.get(known.object_id, {})):
+def collecting_failed(state: State, known: ObjectRecord, outcome: Outcome, message: str, path: str | None) -> None:
+    """The manager cannot get an object to this path: the tasks that left it there fail, or clients are told.
+
+    Others have their own paths, which may be better.
+    """
+    collecting = state.collecting.get(known.object_id, {})
+    theirs = [task_id for task_id, paths in collecting.items() if path in paths]
+    for task_id in theirs:
         record = state.tasks.by_id[task_id]
         assert record.attempt is not None
         stop_collecting(state, record)
         state.drop_attempt(record)
         completion.end(state, record, outcome, f"its output {known.label} could not be brought back: {message}")
+    if theirs:
+        if known.object_id in state.files.objects:
+            collect_again(state, known)
+        return
     results.cannot_be_brought(state, known, message)
     waiting = list(state.transfers.wanting.get(known.object_id, ())) if staging.goes_by_manager(state, known) else []
     for worker_id in waiting:

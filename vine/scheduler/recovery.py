@@ -252,7 +252,7 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
         existence.files_failed(state, known, Outcome.INPUT_CHANGED, text)
         return
     if fault is FetchFault.DISK_FULL:
-        misplaced_or_uncollected(state, node, known, Outcome.DISK_FULL, message)
+        misplaced_or_uncollected(state, transfer, known, Outcome.DISK_FULL, message)
         return
     if fault is not FetchFault.SOURCE_BUSY and source is not None:
         _blame(state, known, source, fault)
@@ -266,18 +266,20 @@ def fetch_failed(state: State, transfer: Transfer, fault: FetchFault, source: Wo
     if state.transfers.failures[node, known.object_id] >= config.transfer_failures_max:
         del state.transfers.failures[node, known.object_id]
         state.transfers.pardon(sorted(pair for pair in state.transfers.shunned if pair[1] == known.object_id))
-        misplaced_or_uncollected(state, node, known, Outcome.TRANSFER_FAILED, message)
+        misplaced_or_uncollected(state, transfer, known, Outcome.TRANSFER_FAILED, message)
     elif node == MANAGER:
         collecting.collect_again(state, known)
     elif node in state.workers:
         staging.bring(state, state.workers[node], known)
 
 
-def misplaced_or_uncollected(state: State, node: WorkerId, known: ObjectRecord, outcome: Outcome, message: str) -> None:
-    if node == MANAGER:
-        collecting.collecting_failed(state, known, outcome, message)
-    elif node in state.workers:
-        misplaced(state, node, known, outcome, message)
+def misplaced_or_uncollected(
+    state: State, transfer: Transfer, known: ObjectRecord, outcome: Outcome, message: str
+) -> None:
+    if transfer.destination == MANAGER:
+        collecting.collecting_failed(state, known, outcome, message, transfer.path)
+    elif transfer.destination in state.workers:
+        misplaced(state, transfer.destination, known, outcome, message)
 
 
 def _blame(state: State, known: ObjectRecord, source: WorkerId, fault: FetchFault) -> None:
