@@ -21,6 +21,13 @@ SEEDS = 200
 A_PART = 25
 
 
+def test_who_waits_goes_on_waiting_where_nothing_is_due_for_long() -> None:
+    run, come = Run(0), list[bool]()
+    run.cluster.clock.after(10.0, lambda: come.append(True))
+    run._await(lambda: bool(come))
+    assert run.cluster.clock.now() == 10.0
+
+
 PARTS = [range(first, first + A_PART) for first in range(0, SEEDS, A_PART)]
 
 
