@@ -31,7 +31,6 @@ def test_who_waits_goes_on_waiting_where_nothing_is_due_for_long() -> None:
 PARTS = [range(first, first + A_PART) for first in range(0, SEEDS, A_PART)]
 
 
-@pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}")
 @cache
 def outcome_of(seed: int) -> tuple[Verdict, int, int]:
     """What came of it; and how many clients it had, and managers that were lost."""
