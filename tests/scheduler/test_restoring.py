@@ -128,6 +128,29 @@ def test_a_result_that_is_gone_for_good_stays_gone(has_heir: bool) -> None:
     assert world.would_be().files.by_id[local].users == 0
 
 
+def test_a_task_whose_result_was_gone_for_good_after_a_restart_is_not_taken_in_again() -> None:
+    # given a manager that was started again, and a remote result, which cannot be made any more
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    first = world.submit()
+    world.say(m.KeepResults((first,)))
+    world.settle()
+    world.commit()
+    spec = world.core.state.tasks.by_id[first].spec
+    world.crash()
+    world.client_returns()
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    world.join()
+    world.say(m.BringResult(first))
+    world.pass_time(world.settings.lease_s)
+    world.settle()
+    assert world.runs[first] == 2 and first not in world.core.state.tasks.by_id
+    # when it is submitted by who has not heard that it was written down
+    world.say(m.SubmitTasks((spec,)))
+    # then it is known by its number
+    assert first not in world.core.state.tasks.by_id
+
+
 def test_tries_are_not_given_anew() -> None:
     world = RestartingWorld(workers=1)
     world.outcome = lambda assignment: Outcome.EXCEPTION

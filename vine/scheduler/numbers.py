@@ -25,6 +25,9 @@ class Numbers:
         at = bisect.bisect_right(self._firsts, number) - 1
         return at >= 0 and number <= self._lasts[at]
 
+    def with_one_more(self, number: int) -> Numbers:
+        return Numbers((*self.ranges, (number, number)))
+
     @property
     def ranges(self) -> tuple[tuple[int, int], ...]:
         return tuple(zip(self._firsts, self._lasts, strict=True))

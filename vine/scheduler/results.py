@@ -143,6 +143,8 @@ def _is_gone(state: State, record: TaskRecord, why: str) -> None:
     message = f"the result of task {record.task_id} ({record.spec.label}) was lost, {why}"[: config.text_chars_max]
     record.result_forgotten = True
     state.record(ResultLost(record.task_id))
+    if state.forgotten_tasks is not None:  # Its client may be yet to come back, and to submit it once more.
+        state.forgotten_tasks = state.forgotten_tasks.with_one_more(record.task_id)
     _answer(state, record, None, message)
     for task_id in sorted(record.dependants):
         dependant = state.tasks.by_id[task_id]

@@ -251,6 +251,13 @@ def test_a_library_goes_with_its_content_once_its_last_call_has_ended(world: Wor
     assert act.RemoveObjects((CONTENT,)) in world.hear(act.LibraryGone(instance, "ended"))
 
 
+def test_a_library_whose_content_went_while_it_was_loaded_ends_then_if_its_calls_were_cancelled(world: World) -> None:
+    (load,) = loads(world.run(call(1)))
+    world.hear(DropObjects((CONTENT,)))
+    assert not [a for a in world.hear(CancelAttempts((AttemptId(1, 1),))) if isinstance(a, act.EndLibrary)]
+    assert act.EndLibrary(load.instance, force=False) in world.hear(act.LibraryReady(load.instance, forkable=True))
+
+
 def test_an_idle_library_goes_with_its_environment(world: World) -> None:
     instance = loaded(world, call(1, environment=TREE))
     end_calls(world, 1)

@@ -99,8 +99,7 @@ class LoadedLibraries:
         library.used_s = self._board.now
         if library.standing is Standing.LOADED:
             self._wake(library, config.calls_ahead_max)
-            if not self._is_used(library) and any(self._board.inventory.doomed(key) for key in library.needs):
-                self._end(library)
+            self._end_if_not_wanted(library)
         self._forget_if_over(library)
 
     def _wake(self, library: LoadedLibrary, most: int) -> None:
@@ -133,6 +132,10 @@ class LoadedLibraries:
         for library in list(self._by_instance.values()):
             if object_id in library.needs and library.standing is not Standing.ENDING and not self._is_used(library):
                 self._end(library)
+
+    def _end_if_not_wanted(self, library: LoadedLibrary) -> None:
+        if not self._is_used(library) and any(self._board.inventory.doomed(key) for key in library.needs):
+            self._end(library)
 
     def _is_used(self, library: LoadedLibrary) -> bool:
         attempts = (self._board.attempts.get(attempt_id) for _order, attempt_id in library.waiting)
@@ -173,6 +176,7 @@ class LoadedLibraries:
             library.kind = library.kind._replace(forks=False)
         self._board.send(LibraryLoaded(library.order.number, self._board.now - library.born_s))
         self._wake(library, len(library.waiting))
+        self._end_if_not_wanted(library)  # Those that had waited for it may have been stopped since it was to go.
 
     def gone(self, event: act.LibraryGone) -> None:
         """Its hosts are gone, too, or about to be told: calls on them end with them, those that wait end now."""

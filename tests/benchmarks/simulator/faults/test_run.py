@@ -21,10 +21,16 @@ SEEDS = 200
 A_PART = 25
 
 
+def test_who_waits_goes_on_waiting_where_nothing_is_due_for_long() -> None:
+    run, come = Run(0), list[bool]()
+    run.cluster.clock.after(10.0, lambda: come.append(True))
+    run._await(lambda: bool(come))
+    assert run.cluster.clock.now() == 10.0
+
+
 PARTS = [range(first, first + A_PART) for first in range(0, SEEDS, A_PART)]
 
 
-@pytest.mark.parametrize("seeds", PARTS, ids=lambda seeds: f"{seeds[0]} to {seeds[-1]}")
 @cache
 def outcome_of(seed: int) -> tuple[Verdict, int, int]:
     """What came of it; and how many clients it had, and managers that were lost."""
