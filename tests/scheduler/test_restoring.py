@@ -9,6 +9,7 @@ from tests.scheduler.making import minitask
 from tests.scheduler.restarting import RestartingWorld
 from tests.scheduler.test_core_machine import Run as RunWithoutRestarts
 from tests.scheduler.test_results import lose_all
+from vine.names import TaskId
 from vine.wire import messages as m
 from vine.wire.parts import CategorySpec, HostStanding, LibrarySpec, Outcome, Policy, TaskKind
 from vine.wire.worker_messages import RunAttempts
@@ -128,13 +129,19 @@ def test_a_result_that_is_gone_for_good_stays_gone(has_heir: bool) -> None:
     assert world.would_be().files.by_id[local].users == 0
 
 
-def test_a_task_whose_result_was_gone_for_good_after_a_restart_is_not_taken_in_again() -> None:
-    # given a manager that was started again, and a remote result, which cannot be made any more
+def with_a_remote_result() -> tuple[RestartingWorld, TaskId]:
+    """A worker has run a task, and its result is to stay there."""
     world = RestartingWorld(workers=1)
     world.large_values = True
-    first = world.submit()
-    world.say(m.KeepResults((first,)))
+    task = world.submit()
+    world.say(m.KeepResults((task,)))
     world.settle()
+    return world, task
+
+
+def test_a_task_whose_result_was_gone_for_good_after_a_restart_is_not_taken_in_again() -> None:
+    # given a manager that was started again, and a remote result, which cannot be made any more
+    world, first = with_a_remote_result()
     world.commit()
     spec = world.core.state.tasks.by_id[first].spec
     world.crash()
@@ -245,11 +252,7 @@ def test_what_goes_with_a_forgotten_result_goes_once() -> None:
 
 
 def test_a_remote_result_that_was_brought_here_is_here_after_a_restart() -> None:
-    world = RestartingWorld(workers=1)
-    world.large_values = True
-    task = world.submit()
-    world.say(m.KeepResults((task,)))
-    world.settle()
+    world, task = with_a_remote_result()
     world.say(m.BringResult(task))
     world.settle()
     world.crash()

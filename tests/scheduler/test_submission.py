@@ -9,7 +9,7 @@ from vine.content.manifest import object_id
 from vine.names import ClientId, FileId, HostId, ObjectId, PeerKey, TaskId, numbered
 from vine.scheduler import actions
 from vine.wire import messages as m
-from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Mount, Outcome, TaskKind, TaskSpec
+from vine.wire.parts import CacheLevel, FileKind, FileSpec, Manifest, Mount, Outcome, Request, TaskKind, TaskSpec, When
 
 
 def test_a_missing_input_fails_at_submission() -> None:
@@ -172,3 +172,26 @@ def test_one_file_is_not_two_outputs_of_a_task() -> None:
     task = world.submit((), (made, made))
     assert world.results[task].outcome is Outcome.OUTPUT_MISSING and not world.runs
     assert "two outputs" in world.results[task].message
+
+
+@pytest.mark.parametrize("ends", [(When.SUCCESS, When.ALWAYS), (When.ALWAYS, When.FAILURE), (When.FAILURE,) * 2])
+def test_nor_two_outputs_of_one_end(ends: tuple[When, ...]) -> None:
+    world = World(workers=1)
+    assert world.results[submitted(world, world.temp(), ends)].outcome is Outcome.OUTPUT_MISSING
+
+
+def test_one_file_may_be_an_output_of_the_success_of_a_task_and_another_of_its_failure() -> None:
+    # given a task that is to leave the same file whether it succeeds or fails
+    world = World(workers=1)
+    made = world.temp()
+    task = submitted(world, made, (When.SUCCESS, When.FAILURE))
+    # then it runs, and is the one that makes the file, once
+    file = world.core.state.files.by_id[made]
+    assert (world.state_of(task), file.producer, file.earlier) == ("staged", task, ())
+
+
+def submitted(world: World, made: FileId, ends: tuple[When, ...]) -> TaskId:
+    outputs = tuple(Mount(made, f"out{number}", end) for number, end in enumerate(ends))
+    task = world.new_task_id()
+    world.say(m.SubmitTasks((TaskSpec(task, TaskKind.CALL, request=Request(cores=1), outputs=outputs),)))
+    return task

@@ -17,6 +17,8 @@ _FAILED = frozenset({TaskState.FAILED, TaskState.CANCELLED})
 
 def name(state: State, file: FileRecord, task_id: TaskId, fails: bool) -> None:
     """A task is to make the file; not one that fails at once or has failed, if another has made it or still may."""
+    if file.producer == task_id:
+        return  # It names the file for its success, and for its failure.
     before = None if file.producer is None else state.tasks.by_id.get(file.producer)
     if before is not None and before.state not in _FAILED:
         if fails:

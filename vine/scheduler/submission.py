@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, TypeVar
 
 from vine.content.hashing import manifest_of_bytes
@@ -40,7 +41,7 @@ from vine.scheduler.records import (
 )
 from vine.scheduler.tasks import TaskRecord, TaskState, share_what_is_alike
 from vine.wire.messages import FileBound, FileUnreadable
-from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskKind, TaskSpec
+from vine.wire.parts import CategorySpec, FileKind, FileSpec, Outcome, TaskKind, TaskSpec, When
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -196,8 +197,9 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
             return _undeclared(file_id)
         if (trouble := _trouble_with_output(file)) is not None:
             return trouble
-        if outputs.count(file_id) > 1:
-            return Outcome.OUTPUT_MISSING, f"{file.spec.label} is two outputs of the task: declare a file for each"
+    if outputs and (doubled := _left_twice(spec)) is not None:
+        label = files[doubled].spec.label
+        return Outcome.OUTPUT_MISSING, f"{label} is two outputs of the task: declare a file for each"
     for file_id in record.inputs:
         file = files.get(file_id)
         if file is None or file.forgotten or file.client != record.client:
@@ -213,6 +215,15 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
 
 def _undeclared(file_id: FileId) -> tuple[Outcome, str]:
     return Outcome.INPUT_MISSING, f"file {file_id} is not declared (any more): declare it before the task"
+
+
+def _left_twice(spec: TaskSpec) -> FileId | None:
+    """A file that one end of the task would make of two outputs; one for its success may be one for its failure."""
+    for end in (When.SUCCESS, When.FAILURE):
+        left = [mount.file_id for mount in spec.outputs if mount.when in (end, When.ALWAYS)]
+        if len(set(left)) < len(left):
+            return next(file_id for file_id, times in Counter(left).items() if times > 1)
+    return None
 
 
 def _trouble_with_output(file: FileRecord) -> tuple[Outcome, str] | None:
