@@ -8,6 +8,7 @@ import itertools
 import os
 from pathlib import Path
 
+from vine.content.whole import write_whole
 from vine.errors import UsageError
 
 
@@ -39,9 +40,7 @@ class FactoryPlace:
         path = self.folder / "generation"
         text = path.read_text() if path.exists() else ""
         generation = (int(text) if text.isdigit() else 0) + 1
-        fresh = path.with_suffix(".new")
-        fresh.write_text(str(generation))
-        os.replace(fresh, path)
+        write_whole(path, str(generation).encode())
         return generation
 
     def close(self) -> None:

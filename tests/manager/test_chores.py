@@ -100,12 +100,10 @@ def test_bytes_are_written_into_the_staging_folder_only(tmp_path: Path) -> None:
 
 
 def test_bytes_for_which_there_is_no_room_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut(self: Path, data: bytes) -> int:
-        with self.open("wb") as file:
-            file.write(data[:2])
+    def full(path: str, second: Path) -> None:
         raise OSError(errno.ENOSPC, "no space left")
 
-    monkeypatch.setattr(Path, "write_bytes", cut)
+    monkeypatch.setattr(os, "replace", full)
     Chores(tmp_path).write(str(tmp_path / "brought"), b"value")
     assert os.listdir(tmp_path) == []
 

@@ -18,6 +18,7 @@ import msgspec
 from vine import config, errors
 from vine.client import launch
 from vine.client.manager import Manager
+from vine.content.whole import write_whole
 from vine.factory_options import LIVE, BatchType, FactoryOptions, options_of
 
 _names = itertools.count(1)
@@ -153,9 +154,7 @@ class Factory:
 
     def _write(self) -> None:
         """The file appears whole: the factory reads it when it likes."""
-        fresh = self._file.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.format(msgspec.json.encode(self._options)))
-        os.replace(fresh, self._file)
+        write_whole(self._file, msgspec.json.format(msgspec.json.encode(self._options)))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("_"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from vine import errors
 from vine.client.session import Session
+from vine.content.whole import write_whole
 from vine.names import FileId
 from vine.wire.parts import CacheLevel, FileKind, FileSpec
 
@@ -66,7 +66,10 @@ class File:
     def path(self, timeout: float | None = None) -> Path:
         """Where its content lies for this process to read, brought from a worker if need be."""
         if self._spec.data is not None and self._local is not None:
-            return _written(Path(self._local), self._spec.data)  # The manager has it in an envelope, and no file of it.
+            here = Path(self._local)
+            if not here.exists():  # The manager has it in an envelope, and no file of it.
+                write_whole(here, self._spec.data)
+            return here
         brought = self._session.bring(self.file_id, timeout)
         if brought.path is None:
             raise errors.TaskFailed(brought.message or f"{self.label} cannot be had: no task has made it")
@@ -98,12 +101,3 @@ class File:
 
     def __repr__(self) -> str:
         return f"<vine.File {self.kind.value} {self.label!r}>"
-
-
-def _written(path: Path, data: bytes) -> Path:
-    """Of all threads that ask, those that find no file put a whole one there."""
-    if not path.exists():
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=path.name, delete=False) as unfinished:
-            unfinished.write(data)
-        os.replace(unfinished.name, path)
-    return path

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vine.content.folders import remove
+from vine.content.whole import write_whole
 
 _log = logging.getLogger(__name__)
 
@@ -46,13 +47,10 @@ class Chores:
     def write(self, path: str, data: bytes) -> None:
         """Let these few bytes lie at `path`, in the staging folder."""
         assert self._is_staged(path), f"{path} is not of the staging folder"
-        fresh = self._aside(Path(path), "new")
         try:
-            fresh.write_bytes(data)
-            os.replace(fresh, path)
+            write_whole(Path(path), data)
         except OSError as error:
             _log.error("%s cannot be written: %s", path, error)
-            fresh.unlink(missing_ok=True)  # What was written of it would keep a full disk full.
 
     def write_part(self, path: str, offset: int, data: bytes) -> None:
         """Let these few bytes lie in a user's file from `offset` on; at 0 the file begins anew.
