@@ -13,6 +13,7 @@ import sysconfig
 import threading
 import venv
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -124,20 +125,22 @@ def test_two_hosts_run_the_sweep_in_place_and_staged_and_nothing_is_left(out: Pa
 def test_an_interrupted_sweep_leaves_nothing(out: Path, number: signal.Signals) -> None:
     before = remains()
     handler = signal.getsignal(signal.SIGTERM)
-    interrupter = threading.Thread(target=_when, args=(_runs_on_the_mount, lambda: os.kill(os.getpid(), number)))
+    shared = out.parent / "shared-fs"
+    interrupter = threading.Thread(target=_when, args=(partial(_runs_in, shared), lambda: os.kill(os.getpid(), number)))
     interrupter.start()
     try:
         assert sweep(out, tasks=2, images=2000) == 130
     finally:
         interrupter.join()
         signal.signal(signal.SIGTERM, handler)
-    until(lambda: remains() == before, "nothing is left")  # sshd's sessions end when their connections have.
+    # sshd's sessions end when their connections have.
+    until(lambda: remains() == before and not _runs_in(shared), "nothing is left")
 
 
-def _runs_on_the_mount() -> bool:
+def _runs_in(shared: Path) -> bool:
     """Tasks are under way in an interpreter that lies there."""
     words = (program.info["cmdline"] or [] for program in psutil.process_iter(["cmdline"]))
-    return any(line[:1] and "shared-fs" in line[0] and "vine_function_host" in " ".join(line) for line in words)
+    return any(line[:1] and str(shared) in line[0] and "vine_function_host" in " ".join(line) for line in words)
 
 
 def _when(condition: Callable[[], bool], act: Callable[[], None]) -> None:

@@ -155,6 +155,12 @@ def command_of(process: psutil.Process) -> str:
         return ""
 
 
+def children_of(process: psutil.Process, module: str = "") -> list[psutil.Process]:
+    """Those that run what is named. A zombie does not: it has ended, and its parent has not looked yet."""
+    commands = [(child, command_of(child)) for child in process.children()]
+    return [child for child, command in commands if command and module in command]
+
+
 def _marked(mark: str) -> Iterator[psutil.Process]:
     for process in psutil.process_iter():
         try:

@@ -16,7 +16,7 @@ import pytest
 
 import vine
 from tests.live import bodies
-from tests.live.helpers import Program, a_site, at_the_end, check_message, command_of, done, lines_of
+from tests.live.helpers import Program, a_site, at_the_end, check_message, children_of, command_of, done, lines_of
 from tests.waiting import GIVE_UP_S, until
 from vine import config, errors
 from vine.views.reading import open_run
@@ -222,25 +222,17 @@ def test_a_factory_that_is_killed_is_started_again_and_takes_over_its_workers(tm
         until(lambda: lines_of(notes), "the call runs")
         # When its factory is killed
         with at_the_end(go), pytest.warns(errors.FactoryWarning, match="was started again, its workers go on: see "):
-            [factory] = _children(psutil.Process(), "vine_factory.main")
-            workers = _children(factory, "vine_worker.main")
+            [factory] = children_of(psutil.Process(), "vine_factory.main")
+            workers = children_of(factory, "vine_worker.main")
             factory.kill()
             until(lambda: _starts(executor) == 2 and _factory_of(manager).get("running") == 2, "another one knows them")
         # Then the same workers work on
         future.result(GIVE_UP_S)
         assert len(lines_of(notes)) == 1
-        [following] = _children(psutil.Process(), "vine_factory.main")
-        assert not _children(following, "vine_worker.main")
-        assert [_lives(each) for each in workers] == [True, True]
-    assert [_lives(each) for each in workers] == [False, False]
-
-
-def _lives(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-
-
-def _children(process: psutil.Process, module: str) -> list[psutil.Process]:
-    return [each for each in process.children() if _lives(each) and module in each.cmdline()]
+        [following] = children_of(psutil.Process(), "vine_factory.main")
+        assert not children_of(following, "vine_worker.main")
+        assert [bool(command_of(each)) for each in workers] == [True, True]
+    assert [bool(command_of(each)) for each in workers] == [False, False]
 
 
 def _starts(executor: vine.Executor) -> int:

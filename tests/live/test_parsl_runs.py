@@ -60,6 +60,10 @@ def in_blocks(command: str = WORKER, cores: int = 1) -> VineExecutor:
     )
 
 
+def children() -> set[psutil.Process]:
+    return set(helpers.children_of(psutil.Process()))
+
+
 def test_several_executors_run_side_by_side_and_a_later_run_knows_their_results(tmp_path: Path) -> None:
     def run(files: list[str]) -> list[int]:
         executors = [VineExecutor(label) for label in ("a", "b")]
@@ -77,27 +81,27 @@ def test_several_executors_run_side_by_side_and_a_later_run_knows_their_results(
 
 
 def test_apps_that_have_not_ended_fail_at_the_end_and_nothing_stays_behind(tmp_path: Path) -> None:
-    before = {child.pid for child in psutil.Process().children()}
+    before = children()
     kernel = parsl.load(config(tmp_path, executor := VineExecutor(), retries=2))
     running = never_ends()
     until(lambda: executor.manager.stats.tasks.get("running"), "it runs")
     kernel.cleanup()
     parsl.clear()
     assert isinstance(running.exception(GIVE_UP_S), ExecutorError)
-    assert {child.pid for child in psutil.Process().children()} <= before
+    assert children() <= before
 
 
 def test_a_configuration_that_cannot_be_is_refused_and_nothing_stays_behind(tmp_path: Path) -> None:
-    before = {child.pid for child in psutil.Process().children()}
+    before = children()
     executor = VineExecutor(manager_config=ManagerConfig(tune_parameters={"no-such": 1}))
     with pytest.raises(UsageError, match="no-such"):
         parsl.load(config(tmp_path, executor))
     parsl.clear()
-    assert {child.pid for child in psutil.Process().children()} <= before
+    assert children() <= before
 
 
 def kill_the_manager() -> None:
-    (manager,) = [child for child in psutil.Process().children() if "vine.manager.main" in child.cmdline()]
+    (manager,) = helpers.children_of(psutil.Process(), "vine.manager.main")
     manager.send_signal(signal.SIGKILL)
 
 
