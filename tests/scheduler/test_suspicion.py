@@ -10,7 +10,8 @@ from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import World
 from vine import config
 from vine.names import TaskId
-from vine.wire.parts import Outcome, Request
+from vine.wire.messages import CancelTasks, SetCategory
+from vine.wire.parts import CategoryMode, CategorySpec, Outcome, Policy, Request
 from vine.wire.worker_messages import CancelAttempts
 
 
@@ -214,3 +215,55 @@ def test_objects_are_asked_of_the_silent_only_where_nobody_else_has_them() -> No
     # then it is not their source
     sources = {edge.source for other in others for order in other.fetching.values() for edge in order.sources}
     assert sources and first.worker_id not in sources
+
+
+def test_who_alone_has_an_object_is_asked_for_it_though_it_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "small_object_chunks", 9)  # It needs no forest.
+    world = World()
+    first = world.join("w1")
+    temp = world.temp()
+    world.submit(outputs=(temp,))
+    world.settle()
+    second = world.join("w2")
+    until_suspected(world, first)
+    world.submit((temp,))
+    assert [edge.source for order in second.fetching.values() for edge in order.sources] == ["w1"]
+
+
+def test_short_ones_are_not_queued_behind_what_others_run() -> None:
+    # given a short call on one worker, and a long one on the other
+    world = World()
+    first, function = world.join("w1"), world.buffer()
+    short = world.submit(function=function)
+    world.core.state.placement.durations.observe(world.core.state.tasks.by_id[short].body, 0.02)
+    world.join("w2")
+    world.submit()
+    until_suspected(world, first)
+    assert world.worker_of(short) == "w1"
+
+
+def test_what_others_of_its_category_wait_for_is_not_begun_again_behind_them() -> None:
+    world = World()
+    first = world.join("w1")
+    world.say(SetCategory(CategorySpec("fit", CategoryMode.FIXED, concurrent_max=1)))
+    task, _ = [world.submit(policy=Policy(category="fit")) for _ in range(2)]
+    world.join("w2")
+    until_suspected(world, first)
+    assert world.worker_of(task) == "w1"
+
+
+def test_the_loss_of_a_worker_that_spoke_meanwhile_does_not_count_for_what_it_had_before() -> None:
+    world, first, _, task = two_workers()
+    start_all(world)
+    until_suspected(world, first)
+    world.pass_time(1.0)
+    world.lose("w1")
+    assert world.worker_of(task) == "w2" and losses(world, task) == (0, 0)
+
+
+def test_what_is_cancelled_waits_for_its_worker_to_have_stopped_it() -> None:
+    world, first, _, task = two_workers()
+    start_all(world)
+    world.say(CancelTasks((task,)))
+    until_suspected(world, first)
+    assert world.worker_of(task) == "w1"
