@@ -54,83 +54,93 @@ def keep(state: State) -> None:
     for worker in workers:
         is_silent = silence_s(state, worker) > config.worker_suspected_after_s
         if worker.silent != is_silent:
-            _suspect(state, worker, is_silent)
+            worker.silent = is_silent
+            worker.withdrawn.clear()
+            closing.look_at(state, worker)
+            staging.look_past(state, [worker])
     silent = [worker for worker in workers if worker.silent]
     if silent and not state.stopping:
-        for worker in silent:
-            _give_elsewhere(state, worker)
+        _Look(state, silent).give_elsewhere()
         staging.look_past(state, silent)
 
 
-def _suspect(state: State, worker: WorkerRecord, is_silent: bool) -> None:
-    worker.silent = is_silent
-    worker.withdrawn.clear()
-    closing.look_at(state, worker)
-    staging.look_past(state, [worker])
+class _Look:
+    """At what those who are silent have: each task that is taken back takes room from the next."""
 
+    def __init__(self, state: State, silent: list[WorkerRecord]) -> None:
+        self._state = state
+        self._silent = silent
+        self._names = {worker.worker_id for worker in silent}
+        self._begun_elsewhere = {task_id for worker in silent for task_id in worker.withdrawn}
+        self._room = dispatch.Dispatch(state)
+        self._idle_for: dict[Shape, bool] = {}
 
-def _give_elsewhere(state: State, worker: WorkerRecord) -> None:
-    """Take back what others can begin now, one by one: each takes room from the next."""
-    room = dispatch.Dispatch(state)
-    idle_for: dict[Shape, bool] = {}
-    for record in list(worker.attempts.values()):
-        shape = state.placement.shape_of(record)
-        if shape not in idle_for:
-            idle_for[shape] = _anybody_is_idle(state, shape, record, room)
-        if not idle_for[shape] or not _may_go(state, worker, record):
-            continue
-        if _emptiest(state, shape, record, room) is None:
-            idle_for[shape] = bool(record.avoid)  # Those that avoid nobody may find one.
-            continue
+    def give_elsewhere(self) -> None:
+        """Take back what others can begin now."""
+        for worker in self._silent:
+            for attempt_id, record in list(worker.attempts.items()):
+                if attempt_id not in worker.attempts:
+                    continue  # It was withdrawn with an input that one before it was to take, too.
+                shape = self._state.placement.shape_of(record)
+                if self._anybody_is_idle(shape, record) and self._may_go(worker, record):
+                    self._give(worker, record, shape)
+
+    def _give(self, worker: WorkerRecord, record: TaskRecord, shape: Shape) -> None:
+        state = self._state
+        if self._emptiest(shape, record) is None:
+            self._idle_for[shape] = bool(record.avoid)  # Those that avoid nobody may find one.
+            return
         if suspects.may_have_begun(state, worker, record):
             worker.withdrawn[record.task_id] = suspects.was_alone(worker, record)
+            self._begun_elsewhere.add(record.task_id)
         reason = f"taken back from {worker.worker_id}, which was silent for {silence_s(state, worker):.1f} s"
         recovery.withdraw(state, record, reason)
         dispatch.reconsider(state, record)
-        room.go_on()
-        idle_for[shape] = record.state is not TaskState.READY  # Otherwise another one has come first.
+        self._room.go_on()
+        self._idle_for[shape] = record.state is not TaskState.READY  # Otherwise another one has come first.
 
+    def _anybody_is_idle(self, shape: Shape, record: TaskRecord) -> bool:
+        """Whether, as the look began, a task of the shape could run at once somewhere, and none waited for that."""
+        if shape not in self._idle_for:
+            emptiest = self._emptiest(shape, record)
+            runs = emptiest is not None and shape.runs_at_once(emptiest)
+            self._idle_for[shape] = runs and shape.queue.head is None
+        return self._idle_for[shape]
 
-def _anybody_is_idle(state: State, shape: Shape, record: TaskRecord, room: dispatch.Dispatch) -> bool:
-    """Whether a task of the shape could run at once somewhere, and none waits for that."""
-    emptiest = _emptiest(state, shape, record, room)
-    return emptiest is not None and shape.runs_at_once(emptiest) and shape.queue.head is None
+    def _emptiest(self, shape: Shape, record: TaskRecord) -> WorkerRecord | None:
+        """Who would be given the task, to run or, if it is short, to queue; nobody who is silent is open to it."""
+        places = self._room.places(shape) if shape.strict else None
+        return self._state.placement.loads.emptiest(shape, record.avoid, places)
 
-
-def _emptiest(state: State, shape: Shape, record: TaskRecord, room: dispatch.Dispatch) -> WorkerRecord | None:
-    """Who would be given the task, to run or, if it is short, to queue; nobody who is silent is open to it."""
-    return state.placement.loads.emptiest(shape, record.avoid, room.places(shape) if shape.strict else None)
-
-
-def _may_go(state: State, worker: WorkerRecord, record: TaskRecord) -> bool:
-    """Whether the task loses less by another attempt than by waiting for the worker, and harms no others."""
-    assert record.attempt is not None
-    if record.cancel_requested:
-        return False
-    if suspects.may_have_begun(state, worker, record):
-        # What it has done there is in vain if the worker goes on: no more than what waiting for that may cost.
-        if state.now - record.attempt.assigned_at > state.settings.worker_lost_after_s:
+    def _may_go(self, worker: WorkerRecord, record: TaskRecord) -> bool:
+        """Whether the task loses less by another attempt than by waiting for the worker, and harms no others."""
+        state = self._state
+        assert record.attempt is not None
+        if record.cancel_requested:
             return False
-        if any(record.task_id in other.withdrawn for other in state.workers.values()):
-            return False  # It may be the one that has silenced both.
-    return _can_be_had(state, record)
+        if suspects.may_have_begun(state, worker, record):
+            # What it has done there is in vain if the worker goes on: no more than what waiting for that may cost.
+            if state.now - record.attempt.assigned_at > state.settings.worker_lost_after_s:
+                return False
+            if record.task_id in self._begun_elsewhere:
+                return False  # It may be the one that has silenced both.
+        return self._can_be_had(record)
 
+    def _can_be_had(self, record: TaskRecord) -> bool:
+        """Whether all that the task takes is somewhere else than on workers that are silent."""
+        state = self._state
+        needed = [state.files.object_of(file_id) for file_id in record.inputs]
+        for task_id in record.spec.depends:
+            dependency = state.tasks.by_id[task_id]
+            if not results.is_there(state, dependency):
+                return False
+            if dependency.value_object is not None:
+                needed.append(state.files.objects.get(dependency.value_object))
+        return all(known is not None and self._is_heard_of(known) for known in needed)
 
-def _can_be_had(state: State, record: TaskRecord) -> bool:
-    """Whether all that the task takes is somewhere else than on workers that are silent."""
-    needed = [state.files.object_of(file_id) for file_id in record.inputs]
-    for task_id in record.spec.depends:
-        dependency = state.tasks.by_id[task_id]
-        if not results.is_there(state, dependency):
+    def _is_heard_of(self, known: ObjectRecord) -> bool:
+        """Whether the object, or the archive that it is unpacked from, is with somebody who speaks."""
+        source = known if known.archive is None else self._state.files.objects.get(known.archive)
+        if source is None:
             return False
-        if dependency.value_object is not None:
-            needed.append(state.files.objects.get(dependency.value_object))
-    return all(known is not None and _is_heard_of(state, known) for known in needed)
-
-
-def _is_heard_of(state: State, known: ObjectRecord) -> bool:
-    """Whether the object, or the archive that it is unpacked from, is with somebody who speaks."""
-    source = known if known.archive is None else state.files.objects.get(known.archive)
-    return source is not None and (
-        source.data is not None or not source.holders <= staging.silent_holders(state, source)
-    )
+        return source.data is not None or any(holder not in self._names for holder in source.holders)
