@@ -40,6 +40,8 @@ unacknowledged_bytes_max = 1 << 30  # A peer that lets more pile up is given up.
 # --- liveness ---
 heartbeat_interval_s = 1.0  # Every process says something at least so often.
 worker_replaced_after_s = 3.0  # A worker heard so recently lives: another one cannot join under its name.
+worker_suspected_after_s = 4.0  # One that missed four of them gets nothing more; who is idle gets what it has ...
+hearing_gap_s = 2.0  # ... unless the manager itself stood still, or heard nobody, for two: then it tells nothing.
 worker_lost_after_s = 15.0  # A worker that was silent so long has its tasks run elsewhere.
 worker_cut_off_s = 3.0  # ... and one whose connection the other end has closed, unless it connects anew within this ...
 worker_cut_off_each_s = 0.002  # ... and so much longer for each that is cut off: their handshakes take turns.

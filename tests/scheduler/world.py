@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from tests.scheduler.fake_worker import FakeWorker
@@ -145,10 +145,10 @@ class World:
     def say(self, message: m.Message, peer: PeerKey | None = None) -> None:
         self.step(self.core.handle(peer or self.client, message, self.now))
 
-    def pass_time(self, seconds: float) -> None:
-        """Time passes; everybody who is there is heard meanwhile."""
+    def pass_time(self, seconds: float, silent: Collection[FakeWorker] = ()) -> None:
+        """Time passes; everybody who is there is heard meanwhile, but for those who are `silent`."""
         self.now += seconds
-        for peer in (self.client, *(worker.peer for worker in self.workers.values())):
+        for peer in (self.client, *(worker.peer for worker in self.workers.values() if worker not in silent)):
             self.core.heard(peer, self.now)
         self.step(self.core.tick(self.now))
 

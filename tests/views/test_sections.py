@@ -149,3 +149,15 @@ def test_a_worker_that_can_prepare_no_task_is_named_with_the_reason(
     world.settle()
     said = shown(capsys, str(world.save()))
     assert "could not prepare 3 tasks in a row" in said, said
+
+
+def test_a_worker_that_is_silent_is_told_with_how_long_it_has_been(
+    world: JournaledWorld, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = world.join("w1")
+    world.join("w2")
+    world.pass_time(1.0)
+    for _ in range(5):
+        world.pass_time(1.0, [silent])
+    said = shown(capsys, str(world.save()))
+    assert "workers when it ended: 2, 1 silent (w1 for 5.0 s)\n" in said

@@ -119,7 +119,7 @@ def _check_worker(state: State, worker: WorkerRecord) -> None:
             there = known.object_id in worker.holds or staging.comes(state, worker, known.object_id)
             assert there, f"task {record.task_id} waits on {worker_id} for {known.object_id}, which nobody brings"
     drains = worker.drains_for is not None
-    barred = worker.told_to_end or worker.returning or drains
+    barred = worker.told_to_end or worker.returning or worker.silent or drains
     closed = barred or worker.hello.hostname in state.closed_hosts
     assert worker.open != closed, f"{worker_id} and its host disagree"
     assert (worker_id in state.draining) == (drains and not worker.told_to_end), f"{worker_id} drains or not"

@@ -68,7 +68,8 @@ def look_at(state: State, worker: WorkerRecord) -> None:
         state.draining.pop(worker.worker_id, None)
     else:
         state.draining[worker.worker_id] = None
-    is_open = standing is HostStanding.OPEN and not (worker.drains_for or worker.told_to_end or worker.returning)
+    is_barred = worker.drains_for or worker.told_to_end or worker.returning or worker.silent
+    is_open = standing is HostStanding.OPEN and not is_barred
     if worker.open != is_open:
         worker.open = is_open
         state.load_changed(worker)

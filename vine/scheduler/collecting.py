@@ -14,7 +14,7 @@ from vine.scheduler.records import ObjectBound, ResultBound
 from vine.scheduler.tasks import Attempt, TaskRecord, added, removed
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.messages import FileBrought
-from vine.wire.parts import AttemptResult, FileKind, MadeOutput, Outcome
+from vine.wire.parts import AttemptResult, FetchFault, FileKind, MadeOutput, Outcome
 from vine.wire.worker_messages import DropObjects, OutputGrown
 
 if TYPE_CHECKING:
@@ -40,6 +40,24 @@ def take_output(state: State, record: TaskRecord, worker: WorkerRecord, attempt:
         assert file.spec.path is not None
         _collect(state, record, worker, known, file.spec.path)
     existence.file_exists(state, file)
+
+
+def fetch_ended(state: State, event: actions.LocalFetched | actions.LocalFetchFailed) -> None:
+    """A flow to the manager is over."""
+    transfer = state.transfers.active.get(event.transfer_id)
+    if transfer is None:
+        return
+    state.transfers.remove(transfer)
+    fault = FetchFault.NONE if isinstance(event, actions.LocalFetched) else event.fault
+    state.record(transfer.ended(fault, event.received_bytes, 0, event.seconds))
+    if isinstance(event, actions.LocalFetched):
+        state.transfers.done += 1
+        assert transfer.path is not None
+        collected(state, event.object_id, transfer.path)
+    else:
+        state.transfers.failed += 1
+        recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
+    staging.plan_all(state)
 
 
 def output_grown(state: State, worker: WorkerRecord, message: OutputGrown) -> None:

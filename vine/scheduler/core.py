@@ -39,14 +39,13 @@ from vine.scheduler import (
     spreading,
     staging,
     submission,
+    suspicion,
     upkeep,
 )
 from vine.scheduler.actions import (
     Action,
     JournalWritten,
     LocalEvent,
-    LocalFetched,
-    LocalFetchFailed,
     LocalVerified,
     PeerKey,
 )
@@ -58,7 +57,6 @@ from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskState
 from vine.scheduler.workers import WorkerRecord
 from vine.wire import messages as m
-from vine.wire.parts import FetchFault
 from vine.wire.worker_messages import (
     AttemptsEnded,
     DownloadEnded,
@@ -195,25 +193,8 @@ class Scheduler:
         elif isinstance(event, LocalVerified):
             recovery.own_copy_verified(state, event.object_id, event.message)
         else:
-            self._local_fetch_ended(event)
+            collecting.fetch_ended(state, event)
         return self._finish()
-
-    def _local_fetch_ended(self, event: LocalFetched | LocalFetchFailed) -> None:
-        state = self.state
-        transfer = state.transfers.active.get(event.transfer_id)
-        if transfer is None:
-            return
-        state.transfers.remove(transfer)
-        fault = FetchFault.NONE if isinstance(event, LocalFetched) else event.fault
-        state.record(transfer.ended(fault, event.received_bytes, 0, event.seconds))
-        if isinstance(event, LocalFetched):
-            state.transfers.done += 1
-            assert transfer.path is not None
-            collecting.collected(state, event.object_id, transfer.path)
-        else:
-            state.transfers.failed += 1
-            recovery.fetch_failed(state, transfer, event.fault, transfer.sources[0], event.message)
-        staging.plan_all(state)
 
     def tick(self, now: float) -> list[Action]:
         """Time has passed: see who was silent too long, what fits nowhere, and who wants news."""
@@ -226,6 +207,7 @@ class Scheduler:
         acknowledging.ask(state)
         installing.keep(state)
         state.placement.discard_ended(state.tasks.by_id)
+        suspicion.keep(state)
         fleet.fail_what_fits_nowhere(state)
         fleet.try_again_where_avoided(state)
         no_room.keep(state)

@@ -7,14 +7,15 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from vine.names import MANAGER
-from vine.scheduler import appointments, dispatch, gates, installing, mates, minitasks, returning
+from vine.scheduler import appointments, dispatch, gates, installing, mates, minitasks, returning, suspicion
 from vine.scheduler.categories import Category
 from vine.scheduler.copies import Broadcast
 from vine.scheduler.files import FileRecord
 from vine.scheduler.fleet import sizes_that_could_come, suits, unfit_message
 from vine.scheduler.shapes import Shape
-from vine.scheduler.tasks import HELD_BACK, NOT_BEFORE, TaskRecord, TaskState, file_requirement
+from vine.scheduler.tasks import HELD_BACK, NOT_BEFORE, Attempt, TaskRecord, TaskState, file_requirement
 from vine.scheduler.wall_times import lasts
+from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import Resources, TaskKind
 
 if TYPE_CHECKING:
@@ -30,15 +31,17 @@ def why(state: State, record: TaskRecord) -> str:
         return _why_waiting(state, record)
     if record.state is TaskState.READY:
         return why_shape(state, state.placement.shape_of(record))
+    if record.state.ended:
+        return f"has ended: {record.state.value}"
+    assert record.attempt is not None
+    worker = state.workers[record.attempt.worker]
     if record.state is TaskState.STAGED:
-        return _why_staged(state, record)
-    if record.state is TaskState.RUNNING:
-        assert record.attempt is not None
-        return f"runs on {record.attempt.worker} since {state.now - record.attempt.assigned_at:.1f} s after assignment"
-    if record.state is TaskState.COLLECTING:
-        assert record.attempt is not None
-        return f"has ended on {record.attempt.worker}; the manager brings its results from there"
-    return f"has ended: {record.state.value}"
+        reason = _why_staged(state, record, record.attempt, worker)
+    elif record.state is TaskState.RUNNING:
+        reason = f"runs on {worker.worker_id} since {state.now - record.attempt.assigned_at:.1f} s after assignment"
+    else:
+        reason = f"has ended on {worker.worker_id}; the manager brings its results from there"
+    return f"{reason}, which is silent for {suspicion.silence_s(state, worker):.1f} s" if worker.silent else reason
 
 
 def _why_waiting(state: State, record: TaskRecord) -> str:
@@ -108,9 +111,10 @@ def why_shape(state: State, shape: Shape) -> str:
         return unfit_message(shape, sizes_that_could_come(state))
     closed = sum(not worker.open for worker in fitting)
     if closed == len(fitting):
-        return (
-            f"waits for another worker, or a host to be opened: all {closed} workers that fit it are blocked or drained"
-        )
+        silent = sum(worker.silent for worker in fitting)
+        some = f", or silent ({silent} of them)" if silent else ""
+        reason = f"all {closed} workers that fit it are blocked or drained{some}"
+        return f"waits for another worker, or a host to be opened: {reason}"
     fitting = [worker for worker in fitting if worker.open and lasts(worker, shape.time_min_s, state.now)]
     if not fitting:
         return f"waits for a worker that lives for {shape.time_min_s:g} s more: those that fit it end sooner"
@@ -135,10 +139,7 @@ def _what_factories_do(state: State) -> str:
     return f"the factory is starting {sum(status.starting for status in statuses)}{waiting}{trouble}"
 
 
-def _why_staged(state: State, record: TaskRecord) -> str:
-    attempt = record.attempt
-    assert attempt is not None
-    worker = state.workers[attempt.worker]
+def _why_staged(state: State, record: TaskRecord, attempt: Attempt, worker: WorkerRecord) -> str:
     for known in dispatch.needed_objects(state, record):
         if known.object_id in worker.holds:
             continue
@@ -229,6 +230,7 @@ def _worker(state: State, worker_id: str) -> dict[str, Any]:
         "objects": len(worker.holds),
         "open": worker.open,
         "ill_for": worker.ill_for,
+        "silent_s": suspicion.silence_s(state, worker) if worker.silent else None,
         "since_s": state.now - worker.joined_at,
         "log_path": worker.hello.log_path,
         "store_bytes": 0 if status is None else status.store_bytes,
@@ -330,7 +332,7 @@ def _downloads(state: State) -> list[dict[str, Any]]:
 
 
 def _staged(state: State) -> dict[str, str]:
-    return {str(record.task_id): _why_staged(state, record) for record in state.staged()[:_STAGED_SHOWN_MAX]}
+    return {str(record.task_id): why(state, record) for record in state.staged()[:_STAGED_SHOWN_MAX]}
 
 
 def _reasons(state: State, shapes: dict[str, str], staged: dict[str, str]) -> list[dict[str, Any]]:

@@ -167,7 +167,7 @@ def take_back_users(state: State, known: ObjectRecord) -> list[TaskRecord]:
     return users
 
 
-def withdraw(state: State, record: TaskRecord) -> WorkerId:
+def withdraw(state: State, record: TaskRecord, reason: str = "taken back") -> WorkerId:
     """Take a task back from its worker; what the worker still says of that attempt is ignored."""
     assert record.attempt is not None
     worker = state.workers[record.attempt.worker]
@@ -175,7 +175,7 @@ def withdraw(state: State, record: TaskRecord) -> WorkerId:
     attempt = state.drop_attempt(record)
     state.load_changed(worker)
     state.cancel(attempt.worker, attempt.attempt_id)
-    state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, "taken back"))
+    state.record(AttemptEnded(attempt.attempt_id, Outcome.CANCELLED, reason))
     return attempt.worker
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from vine import config
@@ -137,6 +137,17 @@ def plan_single(state: State) -> None:
         plan_object(state, object_id)
 
 
+def silent_holders(state: State, known: ObjectRecord) -> set[WorkerId]:
+    """Who has the object, and is asked for it only if nobody else has it."""
+    return {holder for holder in known.holders if holder in state.workers and state.workers[holder].silent}
+
+
+def look_past(state: State, workers: Iterable[WorkerRecord]) -> None:
+    """Whoever may be about to wait for these as sources is looked at anew: they have fallen silent, or speak again."""
+    state.transfers.slots.freed.update({w.worker_id: None for w in workers if w.worker_id in state.transfers.starved})
+    plan_all(state)
+
+
 def _plan_some(state: State, waiting: OrderedDict[ObjectId, None], possible: Callable[[], bool]) -> None:
     """Plan what waits, the longest first, while that is possible; what has to wait again comes to the end."""
     for _ in range(len(waiting)):
@@ -193,7 +204,8 @@ def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId |
         for source, depth in _depths(sources_of)
         if source not in (node, MANAGER) and _may_serve(state, known, source, node)
     ]
-    chosen = choose_source(known.object_id, node, candidates, sources_of)
+    silent = silent_holders(state, known)
+    chosen = choose_source(known.object_id, node, candidates, sources_of, () if silent == known.holders else silent)
     return None if chosen is None else chosen.node
 
 

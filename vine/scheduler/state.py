@@ -25,6 +25,7 @@ from vine.scheduler.placement import Placement
 from vine.scheduler.prefetches import Prefetches
 from vine.scheduler.records import Record
 from vine.scheduler.settings import Settings
+from vine.scheduler.suspicion import Hearing
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
@@ -47,9 +48,9 @@ class State:
         "_assignments", "_cancelled", "_counter", "_out", "_records", "_results", "appointments", "asked_journal",
         "attempts_written", "awaited", "brought_paths", "categories", "clients", "clients_left", "clients_seen",
         "closed_hosts", "collecting", "copies", "dispatches_from", "doomed", "downloads", "draining", "drains_at",
-        "factories", "failures", "feeding", "files", "forgotten_tasks", "held_back", "hosts", "libraries", "minitasks",
-        "news_at", "now", "placement", "prefetches", "ranks", "record", "remaking", "settings", "stopping", "strange",
-        "tasks", "transfers", "unrated", "worker_of", "workers",
+        "factories", "failures", "feeding", "files", "forgotten_tasks", "hearing", "held_back", "hosts", "libraries",
+        "minitasks", "news_at", "now", "placement", "prefetches", "ranks", "record", "remaking", "settings", "stopping",
+        "strange", "tasks", "transfers", "unrated", "worker_of", "workers",
     )  # fmt: skip
 
     def __init__(self, settings: Settings) -> None:
@@ -87,6 +88,7 @@ class State:
         self.failures: deque[Failure] = deque(maxlen=_FAILURES_KEPT)
         self.appointments: list[tuple[float, TaskId]] = []  # heap of when tasks may start, or must have ended
         self.feeding = Feeding()
+        self.hearing = Hearing()
         self.news_at = 0.0  # when clients and factories hear next how the run stands
         self.stopping = False
         self.clients_seen = 0

@@ -21,22 +21,35 @@ if TYPE_CHECKING:
 
 
 def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> None:
-    """The worker is gone: each task counts that which may have run there."""
-    running = [record for record in worker.attempts.values() if record.state is TaskState.RUNNING]
+    """The worker is gone: each task counts that which may have run there, also before it was given elsewhere."""
+    there = list(worker.attempts.values())
     if in_order:
-        for record in running:
-            record.leaves += 1
+        for record in there:
+            record.leaves += record.state is TaskState.RUNNING
         return
-    waiting = [record for record in worker.attempts.values() if record.state is TaskState.STAGED]
-    for record in (*running, *(record for record in waiting if _may_have_begun(state, worker, record))):
-        record.losses += 1
-        alone = record.alone or (record.state is TaskState.RUNNING and len(worker.attempts) == 1)
-        record.losses_alone += alone
+    for record in [each for each in there if may_have_begun(state, worker, each)]:
+        _count(record, was_alone(worker, record))
+    for task_id, alone in worker.withdrawn.items():
+        withdrawn = state.tasks.by_id.get(task_id)
+        if withdrawn is not None:
+            _count(withdrawn, alone)
 
 
-def _may_have_begun(state: State, worker: WorkerRecord, record: TaskRecord) -> bool:
+def _count(record: TaskRecord, alone: bool) -> None:
+    record.losses += 1
+    record.losses_alone += alone
+
+
+def may_have_begun(state: State, worker: WorkerRecord, record: TaskRecord) -> bool:
     """A body that kills its worker at once is not announced; one whose inputs are on their way has not begun."""
+    if record.state is TaskState.RUNNING:
+        return True
     return all(known.object_id in worker.holds for known in dispatch.needed_objects(state, record))
+
+
+def was_alone(worker: WorkerRecord, record: TaskRecord) -> bool:
+    """Whether nothing else can have run there with it."""
+    return record.alone or (record.state is TaskState.RUNNING and len(worker.attempts) == 1)
 
 
 def is_to_blame(record: TaskRecord) -> bool:

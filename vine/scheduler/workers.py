@@ -84,6 +84,8 @@ class WorkerRecord:
     told_to_end: bool = False
     ends_told: int = 0  # messages of its session that told ends ...
     journaled: int = 0  # ... so many of which it knows to be in the journal
+    silent: bool = False  # It has missed some heartbeats, and is given nothing ...
+    withdrawn: dict[TaskId, bool] = field(default_factory=dict)  # ... which of its tasks others have; was each alone?
     returning: bool = False  # It was admitted before, and is yet to say what it has.
     ends_at: float | None = None  # when its wall time is over
 

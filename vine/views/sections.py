@@ -81,10 +81,13 @@ def _workers(found: dict[str, Any]) -> Table:
         "worker", "host", "cores used", "running", "staged", "objects", "cache", "received", "sent", "serving",
     )  # fmt: skip
     when = "" if found["ended_s"] is None else " when it ended"
-    closed = sum(not worker["open"] for worker in workers)
+    silent = [worker for worker in workers if worker.get("silent_s") is not None]
+    closed = sum(not worker["open"] for worker in workers) - len(silent)
     ill = [f"{worker['id']} {worker['ill_for']}" for worker in workers if worker.get("ill_for")]
     aside = f", {closed} blocked or drained" if closed else ""
     aside += f" ({'; '.join(ill[:_rows_shown_max])})" if ill else ""
+    since = [f"{worker['id']} for {duration(worker['silent_s'])}" for worker in silent[:_rows_shown_max]]
+    aside += f", {len(silent)} silent ({', '.join(since)})" if silent else ""
     return Table(f"workers{when}: {len(workers)}{aside}{_of_which(workers)}", columns if rows else (), rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.benchmarks.simulator.faults.cluster_world import ClusterWorld
 from vine import config
+from vine.wire.parts import Outcome
 
 
 def test_what_it_has_written_down_is_what_it_knows() -> None:
@@ -23,6 +24,26 @@ def test_a_worker_that_stands_still_for_too_long_is_given_up_and_comes_back() ->
     assert world.known == {"w1"}
     world.wait(10.0)
     assert world.known == {"w0", "w1"}
+
+
+def test_what_a_worker_has_that_stands_still_is_done_by_one_that_is_idle_and_stopped_there_when_it_goes_on() -> None:
+    # given a task that runs on one of two workers
+    world = ClusterWorld()
+    task = world.submit(run_s=3.0)
+    world.wait(1.0)
+    manager = world.cluster.manager
+    assert manager is not None
+    (attempt,) = [r.attempt for r in manager.scheduler.state.tasks.by_id.values() if r.attempt is not None]
+    # when that stands still, for less than it takes to be given up
+    world.cluster.workers[attempt.worker].process.stand_still(config.worker_lost_after_s - 2)
+    world.wait(config.worker_suspected_after_s + 2 + 3)
+    # then the other one has done it before it goes on
+    assert world.cluster.oracle.ledger.ended == {task: Outcome.SUCCESS}
+    # and when it does nothing is left, for it was told to stop, and it gets tasks as before
+    world.wait(config.worker_lost_after_s)
+    state = manager.scheduler.state
+    assert world.known == {"w0", "w1"} and all(each.open and not each.withdrawn for each in state.workers.values())
+    assert not world.cluster.workers[attempt.worker].worker.core.attempts
 
 
 def test_a_worker_that_dies_is_soon_given_up() -> None:
