@@ -22,9 +22,6 @@ class Mirrored(RunWithoutRestarts):
         super().__init__()
         self.world: RestartingWorld = RestartingWorld()
 
-    # A task that runs again for a file that has gone since is not gone on with by another manager.
-    a_definition_comes_again_after_its_maker_has_gone = None
-
     @rule()
     def compare(self) -> None:
         compare_tables(self.world.core.state, self.world.would_be())
