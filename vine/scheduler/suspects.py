@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine import config
+from vine.names import TaskId
 from vine.scheduler import dispatch
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
@@ -20,18 +21,20 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 
-def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> None:
-    """The worker is gone: each task counts that which may have run there."""
+def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> set[TaskId]:
+    """The worker is gone: each task counts that which may have run there. Returns those that are suspected."""
     running = [record for record in worker.attempts.values() if record.state is TaskState.RUNNING]
     if in_order:
         for record in running:
             record.leaves += 1
-        return
+        return set()
     waiting = [record for record in worker.attempts.values() if record.state is TaskState.STAGED]
-    for record in (*running, *(record for record in waiting if _may_have_begun(state, worker, record))):
+    suspected = [*running, *(record for record in waiting if _may_have_begun(state, worker, record))]
+    for record in suspected:
         record.losses += 1
         alone = record.alone or (record.state is TaskState.RUNNING and len(worker.attempts) == 1)
         record.losses_alone += alone
+    return {record.task_id for record in suspected}
 
 
 def _may_have_begun(state: State, worker: WorkerRecord, record: TaskRecord) -> bool:

@@ -110,7 +110,7 @@ def _task(record: TaskRecord) -> dict[str, Any]:
         "forgotten": record.result_forgotten,
     }
     if record.outcome is None:
-        tries = {"attempts": record.attempts, "failures": record.failures}
+        tries = {"attempts": record.attempts, "failures": record.failures, "losses": record.losses}
         return {**always, **tries, "at_maximum": record.at_maximum}
     return {**always, "message": record.message, "path": record.value_path, "generation": record.generation}
 
