@@ -50,6 +50,11 @@ class Leeway:
         and by a restart at once."""
         return file.object_id is not None and not self._live.files.is_available(file.file_id)
 
+    def is_made_anew(self, file_id: FileId) -> bool:
+        """Whether it is lost, and has to be made by a task of its own then: it was the same as another before."""
+        file = self._live.files.by_id[file_id]
+        return self.is_lost(file) and file.spec.recipe is not None and file.producer is None
+
     def _first(self) -> tuple[list[TaskRecord], list[FileRecord]]:
         live, restored = self._live, self._restored
         ends = [record for record in live.tasks.by_id.values() if self._ends(record) or self._result_is_gone(record)]
