@@ -136,6 +136,16 @@ def with_a_remote_result() -> tuple[RestartingWorld, TaskId]:
     return world, task
 
 
+def test_a_result_that_was_large_and_is_small_when_it_is_made_again_is_known_to_the_next_manager() -> None:
+    world, first = with_a_remote_result()
+    world.large_values = False
+    lose_all(world, first)
+    world.say(m.BringResult(first))
+    world.settle()
+    assert world.core.state.tasks.by_id[first].value == b"v" and world.runs[first] == 2
+    compare_tables(world.core.state, world.would_be())
+
+
 def test_a_task_whose_result_was_gone_for_good_after_a_restart_is_not_taken_in_again() -> None:
     # given a manager that was started again, and a remote result, which cannot be made any more
     world, first = with_a_remote_result()
