@@ -14,6 +14,7 @@ from vine.scheduler.files import FileRecord
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
 
+FAILED = (TaskState.FAILED, TaskState.CANCELLED)
 _UNBEGUN = (TaskState.WAITING, TaskState.READY)
 
 
@@ -35,8 +36,9 @@ class Leeway:
         self._held_tasks, self._held_files = self._needed(self.tasks | again, self.files)
 
     def may_lack_task(self, task_id: TaskId) -> bool:
-        """Whether it is kept only for such ones, and goes with them."""
-        return task_id in self._held_tasks and self._live.tasks.by_id[task_id].result_forgotten
+        """Whether it is kept only for such ones, and goes with them, or for what nobody can make again."""
+        record = self._live.tasks.by_id[task_id]
+        return record.result_forgotten and (task_id in self._held_tasks or record.state in FAILED)
 
     def may_lack_file(self, file_id: FileId) -> bool:
         return file_id in self._held_files and self._live.files.by_id[file_id].forgotten

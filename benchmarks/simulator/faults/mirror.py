@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Set
 from typing import Any
 
-from benchmarks.simulator.faults.leeway import Leeway
-from vine.names import FileId
+from benchmarks.simulator.faults.leeway import FAILED, Leeway
+from vine.names import FileId, TaskId
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.files import FileRecord
@@ -90,7 +90,9 @@ def promised(state: State) -> _Promised:
     named = {key for key, category in state.categories.items() if category.spec != CategorySpec(key.name)}
     return {
         "tasks": {record.task_id: _task(record) for record in state.tasks.by_id.values()},
-        "files": {file.file_id: _file(file) for file in state.files.by_id.values()},
+        "files": {
+            file.file_id: {**_file(file), "producer": _maker(state, file)} for file in state.files.by_id.values()
+        },
         "categories": {key: {"spec": state.categories[key].spec} for key in named},
         "hosts": {name: _closed(*how) for name, how in state.closed_hosts.items()},
         "libraries": {
@@ -122,10 +124,15 @@ def _file(file: FileRecord) -> dict[str, Any]:
         "spec": file.spec,
         "failure": file.failure,
         "forgotten": file.forgotten,
-        "producer": file.producer,
         "path": file.path,
         "unpacked": sorted(file.unpacked),
     }
+
+
+def _maker(state: State, file: FileRecord) -> TaskId | None:
+    """Which of several is named that have all failed hangs on the order in which they did: none of them runs again."""
+    maker = None if file.producer is None else state.tasks.by_id.get(file.producer)
+    return None if maker is not None and maker.state in FAILED else file.producer
 
 
 def _compare_task(live: State, record: TaskRecord, replayed: ReplayedTask) -> None:
