@@ -38,7 +38,7 @@ LONGER = {
     "vine/scheduler/core.py:Scheduler.__init__": _JOINS,
     "vine/scheduler/reasons.py:snapshot": "one row of statistics, a line each key",
     "vine/scheduler/recovery.py:remake": "questions in a row, any of which ends it",
-    "vine/scheduler/recovery.py:worker_lost": "a line each who hears of it, in an order that matters",
+    "vine/scheduler/losses.py:worker_lost": "a line each who hears of it, in an order that matters",
     "vine/scheduler/state.py:State.__init__": "a line each table of what is known",
     "vine/transfer/node.py:TransferNode.__init__": _JOINS,
     "workers/vine_worker/bodies.py:Bodies._collected": "one end, whose outputs, streams and value depend on each other",

@@ -1,63 +1,11 @@
-"""What becomes of tasks whose workers leave, for whom nobody else is left, or whose input's last copy goes bad?"""
+"""What becomes of tasks for whom nobody else is left, or whose input's last copy goes bad?"""
 
 from __future__ import annotations
 
-from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import World
-from vine import config
 from vine.wire import messages as m
 from vine.wire.parts import FetchFault, Outcome
-from vine.wire.worker_messages import ObjectsLost, WorkerBye
-
-
-def leave(world: World, worker: FakeWorker) -> None:
-    """The worker says goodbye."""
-    world.say(WorkerBye("idle"), worker.peer)
-    del world.workers[worker.worker_id]
-
-
-def evict_while_it_runs(world: World) -> None:
-    worker = world.join()
-    world.happen(next(event for event in world.possible_events() if event[0] == "start"))
-    leave(world, worker)
-
-
-def test_workers_that_leave_in_order_are_no_fault_of_tasks_that_had_not_begun_there() -> None:
-    # given a task that is given to one worker after the other, each of which leaves at that moment
-    world = World()
-    task = world.submit()
-    for _ in range(config.worker_losses_max + 1):
-        leave(world, world.join())
-    assert world.state_of(task) == "ready"
-    # when one stays
-    world.join()
-    world.settle()
-    # then it has run there
-    assert world.results[task].outcome is Outcome.SUCCESS
-
-
-def test_workers_that_a_batch_system_takes_back_are_no_fault_of_what_runs_there() -> None:
-    # given a task that had some of its workers to itself when they were taken back
-    world = World()
-    task = world.submit()
-    for _ in range(config.worker_losses_max + 1):
-        evict_while_it_runs(world)
-    record = world.core.state.tasks.by_id[task]
-    assert (world.state_of(task), record.losses, record.alone) == ("ready", 0, False)
-    # when one stays
-    world.join()
-    world.settle()
-    # then it has run there
-    assert world.results[task].outcome is Outcome.SUCCESS
-
-
-def test_a_task_under_which_worker_after_worker_leaves_for_too_often_takes_too_long_for_them() -> None:
-    world = World()
-    task = world.submit()
-    for _ in range(config.worker_leaves_max):
-        evict_while_it_runs(world)
-    assert world.results[task].outcome is Outcome.WORKER_LOST
-    assert "left in order 20 times" in world.results[task].message
+from vine.wire.worker_messages import ObjectsLost
 
 
 def test_a_task_is_tried_again_where_its_data_could_not_be_had_when_nobody_else_is_left() -> None:

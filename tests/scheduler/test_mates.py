@@ -213,3 +213,19 @@ def test_an_object_that_nobody_needs_leaves_nobody_waiting() -> None:
     world.say(m.ClientBye())
     assert not world.core.state.transfers.mates
     assert not any(worker.awaits for worker in world.core.state.workers.values())
+
+
+def test_what_goes_after_its_last_task_is_on_its_way_to_no_mate_either() -> None:
+    # given a file that goes from workers when no task needs it, and a mate that gets it from the one that has it
+    world = hosts(1, 2)
+    tasks = a_task_each(world, world.local_file(chunks=12, cache=CacheLevel.TASK))
+    (puller,) = bringing(world)
+    world.fetch_ends(puller, next(iter(puller.fetching)), FetchFault.NONE)
+    (mate,) = bringing(world)
+    # when the mate's task is cancelled, and the other one ends
+    world.say(m.CancelTasks(tuple(task for task in tasks if world.worker_of(task) == mate.worker_id)))
+    while others := [event for event in world.possible_events() if event[0] != "fetched"]:
+        world.happen(others[0])
+    # then neither has it, and neither gets it
+    assert set(world.results) == set(tasks)
+    assert not puller.holds and not mate.fetching and not world.core.state.transfers.active

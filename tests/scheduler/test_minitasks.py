@@ -270,3 +270,21 @@ def test_a_ready_task_whose_file_is_lost_stays_ready_if_an_equal_one_was_made_me
     # then it takes what was made meanwhile
     world.settle()
     assert {outcome(world, each) for each in (*busy, task)} == {Outcome.SUCCESS}
+
+
+def test_one_that_was_lost_is_made_by_its_own_task_when_the_one_that_made_it_goes_while_it_does_so_again() -> None:
+    # given two of one definition, which are lost, and a task that waits for the second while the first is made anew
+    world = World(workers=1)
+    first, second = minitask(world), minitask(world)
+    for file in (first, second):
+        world.submit((file,))
+        world.settle()
+    world.lose(*world.workers)
+    task = world.submit((second,))
+    assert world.state_of(task) == "waiting"
+    # when the first is not declared any more
+    world.say(m.ForgetFiles((first,)))
+    # then the second is made all the same
+    world.join()
+    world.settle()
+    assert outcome(world, task) is Outcome.SUCCESS

@@ -11,7 +11,7 @@ from tests.scheduler.test_core_machine import Run as RunWithoutRestarts
 from tests.scheduler.test_results import lose_all
 from vine.names import TaskId
 from vine.wire import messages as m
-from vine.wire.parts import CategorySpec, HostStanding, LibrarySpec, Outcome, Policy, TaskKind
+from vine.wire.parts import CategorySpec, FetchFault, HostStanding, LibrarySpec, Outcome, Policy, TaskKind
 from vine.wire.worker_messages import RunAttempts
 
 
@@ -21,9 +21,6 @@ class Mirrored(RunWithoutRestarts):
     def __init__(self) -> None:
         super().__init__()
         self.world: RestartingWorld = RestartingWorld()
-
-    # A task that runs again for a file that has gone since is not gone on with by another manager.
-    a_definition_comes_again_after_its_maker_has_gone = None
 
     @rule()
     def compare(self) -> None:
@@ -137,6 +134,16 @@ def with_a_remote_result() -> tuple[RestartingWorld, TaskId]:
     world.say(m.KeepResults((task,)))
     world.settle()
     return world, task
+
+
+def test_a_result_that_was_large_and_is_small_when_it_is_made_again_is_known_to_the_next_manager() -> None:
+    world, first = with_a_remote_result()
+    world.large_values = False
+    lose_all(world, first)
+    world.say(m.BringResult(first))
+    world.settle()
+    assert world.core.state.tasks.by_id[first].value == b"v" and world.runs[first] == 2
+    compare_tables(world.core.state, world.would_be())
 
 
 def test_a_task_whose_result_was_gone_for_good_after_a_restart_is_not_taken_in_again() -> None:
@@ -297,3 +304,38 @@ def test_of_files_that_are_made_alike_one_that_waits_is_not_forgotten_when_the_o
     world.pass_time(60)
     world.settle()
     assert world.results[task].outcome is Outcome.SUCCESS
+
+
+def test_a_result_that_was_to_stay_is_none_if_its_task_then_failed_for_an_output() -> None:
+    # given a task whose result is to stay on its worker, and whose output has no room at its path
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    task = world.submit(outputs=(world.local_file(bind=False),))
+    world.say(m.KeepResults((task,)))
+    while not world.local:
+        world.happen(world.possible_events()[0])
+    world.local_fetch_fails(next(iter(world.local)), FetchFault.DISK_FULL)
+    assert world.results[task].outcome is Outcome.DISK_FULL
+    # then the next manager knows of no result either
+    compare_tables(world.core.state, world.would_be())
+    assert world.written().tasks[task].value_object is None
+
+
+def test_a_call_whose_value_was_on_its_way_ends_though_its_library_was_removed_meanwhile() -> None:
+    # given a call that has run, and of which the journal knows that; its library is not to be called any more
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    number = world.buffer(b"library")
+    world.say(m.InstallLibrary(LibrarySpec(number, "lib", ("f",))))
+    call = world.submit(kind=TaskKind.LIBRARY, function=number, command="f")
+    while not world.local:
+        world.happen(world.possible_events()[0])
+    world.say(m.RemoveLibrary(number))
+    world.say(m.ForgetFiles((number,)))
+    world.pass_time(1)
+    world.commit()
+    # when the manager dies before it has the value
+    world.crash()
+    world.settle()
+    # then it comes all the same
+    assert world.results[call].outcome is Outcome.SUCCESS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.worker.test_returning import welcome
 from tests.worker.world import FINE, World, assignment
 from vine import config
 from vine.names import AttemptId, FileId
@@ -47,9 +48,26 @@ def test_there_is_one_look_at_a_time_and_its_time_is_a_deadline() -> None:
 def test_much_at_once_is_told_in_parts_that_messages_can_hold() -> None:
     world, much = watching(), bytes(config.inline_bytes_max + 1)
     world.wait(config.watch_interval_s)
+    world.hear(act.Grown(((KEY, LOG, 0, b"abc"),)))
+    world.wait(config.watch_interval_s)
     first, second = grown(world.hear(act.Grown(((KEY, LOG, 3, much),))))
     assert (first.offset, len(first.data)) == (3, config.inline_bytes_max)
     assert (second.offset, len(second.data)) == (3 + config.inline_bytes_max, 1)
+
+
+def test_to_a_manager_that_was_started_again_all_is_told_once_more_and_nothing_out_of_turn() -> None:
+    # given an output of which something was told, and which is looked at when the next manager speaks
+    world = watching()
+    world.hear(welcome(1))
+    world.wait(config.watch_interval_s)
+    world.hear(act.Grown(((KEY, LOG, 0, b"first"),)))
+    world.wait(config.watch_interval_s)
+    world.hear(welcome(2))
+    # then what comes of that is not told, for that manager may not have what was before it
+    assert not grown(world.hear(act.Grown(((KEY, LOG, 5, b" and more"),))))
+    assert looks(world.wait(config.watch_interval_s)) == [act.LookAtOutputs((act.Watched(KEY, LOG, "log", 0),))]
+    whole = b"first and more"
+    assert grown(world.hear(act.Grown(((KEY, LOG, 0, whole),)))) == [OutputGrown(KEY, LOG, 0, whole)]
 
 
 def test_of_what_has_ended_nothing_is_told_any_more_and_nothing_is_looked_at() -> None:

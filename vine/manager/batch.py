@@ -153,7 +153,11 @@ class Batch:
             row["worker_id"] = result.worker_id
 
     def _task_ended_again(self, record: TaskEndedAgain, at_s: float) -> None:
-        self._task(record.task_id)["state"] = _END_STATE.get(record.outcome, "failed")
+        row = self._task(record.task_id)
+        row["state"] = _END_STATE.get(record.outcome, "failed")
+        if record.instead is not None:
+            row["result"] = _encode(record.instead)
+            row["generations"] = 0
 
     def _result_bound(self, record: ResultBound, at_s: float) -> None:
         self._object(record.object_id, record.manifest)

@@ -174,15 +174,18 @@ def _tasks(
 def _task(
     row: tuple[Any, ...], spec: TaskSpec, running: Iterable[OpenAttempt], ended: Mapping[Outcome, int]
 ) -> ReplayedTask:
-    _, state, accepted_s, _, result, value_path, value_object, generations, cancel, _ = row
+    _, state, accepted_s, _, encoded, value_path, value_object, generations, cancel, _ = row
+    result: TaskResult | None = None if encoded is None else _decoders[TaskResult](encoded)
+    # What an attempt had left on its worker went with it if that was lost before all had come that it had left.
+    ended_without = result is not None and not result.remote and value_path is None
     return ReplayedTask(
         spec=spec,
         state=state,
         accepted_s=accepted_s,
-        result=None if result is None else _decoders[TaskResult](result),
+        result=result,
         value_path=value_path,
-        value_object=value_object,
-        generations=generations or 0,
+        value_object=None if ended_without else value_object,
+        generations=0 if ended_without else generations or 0,
         cancelled=bool(cancel),
         attempts=tuple(running),
         ended_attempts=ended,

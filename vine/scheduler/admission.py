@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from blake3 import blake3
 
 from vine import config
-from vine.scheduler import actions, fleet, recovery, returning, staging, submission
+from vine.scheduler import actions, fleet, losses, returning, staging, submission
 from vine.scheduler.actions import PeerKey
 from vine.scheduler.peers import ClientRecord, FactoryRecord
 from vine.scheduler.records import ClientJoined
@@ -112,7 +112,7 @@ def _has_hung_up(worker: WorkerRecord) -> bool:
 def lose(state: State, peer: PeerKey, reason: str) -> None:
     """The peer is gone, whoever it was."""
     if peer in state.worker_of:
-        recovery.worker_lost(state, state.worker_of[peer], reason)
+        losses.worker_lost(state, state.worker_of[peer], reason)
     elif peer in state.clients:
         submission.client_left(state, peer)
         state.do(actions.Forget(peer))

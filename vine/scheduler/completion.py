@@ -267,7 +267,8 @@ def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:
 
 def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
     record.recovering = False
-    state.record(TaskEndedAgain(record.task_id, result.outcome))
+    instead = result if record.generation and results.is_small(result) else None
+    state.record(TaskEndedAgain(record.task_id, result.outcome, instead))
     if record.generation:
         results.made_again(state, record, result)
     _fail_missing_outputs(state, record, result)

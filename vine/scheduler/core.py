@@ -26,6 +26,7 @@ from vine.scheduler import (
     gates,
     installing,
     keeping,
+    losses,
     no_room,
     prefetching,
     pruning,
@@ -414,7 +415,7 @@ class Scheduler:
         self.state.prefetches.open(worker)
 
     def _on_worker_bye(self, worker: WorkerRecord, message: WorkerBye) -> None:
-        recovery.worker_lost(self.state, worker, message.reason or "left", in_order=True)
+        losses.worker_lost(self.state, worker, message.reason or "left", in_order=True)
 
     # --- factories -----------------------------------------------------------------------------
 

@@ -92,8 +92,8 @@ def dropped(state: State, file: FileRecord) -> None:
     for other_id in definition.others:
         del state.minitasks.key_of[other_id]
     for other in [state.files.by_id[other_id] for other_id in definition.others]:
-        if other.object_id is None and downloads.is_waited_for(state, other):
-            want(state, other)
+        if not state.files.is_available(other.file_id) and downloads.is_waited_for(state, other):
+            recovery.remake(state, other)  # It may have been there before, and lost.
 
 
 def _let_inputs_go(state: State, file: FileRecord) -> None:

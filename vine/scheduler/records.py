@@ -134,10 +134,11 @@ class TaskEnded(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskEndedAgain(msgspec.Struct, frozen=True, gc=False):
-    """A task that had ended was run again, for something of its that had been lost; its result stays what it was."""
+    """A task that had ended was run again, for something of its that had been lost."""
 
     task_id: TaskId
     outcome: Outcome  # of this time
+    instead: TaskResult | None = None  # what stands for a lost result from now on that had stayed on workers
 
 
 class ResultLost(msgspec.Struct, frozen=True, gc=False):

@@ -1,4 +1,4 @@
-"""What is to be done when something is lost: workers, copies of objects, sources, results under way."""
+"""What is to be done when something is lost, or cannot be had where it is needed: copies of objects, their sources."""
 
 from __future__ import annotations
 
@@ -14,20 +14,19 @@ from vine.scheduler import (
     existence,
     installing,
     keeping,
-    mates,
+    losses,
     minitasks,
     no_room,
     results,
     returning,
     spreading,
     staging,
-    suspects,
     upkeep,
 )
-from vine.scheduler.actions import Forget, VerifyServed
+from vine.scheduler.actions import VerifyServed
 from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.flows import Transfer
-from vine.scheduler.records import AttemptEnded, WorkerLeft
+from vine.scheduler.records import AttemptEnded
 from vine.scheduler.tasks import TaskRecord, TaskState, added
 from vine.scheduler.workers import WorkerRecord
 from vine.wire.parts import FetchFault, Outcome, TaskKind
@@ -38,74 +37,6 @@ if TYPE_CHECKING:
 
 # The source is at fault: its copy does not count any more.
 _COPY_BAD = frozenset({FetchFault.BAD_CHUNKS, FetchFault.SOURCE_REFUSED, FetchFault.SOURCE_CHANGED})
-
-
-def worker_lost(state: State, worker: WorkerRecord, reason: str, in_order: bool = False) -> None:
-    """The worker is gone: its tasks run elsewhere, its copies do not count, its flows begin anew."""
-    worker_id = worker.worker_id
-    del state.workers[worker_id]
-    del state.worker_of[worker.peer]
-    del state.hosts[worker.host_id][worker_id]
-    if not state.hosts[worker.host_id]:
-        del state.hosts[worker.host_id]
-    mates.worker_lost(state, worker)
-    state.placement.remove_worker(worker_id)
-    state.copies.leave(worker_id)
-    state.prefetches.leave(worker_id)
-    installing.worker_lost(state, worker_id)
-    state.record(WorkerLeft(worker_id, reason))
-    state.do(Forget(worker.peer))
-    spreading.worker_lost(state, worker_id)
-    for transfer in [t for t in state.transfers.active.values() if t.destination == worker_id]:
-        state.transfers.remove(transfer)
-    for object_id in [o for o, nodes in state.transfers.wanting.items() if worker_id in nodes]:
-        staging.cancel_wanting(state, worker_id, object_id)
-    for object_id in list(worker.making):
-        state.transfers.make_no_more(worker, object_id)
-    suspects.note_loss(state, worker, in_order)
-    held = sorted(worker.holds)  # What follows must not depend on how strings are hashed.
-    lost = [state.files.objects[object_id] for object_id in held if object_id in state.files.objects]
-    for object_id in held:
-        _strike_off(state, worker, object_id)
-    theirs = list(worker.attempts.values())
-    theirs += [state.tasks.by_id[task_id] for task_id in sorted(worker.collecting)]
-    for record in theirs:
-        _drop_lost_attempt(state, record, reason)
-    for record in theirs:  # What one of them has to be made anew for must not find the others still there.
-        _go_on_elsewhere(state, record, worker_id, reason)
-    for transfer in [t for t in state.transfers.active.values() if worker_id in t.sources]:
-        source_lost(state, transfer)
-    for known in lost:
-        replica_gone(state, known)
-    downloads.worker_lost(state, worker_id, reason)
-    state.transfers.forgive(node=worker_id)
-    state.ranks.forget(node=worker_id)
-    staging.plan_all(state)
-
-
-def _attempt_lost(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
-    record.losses += 1
-    record.losses_alone += record.alone
-    _drop_lost_attempt(state, record, reason)
-    _go_on_elsewhere(state, record, worker_id, reason)
-
-
-def _drop_lost_attempt(state: State, record: TaskRecord, reason: str) -> None:
-    assert record.attempt is not None
-    collecting.stop_collecting(state, record)
-    attempt = state.drop_attempt(record)
-    state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, reason))
-
-
-def _go_on_elsewhere(state: State, record: TaskRecord, worker_id: WorkerId, reason: str) -> None:
-    if record.cancel_requested:
-        completion.end(state, record, *record.cancelled_as)
-    elif suspects.is_to_blame(record) and not record.recovering:
-        message = f"{suspects.accusation(record)}; the last was {worker_id} ({reason}), see its log"
-        completion.end(state, record, Outcome.WORKER_LOST, message)
-    else:
-        suspects.isolate(record)
-        dispatch.reconsider(state, record)
 
 
 def source_lost(state: State, transfer: Transfer) -> None:
@@ -329,7 +260,7 @@ def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, mess
     """A worker says that it has not, or could not make, an object."""
     was_making = object_id in worker.making
     state.transfers.make_no_more(worker, object_id)
-    known = _strike_off(state, worker, object_id)
+    known = strike_off(state, worker, object_id)
     if known is None:
         return
     if was_making:
@@ -342,13 +273,13 @@ def object_lost_at(state: State, worker: WorkerRecord, object_id: ObjectId, mess
 def object_evicted(state: State, worker: WorkerRecord, object_id: ObjectId) -> None:
     """A worker has given up a spare copy for room; what is on its way there meanwhile comes all the same."""
     if object_id in worker.holds:
-        known = _strike_off(state, worker, object_id)
+        known = strike_off(state, worker, object_id)
         if known is not None:
             state.copies.failed.append((worker.worker_id, object_id, Outcome.DISK_FULL, "it had to make room"))
             copy_gone(state, worker, known, "it had to make room")
 
 
-def _strike_off(state: State, worker: WorkerRecord, object_id: ObjectId) -> ObjectRecord | None:
+def strike_off(state: State, worker: WorkerRecord, object_id: ObjectId) -> ObjectRecord | None:
     """The worker's copy does not count any more; None if no file stands for it."""
     known = state.files.objects.get(object_id)
     if known is None:
@@ -364,7 +295,7 @@ def copy_gone(state: State, worker: WorkerRecord, known: ObjectRecord, message: 
     for task_id in () if elsewhere else sorted(state.collecting.get(known.object_id, {})):
         record = state.tasks.by_id[task_id]
         if record.attempt is not None and record.attempt.worker == worker.worker_id:
-            _attempt_lost(state, record, worker.worker_id, f"lost its result: {message}")
+            losses.result_lost(state, record, worker.worker_id, message)
     if known.object_id not in state.files.objects:
         return  # It was that result.
     _spare_receivers(state, worker, known)

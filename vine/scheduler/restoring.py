@@ -319,7 +319,7 @@ class _Restoration:
                 state.record(AttemptEnded(attempt.attempt_id, Outcome.WORKER_LOST, "its worker is gone"))
         if task.cancelled:
             state.doom(record.task_id, *record.cancelled_as)
-        elif not held and (trouble := self._trouble(record)) is not None:
+        elif not held and (trouble := self._trouble(record, task)) is not None:
             state.doom(record.task_id, *trouble)
         elif not held:
             dispatch.wait_for_missing(state, record)
@@ -328,8 +328,9 @@ class _Restoration:
         elif record.unmet and not held and task.state != TaskState.WAITING.value:
             state.record(TaskWaits(record.task_id))  # Workers have yet to say that they have what it takes.
 
-    def _trouble(self, record: TaskRecord) -> tuple[Outcome, str] | None:
-        if record.spec.kind is not TaskKind.LIBRARY:
+    def _trouble(self, record: TaskRecord, task: ReplayedTask) -> tuple[Outcome, str] | None:
+        """Why a call of a library is not gone on with. One whose value was on its way had run in time: it may again."""
+        if record.spec.kind is not TaskKind.LIBRARY or Outcome.SUCCESS in task.ended_attempts:
             return None
         return installing.trouble_of(self._state, record.spec)
 

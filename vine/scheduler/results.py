@@ -125,10 +125,15 @@ def _begin_again(state: State, record: TaskRecord) -> None:
         dispatch.make_ready(state, record)
 
 
+def is_small(result: TaskResult) -> bool:
+    """Whether a result comes with its task's end, which was large when it was made before."""
+    return result.outcome is Outcome.SUCCESS and result.value is not None
+
+
 def made_again(state: State, record: TaskRecord, result: TaskResult) -> None:
     """A task with a remote result has run again, be it for the sake of that or of a file."""
-    if result.outcome is Outcome.SUCCESS and result.value is not None:
-        record.value = result.value  # It is small this time.
+    if is_small(result):
+        record.value = result.value
         settle(state, record)
     if is_there(state, record):
         dispatch.requirement_met(state, record.task_id, record.dependants)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vine import config
+from vine.names import TaskId
 from vine.scheduler import dispatch
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
@@ -20,19 +21,24 @@ if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 
-def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> None:
-    """The worker is gone: each task counts that which may have run there, also before it was given elsewhere."""
+def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> set[TaskId]:
+    """The worker is gone: each task counts that which may have run there, also before it was given elsewhere.
+
+    Returns those that it had to the last and that are suspected.
+    """
     there = list(worker.attempts.values())
     if in_order:
         for record in there:
             record.leaves += record.state is TaskState.RUNNING
-        return
-    for record in [each for each in there if may_have_begun(state, worker, each)]:
+        return set()
+    suspected = [each for each in there if may_have_begun(state, worker, each)]
+    for record in suspected:
         _count(record, was_alone(worker, record))
     for task_id, alone in worker.withdrawn.items():
         withdrawn = state.tasks.by_id.get(task_id)
         if withdrawn is not None:
             _count(withdrawn, alone)
+    return {record.task_id for record in suspected}
 
 
 def _count(record: TaskRecord, alone: bool) -> None:

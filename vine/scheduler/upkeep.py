@@ -10,7 +10,6 @@ from vine.scheduler.files import FileRecord, ObjectRecord
 from vine.scheduler.tasks import TaskRecord, added, removed
 from vine.wire.messages import FileBrought
 from vine.wire.parts import CacheLevel, FileKind
-from vine.wire.worker_messages import DropObjects
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -146,17 +145,15 @@ def _stop_transfers(state: State, known: ObjectRecord) -> None:
 
 
 def drop_copies(state: State, known: ObjectRecord) -> list[WorkerId]:
-    """They go, but for those that are kept for ever; returns who has these."""
+    """They go, also those on their way, but for those that are kept for ever; returns who has these."""
     object_id, kept = known.object_id, []
     for worker_id in staging.places(state, known):
         worker = state.workers[worker_id]
-        holds = object_id in worker.holds
-        if holds and keeping.is_kept_for_ever(worker, object_id):
+        if object_id in worker.holds and keeping.is_kept_for_ever(worker, object_id):
             kept.append(worker_id)
-        elif holds or object_id in worker.making:
-            state.transfers.make_no_more(worker, object_id)
+        else:
             keeping.lost_copy(state, worker, known)
-            state.send(worker.peer, DropObjects((object_id,)))
+            staging.stop_bringing(state, worker_id, object_id)
     return kept
 
 

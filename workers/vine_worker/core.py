@@ -235,6 +235,7 @@ class WorkerCore:
         else:
             returning.give_up_waiting(self._board)
             self._arrivals.stop_all()
+            self._watching.begin_anew()
             returning.tell(self._board, self._ends, self._arrivals.forever)
 
     def _on_run(self, message: RunAttempts) -> None:

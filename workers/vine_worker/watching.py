@@ -26,6 +26,11 @@ class Watching:
         self._told[attempt] = {}
         self._due_s = min(self._due_s, self._board.now + config.watch_interval_s)
 
+    def begin_anew(self) -> None:
+        """Another manager is there: of what was told last it may never have heard."""
+        for told in self._told.values():
+            told.clear()
+
     def tick(self) -> None:
         board = self._board
         if self._asked or board.now < self._due_s:
@@ -53,7 +58,10 @@ class Watching:
             attempt = self._board.attempts.get(attempt_id)
             if attempt is None or attempt.state is not State.RUNNING or attempt_id not in self._told:
                 continue
-            self._told[attempt_id][file_id] = offset + len(data)
+            told = self._told[attempt_id]
+            if offset not in (0, told.get(file_id, 0)):
+                continue  # This was looked for before it began anew.
+            told[file_id] = offset + len(data)
             for start in range(0, len(data), config.inline_bytes_max):
                 part = data[start : start + config.inline_bytes_max]
                 self._board.send(OutputGrown(attempt_id, file_id, offset + start, part))

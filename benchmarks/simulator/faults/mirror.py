@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Set
+from collections import Counter
+from collections.abc import Callable, Set
 from typing import Any
 
+from benchmarks.simulator.faults.leeway import FAILED, Leeway
+from vine.names import FileId, TaskId
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
 from vine.scheduler.files import FileRecord
@@ -14,7 +17,7 @@ from vine.scheduler.state import State
 from vine.scheduler.tasks import HELD_BACK, TaskRecord, TaskState
 from vine.wire.parts import CategorySpec, HostStanding
 
-_UNBEGUN = (TaskState.WAITING, TaskState.READY)
+_Promised = dict[str, dict[Any, dict[str, Any]]]
 
 
 def compare(live: State, run: ReplayedRun, staged: Set[str]) -> None:
@@ -30,43 +33,66 @@ def compare(live: State, run: ReplayedRun, staged: Set[str]) -> None:
 
 
 def compare_tables(live: State, restored: State) -> None:
-    if any(record.cancel_requested and not record.state.ended for record in live.tasks.by_id.values()):
-        return  # A restart ends these at once, and with them others.
-    mine, theirs = promised(live), promised(restored)
-    for record in live.tasks.by_id.values():
-        if record.state in _UNBEGUN and any(live.files.by_id[f].failure for f in record.inputs):
-            return  # This is seen when it is its turn, and by a restart at once.
-    again = [record for record in live.tasks.by_id.values() if record.recovering]
-    for task_id in {task_id for record in again for task_id in record.spec.depends}:
-        if live.tasks.by_id[task_id].result_forgotten:
-            del mine["tasks"][task_id]  # Of what runs again the journal knows that it has ended: it holds nothing.
-            theirs["tasks"].pop(task_id, None)
+    mine, theirs, leeway = promised(live), promised(restored), Leeway(live, restored)
+    for task_id in leeway.tasks:
+        del mine["tasks"][task_id]
+    for file_id in leeway.files:
+        del mine["files"][file_id]
+    for file_id in filter(leeway.is_made_anew, mine["files"]):
+        del mine["files"][file_id]["producer"]
+    may_lack: dict[str, Callable[[Any], bool]] = {"tasks": leeway.may_lack_task, "files": leeway.may_lack_file}
     for name, expected in mine.items():
         told = theirs[name]
         for key, value in expected.items():
+            if key not in told and name in may_lack and may_lack[name](key):
+                continue
             assert key in told, f"{name}: a restart forgets {key}: {value}"
             found = told[key]
             differ = {field: (mine, found.get(field)) for field, mine in value.items() if mine != found.get(field)}
             assert not differ, f"{name}: of {key} a restart would change {differ}"
-        owed = told.keys() - expected.keys()
-        if name == "tasks":
-            owed = {task_id for task_id in owed if not restored.tasks.by_id[task_id].state.ended}
-        elif name == "files":
-            owed = {file_id for file_id in owed if not restored.files.by_id[file_id].forgotten}
-        assert not owed, f"{name}: a restart would bring back {owed}"
+    _compare_owed(live, restored, mine, theirs)
+    _compare_contents(live, restored, leeway)
+
+
+def _compare_owed(live: State, restored: State, mine: _Promised, theirs: _Promised) -> None:
+    """What is there after a restart only is what has ended, and what was forgotten."""
+    tasks, files = restored.tasks.by_id, restored.files.by_id
+    more = {task_id for task_id in tasks.keys() - live.tasks.by_id.keys() if not tasks[task_id].state.ended}
+    assert not more, f"tasks: a restart would bring back {more}"
+    unknown = {file_id for file_id in files.keys() - live.files.by_id.keys() if not files[file_id].forgotten}
+    assert not unknown, f"files: a restart would bring back {unknown}"
+    for name in ("categories", "hosts", "libraries", "clients"):
+        others = theirs[name].keys() - mine[name].keys()
+        assert not others, f"{name}: a restart would bring back {others}"
+
+
+def _compare_contents(live: State, restored: State, leeway: Leeway) -> None:
+    mine, theirs = _runs_again(live), _runs_again(restored)
     for file_id, file in live.files.by_id.items():
-        if file.object_id is not None and file.failure is None and not again:
-            there = restored.files.by_id[file_id]
+        there = restored.files.by_id.get(file_id)
+        if there is None or file_id in leeway.files or file.failure is not None:
+            continue
+        if file.object_id is not None and not (there.object_id is None and leeway.is_lost(file)):
             assert there.object_id == file.object_id, f"file {file_id} would be {there}, not {file.object_id}"
-            assert there.users == file.users, f"file {file_id} has {file.users} users, and would have {there.users}"
+        if leeway.keeps_users(file_id):
+            users, would_be = file.users - mine[file_id], there.users - theirs[file_id]
+            assert would_be == users, f"file {file_id} has {users} users, and would have {would_be}"
 
 
-def promised(state: State) -> dict[str, dict[Any, dict[str, Any]]]:
+def _runs_again(state: State) -> Counter[FileId]:
+    """How many tasks that need a file run again, and would not need it otherwise."""
+    again = (record for record in state.tasks.by_id.values() if record.recovering and not record.generation)
+    return Counter(file_id for record in again for file_id in record.inputs)
+
+
+def promised(state: State) -> _Promised:
     """What the journal promises to keep of the tables, by the names of these."""
     named = {key for key, category in state.categories.items() if category.spec != CategorySpec(key.name)}
     return {
         "tasks": {record.task_id: _task(record) for record in state.tasks.by_id.values()},
-        "files": {file.file_id: _file(file) for file in state.files.by_id.values()},
+        "files": {
+            file.file_id: {**_file(file), "producer": _maker(state, file)} for file in state.files.by_id.values()
+        },
         "categories": {key: {"spec": state.categories[key].spec} for key in named},
         "hosts": {name: _closed(*how) for name, how in state.closed_hosts.items()},
         "libraries": {
@@ -88,7 +114,7 @@ def _task(record: TaskRecord) -> dict[str, Any]:
         "forgotten": record.result_forgotten,
     }
     if record.outcome is None:
-        tries = {"attempts": record.attempts, "failures": record.failures}
+        tries = {"attempts": record.attempts, "failures": record.failures, "losses": record.losses}
         return {**always, **tries, "at_maximum": record.at_maximum}
     return {**always, "message": record.message, "path": record.value_path, "generation": record.generation}
 
@@ -98,10 +124,15 @@ def _file(file: FileRecord) -> dict[str, Any]:
         "spec": file.spec,
         "failure": file.failure,
         "forgotten": file.forgotten,
-        "producer": file.producer,
         "path": file.path,
         "unpacked": sorted(file.unpacked),
     }
+
+
+def _maker(state: State, file: FileRecord) -> TaskId | None:
+    """Which of several is named that have all failed hangs on the order in which they did: none of them runs again."""
+    maker = None if file.producer is None else state.tasks.by_id.get(file.producer)
+    return None if maker is not None and maker.state in FAILED else file.producer
 
 
 def _compare_task(live: State, record: TaskRecord, replayed: ReplayedTask) -> None:

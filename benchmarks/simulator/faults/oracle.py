@@ -24,6 +24,7 @@ from vine.scheduler.state import State
 from vine.wire.parts import Outcome, TaskResult, TaskSpec
 
 FULL_EVERY = 100
+_LOST = (Outcome.WORKER_LOST, Outcome.CANCELLED)  # the latter where the task is suspected of nothing
 _ITS_OWN = frozenset({Outcome.EXCEPTION, Outcome.KILLED, Outcome.EXIT_CODE})  # failures that retries are for
 _ATTEMPTS_MAX = 60  # Of one task, its runs for what was lost afterwards counted: far above what each limit allows.
 
@@ -99,7 +100,7 @@ class Ledger:
         """Once; and once more if its worker is lost before all that the attempt has left there has come back."""
         task_id = self._task_of.pop(record.attempt, None)
         if task_id is None:
-            lost = record.outcome is Outcome.WORKER_LOST and record.attempt in self._collected
+            lost = record.outcome in _LOST and record.attempt in self._collected
             assert lost, f"{record.attempt} ends, and did not run"
         else:
             self._collected.add(record.attempt)
