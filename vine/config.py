@@ -202,6 +202,7 @@ watch_bytes_max = 1 << 20  # Of one of them at one look: what is more comes with
 watched_waiting_bytes_max = 64 << 20  # Of all of them, until the manager's thread has written them: a minute of some.
 watched_close_s = 1.0  # At a run's end these parts have so long: outputs whose tasks have ended are there whole.
 printed_bytes_max = 1 << 30  # Of a task, or of a call by what its host's log has grown: enough for any log.
+host_log_bytes_max = 16 << 20  # Of a host's or library's log and what was before it: 100,000 lines; one for each core.
 streams_kept_bytes_max = 2 << 30  # Of a worker: printed by its tasks, and too long to come back; the oldest go ...
 streams_kept_share = 0.1  # ... and no more of its disk than this.
 failed_streams_bytes_max = 64 << 20  # ... and of failed ones in the run's folder, which may be on a shared disk.
