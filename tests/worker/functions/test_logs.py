@@ -16,13 +16,10 @@ from vine_worker.functions.logs import HostLogs, before
 MOST = 1000  # bytes, of a log and what was before it
 
 
-@pytest.fixture(autouse=True)
-def _short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(config, "host_log_bytes_max", MOST)
-
-
 @pytest.fixture
-def path(tmp_path: Path) -> Path:
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where a log lies, that may have so much."""
+    monkeypatch.setattr(config, "host_log_bytes_max", MOST)
     return tmp_path / "w1.host-1.log"
 
 
