@@ -108,21 +108,6 @@ def test_bytes_for_which_there_is_no_room_leave_nothing(tmp_path: Path, monkeypa
     assert os.listdir(tmp_path) == []
 
 
-def test_parts_of_a_user_s_file_are_put_where_they_belong_and_the_first_begins_it_anew(tmp_path: Path) -> None:
-    path = tmp_path / "results" / "log"
-    chores = Chores(tmp_path / "staging")
-    chores.write_part(str(path), 0, b"first")
-    chores.write_part(str(path), 5, b" second")
-    assert path.read_bytes() == b"first second"
-    chores.write_part(str(path), 0, b"anew")
-    assert path.read_bytes() == b"anew"
-
-
-def test_a_part_that_cannot_be_written_ends_nothing(tmp_path: Path) -> None:
-    (tmp_path / "folder").mkdir()
-    Chores(tmp_path).write_part(str(tmp_path / "folder"), 0, b"x")
-
-
 def test_a_user_s_file_or_folder_is_gone_at_once_and_its_name_is_free(tmp_path: Path) -> None:
     folder, user = tmp_path / "staging", tmp_path / "user"
     folder.mkdir()
@@ -136,16 +121,6 @@ def test_a_user_s_file_or_folder_is_gone_at_once_and_its_name_is_free(tmp_path: 
     (user / "file").write_bytes(b"new")
     chores.close()
     assert os.listdir(user) == ["file"] and (user / "file").read_bytes() == b"new"
-
-
-def test_a_fifo_at_the_path_of_a_watched_output_holds_nothing_up(tmp_path: Path) -> None:
-    fifo = tmp_path / "log"
-    os.mkfifo(fifo)
-    Chores(tmp_path).write_part(str(fifo), 0, b"nobody reads")
-    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
-    Chores(tmp_path).write_part(str(fifo), 0, b"not for a fifo")
-    assert os.read(reader, 100) == b""
-    os.close(reader)
 
 
 def test_what_cannot_be_removed_is_told_to_the_log(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter, deque
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,17 +11,20 @@ from typing import Any
 import pytest
 
 from tests.scheduler.world import World as SchedulerWorld
+from tests.waiting import until
 from vine import config
 from vine.manager.chores import Chores
 from vine.manager.loop import Loop, World
 from vine.manager.objects import ServedFiles
-from vine.names import HostId, PeerKey, WorkerId
+from vine.manager.watched import Part, WatchedOutputs
+from vine.names import HostId, ObjectId, PeerKey, TransferId, WorkerId
+from vine.scheduler.actions import AbandonLocal, Fetch, WritePart
 from vine.scheduler.core import Scheduler
 from vine.transfer.events import NodeFailed, NodeStats
 from vine.transfer.mailbox import Mailbox
 from vine.wire import messages as m
-from vine.wire.parts import Resources, Role
-from vine.wire.worker_messages import EndWorker, TasksStarted, WorkerBye, WorkerHello
+from vine.wire.parts import Manifest, Resources, Role
+from vine.wire.worker_messages import EndWorker, FetchObject, TasksStarted, WorkerBye, WorkerHello
 
 WORKER = PeerKey("worker")
 STRANGER = PeerKey("stranger")
@@ -67,6 +71,15 @@ class Hub:
 
 
 class Node:
+    def __init__(self) -> None:
+        self.fetching: list[TransferId] = []
+
+    def fetch(self, order: FetchObject, begin: object) -> None:
+        self.fetching.append(order.transfer_id)
+
+    def abandon(self, transfer_id: TransferId) -> None:
+        pass
+
     def stats(self) -> NodeStats:
         return NodeStats(0, {}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0)
 
@@ -89,9 +102,10 @@ class Turns:
         self.events: deque[Any] = deque()
         self.mailbox = Mailbox()
         monkeypatch.setattr("vine.manager.loop.time.monotonic", lambda: self.now)
-        gate, node, chores = SimpleNamespace(refused=0), Node(), Chores(folder)
+        gate, chores = SimpleNamespace(refused=0), Chores(folder)
+        self.node, watched = Node(), WatchedOutputs(self.mailbox.post)
         world: Any = World(
-            gate, self.hub, self.journal, ServedFiles(), node, self.events, self.mailbox, chores, None  # type: ignore[arg-type]
+            gate, self.hub, self.journal, ServedFiles(), self.node, self.events, self.mailbox, chores, watched, None  # type: ignore[arg-type]
         )  # fmt: skip
         self.loop = Loop(world, Scheduler(SchedulerWorld().settings))
 
@@ -178,3 +192,28 @@ def test_what_a_peer_says_after_its_farewell_is_passed_over(turns: Turns) -> Non
     del turns.hub.heard_at[WORKER]
     turns.turn(turns.now + 2)
     assert turns.hub.forgotten == [WORKER]
+
+
+def test_a_path_at_which_a_file_system_hangs_holds_up_nothing_but_the_output_that_comes_there(
+    turns: Turns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a part of a watched output whose writing hangs
+    hangs, may_go = threading.Event(), threading.Event()
+
+    def hang(part: Part) -> None:
+        hangs.set()
+        assert may_go.wait(30)
+
+    monkeypatch.setattr("vine.manager.watched.write_part", hang)
+    turns.loop.begin([WritePart(str(tmp_path / "log"), 0, b"first")])
+    assert hangs.wait(30)
+    # when that output, another one, and one that is given up are to be brought
+    orders = [FetchObject(TransferId(1, number), ObjectId("o"), Manifest(1, 1, 1, b""), ()) for number in range(3)]
+    turns.loop.begin([Fetch(orders[0], str(tmp_path / "log")), Fetch(orders[1], str(tmp_path / "other"))])
+    turns.loop.begin([Fetch(orders[2], str(tmp_path / "log")), AbandonLocal(orders[2].transfer_id)])
+    # then turns go on, the other one comes, and the first when nothing hangs any more
+    turns.meet(WORKER, HELLO)
+    assert turns.hub.sent and turns.node.fetching == [orders[1].transfer_id]
+    may_go.set()
+    until(lambda: turns.turn(turns.now, turns.mailbox.fileno()) or len(turns.node.fetching) > 1, "it comes")
+    assert turns.node.fetching == [orders[1].transfer_id, orders[0].transfer_id]

@@ -84,3 +84,15 @@ def test_what_a_failed_command_has_printed_is_among_the_runs_logs(manager: Scrip
     assert ended.spilled is not None and ended.spilled in ended.message
     assert Path(ended.spilled).parent == manager.folder / "run" / "logs"
     assert (Path(ended.spilled) / "stdout").stat().st_size == 1_000_000
+
+
+def test_a_call_that_prints_without_end_is_known_though_its_log_is_kept_short(manager: ScriptedManager) -> None:
+    manager.start_worker(limits=MOST | {"host_log_bytes_max": 64 << 10})
+    worker = manager.joined()
+    poisoned = printing_call(manager, worker)
+    manager.say(worker, RunAttempts((poisoned,)))
+    (ended,) = manager.results_of(poisoned)
+    assert ended.outcome is Outcome.OUTPUT_LIMIT
+    logs = manager.folder / "run" / "logs"
+    manager.until(lambda: any(path.stat().st_size <= 64 << 10 for path in logs.glob("*.host-*.log.1")))
+    manager.until(lambda: all(path.stat().st_size <= 64 << 10 for path in logs.glob("*.host-*.log")))

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import queue
 import shutil
-import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -51,24 +49,6 @@ class Chores:
             write_whole(Path(path), data)
         except OSError as error:
             _log.error("%s cannot be written: %s", path, error)
-
-    def write_part(self, path: str, offset: int, data: bytes) -> None:
-        """Let these few bytes lie in a user's file from `offset` on; at 0 the file begins anew.
-
-        What takes its name may be a FIFO, of which to open and to write would wait for its reader.
-        """
-        flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC | (0 if offset else os.O_TRUNC)
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(path, flags, 0o666)
-            try:
-                if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                    raise OSError(errno.EINVAL, "it is no file")
-                os.pwrite(descriptor, data, offset)
-            finally:
-                os.close(descriptor)
-        except OSError as error:  # What is there is in the user's hands; the whole output comes at the task's end.
-            _log.warning("%s cannot be written while its task runs: %s", path, error)
 
     def unlink(self, path: str) -> None:
         """Remove a user's file or folder, that was declared to go; its name is free when this returns."""

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from vine.content.partial import Partial
 from vine.manager.chores import Chores
 from vine.manager.journal import Journal
 from vine.manager.objects import ServedFiles, landing
-from vine.names import ObjectId, PeerKey
+from vine.manager.watched import WatchedOutputs
+from vine.names import ObjectId, PeerKey, TransferId
 from vine.scheduler import actions
 from vine.scheduler.actions import Action, LocalFetched, LocalFetchFailed, LocalVerified
 from vine.scheduler.core import Scheduler
@@ -47,6 +49,7 @@ class World:
     node_events: deque[NodeEvent]  # filled by calls of the mailbox
     mailbox: Mailbox
     chores: Chores
+    watched: WatchedOutputs
     parent_fd: int | None
 
 
@@ -63,6 +66,8 @@ class Loop:
         self._node_events = world.node_events
         self._mailbox = world.mailbox
         self._chores = world.chores
+        self._watched = world.watched
+        self._held: set[TransferId] = set()  # fetches that begin when nothing else is written to their paths
         self._parent_fd = world.parent_fd
         self._peers: dict[PeerKey, Role] = {}
         self._stop_reason: str | None = None
@@ -82,8 +87,8 @@ class Loop:
             actions.AbandonLocal: self._abandon,
             actions.CopyFile: self._copy,
             actions.WriteFile: self._write,
-            actions.WritePart: lambda action: self._chores.write_part(action.path, action.offset, action.data),
-            actions.Unlink: lambda action: self._chores.unlink(action.path),
+            actions.WritePart: lambda action: self._watched.write(action.path, action.offset, action.data),
+            actions.Unlink: self._unlink,
             actions.RemoveFile: self._remove,
             actions.EndRun: self._end_run,
         }
@@ -233,6 +238,13 @@ class Loop:
         threading.Thread(target=verify, name="verify", daemon=True).start()
 
     def _fetch(self, action: actions.Fetch) -> None:
+        self._held.add(action.order.transfer_id)
+        self._watched.settle(action.destination, partial(self._begin_fetch, action))
+
+    def _begin_fetch(self, action: actions.Fetch) -> None:
+        if action.order.transfer_id not in self._held:
+            return  # It was abandoned before it could begin.
+        self._held.discard(action.order.transfer_id)
         transfer_id, destination = action.order.transfer_id, Path(action.destination)
 
         def begin(object_id: ObjectId, manifest: Manifest) -> Partial:
@@ -241,6 +253,7 @@ class Loop:
         self._node.fetch(action.order, begin)
 
     def _abandon(self, action: actions.AbandonLocal) -> None:
+        self._held.discard(action.transfer_id)
         self._node.abandon(action.transfer_id)
 
     def _copy(self, action: actions.CopyFile) -> None:
@@ -248,6 +261,9 @@ class Loop:
 
     def _write(self, action: actions.WriteFile) -> None:
         self._chores.write(action.path, action.data)
+
+    def _unlink(self, action: actions.Unlink) -> None:
+        self._watched.settle(action.path, partial(self._chores.unlink, action.path))
 
     def _remove(self, action: actions.RemoveFile) -> None:
         if action.when_written:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from contextlib import closing as closed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from vine.manager.loop import Loop, World
 from vine.manager.objects import ServedFiles
 from vine.manager.place import RunPlace
 from vine.manager.takeover import Past, lock, read_past
+from vine.manager.watched import WatchedOutputs
 from vine.names import MANAGER
 from vine.scheduler.core import Scheduler
 from vine.scheduler.settings import Settings, Spread
@@ -155,8 +157,7 @@ def _make_loop(
     place = site.place
     secret = secrets.token_bytes(32)
     files = ServedFiles()
-    mailbox = Mailbox()
-    closing.callback(mailbox.close)
+    mailbox = closing.enter_context(closed(Mailbox()))
     events: deque[NodeEvent] = deque()
     node = TransferNode(
         site.context,
@@ -170,8 +171,8 @@ def _make_loop(
         options.data_encryption,
     )
     closing.callback(node.close)
-    chores = Chores(place.staging_dir)
-    closing.callback(chores.close)
+    chores = closing.enter_context(closed(Chores(place.staging_dir)))
+    watched = closing.enter_context(closed(WatchedOutputs(mailbox.post)))
     settings = Settings(
         run_id=place.run_id,
         epoch=journal.epoch,
@@ -185,7 +186,7 @@ def _make_loop(
         lossy=lossy,
         wall_clock_ahead_s=time.time() - time.monotonic(),
     )
-    world = World(site.gate, site.hub, journal, files, node, events, mailbox, chores, options.parent_fd)
+    world = World(site.gate, site.hub, journal, files, node, events, mailbox, chores, watched, options.parent_fd)
     scheduler = Scheduler(settings)
     return Loop(world, scheduler), scheduler
 

@@ -21,6 +21,7 @@ from vine_worker import actions as act
 from vine_worker import mistakes
 from vine_worker.bodies import Bodies
 from vine_worker.functions.hosts import Hosts
+from vine_worker.functions.logs import HostLogs
 from vine_worker.places import Places
 from vine_worker.programs import Programs
 from vine_worker.sandbox import disk_bytes
@@ -132,13 +133,6 @@ def _share_bytes(pid: int) -> int:
     return _own_bytes(rollup, (b"Pss_Anon:", b"Pss_Shmem:")) or _own_bytes(rollup, (b"Pss:",)) or _memory_bytes(pid)
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0  # The body has removed it, or has ended.
-
-
 @dataclass(frozen=True, slots=True)
 class _Probed:
     """A body that runs, and the number of its program."""
@@ -169,8 +163,20 @@ class Usage:
         self._printed_before: dict[AttemptId, int] = {}  # what streams of calls had when these were first looked at
         self._walk: Future[None] | None = None
         self._walk_not_before_s = 0.0
+        self._logs = HostLogs()
+        self._trim: Future[None] | None = None
+
+    def trim_logs(self) -> None:
+        """To be called now and then, whether or not anything runs: a library may print of itself."""
+        if self._trim is None or self._trim.done():
+            self._trim = self._threads.submit(self._trim_logs, self._hosts.logs())
+
+    def _trim_logs(self, paths: frozenset[Path]) -> None:
+        with mistakes.told_to(self._report):
+            self._logs.trim(paths)
 
     def measure(self, action: act.MeasureUse) -> None:
+        self.trim_logs()
         self._threads.submit(self._look, list(self._probed(action.probes)), dict(self._programs.pids))
         limited = [
             each.attempt for each in action.probes if each.limits is not None and each.limits.disk_mb is not None
@@ -205,7 +211,7 @@ class Usage:
     def _printed(self, probed: list[_Probed]) -> Iterator[tuple[AttemptId, int]]:
         before, self._printed_before = self._printed_before, {}
         for each in probed:
-            printed_bytes = sum(map(_size, each.streams))
+            printed_bytes = sum(map(self._logs.printed_bytes, each.streams))
             if not each.alone:
                 self._printed_before[each.attempt] = already = before.get(each.attempt, printed_bytes)
                 printed_bytes -= already

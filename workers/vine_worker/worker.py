@@ -374,6 +374,7 @@ class Worker:
             self._status_due_s = now + config.heartbeat_interval_s
             self._feed(act.Lost(self._places.store.look()))
             self._link.send(self._status())
+            self._usage.trim_logs()
         idle_end_s, wall_end_s = self._idle_end_s(), self._wall_end_s()
         if wall_end_s is not None and now >= wall_end_s:
             self._end("its wall time is over")

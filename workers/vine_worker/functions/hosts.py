@@ -148,6 +148,10 @@ class Hosts:
         found = self._hosts[host]
         return found.log if found.library is None else None
 
+    def logs(self) -> frozenset[Path]:
+        """All that hosts and libraries print to now."""
+        return frozenset(host.log for host in self._hosts.values()) | self._zygotes.logs()
+
     def loaded(self, host: int) -> tuple[bool, int]:
         """Whether a host that lives was forked from a library, and how many bytes of one it has loaded itself."""
         found = self._hosts[host]

@@ -108,6 +108,9 @@ class Zygotes:
     def log_of(self, instance: int) -> Path:
         return self._living(instance).log
 
+    def logs(self) -> frozenset[Path]:
+        return frozenset(zygote.log for zygote in self._zygotes.values())
+
     def content_of(self, instance: int) -> Path:
         return self._living(instance).content
 
