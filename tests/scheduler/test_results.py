@@ -157,6 +157,18 @@ def test_one_that_is_forgotten_or_was_never_there_is_said_to_be_gone(world: Worl
     assert brought(world) == [(first, None), (TaskId(77), None)]
 
 
+@pytest.mark.parametrize("where", ["on its way", "to be made again"])
+def test_one_that_is_forgotten_before_it_came_is_answered(world: World, where: str) -> None:
+    first, _ = made(world)
+    if where == "to be made again":
+        lose_all(world, first)
+    world.say(m.BringResult(first))
+    assert brought(world) == []
+    world.say(m.ForgetResults((first,)))
+    world.settle()
+    assert brought(world) == [(first, None)]
+
+
 # --- what is lost ---
 
 

@@ -211,6 +211,11 @@ def bring(state: State, record: TaskRecord) -> None:
         staging.bring_to_manager(state, known, result_path(state, record))
 
 
+def forgotten(state: State, record: TaskRecord) -> None:
+    """Its client will not ask for it again: if it has asked before, it hears that nothing comes."""
+    _answer(state, record, None, f"the result of task {record.task_id} was forgotten before it came: keep its future")
+
+
 def wanted_path(state: State, known: ObjectRecord) -> str | None:
     """Where a remote result that a client asks for is to lie; None if none does."""
     wanted = (state.tasks.by_id[task_id] for task_id in sorted(known.results))

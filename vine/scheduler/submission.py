@@ -23,6 +23,7 @@ from vine.scheduler import (
     minitasks,
     producers,
     recovery,
+    results,
     upkeep,
 )
 from vine.scheduler.actions import PeerKey, Serve
@@ -331,6 +332,7 @@ def forget_results(state: State, client: ClientRecord, task_ids: tuple[TaskId, .
         record = state.tasks.by_id.get(task_id)
         if record is not None and record.client == client.peer:
             record.result_forgotten = True
+            results.forgotten(state, record)
             upkeep.forget_if_unneeded(state, record)
 
 

@@ -38,7 +38,8 @@ def compare_tables(live: State, restored: State) -> None:
         del mine["tasks"][task_id]
     for file_id in leeway.files:
         del mine["files"][file_id]
-    for file_id in filter(leeway.is_made_anew, mine["files"]):
+    anew = [file_id for file_id in mine["files"] if leeway.is_made_anew(file_id)]
+    for file_id in anew:
         del mine["files"][file_id]["producer"]
     may_lack: dict[str, Callable[[Any], bool]] = {"tasks": leeway.may_lack_task, "files": leeway.may_lack_file}
     for name, expected in mine.items():
@@ -50,14 +51,15 @@ def compare_tables(live: State, restored: State) -> None:
             found = told[key]
             differ = {field: (mine, found.get(field)) for field, mine in value.items() if mine != found.get(field)}
             assert not differ, f"{name}: of {key} a restart would change {differ}"
-    _compare_owed(live, restored, mine, theirs)
+    own = {recipe.task_id for file_id in anew if (recipe := live.files.by_id[file_id].spec.recipe) is not None}
+    _compare_owed(live, restored, own, mine, theirs)
     _compare_contents(live, restored, leeway)
 
 
-def _compare_owed(live: State, restored: State, mine: _Promised, theirs: _Promised) -> None:
-    """What is there after a restart only is what has ended, and what was forgotten."""
+def _compare_owed(live: State, restored: State, own: Set[TaskId], mine: _Promised, theirs: _Promised) -> None:
+    """What is there after a restart only is what has ended, what was forgotten, and `own` tasks of lost files."""
     tasks, files = restored.tasks.by_id, restored.files.by_id
-    more = {task_id for task_id in tasks.keys() - live.tasks.by_id.keys() if not tasks[task_id].state.ended}
+    more = {task_id for task_id in tasks.keys() - live.tasks.by_id.keys() - own if not tasks[task_id].state.ended}
     assert not more, f"tasks: a restart would bring back {more}"
     unknown = {file_id for file_id in files.keys() - live.files.by_id.keys() if not files[file_id].forgotten}
     assert not unknown, f"files: a restart would bring back {unknown}"
