@@ -205,7 +205,7 @@ def test_a_journal_of_damaged_bytes_is_read_as_far_as_it_can_be(world: Path, pla
         _taken_up_and_looked_at(run)
 
 
-BLOBS = ["tasks.spec", "tasks.result", "files.spec", "files.signature", "objects.manifest"]
+BLOBS = ["accepted.spec", "ended.result", "files.spec", "files.signature", "objects.manifest"]
 
 
 @settings(deadline=None, max_examples=15)

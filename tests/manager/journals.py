@@ -45,6 +45,19 @@ def life_of_a_call(task_id: int, counter: int) -> list[Record]:
     ]
 
 
+def life_of_a_short_call(task_id: int, counter: int) -> list[Record]:
+    """One that has left nothing but a small value: it ends in one with its attempt."""
+    attempt = AttemptId(1, counter)
+    result = TaskResult(
+        TaskId(task_id), Outcome.SUCCESS, value=b"P2", worker_id=WORKER, times=Times(0.1, 0.2, 0.5, 0.0), task_s=0.9
+    )
+    return [
+        TaskAccepted(call(task_id)),
+        AttemptAssigned(attempt, TaskId(task_id), WORKER),
+        TaskEnded(result, attempt=attempt),
+    ]
+
+
 def written(path: Path, records: Sequence[Record]) -> Path:
     journal = Journal(path / file_name, RUN)
     for at_s, record in enumerate(records):

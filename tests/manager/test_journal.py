@@ -147,7 +147,7 @@ def test_a_record_that_cannot_be_written_ends_the_journal_and_not_the_run(
     journal._thread.join()
     journal.record((TaskReady(TaskId(1)),), 2.0)
     journal.close("the end")
-    assert journal._records == []
+    assert journal.records_waiting == 0
     assert "the journal is given up" in caplog.text
 
 

@@ -18,6 +18,7 @@ from vine.scheduler.records import (
     LibraryInstalled,
     LibraryRemoved,
     ObjectBound,
+    Record,
     TaskEndedAgain,
     WorkerJoined,
     WorkerLeft,
@@ -75,6 +76,19 @@ def test_files_keep_their_content_its_maker_and_their_failure(tmp_path: Path) ->
         3: (None, None, (Outcome.INPUT_MISSING, "no such file")),
     }
     assert run.manifests == {OBJECT: MANIFEST}
+
+
+def test_a_file_knows_the_worker_of_its_maker_whether_that_has_ended_or_not(tmp_path: Path) -> None:
+    has_ended, runs = AttemptId(1, 1), AttemptId(1, 2)
+    records: list[Record] = []
+    for number, attempt in enumerate([has_ended, runs], start=1):
+        records += [
+            FileDeclared(temp(number)),
+            AttemptAssigned(attempt, TaskId(number), WorkerId(f"w{number}")),
+            ObjectBound(FileId(number), OBJECT, MANIFEST, attempt),
+        ]
+    run = replay(written(tmp_path, [*records, AttemptEnded(has_ended, Outcome.SUCCESS)]))
+    assert {file_id: file.worker_id for file_id, file in run.files.items()} == {1: "w1", 2: "w2"}
 
 
 def test_a_url_keeps_where_it_leads_and_what_it_was(tmp_path: Path) -> None:

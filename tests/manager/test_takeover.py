@@ -83,7 +83,7 @@ def test_a_damaged_page_is_noticed(tmp_path: Path) -> None:
     run_dir = a_run(tmp_path / "run", tasks=20)
     whole = sqlite3.connect(run_dir / file_name)
     whole.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    (root,) = whole.execute("SELECT rootpage FROM sqlite_master WHERE name = 'tasks'").fetchone()
+    (root,) = whole.execute("SELECT rootpage FROM sqlite_master WHERE name = 'accepted'").fetchone()
     whole.close()
     with (run_dir / file_name).open("r+b") as file:
         file.seek((root - 1) * 4096)

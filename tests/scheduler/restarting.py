@@ -12,6 +12,7 @@ from tests.scheduler.fake_worker import FakeWorker
 from tests.scheduler.world import World
 from vine.manager import schema
 from vine.manager.batch import Batch
+from vine.manager.lives import Given
 from vine.manager.replay import read_run
 from vine.names import AttemptId, ClientId, FileId, HostId, ObjectId, TaskId, WorkerId
 from vine.scheduler import actions
@@ -62,7 +63,7 @@ class RestartingWorld(World):
         self.crashes = 0
         self.away: dict[WorkerId, FakeWorker] = {}  # that have not found the new manager yet
         self._client_away, self._crashed_at = False, 0.0
-        self._open_attempts: dict[AttemptId, TaskId] = {}
+        self._open_attempts: dict[AttemptId, Given] = {}
         self._steps = 0
         self._uncommitted: list[tuple[int, tuple[Record, ...]]] = []  # by the number of the step
         self._removals: list[tuple[int, str]] = []
@@ -120,8 +121,10 @@ class RestartingWorld(World):
         upto = self._steps - unwritten
         batch = Batch(self._open_attempts)
         for step, records in self._uncommitted:
-            for record in records if step <= upto else ():
-                batch.add(record, self.now)
+            if step > upto:
+                continue
+            batch.add(records, self.now)
+            for record in records:
                 if isinstance(record, TaskEnded):
                     assert record.result.task_id not in self.committed, "a task was committed twice"
                     self.committed[record.result.task_id] = record.result

@@ -7,6 +7,9 @@ import pytest
 from tests.scheduler.world import World, manifest
 from vine import config
 from vine.content.manifest import object_id
+from vine.names import AttemptId
+from vine.scheduler import actions
+from vine.scheduler.records import AttemptEnded, TaskEnded
 from vine.wire import messages as m
 from vine.wire.parts import AttemptResult, MadeOutput, Mount, Outcome, Resources, TaskKind, TaskSpec, When
 from vine.wire.worker_messages import AttemptsEnded, WorkerHello
@@ -18,6 +21,32 @@ def test_a_call_runs_and_its_value_reaches_the_client() -> None:
     world.settle()
     assert world.results[task].outcome is Outcome.SUCCESS
     assert world.results[task].value == b"v"
+
+
+def ends_recorded(world: World) -> list[AttemptEnded | TaskEnded]:
+    records = (record for action in world.done if isinstance(action, actions.Journal) for record in action.records)
+    return [record for record in records if isinstance(record, AttemptEnded | TaskEnded)]
+
+
+def test_an_attempt_that_leaves_only_a_small_value_is_recorded_with_its_tasks_end() -> None:
+    world = World(workers=1)
+    task = world.submit()
+    world.settle()
+    assert ends_recorded(world) == [TaskEnded(world.results[task], attempt=AttemptId(1, 1))]
+
+
+def test_an_attempt_that_leaves_outputs_or_fails_is_recorded_by_itself() -> None:
+    world = World(workers=1)
+    made = world.submit(outputs=(world.temp(),))
+    world.settle()
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    failed = world.submit()
+    world.settle()
+    kinds = [(type(end), getattr(end, "attempt", None)) for end in ends_recorded(world)]
+    assert kinds == [
+        (AttemptEnded, AttemptId(1, 1)), (TaskEnded, None), (AttemptEnded, AttemptId(1, 2)), (TaskEnded, None)
+    ]  # fmt: skip
+    assert [world.results[task].outcome for task in (made, failed)] == [Outcome.SUCCESS, Outcome.EXCEPTION]
 
 
 def test_a_failed_dependency_fails_everything_behind_it_with_its_name() -> None:

@@ -9,6 +9,7 @@ from vine import config
 from vine.content.manifest import object_id
 from vine.names import MANAGER, TaskId
 from vine.scheduler import actions
+from vine.scheduler.records import AttemptAssigned, AttemptEnded, TaskEnded
 from vine.wire import messages as m
 from vine.wire.parts import AttemptResult, MadeOutput, Outcome
 from vine.wire.worker_messages import AttemptsEnded
@@ -295,6 +296,10 @@ def test_one_that_is_small_the_second_time_is_the_result_all_the_same(world: Wor
     world.settle()
     assert world.results[third].outcome is Outcome.SUCCESS
     assert brought(world) == [(first, f"/run/staging/result-of-{first}.client")]
+    # and the attempt that has made it is known to have ended, though it has left nothing else
+    records = [record for action in world.done if isinstance(action, actions.Journal) for record in action.records]
+    given = {record.attempt for record in records if isinstance(record, AttemptAssigned)}
+    assert given == {record.attempt for record in records if isinstance(record, AttemptEnded | TaskEnded)} - {None}
 
 
 def test_a_client_that_leaves_takes_all_of_it_along(world: World) -> None:

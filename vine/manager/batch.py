@@ -10,13 +10,10 @@ import msgspec
 
 from vine import config
 from vine.manager import schema
+from vine.manager.lives import Given, Lives
 from vine.manager.schema import Row
-from vine.names import AttemptId, ObjectId, TaskId
+from vine.names import AttemptId, ObjectId
 from vine.scheduler.records import (
-    AttemptAssigned,
-    AttemptEnded,
-    AttemptStarted,
-    CancelAsked,
     CategorySet,
     ClientJoined,
     ClientLeft,
@@ -31,23 +28,14 @@ from vine.scheduler.records import (
     ResultBound,
     ResultLost,
     ResultsForgotten,
-    TaskAccepted,
-    TaskEnded,
-    TaskEndedAgain,
-    TaskReady,
-    TaskWaits,
     TransferEnded,
     WorkerJoined,
     WorkerLeft,
 )
-from vine.wire.parts import HostStanding, Manifest, Outcome
+from vine.wire.parts import HostStanding, Manifest
 
-_TASKS = schema.Upsert("tasks", ["task_id"])
-_ATTEMPTS = schema.Upsert("attempts", ["epoch", "counter"])
 _FILES = schema.Upsert("files", ["file_id"])
 _OBJECTS = schema.Upsert("objects", ["object_id"])
-
-_END_STATE = {Outcome.SUCCESS: "done", Outcome.CANCELLED: "cancelled"}
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -55,10 +43,8 @@ _encode = msgspec.msgpack.Encoder().encode
 class Batch:
     """Folds records, in order, into rows; `write` puts them down, within the caller's transaction."""
 
-    def __init__(self, task_of: dict[AttemptId, TaskId]) -> None:
-        self._task_of = task_of  # of every attempt that has not ended; shared by a run's batches
-        self._tasks: dict[int, Row] = {}
-        self._attempts: dict[AttemptId, Row] = {}
+    def __init__(self, attempts_open: dict[AttemptId, Given]) -> None:
+        self._lives = Lives(attempts_open)
         self._files: dict[int, Row] = {}
         self._objects: dict[str, Row] = {}
         self._forgotten: dict[str, list[int]] = {"task": [], "file": []}
@@ -66,16 +52,8 @@ class Batch:
         self._transfers: list[tuple[object, ...]] = []
         self._statistics: list[tuple[float, str]] = []
         self._on: dict[type, Callable[[Any, float], None]] = {
-            TaskAccepted: self._task_accepted,
-            TaskReady: self._task_ready,
-            TaskWaits: self._task_waits,
-            TaskEnded: self._task_ended,
-            TaskEndedAgain: self._task_ended_again,
-            AttemptAssigned: self._attempt_assigned,
-            AttemptStarted: self._attempt_started,
-            AttemptEnded: self._attempt_ended,
+            **self._lives.on,
             ResultBound: self._result_bound,
-            CancelAsked: self._cancel_asked,
             ResultLost: self._result_lost,
             ResultsForgotten: self._results_forgotten,
             FileDeclared: self._file_declared,
@@ -93,14 +71,15 @@ class Batch:
             WorkerLeft: self._worker_left,
         }
 
-    def add(self, record: Record, at_s: float) -> None:
-        self._on[type(record)](record, at_s)
+    def add(self, records: Iterable[Record], at_s: float) -> None:
+        on = self._on
+        for record in records:
+            on[type(record)](record, at_s)
 
     def write(self, connection: sqlite3.Connection) -> None:
         _OBJECTS.write(connection, self._objects.values())
         _FILES.write(connection, self._files.values())
-        _TASKS.write(connection, self._tasks.values())
-        _ATTEMPTS.write(connection, self._attempts.values())
+        self._lives.write(connection)
         for kind, numbers in self._forgotten.items():
             rows = [(kind, first, last) for first, last in _ranges(numbers)]
             connection.executemany("INSERT INTO forgotten VALUES (?, ?, ?)", rows)
@@ -118,104 +97,20 @@ class Batch:
 
     # --- tasks -----------------------------------------------------------------------------------
 
-    def _task(self, task_id: TaskId) -> Row:
-        row = self._tasks.get(task_id)
-        if row is None:
-            row = self._tasks[task_id] = {"task_id": task_id}
-        return row
-
-    def _task_accepted(self, record: TaskAccepted, at_s: float) -> None:
-        row = self._task(record.spec.task_id)
-        row["state"] = "waiting"
-        row["accepted_s"] = at_s
-        row["spec"] = _encode(record.spec)
-
-    def _task_ready(self, record: TaskReady, at_s: float) -> None:
-        row = self._task(record.task_id)
-        row["state"] = "ready"
-        row["ready_s"] = at_s
-
-    def _task_waits(self, record: TaskWaits, at_s: float) -> None:
-        self._task(record.task_id)["state"] = "waiting"
-
-    def _task_ended(self, record: TaskEnded, at_s: float) -> None:
-        result = record.result
-        row = self._task(result.task_id)
-        row["state"] = _END_STATE.get(result.outcome, "failed")
-        row["ended_s"] = at_s
-        row["outcome"] = result.outcome.value
-        if result.message:
-            row["message"] = result.message
-        row["result"] = _encode(result)
-        if record.value_path is not None:
-            row["value_path"] = record.value_path
-        if result.worker_id is not None:
-            row["worker_id"] = result.worker_id
-
-    def _task_ended_again(self, record: TaskEndedAgain, at_s: float) -> None:
-        row = self._task(record.task_id)
-        row["state"] = _END_STATE.get(record.outcome, "failed")
-        if record.instead is not None:
-            row["result"] = _encode(record.instead)
-            row["generations"] = 0
-
     def _result_bound(self, record: ResultBound, at_s: float) -> None:
         self._object(record.object_id, record.manifest)
-        row = self._task(record.task_id)
+        row = self._lives.standing(record.task_id)
         row["value_object"] = record.object_id
         row["generations"] = record.generations
         if record.value_path is not None:
             row["value_path"] = record.value_path
 
     def _result_lost(self, record: ResultLost, at_s: float) -> None:
-        self._task(record.task_id)["generations"] = 0
+        self._lives.standing(record.task_id)["generations"] = 0
         self._forgotten["task"].append(record.task_id)
-
-    def _cancel_asked(self, record: CancelAsked, at_s: float) -> None:
-        self._task(record.task_id)["cancel"] = 1
 
     def _results_forgotten(self, record: ResultsForgotten, at_s: float) -> None:
         self._forgotten["task"] += record.task_ids
-
-    # --- attempts --------------------------------------------------------------------------------
-
-    def _attempt(self, attempt: AttemptId) -> Row:
-        row = self._attempts.get(attempt)
-        if row is None:
-            row = self._attempts[attempt] = {"epoch": attempt.epoch, "counter": attempt.counter}
-        return row
-
-    def _attempt_assigned(self, record: AttemptAssigned, at_s: float) -> None:
-        row = self._attempt(record.attempt)
-        row["task_id"] = record.task_id
-        row["worker_id"] = record.worker_id
-        row["assigned_s"] = at_s
-        self._task_of[record.attempt] = record.task_id
-        self._task(record.task_id)["state"] = "staged"
-
-    def _attempt_started(self, record: AttemptStarted, at_s: float) -> None:
-        self._attempt(record.attempt)["started_s"] = at_s
-        task_id = self._task_of.get(record.attempt)
-        if task_id is not None:
-            self._task(task_id)["state"] = "running"
-
-    def _attempt_ended(self, record: AttemptEnded, at_s: float) -> None:
-        row, times, used = self._attempt(record.attempt), record.times, record.measured
-        row["ended_s"] = at_s
-        row["outcome"] = record.outcome.value
-        row["message"] = record.message
-        row["stage_in_s"] = times.stage_in_s
-        row["wait_s"] = times.wait_s
-        row["run_s"] = times.run_s
-        row["collect_s"] = times.collect_s
-        if used is not None:
-            row["cpu_s"] = used.cpu_s
-            row["memory_mb"] = used.memory_mb
-            row["disk_mb"] = used.disk_mb
-        task_id = self._task_of.pop(record.attempt, None)
-        if task_id is not None:
-            task = self._task(task_id)
-            task["state"] = "done" if "outcome" in task else "collecting"
 
     # --- files -----------------------------------------------------------------------------------
 

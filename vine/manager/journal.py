@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from vine import config
 from vine.errors import UsageError
 from vine.manager import schema
 from vine.manager.batch import Batch
+from vine.manager.lives import attempts_open
 from vine.manager.tally import Tally, commits_in
-from vine.names import AttemptId, RunId, TaskId
+from vine.names import RunId
 from vine.scheduler.records import Record
 
 file_name = "journal.sqlite"
@@ -39,12 +40,9 @@ class Journal:
         self._tally.go_on_from(commits_in(self._connection))
         self._calls: list[Callable[[], None]] = []
         self._taken: list[Callable[[], None]] = []  # those that wait for the batch which is being written
-        self._records: list[tuple[float, Record]] = []
+        self._steps: list[tuple[float, Sequence[Record]]] = []  # the records of each, in order
         self._snapshots: list[tuple[float, dict[str, Any]]] = []
-        open_attempts = "SELECT epoch, counter, task_id FROM attempts WHERE outcome IS NULL"
-        self._task_of: dict[AttemptId, TaskId] = {
-            AttemptId(epoch, counter): task_id for epoch, counter, task_id in self._connection.execute(open_attempts)
-        }
+        self._attempts_open = attempts_open(self._connection)
         self._end: tuple[tuple[str, object], ...] = ()
         self._given_up = False
         self._wake = threading.Event()
@@ -52,17 +50,17 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def record(self, records: Iterable[Record], at_s: float) -> None:
-        """Write these down, in order; `at_s` is the wall clock."""
+    def record(self, records: Sequence[Record], at_s: float) -> None:
+        """Write these down, in order; `at_s` is the wall clock. They must not change any more."""
         if not self._given_up:
-            self._records += [(at_s, record) for record in records]
+            self._steps.append((at_s, records))
             if not self._wake.is_set():
                 self._wake.set()
 
     @property
     def records_waiting(self) -> int:
         """How many records the thread has not taken yet."""
-        return len(self._records)
+        return sum(len(records) for _, records in self._steps.copy())
 
     def when_written(self, call: Callable[[], None]) -> None:
         """Call this, on the journal's thread, when all that was recorded until now is written (or given up)."""
@@ -119,14 +117,14 @@ class Journal:
         # The loop appends meanwhile: what is beyond these belongs to the next batch. What is to be called is counted
         # first: the records that it waits for are there by then.
         calls = len(self._calls)
-        count, snapshots = len(self._records), len(self._snapshots)
-        batch = Batch(self._task_of)
-        for at_s, record in self._records[:count]:
-            batch.add(record, at_s)
+        count, snapshots = len(self._steps), len(self._snapshots)
+        batch = Batch(self._attempts_open)
+        for at_s, records in self._steps[:count]:
+            batch.add(records, at_s)
         for at_s, snapshot in self._snapshots[:snapshots]:
             batch.add_statistics(snapshot, at_s)
         self._taken = self._calls[:calls]
-        del self._records[:count], self._snapshots[:snapshots], self._calls[:calls]
+        del self._steps[:count], self._snapshots[:snapshots], self._calls[:calls]
         return batch
 
     @staticmethod
@@ -159,7 +157,7 @@ class Journal:
 
     def _give_up(self) -> None:
         self._given_up = True
-        self._records.clear()
+        self._steps.clear()
         self._snapshots.clear()
         self._path.chmod(0o400)  # The mark of a journal that is not whole: it can be made on a full disk, too.
         self._make_calls(self._taken)  # Those of the batch that could not be written wait, too.

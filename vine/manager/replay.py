@@ -12,7 +12,7 @@ import msgspec
 
 from vine.errors import UsageError
 from vine.manager import schema
-from vine.names import AttemptId, FileId, TaskId, client_index_of
+from vine.names import AttemptId, FileId, TaskId, WorkerId, client_index_of
 from vine.scheduler.categories import CategoryKey
 from vine.scheduler.numbers import Numbers
 from vine.scheduler.replayed import (
@@ -150,7 +150,7 @@ def _tasks(
 ) -> tuple[dict[TaskId, ReplayedTask], dict[str, int]]:
     """Those that somebody may ask for or that others are made from, and how many more there have been, by state."""
     running, ended = _open_attempts(connection), _ended_attempts(connection)
-    rows = connection.execute(f"SELECT {_TASK_COLUMNS} FROM tasks ORDER BY accepted_s, rowid")  # noqa: S608 - our own
+    rows = connection.execute(f"SELECT {_TASK_COLUMNS} FROM tasks ORDER BY accepted_s, task_id")  # noqa: S608 - our own
     tasks: dict[TaskId, ReplayedTask] = {}
     past: dict[TaskId, str] = {}
     needed: set[TaskId] = set()
@@ -196,7 +196,7 @@ def _open_attempts(connection: sqlite3.Connection) -> dict[TaskId, list[OpenAtte
     running: dict[TaskId, list[OpenAttempt]] = {}
     columns = "epoch, counter, task_id, worker_id, started_s IS NOT NULL"
     for epoch, counter, task_id, worker_id, begun in connection.execute(
-        f"SELECT {columns} FROM attempts WHERE outcome IS NULL"  # noqa: S608 - our own names
+        f"SELECT {columns} FROM attempts_open ORDER BY epoch, counter"  # noqa: S608 - our own names
     ):
         running.setdefault(task_id, []).append(OpenAttempt(AttemptId(epoch, counter), worker_id, bool(begun)))
     return running
@@ -206,29 +206,36 @@ def _ended_attempts(connection: sqlite3.Connection) -> dict[TaskId, dict[Outcome
     """How the attempts of tasks that are still owed have ended."""
     ended: dict[TaskId, dict[Outcome, int]] = {}
     for task_id, outcome, count in connection.execute(
-        "SELECT task_id, attempts.outcome, count(*) FROM attempts JOIN tasks USING (task_id)"
-        " WHERE attempts.outcome IS NOT NULL AND tasks.outcome IS NULL GROUP BY task_id, attempts.outcome"
+        "SELECT task_id, attempts_ended.outcome, count(*) FROM attempts_ended LEFT JOIN ended USING (task_id)"
+        " WHERE ended.outcome IS NULL GROUP BY task_id, attempts_ended.outcome"
     ):
         ended.setdefault(task_id, {})[Outcome(outcome)] = count
     return ended
 
 
 def _files(connection: sqlite3.Connection, left: Iterable[int]) -> dict[FileId, ReplayedFile]:
-    columns = "file_id, object_id, attempt_epoch, attempt_counter, worker_id, signature, failure_outcome, failure, spec"
+    makers = _makers(connection)
+    columns = "file_id, object_id, attempt_epoch, attempt_counter, signature, failure_outcome, failure, spec"
     gone = set(left)
-    rows = connection.execute(
-        f"SELECT {columns} FROM files LEFT JOIN attempts"  # noqa: S608 - our own names
-        " ON attempt_epoch = epoch AND attempt_counter = counter ORDER BY file_id"
-    )
+    rows = connection.execute(f"SELECT {columns} FROM files ORDER BY file_id")  # noqa: S608 - our own names
     return {
         file_id: ReplayedFile(
             spec=file_spec(spec),
             object_id=object_id,
             attempt=None if epoch is None else AttemptId(epoch, counter),
-            worker_id=worker_id,
+            worker_id=makers.get((epoch, counter)),
             signature=None if signature is None else _decoders[Signature](signature),
             failure=None if outcome is None else (Outcome(outcome), message),
         )
-        for file_id, object_id, epoch, counter, worker_id, signature, outcome, message, spec in rows
+        for file_id, object_id, epoch, counter, signature, outcome, message, spec in rows
         if client_index_of(file_id) not in gone
     }
+
+
+def _makers(connection: sqlite3.Connection) -> dict[tuple[int, int], WorkerId]:
+    """Where those attempts ran that have made files."""
+    rows = connection.execute(
+        "SELECT epoch, counter, worker_id FROM attempts"
+        " WHERE (epoch, counter) IN (SELECT attempt_epoch, attempt_counter FROM files WHERE attempt_epoch NOT NULL)"
+    )
+    return {(epoch, counter): worker_id for epoch, counter, worker_id in rows}

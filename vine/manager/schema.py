@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
-version = 6
+version = 7
 _STATEMENTS_KEPT = 256
 
 script = """
@@ -16,27 +16,45 @@ CREATE TABLE clients (
     client_id TEXT, key_digest BLOB,
     joined_s REAL, left_s REAL
 );
-CREATE TABLE tasks (
+CREATE TABLE accepted (  -- tasks, as they were submitted
     task_id INTEGER PRIMARY KEY,
-    state TEXT,
-    accepted_s REAL,
-    ready_s REAL,  -- NULL if it was ready when it was accepted
-    ended_s REAL,  -- all three by the wall clock
+    accepted_s REAL,  -- this and all other times by the wall clock
+    spec BLOB  -- msgpack of wire.parts.TaskSpec
+);
+CREATE TABLE ended (  -- tasks, as they have ended, each with the attempt that ended in one with it, if one did
+    task_id INTEGER PRIMARY KEY,
+    ended_s REAL,
     outcome TEXT, message TEXT,
     worker_id TEXT,
+    result BLOB,  -- msgpack of wire.parts.TaskResult
+    epoch INTEGER, counter INTEGER,
+    assigned_s REAL, started_s REAL,
+    stage_in_s REAL, wait_s REAL, run_s REAL, collect_s REAL,
+    cpu_s REAL, memory_mb REAL, disk_mb REAL
+);
+CREATE TABLE standings (  -- what else there is to say of a task, if anything is
+    task_id INTEGER PRIMARY KEY,
+    state TEXT,  -- of one that is owed and has no attempt; NULL if it has waited since it was accepted
+    again TEXT,  -- ... of one that has ended, and runs again, or has done so
+    ready_s REAL,  -- NULL if it was ready when it was accepted
     cancel INTEGER,  -- 1 once it is to end as cancelled
     value_path TEXT,  -- of the manager's own copy of a large result ...
     value_object TEXT, generations INTEGER,  -- ... and what it is; with generations it stays on workers
-    spec BLOB,  -- msgpack of wire.parts.TaskSpec
-    result BLOB  -- msgpack of wire.parts.TaskResult
+    instead BLOB  -- the result that stands for one of these that was lost, as that of `ended`
 );
 CREATE TABLE forgotten (  -- what clients will not ask for again, from the first number to the last
     kind TEXT, first INTEGER, last INTEGER
 );
-CREATE TABLE attempts (
+CREATE TABLE attempts_open (  -- those that have not ended
+    task_id INTEGER, epoch INTEGER, counter INTEGER,
+    worker_id TEXT,
+    assigned_s REAL, started_s REAL,
+    PRIMARY KEY (task_id, epoch, counter)
+) WITHOUT ROWID;
+CREATE TABLE attempts_ended (  -- those that have not ended in one with their tasks
     epoch INTEGER, counter INTEGER,
     task_id INTEGER, worker_id TEXT,
-    assigned_s REAL, started_s REAL, ended_s REAL,  -- wall clock
+    assigned_s REAL, started_s REAL, ended_s REAL,
     outcome TEXT, message TEXT,
     stage_in_s REAL, wait_s REAL, run_s REAL, collect_s REAL,
     cpu_s REAL, memory_mb REAL, disk_mb REAL,  -- NULL for those that were too short to be measured
@@ -91,6 +109,29 @@ CREATE TABLE statistics (
     at_s REAL,
     snapshot TEXT  -- JSON of scheduler.core.Scheduler.snapshot
 );
+-- What readers ask. Rows are written once, one behind the other: to change one that is there costs several times that.
+CREATE VIEW tasks AS SELECT
+    accepted.task_id AS task_id,
+    coalesce(
+        (SELECT min(CASE WHEN started_s IS NULL THEN 'staged' ELSE 'running' END) FROM attempts_open
+            WHERE attempts_open.task_id = accepted.task_id),
+        CASE WHEN outcome IS NULL THEN coalesce(state, 'waiting') ELSE coalesce(
+            again, CASE outcome WHEN 'success' THEN 'done' WHEN 'cancelled' THEN 'cancelled' ELSE 'failed' END
+        ) END
+    ) AS state,
+    accepted_s, ready_s, ended_s, outcome, message, worker_id, cancel, value_path, value_object, generations,
+    spec, coalesce(instead, result) AS result
+    FROM accepted LEFT JOIN ended ON ended.task_id = accepted.task_id
+    LEFT JOIN standings ON standings.task_id = accepted.task_id;
+CREATE VIEW attempts AS
+    SELECT epoch, counter, task_id, worker_id, assigned_s, started_s, ended_s, outcome, message,
+        stage_in_s, wait_s, run_s, collect_s, cpu_s, memory_mb, disk_mb FROM attempts_ended
+    UNION ALL
+    SELECT epoch, counter, task_id, worker_id, assigned_s, started_s, ended_s, outcome, message,
+        stage_in_s, wait_s, run_s, collect_s, cpu_s, memory_mb, disk_mb FROM ended WHERE epoch NOT NULL
+    UNION ALL
+    SELECT epoch, counter, task_id, worker_id, assigned_s, started_s, NULL, NULL, NULL,
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM attempts_open;
 """
 
 Row = dict[str, object]
@@ -112,30 +153,28 @@ class Upsert:
 
     def write(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Each key may be among the rows once; of what a row leaves out nothing changes."""
-        alike: dict[tuple[str, ...], list[Row]] = {}
+        alike: dict[tuple[str, ...], list[object]] = {}
         for row in rows:
-            alike.setdefault(tuple(row), []).append(row)
-        for columns, some in alike.items():
-            start, rows_n = 0, 1 << (self._variables_max // len(columns)).bit_length() - 1
-            while start < len(some):
-                while rows_n > len(some) - start:
-                    rows_n >>= 1  # Powers of two, so that few different statements are compiled, and all stay cached.
-                values = [value for row in some[start : start + rows_n] for value in row.values()]
-                connection.execute(self._statement(columns, rows_n), values)
-                start += rows_n
+            alike.setdefault(tuple(row), []).extend(row.values())
+        for columns, values in alike.items():
+            self.write_alike(connection, columns, values)
+
+    def write_alike(self, connection: sqlite3.Connection, columns: tuple[str, ...], values: Sequence[object]) -> None:
+        """Rows that all have these columns, their values one behind the other."""
+        width = len(columns)
+        start, rows, rows_n = 0, len(values) // width, 1 << (self._variables_max // width).bit_length() - 1
+        while start < rows:
+            while rows_n > rows - start:
+                rows_n >>= 1  # Powers of two, so that few different statements are compiled, and all stay cached.
+            some = values[start * width : (start + rows_n) * width]
+            connection.execute(self._statement(columns, rows_n), some)
+            start += rows_n
 
     @lru_cache(_STATEMENTS_KEPT)  # noqa: B019 - there is one for each table, for as long as the program lives
     def _statement(self, columns: tuple[str, ...], rows_n: int) -> str:
         one = "(" + ",".join("?" * len(columns)) + ")"
         names, values = ", ".join(columns), ",".join([one] * rows_n)
-        changes = ", ".join(f"{name} = {self._change(name)}" for name in columns if name not in self._key)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in self._key)
         act = f"UPDATE SET {changes}" if changes else "NOTHING"
         key = ", ".join(self._key)
         return f"INSERT INTO {self._table} ({names}) VALUES {values} ON CONFLICT ({key}) DO {act}"  # noqa: S608 - ours
-
-    def _change(self, name: str) -> str:
-        if name == "state":
-            # A producer that ran again for its lost outputs stays done: its result was committed long ago.
-            again = f"excluded.state = 'collecting' AND {self._table}.outcome IS NOT NULL"
-            return f"CASE WHEN {again} THEN 'done' ELSE excluded.state END"
-        return f"excluded.{name}"

@@ -9,6 +9,7 @@ import msgspec
 from vine import config
 from vine.content.manifest import check_object
 from vine.errors import MalformedMessage
+from vine.names import AttemptId
 from vine.scheduler import (
     closing,
     collecting,
@@ -61,13 +62,16 @@ def attempt_ended(state: State, worker: WorkerRecord, result: AttemptResult) -> 
     dispatch.leave(state, worker, record, result.outcome)
     if result.outputs or result.value_object is not None:  # Of most, what is small comes with its end.
         result = _checked(state, worker, result)
-    state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
+    has_left = result.outputs or result.value_object is not None
+    is_the_end = result.outcome is _SUCCESS and not (has_left or record.recovering)  # As of most.
+    if not is_the_end:
+        state.record(AttemptEnded(result.attempt, result.outcome, result.message, result.times, result.measured))
     if record.spec.kind is _LIBRARY:
         installing.call_ended(state, record, result.outcome)
     if result.outcome is _SUCCESS:
         if record.category is not None and result.measured is not None:
             _learn(state, record.category, result.measured, result.times.run_s)
-        _succeeded(state, record, worker, result)
+        _succeeded(state, record, worker, result, is_the_end)
     else:
         _did_not_succeed(state, record, worker, result)
 
@@ -108,13 +112,13 @@ def _drop_leftovers(state: State, worker: WorkerRecord, result: AttemptResult) -
             keeping.made_copy(state, worker, known)
 
 
-def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult) -> None:
+def _succeeded(state: State, record: TaskRecord, worker: WorkerRecord, result: AttemptResult, is_the_end: bool) -> None:
     attempt = record.attempt
     assert attempt is not None
     ended = attempt.result = _task_result(state, record, attempt, worker, result)
-    if not (result.outputs or result.value_object is not None or record.recovering):  # As of most.
+    if is_the_end:
         state.drop_attempt(record)
-        commit(state, record, ended)
+        commit(state, record, ended, result.attempt)
         return
     for output in result.outputs:
         collecting.take_output(state, record, worker, attempt, output)
@@ -231,8 +235,8 @@ def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> Non
     commit(state, record, result)
 
 
-def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
-    """The task has ended: tell its client, and those who wait for it."""
+def commit(state: State, record: TaskRecord, result: TaskResult, attempt: AttemptId | None = None) -> None:
+    """The task has ended, and in one with it this attempt: tell its client, and those who wait for it."""
     succeeded = result.outcome is _SUCCESS
     state.tasks.move(record, _DONE if succeeded else _END_STATE.get(result.outcome, TaskState.FAILED))
     if record.generation:
@@ -245,7 +249,7 @@ def commit(state: State, record: TaskRecord, result: TaskResult) -> None:
     record.outcome = result.outcome
     record.message = result.message
     record.value = result.value
-    state.record(TaskEnded(result, record.value_path))
+    state.record(TaskEnded(result, record.value_path, attempt))
     state.result(record, result)
     if not succeeded and result.outcome not in _END_STATE:
         _note_failure(state, record, result)

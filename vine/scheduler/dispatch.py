@@ -31,7 +31,7 @@ def make_ready(state: State, record: TaskRecord, is_news: bool = True) -> None:
     state.tasks.move(record, TaskState.READY)
     _queue(state, record)
     if is_news:
-        state.record(TaskReady(record.task_id))
+        state.record(TaskReady(record.task_id, record.outcome is not None))
 
 
 def _queue(state: State, record: TaskRecord) -> None:
@@ -51,7 +51,7 @@ def reconsider(state: State, record: TaskRecord) -> None:
     if record.unmet:
         if record.state is not TaskState.WAITING:
             state.tasks.move(record, TaskState.WAITING)
-        state.record(TaskWaits(record.task_id))
+        state.record(TaskWaits(record.task_id, record.outcome is not None))
     elif record.state is TaskState.READY:
         _queue(state, record)  # What it had lost came back as soon as it was asked for: it only gave up its place.
     else:

@@ -75,12 +75,14 @@ class TaskReady(msgspec.Struct, frozen=True, gc=False):
     """All that the task waited for is there, for the first time or again after a lost attempt."""
 
     task_id: TaskId
+    again: bool = False  # It has ended, and runs again for something of its that was lost.
 
 
 class TaskWaits(msgspec.Struct, frozen=True, gc=False):
     """The task waits (again) for other tasks or files."""
 
     task_id: TaskId
+    again: bool = False  # as that of `TaskReady`
 
 
 class AttemptAssigned(msgspec.Struct, frozen=True, gc=False):
@@ -131,6 +133,7 @@ class TaskEnded(msgspec.Struct, frozen=True, gc=False):
 
     result: TaskResult
     value_path: str | None = None  # of the manager's own copy
+    attempt: AttemptId | None = None  # that ended just so in the same step, of which there is no `AttemptEnded` then
 
 
 class TaskEndedAgain(msgspec.Struct, frozen=True, gc=False):

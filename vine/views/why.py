@@ -234,16 +234,15 @@ def _is_there(connection: sqlite3.Connection, snapshot: dict[str, Any], file: _F
 
 
 def _find_file(connection: sqlite3.Connection, file_id: FileId) -> _File | None:
-    query = (
-        "SELECT files.object_id, failure, spec, attempts.task_id FROM files LEFT JOIN attempts"
-        " ON attempts.epoch = attempt_epoch AND attempts.counter = attempt_counter WHERE file_id = ?"
-    )
+    query = "SELECT object_id, failure, spec, attempt_epoch, attempt_counter FROM files WHERE file_id = ?"
     row = connection.execute(query, (file_id,)).fetchone()
     if row is None:
         return None
-    object_id, failure, encoded, maker = row
+    object_id, failure, encoded, *attempt = row
+    query = "SELECT task_id FROM attempts WHERE epoch = ? AND counter = ?"
+    maker = None if attempt[0] is None else connection.execute(query, attempt).fetchone()
     return _File(
-        file_spec(encoded), object_id is not None, failure, None if maker is None else _find(connection, maker)
+        file_spec(encoded), object_id is not None, failure, None if maker is None else _find(connection, *maker)
     )
 
 

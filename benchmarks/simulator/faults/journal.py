@@ -9,8 +9,9 @@ from pathlib import Path
 
 from vine.manager.batch import Batch
 from vine.manager.journal import begin_epoch
+from vine.manager.lives import Given, attempts_open
 from vine.manager.replay import read_run
-from vine.names import AttemptId, RunId, TaskId
+from vine.names import AttemptId, RunId
 from vine.scheduler.records import Record
 from vine.scheduler.replayed import ReplayedRun
 
@@ -28,7 +29,7 @@ class MemoryJournal:
         self._on_written = on_written
         self._waiting: deque[tuple[float, tuple[Record, ...]]] = deque()  # steps
         self._calls: deque[tuple[int, Callable[[], None]]] = deque()  # when so many steps are written
-        self._task_of: dict[AttemptId, TaskId] = {}
+        self._attempts_open: dict[AttemptId, Given] = {}
         self._recorded = 0
         self._statistics_at = 0.0
         self.records = 0
@@ -44,8 +45,7 @@ class MemoryJournal:
         self._calls.clear()
         self._recorded = 0
         epoch = begin_epoch(self._connection, _NOWHERE, RunId("simulated"), at_s)
-        open_attempts = "SELECT epoch, counter, task_id FROM attempts WHERE outcome IS NULL"
-        self._task_of = {AttemptId(e, n): task_id for e, n, task_id in self._connection.execute(open_attempts)}
+        self._attempts_open = attempts_open(self._connection)
         return epoch
 
     def record(self, records: tuple[Record, ...], at_s: float) -> None:
@@ -60,11 +60,10 @@ class MemoryJournal:
 
     def commit(self, steps: int | None = None, at_s: float = 0.0) -> None:
         """One transaction with all that waits, or with so many steps of it; then those are called who wait for it."""
-        batch = Batch(self._task_of)
+        batch = Batch(self._attempts_open)
         taken = [self._waiting.popleft() for _ in range(len(self._waiting) if steps is None else steps)]
         for recorded_s, records in taken:
-            for record in records:
-                batch.add(record, recorded_s)
+            batch.add(records, recorded_s)
         if at_s >= self._statistics_at:
             self._statistics_at = at_s + _STATISTICS_S
             batch.add_statistics({}, at_s)
@@ -89,7 +88,7 @@ class MemoryJournal:
     @property
     def open_attempts(self) -> int:
         """Those that have not ended, as the writer remembers them."""
-        return len(self._task_of)
+        return len(self._attempts_open)
 
     def replay(self) -> ReplayedRun:
         """What a manager finds that begins now."""
@@ -97,11 +96,10 @@ class MemoryJournal:
 
     def would_be(self) -> ReplayedRun:
         """What it would find if all that waits were written."""
-        copy, batch = sqlite3.connect(":memory:", isolation_level=None), Batch(dict(self._task_of))
+        copy, batch = sqlite3.connect(":memory:", isolation_level=None), Batch(dict(self._attempts_open))
         self._connection.backup(copy)
         for at_s, records in self._waiting:
-            for record in records:
-                batch.add(record, at_s)
+            batch.add(records, at_s)
         self._write(batch, copy)
         run = read_run(copy)
         copy.close()

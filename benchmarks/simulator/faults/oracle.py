@@ -73,7 +73,9 @@ class Ledger:
                 return self._attempt_ended(record)
             case ResultBound(task_id, _, _, generations):
                 self._remote.update((task_id,) if generations else ())
-            case TaskEnded(result):
+            case TaskEnded(result, _, attempt):
+                if attempt is not None:
+                    self.note(AttemptEnded(attempt, result.outcome))
                 self._task_ended(result)
                 return result.task_id
         return None

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from benchmarks.simulator.faults.run import Run
-from vine.manager.batch import Batch
+from vine.manager.lives import Lives
 from vine.names import AttemptId, TaskId
 from vine.scheduler import completion, mates, recovery, returning, upkeep
 from vine.scheduler.files import FileRecord
@@ -181,7 +181,7 @@ def what_an_end_that_does_not_count_has_left_stays(patch: Patch) -> None:
 
 @planted
 def the_journal_misses_the_ends_of_attempts(patch: Patch) -> None:
-    patch.setattr(Batch, "_attempt_ended", nothing)
+    patch.setattr(Lives, "_attempt_ended", nothing)
 
 
 @planted
