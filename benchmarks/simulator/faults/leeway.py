@@ -13,9 +13,14 @@ from vine.names import FileId, TaskId
 from vine.scheduler.files import FileRecord
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.wire.parts import Outcome
 
-FAILED = (TaskState.FAILED, TaskState.CANCELLED)
 _UNBEGUN = (TaskState.WAITING, TaskState.READY)
+
+
+def has_failed(record: TaskRecord) -> bool:
+    """Whether it can never run again: not if it only failed when it had ended before, and ran once more."""
+    return record.outcome not in (None, Outcome.SUCCESS)
 
 
 class Leeway:
@@ -38,7 +43,7 @@ class Leeway:
     def may_lack_task(self, task_id: TaskId) -> bool:
         """Whether it is kept only for such ones, and goes with them, or for what nobody can make again."""
         record = self._live.tasks.by_id[task_id]
-        return record.result_forgotten and (task_id in self._held_tasks or record.state in FAILED)
+        return record.result_forgotten and (task_id in self._held_tasks or has_failed(record))
 
     def may_lack_file(self, file_id: FileId) -> bool:
         return file_id in self._held_files and self._live.files.by_id[file_id].forgotten

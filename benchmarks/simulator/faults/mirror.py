@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Set
 from typing import Any
 
-from benchmarks.simulator.faults.leeway import FAILED, Leeway
+from benchmarks.simulator.faults.leeway import Leeway, has_failed
 from vine.names import FileId, TaskId
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
@@ -134,7 +134,7 @@ def _file(file: FileRecord) -> dict[str, Any]:
 def _maker(state: State, file: FileRecord) -> TaskId | None:
     """Which of several is named that have all failed hangs on the order in which they did: none of them runs again."""
     maker = None if file.producer is None else state.tasks.by_id.get(file.producer)
-    return None if maker is not None and maker.state in FAILED else file.producer
+    return None if maker is not None and has_failed(maker) else file.producer
 
 
 def _compare_task(live: State, record: TaskRecord, replayed: ReplayedTask) -> None:

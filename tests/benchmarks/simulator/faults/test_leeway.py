@@ -10,7 +10,7 @@ from tests.scheduler.restarting import RestartingWorld
 from vine.names import MANAGER, FileId, TaskId
 from vine.scheduler.state import State
 from vine.wire import messages as m
-from vine.wire.parts import FetchFault, Request
+from vine.wire.parts import FetchFault, Outcome, Request
 
 
 def compared(world: RestartingWorld) -> tuple[State, Leeway]:
@@ -127,3 +127,31 @@ def test_a_result_that_is_gone_for_good_takes_with_it_who_waits_for_it() -> None
     restored, leeway = compared(world)
     assert leeway.tasks == {first, second} and restored.tasks.by_id[second].state.ended
     assert not restored.tasks.by_id[other].state.ended
+
+
+def test_of_several_that_have_failed_any_may_be_named_as_the_maker() -> None:
+    # given two tasks that were to make a file, of which the second is refused, and then the first fails
+    world = RestartingWorld(workers=1)
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    temp = world.temp()
+    first = world.submit((), (temp,))
+    world.submit((FileId(999_999),), (temp,))
+    world.settle()
+    # then a restart may name either, and forget the first with its result
+    compared(world)
+    world.say(m.ForgetResults((first,)))
+    compared(world)
+
+
+def test_one_that_has_failed_only_when_it_ran_again_is_still_the_maker() -> None:
+    world = RestartingWorld(workers=1)
+    temp = world.temp()
+    maker = world.submit((), (temp,))
+    world.settle()
+    world.lose(*world.workers)
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    world.submit((temp,))
+    world.join()
+    world.settle()
+    assert world.state_of(maker) == "failed" and world.results[maker].outcome is Outcome.SUCCESS
+    compared(world)
