@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.simulator.faults.leeway import Leeway
+from benchmarks.simulator.faults.leeway import GONE, Leeway
 from benchmarks.simulator.faults.mirror import compare_tables
 from tests.scheduler.restarting import RestartingWorld
 from vine.names import MANAGER, FileId, TaskId
@@ -94,8 +94,23 @@ def test_of_a_task_that_runs_again_only_what_was_forgotten_may_be_gone() -> None
     assert world.core.state.tasks.by_id[maker].recovering
     # then that is all that a restart may lack
     _, leeway = compared(world)
-    assert leeway.may_lack_file(mine) and not leeway.may_lack_file(kept)
+    assert GONE in leeway.of("files", mine) and not leeway.of("files", kept)
     assert not leeway.tasks and not leeway.files
+
+
+def test_of_one_that_runs_again_the_value_may_be_gone_if_it_was_forgotten() -> None:
+    # given a task with a file and a value, that runs again for the file; and its value is forgotten
+    world = RestartingWorld(workers=1)
+    temp = world.temp()
+    maker = world.submit((), (temp,))
+    world.settle()
+    world.lose(*world.workers)
+    world.submit((temp,))
+    world.join()
+    world.say(m.ForgetResults((maker,)))
+    # then it is still there while that is so, and for no restart
+    restored, _ = compared(world)
+    assert world.core.state.tasks.by_id[maker].value is not None and restored.tasks.by_id[maker].value is None
 
 
 def test_what_was_lost_while_nobody_looked_is_made_again_at_once() -> None:
