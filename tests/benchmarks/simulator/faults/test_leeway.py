@@ -38,6 +38,15 @@ def fails(world: RestartingWorld, file: FileId) -> None:
     assert world.core.state.files.by_id[file].failure is not None
 
 
+def that_is_lost(world: RestartingWorld) -> tuple[TaskId, FileId]:
+    """A task that has ended, and its file, of which no copy is left."""
+    temp = world.temp()
+    maker = world.submit((), (temp,))
+    world.settle()
+    lose(world)
+    return maker, temp
+
+
 def lose(world: RestartingWorld) -> None:
     for worker_id in list(world.workers):
         world.lose(worker_id)
@@ -101,10 +110,7 @@ def test_of_a_task_that_runs_again_only_what_was_forgotten_may_be_gone() -> None
 def test_of_one_that_runs_again_the_value_may_be_gone_if_it_was_forgotten() -> None:
     # given a task with a file and a value, that runs again for the file; and its value is forgotten
     world = RestartingWorld(workers=1)
-    temp = world.temp()
-    maker = world.submit((), (temp,))
-    world.settle()
-    world.lose(*world.workers)
+    maker, temp = that_is_lost(world)
     world.submit((temp,))
     world.join()
     world.say(m.ForgetResults((maker,)))
@@ -160,10 +166,7 @@ def test_of_several_that_have_failed_any_may_be_named_as_the_maker() -> None:
 
 def test_one_that_has_failed_only_when_it_ran_again_is_still_the_maker() -> None:
     world = RestartingWorld(workers=1)
-    temp = world.temp()
-    maker = world.submit((), (temp,))
-    world.settle()
-    world.lose(*world.workers)
+    maker, temp = that_is_lost(world)
     world.outcome = lambda assignment: Outcome.EXCEPTION
     world.submit((temp,))
     world.join()
