@@ -9,7 +9,8 @@ from tests.scheduler.restarting import RestartingWorld
 from tests.scheduler.world import World
 from vine import config
 from vine.names import TaskId
-from vine.wire.parts import Outcome
+from vine.wire import messages as m
+from vine.wire.parts import Mount, Outcome, TaskKind, TaskSpec, When
 from vine.wire.worker_messages import WorkerBye
 
 
@@ -113,3 +114,18 @@ def test_tasks_under_which_workers_die_are_suspected_after_a_restart_too() -> No
     # then each is to have a worker to itself
     records = [world.core.state.tasks.by_id[task] for task in tasks]
     assert [(each.losses, each.alone) for each in records] == [(config.worker_losses_alone_from, True)] * 2
+
+
+def test_a_failure_of_which_the_output_is_lost_on_its_way_counts_no_more_now_and_after_a_restart() -> None:
+    # given a task that has failed, and whose worker is lost before what it has left for that case has come
+    world = RestartingWorld(workers=1)
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    log, task = world.local_file(bind=False), world.new_task_id()
+    world.say(m.SubmitTasks((TaskSpec(task, TaskKind.CALL, outputs=(Mount(log, "log", When.FAILURE),)),)))
+    while not world.local:
+        world.happen(world.possible_events()[0])
+    assert world.core.state.tasks.by_id[task].failures == 1
+    world.lose(*world.workers)
+    # then it is tried again as if it had not
+    assert world.core.state.tasks.by_id[task].failures == 0
+    assert world.would_be().tasks.by_id[task].failures == 0

@@ -87,6 +87,8 @@ def _drop_attempt(state: State, record: TaskRecord, outcome: Outcome, reason: st
     assert record.attempt is not None
     collecting.stop_collecting(state, record)
     attempt = state.drop_attempt(record)
+    if attempt.result is not None and attempt.result.outcome is not Outcome.SUCCESS:
+        record.failures -= 1  # Its client has not heard of it, and what it had left is gone.
     state.record(AttemptEnded(attempt.attempt_id, outcome, reason))
 
 

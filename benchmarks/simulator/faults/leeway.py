@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from vine.names import FileId, TaskId
 from vine.scheduler.files import FileRecord
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
+from vine.wire.parts import Outcome
 
-FAILED = (TaskState.FAILED, TaskState.CANCELLED)
+ALL, GONE = "all", "gone"
+_NOTHING = frozenset[str]()
 _UNBEGUN = (TaskState.WAITING, TaskState.READY)
+
+
+def has_failed(record: TaskRecord) -> bool:
+    """Whether it can never run again: not if it only failed when it had ended before, and ran once more."""
+    return record.outcome not in (None, Outcome.SUCCESS)
 
 
 class Leeway:
@@ -35,13 +43,31 @@ class Leeway:
         again = {record.task_id for record in live.tasks.by_id.values() if record.recovering}
         self._held_tasks, self._held_files = self._needed(self.tasks | again, self.files)
 
-    def may_lack_task(self, task_id: TaskId) -> bool:
-        """Whether it is kept only for such ones, and goes with them, or for what nobody can make again."""
-        record = self._live.tasks.by_id[task_id]
-        return record.result_forgotten and (task_id in self._held_tasks or record.state in FAILED)
+    def of(self, table: str, key: Any) -> frozenset[str]:
+        """Which fields of a row may differ; `ALL` of them, or the row may be `GONE`."""
+        if table == "tasks":
+            return self._of_task(key)
+        return self._of_file(key) if table == "files" else _NOTHING
 
-    def may_lack_file(self, file_id: FileId) -> bool:
-        return file_id in self._held_files and self._live.files.by_id[file_id].forgotten
+    def _of_task(self, task_id: TaskId) -> frozenset[str]:
+        record = self._live.tasks.by_id[task_id]
+        if task_id in self.tasks:
+            return frozenset((ALL,))
+        # It is kept only for such ones, and goes with them, or for what nobody can make again.
+        goes = record.result_forgotten and (task_id in self._held_tasks or has_failed(record))
+        return frozenset((GONE, "value", "path")) if goes else _NOTHING
+
+    def _of_file(self, file_id: FileId) -> frozenset[str]:
+        file = self._live.files.by_id[file_id]
+        if file_id in self.files:
+            return frozenset((ALL,))
+        gone = (GONE,) if file_id in self._held_files and file.forgotten else ()
+        return frozenset((*gone, "producer")) if self._is_made_anew(file) else frozenset(gone)
+
+    def own_tasks(self) -> set[TaskId]:
+        """The tasks of lost files that were the same as others before, and have to be made by their own now."""
+        anew = (file.spec.recipe for file in self._live.files.by_id.values() if self._is_made_anew(file))
+        return {recipe.task_id for recipe in anew if recipe is not None}
 
     def keeps_users(self, file_id: FileId) -> bool:
         """Whether just as many tasks need it, those that run again not counted."""
@@ -52,9 +78,7 @@ class Leeway:
         and by a restart at once."""
         return file.object_id is not None and not self._live.files.is_available(file.file_id)
 
-    def is_made_anew(self, file_id: FileId) -> bool:
-        """Whether it is lost, and has to be made by a task of its own then: it was the same as another before."""
-        file = self._live.files.by_id[file_id]
+    def _is_made_anew(self, file: FileRecord) -> bool:
         return self.is_lost(file) and file.spec.recipe is not None and file.producer is None
 
     def _first(self) -> tuple[list[TaskRecord], list[FileRecord]]:

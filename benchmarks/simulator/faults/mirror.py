@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Set
 from typing import Any
 
-from benchmarks.simulator.faults.leeway import FAILED, Leeway
+from benchmarks.simulator.faults.leeway import ALL, GONE, Leeway, has_failed
 from vine.names import FileId, TaskId
 from vine.scheduler.check import check
 from vine.scheduler.core import Scheduler
@@ -34,25 +34,18 @@ def compare(live: State, run: ReplayedRun, staged: Set[str]) -> None:
 
 def compare_tables(live: State, restored: State) -> None:
     mine, theirs, leeway = promised(live), promised(restored), Leeway(live, restored)
-    for task_id in leeway.tasks:
-        del mine["tasks"][task_id]
-    for file_id in leeway.files:
-        del mine["files"][file_id]
-    anew = [file_id for file_id in mine["files"] if leeway.is_made_anew(file_id)]
-    for file_id in anew:
-        del mine["files"][file_id]["producer"]
-    may_lack: dict[str, Callable[[Any], bool]] = {"tasks": leeway.may_lack_task, "files": leeway.may_lack_file}
     for name, expected in mine.items():
         told = theirs[name]
         for key, value in expected.items():
-            if key not in told and name in may_lack and may_lack[name](key):
+            loose = leeway.of(name, key)
+            if ALL in loose or (GONE in loose and key not in told):
                 continue
             assert key in told, f"{name}: a restart forgets {key}: {value}"
             found = told[key]
-            differ = {field: (mine, found.get(field)) for field, mine in value.items() if mine != found.get(field)}
+            changed = {field for field, before in value.items() if before != found.get(field)} - loose
+            differ = {field: (value[field], found.get(field)) for field in sorted(changed)}
             assert not differ, f"{name}: of {key} a restart would change {differ}"
-    own = {recipe.task_id for file_id in anew if (recipe := live.files.by_id[file_id].spec.recipe) is not None}
-    _compare_owed(live, restored, own, mine, theirs)
+    _compare_owed(live, restored, leeway.own_tasks(), mine, theirs)
     _compare_contents(live, restored, leeway)
 
 
@@ -134,7 +127,7 @@ def _file(file: FileRecord) -> dict[str, Any]:
 def _maker(state: State, file: FileRecord) -> TaskId | None:
     """Which of several is named that have all failed hangs on the order in which they did: none of them runs again."""
     maker = None if file.producer is None else state.tasks.by_id.get(file.producer)
-    return None if maker is not None and maker.state in FAILED else file.producer
+    return None if maker is not None and has_failed(maker) else file.producer
 
 
 def _compare_task(live: State, record: TaskRecord, replayed: ReplayedTask) -> None:

@@ -37,7 +37,7 @@ class Ledger:
         self._last: dict[TaskId, AttemptId] = {}  # each task's latest attempt
         self._task_of: dict[AttemptId, TaskId] = {}  # attempts that have not ended
         self._started: set[AttemptId] = set()
-        self._collected: set[AttemptId] = set()  # attempts that have ended
+        self._collected: dict[AttemptId, TaskId] = {}  # attempts that have ended, and whose failures they are
         self._accepted: dict[TaskId, TaskSpec] = {}
         self._remote: set[TaskId] = set()  # that have left a large result on workers
         self._failures: Counter[TaskId] = Counter()
@@ -89,6 +89,9 @@ class Ledger:
         is_new = attempt.epoch == self._epoch and attempt.counter > self._highest
         assert is_new or (attempt.epoch < self._epoch and attempt not in self._ever), f"{attempt} is no new attempt"
         assert self._running(task_id) is None, f"task {task_id} has two attempts"
+        last, allowed = self._last.get(task_id), self._accepted[task_id].retries + 1
+        if self._failures[task_id] == allowed and last is not None and last.epoch < attempt.epoch:
+            self._failures[task_id] -= 1  # It had failed for good, and what it had left was on its way.
         if task_id in self.ended:
             left = self._accepted[task_id].outputs or task_id in self._remote
             assert left, f"task {task_id} has ended, has left nothing that can be lost, and runs again"
@@ -102,11 +105,15 @@ class Ledger:
         """Once; and once more if its worker is lost before all that the attempt has left there has come back."""
         task_id = self._task_of.pop(record.attempt, None)
         if task_id is None:
-            lost = record.outcome in _LOST and record.attempt in self._collected
-            assert lost, f"{record.attempt} ends, and did not run"
+            counted = self._collected.get(record.attempt)
+            assert record.outcome in _LOST and counted is not None, f"{record.attempt} ends, and did not run"
+            if counted:
+                self._failures[counted] -= 1
+                self._collected[record.attempt] = TaskId(0)
         else:
-            self._collected.add(record.attempt)
-            self._failures[task_id] += record.outcome in _ITS_OWN and task_id not in self.ended
+            counts = record.outcome in _ITS_OWN and task_id not in self.ended
+            self._collected[record.attempt] = task_id if counts else TaskId(0)
+            self._failures[task_id] += counts
             allowed = self._accepted[task_id].retries + 1
             assert self._failures[task_id] <= allowed, f"task {task_id} was to fail {allowed} times at most"
         return task_id

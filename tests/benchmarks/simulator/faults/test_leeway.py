@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.simulator.faults.leeway import Leeway
+from benchmarks.simulator.faults.leeway import GONE, Leeway
 from benchmarks.simulator.faults.mirror import compare_tables
 from tests.scheduler.restarting import RestartingWorld
 from vine.names import MANAGER, FileId, TaskId
 from vine.scheduler.state import State
 from vine.wire import messages as m
-from vine.wire.parts import FetchFault, Request
+from vine.wire.parts import FetchFault, Outcome, Request
 
 
 def compared(world: RestartingWorld) -> tuple[State, Leeway]:
@@ -36,6 +36,15 @@ def fails(world: RestartingWorld, file: FileId) -> None:
     world.submit((file,), priority=1.0, request=Request(cores=8))
     world.fetch_ends(worker, next(iter(worker.fetching)), FetchFault.SOURCE_CHANGED, blamed=MANAGER)
     assert world.core.state.files.by_id[file].failure is not None
+
+
+def that_is_lost(world: RestartingWorld) -> tuple[TaskId, FileId]:
+    """A task that has ended, and its file, of which no copy is left."""
+    temp = world.temp()
+    maker = world.submit((), (temp,))
+    world.settle()
+    lose(world)
+    return maker, temp
 
 
 def lose(world: RestartingWorld) -> None:
@@ -94,8 +103,20 @@ def test_of_a_task_that_runs_again_only_what_was_forgotten_may_be_gone() -> None
     assert world.core.state.tasks.by_id[maker].recovering
     # then that is all that a restart may lack
     _, leeway = compared(world)
-    assert leeway.may_lack_file(mine) and not leeway.may_lack_file(kept)
+    assert GONE in leeway.of("files", mine) and not leeway.of("files", kept)
     assert not leeway.tasks and not leeway.files
+
+
+def test_of_one_that_runs_again_the_value_may_be_gone_if_it_was_forgotten() -> None:
+    # given a task with a file and a value, that runs again for the file; and its value is forgotten
+    world = RestartingWorld(workers=1)
+    maker, temp = that_is_lost(world)
+    world.submit((temp,))
+    world.join()
+    world.say(m.ForgetResults((maker,)))
+    # then it is still there while that is so, and for no restart
+    restored, _ = compared(world)
+    assert world.core.state.tasks.by_id[maker].value is not None and restored.tasks.by_id[maker].value is None
 
 
 def test_what_was_lost_while_nobody_looked_is_made_again_at_once() -> None:
@@ -127,3 +148,28 @@ def test_a_result_that_is_gone_for_good_takes_with_it_who_waits_for_it() -> None
     restored, leeway = compared(world)
     assert leeway.tasks == {first, second} and restored.tasks.by_id[second].state.ended
     assert not restored.tasks.by_id[other].state.ended
+
+
+def test_of_several_that_have_failed_any_may_be_named_as_the_maker() -> None:
+    # given two tasks that were to make a file, of which the second is refused, and then the first fails
+    world = RestartingWorld(workers=1)
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    temp = world.temp()
+    first = world.submit((), (temp,))
+    world.submit((FileId(999_999),), (temp,))
+    world.settle()
+    # then a restart may name either, and forget the first with its result
+    compared(world)
+    world.say(m.ForgetResults((first,)))
+    compared(world)
+
+
+def test_one_that_has_failed_only_when_it_ran_again_is_still_the_maker() -> None:
+    world = RestartingWorld(workers=1)
+    maker, temp = that_is_lost(world)
+    world.outcome = lambda assignment: Outcome.EXCEPTION
+    world.submit((temp,))
+    world.join()
+    world.settle()
+    assert world.state_of(maker) == "failed" and world.results[maker].outcome is Outcome.SUCCESS
+    compared(world)

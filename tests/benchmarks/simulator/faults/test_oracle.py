@@ -78,3 +78,25 @@ def test_an_attempt_whose_worker_is_lost_before_its_results_came_may_end_a_secon
     for record in (ACCEPTED, assigned(FIRST), ended(FIRST), ended(FIRST, Outcome.WORKER_LOST), TaskReady(T)):
         ledger.note(record)
     assert not ledger.ended
+
+
+@pytest.mark.parametrize("how", ["its worker is lost", "the manager is killed"])
+def test_a_task_that_has_failed_for_good_may_do_so_again_if_what_it_had_left_is_lost(how: str) -> None:
+    # given a task that may fail once, and has; and what it has left is on its way
+    ledger = Ledger(epoch=1)
+    for record in (ACCEPTED, assigned(FIRST), ended(FIRST, Outcome.EXCEPTION)):
+        ledger.note(record)
+    # when it runs again for that
+    if how == "its worker is lost":
+        ledger.note(ended(FIRST, Outcome.CANCELLED))
+        again = SECOND
+    else:
+        ledger.begin(2)
+        again = AttemptId(2, 1)
+    ledger.note(assigned(again))
+    # then it may fail once more, and no more often
+    ledger.note(ended(again, Outcome.EXCEPTION))
+    third = AttemptId(again.epoch, 3)
+    ledger.note(assigned(third))
+    with pytest.raises(AssertionError, match="fail 1 times at most"):
+        ledger.note(ended(third, Outcome.EXCEPTION))
