@@ -92,3 +92,16 @@ def test_nobody_hangs_on_one_that_had_no_room_when_it_tries_again() -> None:
     # then what it receives goes to nobody else
     assert on(world, full) and full.fetching
     assert not children_of(world, full.worker_id)
+
+
+def test_the_next_task_does_not_wait_for_a_retry_if_it_had_no_room_with_the_others_either() -> None:
+    # given a worker that gets no more of a kind, and the next one of that with the other worker
+    world, full, other, tasks = a_worker_without_room()
+    first = world.submit(world.core.state.tasks.by_id[tasks[0]].inputs, priority=1)
+    misfit(world, other)
+    assert on(world, other) == [first] and not on(world, full)
+    # when that has no room for it
+    misfit(world, other)
+    world.pass_time(0.1)
+    # then it is tried where it was not yet: if it fits nowhere, it ends soon
+    assert on(world, full) == [first]

@@ -37,7 +37,7 @@ def task_misplaced(state: State, worker: WorkerRecord, record: TaskRecord, outco
 
 
 def keep(state: State) -> None:
-    """Each kind of task is tried again after a while, and at once where those that were better have gone."""
+    """Each kind of task is tried again after a while, and at once where nobody is left who may be better."""
     for worker in [worker for worker in state.workers.values() if worker.no_room]:
         for key in [key for key, until in worker.no_room.items() if until <= state.now or _is_left_alone(state, key)]:
             worker.had_no_room()  # One is enough to find out.
@@ -45,9 +45,17 @@ def keep(state: State) -> None:
 
 
 def _is_left_alone(state: State, key: str) -> bool:
-    """Whether there are tasks of the kind, and nobody who may be given one."""
-    shapes = [shape for shape in state.placement.shapes.values() if shape.key == key and shape.queue]
-    return any(not any(shape.suits(worker, state.now) for worker in state.workers.values()) for shape in shapes)
+    """Whether the next task of the kind has nobody whom it may be given to.
+
+    Those that get such tasks may have had no room for this one: else one that fits nowhere would wait for each retry.
+    """
+    for head in state.placement.heads(state.tasks.by_id):
+        if head.fit.key == key and not any(
+            head.fit.suits(worker, state.now) and worker.worker_id not in head.record.avoid
+            for worker in state.workers.values()
+        ):
+            return True
+    return False
 
 
 def _open(state: State, worker: WorkerRecord, key: str) -> None:
