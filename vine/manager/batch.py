@@ -34,8 +34,8 @@ from vine.scheduler.records import (
 )
 from vine.wire.parts import HostStanding, Manifest
 
-_FILES = schema.Upsert("files", ["file_id"])
-_OBJECTS = schema.Upsert("objects", ["object_id"])
+_FILES = schema.Table("files", ["file_id"])
+_OBJECTS = schema.Table("objects", ["object_id"])
 
 _encode = msgspec.msgpack.Encoder().encode
 

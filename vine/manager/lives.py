@@ -24,11 +24,11 @@ from vine.scheduler.records import (
 )
 from vine.wire.parts import Outcome
 
-_ACCEPTED = schema.Upsert("accepted", ["task_id"])
-_ENDED = schema.Upsert("ended", ["task_id"])
-_STANDINGS = schema.Upsert("standings", ["task_id"])
-_ATTEMPTS_OPEN = schema.Upsert("attempts_open", ["task_id", "epoch", "counter"])
-_ATTEMPTS_ENDED = schema.Upsert("attempts_ended", ["epoch", "counter"])
+_ACCEPTED = schema.Table("accepted", ["task_id"])
+_ENDED = schema.Table("ended", ["task_id"])
+_STANDINGS = schema.Table("standings", ["task_id"])
+_ATTEMPTS_OPEN = schema.Table("attempts_open", ["task_id", "epoch", "counter"])
+_ATTEMPTS_ENDED = schema.Table("attempts_ended", ["epoch", "counter"])
 
 _ACCEPTED_COLUMNS = ("task_id", "accepted_s", "spec")
 _OPEN_COLUMNS = ("task_id", "epoch", "counter", "worker_id", "assigned_s", "started_s")
@@ -59,7 +59,7 @@ class Lives:
         """`attempts_open` are those of the tables; `write` brings both up to date."""
         self._open = attempts_open
         self._given: dict[AttemptId, Given] = {}  # since then, and not ended
-        self._closed: list[tuple[TaskId, int, int]] = []  # attempts of the tables that have ended
+        self._closed: list[object] = []  # keys of attempts of the tables that have ended, one behind the other
         self._accepted: list[object] = []  # values of all rows, one behind the other: most rows are of these two
         self._ended: dict[tuple[str, ...], list[object]] = {}  # ... by columns
         self._standings: dict[TaskId, Row] = {}
@@ -85,9 +85,7 @@ class Lives:
 
     def _write_attempts(self, connection: sqlite3.Connection) -> None:
         _ATTEMPTS_ENDED.write(connection, self._attempts_ended.values())
-        if self._closed:
-            which = "task_id = ? AND epoch = ? AND counter = ?"
-            connection.executemany(f"DELETE FROM attempts_open WHERE {which}", self._closed)  # noqa: S608 - our own
+        _ATTEMPTS_OPEN.delete(connection, self._closed)
         rows = [
             value
             for (epoch, counter), (task_id, *given) in self._given.items()
@@ -163,7 +161,7 @@ class Lives:
         """What is known of one that has ended; None if it had ended before."""
         given, written = self._given.pop(attempt, None), self._open.pop(attempt, None)
         if written is not None:
-            self._closed.append((written[0], *attempt))
+            self._closed += (written[0], *attempt)
         return given or written
 
     def _attempt_ended(self, record: AttemptEnded, at_s: float) -> None:

@@ -1,13 +1,15 @@
-"""What tables does the journal have, and how do many rows get into one of them at once."""
+"""What tables does the journal have, and how do many rows get into one of them, or out of it, at once."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 
 version = 7
 _STATEMENTS_KEPT = 256
+# SQLite took 999 variables a statement before version 3.32.
+_VARIABLES_MAX = 16_384 if sqlite3.sqlite_version_info >= (3, 32) else 999
 
 script = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -137,19 +139,17 @@ CREATE VIEW attempts AS
 Row = dict[str, object]
 
 
-class Upsert:
-    """Puts rows into a table: new ones, and what known ones have of new values.
+class Table:
+    """Puts rows into a table: new ones, and what known ones have of new values; and takes rows out of it.
 
     Rows of the same columns go into one statement, because the interpreter's lock is given up and taken again
     around every statement, and the thread that takes it may wait 5 ms for it each time. A column that a row does
     not have costs nothing: to bind a NULL takes longer than a number.
     """
 
-    def __init__(self, table: str, key: Sequence[str]) -> None:
-        self._table = table
-        self._key = key
-        # SQLite took 999 variables a statement before version 3.32.
-        self._variables_max = 16_384 if sqlite3.sqlite_version_info >= (3, 32) else 999
+    def __init__(self, name: str, key: Sequence[str]) -> None:
+        self._name = name
+        self._key = tuple(key)
 
     def write(self, connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         """Each key may be among the rows once; of what a row leaves out nothing changes."""
@@ -161,20 +161,41 @@ class Upsert:
 
     def write_alike(self, connection: sqlite3.Connection, columns: tuple[str, ...], values: Sequence[object]) -> None:
         """Rows that all have these columns, their values one behind the other."""
-        width = len(columns)
-        start, rows, rows_n = 0, len(values) // width, 1 << (self._variables_max // width).bit_length() - 1
-        while start < rows:
-            while rows_n > rows - start:
-                rows_n >>= 1  # Powers of two, so that few different statements are compiled, and all stay cached.
-            some = values[start * width : (start + rows_n) * width]
-            connection.execute(self._statement(columns, rows_n), some)
-            start += rows_n
+        for rows_n, some in _portions(values, len(columns)):
+            connection.execute(self._upsert(columns, rows_n), some)
+
+    def delete(self, connection: sqlite3.Connection, keys: Sequence[object]) -> None:
+        """The rows of these keys, the values of which are one behind the other."""
+        for rows_n, some in _portions(keys, len(self._key)):
+            connection.execute(self._delete(rows_n), some)
 
     @lru_cache(_STATEMENTS_KEPT)  # noqa: B019 - there is one for each table, for as long as the program lives
-    def _statement(self, columns: tuple[str, ...], rows_n: int) -> str:
+    def _upsert(self, columns: tuple[str, ...], rows_n: int) -> str:
         one = "(" + ",".join("?" * len(columns)) + ")"
         names, values = ", ".join(columns), ",".join([one] * rows_n)
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in self._key)
         act = f"UPDATE SET {changes}" if changes else "NOTHING"
         key = ", ".join(self._key)
-        return f"INSERT INTO {self._table} ({names}) VALUES {values} ON CONFLICT ({key}) DO {act}"  # noqa: S608 - ours
+        return f"INSERT INTO {self._name} ({names}) VALUES {values} ON CONFLICT ({key}) DO {act}"  # noqa: S608 - ours
+
+    @lru_cache(_STATEMENTS_KEPT)  # noqa: B019 - as above
+    def _delete(self, rows_n: int) -> str:
+        width = len(self._key)
+        places = [[f"?{row * width + column + 1}" for column in range(width)] for row in range(rows_n)]
+        firsts, keys = ",".join(place[0] for place in places), ",".join(f"({','.join(place)})" for place in places)
+        is_one = f"({', '.join(self._key)}) IN (VALUES {keys})"
+        # By itself that looks at all rows.
+        return f"DELETE FROM {self._name} WHERE {self._key[0]} IN ({firsts}) AND {is_one}"  # noqa: S608 - ours
+
+
+def _portions(values: Sequence[object], width: int) -> Iterator[tuple[int, Sequence[object]]]:
+    """How many rows go into the next statement, and their values.
+
+    Powers of two, so that few different statements are compiled, and all stay cached.
+    """
+    start, rows, rows_n = 0, len(values) // width, 1 << (_VARIABLES_MAX // width).bit_length() - 1
+    while start < rows:
+        while rows_n > rows - start:
+            rows_n >>= 1
+        yield rows_n, values[start * width : (start + rows_n) * width]
+        start += rows_n
