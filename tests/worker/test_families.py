@@ -57,6 +57,21 @@ def test_what_runs_as_somebody_else_or_is_gone_ends_nobody_else(
     assert asked == [signal.SIGKILL, signal.SIGTERM]
 
 
+def test_what_runs_as_somebody_else_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def refuse(pid: int, number: int) -> None:
+        asked.append(number)
+        raise PermissionError
+
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
+        monkeypatch.setattr(os, "kill", refuse)
+        families.kill_family(lambda: [child.pid])
+        assert child.stdin is not None
+        child.stdin.close()
+    assert asked == [signal.SIGSTOP, signal.SIGKILL]
+
+
 # --- a family that answers the death of its own by more of them ---
 
 HEADS, BIRTHS_MAX = 5, 50

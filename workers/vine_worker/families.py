@@ -90,15 +90,20 @@ def kill_family(roots: Callable[[], Iterable[int]]) -> None:
     again.
     """
     until_s = time.monotonic() + STOPPING_MAX_S
+    beyond: set[int] = set()  # what runs as somebody else
     while True:
         members = _family(roots())
-        running = [pid for pid in members if (standing := standing_of(pid)) and standing.state not in _CANNOT_START]
+        running = [pid for pid in members if pid not in beyond and _can_start_others(pid)]
         if not running or time.monotonic() > until_s:
             break
-        for pid in running:
-            kill(pid, signal.SIGSTOP)
+        beyond.update(pid for pid in running if not kill(pid, signal.SIGSTOP))
     for pid in members:
         kill(pid, signal.SIGKILL)
+
+
+def _can_start_others(pid: int) -> bool:
+    standing = standing_of(pid)
+    return standing is not None and standing.state not in _CANNOT_START
 
 
 def is_one_group(leader: int) -> bool:
@@ -137,8 +142,10 @@ def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
         return  # Gone, or a program such as sudo, which runs as somebody else.
 
 
-def kill(pid: int, number: int) -> None:
+def kill(pid: int, number: int) -> bool:
+    """Whether it got the signal."""
     try:
         os.kill(pid, number)
     except (ProcessLookupError, PermissionError):
-        return  # As above.
+        return False  # As above.
+    return True
