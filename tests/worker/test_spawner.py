@@ -67,33 +67,6 @@ def test_the_end_of_the_other_side_is_heard_wherever_it_comes(
     assert spawner.receive(far) is None
 
 
-# --- whose processes are whose ---
-
-
-def test_children_are_found_with_and_without_the_kernels_list() -> None:
-    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
-        try:
-            assert child.pid in spawner.children()
-            assert sorted(spawner.children_by_search()) == sorted(spawner.children())
-        finally:
-            child.kill()
-    assert child.pid not in spawner.children()
-
-
-@pytest.mark.parametrize(("variables", "mark"), [({spawner.MARK: "7"}, 7), ({spawner.MARK: "?"}, None), ({}, None)])
-def test_a_process_is_known_by_its_mark(variables: dict[str, str], mark: int | None) -> None:
-    variables = {"PATH": os.defpath, **variables}
-    with subprocess.Popen(["cat"], env=variables, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
-        assert child.stdin is not None
-        assert child.stdout is not None
-        child.stdin.write(b"?")
-        assert child.stdout.read(1) == b"?"  # It has its variables when it runs, which is after Popen returns.
-        assert spawner.mark_of(child.pid) == mark
-        child.stdin.close()
-        child.wait()
-    assert spawner.mark_of(child.pid) is None, "it is gone"
-
-
 # --- objects ---
 
 
@@ -222,20 +195,3 @@ def test_a_ctrl_c_is_the_workers_to_handle(programs: Programs, tmp_path: Path) -
         programs._spawner.send_signal(number)
     shell(programs, tmp_path, "kill -TERM $$")
     assert end_of_one(programs).code == -signal.SIGTERM, "what the spawner ignores, its programs would ignore too"
-
-
-@pytest.mark.parametrize("error", [PermissionError, ProcessLookupError])
-def test_what_runs_as_somebody_else_or_is_gone_does_not_end_the_spawner(
-    error: type[OSError], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[int] = []
-
-    def refuse(pid: int, number: int) -> None:
-        asked.append(number)
-        raise error
-
-    monkeypatch.setattr(os, "kill", refuse)
-    monkeypatch.setattr(os, "killpg", refuse)
-    spawner.kill(7)
-    spawner.kill_group(7, signal.SIGTERM)
-    assert asked == [signal.SIGKILL, signal.SIGTERM]

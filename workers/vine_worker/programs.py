@@ -15,7 +15,7 @@ from typing import Any
 
 from vine import config
 from vine.errors import VineError
-from vine_worker import spawner
+from vine_worker import families, spawner
 
 _SPAWNER_KILLED = "the worker's helper program was killed, and with it what ran here"
 
@@ -169,7 +169,7 @@ class Programs:
             self._spawner.kill()
             self._spawner.wait()
         if self._spawner.returncode:  # It was killed before it could end what it had started, which is ours now.
-            spawner.kill_marked_children()
+            families.kill_marked_children()
 
 
 def open_null() -> int:

@@ -2,7 +2,7 @@
 
 The worker starts this file before anything else. Where the kernel allows it, its mount namespace shows the
 store's objects read-only, and so does everything that it starts. It watches what it started, and when its
-worker is gone, it kills all of it. It needs nothing but the standard library, and it has one thread.
+worker is gone, it kills all of it. It needs nothing but the standard library and `families.py`, and it has one thread.
 
 A request is `<II` (bytes of what follows, number of file descriptors), with the descriptors attached, then, as
 `marshal` writes it for the same interpreter to read, {"start": number, "argv", "folder", "variables", "without",
@@ -29,12 +29,17 @@ import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
+
+if __name__ == "__main__":  # Started by its path, by an interpreter that looks for modules nowhere else.
+    sys.path.append(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+from vine_worker.families import MARK, children, is_one_group, kill_family, kill_group, mark_of
 
 HEAD = struct.Struct("<II")
 DESCRIPTORS_MAX = 8
 STARTED_TOLD_S = 0.05  # That a program has started is told so much later, and not at all if it has ended by then.
-MARK = "VINE_PROGRAM"  # The variable by which we know whose process it is that left its group.
 
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_SLAVE = 1, 32, 4096, 16384, 1 << 19
@@ -226,9 +231,17 @@ class Spawner:
         elif "take_back" in request:
             self._take_back(request["take_back"])
         else:
-            pid = self._pids.get(request["kill"])
-            if pid is not None:
+            number, pid = request["kill"], self._pids.get(request["kill"])
+            if pid is not None and request["signal"] == signal.SIGKILL:
+                self._kill(number, pid)
+            elif pid is not None:
                 kill_group(pid, request["signal"])  # Not reaped yet, so the group is still this one.
+
+    def _kill(self, number: int, pid: int) -> None:
+        """All of a program, of which some may have left its group."""
+        if self._strays_of(number) or not is_one_group(pid):
+            kill_family(lambda: [pid, *self._strays_of(number)])
+        kill_group(pid)
 
     def _take_back(self, number: int) -> None:
         """What runs already stays: the end of the one before it says so."""
@@ -295,16 +308,18 @@ class Spawner:
                 if strays:
                     self._kill_strays()
                 return
+            # What it has left, whatever that is a child of, has an ancestor that has become our own child.
+            alone = {*self._processes, ended.si_pid} >= set(children())
+            strays = strays or not alone
             process = self._processes.pop(ended.si_pid, None)
             if process is not None:
-                kill_group(ended.si_pid)
+                number = self._numbers.pop(ended.si_pid)
+                if not alone:
+                    kill_family(partial(self._strays_of, number))
+                kill_group(ended.si_pid)  # And what hides whose it is.
             _pid, status, use = os.wait4(ended.si_pid, 0)
-            # What it has left, whatever that is a child of, has an ancestor that has become our own child.
-            alone = self._processes.keys() >= set(children())
-            strays = strays or not alone
             if process is not None:
                 process.returncode = os.waitstatus_to_exitcode(status)
-                number = self._numbers.pop(ended.si_pid)
                 del self._pids[number]
                 self._untold.pop(number, None)
                 self._start_next(number)
@@ -312,88 +327,27 @@ class Spawner:
                 report = {"ended": number, "code": process.returncode, "cpu_s": cpu_s, "memory_kb": use.ru_maxrss}
                 send(self._channel, {**report, "alone": alone})
 
+    def _strays(self) -> dict[int, int]:
+        """What has left the group of its program, and lost its parents, is our child: whose it is, by pid."""
+        marks = {pid: mark_of(pid) for pid in children() if pid not in self._processes}
+        return {pid: mark for pid, mark in marks.items() if mark is not None}
+
+    def _strays_of(self, number: int) -> list[int]:
+        return [pid for pid, mark in self._strays().items() if mark == number]
+
     def _kill_strays(self) -> None:
-        """Kills what left the group of a program that has ended; as an orphan it has become our child."""
-        for pid in children():
-            mark = None if pid in self._processes else mark_of(pid)
-            if mark is not None and mark not in self._pids:
-                kill(pid)
+        """Kills what is left of programs that have ended."""
+        kill_family(lambda: [pid for pid, mark in self._strays().items() if mark not in self._pids])
 
     def _kill_all(self) -> None:
-        for pid in self._processes:
-            kill_group(pid)
-        # What left its group has become our own child by now, or does when its parent dies.
         while True:
-            for pid in children():
-                kill(pid)
+            kill_family(children)
             try:
                 os.waitpid(-1, 0)
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
             except ChildProcessError:
                 return
-
-
-def kill_group(pid: int, number: int = signal.SIGKILL) -> None:
-    try:
-        os.killpg(pid, number)
-    except (ProcessLookupError, PermissionError):
-        return  # Gone, or a program such as sudo, which runs as somebody else.
-
-
-def kill(pid: int) -> None:
-    try:
-        os.kill(pid, signal.SIGKILL)
-    except (ProcessLookupError, PermissionError):
-        return  # As above.
-
-
-def kill_marked_children() -> None:
-    """For the worker, whose children the programs become when their spawner is killed."""
-    while marked := [pid for pid in children() if mark_of(pid) is not None]:
-        for pid in marked:
-            kill(pid)
-            os.waitpid(pid, 0)
-
-
-def children() -> list[int]:
-    """The pids whose parent is this process."""
-    try:
-        file = os.open(f"/proc/self/task/{os.getpid()}/children", os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return children_by_search()
-    try:
-        parts = []
-        while part := os.read(file, 1 << 16):
-            parts.append(part)
-    finally:
-        os.close(file)
-    return [int(word) for word in b"".join(parts).split()]
-
-
-def children_by_search() -> list[int]:
-    """The same where the kernel was built without that file."""
-    found = []
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    fields = file.read().rsplit(b")", 1)[1].split()
-            except OSError:
-                continue  # It ended while we looked.
-            if int(fields[1]) == os.getpid():
-                found.append(int(name))
-    return found
-
-
-def mark_of(pid: int) -> int | None:
-    """The number of the program that a process descends from; None if it hides that, or is a zombie."""
-    try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            variables = file.read().split(b"\0")
-    except OSError:
-        return None
-    prefix = MARK.encode() + b"="
-    marks = [variable[len(prefix) :] for variable in variables if variable.startswith(prefix)]
-    return int(marks[0]) if marks and marks[0].isdigit() else None
 
 
 def main() -> None:

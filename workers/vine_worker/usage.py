@@ -20,12 +20,12 @@ from vine.wire.parts import Measured
 from vine_worker import actions as act
 from vine_worker import mistakes
 from vine_worker.bodies import Bodies
+from vine_worker.families import mark_of
 from vine_worker.functions.hosts import Hosts
 from vine_worker.functions.logs import HostLogs
 from vine_worker.places import Places
 from vine_worker.programs import Programs
 from vine_worker.sandbox import disk_bytes
-from vine_worker.spawner import mark_of
 
 _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 _MB = 1_000_000
