@@ -45,6 +45,7 @@ class Setup:
     capacity: Resources = field(default_factory=lambda: Resources(1, 1000, 100_000, 0))
     host_start_s: float = 0.2
     heartbeat_after_s: Callable[[float], float] = lambda now: config.heartbeat_interval_s  # until a worker's next
+    worker_suspected_after_s: float = config.worker_suspected_after_s
     worker_lost_after_s: float = config.worker_lost_after_s
     unpacked_bytes: Callable[[int], int] = lambda packed: 3 * packed  # what comes out of an archive of so many
     unpacks_ahead: bool = True  # archives while they arrive
@@ -71,6 +72,7 @@ class Cluster:
             self.trace,
             setup.spread,
             setup.transfers_max,
+            worker_suspected_after_s=setup.worker_suspected_after_s,
             worker_lost_after_s=setup.worker_lost_after_s,
         )
         self.workers: dict[str, SimulatedWorker] = {}

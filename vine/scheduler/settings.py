@@ -33,6 +33,7 @@ class Settings:
     spread: Spread = Spread.FOREST
     transfers_max: int = config.source_transfers_max
     source_patience: float = config.source_patience
+    worker_suspected_after_s: float = config.worker_suspected_after_s
     worker_lost_after_s: float = config.worker_lost_after_s
     worker_cut_off_s: float = config.worker_cut_off_s
     client_lost_after_s: float = config.manager_lost_after_s

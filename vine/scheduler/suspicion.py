@@ -52,7 +52,7 @@ def keep(state: State) -> None:
     workers = list(state.workers.values())
     state.hearing.look(max((worker.heard_at for worker in workers), default=-math.inf), state.now)
     for worker in workers:
-        is_silent = silence_s(state, worker) > config.worker_suspected_after_s
+        is_silent = silence_s(state, worker) > state.settings.worker_suspected_after_s
         if worker.silent != is_silent:
             worker.silent = is_silent
             worker.withdrawn.clear()

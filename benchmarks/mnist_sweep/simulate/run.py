@@ -119,6 +119,7 @@ class _Run:
             transfers_max=_CAP,
             capacity=Resources(parameters.worker_cores, parameters.worker_memory_mb, parameters.worker_disk_mb, 0),
             heartbeat_after_s=self._heartbeat_after_s,
+            worker_suspected_after_s=_LOST_AFTER_S,
             worker_lost_after_s=_LOST_AFTER_S,
             unpacked_bytes=sizes.__getitem__,
             unpacks_ahead=ours,
