@@ -48,3 +48,20 @@ def test_who_made_a_file_is_forgotten_when_another_has_made_it_anew() -> None:
     assert first in world.core.state.tasks.by_id
     world.settle()
     assert first not in world.core.state.tasks.by_id and world.core.state.files.by_id[made].producer == second
+
+
+def test_one_that_is_lost_is_made_by_who_has_made_it_before_if_the_next_waits_for_what_is_made_of_it() -> None:
+    # given a file, another one that is made of it, and both are lost
+    world = World(workers=1)
+    first, second = world.temp(), world.temp()
+    maker = world.submit((), (first,))
+    world.submit((first,), (second,))
+    world.settle()
+    world.lose(*world.workers)
+    # when a task takes the second one, and is to make the first anew
+    anew = world.submit((second,), (first,))
+    world.join()
+    world.settle()
+    # then that is made once more as it was, and then anew
+    assert world.results[anew].outcome is Outcome.SUCCESS and world.runs[maker] == 2
+    assert world.core.state.files.by_id[first].producer == anew

@@ -182,6 +182,24 @@ def test_one_that_is_lost_is_made_again_when_it_is_taken_and_its_end_is_told_onc
     assert world.runs[first] == 2  # `World` sees to it that no end is told twice.
 
 
+def test_one_that_is_small_when_its_task_runs_again_for_a_lost_file_is_taken_as_that(world: World) -> None:
+    # given a task with a remote result and a file, both of which are lost
+    temp = world.temp()
+    first = world.submit((), (temp,))
+    world.say(m.KeepResults((first,)))
+    world.settle()
+    lose_all(world, first)
+    # when it runs again for the file, and its result is small this time
+    world.large_values = False
+    second = world.submit((temp,))
+    world.settle()
+    assert world.results[second].outcome is Outcome.SUCCESS and world.runs[first] == 2
+    # then who takes the result is given that
+    third = world.submit(depends=(first,))
+    world.settle()
+    assert world.results[third].outcome is Outcome.SUCCESS and world.runs[first] == 2
+
+
 def test_who_was_staged_for_it_waits_until_it_is_made_again(world: World) -> None:
     first = world.submit()
     second = world.submit(depends=(first,))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 def make(state: State, record: TaskRecord) -> None:
     """Note the times that a task was submitted with."""
-    starts_in_s, ends_in_s = starts_in(state, record), _ends_in(state, record)
+    starts_in_s, ends_in_s = starts_in(state, record), ends_in(state, record)
     if starts_in_s > 0:
         record.unmet = added(record.unmet, NOT_BEFORE)
         heapq.heappush(state.appointments, (state.now + starts_in_s, record.task_id))
@@ -59,7 +59,8 @@ def starts_in(state: State, record: TaskRecord) -> float:
     return policy.starts_at_s - state.settings.wall_clock_ahead_s - state.now
 
 
-def _ends_in(state: State, record: TaskRecord) -> float | None:
+def ends_in(state: State, record: TaskRecord) -> float | None:
+    """In how many seconds the task must have ended, if it must."""
     policy = record.spec.policy
     if policy is None or policy.ends_at_s is None:
         return None
@@ -67,7 +68,7 @@ def _ends_in(state: State, record: TaskRecord) -> float | None:
 
 
 def _end_if_due(state: State, record: TaskRecord) -> None:
-    ends_in_s = _ends_in(state, record)
+    ends_in_s = ends_in(state, record)
     if ends_in_s is None or ends_in_s > _ROUNDING_S or record.cancel_requested:
         return
     begun = "it had not begun" if record.attempt is None else "it still ran"

@@ -271,7 +271,7 @@ def _note_failure(state: State, record: TaskRecord, result: TaskResult) -> None:
 
 def _recovered(state: State, record: TaskRecord, result: TaskResult) -> None:
     record.recovering = False
-    instead = result if record.generation and results.is_small(result) else None
+    instead = result if results.comes_instead(state, record, result) else None
     state.record(TaskEndedAgain(record.task_id, result.outcome, instead))
     if record.generation:
         results.made_again(state, record, result)

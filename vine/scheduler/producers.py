@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vine.names import TaskId
 from vine.scheduler import downloads, recovery, upkeep
 from vine.scheduler.files import FileRecord
-from vine.scheduler.tasks import TaskState
+from vine.scheduler.tasks import TaskRecord, TaskState
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -25,6 +25,19 @@ def name(state: State, file: FileRecord, task_id: TaskId, fails: bool) -> None:
             return
         file.earlier += (before.task_id,)
     file.producer = task_id
+
+
+def maker(state: State, file: FileRecord) -> TaskRecord | None:
+    """Which task makes a file that is lost: one that has made it before, while the last one waits.
+
+    That may be for what is to be made of this very file.
+    """
+    last = None if file.producer is None else state.tasks.by_id.get(file.producer)
+    if last is None or last.state is not TaskState.WAITING or last.recovering:
+        return last
+    earlier = (state.tasks.by_id.get(task_id) for task_id in reversed(file.earlier))
+    made = (each for each in earlier if each is not None and (each.recovering or each.state is TaskState.DONE))
+    return next((each for each in made if each.recovering or recovery.can_run_again(state, each)), last)
 
 
 def has_made(state: State, file: FileRecord, task_id: TaskId) -> None:

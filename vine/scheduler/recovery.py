@@ -17,6 +17,7 @@ from vine.scheduler import (
     losses,
     minitasks,
     no_room,
+    producers,
     results,
     returning,
     spreading,
@@ -326,7 +327,7 @@ def remake(state: State, file: FileRecord) -> None:
     if file.spec.url is not None:
         downloads.want(state, file)
         return
-    producer = None if file.producer is None else state.tasks.by_id.get(file.producer)
+    producer = producers.maker(state, file)
     if file.spec.recipe is not None and producer is None:
         minitasks.want(state, file)
         return

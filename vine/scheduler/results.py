@@ -125,14 +125,16 @@ def _begin_again(state: State, record: TaskRecord) -> None:
         dispatch.make_ready(state, record)
 
 
-def is_small(result: TaskResult) -> bool:
-    """Whether a result comes with its task's end, which was large when it was made before."""
-    return result.outcome is Outcome.SUCCESS and result.value is not None
+def comes_instead(state: State, record: TaskRecord, result: TaskResult) -> bool:
+    """Whether a lost result comes with its task's end this time: when it was made before it was large."""
+    is_small = result.outcome is Outcome.SUCCESS and result.value is not None
+    return is_small and record.generation > 0 and not is_there(state, record)
 
 
 def made_again(state: State, record: TaskRecord, result: TaskResult) -> None:
     """A task with a remote result has run again, be it for the sake of that or of a file."""
-    if is_small(result):
+    if comes_instead(state, record, result):
+        upkeep.drop_value(state, record)  # It may have run for the sake of a file.
         record.value = result.value
         settle(state, record)
     if is_there(state, record):

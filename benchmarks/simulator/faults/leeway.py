@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from vine.names import FileId, TaskId
+from vine.scheduler import appointments
 from vine.scheduler.files import FileRecord
 from vine.scheduler.state import State
 from vine.scheduler.tasks import TaskRecord, TaskState, input_files
@@ -18,6 +19,7 @@ from vine.wire.parts import Outcome
 
 ALL, GONE = "all", "gone"
 _NOTHING = frozenset[str]()
+_ROUNDING_S = 1e-3  # An end time may be due at this very moment.
 _UNBEGUN = (TaskState.WAITING, TaskState.READY)
 
 
@@ -97,7 +99,8 @@ class Leeway:
             return False
         files = self._live.files.by_id
         doomed = record.state in _UNBEGUN and any(files[file_id].failure for file_id in record.inputs)
-        return record.cancel_requested or doomed
+        ends_in_s = appointments.ends_in(self._live, record)
+        return record.cancel_requested or doomed or (ends_in_s is not None and ends_in_s <= _ROUNDING_S)
 
     def _result_is_gone(self, record: TaskRecord) -> bool:
         there = self._restored.tasks.by_id.get(record.task_id)
