@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from vine.client.callbacks import Callbacks, DeferringFuture
+from vine.client.late_condition import LateCondition
 
 
 @pytest.fixture
@@ -78,6 +79,14 @@ def test_a_program_without_callbacks_has_no_thread_for_them() -> None:
     callbacks.flush()
     assert threading.active_count() == before
     callbacks.close()
+
+
+def test_a_future_of_ours_begins_with_all_that_the_librarys_own_has_but_for_the_condition() -> None:
+    """Ours does not call the library's `__init__`: what a later Python adds there is to be found out here."""
+    ours, theirs = vars(DeferringFuture()), vars(Future())
+    assert isinstance(ours.pop("_condition"), LateCondition)
+    del theirs["_condition"]
+    assert ours == theirs
 
 
 class Deferring(DeferringFuture[int]):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import functools
+import weakref
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.client.scripted import ScriptedManager
+from tests.waiting import until
 from vine import errors
 from vine.client.manager import Manager
 from vine.parsl.apps import AppCall, Apps
@@ -68,6 +70,23 @@ def test_the_run_forgets_a_result_that_parsl_still_holds(apps: Apps, scripted: S
     assert call.result(30) == 4
     submit(apps, double, 3)  # What is forgotten goes out with whatever goes next.
     scripted.until(lambda: call.task_id in [i for told in scripted.all(ForgetResults) for i in told.task_ids])
+
+
+def test_an_ended_call_refers_to_no_callback_which_refers_to_what_holds_the_call(
+    apps: Apps, scripted: ScriptedManager
+) -> None:
+    class Callback:
+        def __call__(self, ended: object) -> None: ...
+
+    scripted.held.add("double")
+    call, callback = submit(apps, double, 2), Callback()
+    known = weakref.ref(callback)
+    call.add_done_callback(callback)
+    del callback
+    assert known() is not None
+    scripted.release("double")
+    assert call.result(30) == 4
+    until(lambda: known() is None, "the thread that has the results has forgotten the callback")
 
 
 def test_what_stands_in_the_way_of_a_file_is_the_calls_result(apps: Apps) -> None:

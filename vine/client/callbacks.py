@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from vine.client.late_condition import LateCondition
 from vine.client.serial_thread import SerialThread
 
 T = TypeVar("T")
@@ -44,6 +45,15 @@ class Callbacks:
 class DeferringFuture(Future[T]):
     """A future that leaves its callbacks to `call_back`, and can be ended in a forked child."""
 
+    def __init__(self) -> None:
+        # All that the library's own `__init__` sets, but for its condition.
+        self._condition = LateCondition()  # type: ignore[assignment]  # It has of a condition what futures use.
+        self._state = concurrent.futures._base.PENDING
+        self._result: Any = None
+        self._exception: BaseException | None = None
+        self._waiters = []
+        self._done_callbacks: list[Callback] = []
+
     def call_back(self, callback: Callback, future: Future[Any]) -> None:
         raise AssertionError("who makes one says where its callbacks run")
 
@@ -59,7 +69,7 @@ class DeferringFuture(Future[T]):
         It ends here without a word to anybody: waiting threads and callbacks are the parent's.
         """
         self._condition = _forked
-        self._done_callbacks: list[Callback] = []
+        self._done_callbacks = []
         self._state = concurrent.futures._base.FINISHED
         self._exception = error
 

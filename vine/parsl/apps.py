@@ -54,6 +54,7 @@ class AppCall(VineFuture[Any]):
         super().ended(result, value)
         # Parsl keeps this as long as its own future, and passes values on: the run need not remember them that long.
         self.session.forget_result(self.task_id)
+        self._done_callbacks.clear()  # They refer to what holds this: the less there is of it, the less to collect.
 
     def __del__(self) -> None:
         if self.task is None:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def make(state: State, record: TaskRecord) -> None:
-    """Note the times that a task was submitted with."""
+    """Note the times that a task was submitted with, if it was with any."""
+    policy = record.spec.policy
+    if policy is None or (policy.starts_at_s is None and policy.ends_at_s is None):
+        return
     starts_in_s, ends_in_s = starts_in(state, record), ends_in(state, record)
     if starts_in_s > 0:
         record.unmet = added(record.unmet, NOT_BEFORE)

@@ -9,6 +9,7 @@ from vine import config
 from vine.scheduler.sizing import Uses, rounded_up
 from vine.wire.parts import CategoryMode, CategorySpec, Measured, Outcome, Request
 
+_NOTHING = Request()
 _LIMITED = frozenset({Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT})
 
 
@@ -59,6 +60,8 @@ class Category:
             figures = self.spec.most
         else:
             figures = _or(self.spec.first, self.spec.most) if self._learnt is None else self._learnt
+        if figures == _NOTHING:
+            return asked  # As for most: of an app's category, that only tells them apart, nothing has been said.
         return _or(asked, _raised(figures, self.spec.least))
 
     def observe(self, used: Measured, run_s: float) -> bool:

@@ -309,8 +309,7 @@ class _Restoration:
         state = self._state
         if record.state.ended:
             return
-        if record.spec.policy is not None:
-            appointments.make(state, record)
+        appointments.make(state, record)
         held = [attempt for attempt in task.attempts if attempt.worker_id in state.awaited]
         for attempt in task.attempts:
             if attempt in held:

@@ -179,8 +179,7 @@ def begin(state: State, record: TaskRecord) -> None:
     """It waits for what it needs, or is ready."""
     upkeep.hold_inputs(state, record)
     dispatch.wait_for_missing(state, record)
-    if record.spec.policy is not None:
-        appointments.make(state, record)
+    appointments.make(state, record)
     gates.hold(state, record)
     if not record.unmet:
         dispatch.make_ready(state, record, is_news=False)
@@ -209,7 +208,8 @@ def _trouble(state: State, record: TaskRecord) -> tuple[Outcome, str] | None:
             continue  # As most.
         if (trouble := _trouble_with_input(file, file_id in outputs)) is not None:
             return trouble
-    if spec.policy is not None and not {mount.file_id for mount in spec.inputs}.issuperset(spec.policy.strict):
+    strict = () if spec.policy is None else spec.policy.strict
+    if strict and not {mount.file_id for mount in spec.inputs}.issuperset(strict):
         return Outcome.INPUT_MISSING, "a strict input is no input of the task: add it as one"
     return _trouble_with_results(state, record) if spec.depends else None
 
@@ -290,7 +290,11 @@ def stop(state: State, record: TaskRecord) -> None:
 
 def category_of(state: State, client: ClientRecord, name: str) -> Category:
     """The client's category of this name, of which it need not have said anything."""
-    return state.categories.setdefault(CategoryKey(client.index, name), Category(CategorySpec(name)))
+    key = CategoryKey(client.index, name)
+    found = state.categories.get(key)  # Every task of one asks, and making it anew costs a tenth of taking a task in.
+    if found is None:
+        found = state.categories[key] = Category(CategorySpec(name))
+    return found
 
 
 def set_category(state: State, client: ClientRecord, spec: CategorySpec) -> None:

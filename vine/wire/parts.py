@@ -65,6 +65,8 @@ class TaskKind(enum.Enum):
     FORK = "fork"  # a function in a fork of a warm host
     LIBRARY = "library"  # a function of a library, on a host that has loaded it
 
+    __hash__ = object.__hash__  # Enum's own is a function in Python, and kinds are looked up for each task.
+
 
 class When(enum.Enum):
     """After which ends of a task an output of it is taken."""

@@ -24,7 +24,10 @@ class State(enum.Enum):
     COLLECTING = "collecting"  # the body has ended; its outputs are taken into the store
     ENDED = "ended"
 
+    __hash__ = object.__hash__  # Enum's own is a function in Python, and states are looked up eight times an attempt.
 
+
+_NOTHING_COLLECTED = Collected(AttemptId(0, 0))
 _NEEDS_REMEMBERED = 1024  # Calls of a function mostly need what the one before has needed.
 AT_ONCE = frozenset(  # In a time of grace it would take still more.
     {Outcome.MEMORY_LIMIT, Outcome.DISK_LIMIT, Outcome.PROCESS_LIMIT, Outcome.OUTPUT_LIMIT}
@@ -157,7 +160,7 @@ def result_of(attempt: Attempt, collected: Collected | None, now: float) -> Atte
         outcome, message, value = attempt.stop, _words_of_stop(attempt, attempt.stop), None
     elif collected is not None and collected.outcome is not None:
         outcome, message, value = collected.outcome, collected.message, None
-    kept = collected or Collected(attempt.attempt_id)
+    kept = collected or _NOTHING_COLLECTED
     if kept.spilled and message:
         message += f"; all that it printed is in {kept.spilled} there"
     times = times_of(attempt, now)
