@@ -100,6 +100,7 @@ class ScriptedManager:
         self.lost: set[TaskId] = set()  # whose results cannot be brought
         self.held: set[str] = set()
         self.running: set[str] = set()
+        self.welcomes = True  # whoever says hello, at once
         self.staging = run_dir / "staging"
         self._run_dir = run_dir
         self._refuse = refuse
@@ -189,7 +190,10 @@ class ScriptedManager:
     def _hello(self, hello: ClientHello) -> None:
         if self._refuse:
             self._hub.send(self._peer, Refused(self._refuse))
-            return
+        elif self.welcomes:
+            self.welcome()
+
+    def welcome(self) -> None:
         welcome = ClientWelcome(RunId("run"), 1, 3, str(self._run_dir), str(self.staging), True)
         self._hub.send(self._peer, welcome)
         self._hub.send(self._peer, RunState(2, 4.0, {}, 0, 0))

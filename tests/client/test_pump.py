@@ -26,11 +26,35 @@ def test_a_manager_that_knows_nothing_of_us_is_told_who_we_are_and_what_we_have_
     first, again = scripted.all(ClientHello)
     assert (first.index, again.index, again.epoch) == (None, 3, 1)
     assert (again.client_id, again.key) == (first.client_id, first.key) and first.key is not None
-    submitted = [spec.task_id for message in scripted.all(SubmitTasks) for spec in message.tasks]
-    assert submitted == [submitted[0]] * 2, "what may not be written down is said again"
-    assert scripted.all(TasksAwaited) == [TasksAwaited((submitted[0],))]
+    task, *others = submitted(scripted)
+    assert others == [task], "what may not be written down is said again"
+    assert scripted.all(TasksAwaited) == [TasksAwaited((task,))]
     scripted.release("len")
     assert future.result(30) == 3
+
+
+def test_what_we_wait_for_is_told_to_who_has_welcomed_us_and_to_nobody_that_may_have_died_before(
+    manager: Manager, scripted: ScriptedManager
+) -> None:
+    # given a manager that was started again, and has not welcomed us yet
+    executor = Executor(manager)
+    scripted.held.add("len")
+    executor.submit(len, "abc")
+    scripted.until(lambda: scripted.all(SubmitTasks))
+    scripted.welcomes = False
+    scripted.order(lambda: scripted._hub.forget(scripted._peer))
+    # when something is submitted meanwhile
+    executor.submit(len, "abcd")
+    scripted.until(lambda: len(set(submitted(scripted))) == 2 and len(scripted.all(ClientHello)) == 2)
+    assert not scripted.all(TasksAwaited), "another manager could hear this, and not of the second task"
+    # then that is among what we wait for
+    scripted.order(scripted.welcome)
+    scripted.until(lambda: scripted.all(TasksAwaited))
+    assert scripted.all(TasksAwaited) == [TasksAwaited(tuple(dict.fromkeys(submitted(scripted))))]
+
+
+def submitted(scripted: ScriptedManager) -> list[int]:
+    return [spec.task_id for message in scripted.all(SubmitTasks) for spec in message.tasks]
 
 
 def test_what_has_not_been_answered_is_asked_again_and_what_has_is_not(

@@ -250,11 +250,12 @@ def test_a_peer_that_leaves_is_forgotten_and_its_task_goes_elsewhere(
 
 
 def test_a_client_that_left_is_not_known_any_more(client: Player) -> None:
+    session = client.link._session.session_id
     client.say(m.ClientBye())
     client.until(lambda: client.link.backlog_bytes == 0)
     client.say(m.CancelTasks(()))
     client.hear(m.ClientWelcome)  # for it had to introduce itself again
-    assert client.link.sessions_opened == 2
+    assert client.link._session.session_id != session
 
 
 def test_what_no_message_is_does_not_stop_it(manager: Manager, client: Player, worker: Player) -> None:

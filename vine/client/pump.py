@@ -20,6 +20,7 @@ from vine.wire.messages import (
     BringResult,
     ClientBye,
     ClientHello,
+    ClientWelcome,
     FromClient,
     Journaled,
     Message,
@@ -37,7 +38,7 @@ class Listener(Protocol):
     def heard(self, message: Message) -> None: ...
 
     def reopened(self) -> list[FromClient]:
-        """The manager was started again, and has been told who we are: what else is to be said to it?"""
+        """The manager was started again, and knows who we are: what else is to be said to it?"""
 
     def lost(self, error: errors.VineError) -> None: ...
 
@@ -50,7 +51,7 @@ class Pump:
         self._listener = listener
         self._end_at: float | None = None  # set by `close`: what is unsent then stays so
         self._cause: errors.VineError | None = None
-        self._sessions = 1
+        self._was_welcome = False
         self._thread = threading.Thread(target=self._run, name="vine-client-io", daemon=True)
 
     def start(self) -> None:
@@ -101,21 +102,25 @@ class Pump:
                     link.send_kept(message, again=not isinstance(message, ASKED_AGAIN))
             link.flush(now)
             for answer in link.receive(now):
-                if isinstance(answer, Journaled):
-                    link.journaled(answer.messages)
-                else:
-                    self._listener.heard(answer)
+                self._take(link, answer)
             self._check(link, now)
-            if link.sessions_opened > self._sessions:
-                self._sessions = link.sessions_opened
-                for message in self._listener.reopened():
-                    link.send_kept(message, again=False)
             if self._end_at is not None and (now >= self._end_at or self._all_said(link)):
                 return
             may_sleep = self._outbox.may_sleep() or held_up
             wait_s = self._wait_s(link) if may_sleep else 0.0
             poller.poll(math.ceil(wait_s * 1000))
             self._outbox.awake()
+
+    def _take(self, link: Link, answer: Message) -> None:
+        if isinstance(answer, Journaled):
+            link.journaled(answer.messages)
+            return
+        self._listener.heard(answer)
+        if isinstance(answer, ClientWelcome):
+            # Not before: what we say until then another manager may hear, when this one has died meanwhile.
+            for message in self._listener.reopened() if self._was_welcome else ():
+                link.send_kept(message, again=False)
+            self._was_welcome = True
 
     def _check(self, link: Link, now: float) -> None:
         if self._cause is not None:

@@ -47,7 +47,6 @@ class Link:
         self._kept: deque[bytes | None] = deque()  # None stands for what is not to be said again
         self._journaled = 0  # messages of this session that were kept, and are not any more
         self.malformed: Counter[str] = Counter()  # what was dropped, by what was wrong with it
-        self.sessions_opened = 0
         self.welcomed = False  # the manager has said something to us
         self._hello = hello
         self._incoming: Decoder[Message] = Decoder(incoming_union)
@@ -171,7 +170,6 @@ class Link:
         self._session = Session(self._new_session_id(), now)
         self._outbox = Outbox()
         self._inbox = Inbox()
-        self.sessions_opened += 1
         self.send(self._hello())
         self._journaled = 0
         self._kept = deque(encoded for encoded in self._kept if encoded is not None)

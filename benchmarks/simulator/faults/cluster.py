@@ -291,18 +291,17 @@ class FaultyCluster:
         def hear(message: wire.Message) -> None:
             if isinstance(message, wire.Journaled):
                 line.link.journaled(message.messages)
-            else:
-                client.hear(message)  # type: ignore[arg-type] # as above
-
-        def reopened() -> None:
-            for message in client.reopened():
-                line.send_kept(message, again=False)
+                return
+            was_welcome = client.epoch > 0
+            client.hear(message)  # type: ignore[arg-type] # as above
+            if isinstance(message, wire.ClientWelcome) and was_welcome:
+                for again in client.reopened():
+                    line.send_kept(again, again=False)
 
         line = Line(
             self.wires, "client", Role.CLIENT, process, self.dice, wire.ToClient, client.hello, hear,
             lambda error: self.end_client(str(error)),
         )  # fmt: skip
-        line.on_reopened = reopened
         self.client, self._client_line = client, line
         self.on_client(client)
 

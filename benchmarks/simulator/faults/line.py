@@ -64,8 +64,6 @@ class Line:
         self._look_at = float("inf")
         self.dealer = Dealer(wires, name, role, process, self._soon)
         self.link = _SimulatedLink(self.dealer, dice, union, hello, lost_after_s)
-        self._sessions = self.link.sessions_opened
-        self.on_reopened: Callable[[], None] = lambda: None  # The manager did not know us any more: another session.
         self._soon()
 
     def send(self, message: Message) -> None:
@@ -99,9 +97,6 @@ class Line:
         now = self._process.now()
         for message in self.link.receive(now):
             self._hear(message)
-        if self.link.sessions_opened > self._sessions:
-            self._sessions = self.link.sessions_opened
-            self.on_reopened()
         self.link.flush(now)
         try:
             self.link.check(now)
