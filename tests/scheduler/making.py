@@ -24,3 +24,12 @@ def minitask(world: World, inputs: tuple[FileId, ...] = (), command: str = "make
     options: dict[str, object] = {"cache": CacheLevel.WORKFLOW, "label": f"made {file_id}", **fields}
     world.say(m.DeclareFiles((FileSpec(file_id, FileKind.MINITASK, recipe=recipe, **options),)))  # type: ignore[arg-type]
     return file_id
+
+
+def two_of_one_definition(world: World) -> tuple[FileId, FileId]:
+    """Files of mini-tasks that are the same; both have been made, for tasks that have ended."""
+    first, second = minitask(world), minitask(world)
+    for file in (first, second):
+        world.submit((file,))
+        world.settle()
+    return first, second

@@ -26,6 +26,12 @@ def evict_while_it_runs(world: World) -> None:
     leave(world, worker)
 
 
+def assert_runs_where_one_stays(world: World, task: TaskId) -> None:
+    world.join()
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS
+
+
 def test_workers_that_leave_in_order_are_no_fault_of_tasks_that_had_not_begun_there() -> None:
     # given a task that is given to one worker after the other, each of which leaves at that moment
     world = World()
@@ -33,11 +39,7 @@ def test_workers_that_leave_in_order_are_no_fault_of_tasks_that_had_not_begun_th
     for _ in range(config.worker_losses_max + 1):
         leave(world, world.join())
     assert world.state_of(task) == "ready"
-    # when one stays
-    world.join()
-    world.settle()
-    # then it has run there
-    assert world.results[task].outcome is Outcome.SUCCESS
+    assert_runs_where_one_stays(world, task)
 
 
 def test_workers_that_a_batch_system_takes_back_are_no_fault_of_what_runs_there() -> None:
@@ -48,11 +50,7 @@ def test_workers_that_a_batch_system_takes_back_are_no_fault_of_what_runs_there(
         evict_while_it_runs(world)
     record = world.core.state.tasks.by_id[task]
     assert (world.state_of(task), record.losses, record.alone) == ("ready", 0, False)
-    # when one stays
-    world.join()
-    world.settle()
-    # then it has run there
-    assert world.results[task].outcome is Outcome.SUCCESS
+    assert_runs_where_one_stays(world, task)
 
 
 def test_a_task_under_which_worker_after_worker_leaves_for_too_often_takes_too_long_for_them() -> None:

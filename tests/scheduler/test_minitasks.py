@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.scheduler.making import minitask
+from tests.scheduler.making import minitask, two_of_one_definition
 from tests.scheduler.world import World
 from vine.names import FileId, TaskId
 from vine.scheduler import actions
@@ -275,10 +275,7 @@ def test_a_ready_task_whose_file_is_lost_stays_ready_if_an_equal_one_was_made_me
 def test_one_that_was_lost_is_made_by_its_own_task_when_the_one_that_made_it_goes_while_it_does_so_again() -> None:
     # given two of one definition, which are lost, and a task that waits for the second while the first is made anew
     world = World(workers=1)
-    first, second = minitask(world), minitask(world)
-    for file in (first, second):
-        world.submit((file,))
-        world.settle()
+    first, second = two_of_one_definition(world)
     world.lose(*world.workers)
     task = world.submit((second,))
     assert world.state_of(task) == "waiting"

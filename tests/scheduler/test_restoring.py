@@ -5,7 +5,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import rule
 
 from benchmarks.simulator.faults.mirror import compare_tables
-from tests.scheduler.making import minitask
+from tests.scheduler.making import minitask, two_of_one_definition
 from tests.scheduler.restarting import RestartingWorld
 from tests.scheduler.test_core_machine import Run as RunWithoutRestarts
 from tests.scheduler.test_results import lose_all
@@ -279,10 +279,7 @@ def test_a_task_that_has_waited_for_a_file_is_ready_in_the_journal_too() -> None
 
 def test_a_file_that_is_the_same_as_another_is_not_made_anew_though_the_other_is_forgotten() -> None:
     world = RestartingWorld(workers=1)
-    first, second = minitask(world), minitask(world)
-    for file in (first, second):
-        world.submit((file,))
-        world.settle()
+    first, second = two_of_one_definition(world)
     world.say(m.ForgetFiles((first,)))
     before = world.core.state.files.by_id[second].object_id
     assert before is not None and first not in world.core.state.files.by_id
