@@ -12,7 +12,8 @@ WITHOUT := --ignore tests/chaos $(if $(ROOT),,--ignore tests/hosts) $(if $(and $
 test: $(READY)
 	@test -n "$(ROOT)" || echo "Left out: tests/hosts and tests/slurm: network namespaces and Slurm's daemons need root."
 	@test -n "$(SLURM)" || echo "Left out: tests/slurm, which needs Slurm: apt-get install slurm-wlm munge."
-	$(VENV)/bin/python -m pytest $(WITHOUT)
+	$(VENV)/bin/python -m pytest -m "not live" --numprocesses 2 --dist loadfile $(WITHOUT)
+	$(VENV)/bin/python -m pytest -m live $(WITHOUT)
 
 sweep: $(READY)
 	$(VENV)/bin/python -m benchmarks.mnist_sweep --workers 2 --tasks 32 --distribution vine --out sweep-results
