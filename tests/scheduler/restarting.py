@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sqlite3
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -240,11 +241,11 @@ class RestartingWorld(World):
         for message in ends:
             super().say(message, worker.peer)
 
-    def pass_time(self, seconds: float) -> None:
+    def pass_time(self, seconds: float, silent: Collection[FakeWorker] = ()) -> None:
         """A client that stayed away for longer than its lease would have given up by itself."""
         if self._client_away and self.now + seconds >= self._crashed_at + self.settings.lease_s:
             self.client_returns()
-        super().pass_time(seconds)
+        super().pass_time(seconds, silent)
 
     def bind(self, file_id: FileId, name: str = "big", chunks: int = 8) -> ObjectId:
         if self._client_away:

@@ -6,13 +6,16 @@ from collections.abc import Collection
 
 import pytest
 
+from benchmarks.simulator.faults.mirror import compare_tables
 from tests.scheduler.fake_worker import FakeWorker
+from tests.scheduler.restarting import RestartingWorld
+from tests.scheduler.test_installing import begin, call, install
 from tests.scheduler.world import World
 from vine import config
-from vine.names import TaskId
-from vine.wire.messages import CancelTasks, SetCategory
+from vine.names import TaskId, WorkerId
+from vine.wire.messages import CancelTasks, RemoveLibrary, SetCategory
 from vine.wire.parts import CategoryMode, CategorySpec, Outcome, Policy, Request
-from vine.wire.worker_messages import CancelAttempts
+from vine.wire.worker_messages import CancelAttempts, LibraryLoaded
 
 
 def seconds_pass(world: World, seconds: float, silent: Collection[FakeWorker]) -> None:
@@ -267,3 +270,90 @@ def test_what_is_cancelled_waits_for_its_worker_to_have_stopped_it() -> None:
     world.say(CancelTasks((task,)))
     until_suspected(world, first)
     assert world.worker_of(task) == "w1"
+
+
+def four_run_together() -> tuple[World, FakeWorker, list[TaskId]]:
+    world = World()
+    worker = world.join("w1", cores=4)
+    tasks = [world.submit() for _ in range(4)]
+    start_all(world)
+    return world, worker, tasks
+
+
+def test_of_tasks_that_ran_together_none_was_alone_though_they_are_taken_back_one_by_one() -> None:
+    # given four tasks that run together, and are taken back together from two workers that are lost
+    world, worker, tasks = four_run_together()
+    for name in ("w2", "w3"):
+        following = world.join(name, cores=4)
+        until_suspected(world, worker)
+        start_all(world)
+        world.lose(worker.worker_id)
+        worker = following
+    # when they are suspected of both
+    records = [world.core.state.tasks.by_id[task] for task in tasks]
+    assert [record.losses for record in records] == [2] * 4
+    # then none is to blame
+    assert [record.losses_alone for record in records] == [0] * 4
+
+
+def test_who_was_suspected_twice_and_is_taken_back_has_a_worker_to_itself() -> None:
+    # given tasks that were lost twice together
+    world, worker, _ = four_run_together()
+    for name in ("w2", "w3", "w4"):
+        following = world.join(name, cores=4)
+        until_suspected(world, worker)
+        start_all(world)
+        if name != "w4":
+            world.lose(worker.worker_id)
+        worker = following
+    # when the third worker falls silent, too, and a fourth gets what that had
+    there = [record.alone for record in world.core.state.workers[worker.worker_id].attempts.values()]
+    # then one at a time
+    assert there == [True]
+
+
+def test_who_stood_still_itself_does_not_trust_again_whom_it_has_suspected() -> None:
+    # given a suspected worker, whose task runs elsewhere
+    world, first, _, task = two_workers()
+    start_all(world)
+    until_suspected(world, first)
+    # when the manager has heard nobody for longer than it may
+    world.pass_time(config.hearing_gap_s + 0.5, [first])
+    # then the worker is as before, and its loss is the task's
+    more = world.submit()
+    assert world.worker_of(more) != first.worker_id
+    world.lose(first.worker_id)
+    assert (losses(world, task), losses(world, more)) == ((0, 1), (0, 0))
+    world.settle()
+
+
+def test_the_loss_of_a_task_that_was_taken_back_before_is_in_the_journal() -> None:
+    world = RestartingWorld()
+    world.join("w1")
+    task = world.submit()
+    world.join("w2")
+    start_all(world)
+    until_suspected(world, world.workers[WorkerId("w1")])
+    world.lose(WorkerId("w1"))
+    assert losses(world, task) == (0, 1)
+    compare_tables(world.core.state, world.would_be())
+
+
+def test_a_call_that_runs_though_its_library_was_removed_may_end_where_it_is() -> None:
+    # given a call that runs, of a library that was removed meanwhile, and an idle worker
+    world = World()
+    first = world.join("w1", cores=2)
+    library = install(world)
+    task = call(world, library)
+    begin(world, first)
+    world.say(LibraryLoaded(library, 3.0), first.peer)
+    start_all(world)
+    world.join("w2", cores=2)
+    world.pass_time(1.0)
+    world.say(RemoveLibrary(library))
+    # when its worker falls silent, and speaks again
+    until_suspected(world, first)
+    world.pass_time(1.0)
+    # then it ends as any
+    world.settle()
+    assert world.results[task].outcome is Outcome.SUCCESS

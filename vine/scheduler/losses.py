@@ -49,7 +49,7 @@ def worker_lost(state: State, worker: WorkerRecord, reason: str, in_order: bool 
         staging.cancel_wanting(state, worker_id, object_id)
     for object_id in list(worker.making):
         state.transfers.make_no_more(worker, object_id)
-    suspected = suspects.note_loss(state, worker, in_order)
+    suspected = suspects.note_loss(state, worker, in_order, reason)
     held = sorted(worker.holds)  # What follows must not depend on how strings are hashed.
     lost = [state.files.objects[object_id] for object_id in held if object_id in state.files.objects]
     for object_id in held:

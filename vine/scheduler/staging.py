@@ -205,7 +205,9 @@ def _source_for(state: State, known: ObjectRecord, node: WorkerId) -> WorkerId |
         if source not in (node, MANAGER) and _may_serve(state, known, source, node)
     ]
     silent = silent_holders(state, known)
-    chosen = choose_source(known.object_id, node, candidates, sources_of, () if silent == known.holders else silent)
+    if all(candidate.node in silent for candidate in candidates):
+        silent = set()  # Better than nobody.
+    chosen = choose_source(known.object_id, node, candidates, sources_of, silent)
     return None if chosen is None else chosen.node
 
 

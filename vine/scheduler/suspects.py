@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 from vine import config
 from vine.names import TaskId
 from vine.scheduler import dispatch
+from vine.scheduler.records import AttemptEnded
 from vine.scheduler.tasks import TaskRecord, TaskState
 from vine.scheduler.workers import WorkerRecord
-from vine.wire.parts import TaskKind
+from vine.wire.parts import Outcome, TaskKind
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
 
 
-def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> set[TaskId]:
+def note_loss(state: State, worker: WorkerRecord, in_order: bool, reason: str) -> set[TaskId]:
     """The worker is gone: each task counts that which may have run there, also before it was given elsewhere.
 
     Returns those that it had to the last and that are suspected.
@@ -34,10 +35,11 @@ def note_loss(state: State, worker: WorkerRecord, in_order: bool) -> set[TaskId]
     suspected = [each for each in there if may_have_begun(state, worker, each)]
     for record in suspected:
         _count(record, was_alone(worker, record))
-    for task_id, alone in worker.withdrawn.items():
-        withdrawn = state.tasks.by_id.get(task_id)
-        if withdrawn is not None:
-            _count(withdrawn, alone)
+    for task_id, withdrawn in worker.withdrawn.items():
+        known = state.tasks.by_id.get(task_id)
+        if known is not None:
+            _count(known, withdrawn.alone)
+            state.record(AttemptEnded(withdrawn.attempt_id, Outcome.WORKER_LOST, reason))  # It was not blamed so far.
     return {record.task_id for record in suspected}
 
 
@@ -55,7 +57,8 @@ def may_have_begun(state: State, worker: WorkerRecord, record: TaskRecord) -> bo
 
 def was_alone(worker: WorkerRecord, record: TaskRecord) -> bool:
     """Whether nothing else can have run there with it."""
-    return record.alone or (record.state is TaskState.RUNNING and len(worker.attempts) == 1)
+    others = len(worker.attempts) + len(worker.withdrawn) - 1
+    return record.alone or (record.state is TaskState.RUNNING and not others)
 
 
 def is_to_blame(record: TaskRecord) -> bool:

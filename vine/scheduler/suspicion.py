@@ -16,11 +16,12 @@ import math
 from typing import TYPE_CHECKING
 
 from vine import config
-from vine.scheduler import closing, dispatch, recovery, results, staging, suspects
+from vine.scheduler import closing, dispatch, installing, recovery, results, staging, suspects
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import TaskRecord, TaskState
-from vine.scheduler.workers import WorkerRecord
+from vine.scheduler.workers import Withdrawn, WorkerRecord
+from vine.wire.parts import TaskKind
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -44,7 +45,7 @@ class Hearing:
 
 def silence_s(state: State, worker: WorkerRecord) -> float:
     """For how long the worker has said nothing, of the time in which it would have been heard."""
-    return state.now - max(worker.heard_at, state.hearing.since)
+    return state.now - (worker.heard_at if worker.silent else max(worker.heard_at, state.hearing.since))
 
 
 def keep(state: State) -> None:
@@ -52,9 +53,12 @@ def keep(state: State) -> None:
     workers = list(state.workers.values())
     state.hearing.look(max((worker.heard_at for worker in workers), default=-math.inf), state.now)
     for worker in workers:
-        is_silent = silence_s(state, worker) > state.settings.worker_suspected_after_s
-        if worker.silent != is_silent:
-            worker.silent = is_silent
+        if worker.silent:
+            has_changed = worker.heard_at >= worker.suspected_at  # No gap in our hearing speaks for it.
+        else:
+            has_changed = silence_s(state, worker) > state.settings.worker_suspected_after_s
+        if has_changed:
+            worker.silent, worker.suspected_at = not worker.silent, state.now
             worker.withdrawn.clear()
             closing.look_at(state, worker)
             staging.look_past(state, [worker])
@@ -91,10 +95,13 @@ class _Look:
             self._idle_for[shape] = bool(record.avoid)  # Those that avoid nobody may find one.
             return
         if suspects.may_have_begun(state, worker, record):
-            worker.withdrawn[record.task_id] = suspects.was_alone(worker, record)
+            assert record.attempt is not None
+            withdrawn = Withdrawn(record.attempt.attempt_id, suspects.was_alone(worker, record))
+            worker.withdrawn[record.task_id] = withdrawn
             self._begun_elsewhere.add(record.task_id)
         reason = f"taken back from {worker.worker_id}, which was silent for {silence_s(state, worker):.1f} s"
         recovery.withdraw(state, record, reason)
+        suspects.isolate(record)
         dispatch.reconsider(state, record)
         self._room.go_on()
         self._idle_for[shape] = record.state is not TaskState.READY  # Otherwise another one has come first.
@@ -118,6 +125,8 @@ class _Look:
         assert record.attempt is not None
         if record.cancel_requested:
             return False
+        if record.spec.kind is TaskKind.LIBRARY and installing.trouble_of(state, record.spec) is not None:
+            return False  # It may end where it runs; elsewhere it could not begin.
         if suspects.may_have_begun(state, worker, record):
             # What it has done there is in vain if the worker goes on: no more than what waiting for that may cost.
             if state.now - record.attempt.assigned_at > state.settings.worker_lost_after_s:

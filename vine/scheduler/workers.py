@@ -34,6 +34,13 @@ class Reservation(NamedTuple):
     allotment: Resources  # what a task of that is given there
 
 
+class Withdrawn(NamedTuple):
+    """An attempt that a silent worker had."""
+
+    attempt_id: AttemptId
+    alone: bool  # Nothing else can have run there with it.
+
+
 @dataclass(slots=True)
 class LibraryShare:
     """What a library takes of a worker while calls of it are there: all of them together."""
@@ -85,7 +92,8 @@ class WorkerRecord:
     ends_told: int = 0  # messages of its session that told ends ...
     journaled: int = 0  # ... so many of which it knows to be in the journal
     silent: bool = False  # It has missed some heartbeats, and is given nothing ...
-    withdrawn: dict[TaskId, bool] = field(default_factory=dict)  # ... which of its tasks others have; was each alone?
+    suspected_at: float = 0.0  # ... until it has been heard since ...
+    withdrawn: dict[TaskId, Withdrawn] = field(default_factory=dict)  # ... and others have what may have begun there.
     returning: bool = False  # It was admitted before, and is yet to say what it has.
     ends_at: float | None = None  # when its wall time is over
 
