@@ -60,7 +60,7 @@ def _listed_children(of: int) -> list[int]:
 
 
 def children_by_parent() -> dict[int, list[int]]:
-    """The children of all processes, for a kernel that was built without such lists: as it takes a look at each."""
+    """By one look at each process there is, for a kernel that was built without such lists."""
     found: dict[int, list[int]] = {}
     for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
         standing = standing_of(pid)
