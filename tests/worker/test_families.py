@@ -6,8 +6,10 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -20,10 +22,126 @@ def test_children_are_found_with_and_without_the_kernels_list() -> None:
     with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as child:
         try:
             assert child.pid in families.children()
-            assert sorted(families.children_by_search(os.getpid())) == sorted(families.children())
+            assert sorted(families.children_by_parent()[os.getpid()]) == sorted(families.children())
         finally:
             child.kill()
     assert child.pid not in families.children()
+
+
+# --- a line of processes: each is the parent of the next, and the last has left its session ---
+
+LINE = """
+import os
+for _ in range(2):
+    if os.fork():
+        break
+else:
+    os.setsid()
+    os.write(1, b"!")
+os.read(0, 1)
+"""
+
+
+@pytest.fixture
+def line() -> Iterator[list[int]]:
+    """The pids of three, parents first. They end when we do."""
+    with subprocess.Popen(
+        [sys.executable, "-c", LINE], bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as first:
+        assert first.stdout is not None
+        assert first.stdout.read(1) == b"!"
+        pids = [first.pid, *families.children(first.pid)]
+        yield pids + families.children(pids[-1])
+        assert first.stdin is not None
+        first.stdin.close()
+
+
+def listdir_with(monkeypatch: pytest.MonkeyPatch, answer: Callable[[str, list[str]], list[str]]) -> None:
+    listdir = os.listdir
+    monkeypatch.setattr(os, "listdir", lambda path: answer(path, listdir(path)))
+
+
+def test_children_are_killed_before_their_parents_for_the_kernel_wakes_who_loses_its_own(
+    line: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kill = os.kill
+    killed: list[int] = []
+
+    def told(pid: int, number: int) -> None:
+        if number == signal.SIGKILL:
+            killed.append(pid)
+        kill(pid, number)
+
+    monkeypatch.setattr(os, "kill", told)
+    families.kill_family(lambda: line[:1])
+    assert killed == line[::-1]
+
+
+def test_a_kernel_without_lists_is_searched_once_for_all_of_a_family(
+    line: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given a kernel without lists of children
+    exists, read = os.path.exists, families._read
+    searches: list[str] = []
+
+    def read_but_lists(path: str) -> bytes:
+        if path.endswith("/children"):
+            raise FileNotFoundError(path)
+        return read(path)
+
+    def counted(path: str, names: list[str]) -> list[str]:
+        searches.extend([path] * (path == "/proc"))
+        return names
+
+    monkeypatch.setattr(families, "_read", read_but_lists)
+    monkeypatch.setattr(os.path, "exists", lambda path: not path.endswith("/children") and exists(path))
+    listdir_with(monkeypatch, counted)
+    # when a family of three is looked at
+    alone = families.is_one_group(line[0])
+    # then the last, which is in a group of its own, is found, by one search
+    assert not alone
+    assert len(searches) == 1
+
+
+def test_a_look_at_a_family_that_multiplies_as_fast_as_it_is_looked_at_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a family of which each has one more child, and a clock by which each look takes a tenth of the time
+    looks: Iterator[int] = count()
+    killed: list[int] = []
+
+    def one_more(of: int) -> list[int]:
+        assert of < 1000, "it has no end"
+        return [of + 1]
+
+    monkeypatch.setattr(families, "_listed_children", one_more)
+    monkeypatch.setattr(families, "_can_start_others", lambda _pid: True)
+    monkeypatch.setattr(families, "kill", lambda pid, number: number == signal.SIGKILL and not killed.append(pid))
+    clock = SimpleNamespace(monotonic=lambda: next(looks) * families.STOPPING_MAX_S / 10)
+    monkeypatch.setattr(families, "time", clock)
+    # when it is killed, then those that were found are
+    families.kill_family(lambda: [1])
+    assert killed[-1] == 1
+
+
+def test_what_hides_its_children_is_killed_all_the_same(line: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    def hidden(path: str, names: list[str]) -> list[str]:
+        if path == f"/proc/{line[0]}/task":  # As with /proc mounted `hidepid=1`.
+            raise PermissionError(path)
+        return names
+
+    listdir_with(monkeypatch, hidden)
+    assert families.children(line[0]) == []
+    families.kill_family(lambda: line[:1])
+    assert os.waitstatus_to_exitcode(os.waitpid(line[0], 0)[1]) == -signal.SIGKILL
+
+
+def test_a_thread_that_ends_while_we_look_hides_no_children_of_the_others(
+    line: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listdir_with(monkeypatch, lambda path, names: ["0", *names] if path.endswith("/task") else names)
+    assert families.children(line[0]) == line[1:2]
+
+
+# --- whose they are ---
 
 
 @pytest.mark.parametrize(("variables", "mark"), [({families.MARK: "7"}, 7), ({families.MARK: "?"}, None), ({}, None)])

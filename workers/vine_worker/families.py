@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 MARK = "VINE_PROGRAM"  # The variable by which we know whose process it is that left its group.
-STOPPING_MAX_S = 1.0  # From the first signal to stop until a family is killed, whether or not all of it has stopped.
+STOPPING_MAX_S = 1.0  # Then a family is killed, whether or not all of it has stopped; a look at it ends after as long.
 _CANNOT_START = b"TtDZX"  # States: stopped, traced, in the kernel (as who waits for a child's exec), ended.
 
 
@@ -36,23 +36,37 @@ def standing_of(pid: int) -> Standing | None:
 
 
 def children(of: int | None = None) -> list[int]:
-    """The pids whose parent is that process; of this one if none is named."""
-    pid = os.getpid() if of is None else of
-    try:
-        threads = [str(pid)] if of is None else os.listdir(f"/proc/{pid}/task")  # Our first one has ours.
-        found = []
-        for thread in threads:
-            with contextlib.suppress(ProcessLookupError):
-                found += [int(word) for word in _read(f"/proc/{pid}/task/{thread}/children").split()]
-        return found
-    except FileNotFoundError:
-        return [] if os.path.exists("/proc/thread-self/children") else children_by_search(pid)
+    """The pids whose parent is that process; of this one if none is named. None of one that hides them."""
+    return _how_to_look()(os.getpid() if of is None else of)
 
 
-def children_by_search(of: int) -> list[int]:
-    """The same where the kernel was built without that file."""
-    pids = [int(name) for name in os.listdir("/proc") if name.isdigit()]
-    return [pid for pid in pids if (standing := standing_of(pid)) is not None and standing.parent == of]
+def _how_to_look() -> Callable[[int], list[int]]:
+    """What finds the children of one process after another, for one pass over many."""
+    if os.path.exists("/proc/thread-self/children"):
+        return _listed_children
+    by_parent = children_by_parent()
+    return lambda of: by_parent.get(of, [])
+
+
+def _listed_children(of: int) -> list[int]:
+    """A process or a thread may end while we look; where /proc is mounted with `hidepid`, other users' are hidden."""
+    gone = (FileNotFoundError, ProcessLookupError, PermissionError)
+    found: list[int] = []
+    with contextlib.suppress(*gone):
+        for thread in [str(of)] if of == os.getpid() else os.listdir(f"/proc/{of}/task"):  # Our first one has ours.
+            with contextlib.suppress(*gone):
+                found += [int(word) for word in _read(f"/proc/{of}/task/{thread}/children").split()]
+    return found
+
+
+def children_by_parent() -> dict[int, list[int]]:
+    """By one look at each process there is, for a kernel that was built without such lists."""
+    found: dict[int, list[int]] = {}
+    for pid in [int(name) for name in os.listdir("/proc") if name.isdigit()]:
+        standing = standing_of(pid)
+        if standing is not None:
+            found.setdefault(standing.parent, []).append(pid)
+    return found
 
 
 def mark_of(pid: int) -> int | None:
@@ -84,10 +98,11 @@ def _read(path: str) -> bytes:
 def kill_family(roots: Callable[[], Iterable[int]]) -> None:
     """Kill these processes and all that descends from them.
 
-    All are stopped first: what is stopped starts nothing, and cannot answer the death of another. One that is just
-    starting a process is not stopped yet, and looked at again. What was missed all the same, since its parents ended
-    while we looked, has become a child of ours: its end, or that of the next in its line, is told to us, and we look
-    again.
+    All are stopped first, as far as `STOPPING_MAX_S` allows: what is stopped starts nothing, and cannot answer the
+    death of another. One that is just starting a process is not stopped yet, and looked at again. Then children are
+    killed before their parents: the kernel wakes a stopped process group that loses the last parent outside of it.
+    What was missed all the same, since its parents ended while we looked, or the time was over, has become a child of
+    ours: its end, or that of the next in its line, is told to us, and we look again.
     """
     until_s = time.monotonic() + STOPPING_MAX_S
     beyond: set[int] = set()  # what runs as somebody else
@@ -97,7 +112,7 @@ def kill_family(roots: Callable[[], Iterable[int]]) -> None:
         if not running or time.monotonic() > until_s:
             break
         beyond.update(pid for pid in running if not kill(pid, signal.SIGSTOP))
-    for pid in members:
+    for pid in reversed(members):
         kill(pid, signal.SIGKILL)
 
 
@@ -113,11 +128,13 @@ def is_one_group(leader: int) -> bool:
 
 
 def _family(roots: Iterable[int]) -> list[int]:
-    """These and all that descends from them."""
+    """These and all that descends from them, parents first; some of them, if they multiply as fast as we look."""
     members = dict.fromkeys(roots)
     ahead = list(members)
-    while ahead:
-        fresh = [pid for pid in children(ahead.pop()) if pid not in members]
+    children_of = _how_to_look()
+    until_s = time.monotonic() + STOPPING_MAX_S
+    while ahead and time.monotonic() <= until_s:
+        fresh = [pid for pid in children_of(ahead.pop()) if pid not in members]
         members.update(dict.fromkeys(fresh))
         ahead += fresh
     return list(members)
