@@ -19,6 +19,7 @@ url_chars_max = 8192  # What common servers take as a request line.
 text_chars_max = 8192  # Messages for people and environment variables.
 command_chars_max = 131_072  # MAX_ARG_STRLEN on Linux: the kernel refuses longer arguments.
 inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger ones become files.
+told_s_max = 1e9  # What a message may tell of how long something took or is to take: 31 years are a slip.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
 portion_bytes_max = 8 << 20  # Of the arguments or results of many tasks in one message: far below the next limit.

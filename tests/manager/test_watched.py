@@ -118,6 +118,31 @@ def test_nobody_waits_for_a_slow_file_but_who_has_something_to_do_with_it(
     assert slow.read_bytes() == b"first" and not (tmp_path / "other").exists()
 
 
+def test_what_is_asked_for_of_a_path_happens_in_that_order_however_late_the_loop_hears_of_the_last_part(
+    outputs: WatchedOutputs, writer: Writer, slow: Path, tmp_path: Path, posted: list[Callable[[], None]]
+) -> None:
+    # given a path that is to be settled, whose part has been written, of which the loop has not heard yet
+    called: list[str] = []
+    writer.hangs(outputs)
+    outputs.settle(str(slow), lambda: called.append("first"))
+    writer.may_go.set()
+    until(lambda: posted, "the loop is asked to go on")
+    # when it is to be settled once more, and to begin anew after that
+    outputs.settle(str(slow), lambda: outputs.settle(str(slow), lambda: called.append("third")))
+    outputs.settle(str(slow), lambda: called.append("second"))
+    other = tmp_path / "other"
+    # then the file begins when all has been done, though others are written meanwhile
+    outputs.write(str(slow), 0, b"too early")
+    outputs.write(str(other), 0, b"x")
+    until(other.exists, "what came after it is written")
+    assert not called and slow.read_bytes() == b"first"
+    posted[0]()
+    assert called == ["first", "second", "third"]
+    outputs.write(str(slow), 0, b"anew")
+    outputs.close()
+    assert slow.read_bytes() == b"anew"
+
+
 @pytest.mark.parametrize(
     ("after", "written"),
     [

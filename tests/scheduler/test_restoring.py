@@ -69,6 +69,35 @@ def test_a_large_result_that_is_gone_from_the_staging_folder_is_made_again() -> 
     assert world.runs[task] == 2 and world.results[task].outcome is Outcome.SUCCESS
 
 
+@pytest.mark.parametrize("end", ["is small", "is none, for the task is cancelled", "is large, and stays on its worker"])
+def test_a_result_that_stands_for_one_that_was_gone_from_the_staging_folder_is_not_taken_for_gone_too(end: str) -> None:
+    # given a large result, which is gone when the manager is started again
+    world = RestartingWorld(workers=1)
+    world.large_values = True
+    task = world.submit()
+    world.settle()
+    world.pass_time(1)
+    world.commit()
+    del world.results[task], world.committed[task]
+    world.staged.clear()
+    world.crash()
+    world.large_values = "large" in end
+    # when its task has ended once more
+    if "cancelled" in end:
+        world.client_returns()
+        world.say(m.CancelTasks((task,)))
+    elif "stays" in end:
+        world.client_returns()
+        world.say(m.KeepResults((task,)))
+    world.settle()
+    ended = world.core.state.tasks.by_id[task]
+    assert ended.state.ended and ended.value_path is None
+    # then the next manager knows that end, and nothing runs
+    restored = world.would_be().tasks.by_id[task]
+    assert (restored.state, restored.outcome, restored.value) == (ended.state, ended.outcome, ended.value)
+    assert bool(restored.generation) == ("stays" in end) and restored.value_path is None
+
+
 @pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.EXCEPTION])
 def test_a_task_that_has_run_again_for_a_lost_file_is_written_down_as_it_ended_this_time(outcome: Outcome) -> None:
     # given a task that has ended, and whose file is lost

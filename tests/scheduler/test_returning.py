@@ -269,6 +269,27 @@ def test_a_wall_clock_that_was_set_meanwhile_makes_leases_neither_end_at_once_no
     assert world.runs[task] == 1
 
 
+@pytest.mark.parametrize("ends_by_itself", [True, False])
+def test_a_wall_clock_that_was_1970s_when_a_task_was_submitted_leaves_an_end_that_can_be_told(
+    ends_by_itself: bool,
+) -> None:
+    # given a task that was submitted before the clock was set
+    world = RestartingWorld()
+    task = world.submit()
+    world.settings = dataclasses.replace(world.settings, wall_clock_ahead_s=1.76e9)
+    world.crash()
+    world.client_returns()
+    # when it ends: its client takes no message whose times are out of all bounds (`world` decodes each)
+    if ends_by_itself:
+        world.join()
+    else:
+        world.say(m.CancelTasks((task,)))
+    world.settle()
+    # then it hears of that
+    assert world.results[task].outcome is (Outcome.SUCCESS if ends_by_itself else Outcome.CANCELLED)
+    assert world.results[task].queue_s == config.told_s_max
+
+
 def test_a_wall_clock_that_was_set_back_closes_a_host_for_no_longer_than_was_asked_for() -> None:
     world = RestartingWorld(workers=1)
     world.say(m.SetHosts(("host",), HostStanding.BLOCKED, 5.0))

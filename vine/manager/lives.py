@@ -118,7 +118,8 @@ class Lives:
     def _task_ended(self, record: TaskEnded, at_s: float) -> None:
         result, attempt = record.result, record.attempt
         task_id = result.task_id
-        if record.value_path is not None:
+        # A small one's row says that it needs no path: to write None here, too, would cost each task a second row.
+        if record.value_path is not None or result.remote:
             self.standing(task_id)["value_path"] = record.value_path
         end = (task_id, at_s, result.outcome.value, result.worker_id, _encode(result))
         if attempt is None:

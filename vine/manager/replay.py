@@ -176,6 +176,8 @@ def _task(
 ) -> ReplayedTask:
     _, state, accepted_s, _, encoded, value_path, value_object, generations, cancel, _ = row
     result: TaskResult | None = None if encoded is None else _decoders[TaskResult](encoded)
+    if result is not None and not result.remote and result.value_path is None:
+        value_path = None  # That of a large result which was lost before the task ran again, and ended with this one.
     # What an attempt had left on its worker went with it if that was lost before all had come that it had left.
     ended_without = result is not None and not result.remote and value_path is None
     return ReplayedTask(

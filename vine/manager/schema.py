@@ -40,7 +40,7 @@ CREATE TABLE standings (  -- what else there is to say of a task, if anything is
     again TEXT,  -- ... of one that has ended, and runs again, or has done so
     ready_s REAL,  -- NULL if it was ready when it was accepted
     cancel INTEGER,  -- 1 once it is to end as cancelled
-    value_path TEXT,  -- of the manager's own copy of a large result ...
+    value_path TEXT,  -- of the manager's own copy of a large result, or of one before it that was lost ...
     value_object TEXT, generations INTEGER,  -- ... and what it is; with generations it stays on workers
     instead BLOB  -- the result that stands for one of these that was lost, as that of `ended`
 );

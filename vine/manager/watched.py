@@ -14,6 +14,7 @@ import stat
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +41,8 @@ class WatchedOutputs:
         self._waiting_bytes = 0
         self._torn: set[str] = set()  # Of these a part was dropped: what follows would leave a hole.
         self._written: str | None = None  # what the thread is at
-        self._then: list[Callable[[], None]] = []  # when that is over
+        # What is to be called when that is over. Until it has been, nothing more happens to the path.
+        self._then: dict[str, list[Callable[[], None]]] = {}
         self._over = False
         self._thread: threading.Thread | None = None
 
@@ -64,12 +66,15 @@ class WatchedOutputs:
             self._thread.start()
 
     def settle(self, path: str, then: Callable[[], None]) -> None:
-        """Call `then` when no part is written to the path any more: at once, but for the one that is being written."""
+        """Call `then` when no part is written to the path any more: at once, but for the one that is being written.
+
+        What is called of one path is called in the order in which that was asked for.
+        """
         with self._changed:
             self._drop(path)
             self._torn.discard(path)
-            if self._written == path:
-                self._then.append(then)
+            if self._written == path or path in self._then:
+                self._then.setdefault(path, []).append(then)
                 return
         then()
 
@@ -90,19 +95,30 @@ class WatchedOutputs:
         while (part := self._next()) is not None:
             write_part(part)
             with self._changed:
-                self._written, then, self._then = None, self._then, []
-            for call in then:
-                self._post(call)
+                self._written, is_awaited = None, part.path in self._then
+            if is_awaited:
+                self._post(partial(self._settled, part.path))
+
+    def _settled(self, path: str) -> None:
+        for call in self._then[path]:  # Those, too, that are asked for by these.
+            call()
+        with self._changed:
+            del self._then[path]
+            self._changed.notify()
 
     def _next(self) -> Part | None:
         with self._changed:
-            self._changed.wait_for(lambda: self._waiting or self._over)
-            if not self._waiting:
+            self._changed.wait_for(lambda: self._writable() or self._over)
+            part = self._writable()
+            if part is None:
                 return None
-            part = self._waiting.popleft()
+            self._waiting.remove(part)
             self._waiting_bytes -= len(part.data)
             self._written = part.path
             return part
+
+    def _writable(self) -> Part | None:
+        return next((part for part in self._waiting if part.path not in self._then), None)
 
 
 def write_part(part: Part) -> None:

@@ -180,7 +180,6 @@ def _wanted_of_failure(record: TaskRecord, result: AttemptResult) -> list[MadeOu
 def _task_result(
     state: State, record: TaskRecord, attempt: Attempt, worker: WorkerRecord, result: AttemptResult
 ) -> TaskResult:
-    task_s, queue_s = state.now - attempt.assigned_at, attempt.assigned_at - record.submitted_at
     return TaskResult(
         task_id=record.task_id,
         outcome=result.outcome,
@@ -194,11 +193,16 @@ def _task_result(
         hostname=worker.hello.hostname,
         attempts=record.attempts,
         times=result.times,
-        task_s=task_s if task_s > 0 else 0.0,
-        queue_s=queue_s if queue_s > 0 else 0.0,
+        task_s=_seconds(state.now - attempt.assigned_at),
+        queue_s=_seconds(attempt.assigned_at - record.submitted_at),
         measured=result.measured,
         allotment=None if result.measured is None else attempt.allotment,
     )
+
+
+def _seconds(passed: float) -> float:
+    """What a message can tell of a time between two clocks' readings: the wall clock may have been set meanwhile."""
+    return 0.0 if passed < 0 else min(passed, config.told_s_max)
 
 
 def finish_or_collect(state: State, record: TaskRecord) -> None:
@@ -225,7 +229,7 @@ def end(state: State, record: TaskRecord, outcome: Outcome, message: str) -> Non
     assert record.attempt is None, f"task {record.task_id} still has an attempt"
     if record.task_id in state.held_back:
         returning.hold_no_more(state, record, "its task has ended before its worker came back")
-    queue_s = max(0.0, (record.first_assigned_at or state.now) - record.submitted_at)
+    queue_s = _seconds((record.first_assigned_at or state.now) - record.submitted_at)
     # Messages quote each other along chains of tasks.
     clipped = message[: config.text_chars_max]
     value = installing.what_was_raised(state, record) if outcome is Outcome.LIBRARY_FAILED else None

@@ -129,7 +129,7 @@ class CancelAsked(msgspec.Struct, frozen=True, gc=False):
 
 
 class TaskEnded(msgspec.Struct, frozen=True, gc=False):
-    """The task's result is committed: it will never change."""
+    """The task's result is committed. It changes no more, unless a large one is lost and its task ends once more."""
 
     result: TaskResult
     value_path: str | None = None  # of the manager's own copy

@@ -20,7 +20,7 @@ Endpoint = Annotated[str, msgspec.Meta(pattern=r"^tcp://[^\s/]{1,255}:[0-9]{1,5}
 Hash = Annotated[ObjectId, msgspec.Meta(pattern=r"^[0-9a-f]{64}\Z")]
 Inline = Annotated[bytes, msgspec.Meta(max_length=config.inline_bytes_hard_max)]
 Amount = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
-Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, le=config.told_s_max)]
 WallTime = Annotated[float, msgspec.Meta(ge=0, le=1e11)]  # seconds since the epoch
 COUNT_MAX = 2**63 - 1  # what SQLite keeps as an integer
 Count = Annotated[int, msgspec.Meta(ge=0, le=COUNT_MAX)]

@@ -170,13 +170,18 @@ def signal_name(number: int) -> str:
 
 def last_line(path: Path) -> str:
     """What a program said last, for a message about its end."""
+    lines = last_lines(path)
+    return lines[-1] if lines else ""
+
+
+def last_lines(path: Path) -> list[str]:
+    """The end of what a program has said, of which the first line may be cut."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, os.fstat(file.fileno()).st_size - 2048))
-            lines = file.read().decode(errors="replace").strip().splitlines()
+            return file.read().decode(errors="replace").strip().splitlines()
     except FileNotFoundError:
-        return ""
-    return lines[-1] if lines else ""
+        return []
 
 
 # Of a disk that went or is read-only, of a node that has no more descriptors, processes or memory; names and arguments

@@ -224,8 +224,10 @@ def environment(places: Places, script: str) -> HostKind:
     return HostKind(key, 1, ())
 
 
-def test_an_interpreter_that_does_not_come_up_is_told_with_its_last_words(warm: Warm) -> None:
-    warm.start(kind=environment(warm.places, "#!/bin/sh\necho loading\necho no libpython here >&2\nexit 127\n"))
+@pytest.mark.parametrize("ours", ["", "[vine: this log had become too long; and so on]"], ids=["", "log turned over"])
+def test_an_interpreter_that_does_not_come_up_is_told_with_its_last_words(warm: Warm, ours: str) -> None:
+    script = f"#!/bin/sh\necho loading\necho no libpython here >&2\necho '{ours}' >&2\nexit 127\n"
+    warm.start(kind=environment(warm.places, script))
     attempt = warm.call(1, os.getcwd)
     ended = warm.next(act.HostEnded)
     assert (ended.ending.outcome, ended.unread) == (Outcome.START_FAILED, (attempt,))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from vine import config
-from vine_worker.functions.logs import HostLogs, before
+from vine_worker.functions.logs import HostLogs, before, last_line
 
 MOST = 1000  # bytes, of a log and what was before it
 
@@ -70,12 +70,33 @@ def test_what_is_short_is_left_alone_and_what_is_not_there_is_fine(
     assert not caplog.records
 
 
+def test_what_was_printed_last_is_told_though_the_log_was_emptied_after_it(path: Path, printing: BinaryIO) -> None:
+    # given a host that has printed too much, and why it ends
+    printing.write(lines(100) + b"MemoryError\n")
+    HostLogs().trim([path])
+    assert last_line(path) == "MemoryError"
+    # and what is printed later comes first
+    printing.write(b"it has ended\n")
+    assert last_line(path) == "it has ended"
+
+
+def test_nothing_is_told_of_a_log_whose_end_could_not_be_kept(
+    path: Path, printing: BinaryIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before(path).write_bytes(b"what was said long ago\n")
+    printing.write(lines(100))
+    monkeypatch.setattr(os, "replace", full)
+    HostLogs().trim([path])
+    assert last_line(path) == ""
+
+
+def full(source: Path, destination: Path) -> None:
+    raise OSError(errno.ENOSPC, "no space left")
+
+
 def test_where_the_disk_is_full_it_is_emptied_all_the_same_and_says_what_became_of_the_rest(
     path: Path, printing: BinaryIO, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(source: Path, destination: Path) -> None:
-        raise OSError(errno.ENOSPC, "no space left")
-
     printing.write(lines(100))
     monkeypatch.setattr(os, "replace", full)
     HostLogs().trim([path])

@@ -20,6 +20,7 @@ from vine_worker import process
 from vine_worker.attempts import needs_sandbox
 from vine_worker.functions.calls import CallWriter
 from vine_worker.functions.channel import HostChannel
+from vine_worker.functions.logs import last_line
 from vine_worker.functions.zygotes import Zygotes
 from vine_worker.places import Places
 from vine_worker.programs import ProgramEnded, Programs, open_null
@@ -237,7 +238,7 @@ class Hosts:
         what = "the function's interpreter"
         ending = process.ending_of_exit(ended.code, ended.message, what)
         if not host.ready:
-            said = ended.message or process.last_line(host.log) or ending.message
+            said = ended.message or last_line(host.log) or ending.message
             message = f"{what} did not come up: {said} (log: {host.log})"
             return act.Ending(_unstarted(host.library), message=message)
         if ending.outcome is Outcome.KILLED:

@@ -16,16 +16,27 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vine import config
+from vine_worker import process
 
 _log = logging.getLogger("vine.worker")
 
 _COPIED_BYTES = 1 << 20  # At once.
 _LINE_BYTES_MAX = 64 << 10  # Of a line that was cut in two, what is looked through for its end.
+_NOTE = "[vine: this log had become too long"
 
 
 def before(path: Path) -> Path:
     """Where that lies which the log had before it was emptied."""
     return path.with_name(f"{path.name}.1")
+
+
+def last_line(path: Path) -> str:
+    """What was printed last, though the log may have been emptied since: our note of that is nobody's word."""
+    lines = process.last_lines(path)
+    said = [line for line in lines if not line.startswith(_NOTE)]
+    if said:
+        return said[-1]
+    return process.last_line(before(path)) if lines == [_note(_kept(path))] else ""
 
 
 class HostLogs:
@@ -65,15 +76,23 @@ def _turn_over(path: Path) -> int:
     with path.open("r+b") as file:
         try:
             _keep_newest(file, path)
-            said = f"what was printed just before is in {before(path).name}"
+            said = _kept(path)
         except OSError as why:  # A full disk, say: the more it has to become shorter.
             said = f"what was printed before could not be kept: {why.strerror}"
         gone = os.fstat(file.fileno()).st_size
         file.truncate(0)
-    note = f"[vine: this log had become too long; {said}]\n".encode()
+    note = f"{_note(said)}\n".encode()
     with path.open("ab") as file:
         file.write(note)
     return gone - len(note)
+
+
+def _kept(path: Path) -> str:
+    return f"what was printed just before is in {before(path).name}"
+
+
+def _note(said: str) -> str:
+    return f"{_NOTE}; {said}]"
 
 
 def _keep_newest(file: BinaryIO, path: Path) -> None:

@@ -23,6 +23,7 @@ from vine.wire.parts import Count, Seconds
 from vine_worker import actions as act
 from vine_worker import process
 from vine_worker.functions.channel import HostChannel
+from vine_worker.functions.logs import last_line
 from vine_worker.places import Places
 from vine_worker.programs import ProgramEnded, Programs, open_null
 
@@ -212,7 +213,7 @@ class Zygotes:
         ending = process.ending_of_exit(ended.code, ended.message, what)
         said = zygote.failed or ending.message or f"{what} ended with exit code 0"
         if not zygote.loaded and not zygote.failed and ended.code is not None and ended.code >= 0:
-            said = process.last_line(zygote.log) or said
+            said = last_line(zygote.log) or said
         return f"{said} (log: {zygote.log})"
 
     def _forget(self, zygote: Zygote, message: str) -> None:
