@@ -23,7 +23,7 @@ sweep: $(READY)
 nightly: $(READY)
 	$(VENV)/bin/python -u -m benchmarks.simulator.faults --seeds 20000 --sizes all --failures 1000
 
-# Two to four minutes, as root: everything breaks once under 10,000 calls, and a table says how soon it goes on.
+# Four to eight minutes, as root: everything breaks once under 10,000 calls, and a table says how soon it goes on.
 chaos: $(READY)
 	$(VENV)/bin/python -m pytest -s tests/chaos
 
