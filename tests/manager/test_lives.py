@@ -86,6 +86,18 @@ def test_an_attempt_that_ends_with_its_task_keeps_what_it_has_used_and_when_it_s
         assert connection.execute("SELECT count(*) FROM attempts_open").fetchone() == (0,)
 
 
+def test_nothing_is_left_of_an_end_whose_place_another_takes(tmp_path: Path) -> None:
+    # given a task that was cancelled before it had an attempt
+    cancelled = TaskEnded(TaskResult(TaskId(1), Outcome.CANCELLED, message="cancelled"))
+    written(tmp_path, [TaskAccepted(call(1)), cancelled])
+    # when a later manager has it end by an attempt
+    attempt, success = AttemptId(2, 1), TaskResult(TaskId(1), Outcome.SUCCESS, worker_id=WORKER)
+    path = written(tmp_path, [AttemptAssigned(attempt, TaskId(1), WORKER), TaskEnded(success, attempt=attempt)])
+    # then it has succeeded, and with no words about it
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT outcome, message FROM tasks").fetchall() == [("success", None)]
+
+
 def _rows(connection: sqlite3.Connection, table: str) -> int:
     (count,) = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
     return int(count)

@@ -79,7 +79,8 @@ class Lives:
     def write(self, connection: sqlite3.Connection) -> None:
         _ACCEPTED.write_alike(connection, _ACCEPTED_COLUMNS, self._accepted)
         for columns, values in self._ended.items():
-            _ENDED.write_alike(connection, columns, values)
+            # Whole: an end that takes the place of one whose result was lost says all that is to be known.
+            _ENDED.replace_alike(connection, columns, values)
         _STANDINGS.write(connection, self._standings.values())
         self._write_attempts(connection)
 

@@ -164,6 +164,11 @@ class Table:
         for rows_n, some in _portions(values, len(columns)):
             connection.execute(self._upsert(columns, rows_n), some)
 
+    def replace_alike(self, connection: sqlite3.Connection, columns: tuple[str, ...], values: Sequence[object]) -> None:
+        """As `write_alike`, but nothing is left of rows that were there under these keys."""
+        for rows_n, some in _portions(values, len(columns)):
+            connection.execute(self._replace(columns, rows_n), some)
+
     def delete(self, connection: sqlite3.Connection, keys: Sequence[object]) -> None:
         """The rows of these keys, the values of which are one behind the other."""
         for rows_n, some in _portions(keys, len(self._key)):
@@ -171,12 +176,18 @@ class Table:
 
     @lru_cache(_STATEMENTS_KEPT)  # noqa: B019 - there is one for each table, for as long as the program lives
     def _upsert(self, columns: tuple[str, ...], rows_n: int) -> str:
-        one = "(" + ",".join("?" * len(columns)) + ")"
-        names, values = ", ".join(columns), ",".join([one] * rows_n)
         changes = ", ".join(f"{name} = excluded.{name}" for name in columns if name not in self._key)
         act = f"UPDATE SET {changes}" if changes else "NOTHING"
         key = ", ".join(self._key)
-        return f"INSERT INTO {self._name} ({names}) VALUES {values} ON CONFLICT ({key}) DO {act}"  # noqa: S608 - ours
+        return f"INSERT {self._rows(columns, rows_n)} ON CONFLICT ({key}) DO {act}"
+
+    @lru_cache(_STATEMENTS_KEPT)  # noqa: B019 - as above
+    def _replace(self, columns: tuple[str, ...], rows_n: int) -> str:
+        return f"INSERT OR REPLACE {self._rows(columns, rows_n)}"
+
+    def _rows(self, columns: tuple[str, ...], rows_n: int) -> str:
+        one = "(" + ",".join("?" * len(columns)) + ")"
+        return f"INTO {self._name} ({', '.join(columns)}) VALUES {','.join([one] * rows_n)}"
 
     @lru_cache(_STATEMENTS_KEPT)  # noqa: B019 - as above
     def _delete(self, rows_n: int) -> str:
