@@ -215,7 +215,9 @@ def bring(state: State, record: TaskRecord) -> None:
 
 def forgotten(state: State, record: TaskRecord) -> None:
     """Its client will not ask for it again: if it has asked before, it hears that nothing comes."""
-    _answer(state, record, None, f"the result of task {record.task_id} was forgotten before it came: keep its future")
+    if record.result_wanted:  # Of most nobody has.
+        message = f"the result of task {record.task_id} was forgotten before it came: keep its future"
+        _answer(state, record, None, message)
 
 
 def wanted_path(state: State, known: ObjectRecord) -> str | None:
