@@ -46,7 +46,7 @@ from vine.wire.messages import (
     TasksEnded,
 )
 from vine.wire.parts import FileSpec, Outcome, TaskKind, TaskResult, TaskSpec
-from vine_function_host.frames import AT_PATH, INLINE, SHARED, Call, call_frame
+from vine_function_host.frames import AT_PATH, INLINE, Call, Commons, call_frame, common_part
 from vine_function_host.host import Host, Options
 from vine_function_host.serialiser import Serialiser
 from vine_worker import process
@@ -71,9 +71,8 @@ class OneCall(Host):
         file_id = spec.payload_file
         blobs = [(INLINE, spec.payload) if file_id is None else (AT_PATH, os.fsencode(path(file_id)))]
         blobs += [(INLINE, values[task_id]) for task_id in spec.depends]
-        blobs += [(SHARED, os.fsencode(path(file_id))) for file_id in spec.shared]
-        frame = call_frame(1, b"it", b"", blobs)
-        self._run(Call(frame))
+        common = common_part(b"it", b"", [os.fsencode(path(file_id)) for file_id in spec.shared])
+        self._run(Call(call_frame(1, common, blobs), Commons()))
         if file_id is not None:
             os.unlink(path(file_id))  # Nobody else is given it.
 

@@ -17,7 +17,7 @@ from vine.client.shared import Shared
 from vine.errors import NotSerialisable
 from vine.names import TaskId
 from vine_function_host import buffers
-from vine_function_host.frames import INLINE, SHARED
+from vine_function_host.frames import INLINE
 from vine_function_host.payload import LEFT, PLACED
 from vine_function_host.serialiser import Serialiser
 
@@ -48,8 +48,8 @@ def on_the_host(calls: Calls, args: tuple[Any, ...], kwargs: dict[str, Any], res
     memory = None if links is None else links.memory
     file = b"".join(buffers.parts_of_file(LEFT + payload, memory)) if memory else LEFT + payload
     values = [(INLINE, serialise.dump(number)) for number in range(results)]
-    blobs = [(INLINE, file), *values, *((SHARED, each.path.encode()) for each in shared)]
-    mark, args_there, kwargs_there = Serialiser(None).arguments(blobs)
+    paths = [each.path.encode() for each in shared]
+    mark, args_there, kwargs_there = Serialiser(None).arguments([(INLINE, file), *values], paths)
     assert mark == LEFT
     return tuple(args_there), kwargs_there
 

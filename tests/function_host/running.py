@@ -41,7 +41,7 @@ class RunningHost:
     def call_payload(self, path: Path, payload: bytes, settings: bytes = b"", values: tuple[bytes, ...] = ()) -> None:
         self.number += 1
         blobs = [(frames.INLINE, content) for content in (payload, *values)]
-        self.channel.send(self.number, os.fsencode(path), settings, blobs)
+        self.channel.send(self.number, frames.common_part(os.fsencode(path), settings), blobs)
         self.channel.flush()
 
     def answer(self) -> Answer:

@@ -33,7 +33,8 @@ def call(host: RunningHost, function: Any, shared: Shared) -> Any:
     path.write_bytes(serialise.dump(function))
     payload = (frames.INLINE, b"P" + pickle.dumps(((Place(shared.immutable),), {})))
     host.number += 1
-    host.channel.send(host.number, os.fsencode(path), b"", [payload, (frames.SHARED, os.fsencode(shared.path))])
+    common = frames.common_part(os.fsencode(path), b"", [os.fsencode(shared.path)])
+    host.channel.send(host.number, common, [payload])
     host.channel.flush()
     return value_of(host.answer())
 

@@ -65,7 +65,9 @@ class RunningZygote:
         self.control.send(json.dumps({"kill": number, "signal": signal_number}).encode())
 
     def call(self, host: int, name: str, *args: Any) -> None:
-        self.channels[host].send(1, name.encode(), b"", [(frames.INLINE, b"P" + pickle.dumps((args, {})))])
+        self.channels[host].send(
+            1, frames.common_part(name.encode(), b""), [(frames.INLINE, b"P" + pickle.dumps((args, {})))]
+        )
         self.channels[host].flush()
 
     def result(self, host: int, name: str, *args: Any) -> Any:

@@ -38,7 +38,7 @@ class Running:
         self.places = places
         self._programs = programs
         self.reports: queue.Queue[Any] = queue.Queue()
-        self.bodies = Bodies(places, programs, CallWriter(places.holdings.path), self.reports.put)
+        self.bodies = Bodies(places, programs, CallWriter(places.holdings), self.reports.put)
 
     def start(self, given: Assignment) -> None:
         self.bodies.start(act.StartBody(given, Grant(ONE)))

@@ -113,7 +113,7 @@ def test_a_file_with_holes_counts_what_it_takes_up(tmp_path: Path) -> None:
 class Measuring:
     def __init__(self, places: Places, programs: Programs) -> None:
         self.reports: queue.Queue[Any] = queue.Queue()
-        writer = CallWriter(places.holdings.path)
+        writer = CallWriter(places.holdings)
         self.bodies = Bodies(places, programs, writer, self.reports.put)
         hosts = Hosts(places, programs, Zygotes(places, programs, self.reports.put), writer, self.reports.put)
         self.usage = Usage(programs, self.bodies, hosts, places, self.reports.put)

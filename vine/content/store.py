@@ -68,6 +68,11 @@ class Store:
         return self._held[key].path
 
     @property
+    def arrivals(self) -> int:
+        """How often objects have become complete here: where one lies that was here all the while does not change."""
+        return self._held.arrivals
+
+    @property
     def used_bytes(self) -> int:
         """Bytes of all objects in the folder, those that are arriving counted whole."""
         return self._space.used_bytes()

@@ -71,6 +71,7 @@ class Table:
 
     def __init__(self, locks: Locks) -> None:
         self._locks = locks
+        self.arrivals = 0
         self._held: dict[ObjectId, Held] = {}
         self._pins: Counter[ObjectId] = Counter()
         self._locked: set[ObjectId] = set()
@@ -97,6 +98,7 @@ class Table:
         """It is complete. Called while no store can give anything up."""
         with self._lock:
             self._held[key] = held
+            self.arrivals += 1
             if key in self._pins:
                 self._secure(key)
 

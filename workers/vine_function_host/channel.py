@@ -13,6 +13,7 @@ from vine_function_host.frames import (
     SPILLED,
     SPILLED_HEAD,
     Call,
+    Commons,
     calls_of,
     read_blob,
 )
@@ -30,6 +31,7 @@ class Channel:
         for descriptor in (calls, self._permits, self._answers):
             os.set_inheritable(descriptor, False)
         self._buffer = memoryview(bytearray(frame_bytes))
+        self._commons = Commons()
         self._read: list[tuple[int, bytes]] = []  # calls of the frame that was read last, the next one last
 
     def next_call(self) -> Call | None:
@@ -55,13 +57,12 @@ class Channel:
         while left:
             left = left[os.write(self._answers, left) :]
 
-    @staticmethod
-    def _opened(content: bytes) -> Call:
+    def _opened(self, content: bytes) -> Call:
         if content[:1] == SPILLED:
             path = content[SPILLED_HEAD.size :]
             content = read_blob((AT_PATH, path))
             os.unlink(path)
-        return Call(content)
+        return Call(content, self._commons)
 
 
 class Shelf:

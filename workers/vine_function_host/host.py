@@ -32,7 +32,9 @@ from vine_function_host.frames import (
     VALUE,
     WORDS_BYTES_MAX,
     Call,
+    Commons,
     call_frame,
+    common_part,
     read_blob,
 )
 from vine_function_host.payload import LEFT, MANY, PICKLE, RESULT_FILE, ForeignPythonError, body_of
@@ -114,7 +116,8 @@ class Host:
         """Runs calls of nothing. What is written the first times, of each fork's memory would have to be copied."""
         self._answers = shelf
         self._functions[b""] = Loaded(lambda value: value, None)
-        call = Call(call_frame(0, b"", b"", [(INLINE, PICKLE + pickle.dumps(((0,), {})))]))
+        frame = call_frame(0, common_part(b"", b""), [(INLINE, PICKLE + pickle.dumps(((0,), {})))])
+        call = Call(frame, Commons())
         for _ in range(WARM_UPS):
             self._run(call)
             shelf.take()
@@ -149,12 +152,12 @@ class Host:
 
     def _load_ahead(self, call: Call) -> None:
         """Loads what the call has in common with others, unless the call before had just that."""
-        needs = call.function, call.settings, call.blobs[1:]
+        needs = call.common, call.blobs[1:]
         if needs == self._needs:
             return
         self._needs = needs
         with contextlib.suppress(BaseException):  # The fork tries again, and tells.
-            self._serialiser.keep_shared(call.blobs, self._prepared(call).registered)
+            self._serialiser.keep_shared(call.common.shared, self._prepared(call).registered)
         gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
         flush_output()  # Or what loading has printed would be printed twice.
         self._unsettled = forks.unsettled()
@@ -165,7 +168,7 @@ class Host:
         try:
             loaded = self._prepared(call)
             registered = loaded.registered
-            mark, args, kwargs = self._serialiser.arguments(call.blobs, registered)
+            mark, args, kwargs = self._serialiser.arguments(call.blobs, call.common.shared, registered)
             if not self._options.fork:
                 self._cpu_before_s = use.cpu_s()
             started_s = time.perf_counter()
@@ -194,14 +197,15 @@ class Host:
 
     def _prepared(self, call: Call) -> Loaded:
         """The call's function, loaded; we are in its folder, with its variables."""
-        if call.settings != self._settings:
-            self._apply(call.settings)
-        loaded = self._functions.get(call.function)
+        common = call.common
+        if common.settings != self._settings:
+            self._apply(common.settings)
+        loaded = self._functions.get(common.function)
         if loaded is None:
-            loaded = self._serialiser.function(read_blob((AT_PATH, call.function)))
+            loaded = self._serialiser.function(read_blob((AT_PATH, common.function)))
             if len(self._functions) >= FUNCTIONS_MAX:
                 self._functions.pop(next(iter(self._functions)))
-            self._functions[call.function] = loaded
+            self._functions[common.function] = loaded
         return loaded
 
     def _run_many(self, number: int, loaded: Loaded, args: Sequence[Any], kwargs: dict[str, Any]) -> int:

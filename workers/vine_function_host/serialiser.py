@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from vine_function_host import standins
 from vine_function_host.buffers import BUFFERS, parts_of_file
-from vine_function_host.frames import SHARED
 from vine_function_host.payload import DILL, PICKLE, PLACED, apart, body_of
 from vine_function_host.registered import LOADED, Registered, UnsendableError
 from vine_function_host.values import SharedValues, content_of, parted
@@ -75,19 +74,23 @@ class Serialiser:
         return Loaded(self.load(content, registered), registered)
 
     def arguments(
-        self, blobs: Sequence[Blob], registered: Registered | None = None
+        self, blobs: Sequence[Blob], shared: Sequence[bytes] = (), registered: Registered | None = None
     ) -> tuple[bytes, Sequence[Any], dict[str, Any]]:
-        """The mark before them, if any, positional ones, named ones; with other values in their places."""
+        """The mark before them, if any, positional ones, named ones; with other values in their places.
+
+        `shared` are the paths of shared values.
+        """
         payload, buffers = parted(content_of(blobs[0]))
         mark = b"" if payload[:1] in _UNMARKED else bytes(payload[:1])
         payload = payload[1:] if mark else payload
-        if len(blobs) == 1:
+        if len(blobs) == 1 and not shared:
             args, kwargs = self.load(payload, registered, buffers)
             return mark, args, kwargs
         placed = payload[1] if payload[:1] == PLACED else 0
         others = payload[2 + 2 * placed :] if placed else payload
         load = self.load if registered is None else partial(self.load, registered=registered)
-        filled = None if len(blobs) == 1 + placed else _Filled(blobs, self._shared, load)  # Else nothing refers to it.
+        refers = len(blobs) > 1 or len(shared) > placed
+        filled = _Filled(blobs, shared, self._shared, load) if refers else None
         standins.places = filled or standins.NOWHERE
         try:
             args, kwargs = self.load(others, registered, buffers)
@@ -98,17 +101,16 @@ class Serialiser:
             for number in range(placed):
                 position, keep = payload[2 + 2 * number], payload[3 + 2 * number] == 1
                 if filled is None:
-                    value = self._shared.value(blobs[1 + number][1], load, keep)
+                    value = self._shared.value(shared[number], load, keep)
                 else:
                     value = filled.shared(number, keep)
                 args.insert(position, value)
         return mark, args, kwargs
 
-    def keep_shared(self, blobs: Sequence[Blob], registered: Registered | None) -> None:
+    def keep_shared(self, shared: Sequence[bytes], registered: Registered | None) -> None:
         """Loads what calls share; for forks, of which each may do to it what it likes."""
-        for where, path in blobs:
-            if where == SHARED:
-                self._shared.value(path, partial(self.load, registered=registered), keep=True)
+        for path in shared:
+            self._shared.value(path, partial(self.load, registered=registered), keep=True)
 
     def load(self, content: Content, registered: Registered | None = None, buffers: Sequence[memoryview] = ()) -> Any:
         """What was serialised."""
@@ -185,10 +187,13 @@ class Serialiser:
 class _Filled(standins.Places):
     """The values that one call refers to; one that is named twice is one object, as it was at the client."""
 
-    __slots__ = ("_blobs", "_known", "_load", "_values")
+    __slots__ = ("_blobs", "_known", "_load", "_shared", "_values")
 
-    def __init__(self, blobs: Sequence[Blob], values: SharedValues, load: Callable[..., Any]) -> None:
-        self._blobs = blobs  # the arguments, then results, then shared values
+    def __init__(
+        self, blobs: Sequence[Blob], shared: Sequence[bytes], values: SharedValues, load: Callable[..., Any]
+    ) -> None:
+        self._blobs = blobs  # the arguments, then results
+        self._shared = shared  # the paths of shared values
         self._values = values
         self._load = load
         self._known: dict[object, Any] = {}
@@ -199,10 +204,7 @@ class _Filled(standins.Places):
         return self._known[place]
 
     def shared(self, place: int, keep: bool) -> Any:
-        first = 1
-        while self._blobs[first][0] != SHARED:
-            first += 1
-        path = self._blobs[first + place][1]
+        path = self._shared[place]
         if path not in self._known:
             self._known[path] = self._values.value(path, self._load, keep)
         return self._known[path]

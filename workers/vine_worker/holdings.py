@@ -34,6 +34,7 @@ class Holdings:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.on_begun: Callable[[ObjectId], None] = lambda key: None  # Called on any thread.
+        self._posts = 0  # into the outbox, where an object is looked for first
         self._outbox: dict[ObjectId, _Value] = {}
         self._manifests: dict[ObjectId, Manifest] = {}  # of what may be served
         for key in store.held():
@@ -45,6 +46,11 @@ class Holdings:
         """Where a complete object lies; KeyError if it is not here."""
         value = self._outbox.get(key)
         return self.store.path(key) if value is None else value.path
+
+    @property
+    def moves(self) -> int:
+        """Grows whenever something may lie elsewhere than it has."""
+        return self._posts + self.store.arrivals
 
     # --- as the transfer node's source ---
 
@@ -102,6 +108,7 @@ class Holdings:
         key = object_id(manifest)
         former = self._outbox.get(key)
         self._outbox[key] = _Value(path, manifest)
+        self._posts += 1
         if former is not None and former.path != path:
             former.path.unlink()
         return key, manifest

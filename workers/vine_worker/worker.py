@@ -89,7 +89,7 @@ class Worker:
         log.info("inputs are %s", "mounted read-only" if programs.protected else f"checked ({programs.reason})")
         if programs.protected:
             places.store.call_harmless()
-        writer = CallWriter(places.holdings.path)
+        writer = CallWriter(places.holdings)
         self._bodies = Bodies(places, programs, writer, self._post)
         self._closers.append(self._bodies.close)
         self._zygotes = Zygotes(places, programs, self._feed)

@@ -58,7 +58,7 @@ def far(channel: HostChannel) -> Iterator[Far]:
 
 
 def give(channel: HostChannel, number: int, payload: bytes = b"P") -> None:
-    channel.send(number, b"/function", b"{}", [(frames.INLINE, payload)])
+    channel.send(number, frames.common_part(b"/function", b"{}"), [(frames.INLINE, payload)])
 
 
 def fill(channel: HostChannel, first: int = 1) -> int:
@@ -75,7 +75,7 @@ def test_calls_come_in_their_order_with_all_that_they_were_given(channel: HostCh
     give(channel, 2, b"second")
     channel.flush()
     call = far.begin()
-    assert (call.number, call.function, call.settings) == (1, b"/function", b"{}")
+    assert (call.number, call.common.function, call.common.settings) == (1, b"/function", b"{}")
     assert call.blobs == [(frames.INLINE, b"first")]
     assert far.begin().blobs == [(frames.INLINE, b"second")]
 

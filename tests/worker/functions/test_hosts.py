@@ -46,7 +46,7 @@ class Warm:
         self._programs = programs
         self.told: list[Any] = []
         self.zygotes = Zygotes(places, programs, self.hear)
-        self.hosts = Hosts(places, programs, self.zygotes, CallWriter(places.holdings.path), self.hear)
+        self.hosts = Hosts(places, programs, self.zygotes, CallWriter(places.holdings), self.hear)
 
     def hear(self, event: Any) -> None:
         if isinstance(event, act.CallsEnded):
@@ -274,4 +274,4 @@ def test_only_logs_that_say_something_are_left(warm: Warm, places: Places) -> No
     warm.hosts.close()
     assert [places.host_log(number).exists() for number in (1, 2)] == [False, True]
     assert places.host_log(2).read_text() == "said\n"
-    warm.hosts = Hosts(places, warm._programs, warm.zygotes, CallWriter(places.holdings.path), warm.hear)
+    warm.hosts = Hosts(places, warm._programs, warm.zygotes, CallWriter(places.holdings), warm.hear)

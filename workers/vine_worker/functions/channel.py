@@ -90,9 +90,9 @@ class HostChannel:
         """The host's ends: calls, their numbers, answers."""
         return self._far.fileno(), self._permits_out, self._answers_in
 
-    def send(self, number: int, function: bytes, settings: bytes, blobs: Sequence[frames.Blob]) -> None:
+    def send(self, number: int, common: bytes, blobs: Sequence[frames.Blob]) -> None:
         """Gives the host a call, with the next `flush`; a long one goes by a file. Numbers ascend."""
-        frame = frames.call_frame(number, function, settings, blobs)
+        frame = frames.call_frame(number, common, blobs)
         if len(frame) + frames.LENGTH.size > config.host_frame_bytes_max:
             path = self.folder / f"call-{number}"
             try:
