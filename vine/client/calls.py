@@ -69,6 +69,7 @@ class Calls:
         self._by_content: OrderedDict[bytes, Function] = OrderedDict()
         self._leaving: list[FileId] = []
         self._shared: weakref.WeakKeyDictionary[Shared, FileId] = weakref.WeakKeyDictionary()
+        self._run = object()  # stands for the run where a reference would keep that
         self._unasked = Unasked()
         self._lock = threading.Lock()
 
@@ -105,7 +106,7 @@ class Calls:
     def _apart(self, args: tuple[Any, ...]) -> tuple[tuple[Any, ...], Sequence[Shared], bytes]:
         """The other arguments, those that are shared values, each once, and what says where these are."""
         placed: list[Shared] = []
-        places = b""
+        places: list[int] = []
         others: list[Any] = []
         for position, value in enumerate(args):
             kind = type(value)
@@ -115,10 +116,10 @@ class Calls:
                 value, kind = self._unasked.shared(value), Shared
             if kind is Shared and position < PLACED_MAX and value not in placed:
                 placed.append(value)
-                places += bytes((position, value.immutable))
+                places += (position, value.immutable)
             else:
                 others.append(value)
-        return tuple(others), placed, b"%c%c%b" % (PLACED, len(placed), places) if placed else b""
+        return tuple(others), placed, PLACED + bytes((len(placed), *places)) if placed else b""
 
     def _with_shared(self, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """The same, in which large bytes and text are shared; those of chunks of calls are in a tuple of their own."""
@@ -152,14 +153,16 @@ class Calls:
         return tuple([self._shared_file(each) for each in shared])
 
     def _shared_file(self, shared: Shared) -> FileId:
-        file_id = self._shared.get(shared)
-        if file_id is None:
-            with self._lock:
-                file_id = self._shared.get(shared)
-                if file_id is None:
-                    file_id = self._shared[shared] = self._declarer.shared(shared)
-                    weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
-        return file_id
+        run, file_id = shared.last_file
+        if run is self._run:
+            return file_id
+        with self._lock:
+            known = self._shared.get(shared)
+            if known is None:
+                known = self._shared[shared] = self._declarer.shared(shared)
+                weakref.finalize(shared, self._session.say, ForgetFiles((known,))).atexit = False
+        shared.last_file = self._run, known
+        return known
 
     def _declared(self, function: Callable[..., Any]) -> Function:
         if not callable(function):

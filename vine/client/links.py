@@ -19,6 +19,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from vine import config
 from vine.client.registered import registry
 from vine.names import TaskId
@@ -37,32 +39,34 @@ class ForeignFailed(Exception):  # noqa: N818 - never leaves this package
     """A future from outside the run, whose value an argument needs, has failed."""
 
 
-class Links:
-    """What one call's arguments hold that is not in their pickle: futures, shared values, large memory."""
+def _nobodys(future: Future[Any]) -> None:
+    """Futures of no run."""
 
-    _placed: Sequence[Shared] = ()
-    _places: dict[TaskId, int] | None = None  # Most calls have none: what is not there costs them nothing.
+
+class Links(msgspec.Struct, gc=False):
+    """What one call's arguments hold that is not in their pickle: futures, shared values, large memory.
+
+    One is made for each call with a shared value: this kind of class is made fastest.
+    """
+
+    task_of: Taker = _nobodys
+    placed: Sequence[Shared] = ()  # are arguments themselves
+    shared: list[Shared] | None = None  # those that are placed, then others; what most calls do not have is None
+    places: dict[TaskId, int] | None = None
     awaited: list[Future[Any]] | None = None  # from elsewhere, and not done yet
-    shared: list[Shared] | None = None
     memory: list[memoryview] | None = None
-
-    def __init__(self, task_of: Taker, placed: Sequence[Shared] = ()) -> None:
-        self._task_of = task_of
-        if placed:
-            self._placed = placed
-            self.shared = [*placed]
 
     @property
     def depends(self) -> tuple[TaskId, ...]:
-        return tuple(self._places or ())
+        return () if self.places is None else tuple(self.places)
 
     def any(self) -> bool:
-        has_futures = self._places is not None or self.awaited is not None
+        has_futures = self.places is not None or self.awaited is not None
         return has_futures or self.shared is not None or self.memory is not None
 
     def clear(self) -> None:
-        self._places = self.awaited = self.memory = None
-        self.shared = [*self._placed] or None
+        self.places = self.awaited = self.memory = None
+        self.shared = [*self.placed] or None
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
         """A pickler's `buffer_callback`; true for what goes into the pickle after all."""
@@ -79,18 +83,18 @@ class Links:
         if self.shared is None:
             self.shared = []
         # One that is placed as well has a second place: so a host sees by their number that there are more than those.
-        placed = len(self._placed)
+        placed = len(self.placed)
         if shared not in self.shared[placed:]:
             self.shared.append(shared)
         return shared_at, (self.shared.index(shared, placed), shared.immutable)
 
     def reduced(self, future: Future[Any]) -> Any:
         """What is pickled in a future's place: an expression that any interpreter can evaluate, or a reference."""
-        task_id = self._task_of(future)
+        task_id = self.task_of(future)
         if task_id is not None:
-            if self._places is None:
-                self._places = {}
-            return result_at, (self._places.setdefault(task_id, len(self._places)),)
+            if self.places is None:
+                self.places = {}
+            return result_at, (self.places.setdefault(task_id, len(self.places)),)
         if not future.done():
             if self.awaited is None:
                 self.awaited = []
@@ -106,15 +110,13 @@ class Links:
         return self.reduced(value) if isinstance(value, Future) else reduce_value(value)
 
 
-class Alone(Links):
+class Alone(Links, gc=False):
     """Of a function or a value that is no call's argument: it can hold no futures."""
 
-    def __init__(self, apart: bool = False) -> None:
-        super().__init__(lambda future: None)
-        self._apart = apart  # Large memory stays where it lies.
+    apart: bool = False  # Large memory stays where it lies.
 
     def take(self, buffer: pickle.PickleBuffer) -> bool:
-        return super().take(buffer) if self._apart else True
+        return super().take(buffer) if self.apart else True
 
     def reduce(self, value: object) -> Any:
         return reduce_value(value)

@@ -58,8 +58,8 @@ def dump_call(
     if _BARE.issuperset(map(type, args)) and (not kwargs or _BARE.issuperset(map(type, kwargs.values()))):
         data = pickle.dumps((args, kwargs), PROTOCOL)
         if b"__main__" not in data:  # As in `_dump_linked`.
-            return b"%b%b%b" % (head, PICKLE, data), Links(task_of, placed) if placed else None
-    outer, pickling.links = pickling.links, (links := Links(task_of, placed))
+            return head + PICKLE + data, Links(task_of, placed, [*placed]) if placed else None
+    outer, pickling.links = pickling.links, (links := Links(task_of, placed, [*placed] or None))
     try:
         by_dill = False
         for value in args:

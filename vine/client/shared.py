@@ -19,6 +19,7 @@ from vine import config, errors
 from vine.client import serialise
 from vine.client.links import Alone, reduced_shared
 from vine.client.session import staging_dirs
+from vine.names import FileId
 from vine_function_host import buffers
 
 _UNCHANGING = frozenset({bool, bytes, complex, float, int, str, type(None), type(...), range})
@@ -42,6 +43,7 @@ class Shared:
             said = f"{type(why).__name__}: {' '.join(str(why).split())[:300]}"
             message = f"a {kind} cannot be shared ({said}): share plain data, or what a call is given as arguments"
             raise errors.NotSerialisable(message) from why
+        self.last_file: tuple[object, FileId] = None, FileId(0)  # in the run that was given it last, and which that is
         self.immutable = is_immutable(value)  # A host loads it once for all calls.
         self.label = f"shared {kind}"
         descriptor, self.path = tempfile.mkstemp(prefix="shared-", dir=_folder())

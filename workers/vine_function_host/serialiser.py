@@ -83,29 +83,34 @@ class Serialiser:
         payload, buffers = parted(content_of(blobs[0]))
         mark = b"" if payload[:1] in _UNMARKED else bytes(payload[:1])
         payload = payload[1:] if mark else payload
-        if len(blobs) == 1 and not shared:
+        places: Content = b""
+        if payload[:1] == PLACED:
+            end = 2 + 2 * payload[1]
+            places, payload = payload[2:end], payload[end:]
+        if len(blobs) == 1 and 2 * len(shared) == len(places):  # The pickle refers to nothing.
             args, kwargs = self.load(payload, registered, buffers)
-            return mark, args, kwargs
-        placed = payload[1] if payload[:1] == PLACED else 0
-        others = payload[2 + 2 * placed :] if placed else payload
-        load = self.load if registered is None else partial(self.load, registered=registered)
-        refers = len(blobs) > 1 or len(shared) > placed
-        filled = _Filled(blobs, shared, self._shared, load) if refers else None
-        standins.places = filled or standins.NOWHERE
+            return mark, self._with_placed(args, places, shared, registered) if shared else args, kwargs
+        filled = _Filled(blobs, shared, self._shared, partial(self.load, registered=registered))
+        standins.places = filled
         try:
-            args, kwargs = self.load(others, registered, buffers)
+            args, kwargs = self.load(payload, registered, buffers)
         finally:
             standins.places = standins.NOWHERE
-        if placed:
-            args = list(args)
-            for number in range(placed):
-                position, keep = payload[2 + 2 * number], payload[3 + 2 * number] == 1
-                if filled is None:
-                    value = self._shared.value(shared[number], load, keep)
-                else:
-                    value = filled.shared(number, keep)
-                args.insert(position, value)
+        args = list(args)
+        for number in range(len(places) // 2):
+            args.insert(places[2 * number], filled.shared(number, places[2 * number + 1] == 1))
         return mark, args, kwargs
+
+    def _with_placed(
+        self, args: Sequence[Any], places: Content, shared: Sequence[bytes], registered: Registered | None
+    ) -> Sequence[Any]:
+        """The arguments, with values that each are one of them in their places."""
+        load = self.load if registered is None else partial(self.load, registered=registered)
+        every, position = list(args), 0
+        for path in shared:
+            every.insert(places[position], self._shared.value(path, load, places[position + 1] == 1))
+            position += 2
+        return every
 
     def keep_shared(self, shared: Sequence[bytes], registered: Registered | None) -> None:
         """Loads what calls share; for forks, of which each may do to it what it likes."""
