@@ -174,6 +174,8 @@ no_room_retry_s = 10.0  # ... for so long; then one is tried. Each costs it and 
 copy_retry_s = 30.0  # A worker that had no room for a copy that is to be kept is asked again after this.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
+unsent_hold_s = 0.001  # What a turn has decided is sent when it has taken so long, though there is more to be heard.
+
 # --- function hosts ---
 calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: more than a wake-up of the worker takes.
 calls_ahead_max = 64  # ... and at most so many.
@@ -279,6 +281,10 @@ open_tasks_max = 1_000_000  # Of one client: above, `submit` waits for ends; eac
 open_bytes_max = 1 << 30  # ... and the manager its arguments: so many bytes of those over the next limit ...
 open_bytes_counted_from = 1 << 10  # ... which is when they are more than the rest of a task.
 crowded_pause_s = 0.05  # `submit` waits no longer than this: what cannot end, for want of workers say, locks nobody up.
+message_items_max = 128  # Tasks, or assignments, of one message: who hears of them begins before all are read.
+burst_items = 128  # A thread that submits without a pause lets the IO thread send so many at a time ...
+burst_hold_s = 0.001  # ... which waits so long for as many; a lone task goes at once.
+give_way_s = 1e-5  # It sleeps for that as short as it can.
 drained_items_max = 4096  # Of the queue to the manager, a turn of the IO thread, so that answers are read in between.
 functions_kept_max = 1024  # Serialised functions that stay declared; the least recently called is forgotten first.
 shared_unasked_bytes_min = 1 << 20  # Longer bytes and text among a call's arguments are shared by identity ...

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeVar
@@ -45,6 +46,7 @@ class Outbox:
         self._cancelled: deque[TaskId] = deque()
         self._forgotten: deque[TaskId] = deque()
         self._asleep = False
+        self._in_burst = False  # So many tasks came since the last look that more will follow at once.
         self._room = threading.Condition()
         self._crowded = False
         self._closed = False
@@ -62,12 +64,13 @@ class Outbox:
             self.wake()
 
     def put_task(self, spec: TaskSpec) -> None:
-        """As `put`, but waits while too many are unsent."""
-        if len(self._items) >= config.queued_submissions_max:
-            self._await_room()
-        self._items.append(spec)
+        """As `put`, but waits while too many are unsent, and gives way while many are."""
+        items = self._items
+        items.append(spec)
         if self._asleep:
             self.wake()
+        elif len(items) >= config.burst_items and not spec.task_id % config.burst_items:
+            self._give_way()
 
     def cancel(self, task_id: TaskId) -> None:
         self._cancelled.append(task_id)
@@ -83,12 +86,17 @@ class Outbox:
         os.eventfd_write(self.wake_fd, 1)
 
     def may_sleep(self) -> bool:
-        """IO thread: from now on wake me; False if there is something to say already."""
-        self._asleep = True
+        """IO thread: from now on wake me; False if there is something to say already, or more is about to come."""
+        self._asleep = not self._in_burst
         # Looked at after the flag is up: what came before it is seen here, what comes later wakes us.
         if self._items or self._cancelled:
             self._asleep = False
         return self._asleep
+
+    @property
+    def rest_s(self) -> float:
+        """IO thread: how long to wait for more though it may not sleep: in a burst until there is some to send."""
+        return config.burst_hold_s if self._in_burst and len(self._items) < config.burst_items else 0.0
 
     def awake(self) -> None:
         """IO thread: I look at the queue anyway."""
@@ -114,6 +122,7 @@ class Outbox:
         # Counted first: a future that has been dropped by now was passed to tasks put in before now.
         cancelled, forgotten = len(self._cancelled), len(self._forgotten)
         tasks, files, others, emptied = self._pop_items()
+        self._in_burst = len(tasks) >= config.burst_items
         messages: list[FromClient] = []
         messages += [DeclareFiles(part) for part in _parts(files, _file_bytes)]
         messages += [message for message in others if isinstance(message, _POLICIES)]
@@ -145,6 +154,14 @@ class Outbox:
                 others.append(item)
         return tasks, files, others, not items
 
+    def _give_way(self) -> None:
+        """Let the IO thread run, which otherwise waits for Python's switch interval, and the whole run for it."""
+        if len(self._items) > config.queued_submissions_max:
+            self._await_room()
+        else:
+            self.wake()
+            time.sleep(config.give_way_s)
+
     def _await_room(self) -> None:
         with self._room:
             self._crowded = True
@@ -168,7 +185,7 @@ def _parts(items: list[Spec], size_of: Callable[[Spec], int]) -> Iterator[tuple[
     part_bytes = 0
     for item in items:
         size = size_of(item)
-        if part and part_bytes + size > config.batch_bytes_target:
+        if part and (part_bytes + size > config.batch_bytes_target or len(part) >= config.message_items_max):
             yield tuple(part)
             part, part_bytes = [], 0
         part.append(item)

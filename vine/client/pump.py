@@ -107,7 +107,7 @@ class Pump:
             if self._end_at is not None and (now >= self._end_at or self._all_said(link)):
                 return
             may_sleep = self._outbox.may_sleep() or held_up
-            wait_s = self._wait_s(link) if may_sleep else 0.0
+            wait_s = self._wait_s(link) if may_sleep else self._outbox.rest_s
             poller.poll(math.ceil(wait_s * 1000))
             self._outbox.awake()
 

@@ -124,13 +124,16 @@ class Loop:
                 self._hear_of_node(self._node_events.popleft(), now)
         if self._parent_fd in ready:
             self._look_at_parent()
-        handle = self._scheduler.handle
+        handle, flushed_at = self._scheduler.handle, now
         for peer, role, messages in self._hub.receive(now):
             if not self._hub.knows(peer):
                 continue  # It was forgotten for what came before in this batch.
             self._peers.setdefault(peer, role)
             for message in messages:
                 self._do(handle(peer, message, now))
+                if (passed := time.monotonic()) - flushed_at > config.unsent_hold_s:
+                    self._hub.flush(now)
+                    flushed_at = passed
         if now >= self._scheduler.next_deadline():
             self._look_at_peers(now)
             self._do(self._scheduler.tick(now))

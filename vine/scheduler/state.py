@@ -229,7 +229,7 @@ def _parted(items: Sequence[Item], bytes_of: Callable[[Item], int]) -> list[tupl
     portion_bytes = 0
     for item in items:
         size = bytes_of(item)
-        if portion and portion_bytes + size > config.portion_bytes_max:
+        if portion and (portion_bytes + size > config.portion_bytes_max or len(portion) >= config.message_items_max):
             portions.append(tuple(portion))
             portion, portion_bytes = [], 0
         portion.append(item)
