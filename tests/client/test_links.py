@@ -55,7 +55,7 @@ def test_memory_is_left_where_it_lies_from_the_limit_on() -> None:
 
 @pytest.mark.parametrize("apart", [False, True])
 def test_what_is_no_argument_leaves_its_memory_only_where_it_is_wanted(apart: bool) -> None:
-    assert Alone(apart).take(pickle.PickleBuffer(bytearray(LIMIT + 1))) is not apart
+    assert Alone(apart=apart).take(pickle.PickleBuffer(bytearray(LIMIT + 1))) is not apart
 
 
 def test_a_future_from_elsewhere_is_awaited_or_is_its_value_or_its_failure() -> None:

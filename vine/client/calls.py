@@ -116,7 +116,8 @@ class Calls:
                 value, kind = self._unasked.shared(value), Shared
             if kind is Shared and position < PLACED_MAX and value not in placed:
                 placed.append(value)
-                places += (position, value.immutable)
+                places.append(position)
+                places.append(value.immutable)
             else:
                 others.append(value)
         return tuple(others), placed, PLACED + bytes((len(placed), *places)) if placed else b""
@@ -150,19 +151,19 @@ class Calls:
 
     def shared_files(self, shared: list[Shared]) -> tuple[FileId, ...]:
         """The files of shared values in this run; whoever submits a task with them holds the values until then."""
-        return tuple([self._shared_file(each) for each in shared])
+        if len(shared) == 1:  # As mostly.
+            run, file_id = shared[0].last_file
+            return (file_id,) if run is self._run else (self._file_here(shared[0]),)
+        return tuple([self._file_here(each) for each in shared])
 
-    def _shared_file(self, shared: Shared) -> FileId:
-        run, file_id = shared.last_file
-        if run is self._run:
-            return file_id
+    def _file_here(self, shared: Shared) -> FileId:
         with self._lock:
-            known = self._shared.get(shared)
-            if known is None:
-                known = self._shared[shared] = self._declarer.shared(shared)
-                weakref.finalize(shared, self._session.say, ForgetFiles((known,))).atexit = False
-        shared.last_file = self._run, known
-        return known
+            file_id = self._shared.get(shared)
+            if file_id is None:
+                file_id = self._shared[shared] = self._declarer.shared(shared)
+                weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
+        shared.last_file = self._run, file_id
+        return file_id
 
     def _declared(self, function: Callable[..., Any]) -> Function:
         if not callable(function):

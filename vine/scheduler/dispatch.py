@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
-from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
+from vine.names import MANAGER, FileId, TaskId, WorkerId
 from vine.scheduler import installing, prefetching, recovery, results, staging
-from vine.scheduler.files import FileRecord, ObjectRecord
+from vine.scheduler.files import ObjectRecord
 from vine.scheduler.loads import few
 from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
@@ -166,7 +166,7 @@ class Dispatch:
         for known in inputs:
             if known.object_id not in worker.holds:
                 staging.need(state, worker_id, known)
-        state.give(worker_id, _assignment(state, record, attempt, allotment))
+        state.give(worker_id, _assignment(state, record, attempt, allotment, inputs))
         state.record(AttemptAssigned(attempt.attempt_id, record.spec.task_id, worker_id))
 
 
@@ -218,7 +218,7 @@ def _inputs(state: State, record: TaskRecord) -> list[ObjectRecord] | None:
         if object_id is None:
             return None
         known = objects[object_id]
-        if known.data is None and not files.can_be_had(known):
+        if not (known.holders and known.archive is None) and not files.can_be_had(known):  # First what most are.
             return None
         found.append(known)
     return found
@@ -280,35 +280,33 @@ def _make_object(state: State, dependency: TaskRecord) -> None:
         dependency.value_object = identity
 
 
-def _assignment(state: State, record: TaskRecord, attempt: Attempt, allotment: Resources) -> Assignment:
-    spec, files, tasks = record.spec, state.files.by_id, state.tasks.by_id
+def _assignment(
+    state: State, record: TaskRecord, attempt: Attempt, allotment: Resources, inputs: list[ObjectRecord]
+) -> Assignment:
+    """`inputs` are what the task's files stand for, in the order of `input_files`."""
+    spec, named = record.spec, iter(inputs)
     return Assignment(
         attempt=attempt.attempt_id,
         task_id=spec.task_id,
         kind=spec.kind,
         allotment=allotment,
         command=spec.command,
-        function=None if spec.function is None else files[spec.function].object_id,
+        function=None if spec.function is None else next(named).object_id,
         payload=spec.payload,
-        payload_object=None if spec.payload_file is None else files[spec.payload_file].object_id,
-        values=tuple([_dependency_value(tasks[task_id]) for task_id in spec.depends]) if spec.depends else (),
-        inputs=tuple([ObjectMount(_bound(files[mount.file_id]), mount.name) for mount in spec.inputs])
-        if spec.inputs
+        payload_object=None if spec.payload_file is None else next(named).object_id,
+        values=tuple([_dependency_value(state.tasks.by_id[task_id]) for task_id in spec.depends])
+        if spec.depends
         else (),
+        environment=None if spec.environment is None else next(named).object_id,
+        shared=tuple([next(named).object_id for _ in spec.shared]) if spec.shared else (),
+        inputs=tuple([ObjectMount(next(named).object_id, mount.name) for mount in spec.inputs]) if spec.inputs else (),
         outputs=spec.outputs,
         variables=spec.variables,
-        environment=None if spec.environment is None else files[spec.environment].object_id,
         time_limit_s=spec.time_limit_s,
         label=spec.label,
         limits=limits_of(state, record),
         library=installing.order_of(state, spec, allotment) if spec.kind is _LIBRARY else None,
-        shared=tuple([_bound(files[file_id]) for file_id in spec.shared]) if spec.shared else (),
     )
-
-
-def _bound(file: FileRecord) -> ObjectId:
-    assert file.object_id is not None, f"input {file.file_id} has no content"
-    return file.object_id
 
 
 def limits_of(state: State, record: TaskRecord) -> Limits | None:

@@ -246,7 +246,7 @@ def same(value: Hashable) -> Hashable:
 
 
 def input_files(spec: TaskSpec) -> tuple[FileId, ...]:
-    """Every file that must be on a worker before the task's body starts."""
+    """Every file that must be on a worker before the task's body starts; an assignment is made in this order."""
     files = _shared_files(spec.function, spec.payload_file, spec.environment, *spec.shared)
     return files + tuple([mount.file_id for mount in spec.inputs]) if spec.inputs else files
 

@@ -96,7 +96,7 @@ class Serialiser:
             args, kwargs = self.load(payload, registered, buffers)
         finally:
             standins.places = standins.NOWHERE
-        args = list(args)
+        args = list(args) if places else args
         for number in range(len(places) // 2):
             args.insert(places[2 * number], filled.shared(number, places[2 * number + 1] == 1))
         return mark, args, kwargs

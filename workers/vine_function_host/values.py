@@ -65,18 +65,27 @@ class SharedValues:
         self._maps: OrderedDict[bytes, _Map] = OrderedDict()
         self._kept: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()  # with the bytes of their files
         self._kept_bytes = 0
+        # What was asked for last, if it was there already: most calls share what the one before has had, and name it by
+        # the same object.
+        self._last_path = b""
+        self._last: Any = None
+        self._last_is_array = False
 
     def value(self, path: bytes, load: Callable[..., Any], keep: bool) -> Any:
         """What the file holds, as `load(content, buffers=)` makes it; kept for later calls if `keep` is true.
 
         That says that nobody can change it, or that nobody else would see it.
         """
+        if path is self._last_path:
+            return self._last.view() if self._last_is_array else self._last
         kept = self._kept.get(path)
         if kept is not None:
             self._kept.move_to_end(path)
+            self._last_path, self._last, self._last_is_array = path, kept[0], False
             return kept[0]
         lies = self._map(path)
         if lies.array is not None:
+            self._last_path, self._last, self._last_is_array = path, lies.array, True
             return lies.array.view()
         value = load(lies.content, buffers=lies.buffers)
         if keep:
