@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from vine import config
 from vine.content.hashing import manifest_of_bytes
 from vine.content.manifest import object_id
-from vine.names import MANAGER, FileId, TaskId, WorkerId
+from vine.names import MANAGER, FileId, ObjectId, TaskId, WorkerId
 from vine.scheduler import installing, prefetching, recovery, results, staging
 from vine.scheduler.files import ObjectRecord
 from vine.scheduler.loads import few
@@ -16,7 +16,7 @@ from vine.scheduler.records import AttemptAssigned, TaskReady, TaskWaits
 from vine.scheduler.shapes import Shape
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, added, file_requirement, removed
 from vine.scheduler.workers import WorkerRecord, has_features
-from vine.wire.parts import Assignment, DependencyValue, Limits, ObjectMount, Outcome, Resources, TaskKind
+from vine.wire.parts import Assignment, DependencyValue, Limits, Mount, ObjectMount, Outcome, Resources, TaskKind
 
 if TYPE_CHECKING:
     from vine.scheduler.state import State
@@ -68,7 +68,10 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
     files, objects = state.files, state.files.objects
     for file_id in record.inputs:
         file = files.by_id[file_id]
-        if file.object_id is None or not files.can_be_had(objects[file.object_id]):
+        known = None if file.object_id is None else objects[file.object_id]
+        if known is not None and known.holders and known.archive is None:
+            continue  # As most.
+        if known is None or not files.can_be_had(known):
             if file.failure is None:
                 recovery.remake(state, file)
                 if state.files.is_available(file_id):
@@ -161,11 +164,13 @@ class Dispatch:
                 worker.take(record)
             state.load_changed(worker)
         state.tasks.move(record, _STAGED)
+        needed = inputs
         if record.spec.depends:
-            inputs += _results(state, record)
-        for known in inputs:
-            if known.object_id not in worker.holds:
-                staging.need(state, worker_id, known)
+            needed = inputs + [known.object_id for known in _results(state, record)]
+        if not worker.holds.issuperset(needed):
+            for object_id in needed:
+                if object_id not in worker.holds:
+                    staging.need(state, worker_id, state.files.objects[object_id])
         state.give(worker_id, _assignment(state, record, attempt, allotment, inputs))
         state.record(AttemptAssigned(attempt.attempt_id, record.spec.task_id, worker_id))
 
@@ -209,9 +214,9 @@ def held_bytes(state: State, record: TaskRecord) -> Iterator[tuple[WorkerId, flo
                 yield worker_id, float(state.files.weight_bytes(known))
 
 
-def _inputs(state: State, record: TaskRecord) -> list[ObjectRecord] | None:
-    """What the task's files stand for; None if one of them cannot be had."""
-    files, found = state.files, []
+def _inputs(state: State, record: TaskRecord) -> list[ObjectId] | None:
+    """What the task's files stand for, in their order; None if one of them cannot be had."""
+    files, found = state.files, list[ObjectId]()
     by_id, objects = files.by_id, files.objects
     for file_id in record.inputs:
         object_id = by_id[file_id].object_id
@@ -220,7 +225,7 @@ def _inputs(state: State, record: TaskRecord) -> list[ObjectRecord] | None:
         known = objects[object_id]
         if not (known.holders and known.archive is None) and not files.can_be_had(known):  # First what most are.
             return None
-        found.append(known)
+        found.append(object_id)
     return found
 
 
@@ -281,32 +286,44 @@ def _make_object(state: State, dependency: TaskRecord) -> None:
 
 
 def _assignment(
-    state: State, record: TaskRecord, attempt: Attempt, allotment: Resources, inputs: list[ObjectRecord]
+    state: State, record: TaskRecord, attempt: Attempt, allotment: Resources, inputs: list[ObjectId]
 ) -> Assignment:
     """`inputs` are what the task's files stand for, in the order of `input_files`."""
-    spec, named = record.spec, iter(inputs)
+    spec, at = record.spec, 0
+    function = payload_object = environment = None
+    if spec.function is not None:
+        function, at = inputs[0], 1
+    if spec.payload_file is not None:
+        payload_object, at = inputs[at], at + 1
+    if spec.environment is not None:
+        environment, at = inputs[at], at + 1
+    mounted = at + len(spec.shared)
     return Assignment(
         attempt=attempt.attempt_id,
         task_id=spec.task_id,
         kind=spec.kind,
         allotment=allotment,
         command=spec.command,
-        function=None if spec.function is None else next(named).object_id,
+        function=function,
         payload=spec.payload,
-        payload_object=None if spec.payload_file is None else next(named).object_id,
+        payload_object=payload_object,
         values=tuple([_dependency_value(state.tasks.by_id[task_id]) for task_id in spec.depends])
         if spec.depends
         else (),
-        environment=None if spec.environment is None else next(named).object_id,
-        shared=tuple([next(named).object_id for _ in spec.shared]) if spec.shared else (),
-        inputs=tuple([ObjectMount(next(named).object_id, mount.name) for mount in spec.inputs]) if spec.inputs else (),
+        inputs=tuple(map(_mount, inputs[mounted:], spec.inputs)) if spec.inputs else (),
         outputs=spec.outputs,
         variables=spec.variables,
+        environment=environment,
         time_limit_s=spec.time_limit_s,
         label=spec.label,
         limits=limits_of(state, record),
         library=installing.order_of(state, spec, allotment) if spec.kind is _LIBRARY else None,
+        shared=tuple(inputs[at:mounted]) if spec.shared else (),
     )
+
+
+def _mount(object_id: ObjectId, mount: Mount) -> ObjectMount:
+    return ObjectMount(object_id, mount.name)
 
 
 def limits_of(state: State, record: TaskRecord) -> Limits | None:

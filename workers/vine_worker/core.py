@@ -409,7 +409,7 @@ def batches(results: list[AttemptResult]) -> Iterator[tuple[tuple[AttemptResult,
         size += len(result.value or b"") + len(result.stdout) + len(result.stderr)
         if result.value_manifest is not None or result.outputs:
             size += len(msgspec.msgpack.encode(result))
-        if size >= config.batch_bytes_target:
+        if size >= config.batch_bytes_target or len(batch) >= config.message_items_max:
             yield tuple(batch), size
             batch, size = [], 0
     if batch:
