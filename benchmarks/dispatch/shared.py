@@ -13,7 +13,7 @@ from benchmarks.dispatch.bench import RESULT_S, SLOTS, Bench, against, inc, seco
 from benchmarks.figures import Figure
 
 VALUE_BYTES = 8 << 20
-_TURNS = 10  # of both kinds of call in each round: one takes a twentieth of a second, and is noise by itself
+_TURNS = 40  # of both kinds of call in each round: one takes a twentieth of a second, and is noise by itself
 
 
 def inc_beside(value: Any, x: int) -> int:
@@ -22,7 +22,10 @@ def inc_beside(value: Any, x: int) -> int:
 
 
 def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
-    """With bytes, which a host keeps, and with an array, of which each call sees the same memory; in turns."""
+    """With bytes, which a host keeps, and with an array, of which each call sees the same memory; in turns.
+
+    Either kind begins every other turn: what a turn leaves to be written to the journal is written in the next one.
+    """
     figures = []
     for kind, value in (("bytes", bytes(VALUE_BYTES)), ("array", np.zeros(VALUE_BYTES, np.uint8))):
         turns = rounds * _TURNS
@@ -35,7 +38,11 @@ def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
         with_it = partial(at.executor.submit, inc_beside, given)
         without = partial(at.executor.submit, inc)
         seconds_of(with_it, count), seconds_of(without, count)  # All hosts are started, and have both functions and it.
-        pairs = [(seconds_of(without, count), seconds_of(with_it, count)) for _ in range(turns)]
+        pairs = []
+        for turn in range(turns):
+            first, second = (without, with_it) if turn % 2 else (with_it, without)
+            times = seconds_of(first, count), seconds_of(second, count)
+            pairs.append(times if turn % 2 else times[::-1])
         own, _, ratio = against(("shared_per_s", "", "shared_of_calls"), pairs, count, params)
         figures += [Figure("shared_cold_ms", cold_ms, "ms", params), own, ratio]
     return figures

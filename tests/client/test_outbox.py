@@ -73,6 +73,14 @@ def test_a_batch_is_closed_at_the_size_that_envelopes_aim_at() -> None:
     assert [len(message.tasks) for message in messages if isinstance(message, SubmitTasks)] == [1, 1, 1]
 
 
+def test_a_batch_is_closed_when_it_has_so_many_tasks_that_the_manager_should_begin() -> None:
+    outbox, many = Outbox(), config.message_items_max
+    for number in range(2 * many + 1):
+        outbox.put_task(task(number))
+    messages = outbox.take()
+    assert [len(message.tasks) for message in messages if isinstance(message, SubmitTasks)] == [many, many, 1]
+
+
 def test_words_that_something_is_needless_come_after_what_may_need_it() -> None:
     outbox = Outbox()
     outbox.put(ForgetFiles((FileId(1),)))
@@ -104,6 +112,38 @@ def test_the_io_thread_is_woken_only_when_it_sleeps() -> None:
     assert not wakes(outbox)
     outbox.put_task(task(4))
     assert not wakes(outbox)
+
+
+def test_in_a_burst_the_io_thread_waits_a_moment_for_many_and_is_not_woken_for_each() -> None:
+    # given an IO thread that has just found many tasks at once
+    outbox, many = Outbox(), config.burst_items
+    for number in range(many):
+        outbox.put_task(task(number))
+    outbox.take()
+    # when it looks for more
+    assert not outbox.may_sleep()
+    assert outbox.rest_s == config.burst_hold_s
+    # then it is woken by as many again, and by none of them before
+    for number in range(1, many):
+        outbox.put_task(task(number))
+    assert not wakes(outbox)
+    outbox.put_task(task(many))
+    assert wakes(outbox)
+    outbox.awake()
+    assert not outbox.may_sleep()
+    assert outbox.rest_s == 0.0
+
+
+def test_after_a_burst_the_io_thread_sleeps_until_a_lone_task_comes() -> None:
+    outbox = Outbox()
+    for number in range(config.burst_items):
+        outbox.put_task(task(number))
+    outbox.take()
+    assert outbox.rest_s > 0.0
+    assert outbox.take() == []
+    assert outbox.may_sleep()
+    outbox.put_task(task(1))
+    assert wakes(outbox)
 
 
 def test_a_dropped_future_wakes_nobody_and_goes_with_the_next_words() -> None:

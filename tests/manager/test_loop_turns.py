@@ -18,7 +18,7 @@ from vine.manager.loop import Loop, World
 from vine.manager.objects import ServedFiles
 from vine.manager.watched import Part, WatchedOutputs
 from vine.names import HostId, ObjectId, PeerKey, TransferId, WorkerId
-from vine.scheduler.actions import AbandonLocal, Fetch, WritePart
+from vine.scheduler.actions import AbandonLocal, Fetch, Send, WritePart
 from vine.scheduler.core import Scheduler
 from vine.transfer.events import NodeFailed, NodeStats
 from vine.transfer.mailbox import Mailbox
@@ -42,6 +42,7 @@ class Hub:
         self.overflowing: set[PeerKey] = set()
         self.forgotten: list[PeerKey] = []
         self.sent: list[tuple[PeerKey, m.Message]] = []
+        self.flushed: list[int] = []  # how much had been said at each flush
         self.malformed: Counter[str] = Counter()
 
     def receive(self, now: float) -> list[tuple[PeerKey, Role, list[m.Message]]]:
@@ -67,7 +68,7 @@ class Hub:
         self.sent.append((peer, message))
 
     def flush(self, now: float) -> None:
-        pass
+        self.flushed.append(len(self.sent))
 
 
 class Node:
@@ -192,6 +193,19 @@ def test_what_a_peer_says_after_its_farewell_is_passed_over(turns: Turns) -> Non
     del turns.hub.heard_at[WORKER]
     turns.turn(turns.now + 2)
     assert turns.hub.forgotten == [WORKER]
+
+
+def test_what_a_long_turn_decides_is_sent_before_all_is_heard(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    # given a scheduler that takes its time for each message, and answers it
+    def decide(peer: PeerKey, message: m.Message, now: float) -> list[Send]:
+        turns.now += 0.6 * config.unsent_hold_s
+        return [Send(peer, EndWorker("told"))]
+
+    monkeypatch.setattr(turns.loop._scheduler, "handle", decide)
+    # when five are there at once
+    turns.meet(WORKER, *[TasksStarted(())] * 5)
+    # then none of the answers has waited much longer than it should, and few have gone alone
+    assert turns.hub.flushed == [2, 4, 5]
 
 
 def test_a_path_at_which_a_file_system_hangs_holds_up_nothing_but_the_output_that_comes_there(

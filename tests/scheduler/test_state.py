@@ -50,6 +50,16 @@ def test_assignments_and_results_of_many_tasks_come_in_messages_that_a_peer_take
         assert len(sizes) > 1 and max(sizes) < 1.1 * config.portion_bytes_max
 
 
+def test_many_small_assignments_come_in_messages_of_which_the_first_is_begun_while_the_others_are_read() -> None:
+    world, many = World(), config.message_items_max
+    for _ in range(2 * many + 1):
+        world.submit()
+    worker = world.join(cores=3 * many)
+    assert len(worker.assigned) == 2 * many + 1
+    orders = [action.message for action in world.sent(RunAttempts) if isinstance(action, Send)]
+    assert [len(order.assignments) for order in orders if isinstance(order, RunAttempts)] == [many, many, 1]
+
+
 def test_a_heartbeat_leaves_nothing_to_be_seen_to_and_a_task_does() -> None:
     world = World(workers=1)
     world.report(next(iter(world.workers.values())))

@@ -235,3 +235,9 @@ def test_no_attempt_starts_on_an_input_that_may_have_been_altered() -> None:
 def test_results_travel_in_batches_near_the_target() -> None:
     results = [AttemptResult(AttemptId(1, n), Outcome.SUCCESS, value=bytes(100_000)) for n in range(7)]
     assert [len(batch) for batch, _ in batches(results)] == [3, 3, 1]
+
+
+def test_many_small_results_travel_in_messages_that_the_manager_answers_one_by_one() -> None:
+    many = config.message_items_max
+    results = [AttemptResult(AttemptId(1, n), Outcome.SUCCESS, value=b"v") for n in range(2 * many + 1)]
+    assert [len(batch) for batch, _ in batches(results)] == [many, many, 1]

@@ -152,8 +152,8 @@ class Calls:
     def shared_files(self, shared: list[Shared]) -> tuple[FileId, ...]:
         """The files of shared values in this run; whoever submits a task with them holds the values until then."""
         if len(shared) == 1:  # As mostly.
-            run, file_id = shared[0].last_file
-            return (file_id,) if run is self._run else (self._file_here(shared[0]),)
+            run, files = shared[0].last_files
+            return files if run is self._run else (self._file_here(shared[0]),)
         return tuple([self._file_here(each) for each in shared])
 
     def _file_here(self, shared: Shared) -> FileId:
@@ -162,7 +162,7 @@ class Calls:
             if file_id is None:
                 file_id = self._shared[shared] = self._declarer.shared(shared)
                 weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
-        shared.last_file = self._run, file_id
+        shared.last_files = self._run, (file_id,)
         return file_id
 
     def _declared(self, function: Callable[..., Any]) -> Function:

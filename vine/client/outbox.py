@@ -38,7 +38,9 @@ _POLICIES = (SetCategory, SetHosts, AwaitWorkers, InstallLibrary)
 class Outbox:
     """Order kept: what is put in later is never sent before what it may build on.
 
-    Putting is a deque's append, which needs no lock. The IO thread is woken only when it says that it sleeps.
+    Putting is a deque's append, which needs no lock. The IO thread is woken only when it says that it sleeps. A thread
+    that submits without a pause holds Python's lock, and would be heard when it has submitted a thousand tasks: so it
+    gives way to the IO thread now and then, and that waits a moment for so many instead of being woken for each.
     """
 
     def __init__(self) -> None:
@@ -64,7 +66,7 @@ class Outbox:
             self.wake()
 
     def put_task(self, spec: TaskSpec) -> None:
-        """As `put`, but waits while too many are unsent, and gives way while many are."""
+        """As `put`, but gives way when many are unsent, and waits when too many are: that is seen now and then."""
         items = self._items
         items.append(spec)
         if self._asleep:

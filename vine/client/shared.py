@@ -43,7 +43,7 @@ class Shared:
             said = f"{type(why).__name__}: {' '.join(str(why).split())[:300]}"
             message = f"a {kind} cannot be shared ({said}): share plain data, or what a call is given as arguments"
             raise errors.NotSerialisable(message) from why
-        self.last_file: tuple[object, FileId] = None, FileId(0)  # in the run that was given it last, and which that is
+        self.last_files: tuple[object, tuple[FileId, ...]] = None, ()  # its one in the run that was given it last
         self.immutable = is_immutable(value)  # A host loads it once for all calls.
         self.label = f"shared {kind}"
         descriptor, self.path = tempfile.mkstemp(prefix="shared-", dir=_folder())
