@@ -70,6 +70,7 @@ PURE = (
     "vine.transfer.sources",
     "vine.transfer.stripes",
     "vine.transfer.tokens",
+    "vine.wire.alike",
     "vine.wire.session",
     "vine.wire.codec",
     "vine.content.eviction",

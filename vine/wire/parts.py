@@ -424,7 +424,7 @@ class Assignment(Part, frozen=True):
     label: Text = ""
     limits: Limits | None = None
     library: LibraryOrder | None = None
-    shared: tuple[Hash, ...] = ()
+    shared: tuple[Hash, ...] | None = ()  # On the wire None is as that of the assignment before it: see `alike`.
 
 
 class InlineObject(Part, frozen=True):

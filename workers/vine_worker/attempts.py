@@ -106,7 +106,8 @@ def needs_sandbox(assignment: Assignment) -> bool:
 
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
     """Everything that must be complete here before the body may start."""
-    named = (assignment.function, assignment.payload_object, assignment.environment, *assignment.shared)
+    shared = assignment.shared or ()
+    named = (assignment.function, assignment.payload_object, assignment.environment, *shared)
     if assignment.values or assignment.inputs:
         named += tuple([value.object_id for value in assignment.values])
         named += tuple([mount.object_id for mount in assignment.inputs])

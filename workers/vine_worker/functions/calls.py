@@ -53,7 +53,7 @@ class CallWriter:
         assert assignment.function is not None, "a call has a function"
         by_name = assignment.library is not None  # Hosts of the library have it.
         function = assignment.command.encode() if by_name else self._path(assignment.function)
-        return common_part(function, settings, [self._path(object_id) for object_id in assignment.shared])
+        return common_part(function, settings, [self._path(object_id) for object_id in assignment.shared or ()])
 
     def _settings_of(self, folder: Path | None, variables: Mapping[str, str | None]) -> bytes:
         key = (folder, *variables.items())
