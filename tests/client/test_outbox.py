@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -123,8 +124,8 @@ def test_in_a_burst_the_io_thread_waits_a_moment_for_many_and_is_not_woken_for_e
     # when it looks for more
     assert not outbox.may_sleep()
     assert outbox.rest_s == config.burst_hold_s
-    # then it is woken by as many again, and by none of them before
-    for number in range(1, many):
+    # then it is woken when as many are there again, and not before
+    for number in range(many):
         outbox.put_task(task(number))
     assert not wakes(outbox)
     outbox.put_task(task(many))
@@ -170,6 +171,28 @@ def test_submitting_waits_while_too_much_is_unsent() -> None:
     while not submitted.is_set():
         outbox.take()
     thread.join()
+
+
+@pytest.mark.parametrize("unsent", [config.burst_items, config.queued_submissions_max])
+def test_a_submission_that_is_interrupted_while_it_waits_sends_nothing(
+    unsent: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # given so many unsent tasks that the next one gives way, or waits for room, and a Ctrl-C meanwhile
+    outbox = Outbox()
+    for number in range(unsent):
+        outbox.put_task(task(number))
+    before = len(outbox)
+
+    def interrupt(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("vine.client.outbox.time.sleep", interrupt)
+    monkeypatch.setattr(outbox._room, "wait", interrupt)
+    # when it is submitted
+    with pytest.raises(KeyboardInterrupt):
+        outbox.put_task(task(unsent))
+    # then it is not among what is sent
+    assert len(outbox) == before == unsent
 
 
 def test_a_closed_outbox_holds_nobody_up() -> None:

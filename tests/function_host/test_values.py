@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 import pickle
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -82,21 +83,45 @@ def test_all_calls_see_the_memory_of_one_map(host: RunningHost) -> None:
     assert call(host, address, shared)[1] is False
 
 
+@pytest.mark.parametrize("named_anew", [True, False])
 def test_the_longest_unused_values_go_and_the_latest_stays_however_large(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    named_anew: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(values, "KEPT_BYTES_MAX", 10)
     kept = SharedValues()
+    paths: dict[str, bytes] = {}
     loads = []
 
     def value(name: str, size: int) -> None:
         path = tmp_path / name
         path.write_bytes(b"x" * size)
-        kept.value(os.fsencode(path), lambda content, buffers: loads.append((name, len(content))), True)
+        told = os.fsencode(path) if named_anew else paths.setdefault(name, os.fsencode(path))
+        kept.value(told, lambda content, buffers: loads.append((name, len(content))), True)
 
-    for name, size in (("a", 4), ("b", 4), ("a", 4), ("c", 4), ("b", 4), ("large", 20), ("large", 20), ("b", 4)):
+    used = [("a", 4), ("b", 4), ("a", 4), ("a", 4), ("c", 4), ("b", 4), ("large", 20), ("large", 20), ("b", 4)]
+    for name, size in used:
         value(name, size)
     assert loads == [("a", 4), ("b", 4), ("c", 4), ("b", 4), ("large", 20), ("b", 4)]
+
+
+def test_a_value_that_had_to_go_is_held_by_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(values, "KEPT_BYTES_MAX", 10)
+    kept, gone = SharedValues(), list[weakref.ref[Any]]()
+
+    class Value:
+        """What can be looked after."""
+
+    def load(content: Any, buffers: Any) -> Any:
+        made = Value()
+        gone.append(weakref.ref(made))
+        return made
+
+    for name in (b"one", b"two"):
+        path = os.fsencode(tmp_path) + b"/" + name
+        Path(os.fsdecode(path)).write_bytes(bytes(8))
+        for _ in range(3):
+            kept.value(path, load, True)
+    assert [each() is None for each in gone] == [True, False]
 
 
 def test_what_a_call_alone_is_given_may_be_written_to_and_its_file_stays_as_it_is(tmp_path: Path) -> None:
@@ -119,23 +144,46 @@ def test_small_files_are_read(tmp_path: Path) -> None:
 def test_an_array_is_loaded_once_and_each_call_has_a_view_of_its_own(tmp_path: Path) -> None:
     shared = Shared(np.arange(100_000))
     kept, loads = SharedValues(), []
+    path = os.fsencode(shared.path)
 
-    def value() -> Any:
-        return kept.value(os.fsencode(shared.path), load, keep=False)
+    def value(again: bool = False) -> Any:
+        return kept.value(path if again else os.fsencode(shared.path), load, keep=False)
 
     def load(content: Any, buffers: Any) -> Any:
         loads.append(len(buffers))
         return pickle.loads(memoryview(content)[1:], buffers=buffers)
 
-    first = value()
-    first.shape = (100, 1000)
-    first.dtype = np.uint64
-    second = value()
+    for again in (False, True, True):
+        first = value(again)
+        first.shape = (100, 1000)
+        first.dtype = np.uint64
+    second = value(again=True)
     assert loads == [1]
     assert (second.shape, second.dtype, second.flags.writeable) == ((100_000,), np.int64, False)
     assert np.shares_memory(first, second)
     with pytest.raises(ValueError, match="read-only"):
         second[0] = 1
+
+
+def test_the_map_that_was_used_last_stays_whatever_came_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    # given room for two maps, an array that is used again and again, and a value that is loaded anew each time
+    monkeypatch.setattr(values, "KEPT_MAPS_MAX", 2)
+    kept, loads = SharedValues(), []
+    shared = [Shared(np.arange(100_000)), Shared(["changes"]), Shared(np.arange(100_001))]
+    array, changing, other = (os.fsencode(each.path) for each in shared)
+
+    def value(path: bytes) -> None:
+        def load(content: Any, buffers: Any) -> Any:
+            loads.append(path)
+            return pickle.loads(memoryview(content)[1:], buffers=buffers)
+
+        kept.value(path, load, keep=False)
+
+    # when the array is used again after that value, and then another one comes
+    for path in (array, array, changing, array, other, array):
+        value(path)
+    # then it is that value's map that has gone
+    assert loads == [array, changing, other]
 
 
 def test_an_array_that_a_call_could_change_is_no_fixed_one() -> None:

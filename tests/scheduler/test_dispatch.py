@@ -39,6 +39,20 @@ def test_many_small_results_travel_as_objects_so_that_no_assignment_is_too_long(
     assert all((value.value is None) != (value.object_id is None) for value in given.values)
 
 
+def test_each_file_of_a_task_is_named_in_its_place() -> None:
+    # given a task that has some of each kind of input
+    world = World(workers=1)
+    function, arguments, software, first, second, one, other = (world.buffer(b"%d" % n) for n in range(7))
+    # when it is given to a worker
+    world.submit((one, other), function=function, payload_file=arguments, environment=software, shared=(first, second))
+    # then all are where they belong
+    files = world.core.state.files.by_id
+    ids = [files[n].object_id for n in (function, arguments, software, first, second, one, other)]
+    run = [a.message for a in world.sent(RunAttempts)][-1].assignments[0]
+    assert [run.function, run.payload_object, run.environment, *run.shared] == ids[:5]
+    assert [(mount.object_id, mount.name) for mount in run.inputs] == [(ids[5], "in0"), (ids[6], "in1")]
+
+
 def test_what_a_task_leaves_out_is_shared_out_in_proportion() -> None:
     world = World()
     world.join(cores=4, memory_mb=1000)

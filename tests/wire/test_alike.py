@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vine.errors import MalformedMessage
 from vine.names import AttemptId, ObjectId, TaskId
 from vine.wire import alike
 from vine.wire.parts import Assignment, Resources, TaskKind
@@ -38,8 +40,7 @@ def test_what_is_as_before_is_not_said_again() -> None:
     assert [each.shared for each in given_out] == [ONE, None, OTHER, (), (), OTHER, None]
 
 
-def test_the_first_of_a_message_has_nothing_before_it() -> None:
+def test_a_first_assignment_that_leaves_something_out_is_malformed() -> None:
     (alone,) = assignments(())
-    arrived = RunAttempts((msgspec.structs.replace(alone, shared=None),))
-    alike.unfold(arrived.assignments)
-    assert arrived.assignments == (alone,)
+    with pytest.raises(MalformedMessage, match="nothing before it"):
+        alike.unfold((msgspec.structs.replace(alone, shared=None),))

@@ -11,12 +11,13 @@ import zmq
 from tests.wire.live import HELLOS, Run, relay_to
 from vine import config
 from vine.errors import ConnectionFileError, ConnectionRefused, MalformedMessage, ManagerLost
-from vine.names import TaskId
+from vine.names import AttemptId, ObjectId, TaskId
+from vine.wire.codec import encode_one
 from vine.wire.keys import new_pair
 from vine.wire.messages import CancelTasks, ClientHello, Message, Refused, RunState
-from vine.wire.parts import Role
+from vine.wire.parts import Assignment, Resources, Role, TaskKind
 from vine.wire.session import Header, pack_header
-from vine.wire.worker_messages import EndWorker, ObjectsHeld
+from vine.wire.worker_messages import EndWorker, ObjectsHeld, RunAttempts
 
 pytestmark = pytest.mark.live
 
@@ -44,6 +45,29 @@ def test_messages_go_both_ways_in_order(run: Run) -> None:
     assert [message for _, _, message in run.at_hub[1:]] == [numbered(number) for number in range(1000)]
     assert [message for _, message in run.at_link] == [state(number) for number in range(1000)]
     run.drive(lambda: link.backlog_bytes == 0)
+
+
+def test_assignments_are_short_on_the_way_and_whole_at_the_worker(run: Run) -> None:
+    # given assignments of which each has the same shared value, and one that cannot be what the manager meant
+    _, peer = run.meet(Role.WORKER)
+    shared = (ObjectId("a" * 64),)
+
+    def order(shared: tuple[ObjectId, ...] | None) -> RunAttempts:
+        numbers = range(3)
+        return RunAttempts(
+            tuple(Assignment(AttemptId(1, n), TaskId(n), TaskKind.CALL, Resources(), shared=shared) for n in numbers)
+        )
+
+    # when they are sent
+    run.hub._peers[peer].outbox.add(encode_one(order(None)))
+    run.hub.flush(time.monotonic())
+    run.hub.send(peer, order(shared))
+    sent = run.hub._peers[peer].outbox._open_bytes
+    run.drive(lambda: bool(run.at_link))
+    # then they name it once, and arrive as they were; the other one is dropped
+    assert run.at_link == [(run.links[0], order(shared))]
+    assert sent < len(encode_one(order(shared))) - 2 * 60
+    assert sum(run.links[0].malformed.values()) == 1
 
 
 def test_a_message_longer_than_any_frame_arrives(run: Run) -> None:

@@ -157,11 +157,13 @@ class Calls:
         return tuple([self._file_here(each) for each in shared])
 
     def _file_here(self, shared: Shared) -> FileId:
-        with self._lock:
-            file_id = self._shared.get(shared)
-            if file_id is None:
-                file_id = self._shared[shared] = self._declarer.shared(shared)
-                weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
+        file_id = self._shared.get(shared)
+        if file_id is None:
+            with self._lock:
+                file_id = self._shared.get(shared)
+                if file_id is None:
+                    file_id = self._shared[shared] = self._declarer.shared(shared)
+                    weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
         shared.last_files = self._run, (file_id,)
         return file_id
 

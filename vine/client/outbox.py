@@ -66,13 +66,16 @@ class Outbox:
             self.wake()
 
     def put_task(self, spec: TaskSpec) -> None:
-        """As `put`, but gives way when many are unsent, and waits when too many are: that is seen now and then."""
-        items = self._items
-        items.append(spec)
+        """As `put`, but gives way to the IO thread when many are unsent, and waits when too many are.
+
+        What ends that, such as a Ctrl-C, leaves the task unsent.
+        """
+        unsent = len(self._items)
+        if unsent >= config.burst_items:
+            self._give_way(unsent)
+        self._items.append(spec)
         if self._asleep:
             self.wake()
-        elif len(items) >= config.burst_items and not spec.task_id % config.burst_items:
-            self._give_way()
 
     def cancel(self, task_id: TaskId) -> None:
         self._cancelled.append(task_id)
@@ -156,11 +159,11 @@ class Outbox:
                 others.append(item)
         return tasks, files, others, not items
 
-    def _give_way(self) -> None:
+    def _give_way(self, unsent: int) -> None:
         """Let the IO thread run, which otherwise waits for Python's switch interval, and the whole run for it."""
-        if len(self._items) > config.queued_submissions_max:
+        if unsent >= config.queued_submissions_max:
             self._await_room()
-        else:
+        elif not unsent % config.burst_items:
             self.wake()
             time.sleep(config.give_way_s)
 

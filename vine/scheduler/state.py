@@ -29,7 +29,6 @@ from vine.scheduler.suspicion import Hearing
 from vine.scheduler.tasks import Attempt, TaskRecord, TaskState, TaskTable
 from vine.scheduler.workers import WorkerRecord
 from vine.transfer.ranks import Ranks
-from vine.wire import alike
 from vine.wire.messages import Message, TasksEnded
 from vine.wire.parts import Assignment, HostStanding, Outcome, TaskResult
 from vine.wire.worker_messages import CancelAttempts, RunAttempts
@@ -187,9 +186,8 @@ class State:
                 if worker is not None and len(assignments) == 1:
                     out.append(actions.Send(worker.peer, RunAttempts((assignments[0],))))
                 elif worker is not None:
-                    for some in _parted(assignments, _assignment_bytes):
-                        alike.fold(some)
-                        out.append(actions.Send(worker.peer, RunAttempts(some)))
+                    parts = _parted(assignments, _assignment_bytes)
+                    out += [actions.Send(worker.peer, RunAttempts(some)) for some in parts]
             self._assignments = {}
         if self._cancelled:
             for worker_id, attempts in self._cancelled.items():

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import force_setattr
 
+from vine.errors import MalformedMessage
 from vine.names import ObjectId
 from vine.wire.parts import Assignment
 
@@ -22,10 +23,12 @@ def fold(assignments: Sequence[Assignment]) -> None:
 
 
 def unfold(assignments: Sequence[Assignment]) -> None:
-    """Put it back; one that has all is left as it is."""
-    before: tuple[ObjectId, ...] = ()
+    """Put it back; MalformedMessage if there is nothing before."""
+    before: tuple[ObjectId, ...] | None = None
     for assignment in assignments:
-        if assignment.shared is None:
+        if assignment.shared is not None:
+            before = assignment.shared
+        elif before is not None:
             force_setattr(assignment, "shared", before)
         else:
-            before = assignment.shared
+            raise MalformedMessage("run-attempts: the first assignment has nothing before it that it could be like")

@@ -12,6 +12,7 @@ import zmq
 from vine import config
 from vine.errors import MalformedMessage
 from vine.names import PeerKey
+from vine.wire import alike
 from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode_one
 from vine.wire.keys import RunKeys
 from vine.wire.messages import FromClient, FromFactory, Message, TasksEnded, ToClient, ToFactory
@@ -86,10 +87,15 @@ class Hub:
         return received
 
     def send(self, peer: PeerKey, message: Message) -> None:
-        """Put a message behind those before; `flush` sends it. A peer that was forgotten gets nothing."""
+        """Put a message behind those before; `flush` sends it. A peer that was forgotten gets nothing.
+
+        Assignments are not the caller's any more: what they have in common is taken out of them.
+        """
         record = self._peers.get(peer)
         if record is None:
             return
+        if type(message) is RunAttempts:
+            alike.fold(message.assignments)
         encoded = encode_one(message)
         if type(message) not in _OF_CHECKED_PARTS:
             self._outgoing[record.role].decode_one(encoded)

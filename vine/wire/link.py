@@ -12,13 +12,14 @@ import zmq
 
 from vine import config
 from vine.errors import ConnectionRefused, MalformedMessage, ManagerLost
+from vine.wire import alike
 from vine.wire.codec import Decoder, Inbox, Outbox, count_malformed, encode_one
 from vine.wire.keys import Connection
 from vine.wire.messages import FromClient, FromFactory, Message, Refused
 from vine.wire.parts import Role
 from vine.wire.session import MORE, SESSION_BYTES, Header, Session, Verdict, unpack_header
 from vine.wire.sockets import Context, HandshakeWatch, Socket, connect_control
-from vine.wire.worker_messages import FromWorker
+from vine.wire.worker_messages import FromWorker, RunAttempts
 
 _OUTGOING = MappingProxyType({Role.CLIENT: FromClient, Role.WORKER: FromWorker, Role.FACTORY: FromFactory})
 
@@ -197,6 +198,8 @@ class Link:
         messages = self._incoming.decode(whole)
         self.welcomed = True
         for message in messages:
-            if isinstance(message, Refused):
+            if isinstance(message, RunAttempts):
+                alike.unfold(message.assignments)
+            elif isinstance(message, Refused):
                 self._refused = message.message  # For `check` to raise.
         return [message for message in messages if not isinstance(message, Refused)]

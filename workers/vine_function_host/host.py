@@ -152,12 +152,13 @@ class Host:
 
     def _load_ahead(self, call: Call) -> None:
         """Loads what the call has in common with others, unless the call before had just that."""
-        needs = call.common, call.blobs[1:]
+        common = call.common
+        needs = common.function, common.settings, common.shared, call.blobs[1:]
         if needs == self._needs:
             return
         self._needs = needs
         with contextlib.suppress(BaseException):  # The fork tries again, and tells.
-            self._serialiser.keep_shared(call.common.shared, self._prepared(call).registered)
+            self._serialiser.keep_shared(common.shared, self._prepared(call).registered)
         gc.freeze()  # Its garbage collector need not touch, and so copy, what is here.
         flush_output()  # Or what loading has printed would be printed twice.
         self._unsettled = forks.unsettled()

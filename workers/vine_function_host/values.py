@@ -65,8 +65,8 @@ class SharedValues:
         self._maps: OrderedDict[bytes, _Map] = OrderedDict()
         self._kept: OrderedDict[bytes, tuple[Any, int]] = OrderedDict()  # with the bytes of their files
         self._kept_bytes = 0
-        # What was asked for last, if it was there already: most calls share what the one before has had, and name it by
-        # the same object.
+        # What was asked for last, if it is kept: most calls share what the one before has had, and name it by the same
+        # object.
         self._last_path = b""
         self._last: Any = None
         self._last_is_array = False
@@ -78,21 +78,25 @@ class SharedValues:
         """
         if path is self._last_path:
             return self._last.view() if self._last_is_array else self._last
+        self._last_path, self._last = b"", None
         kept = self._kept.get(path)
         if kept is not None:
             self._kept.move_to_end(path)
-            self._last_path, self._last, self._last_is_array = path, kept[0], False
-            return kept[0]
+            return self._seen(path, kept[0])
         lies = self._map(path)
-        if lies.array is not None:
-            self._last_path, self._last, self._last_is_array = path, lies.array, True
-            return lies.array.view()
-        value = load(lies.content, buffers=lies.buffers)
-        if keep:
-            self._keep(path, value, len(lies.content) + sum(map(len, lies.buffers)))
-        elif is_fixed_array(value):
+        if lies.array is None:
+            value = load(lies.content, buffers=lies.buffers)
+            if keep:
+                self._keep(path, value, len(lies.content) + sum(map(len, lies.buffers)))
+                return self._seen(path, value)
+            if not is_fixed_array(value):
+                return value
             lies.array = value
-            return value.view()
+        return self._seen(path, lies.array, is_array=True).view()
+
+    def _seen(self, path: bytes, value: Any, is_array: bool = False) -> Any:
+        """Finds it at once if it is asked for again before any other: it is the last that would go."""
+        self._last_path, self._last, self._last_is_array = path, value, is_array
         return value
 
     def _keep(self, path: bytes, value: Any, size: int) -> None:

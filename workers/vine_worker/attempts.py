@@ -106,8 +106,8 @@ def needs_sandbox(assignment: Assignment) -> bool:
 
 def needed_objects(assignment: Assignment) -> tuple[ObjectId, ...]:
     """Everything that must be complete here before the body may start."""
-    shared = assignment.shared or ()
-    named = (assignment.function, assignment.payload_object, assignment.environment, *shared)
+    assert assignment.shared is not None, "an assignment has all that it was given as soon as it has arrived"
+    named = (assignment.function, assignment.payload_object, assignment.environment, *assignment.shared)
     if assignment.values or assignment.inputs:
         named += tuple([value.object_id for value in assignment.values])
         named += tuple([mount.object_id for mount in assignment.inputs])

@@ -12,7 +12,6 @@ import msgspec
 
 from vine import config
 from vine.names import AttemptId, ObjectId
-from vine.wire import alike
 from vine.wire.parts import Assignment, AttemptResult, Outcome, Resources
 from vine.wire.worker_messages import (
     AbandonDownload,
@@ -130,7 +129,6 @@ class WorkerCore:
         being here, when it starts something, is here.
         """
         if isinstance(event, RunAttempts):
-            alike.unfold(event.assignments)
             accepted = {assignment.attempt: assignment for assignment in event.assignments if self._is_new(assignment)}
             return each_of(Counter(map(needed_objects, accepted.values())))
         return self._arrivals.claims(event) if isinstance(event, UnpackObject) else _NOTHING_CLAIMED
@@ -241,7 +239,6 @@ class WorkerCore:
             returning.tell(self._board, self._ends, self._arrivals.forever)
 
     def _on_run(self, message: RunAttempts) -> None:
-        alike.unfold(message.assignments)
         for assignment in message.assignments:
             if self._is_new(assignment):
                 self._accept(assignment)

@@ -34,7 +34,7 @@ class Holdings:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.on_begun: Callable[[ObjectId], None] = lambda key: None  # Called on any thread.
-        self._posts = 0  # into the outbox, where an object is looked for first
+        self._outbox_changes = 0  # of where an object is looked for first
         self._outbox: dict[ObjectId, _Value] = {}
         self._manifests: dict[ObjectId, Manifest] = {}  # of what may be served
         for key in store.held():
@@ -50,7 +50,7 @@ class Holdings:
     @property
     def moves(self) -> int:
         """Grows whenever something may lie elsewhere than it has."""
-        return self._posts + self.store.arrivals
+        return self._outbox_changes + self.store.arrivals
 
     # --- as the transfer node's source ---
 
@@ -108,7 +108,7 @@ class Holdings:
         key = object_id(manifest)
         former = self._outbox.get(key)
         self._outbox[key] = _Value(path, manifest)
-        self._posts += 1
+        self._outbox_changes += 1
         if former is not None and former.path != path:
             former.path.unlink()
         return key, manifest
@@ -121,6 +121,7 @@ class Holdings:
     def remove(self, key: ObjectId) -> None:
         value = self._outbox.pop(key, None)
         if value is not None:
+            self._outbox_changes += 1
             value.path.unlink(missing_ok=True)
         self.store.remove(key)
         self._manifests.pop(key, None)

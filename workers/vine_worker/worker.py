@@ -257,7 +257,7 @@ class Worker:
         self._tell_evicted()
         for message in self._link.receive(now):
             self._feed(message)
-            self._hosts.flush()
+            self._hosts.flush()  # They begin while the next message is taken in.
         self._execute(self.core.tick(now))
         news_due = self.core.news_due()
         if news_due is not None and news_due <= now:

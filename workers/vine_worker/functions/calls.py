@@ -50,10 +50,10 @@ class CallWriter:
         return common
 
     def _made_common(self, assignment: Assignment, settings: bytes) -> bytes:
-        assert assignment.function is not None, "a call has a function"
+        assert assignment.function is not None and assignment.shared is not None, "a call has a function, and is whole"
         by_name = assignment.library is not None  # Hosts of the library have it.
         function = assignment.command.encode() if by_name else self._path(assignment.function)
-        return common_part(function, settings, [self._path(object_id) for object_id in assignment.shared or ()])
+        return common_part(function, settings, [self._path(object_id) for object_id in assignment.shared])
 
     def _settings_of(self, folder: Path | None, variables: Mapping[str, str | None]) -> bytes:
         key = (folder, *variables.items())
