@@ -22,15 +22,10 @@ from vine_worker.holdings import Holdings
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store(tmp_path / "store")
-    yield store
-    store.leave()
-
-
-@pytest.fixture
-def holdings(store: Store) -> Holdings:
-    return Holdings(store)
+def holdings(tmp_path: Path) -> Iterator[Holdings]:
+    holdings = Holdings(Store(tmp_path / "store"))
+    yield holdings
+    holdings.store.leave()
 
 
 @pytest.fixture
@@ -108,8 +103,9 @@ def test_an_object_is_named_by_its_place_of_now(holdings: Holdings, writer: Call
 
 
 def test_a_small_object_that_comes_back_as_everybodys_is_looked_for_there(
-    store: Store, holdings: Holdings, writer: CallWriter
+    holdings: Holdings, writer: CallWriter
 ) -> None:
+    store = holdings.store
     code = kept(holdings, b"code")
     own = place(holdings, code)
     assert common(writer, assignment(code)).function == own
