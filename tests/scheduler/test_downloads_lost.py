@@ -8,6 +8,7 @@ from tests.scheduler.downloading import URL, arrive, content_id, downloaders, fa
 from tests.scheduler.world import World, manifest
 from vine import config
 from vine.content.manifest import object_id
+from vine.names import WorkerId
 from vine.scheduler.actions import Journal
 from vine.scheduler.records import FileFailed
 from vine.scheduler.settings import Spread
@@ -346,6 +347,27 @@ def test_a_folder_is_broadcast_though_its_archive_was_pruned() -> None:
     world.settle()
     answer = world.answer(request)
     assert answer is not None and answer.workers == 2
+
+
+def test_a_download_ends_with_the_broadcast_that_needed_it_and_is_through_without_it() -> None:
+    # given a folder that is to be broadcast, whose archive was lost with its worker and is downloaded again
+    world = World(workers=1)
+    archive = world.url(URL, cache=CacheLevel.FOREVER)
+    folder = world.untar(archive)
+    world.submit((folder,))
+    world.settle()
+    world.join("other")
+    world.lose("w1")
+    request = world.broadcast(folder)
+    assert downloaders(world) == [world.workers[WorkerId("other")]]
+    # when that worker comes back with it, and all have the folder from there before the download has ended
+    world.join("w1", found=(content_id(URL),))  # type: ignore[arg-type]
+    while others := [event for event in world.possible_events() if event[0] != "downloaded"]:
+        world.happen(others[0])
+    # then nothing is downloaded any more
+    assert world.answer(request) is not None
+    world.settle()
+    assert not world.core.state.downloads.by_url
 
 
 def test_who_has_downloaded_it_is_not_sent_it_though_it_waited_for_a_source() -> None:

@@ -163,7 +163,7 @@ class Calls:
                 file_id = self._shared.get(shared)
                 if file_id is None:
                     file_id = self._shared[shared] = self._declarer.shared(shared)
-                    weakref.finalize(shared, self._session.say, ForgetFiles((file_id,))).atexit = False
+                    weakref.finalize(shared, self._session.forget_file, file_id).atexit = False
         shared.last_files = self._run, (file_id,)
         return file_id
 

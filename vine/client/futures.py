@@ -129,10 +129,10 @@ class VineFuture(DeferringFuture[T]):
     task: TaskResult | None = None  # how the call ended: worker, times, attempts; without its value
 
     def __init__(self, session: CallSession, task_id: TaskId, pool: object = None) -> None:
-        super().__init__()
-        self.session = session
-        self.pool = pool  # the executor that it came from
         self.task_id = task_id
+        self.session = session  # First of all: `__del__` needs both, should a Ctrl-C come in the next line.
+        super().__init__()
+        self.pool = pool  # the executor that it came from
 
     @property
     def times(self) -> Times | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from vine import config
-from vine.names import TaskId
+from vine.names import FileId, TaskId
 from vine.wire.messages import (
     AwaitWorkers,
     CancelTasks,
@@ -47,6 +47,7 @@ class Outbox:
         self._items: deque[Item] = deque()
         self._cancelled: deque[TaskId] = deque()
         self._forgotten: deque[TaskId] = deque()
+        self._dropped: deque[FileId] = deque()
         self._asleep = False
         self._in_burst = False  # So many tasks came since the last look that more will follow at once.
         self._room = threading.Condition()
@@ -58,7 +59,7 @@ class Outbox:
         os.close(self.wake_fd)  # Only now can nobody be about to write to it.
 
     def __len__(self) -> int:
-        return len(self._items) + len(self._cancelled) + len(self._forgotten)
+        return len(self._items) + len(self._cancelled) + len(self._forgotten) + len(self._dropped)
 
     def put(self, item: Item) -> None:
         self._items.append(item)
@@ -85,6 +86,10 @@ class Outbox:
     def forget(self, task_id: TaskId) -> None:
         """Cheap, from any thread, also from a destructor; goes out with whatever goes next."""
         self._forgotten.append(task_id)
+
+    def drop(self, file_id: FileId) -> None:
+        """As `forget`, of a file: a Ctrl-C in a destructor is lost, and waking takes long enough for one to come."""
+        self._dropped.append(file_id)
 
     def wake(self) -> None:
         self._asleep = False
@@ -125,13 +130,15 @@ class Outbox:
         results are not needed any more, follow the tasks that were put in before them.
         """
         # Counted first: a future that has been dropped by now was passed to tasks put in before now.
-        cancelled, forgotten = len(self._cancelled), len(self._forgotten)
+        cancelled, forgotten, dropped = len(self._cancelled), len(self._forgotten), len(self._dropped)
         tasks, files, others, emptied = self._pop_items()
         self._in_burst = len(tasks) >= config.burst_items
         messages: list[FromClient] = []
         messages += [DeclareFiles(part) for part in _parts(files, _file_bytes)]
         messages += [message for message in others if isinstance(message, _POLICIES)]
         messages += [SubmitTasks(part) for part in _parts(tasks, _task_bytes)]
+        if emptied and dropped:
+            others.append(ForgetFiles(tuple([self._dropped.popleft() for _ in range(dropped)])))
         messages += _with_merged_forgets([message for message in others if not isinstance(message, _POLICIES)])
         if emptied:
             messages += [CancelTasks(ids) for ids in _id_parts(self._cancelled, cancelled)]

@@ -191,6 +191,10 @@ class Session:
     def forget_result(self, task_id: TaskId) -> None:
         self.outbox.forget(task_id)
 
+    def forget_file(self, file_id: FileId) -> None:
+        """For destructors: no later task will name it."""
+        self.outbox.drop(file_id)
+
     def call_back(self, callback: Callback, future: Future[Any]) -> None:
         self._callbacks.put(callback, future)
 

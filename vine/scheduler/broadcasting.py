@@ -203,6 +203,7 @@ def _tell_if_complete(state: State, broadcast: Broadcast) -> None:
     if broadcast.ended_at is None and broadcast.object_id is not None and not lacking:
         broadcast.ended_at = state.now
         state.send(broadcast.client, FileSpread(broadcast.request, broadcast.have))
+        downloads.forgo(state, state.files.by_id[broadcast.file_id])  # Of its archive, say.
         if not broadcast.for_all:
             _finish(state, broadcast)
             return
