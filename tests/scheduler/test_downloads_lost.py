@@ -8,7 +8,7 @@ from tests.scheduler.downloading import URL, arrive, content_id, downloaders, fa
 from tests.scheduler.world import World, manifest
 from vine import config
 from vine.content.manifest import object_id
-from vine.names import WorkerId
+from vine.names import FileId, WorkerId
 from vine.scheduler.actions import Journal
 from vine.scheduler.records import FileFailed
 from vine.scheduler.settings import Spread
@@ -22,6 +22,17 @@ FAULTS_OF_THE_URL = [
 FAULTS_OF_THE_WORKER = [
     DownloadFault.UNREACHABLE, DownloadFault.UNREADABLE, DownloadFault.DISK_FULL, DownloadFault.NOT_KEPT,
 ]  # fmt: skip
+
+
+def lost_with_its_worker() -> tuple[World, FileId, FileId]:
+    """A world without workers in which w1 was lost with a file of a URL; and that, and what is unpacked from it."""
+    world = World(workers=1)
+    file = world.url(URL, cache=CacheLevel.FOREVER)
+    folder = world.untar(file)
+    world.submit((file,))
+    world.settle()
+    world.lose("w1")
+    return world, file, folder
 
 
 # --- what can go wrong ---------------------------------------------------------------------------
@@ -237,12 +248,7 @@ def test_copies_that_come_back_count_more_than_what_is_downloaded_meanwhile() ->
 
 def test_who_waits_for_what_was_lost_goes_on_as_soon_as_it_comes_back_with_its_worker() -> None:
     # given tasks that wait for lost content, and for what is unpacked from it
-    world = World(workers=1)
-    file = world.url(URL, cache=CacheLevel.FOREVER)
-    folder = world.untar(file)
-    world.submit((file,))
-    world.settle()
-    world.lose("w1")
+    world, file, folder = lost_with_its_worker()
     tasks = [world.submit((file,)), world.submit((folder,))]
     # when it comes back, and nothing comes of the download that was begun for them
     world.join("w1", found=(content_id(URL),))  # type: ignore[arg-type]
@@ -351,13 +357,8 @@ def test_a_folder_is_broadcast_though_its_archive_was_pruned() -> None:
 
 def test_a_download_ends_with_the_broadcast_that_needed_it_and_is_through_without_it() -> None:
     # given a folder that is to be broadcast, whose archive was lost with its worker and is downloaded again
-    world = World(workers=1)
-    archive = world.url(URL, cache=CacheLevel.FOREVER)
-    folder = world.untar(archive)
-    world.submit((folder,))
-    world.settle()
+    world, _, folder = lost_with_its_worker()
     world.join("other")
-    world.lose("w1")
     request = world.broadcast(folder)
     assert downloaders(world) == [world.workers[WorkerId("other")]]
     # when that worker comes back with it, and all have the folder from there before the download has ended
