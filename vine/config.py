@@ -22,6 +22,8 @@ inline_bytes_max = 64 << 10  # Values up to this travel inside envelopes; larger
 told_s_max = 1e9  # What a message may tell of how long something took or is to take: 31 years are a slip.
 inline_bytes_hard_max = 1 << 20  # What the wire admits as inline, so that the limit above can be tuned.
 stdio_bytes_max = 256 << 10  # Of each of stdout and stderr that returns with a task; the rest is cut.
+message_items_max = 128  # Tasks, assignments, ends in one message: who hears of them begins before all are read.
+unsent_hold_s = 0.001  # What a turn of the manager has decided is sent after so long, though there is more to hear.
 portion_bytes_max = 8 << 20  # Of the arguments or results of many tasks in one message: far below the next limit.
 message_bytes_max = 128 << 20  # One message, in as many envelopes as it needs: the manifest of a folder of 10^6 files.
 
@@ -174,8 +176,6 @@ no_room_retry_s = 10.0  # ... for so long; then one is tried. Each costs it and 
 copy_retry_s = 30.0  # A worker that had no room for a copy that is to be kept is asked again after this.
 recovery_depth_max = 100  # Producers that are run again for one lost temporary file, counted along the chain.
 
-unsent_hold_s = 0.001  # What a turn has decided is sent when it has taken so long, though there is more to be heard.
-
 # --- function hosts ---
 calls_ahead_s = 0.01  # A busy host is handed calls of so much expected time: more than a wake-up of the worker takes.
 calls_ahead_max = 64  # ... and at most so many.
@@ -281,7 +281,6 @@ open_tasks_max = 1_000_000  # Of one client: above, `submit` waits for ends; eac
 open_bytes_max = 1 << 30  # ... and the manager its arguments: so many bytes of those over the next limit ...
 open_bytes_counted_from = 1 << 10  # ... which is when they are more than the rest of a task.
 crowded_pause_s = 0.05  # `submit` waits no longer than this: what cannot end, for want of workers say, locks nobody up.
-message_items_max = 128  # Tasks, assignments, ends in one message: who hears of them begins before all are read.
 burst_items = 128  # A thread that submits without a pause gives way to the IO thread when so many are unsent ...
 burst_hold_s = 0.001  # ... which waits so long for as many; a lone task goes at once.
 give_way_s = 1e-5  # It sleeps for that as short as it can.

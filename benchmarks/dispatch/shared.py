@@ -38,11 +38,11 @@ def shared(at: Bench, rounds: int, count: int) -> list[Figure]:
         with_it = partial(at.executor.submit, inc_beside, given)
         without = partial(at.executor.submit, inc)
         seconds_of(with_it, count), seconds_of(without, count)  # All hosts are started, and have both functions and it.
-        pairs = []
+        seconds: dict[object, list[float]] = {without: [], with_it: []}
         for turn in range(turns):
-            first, second = (without, with_it) if turn % 2 else (with_it, without)
-            times = seconds_of(first, count), seconds_of(second, count)
-            pairs.append(times if turn % 2 else times[::-1])
+            for kind_of_call in (without, with_it) if turn % 2 else (with_it, without):
+                seconds[kind_of_call].append(seconds_of(kind_of_call, count))
+        pairs = list(zip(seconds[without], seconds[with_it], strict=True))
         own, _, ratio = against(("shared_per_s", "", "shared_of_calls"), pairs, count, params)
         figures += [Figure("shared_cold_ms", cold_ms, "ms", params), own, ratio]
     return figures

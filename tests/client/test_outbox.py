@@ -155,14 +155,14 @@ def test_a_dropped_future_wakes_nobody_and_goes_with_the_next_words() -> None:
     assert outbox.take() == [ForgetResults((TaskId(1),))]
 
 
-def test_a_dropped_file_wakes_nobody_and_goes_behind_the_tasks_that_name_it() -> None:
+def test_a_forgotten_file_wakes_nobody_and_goes_behind_the_tasks_that_name_it() -> None:
     outbox = Outbox()
     assert outbox.may_sleep()
-    outbox.drop(FileId(1))
+    outbox.forget_file(FileId(1))
     assert not wakes(outbox)
     outbox.put_task(task(1, function=1))
     outbox.put(ForgetFiles((FileId(2),)))
-    outbox.drop(FileId(3))
+    outbox.forget_file(FileId(3))
     assert len(outbox) == 4
     assert outbox.take() == [SubmitTasks((task(1, function=1),)), ForgetFiles((FileId(2), FileId(1), FileId(3)))]
     assert outbox.take() == []

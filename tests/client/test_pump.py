@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+import time
 from concurrent.futures import Future
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,20 @@ from tests.client.scripted import ScriptedManager
 from vine import config, errors
 from vine.client.executor import Executor
 from vine.client.manager import Manager
-from vine.wire.messages import ClientHello, FileSpread, Refused, ReplicateFile, SpreadFile, SubmitTasks, TasksAwaited
+from vine.client.outbox import Outbox
+from vine.client.pump import Pump
+from vine.names import TaskId
+from vine.wire.messages import (
+    ClientHello,
+    FileSpread,
+    Message,
+    Refused,
+    ReplicateFile,
+    SpreadFile,
+    SubmitTasks,
+    TasksAwaited,
+)
+from vine.wire.parts import TaskKind, TaskSpec
 
 pytestmark = pytest.mark.live
 
@@ -92,3 +108,64 @@ def test_nothing_is_taken_from_the_queue_while_the_manager_reads_nothing(
     assert len(manager.session.outbox) > 0
     monkeypatch.undo()
     assert future.result(30) == 3
+
+
+class Ended(Exception):  # noqa: N818 - the test's own way out of a loop that does not end
+    """The IO thread has been watched for long enough."""
+
+
+class QuietLink:
+    """A manager that has nothing to say, and takes all that is said."""
+
+    sockets = ()
+    backlog_bytes = 0
+
+    def __init__(self) -> None:
+        self.said: list[Message] = []
+
+    def send_kept(self, message: Message, again: bool) -> None:
+        self.said.append(message)
+
+    def receive(self, now: float) -> list[Message]:
+        return []
+
+    def flush(self, now: float) -> None:
+        """There is no socket."""
+
+    def check(self, now: float) -> None:
+        """All is well."""
+
+    def deadline(self) -> float:
+        return time.monotonic() + 3600.0
+
+
+def test_after_a_burst_the_io_thread_waits_a_moment_for_more_and_then_until_it_is_woken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # given an outbox in which many tasks have gathered, and a poller that tells how long it was to wait
+    waits_ms: list[int] = []
+
+    class Poller:
+        def register(self, *what: object) -> None:
+            """Nothing ever comes."""
+
+        def poll(self, timeout_ms: int) -> None:
+            waits_ms.append(timeout_ms)
+            if len(waits_ms) == 2:
+                raise Ended
+
+    monkeypatch.setattr("vine.client.pump.zmq.Poller", Poller)
+    outbox, link = Outbox(), QuietLink()
+    for number in range(config.burst_items):
+        outbox.put_task(TaskSpec(TaskId(number), TaskKind.CALL))
+    connection: Any = None
+    hello: Any = None
+    listener: Any = None
+    pump = Pump(connection, hello, outbox, listener)
+    # when the IO thread has sent them, and finds no more
+    with pytest.raises(Ended):
+        pump._serve(link)  # type: ignore[arg-type]
+    # then it has first waited without a wish to be woken for each, and sleeps then
+    assert len(link.said) == 1
+    assert waits_ms[0] == math.ceil(config.burst_hold_s * 1000)
+    assert waits_ms[1] > 1_000_000

@@ -26,6 +26,7 @@ from vine.wire.messages import (
 from vine.wire.parts import FileSpec, TaskSpec
 
 Spec = TypeVar("Spec", TaskSpec, FileSpec)
+Number = TypeVar("Number", TaskId, FileId)
 Item = TaskSpec | FileSpec | FromClient
 
 _TASK_OVERHEAD_BYTES = 200  # About what a task takes on the wire beside its payload and command.
@@ -47,7 +48,7 @@ class Outbox:
         self._items: deque[Item] = deque()
         self._cancelled: deque[TaskId] = deque()
         self._forgotten: deque[TaskId] = deque()
-        self._dropped: deque[FileId] = deque()
+        self._forgotten_files: deque[FileId] = deque()
         self._asleep = False
         self._in_burst = False  # So many tasks came since the last look that more will follow at once.
         self._room = threading.Condition()
@@ -59,7 +60,7 @@ class Outbox:
         os.close(self.wake_fd)  # Only now can nobody be about to write to it.
 
     def __len__(self) -> int:
-        return len(self._items) + len(self._cancelled) + len(self._forgotten) + len(self._dropped)
+        return len(self._items) + len(self._cancelled) + len(self._forgotten) + len(self._forgotten_files)
 
     def put(self, item: Item) -> None:
         self._items.append(item)
@@ -87,9 +88,9 @@ class Outbox:
         """Cheap, from any thread, also from a destructor; goes out with whatever goes next."""
         self._forgotten.append(task_id)
 
-    def drop(self, file_id: FileId) -> None:
+    def forget_file(self, file_id: FileId) -> None:
         """As `forget`, of a file: a Ctrl-C in a destructor is lost, and waking takes long enough for one to come."""
-        self._dropped.append(file_id)
+        self._forgotten_files.append(file_id)
 
     def wake(self) -> None:
         self._asleep = False
@@ -130,15 +131,15 @@ class Outbox:
         results are not needed any more, follow the tasks that were put in before them.
         """
         # Counted first: a future that has been dropped by now was passed to tasks put in before now.
-        cancelled, forgotten, dropped = len(self._cancelled), len(self._forgotten), len(self._dropped)
+        cancelled, forgotten, files_forgotten = len(self._cancelled), len(self._forgotten), len(self._forgotten_files)
         tasks, files, others, emptied = self._pop_items()
         self._in_burst = len(tasks) >= config.burst_items
         messages: list[FromClient] = []
         messages += [DeclareFiles(part) for part in _parts(files, _file_bytes)]
         messages += [message for message in others if isinstance(message, _POLICIES)]
         messages += [SubmitTasks(part) for part in _parts(tasks, _task_bytes)]
-        if emptied and dropped:
-            others.append(ForgetFiles(tuple([self._dropped.popleft() for _ in range(dropped)])))
+        if emptied:
+            others += [ForgetFiles(ids) for ids in _id_parts(self._forgotten_files, files_forgotten)]
         messages += _with_merged_forgets([message for message in others if not isinstance(message, _POLICIES)])
         if emptied:
             messages += [CancelTasks(ids) for ids in _id_parts(self._cancelled, cancelled)]
@@ -206,7 +207,7 @@ def _parts(items: list[Spec], size_of: Callable[[Spec], int]) -> Iterator[tuple[
         yield tuple(part)
 
 
-def _id_parts(ids: deque[TaskId], count: int) -> list[tuple[TaskId, ...]]:
+def _id_parts(ids: deque[Number], count: int) -> list[tuple[Number, ...]]:
     taken = [ids.popleft() for _ in range(count)]
     step = config.drained_items_max
     return [tuple(taken[start : start + step]) for start in range(0, count, step)]

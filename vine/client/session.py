@@ -193,7 +193,7 @@ class Session:
 
     def forget_file(self, file_id: FileId) -> None:
         """For destructors: no later task will name it."""
-        self.outbox.drop(file_id)
+        self.outbox.forget_file(file_id)
 
     def call_back(self, callback: Callback, future: Future[Any]) -> None:
         self._callbacks.put(callback, future)

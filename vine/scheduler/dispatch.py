@@ -68,10 +68,7 @@ def wait_for_missing(state: State, record: TaskRecord) -> None:
     files, objects = state.files, state.files.objects
     for file_id in record.inputs:
         file = files.by_id[file_id]
-        known = None if file.object_id is None else objects[file.object_id]
-        if known is not None and known.holders and known.archive is None:
-            continue  # As most.
-        if known is None or not files.can_be_had(known):
+        if file.object_id is None or not files.can_be_had(objects[file.object_id]):
             if file.failure is None:
                 recovery.remake(state, file)
                 if state.files.is_available(file_id):

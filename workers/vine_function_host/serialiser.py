@@ -83,34 +83,21 @@ class Serialiser:
         payload, buffers = parted(content_of(blobs[0]))
         mark = b"" if payload[:1] in _UNMARKED else bytes(payload[:1])
         payload = payload[1:] if mark else payload
-        places: Content = b""
-        if payload[:1] == PLACED:
-            end = 2 + 2 * payload[1]
-            places, payload = payload[2:end], payload[end:]
-        if len(blobs) == 1 and 2 * len(shared) == len(places):  # The pickle refers to nothing.
+        if len(blobs) == 1 and not shared:  # As most.
             args, kwargs = self.load(payload, registered, buffers)
-            return mark, self._with_placed(args, places, shared, registered) if shared else args, kwargs
-        filled = _Filled(blobs, shared, self._shared, partial(self.load, registered=registered))
-        standins.places = filled
+            return mark, args, kwargs
+        load = self.load if registered is None else partial(self.load, registered=registered)
+        placed_end = 2 + 2 * payload[1] if payload[:1] == PLACED else 0
+        places, payload = payload[2:placed_end], payload[placed_end:]
+        refers = len(blobs) > 1 or 2 * len(shared) > len(places)  # Else there is nothing that the pickle could name.
+        filled = _Filled(blobs, shared, self._shared, load) if refers else None
+        standins.places = filled or standins.NOWHERE
         try:
             args, kwargs = self.load(payload, registered, buffers)
         finally:
             standins.places = standins.NOWHERE
-        args = list(args) if places else args
-        for number in range(len(places) // 2):
-            args.insert(places[2 * number], filled.shared(number, places[2 * number + 1] == 1))
-        return mark, args, kwargs
-
-    def _with_placed(
-        self, args: Sequence[Any], places: Content, shared: Sequence[bytes], registered: Registered | None
-    ) -> Sequence[Any]:
-        """The arguments, with values that each are one of them in their places."""
-        load = self.load if registered is None else partial(self.load, registered=registered)
-        every, position = list(args), 0
-        for path in shared:
-            every.insert(places[position], self._shared.value(path, load, places[position + 1] == 1))
-            position += 2
-        return every
+        value = self._shared.value if filled is None else filled.value
+        return mark, _with_placed(args, places, shared, value, load), kwargs
 
     def keep_shared(self, shared: Sequence[bytes], registered: Registered | None) -> None:
         """Loads what calls share; for forks, of which each may do to it what it likes."""
@@ -209,10 +196,25 @@ class _Filled(standins.Places):
         return self._known[place]
 
     def shared(self, place: int, keep: bool) -> Any:
-        path = self._shared[place]
+        return self.value(self._shared[place], self._load, keep)
+
+    def value(self, path: bytes, load: Callable[..., Any], keep: bool) -> Any:
+        """As `SharedValues.value`, for this call."""
         if path not in self._known:
-            self._known[path] = self._values.value(path, self._load, keep)
+            self._known[path] = self._values.value(path, load, keep)
         return self._known[path]
+
+
+def _with_placed(
+    args: Sequence[Any], places: Content, shared: Sequence[bytes], value: Callable[..., Any], load: Callable[..., Any]
+) -> Sequence[Any]:
+    """The arguments, with shared values that each are one of them in their places."""
+    if not places:
+        return args
+    every = list(args)
+    for at in range(0, len(places), 2):
+        every.insert(places[at], value(shared[at // 2], load, places[at + 1] == 1))
+    return every
 
 
 def refuse_open_files(value: Any) -> Any:

@@ -55,10 +55,10 @@ def common(writer: CallWriter, given: Assignment) -> Common:
 def test_a_frame_holds_all_that_it_was_made_of(holdings: Holdings, writer: CallWriter) -> None:
     code, value, shared = (kept(holdings, data) for data in (b"code", b"value", b"shared"))
     values = DependencyValue(TaskId(2), value=b"Pone"), DependencyValue(TaskId(3), object_id=value)
-    part, blobs = writer.parts(assignment(code, values=values, shared=(shared,)), Path("/work"), {"A": "1"})
+    part, blobs = writer.parts(assignment(code, values=values, shared=(shared,)), Path("/sandbox"), {"A": "1"})
     call = Call(call_frame(7, part, blobs), Commons())
     assert (call.number, call.common.function) == (7, place(holdings, code))
-    assert json.loads(call.common.settings) == {"folder": "/work", "variables": {"A": "1"}}
+    assert json.loads(call.common.settings) == {"folder": "/sandbox", "variables": {"A": "1"}}
     assert call.common.shared == [place(holdings, shared)]
     assert call.blobs == [(INLINE, b"Pargs"), (INLINE, b"Pone"), (AT_PATH, place(holdings, value))]
 
@@ -123,6 +123,6 @@ def test_a_small_object_that_comes_back_as_everybodys_is_looked_for_there(
 def test_only_what_comes_again_is_remembered(holdings: Holdings, writer: CallWriter) -> None:
     code = kept(holdings, b"code")
     for number in range(3 * COMMONS_MAX):
-        writer.parts(assignment(code), Path(f"/work/{number}"), {})
+        writer.parts(assignment(code), Path(f"/sandboxes/{number}"), {})
     assert len(writer._commons) <= COMMONS_MAX
     assert len(writer._settings) <= COMMONS_MAX
